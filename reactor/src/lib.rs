@@ -1,0 +1,1 @@
+//! Readiness, buffers, alarms and streams for one mio event loop. Knows no protocol.

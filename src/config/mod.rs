@@ -1,0 +1,1 @@
+//! The one table of options, and where their values come from.

@@ -1,0 +1,1 @@
+//! Message log: levels, subsystems, destinations.

@@ -1,0 +1,1 @@
+//! Local pages: embedded, or from the folder of `web.html`.

@@ -1,0 +1,1 @@
+//! What is allowed: ports, methods, destination addresses.
