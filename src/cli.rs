@@ -136,7 +136,8 @@ fn options() -> Options {
     options
 }
 
-/// The words with the original's own spellings replaced, except where a word is the value of `-c` or stands behind `--`.
+/// The words with the original's own spellings replaced, except where a word is the value of `-c` or stands behind
+/// `--`.
 fn normal(words: Vec<String>) -> Vec<String> {
     let mut plain = false;
     let mut value = false;

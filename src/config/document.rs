@@ -110,7 +110,7 @@ take effect.
 What comes first counts:
 
 1. the environment variable with dots, `exaproxy.http.idle-connect=60`
-2. the environment variable with underscores, `exaproxy_http_idle_connect=60`, for shells that know no other names
+2. the environment variable with underscores, `exaproxy_http_idle_connect=60`: shells and systemd pass on no other names
 3. the file, section `[http]`, line `idle-connect = 60`
 4. the file, section `[exaproxy.http]`
 5. the default
@@ -163,9 +163,9 @@ else from `/etc/resolv.conf`.
 
 ## Options
 
-Switches take `true` or `false`, and also `yes no on off enable disable 1 0` in any case. All times are in whole seconds (up
-to ten years), all sizes in bytes. Lists are separated by blanks. Listening addresses are numeric. Options marked as new are
-not in ExaProxy 1.2; what is said to have no effect is accepted so that old files go on working.
+Switches take `true` or `false`, and also `yes no on off enable disable 1 0` in any case. All times are in whole
+seconds (up to ten years), all sizes in bytes. Lists are separated by blanks. Addresses to listen on are numeric. Options
+marked as new are not in ExaProxy 1.2; what is said to have no effect is accepted so that old files go on working.
 ";
 
 mod tests {

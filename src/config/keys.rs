@@ -5,10 +5,8 @@
 use super::lists::{Methods, Ports, Ranges, Services};
 use super::paths::{Hosts, NewFile, Pages, Place, Resolver, HOSTS, PAGES, RESOLVER};
 use super::sources::Given;
-use super::value::{
-    BareText, Count, FieldName, Flag, Host, Host4, Host6, Kind, Level, Limit, Port, Protocol, Pseudonym, Reactor,
-    Seconds, Text, Timeout, User,
-};
+use super::value::{Count, Flag, Kind, Limit, Port, Seconds, Timeout};
+use super::words::{BareText, FieldName, Host, Host4, Host6, Level, Protocol, Pseudonym, Reactor, Text, User};
 use super::Error;
 
 /// How an option stands to the original program.
@@ -43,8 +41,6 @@ pub struct Entry {
     pub history: History,
     /// What the option does.
     pub help: &'static str,
-    /// What values it accepts, as the end of "expected …".
-    pub form: fn() -> String,
     /// The text of its value in a configuration.
     pub text: fn(&Config, &Place) -> String,
 }
@@ -103,7 +99,6 @@ macro_rules! options {
                     quoted: <$kind as Kind>::QUOTED,
                     history: $history,
                     help: $help,
-                    form: <$kind as Kind>::form,
                     text: |config, place| <$kind as Kind>::print(&config.$section.$field, place),
                 };)*
             }

@@ -1,6 +1,6 @@
-//! The configuration: one table of options (`keys`), the kinds of their values (`value`, `lists`, `paths`), where
-//! texts come from (`sources`, `ini`), and how values are printed (`print`, `document`). Only `disk` touches the
-//! system; all else is given its files and environment, and starts nothing.
+//! The configuration: one table of options (`keys`), the kinds of their values (`value`, `words`, `lists`, `paths`),
+//! where texts come from (`sources`, `ini`), and how values are printed (`print`, `document`). Only `disk` touches
+//! the system; all else is given its files and environment, and starts nothing.
 
 mod disk;
 #[cfg(test)]
@@ -13,6 +13,7 @@ pub mod paths;
 mod print;
 mod sources;
 pub mod value;
+pub mod words;
 
 pub use disk::Disk;
 pub use error::{Error, Source};
@@ -25,7 +26,7 @@ pub use lists::{Service, ServiceHost};
 pub use paths::{FileKind, Files, Place};
 pub use print::{help, Form};
 pub use sources::{nearest, Sources, FILE, FOLDERS};
-pub use value::Severity;
+pub use words::Severity;
 
 use sources::Given;
 

@@ -1,7 +1,8 @@
 //! Kinds of values that name files, and where relative paths are looked for. All questions about files go through
 //! [`Files`]: nothing here touches the disk.
 
-use super::value::{Kind, Text};
+use super::value::Kind;
+use super::words::Text;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 

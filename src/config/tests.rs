@@ -247,3 +247,32 @@ fn values_arrive_in_their_types() {
     assert_eq!(config.security.connect, [443..=443, 8000..=9000]);
     assert_eq!(read(&[], "").expect("sound defaults").config.http.head_bytes(), 65536);
 }
+
+/// Next number of a xorshift generator.
+fn random(state: &mut u64) -> usize {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    (*state >> 16) as usize
+}
+
+#[test]
+fn no_file_makes_reading_panic_or_answer_in_more_than_one_line() {
+    const INSERTS: [&str; 10] = ["\n", "[", "]", "=", "%(", ")s", "'", " ;", "\u{0}", "é"];
+    let (mut state, mut refused) = (0x9E37_79B9_7F4A_7C15, 0);
+    for _ in 0..1000 {
+        let mut file = AWKWARD.to_owned();
+        for _ in 0..=random(&mut state) % 3 {
+            let at = random(&mut state) % file.len();
+            let end = (at + random(&mut state) % 4).min(file.len());
+            if file.is_char_boundary(at) && file.is_char_boundary(end) {
+                file.replace_range(at..end, INSERTS[random(&mut state) % INSERTS.len()]);
+            }
+        }
+        if let Err(line) = read(&[], &file) {
+            assert!(line.starts_with("configuration issue, ") && !line.contains(char::is_control), "{line:?}");
+            refused += 1;
+        }
+    }
+    assert!((100..1000).contains(&refused), "{refused}");
+}
