@@ -11,7 +11,7 @@ use super::batch::Batch;
 use super::sink::{put, Output, Report};
 
 /// Most old files that are kept: each costs a rename per rotation.
-const KEEP_MAX: u32 = 999;
+const KEEP_MAX: u32 = 1_000;
 
 /// When a file is rotated and how much of the past is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Rotation {
     pub const NEVER: Self = Self { bytes: 0, keep: 0 };
 
     /// Rotates before the file would exceed `bytes` (`log.rotate`; 0 = never) and keeps `keep` old files (`log.keep`, at
-    /// most 999; 0 = the file begins anew).
+    /// most 1000; 0 = the file begins anew).
     pub fn new(bytes: u64, keep: u32) -> Self {
         Self { bytes, keep: keep.min(KEEP_MAX) }
     }
