@@ -96,7 +96,9 @@ impl<T> Arena<T> {
 
     /// All entries with their keys, in slot order.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
-        self.entries.iter().map(|(index, (generation, entry))| (Key { index: index as u32, generation: *generation }, entry))
+        self.entries
+            .iter()
+            .map(|(index, (generation, entry))| (Key { index: index as u32, generation: *generation }, entry))
     }
 
     /// The keys of all entries, in slot order.

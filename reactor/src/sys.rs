@@ -24,3 +24,30 @@ pub fn discard(socket: BorrowedFd<'_>, count: usize) -> io::Result<usize> {
     let taken = unsafe { libc::recv(socket.as_raw_fd(), sink.as_mut_ptr().cast(), wanted, libc::MSG_DONTWAIT) };
     usize::try_from(taken).map_err(|_| io::Error::last_os_error())
 }
+
+/// In which of the two processes [`fork`] returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forked {
+    /// The old process.
+    Parent,
+    /// The new one.
+    Child,
+}
+
+/// Makes a second process (fork(2)). Refused while other threads run, as far as the system tells (Linux): the child would
+/// inherit their locks without anybody to release them.
+///
+/// # Errors
+/// When there are other threads, else what fork(2) says.
+pub fn fork() -> io::Result<Forked> {
+    if std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() > 1) {
+        return Err(io::Error::other("other threads run already"));
+    }
+    // SAFETY: this is the only thread, so that no lock is held that the child could wait for in vain, and the child may go
+    // on as a process like any other (signal-safety(7) limits it only after a fork beside other threads).
+    match unsafe { libc::fork() } {
+        0 => Ok(Forked::Child),
+        child if child > 0 => Ok(Forked::Parent),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
