@@ -1,0 +1,15 @@
+//! The real binary between real programs: clients that people use in front of it, servers that people run behind it.
+//! Knows nothing of the proxy's insides; what each program may see and send is not scripted here.
+
+mod chromium;
+mod curl;
+mod names;
+mod openssl;
+mod programs;
+mod reuse;
+mod servers;
+#[allow(dead_code)]
+#[path = "../proxy/support/mod.rs"]
+mod support;
+mod websocket;
+mod wget;
