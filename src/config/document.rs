@@ -110,7 +110,8 @@ take effect.
 What comes first counts:
 
 1. the environment variable with dots, `exaproxy.http.idle-connect=60`
-2. the environment variable with underscores, `exaproxy_http_idle_connect=60`: shells and systemd pass on no other names
+2. the environment variable with underscores, `exaproxy_http_idle_connect=60`: the form that every shell and
+   systemd pass on
 3. the file, section `[http]`, line `idle-connect = 60`
 4. the file, section `[exaproxy.http]`
 5. the default
