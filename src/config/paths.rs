@@ -74,14 +74,14 @@ impl Place<'_> {
         }
     }
 
-    /// A short text that [`lookup`](Place::lookup) finds again: what is in the program's own tree without it, else with `~`.
+    /// A short text that [`lookup`](Place::lookup) finds again: without the program's own tree, or with `~`.
     pub fn shorten(&self, path: &Path) -> String {
         let tree = self.root.as_deref().filter(|root| path.starts_with(root.join(OWN_FOLDER)));
         below(path, tree).unwrap_or_else(|| self.homely(path))
     }
 
     /// The path with `~` for the user's folder.
-    fn homely(&self, path: &Path) -> String {
+    pub fn homely(&self, path: &Path) -> String {
         match below(path, self.home.as_deref()) {
             Some(inside) => format!("~/{inside}"),
             None => path.to_string_lossy().into_owned(),
