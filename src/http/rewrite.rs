@@ -13,7 +13,7 @@ use super::request::Request;
 use super::response::Response;
 use super::rules::{Rules, ToClient};
 use super::target::Form;
-use super::{Method, Version};
+use super::Version;
 
 /// Bytes that a rewritten head may be longer than the one received, for one reservation in place of several.
 const ADDED: usize = 256;
@@ -278,6 +278,7 @@ impl<'h> Run<'h> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Method;
     use super::*;
 
     const PEER: &str = "192.0.2.7";
