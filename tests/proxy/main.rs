@@ -7,5 +7,17 @@
 // Nothing outside this target can reach a `pub` here; `pub(crate)` on each line would only be noise.
 #![allow(unreachable_pub)]
 
+mod backpressure;
+mod connect;
+mod early_answer;
+mod expect;
+mod eyeballs;
 mod forward;
+mod framing;
+mod halfclose;
+mod keepalive;
+mod limits;
+mod pipelining;
+mod probes;
 mod support;
+mod upgrade;

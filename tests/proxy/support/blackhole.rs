@@ -1,16 +1,19 @@
 //! Addresses that do not answer as a server does: one swallows every connection attempt, one refuses it.
 
+use std::io;
 use std::net::SocketAddr;
 
 use socket2::{Domain, Socket, Type};
+
+use super::{Origin, Peer};
 
 /// Attempts that fill the accept queue of a listener with the smallest backlog; the kernel then drops every SYN.
 const FILLERS: usize = 4;
 
 /// A listening address on which no connection attempt is ever answered.
 pub struct Blackhole {
-    _listener: Socket,
-    _fillers: Vec<Socket>,
+    listener: Socket,
+    fillers: Vec<Socket>,
 }
 
 impl Blackhole {
@@ -26,7 +29,13 @@ impl Blackhole {
             let _ = filler.connect(&address.into());
             fillers.push(filler);
         }
-        Blackhole { _listener: listener, _fillers: fillers }
+        Blackhole { listener, fillers }
+    }
+
+    /// Comes to life: attempts that go on from now are answered, and served by `script`.
+    pub fn open(self, script: impl Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static) -> Origin {
+        drop(self.fillers);
+        Origin::over(self.listener.into(), script)
     }
 }
 

@@ -49,6 +49,11 @@ impl Origin {
     /// The same on another address and port.
     pub fn at(address: SocketAddr, script: impl Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static) -> Origin {
         let listener = TcpListener::bind(address).unwrap_or_else(|error| panic!("bind {address}: {error}"));
+        Origin::over(listener, script)
+    }
+
+    /// The same on a listener that is there already.
+    pub fn over(listener: TcpListener, script: impl Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static) -> Origin {
         let address = listener.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared::default());
         let acceptor = thread::spawn({

@@ -35,6 +35,11 @@ impl Wire {
         Ok(wire)
     }
 
+    /// Another handle for the same connection, to write on one thread while another reads.
+    pub fn second(&self) -> io::Result<Wire> {
+        Wire::new(self.stream.try_clone()?)
+    }
+
     /// Address of this end.
     pub fn local(&self) -> SocketAddr {
         self.stream.local_addr().expect("a bound socket has an address")
