@@ -126,8 +126,8 @@ fn row_20_a_slow_address_is_not_killed_by_the_start_of_the_next_attempt() {
 fn when_all_refuse_it_is_a_502() {
     let Some(names) = NameServer::zone(&[("dead.test", "127.0.0.2"), ("dead.test", "127.0.0.3")]) else { return };
     let proxy = proxy(&names, &[]);
-    let first = Refusing::at(SocketAddr::from(([127, 0, 0, 2], 0)));
-    let port = first.address().port();
+    let port = crate::support::ports::next();
+    let _first = Refusing::at(SocketAddr::from(([127, 0, 0, 2], port)));
     let _second = Refusing::at(SocketAddr::from(([127, 0, 0, 3], port)));
     assert_eq!(proxy.client().get(&format!("http://dead.test:{port}/")).status(), 502);
 }

@@ -7,17 +7,21 @@
 // Nothing outside this target can reach a `pub` here; `pub(crate)` on each line would only be noise.
 #![allow(unreachable_pub)]
 
+mod answers;
 mod backpressure;
 mod connect;
+mod dns;
 mod early_answer;
 mod expect;
 mod eyeballs;
 mod forward;
 mod framing;
 mod halfclose;
+mod ipv6;
 mod keepalive;
 mod limits;
 mod pipelining;
+mod policy;
 mod probes;
 mod support;
 mod upgrade;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 
-use super::{eventually, Message, Wire};
+use super::{eventually, ports, Message, Wire};
 
 type Script = dyn Fn(&mut Peer) -> io::Result<()> + Send + Sync;
 
@@ -41,9 +41,9 @@ impl Origin {
         Origin::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), script)
     }
 
-    /// The same on another address.
+    /// The same on another address, with a port that is free on every loopback address.
     pub fn on(ip: IpAddr, script: impl Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static) -> Origin {
-        Origin::at(SocketAddr::new(ip, 0), script)
+        Origin::at(SocketAddr::new(ip, ports::next()), script)
     }
 
     /// The same on another address and port.
