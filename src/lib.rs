@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod http;
+pub mod interfaces;
 pub mod logs;
 pub mod pages;
 pub mod policy;

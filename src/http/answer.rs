@@ -1,0 +1,174 @@
+//! Answers that the proxy gives for itself: pages, refusals, redirects, the echo of TRACE. Knows how they are written, and
+//! neither why they are given ([`super::cause`]) nor where pages come from.
+
+use std::borrow::Cow;
+
+use super::cause::{Cause, RETRY_AFTER};
+use super::request::Request;
+use super::rewrite::{connection, push, push_number, ToClient};
+use super::{Method, Version};
+
+/// The answer to CONNECT once the tunnel stands. It has no fields at all: some clients trip over them.
+pub const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection Established\r\n\r\n";
+
+/// The interim response that lets a client send its content, for when no origin will say so.
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// The methods named in an Allow field; others are forwarded too.
+const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE, CONNECT";
+
+/// Fields of a request that the echo of TRACE leaves out (RFC 9110 section 9.3.8).
+const SECRETS: [&[u8]; 4] = [b"authorization", b"proxy-authorization", b"cookie", b"cookie2"];
+
+/// An answer that no origin gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status, 200 to 599.
+    pub status: u16,
+    /// Fields besides Date, Server, Content-Length, Content-Type, Cache-Control, Pragma and Connection.
+    pub fields: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    /// The media type of the body.
+    pub kind: &'static str,
+    /// The body.
+    pub body: Cow<'static, [u8]>,
+    /// Whether the client's connection is closed afterwards whatever it asked for.
+    pub close: bool,
+}
+
+/// Media type of pages.
+pub const HTML: &str = "text/html; charset=utf-8";
+
+/// Media type of plain answers.
+pub const PLAIN: &str = "text/plain; charset=utf-8";
+
+impl Answer {
+    /// An answer with a body of text. Whether it is a page is seen by its start.
+    pub fn new(status: u16, body: impl Into<Cow<'static, [u8]>>) -> Answer {
+        let body = body.into();
+        let kind = if is_html(&body) { HTML } else { PLAIN };
+        Answer { status, fields: Vec::new(), kind, body, close: false }
+    }
+
+    /// The answer to a request that cannot be served, with a line of text for a body; [`Answer::body`] may be replaced by the
+    /// page of the cause. With `compatible` the status is the original's.
+    pub fn of(cause: Cause, compatible: bool) -> Answer {
+        let mut answer = Answer::new(cause.status(compatible), format!("{cause}\n").into_bytes());
+        match cause {
+            // What follows a faulty message cannot be told from its content.
+            Cause::Client(_) => answer.close = true,
+            Cause::MethodNotAllowed => answer = answer.with("Allow", ALLOWED),
+            Cause::Overloaded => {
+                answer.close = true;
+                answer = answer.with("Retry-After", RETRY_AFTER.to_string());
+            }
+            _ => {}
+        }
+        answer
+    }
+
+    /// The answer to an OPTIONS request that must go no further (RFC 9110 section 9.3.7).
+    pub fn options() -> Answer {
+        Answer::new(200, &b""[..]).with("Allow", ALLOWED)
+    }
+
+    /// The answer to a TRACE request that must go no further: its head, credentials left out (RFC 9110 section 9.3.8).
+    pub fn trace(request: &Request) -> Answer {
+        let head = request.raw();
+        let line_end = head.iter().position(|byte| *byte == b'\n').map_or(head.len(), |end| end + 1);
+        let mut body = head[..line_end].to_vec();
+        for (name, value) in request.fields() {
+            if !SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret)) {
+                push(&mut body, &[name, b": ", value, b"\r\n"]);
+            }
+        }
+        body.extend_from_slice(b"\r\n");
+        Answer { kind: "message/http", ..Answer::new(200, body) }
+    }
+
+    /// A redirect to `location`, or `None` if that holds bytes that no field may hold.
+    pub fn redirect(location: String) -> Option<Answer> {
+        let valid = location.bytes().all(|byte| matches!(byte, b'!'..=b'~' | 0x80..));
+        valid.then(|| Answer::new(302, &b""[..]).with("Location", location))
+    }
+
+    /// The same with one more field. Name and value must be ours or checked: they are written as they are.
+    pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Cow<'static, str>>) -> Answer {
+        let (name, value) = (name.into(), value.into());
+        debug_assert!(super::fields::is_token(name.as_bytes()) && super::fields::is_value(value.as_bytes()));
+        self.fields.push((name, value));
+        self
+    }
+
+    /// Whether the client's connection stays open after the answer.
+    pub fn persists(&self, to: &ToClient<'_>) -> bool {
+        to.keep_alive && !self.close
+    }
+
+    /// Appends the whole answer; its body only if the request was not HEAD.
+    pub fn write(&self, out: &mut Vec<u8>, to: &ToClient<'_>) {
+        out.extend_from_slice(b"HTTP/1.1 ");
+        push_number(out, u64::from(self.status));
+        push(out, &[b" ", reason(self.status).as_bytes()]);
+        push(out, &[b"\r\nDate: ", to.date.as_bytes(), b"\r\nServer: ", to.rules.server.as_bytes()]);
+        out.extend_from_slice(b"\r\nContent-Length: ");
+        push_number(out, self.body.len() as u64);
+        push(out, &[b"\r\nContent-Type: ", self.kind.as_bytes()]);
+        out.extend_from_slice(b"\r\nCache-Control: no-store\r\nPragma: no-cache\r\n");
+        for (name, value) in &self.fields {
+            push(out, &[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+        }
+        connection(out, to.version, self.persists(to), false);
+        out.extend_from_slice(b"\r\n");
+        if to.method != Method::Head {
+            out.extend_from_slice(&self.body);
+        }
+    }
+}
+
+/// Who gets an answer when the request could not be parsed: what can be read of its first line, else HTTP/1.0, as the
+/// connection is closed anyway.
+pub fn addressee(head: &[u8]) -> (Version, Method) {
+    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let version = if line.ends_with(b" HTTP/1.1") { Version::Http11 } else { Version::Http10 };
+    let method = line.split(|byte| *byte == b' ').next().map_or(Method::Extension, Method::of);
+    (version, method)
+}
+
+fn is_html(body: &[u8]) -> bool {
+    let start = body.trim_ascii_start();
+    let starts_with = |mark: &[u8]| start.get(..mark.len()).is_some_and(|part| part.eq_ignore_ascii_case(mark));
+    starts_with(b"<html") || starts_with(b"<!doctype html")
+}
+
+/// The phrase of a status (RFC 9110 section 15 and RFC 6585).
+pub fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        407 => "Proxy Authentication Required",
+        408 => "Request Timeout",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        417 => "Expectation Failed",
+        426 => "Upgrade Required",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        _ => "Unknown",
+    }
+}

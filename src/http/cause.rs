@@ -1,0 +1,179 @@
+//! Why the proxy answers for itself, and with which status: one table for ours and one for those of the original, which some
+//! people's tools match on (`http.compatible-status`). Knows neither pages nor how an answer is written.
+
+use std::fmt;
+
+use super::fault::{Fault, OriginFault};
+
+/// Why a request gets an answer that no origin gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The client's message is at fault.
+    Client(Fault),
+    /// The origin's message is at fault.
+    Origin(OriginFault),
+    /// CONNECT is not allowed, or not to that port.
+    ConnectNotAllowed,
+    /// The method is not allowed.
+    MethodNotAllowed,
+    /// The address is one that must not be connected to.
+    AddressNotAllowed,
+    /// No address of the origin took the connection.
+    ConnectFailed,
+    /// No address of the origin took the connection in time.
+    ConnectTimeout,
+    /// The name does not exist, has no address, or the name servers refuse to tell.
+    NameFailed,
+    /// No name server answered in time.
+    NameTimeout,
+    /// The name has no dot, and such names are not looked up (`dns.fqdn`).
+    NameShort,
+    /// The request has passed here before (RFC 9110 section 7.6).
+    Loop,
+    /// The helper gave no usable decision.
+    HelperFailed,
+    /// A local page that was asked for does not exist.
+    PageMissing,
+    /// Too much to do: no more connections, memory or descriptors at the moment.
+    Overloaded,
+}
+
+/// Seconds after which a client may try again when we are overloaded (RFC 9110 section 10.2.3).
+pub const RETRY_AFTER: u32 = 5;
+
+impl Cause {
+    /// The status, by the standards or, with `compatible`, as the original had it.
+    ///
+    /// The original closed without an answer on heads that are too large and on broken origins; those keep our statuses.
+    pub fn status(self, compatible: bool) -> u16 {
+        let (standard, original) = match self {
+            Cause::Client(fault) => (fault.status(), original_of(fault)),
+            Cause::Origin(fault) => (fault.status(), fault.status()),
+            Cause::ConnectNotAllowed => (403, 501),
+            Cause::MethodNotAllowed => (405, 405),
+            Cause::AddressNotAllowed => (403, 400),
+            Cause::ConnectFailed => (502, 400),
+            Cause::ConnectTimeout => (504, 400),
+            Cause::NameFailed => (502, 503),
+            Cause::NameTimeout => (504, 503),
+            Cause::NameShort => (502, 200),
+            Cause::Loop => (502, 502),
+            Cause::HelperFailed => (500, 200),
+            Cause::PageMissing => (500, 501),
+            Cause::Overloaded => (503, 503),
+        };
+        match compatible {
+            true => original,
+            false => standard,
+        }
+    }
+
+    /// The page that explains it, by its name in the folder of pages.
+    pub fn page(self) -> &'static str {
+        match self {
+            Cause::AddressNotAllowed | Cause::ConnectFailed | Cause::ConnectTimeout => "noconnect.html",
+            Cause::NameFailed | Cause::NameTimeout | Cause::NameShort => "dns.html",
+            Cause::HelperFailed | Cause::PageMissing => "internal_error.html",
+            _ => "error.html",
+        }
+    }
+
+    /// The error type of a Proxy-Status field (RFC 9209 section 2.3).
+    pub fn proxy_status(self) -> &'static str {
+        match self {
+            Cause::Client(_) => "http_request_error",
+            Cause::Origin(OriginFault::ClosedEarly) => "connection_terminated",
+            Cause::Origin(OriginFault::HeadTimeout) => "http_response_timeout",
+            Cause::Origin(OriginFault::HeadTooLarge | OriginFault::TooManyFields) => {
+                "http_response_header_section_size"
+            }
+            Cause::Origin(OriginFault::BadCoding) => "http_response_transfer_coding",
+            Cause::Origin(OriginFault::UnaskedSwitch) => "http_upgrade_failed",
+            Cause::Origin(_) => "http_protocol_error",
+            Cause::ConnectNotAllowed | Cause::MethodNotAllowed => "http_request_denied",
+            Cause::AddressNotAllowed => "destination_ip_prohibited",
+            Cause::ConnectFailed => "connection_refused",
+            Cause::ConnectTimeout => "connection_timeout",
+            Cause::NameFailed | Cause::NameShort => "dns_error",
+            Cause::NameTimeout => "dns_timeout",
+            Cause::Loop => "proxy_loop_detected",
+            Cause::HelperFailed | Cause::PageMissing => "proxy_internal_error",
+            Cause::Overloaded => "connection_limit_reached",
+        }
+    }
+}
+
+/// The original answered 400 to all that it could not parse, and knew 417.
+fn original_of(fault: Fault) -> u16 {
+    match fault.status() {
+        501 | 505 => 400,
+        status => status,
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Cause::Client(fault) => return fault.fmt(f),
+            Cause::Origin(fault) => return fault.fmt(f),
+            Cause::ConnectNotAllowed => "CONNECT NOT ALLOWED",
+            Cause::MethodNotAllowed => "the method is not allowed",
+            Cause::AddressNotAllowed => "the address may not be connected to",
+            Cause::ConnectFailed => "the server could not be connected to",
+            Cause::ConnectTimeout => "the server could not be connected to in time",
+            Cause::NameFailed => "the name could not be resolved",
+            Cause::NameTimeout => "the name could not be resolved in time",
+            Cause::NameShort => "the name has no domain",
+            Cause::Loop => "the request came back to this proxy",
+            Cause::HelperFailed => "the redirector gave no usable answer",
+            Cause::PageMissing => "a local page is missing",
+            Cause::Overloaded => "the proxy has too much to do",
+        })
+    }
+}
+
+impl From<Fault> for Cause {
+    fn from(fault: Fault) -> Cause {
+        Cause::Client(fault)
+    }
+}
+
+impl From<OriginFault> for Cause {
+    fn from(fault: OriginFault) -> Cause {
+        Cause::Origin(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_tables_of_statuses() {
+        let table = [
+            (Cause::Client(Fault::BadLine), 400, 400),
+            (Cause::Client(Fault::Expectation), 417, 417),
+            (Cause::Client(Fault::BadMaxForwards), 400, 400),
+            (Cause::Client(Fault::BadVersion), 505, 400),
+            (Cause::Client(Fault::HeadTooLarge), 431, 431),
+            (Cause::Client(Fault::TargetTooLarge), 414, 414),
+            (Cause::Client(Fault::HeadTimeout), 408, 408),
+            (Cause::Origin(OriginFault::NotHttp), 502, 502),
+            (Cause::Origin(OriginFault::HeadTimeout), 504, 504),
+            (Cause::ConnectNotAllowed, 403, 501),
+            (Cause::MethodNotAllowed, 405, 405),
+            (Cause::AddressNotAllowed, 403, 400),
+            (Cause::ConnectFailed, 502, 400),
+            (Cause::ConnectTimeout, 504, 400),
+            (Cause::NameFailed, 502, 503),
+            (Cause::NameTimeout, 504, 503),
+            (Cause::NameShort, 502, 200),
+            (Cause::HelperFailed, 500, 200),
+            (Cause::PageMissing, 500, 501),
+            (Cause::Overloaded, 503, 503),
+        ];
+        for (cause, standard, original) in table {
+            assert_eq!((cause.status(false), cause.status(true)), (standard, original), "{cause}");
+        }
+    }
+}

@@ -1,0 +1,433 @@
+//! The field section of a head: where each name and value stands, which fields matter to a proxy, and what the lists in
+//! them say. Knows syntax; which combination is an error is for `request` and `response` to judge.
+
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+/// Most fields in one head. Browsers send about 20, origins up to 50; each costs 16 bytes while its head is kept.
+pub const MAX_FIELDS: usize = 256;
+
+/// Longest field name, in bytes; the longest registered one has 44.
+pub const MAX_NAME: usize = 1024;
+
+/// Most options in the Connection fields of one head: each is compared with each field's name.
+pub const MAX_OPTIONS: usize = 64;
+
+/// Fields that are kept without an allocation; most heads have fewer.
+const INLINE_FIELDS: usize = 24;
+
+/// The fields that a proxy treats in a way of its own; all others are `Other`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    Other,
+    Authorization,
+    Connection,
+    ContentLength,
+    Date,
+    Expect,
+    Host,
+    Http2Settings,
+    KeepAlive,
+    MaxForwards,
+    ProxyAuthenticate,
+    ProxyAuthorization,
+    ProxyConnection,
+    Te,
+    Trailer,
+    TransferEncoding,
+    Upgrade,
+    Via,
+    WwwAuthenticate,
+    XForwardedFor,
+    XProxyVersion,
+}
+
+impl Kind {
+    /// The kind of a field by its name, in any letter case.
+    pub(crate) fn of(name: &[u8]) -> Kind {
+        let candidates: &[(&[u8], Kind)] = match name.len() {
+            2 => &[(b"te", Kind::Te)],
+            3 => &[(b"via", Kind::Via)],
+            4 => &[(b"host", Kind::Host), (b"date", Kind::Date)],
+            6 => &[(b"expect", Kind::Expect)],
+            7 => &[(b"upgrade", Kind::Upgrade), (b"trailer", Kind::Trailer)],
+            10 => &[(b"connection", Kind::Connection), (b"keep-alive", Kind::KeepAlive)],
+            12 => &[(b"max-forwards", Kind::MaxForwards)],
+            13 => &[(b"authorization", Kind::Authorization)],
+            14 => &[(b"content-length", Kind::ContentLength), (b"http2-settings", Kind::Http2Settings)],
+            15 => &[(b"x-forwarded-for", Kind::XForwardedFor), (b"x-proxy-version", Kind::XProxyVersion)],
+            16 => &[(b"proxy-connection", Kind::ProxyConnection), (b"www-authenticate", Kind::WwwAuthenticate)],
+            17 => &[(b"transfer-encoding", Kind::TransferEncoding)],
+            18 => &[(b"proxy-authenticate", Kind::ProxyAuthenticate)],
+            19 => &[(b"proxy-authorization", Kind::ProxyAuthorization)],
+            _ => &[],
+        };
+        let known = candidates.iter().find(|(candidate, _)| name.eq_ignore_ascii_case(candidate));
+        known.map_or(Kind::Other, |(_, kind)| *kind)
+    }
+
+    fn bit(self) -> u32 {
+        1 << self as u8
+    }
+}
+
+/// Where one field stands in its head. Offsets fit, as no head is longer than `head::MAX_HEAD`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    name_at: u32,
+    value_at: u32,
+    value_len: u32,
+    name_len: u16,
+    pub(crate) kind: Kind,
+    /// The line is exactly `name: value CRLF`, so that it equals what would be written for it.
+    canonical: bool,
+}
+
+impl Span {
+    fn name_range(&self) -> Range<usize> {
+        self.name_at as usize..self.name_at as usize + usize::from(self.name_len)
+    }
+
+    fn value_range(&self) -> Range<usize> {
+        self.value_at as usize..self.value_at as usize + self.value_len as usize
+    }
+
+    /// The whole line with its line end, if writing it anew would give the same bytes.
+    pub(crate) fn verbatim(&self) -> Option<Range<usize>> {
+        self.canonical.then(|| self.name_at as usize..self.value_range().end + 2)
+    }
+
+    pub(crate) fn name<'h>(&self, head: &'h [u8]) -> &'h [u8] {
+        &head[self.name_range()]
+    }
+
+    pub(crate) fn value<'h>(&self, head: &'h [u8]) -> &'h [u8] {
+        &head[self.value_range()]
+    }
+}
+
+/// The fields of one head, in order. Every accessor needs the head that they were taken from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fields {
+    spans: SmallVec<[Span; INLINE_FIELDS]>,
+    present: u32,
+}
+
+/// The name of a field is longer than [`MAX_NAME`].
+#[derive(Debug)]
+pub(crate) struct NameTooLong;
+
+impl Fields {
+    /// Notes the fields that the parser found in `head`; their names and values must be slices of it.
+    pub(crate) fn of(head: &[u8], parsed: &[httparse::Header<'_>]) -> Result<Fields, NameTooLong> {
+        let mut fields = Fields::default();
+        fields.spans.reserve(parsed.len());
+        for field in parsed {
+            fields.push(head, field.name.as_bytes(), field.value)?;
+        }
+        Ok(fields)
+    }
+
+    fn push(&mut self, head: &[u8], name: &[u8], value: &[u8]) -> Result<(), NameTooLong> {
+        if name.len() > MAX_NAME {
+            return Err(NameTooLong);
+        }
+        let (name_at, value_at) = (offset_in(head, name), offset_in(head, value));
+        let (name_end, value_end) = (name_at + name.len(), value_at + value.len());
+        let kind = Kind::of(name);
+        self.present |= kind.bit();
+        self.spans.push(Span {
+            name_at: name_at as u32,
+            value_at: value_at as u32,
+            value_len: value.len() as u32,
+            name_len: name.len() as u16,
+            kind,
+            canonical: head.get(name_end..value_at) == Some(b": ")
+                && head.get(value_end..value_end + 2) == Some(b"\r\n"),
+        });
+        Ok(())
+    }
+
+    pub(crate) fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+
+    pub(crate) fn has(&self, kind: Kind) -> bool {
+        self.present & kind.bit() != 0
+    }
+
+    /// The values of all fields of one kind, in order; costs nothing when there are none.
+    pub(crate) fn values<'a>(&'a self, head: &'a [u8], kind: Kind) -> impl Iterator<Item = &'a [u8]> {
+        let spans = if self.has(kind) { &self.spans[..] } else { &[] };
+        spans.iter().filter(move |span| span.kind == kind).map(move |span| span.value(head))
+    }
+
+    /// The value of the first field of that name, in any letter case.
+    pub(crate) fn first<'h>(&self, head: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
+        let span = self.spans.iter().find(|span| span.name(head).eq_ignore_ascii_case(name))?;
+        Some(span.value(head))
+    }
+
+    /// Whether a Connection field names this field, so that it must not be forwarded (RFC 9110 section 7.6.1).
+    pub(crate) fn is_nominated(&self, head: &[u8], name: &[u8]) -> bool {
+        self.values(head, Kind::Connection).flat_map(elements).any(|option| option.eq_ignore_ascii_case(name))
+    }
+
+    /// What the Connection fields ask for, those of Proxy-Connection apart.
+    pub(crate) fn connection(&self, head: &[u8]) -> Result<Connection, TooManyOptions> {
+        let mut connection = Connection::default();
+        if self.has(Kind::Connection) {
+            connection.note(self.values(head, Kind::Connection))?;
+        }
+        Ok(connection)
+    }
+
+    /// What the Proxy-Connection fields ask for: not standard, but browsers and curl send them to proxies.
+    pub(crate) fn proxy_connection(&self, head: &[u8]) -> Result<Connection, TooManyOptions> {
+        let mut connection = Connection::default();
+        if self.has(Kind::ProxyConnection) {
+            connection.note(self.values(head, Kind::ProxyConnection))?;
+        }
+        Ok(connection)
+    }
+
+    /// The one length that the Content-Length fields agree on, or `None` without any (RFC 9112 section 6.3).
+    pub(crate) fn length(&self, head: &[u8]) -> Result<Option<u64>, LengthError> {
+        let mut agreed = None;
+        for value in self.values(head, Kind::ContentLength) {
+            for element in value.split(|byte| *byte == b',') {
+                let length = decimal(trim(element)).ok_or(LengthError::Bad)?;
+                if agreed.is_some_and(|other| other != length) {
+                    return Err(LengthError::Differ);
+                }
+                agreed = Some(length);
+            }
+        }
+        Ok(agreed)
+    }
+
+    /// What the Transfer-Encoding fields amount to, taken together as one list.
+    pub(crate) fn coding(&self, head: &[u8]) -> Coding {
+        if !self.has(Kind::TransferEncoding) {
+            return Coding::Absent;
+        }
+        let mut seen = Coding::Malformed;
+        for element in self.values(head, Kind::TransferEncoding).flat_map(elements) {
+            seen = match seen {
+                // Whatever follows `chunked` means that it is not the last coding, or applied twice.
+                Coding::Chunked | Coding::ChunkedThenMore => Coding::ChunkedThenMore,
+                _ if element.eq_ignore_ascii_case(b"chunked") => match seen {
+                    Coding::Malformed => Coding::Chunked,
+                    _ => Coding::Unknown,
+                },
+                Coding::Malformed if element.eq_ignore_ascii_case(b"identity") => Coding::Identity,
+                _ => Coding::Unknown,
+            };
+        }
+        seen
+    }
+}
+
+/// What Connection options ask of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Connection {
+    pub(crate) close: bool,
+    pub(crate) keep_alive: bool,
+    pub(crate) upgrade: bool,
+    /// There are options that name fields.
+    pub(crate) nominates: bool,
+}
+
+/// More than [`MAX_OPTIONS`] Connection options in one head.
+#[derive(Debug)]
+pub(crate) struct TooManyOptions;
+
+impl Connection {
+    fn note<'a>(&mut self, values: impl Iterator<Item = &'a [u8]>) -> Result<(), TooManyOptions> {
+        for (count, option) in values.flat_map(elements).enumerate() {
+            if count >= MAX_OPTIONS {
+                return Err(TooManyOptions);
+            }
+            if option.eq_ignore_ascii_case(b"keep-alive") {
+                self.keep_alive = true;
+            } else if option.eq_ignore_ascii_case(b"close") {
+                self.close = true;
+            } else if option.eq_ignore_ascii_case(b"upgrade") {
+                self.upgrade = true;
+            } else {
+                self.nominates = true;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why a Content-Length cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LengthError {
+    Bad,
+    Differ,
+}
+
+/// The transfer coding of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Coding {
+    /// No Transfer-Encoding field.
+    Absent,
+    /// A field, but no coding in it.
+    Malformed,
+    /// `chunked` alone.
+    Chunked,
+    /// `chunked`, and something after it.
+    ChunkedThenMore,
+    /// `identity` alone, which RFC 2616 knew and old origins still send.
+    Identity,
+    /// A coding that is not known, `chunked` with parameters included, with or without `chunked` at the end.
+    Unknown,
+}
+
+/// The elements of a comma-separated list, trimmed, empty ones left out (RFC 9110 section 5.6.1.2).
+pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(trim).filter(|element| !element.is_empty())
+}
+
+/// Without blanks at either end. CR and LF count, as a folded value of an origin may hold them between blanks.
+pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t' | b'\r' | b'\n', rest @ ..] = text {
+        text = rest;
+    }
+    while let [rest @ .., b' ' | b'\t' | b'\r' | b'\n'] = text {
+        text = rest;
+    }
+    text
+}
+
+/// A number written with decimal digits alone: no sign, no blank, not empty, and within 64 bits.
+pub(crate) fn decimal(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0u64, |value, byte| match byte {
+        b'0'..=b'9' => value.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
+        _ => None,
+    })
+}
+
+/// Whether the text is a token, as names and methods are (RFC 9110 section 5.6.2).
+pub(crate) fn is_token(text: &[u8]) -> bool {
+    let is_token_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !text.is_empty() && text.iter().all(is_token_byte)
+}
+
+/// Whether the text holds only bytes that a value may hold (RFC 9110 section 5.5).
+pub(crate) fn is_value(text: &[u8]) -> bool {
+    text.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..))
+}
+
+/// Where `part`, a slice of `whole`, starts in it. Empty values may point anywhere, so the result is held within bounds.
+pub(crate) fn offset_in(whole: &[u8], part: &[u8]) -> usize {
+    let offset = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+    debug_assert!(part.is_empty() || offset + part.len() <= whole.len());
+    offset.min(whole.len() - part.len().min(whole.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(head: &[u8]) -> Fields {
+        let mut parsed = [httparse::EMPTY_HEADER; 16];
+        let httparse::Status::Complete((_, parsed)) = httparse::parse_headers(head, &mut parsed).unwrap() else {
+            panic!("an unfinished example");
+        };
+        Fields::of(head, parsed).unwrap()
+    }
+
+    #[test]
+    fn a_span_is_small() {
+        assert_eq!(std::mem::size_of::<Span>(), 16);
+    }
+
+    #[test]
+    fn knows_names_in_any_letter_case() {
+        assert_eq!(Kind::of(b"CONTENT-length"), Kind::ContentLength);
+        assert_eq!(Kind::of(b"Keep-Alive"), Kind::KeepAlive);
+        assert_eq!(Kind::of(b"X-Proxy-Version"), Kind::XProxyVersion);
+        assert_eq!(Kind::of(b"Content-Lengths"), Kind::Other);
+        assert_eq!(Kind::of(b""), Kind::Other);
+    }
+
+    #[test]
+    fn only_lines_in_their_written_form_are_taken_verbatim() {
+        let head = b"A: b\r\nC:d\r\nE:  f\r\nG: h \r\nI: j\nK:\r\n\r\n";
+        let fields = fields(head);
+        let verbatim: Vec<_> = fields.spans().iter().map(|span| span.verbatim()).collect();
+        assert_eq!(verbatim, [Some(0..6), None, None, None, None, None]);
+        assert_eq!(fields.spans()[5].value(head), b"");
+    }
+
+    #[test]
+    fn lengths_must_agree() {
+        let table: &[(&[u8], Result<Option<u64>, LengthError>)] = &[
+            (b"A: b\r\n\r\n", Ok(None)),
+            (b"Content-Length: 5\r\n\r\n", Ok(Some(5))),
+            (b"Content-Length: 5\r\ncontent-length: 5\r\n\r\n", Ok(Some(5))),
+            (b"Content-Length: 5, 5\r\n\r\n", Ok(Some(5))),
+            (b"Content-Length: 005\r\n\r\n", Ok(Some(5))),
+            (b"Content-Length: 18446744073709551615\r\n\r\n", Ok(Some(u64::MAX))),
+            (b"Content-Length: 18446744073709551616\r\n\r\n", Err(LengthError::Bad)),
+            (b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n", Err(LengthError::Differ)),
+            (b"Content-Length: 5, 6\r\n\r\n", Err(LengthError::Differ)),
+            (b"Content-Length: \r\n\r\n", Err(LengthError::Bad)),
+            (b"Content-Length: 5,\r\n\r\n", Err(LengthError::Bad)),
+            (b"Content-Length: +5\r\n\r\n", Err(LengthError::Bad)),
+            (b"Content-Length: -5\r\n\r\n", Err(LengthError::Bad)),
+            (b"Content-Length: 0x5\r\n\r\n", Err(LengthError::Bad)),
+            (b"Content-Length: 5 5\r\n\r\n", Err(LengthError::Bad)),
+            (b"Content-Length: 5.0\r\n\r\n", Err(LengthError::Bad)),
+        ];
+        for (head, want) in table {
+            assert_eq!(fields(head).length(head), *want, "{}", head.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn row_44_te_list_parsed() {
+        let table: &[(&[u8], Coding)] = &[
+            (b"A: b\r\n\r\n", Coding::Absent),
+            (b"Transfer-Encoding: chunked\r\n\r\n", Coding::Chunked),
+            (b"Transfer-Encoding: \t Chunked \r\n\r\n", Coding::Chunked),
+            (b"Transfer-Encoding: chunked,\r\n\r\n", Coding::Chunked),
+            (b"Transfer-Encoding: , chunked\r\n\r\n", Coding::Chunked),
+            (b"Transfer-Encoding:\r\n\r\n", Coding::Malformed),
+            (b"Transfer-Encoding: ,\r\n\r\n", Coding::Malformed),
+            (b"Transfer-Encoding: chunked, gzip\r\n\r\n", Coding::ChunkedThenMore),
+            (b"Transfer-Encoding: chunked, chunked\r\n\r\n", Coding::ChunkedThenMore),
+            (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n", Coding::ChunkedThenMore),
+            (b"Transfer-Encoding: gzip, chunked\r\n\r\n", Coding::Unknown),
+            (b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n", Coding::Unknown),
+            (b"Transfer-Encoding: identity, chunked\r\n\r\n", Coding::Unknown),
+            (b"Transfer-Encoding: identity\r\n\r\n", Coding::Identity),
+            (b"Transfer-Encoding: xchunked\r\n\r\n", Coding::Unknown),
+            (b"Transfer-Encoding: chunked;q=1\r\n\r\n", Coding::Unknown),
+            (b"Transfer-Encoding: \"chunked\"\r\n\r\n", Coding::Unknown),
+            (b"Transfer-Encoding: chunked chunked\r\n\r\n", Coding::Unknown),
+        ];
+        for (head, want) in table {
+            assert_eq!(fields(head).coding(head), *want, "{}", head.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn connection_options_are_bounded() {
+        let many = format!("Connection: {}\r\n\r\n", "a,".repeat(MAX_OPTIONS + 1));
+        assert!(fields(many.as_bytes()).connection(many.as_bytes()).is_err());
+        let head = b"Connection: Keep-Alive, Upgrade\r\nConnection: X-Secret\r\n\r\n";
+        let fields = fields(head);
+        let connection = fields.connection(head).unwrap();
+        assert_eq!(connection, Connection { close: false, keep_alive: true, upgrade: true, nominates: true });
+        assert!(fields.is_nominated(head, b"x-secret") && !fields.is_nominated(head, b"x-secre"));
+    }
+}

@@ -1,0 +1,328 @@
+//! A request head, parsed and judged. Knows the rules of RFC 9112 for what a client may send, and nothing of where the
+//! bytes came from or of what a policy thinks of the request.
+//!
+//! A [`Request`] owns its bytes, since it outlives the buffer that it came in: it waits for decisions, names and connections.
+
+use std::mem::MaybeUninit;
+use std::net::IpAddr;
+use std::ops::Range;
+
+use super::chunked::{ChunkScan, Mode, Side};
+use super::diagnose::diagnose_request;
+use super::fault::Fault;
+use super::fields::{decimal, elements, offset_in, trim, Coding, Connection, Fields, Kind, LengthError, MAX_FIELDS};
+use super::framing::Framing;
+use super::head::{oversized, MAX_HEAD};
+use super::rewrite::Rules;
+use super::target::{locate, Path, Target};
+use super::{Method, Version};
+
+/// Longest method, in bytes; the longest registered one has 17.
+const MAX_METHOD: usize = 64;
+
+/// A request whose head is complete and without fault.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The head as received, then whatever had to be made up for the path.
+    bytes: Vec<u8>,
+    head_len: usize,
+    method: Method,
+    method_len: u16,
+    version: Version,
+    target: Target,
+    path: Range<usize>,
+    fields: Fields,
+    connection: Connection,
+    proxy_connection: Connection,
+    framing: Framing,
+    upgrades: bool,
+}
+
+/// What the Expect field asks (RFC 9110 section 10.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expectation {
+    /// Nothing, or the request is of HTTP/1.0, where the field means nothing.
+    None,
+    /// An interim response before the content is sent.
+    Continue,
+    /// Something that nobody defined: 417.
+    Other,
+}
+
+impl Request {
+    /// Parses a whole head, from the first byte of the request line to the blank line, as [`super::head::HeadScan`] finds it.
+    pub fn parse(head: &[u8], rules: &Rules) -> Result<Request, Fault> {
+        let limit = if rules.head_limit == 0 { MAX_HEAD } else { rules.head_limit.min(MAX_HEAD) };
+        if head.len() > limit {
+            return Err(oversized(head, limit));
+        }
+        let mut storage = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+        let mut parsed = httparse::Request::new(&mut []);
+        match parsed.parse_with_uninit_headers(head, &mut storage) {
+            Ok(httparse::Status::Complete(length)) if length == head.len() => {}
+            Ok(_) => return Err(Fault::BadLine),
+            Err(error) => return Err(diagnose_request(head, error)),
+        }
+        match parsed {
+            httparse::Request { method: Some(method), path: Some(target), version: Some(minor), headers } => {
+                let parts = Parts { head, method, target, version: Version::from_minor(minor) };
+                parts.judge(headers, rules)
+            }
+            _ => Err(Fault::BadLine),
+        }
+    }
+
+    /// The method.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// The method's text as received.
+    pub fn method_name(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.method_len)]
+    }
+
+    /// Where the request goes.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The path with its query, as it goes to an origin: starts with a slash, or is `*`, or for CONNECT `host:port`.
+    pub fn path(&self) -> &[u8] {
+        &self.bytes[self.path.clone()]
+    }
+
+    /// The version of the client.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The head as received.
+    pub fn raw(&self) -> &[u8] {
+        &self.bytes[..self.head_len]
+    }
+
+    /// All fields in order, names as received, values without the blanks around them.
+    pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let head = self.raw();
+        self.fields.spans().iter().map(move |span| (span.name(head), span.value(head)))
+    }
+
+    /// The value of the first field of that name, in any letter case.
+    pub fn field(&self, name: &[u8]) -> Option<&[u8]> {
+        self.fields.first(self.raw(), name)
+    }
+
+    /// How the content is framed, from its first byte on.
+    pub fn framing(&self) -> Framing {
+        self.framing.clone()
+    }
+
+    /// Whether the client's connection may serve another request (RFC 9112 section 9.3).
+    ///
+    /// A client of HTTP/1.0 has to ask for it. Proxy-Connection is obeyed as if it were Connection.
+    pub fn keep_alive(&self) -> bool {
+        let close = self.connection.close || self.proxy_connection.close;
+        let asked = self.connection.keep_alive || self.proxy_connection.keep_alive;
+        !close && (asked || self.version == Version::Http11)
+    }
+
+    /// What the client expects before it sends the content.
+    pub fn expectation(&self) -> Expectation {
+        if self.version == Version::Http10 || !self.fields.has(Kind::Expect) {
+            return Expectation::None;
+        }
+        let all_known =
+            self.values(Kind::Expect).flat_map(elements).all(|one| one.eq_ignore_ascii_case(b"100-continue"));
+        match all_known {
+            true => Expectation::Continue,
+            false => Expectation::Other,
+        }
+    }
+
+    /// Whether the client waits for `100 Continue`.
+    pub fn expects_continue(&self) -> bool {
+        self.expectation() == Expectation::Continue
+    }
+
+    /// The protocols that the client offers to switch to, if the offer is one that is passed on.
+    ///
+    /// That needs HTTP/1.1, `Connection: upgrade`, and protocols that the rules allow (RFC 9110 section 7.8). With several
+    /// Upgrade fields it is the first; [`Request::offers`] asks all.
+    pub fn upgrade(&self) -> Option<&[u8]> {
+        self.upgrades.then(|| self.values(Kind::Upgrade).next()).flatten()
+    }
+
+    /// Whether the client offered to switch to this protocol, so that a 101 that names it may be passed on.
+    ///
+    /// `chosen` is the Upgrade field of the 101; should it list several protocols, each must have been offered.
+    pub fn offers(&self, chosen: &[u8]) -> bool {
+        let offered =
+            |one: &[u8]| self.values(Kind::Upgrade).flat_map(elements).any(|own| own.eq_ignore_ascii_case(one));
+        let mut all = elements(chosen).peekable();
+        self.upgrades && all.peek().is_some() && all.all(offered)
+    }
+
+    /// How many more proxies an OPTIONS or TRACE request may pass (RFC 9110 section 7.6.2); `None` for any other method.
+    pub fn max_forwards(&self) -> Result<Option<u64>, Fault> {
+        if !matches!(self.method, Method::Options | Method::Trace) {
+            return Ok(None);
+        }
+        let mut values = self.values(Kind::MaxForwards);
+        match (values.next(), values.next()) {
+            (None, _) => Ok(None),
+            (Some(value), None) if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
+                Ok(Some(decimal(value).unwrap_or(u64::MAX)))
+            }
+            _ => Err(Fault::BadMaxForwards),
+        }
+    }
+
+    /// Whether a Via field names `own`, in any letter case: the request comes back to us (RFC 9110 section 7.6).
+    pub fn via_contains(&self, own: &[u8]) -> bool {
+        let received_by = |element| words(element).nth(1).unwrap_or_default();
+        self.values(Kind::Via).flat_map(elements).any(|element| received_by(element).eq_ignore_ascii_case(own))
+    }
+
+    /// Whether the origin may tie the connection to this user, so that no one else must be served through it: the NTLM and
+    /// Negotiate schemes log a connection in, not a request (RFC 4559 section 6).
+    pub fn wants_private_connection(&self) -> bool {
+        self.values(Kind::Authorization).any(is_private_scheme)
+    }
+
+    /// The client address that a balancer in front noted in the field of that name: its last element, if that is an
+    /// address, with or without a port.
+    pub fn noted_client(&self, name: &[u8]) -> Option<IpAddr> {
+        let named = self.fields().filter(|(own, _)| own.eq_ignore_ascii_case(name)).last()?;
+        parse_address(elements(named.1).last()?)
+    }
+
+    pub(crate) fn section(&self) -> &Fields {
+        &self.fields
+    }
+
+    pub(crate) fn connection(&self) -> Connection {
+        self.connection
+    }
+
+    fn values(&self, kind: Kind) -> impl Iterator<Item = &[u8]> {
+        self.fields.values(self.raw(), kind)
+    }
+}
+
+/// Whether credentials or a challenge are of a scheme that authenticates the connection.
+pub(crate) fn is_private_scheme(value: &[u8]) -> bool {
+    let scheme = words(value).next().unwrap_or_default();
+    scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate")
+}
+
+pub(crate) fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty())
+}
+
+fn parse_address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(trim(text)).ok()?.trim_matches('"');
+    let bare = || text.parse().ok();
+    let with_port = || text.parse().map(|socket: std::net::SocketAddr| socket.ip()).ok();
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
+    bare().or_else(with_port).or_else(bracketed)
+}
+
+/// What the parser found in the request line.
+struct Parts<'h> {
+    head: &'h [u8],
+    method: &'h str,
+    target: &'h str,
+    version: Version,
+}
+
+impl Parts<'_> {
+    fn judge(&self, parsed: &[httparse::Header<'_>], rules: &Rules) -> Result<Request, Fault> {
+        // The parser skips blank lines in front; the caller should have, and the offsets below rely on it.
+        if !self.head.starts_with(self.method.as_bytes()) {
+            return Err(Fault::BadLine);
+        }
+        if self.method.len() > MAX_METHOD {
+            return Err(Fault::MethodTooLong);
+        }
+        let method = Method::of(self.method.as_bytes());
+        let fields = Fields::of(self.head, parsed).map_err(|_| Fault::TooManyFields)?;
+        let (target, path) = locate(method, self.target.as_bytes(), one_host(&fields, self.head)?)?;
+        let (bytes, path) = self.own(path);
+        let connection = fields.connection(self.head).map_err(|_| Fault::TooManyFields)?;
+        Ok(Request {
+            head_len: self.head.len(),
+            method,
+            method_len: self.method.len() as u16,
+            version: self.version,
+            target,
+            path,
+            connection,
+            proxy_connection: fields.proxy_connection(self.head).map_err(|_| Fault::TooManyFields)?,
+            framing: frame(&fields, self.head, method, self.version)?,
+            upgrades: self.version == Version::Http11 && connection.upgrade && may_upgrade(&fields, self.head, rules),
+            fields,
+            bytes,
+        })
+    }
+
+    /// Copies the head, and finds or makes up the path in the copy.
+    fn own(&self, path: Path) -> (Vec<u8>, Range<usize>) {
+        let target_at = offset_in(self.head, self.target.as_bytes());
+        let made_up: &[&[u8]] = match &path {
+            Path::Given(range) => {
+                return (self.head.to_vec(), target_at + range.start..target_at + range.end);
+            }
+            Path::Slash(range) => &[b"/", &self.target.as_bytes()[range.clone()]],
+            Path::Asterisk => &[b"*"],
+        };
+        let length = made_up.iter().map(|part| part.len()).sum::<usize>();
+        let mut bytes = Vec::with_capacity(self.head.len() + length);
+        bytes.extend_from_slice(self.head);
+        made_up.iter().for_each(|part| bytes.extend_from_slice(part));
+        (bytes, self.head.len()..self.head.len() + length)
+    }
+}
+
+fn one_host<'h>(fields: &'h Fields, head: &'h [u8]) -> Result<Option<&'h [u8]>, Fault> {
+    let mut hosts = fields.values(head, Kind::Host);
+    let host = hosts.next();
+    match hosts.next() {
+        Some(_) => Err(Fault::ManyHosts),
+        None => Ok(host),
+    }
+}
+
+/// How the content is framed (RFC 9112 sections 6.1 and 6.3). Whatever two readers could frame differently is refused.
+fn frame(fields: &Fields, head: &[u8], method: Method, version: Version) -> Result<Framing, Fault> {
+    let length = fields.length(head).map_err(|error| match error {
+        LengthError::Bad => Fault::BadLength,
+        LengthError::Differ => Fault::LengthsDiffer,
+    })?;
+    let framing = match (fields.coding(head), length) {
+        (Coding::Absent, None) => Framing::Empty,
+        (Coding::Absent, Some(length)) => Framing::Sized(length),
+        (_, Some(_)) => return Err(Fault::LengthAndCoding),
+        (_, None) if version == Version::Http10 => return Err(Fault::CodingTooOld),
+        (Coding::Chunked, None) => Framing::Chunked(ChunkScan::new(Mode::Relay, Side::Client)),
+        (Coding::Unknown | Coding::Identity, None) => return Err(Fault::UnknownCoding),
+        (Coding::Malformed | Coding::ChunkedThenMore, None) => return Err(Fault::BadCoding),
+    };
+    if matches!(method, Method::Connect | Method::Trace) && !framing.is_done() {
+        return Err(Fault::BodyForbidden);
+    }
+    Ok(framing)
+}
+
+/// Whether all the protocols offered are such that may be switched to.
+///
+/// `h2c` never is: a connection in HTTP/2 would carry requests that nobody looked at, and RFC 9113 section 3.1 has dropped it.
+fn may_upgrade(fields: &Fields, head: &[u8], rules: &Rules) -> bool {
+    let allowed = |protocol: &[u8]| {
+        let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default();
+        let listed = rules.upgrades.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()));
+        !name.eq_ignore_ascii_case(b"h2c") && (listed || rules.upgrades.is_empty())
+    };
+    let mut offers = fields.values(head, Kind::Upgrade).flat_map(elements).peekable();
+    offers.peek().is_some() && offers.all(allowed)
+}
