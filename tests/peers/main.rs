@@ -8,7 +8,8 @@ mod openssl;
 mod programs;
 mod reuse;
 mod servers;
-#[allow(dead_code)]
+// Shared with the behaviour tests; each set of tests uses another part of it.
+#[allow(dead_code, unreachable_pub, unused_imports)]
 #[path = "../proxy/support/mod.rs"]
 mod support;
 mod websocket;

@@ -6,7 +6,8 @@
 
 mod scenarios;
 mod site;
-#[allow(dead_code)]
+// Shared with the behaviour tests; each set of tests uses another part of it.
+#[allow(dead_code, unreachable_pub, unused_imports)]
 #[path = "../proxy/support/mod.rs"]
 mod support;
 mod traffic;
