@@ -20,7 +20,7 @@ use traffic::Surroundings;
 const USUAL_SECONDS: u64 = 1500;
 
 /// Part of the time that goes into the first round, after which memory is read for comparison.
-const FIRST_ROUND: u32 = 6;
+const FIRST_ROUND: u32 = 3;
 
 /// Workers side by side. Each has one to ten connections open; idle ones come on top.
 const WORKERS: u64 = 24;
