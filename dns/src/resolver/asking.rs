@@ -154,7 +154,10 @@ impl Resolver {
     fn try_fresh_server(&mut self, key: Key, now: Millis) {
         let Some(query) = self.queries.get_mut(key) else { return };
         let next = query.next_server(&self.servers);
-        if next.is_some_and(|next| query.send(next).count == 0) && !self.step(key, now) {
+        if next.is_some_and(|next| query.send(next).count > 0) {
+            // The alarm may have rung already, if it was the end of a wait that led here.
+            self.query_alarms.arm(key.index, query.due);
+        } else if !self.step(key, now) {
             self.fail(key, now);
         }
     }

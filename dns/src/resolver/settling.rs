@@ -56,8 +56,8 @@ impl Resolver {
             },
         };
         let Some(lookup) = self.lookups.get_mut(key) else { return };
-        let alias = (hops > 0).then(|| (Arc::clone(&lookup.name), lookup.known(family).cloned()));
         lookup.parts[family.index()] = part;
+        let alias = (hops > 0).then(|| (Arc::clone(&lookup.name), lookup.known(family).cloned()));
         if let Some((name, Some(stored))) = alias {
             self.remember(&name, family, stored, now);
         }

@@ -324,8 +324,8 @@ mod tests {
 
     #[test]
     fn pointers_lead_backwards_only() {
-        let cases: [(&[u8], usize, Result<Option<&str>, Malformed>); 8] = [
-            (b"\x01a\x00\x01b\xc0\x00", 3, Ok(Some("b.a"))),
+        for (bytes, at, expected) in [
+            (&b"\x01a\x00\x01b\xc0\x00"[..], 3, Ok(Some("b.a"))),
             (b"\xc0\x00", 0, Err(Malformed::Pointer)),
             (b"\x01a\xc0\x00", 0, Err(Malformed::Pointer)),
             (b"\xc0\x02\x01a\x00", 0, Err(Malformed::Pointer)),
@@ -333,8 +333,7 @@ mod tests {
             (b"\x41a\x00", 0, Err(Malformed::Name)),
             (b"\x05ab", 0, Err(Malformed::Short)),
             (b"\x03a.b\x00", 0, Ok(None)),
-        ];
-        for (bytes, at, expected) in cases {
+        ] {
             let text = NameRef::new(bytes, at).text();
             assert_eq!(text, expected.map(|text| text.map(str::to_owned)), "{bytes:?}");
         }
