@@ -123,9 +123,9 @@ impl<'h> Response<'h> {
     ///
     /// Not after faulty framing either: Transfer-Encoding in HTTP/1.0 or together with Content-Length (section 6.1).
     pub fn keep_alive(&self) -> bool {
-        let asked = self.version == Version::Http11 || self.connection.keep_alive;
+        let asked = self.version == Version::Http11 || self.connection.keeps_alive();
         let faulty = self.coded && (self.version == Version::Http10 || self.fields.has(Kind::ContentLength));
-        asked && !self.connection.close && !faulty && self.body != Body::UntilClose && self.status != 101
+        asked && !self.connection.closes() && !faulty && self.body != Body::UntilClose && self.status != 101
     }
 
     /// Whether more responses to the same request follow: a 1xx other than 101.
@@ -137,7 +137,7 @@ impl<'h> Response<'h> {
     ///
     /// Whether it was offered, [`super::request::Request::offers`] knows.
     pub fn upgrade(&self) -> Option<&'h [u8]> {
-        let switches = self.status == 101 && self.version == Version::Http11 && self.connection.upgrade;
+        let switches = self.status == 101 && self.version == Version::Http11 && self.connection.upgrades();
         let mut protocols = self.fields.spans().iter().filter(|span| span.kind == Kind::Upgrade);
         match (switches, protocols.next(), protocols.next()) {
             (true, Some(span), None) => Some(span.value(self.head)),
