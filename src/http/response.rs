@@ -10,6 +10,7 @@ use super::diagnose::diagnose_response;
 use super::fault::OriginFault;
 use super::fields::{elements, Coding, Connection, Fields, Kind, LengthError, MAX_FIELDS};
 use super::framing::Framing;
+use super::head::MAX_HEAD;
 use super::request::is_private_scheme;
 use super::{Method, Version};
 
@@ -40,6 +41,9 @@ impl<'h> Response<'h> {
     /// Parses a whole head, from the first byte of the status line to the blank line, as the answer to a request of the
     /// method `to`.
     pub fn parse(head: &'h [u8], to: Method) -> Result<Response<'h>, OriginFault> {
+        if head.len() > MAX_HEAD {
+            return Err(OriginFault::HeadTooLarge);
+        }
         match Response::parse_with(head, to, Strictness::Strict) {
             Err(OriginFault::BadField) => Response::parse_with(head, to, Strictness::Lenient),
             result => result,
@@ -319,5 +323,7 @@ mod tests {
     fn fields_are_bounded() {
         let text = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(MAX_FIELDS + 1));
         assert_eq!(Response::parse(text.as_bytes(), Method::Get).unwrap_err(), OriginFault::TooManyFields);
+        let text = format!("HTTP/1.1 200 OK\r\nA: {}\r\n\r\n", "b".repeat(MAX_HEAD));
+        assert_eq!(Response::parse(text.as_bytes(), Method::Get).unwrap_err(), OriginFault::HeadTooLarge);
     }
 }
