@@ -1,1 +1,242 @@
-//! The command line.
+//! The command line: words in, one command out. Knows the switches of the original and their spellings; reads no
+//! configuration, prints nothing and does not exit.
+
+use crate::config::{nearest, Form};
+use getopts::{Fail, Matches, Options};
+use std::fmt;
+use std::path::PathBuf;
+
+/// What the program was asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Run the proxy.
+    Run {
+        /// The configuration file of `-c`.
+        file: Option<PathBuf>,
+        /// Write all messages to the log.
+        debug: bool,
+    },
+    /// Print the configuration.
+    Print {
+        /// The configuration file of `-c`.
+        file: Option<PathBuf>,
+        /// How to print it.
+        form: Form,
+    },
+    /// Read the configuration and say whether it can be used.
+    Check {
+        /// The configuration file of `-c`.
+        file: Option<PathBuf>,
+    },
+    /// Print the help text.
+    Help,
+    /// Print the version.
+    Version,
+}
+
+/// A command line that was understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// What to do.
+    pub command: Command,
+    /// Words that have no meaning any more, one line each.
+    pub warnings: Vec<String>,
+}
+
+/// A command line that was not understood; all of it is the user's fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// A word that is no option, and the option that it resembles.
+    Unknown(String, Option<String>),
+    /// An option without the word that has to follow it.
+    Missing(String),
+    /// An option with a value that takes none.
+    Unexpected(String),
+    /// An option that may stand only once.
+    Repeated(String),
+    /// A word that is not UTF-8.
+    NotText,
+}
+
+impl std::error::Error for Error {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str("command line issue, ")?;
+        match self {
+            Error::Unknown(word, Some(near)) => write!(out, "unknown option {word:?}, the nearest is {near}"),
+            Error::Unknown(word, None) => write!(out, "unknown option {word:?}, exaproxy -h lists them all"),
+            Error::Missing(option) => write!(out, "{option} has to be followed by a value"),
+            Error::Unexpected(option) => write!(out, "{option} takes no value"),
+            Error::Repeated(option) => write!(out, "{option} was given more than once"),
+            Error::NotText => out.write_str("a word is not UTF-8"),
+        }
+    }
+}
+
+/// One switch: short name, long name, what it chooses. The first that stands on the command line counts.
+const COMMANDS: [(&str, &str, Choice); 7] = [
+    ("h", "help", Choice::Help),
+    ("v", "version", Choice::Version),
+    ("i", "ini", Choice::Print(Form::Ini)),
+    ("e", "env", Choice::Print(Form::Env)),
+    ("", "diff-ini", Choice::Print(Form::DiffIni)),
+    ("", "diff-env", Choice::Print(Form::DiffEnv)),
+    ("", "check", Choice::Check),
+];
+
+/// Switches that change how the program runs.
+const SWITCHES: [(&str, &str); 3] = [("d", "debug"), ("p", "pdb"), ("m", "memory")];
+
+/// The original's spellings that are neither short nor long, and what they mean.
+const SPELLINGS: [(&str, &str); 4] = [("-fi", "--ini"), ("-fe", "--env"), ("-di", "--diff-ini"), ("-de", "--diff-env")];
+
+#[derive(Clone, Copy)]
+enum Choice {
+    Help,
+    Version,
+    Print(Form),
+    Check,
+}
+
+/// Understands a command line, without the program's own name.
+pub fn parse(words: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Line, Error> {
+    let words = words.into_iter().map(|word| word.into_string().map_err(|_| Error::NotText));
+    let words = words.collect::<Result<Vec<String>, Error>>()?;
+    let found = options().parse(normal(words)).map_err(explain)?;
+    if let Some(word) = found.free.first() {
+        return Err(unknown(word));
+    }
+    Ok(Line { command: command(&found), warnings: warnings(&found) })
+}
+
+fn command(found: &Matches) -> Command {
+    let file = found.opt_str("conf-file").map(PathBuf::from);
+    let placed = COMMANDS.iter().filter_map(|(_, long, choice)| Some((*found.opt_positions(long).first()?, *choice)));
+    match placed.min_by_key(|(position, _)| *position).map(|(_, choice)| choice) {
+        None => Command::Run { file, debug: found.opt_present("debug") },
+        Some(Choice::Help) => Command::Help,
+        Some(Choice::Version) => Command::Version,
+        Some(Choice::Print(form)) => Command::Print { file, form },
+        Some(Choice::Check) => Command::Check { file },
+    }
+}
+
+fn warnings(found: &Matches) -> Vec<String> {
+    let gone = ["pdb", "memory"].iter().filter(|long| found.opt_present(long));
+    gone.map(|long| format!("command line issue, --{long} belonged to the Python program and has no effect")).collect()
+}
+
+fn options() -> Options {
+    let mut options = Options::new();
+    options.optopt("c", "conf-file", "", "");
+    for (short, long) in COMMANDS.iter().map(|(short, long, _)| (*short, *long)).chain(SWITCHES) {
+        options.optflagmulti(short, long, "");
+    }
+    options
+}
+
+/// The words with the original's own spellings replaced, except where a word is the value of `-c` or stands behind
+/// `--`.
+fn normal(words: Vec<String>) -> Vec<String> {
+    let mut plain = false;
+    let mut value = false;
+    let normal = words.into_iter().map(|word| {
+        let spelling = SPELLINGS.iter().find(|(spelling, _)| *spelling == word && !value && !plain);
+        plain |= word == "--" && !value;
+        value = !value && ["-c", "--conf-file"].contains(&word.as_str());
+        spelling.map_or(word, |(_, meaning)| (*meaning).to_owned())
+    });
+    normal.collect()
+}
+
+fn explain(fail: Fail) -> Error {
+    match fail {
+        Fail::ArgumentMissing(name) => Error::Missing(dashed(&name)),
+        Fail::UnrecognizedOption(name) => unknown(&dashed(&name)),
+        Fail::OptionDuplicated(name) => Error::Repeated(dashed(&name)),
+        Fail::UnexpectedArgument(name) | Fail::OptionMissing(name) => Error::Unexpected(dashed(&name)),
+    }
+}
+
+fn unknown(word: &str) -> Error {
+    let long = COMMANDS.iter().map(|(_, long, _)| *long).chain(SWITCHES.map(|(_, long)| long)).chain(["conf-file"]);
+    let near = nearest(word.trim_start_matches('-'), long.map(str::to_owned));
+    Error::Unknown(word.to_owned(), near.map(|name| dashed(&name)))
+}
+
+/// An option's name as it is typed.
+fn dashed(name: &str) -> String {
+    let dashes = if name.chars().nth(1).is_some() { "--" } else { "-" };
+    format!("{dashes}{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(words: &str) -> Result<Command, String> {
+        let words = words.split_whitespace().map(std::ffi::OsString::from);
+        parse(words).map(|line| line.command).map_err(|error| error.to_string())
+    }
+
+    fn run(file: Option<&str>, debug: bool) -> Command {
+        Command::Run { file: file.map(PathBuf::from), debug }
+    }
+
+    fn print(file: Option<&str>, form: Form) -> Command {
+        Command::Print { file: file.map(PathBuf::from), form }
+    }
+
+    #[test]
+    fn every_spelling_of_the_original_is_understood() {
+        for (words, command) in [
+            ("", run(None, false)),
+            ("-d", run(None, true)),
+            ("--debug -c x.conf", run(Some("x.conf"), true)),
+            ("-cx.conf", run(Some("x.conf"), false)),
+            ("--conf-file x.conf --", run(Some("x.conf"), false)),
+            ("--conf-file=x.conf", run(Some("x.conf"), false)),
+            ("-c -fi", run(Some("-fi"), false)),
+            ("-p -m --pdb --memory", run(None, false)),
+            ("-h", Command::Help),
+            ("--help -c x", Command::Help),
+            ("-v -h", Command::Version),
+            ("-h --version", Command::Help),
+            ("-i", print(None, Form::Ini)),
+            ("-fi -fi", print(None, Form::Ini)),
+            ("--ini -d", print(None, Form::Ini)),
+            ("-e -i", print(None, Form::Env)),
+            ("-fe -c x", print(Some("x"), Form::Env)),
+            ("-c x -di", print(Some("x"), Form::DiffIni)),
+            ("--diff-ini", print(None, Form::DiffIni)),
+            ("-de", print(None, Form::DiffEnv)),
+            ("--diff-env", print(None, Form::DiffEnv)),
+            ("--check -c x", Command::Check { file: Some("x".into()) }),
+        ] {
+            assert_eq!(line(words), Ok(command), "{words}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named_with_the_nearest_option() {
+        for (words, text) in [
+            ("--hlep", "unknown option \"--hlep\", the nearest is --help"),
+            ("--chekc", "unknown option \"--chekc\", the nearest is --check"),
+            ("check", "unknown option \"check\", the nearest is --check"),
+            ("-x", "unknown option \"-x\", exaproxy -h lists them all"),
+            ("-- -d", "unknown option \"-d\", exaproxy -h lists them all"),
+            ("-c", "-c has to be followed by a value"),
+            ("--help=1", "--help takes no value"),
+            ("-c a -c b", "--conf-file was given more than once"),
+        ] {
+            assert_eq!(line(words), Err(format!("command line issue, {text}")), "{words}");
+        }
+    }
+
+    #[test]
+    fn switches_of_the_python_program_are_warned_about() {
+        let warnings = parse(["-p", "-m"].map(std::ffi::OsString::from)).map(|line| line.warnings.len());
+        assert_eq!(warnings, Ok(2));
+    }
+}

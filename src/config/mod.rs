@@ -1,1 +1,139 @@
-//! The one table of options, and where their values come from.
+//! The configuration: one table of options (`keys`), the kinds of their values (`value`, `words`, `lists`, `paths`),
+//! where texts come from (`sources`, `ini`), and how values are printed (`print`, `document`). Only `disk` touches
+//! the system; all else is given its files and environment, and starts nothing.
+
+mod disk;
+#[cfg(test)]
+mod document;
+mod error;
+pub mod ini;
+pub mod keys;
+pub mod lists;
+pub mod paths;
+mod print;
+mod sources;
+pub mod value;
+pub mod words;
+
+pub use disk::Disk;
+pub use error::{Error, Source};
+pub use ini::{Fault, FaultKind};
+pub use keys::{
+    find, Config, Daemon, Debug, Dns, Entry, History, Http, Icap, Log, Passthrough, Profile, Proxy, Redirector,
+    Security, Tcp4, Tcp6, Tls, Usage, Web, OPTIONS,
+};
+pub use paths::{FileKind, Files, Place};
+pub use print::{help, Form};
+pub use sources::{nearest, Sources, FILE, FOLDERS};
+
+use sources::Given;
+
+/// A configuration that was read and found to be sound.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The values.
+    pub config: Config,
+    /// The same values as text, in the order of the table.
+    pub values: Vec<Value>,
+    /// Names that look like options and are none, one line each.
+    pub warnings: Vec<String>,
+    /// The ini file that was read.
+    pub file: Option<std::path::PathBuf>,
+}
+
+/// One value as text.
+#[derive(Clone, Debug)]
+pub struct Value {
+    /// The option.
+    pub entry: &'static Entry,
+    /// The value as it is printed, without quotes.
+    pub text: String,
+    /// Whether it differs from the default.
+    pub differs: bool,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// Reads the configuration from the sources. What comes first counts: environment with dots, environment with
+/// underscores, `[section]` of the ini file, `[exaproxy.section]`, default.
+pub fn load(sources: &Sources, files: &dyn Files) -> Result<Loaded, Error> {
+    let place = sources.place(files);
+    let given = Given::gather(sources, files)?;
+    let config = Config::read(&given, &place)?;
+    check_together(&config, &given, &place)?;
+    let defaults = Config::read(&Given::default(), &place)?;
+    let value = |entry: &&'static Entry| {
+        let text = (entry.text)(&config, &place);
+        let differs = text != (entry.text)(&defaults, &place);
+        Ok(Value { entry, text, differs, source: given.source(entry)? })
+    };
+    let values = OPTIONS.iter().map(value).collect::<Result<Vec<Value>, Error>>()?;
+    Ok(Loaded { config, values, warnings: given.unknown(), file: given.file().map(Into::into) })
+}
+
+/// Reads the configuration as [`load`] does and refuses all that could be meant otherwise: unknown names and parts of
+/// the program that are not built. The error is what to print, one line each.
+pub fn check(sources: &Sources, files: &dyn Files) -> Result<(), Vec<String>> {
+    let loaded = load(sources, files).map_err(|error| vec![error.to_string()])?;
+    let unbuilt = loaded.check_built().err().map(|error| error.to_string());
+    let lines: Vec<String> = loaded.warnings.into_iter().chain(unbuilt).collect();
+    match lines.is_empty() {
+        true => Ok(()),
+        false => Err(lines),
+    }
+}
+
+impl Loaded {
+    /// Refuses switches whose part of the program does not exist yet. To be asked before starting, not before printing.
+    pub fn check_built(&self) -> Result<(), Error> {
+        let on = |value: &&Value| value.entry.history == History::Unbuilt && value.text == "true";
+        match self.values.iter().find(on) {
+            Some(Value { entry, source, .. }) => {
+                Err(Error::Unbuilt { source: source.clone(), section: entry.section, key: entry.key })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether somebody has set an option, be it to its default.
+    pub fn is_set(&self, section: &str, key: &str) -> bool {
+        let named = |value: &&Value| value.entry.section == section && value.entry.key == key;
+        self.values.iter().find(named).is_some_and(|value| value.source != Source::Default)
+    }
+
+    /// The configuration in a form that can be read again.
+    pub fn print(&self, form: Form) -> String {
+        print::values(&self.values, form)
+    }
+}
+
+/// Rules about several options at a time.
+fn check_together(config: &Config, given: &Given, place: &Place) -> Result<(), Error> {
+    let refuse = |section, key, expected: &str| match find(section, key) {
+        Some(entry) => given.refuse(entry, expected),
+        None => Ok(()),
+    };
+    if !config.tcp4.out && !config.tcp6.out {
+        refuse("tcp4", "out", "true for tcp4.out or tcp6.out, else no server can be reached")?;
+    }
+    let proxies = [
+        (config.tcp4.listen, config.tcp4.host.into(), config.tcp4.port),
+        (config.tcp6.listen, config.tcp6.host.into(), config.tcp6.port),
+    ];
+    let web = (true, config.web.host, config.web.port);
+    if config.http.enable && config.web.enable && proxies.contains(&web) {
+        refuse("web", "port", "a port on which the proxy does not listen")?;
+    }
+    if config.redirector.enable {
+        if config.redirector.minimum > config.redirector.maximum {
+            refuse("redirector", "minimum", "a number not above redirector.maximum")?;
+        }
+        if !paths::runnable(&config.redirector.program, place) {
+            refuse("redirector", "program", "an existing executable file, with arguments behind it")?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,60 @@
+# Every task of the project. `make` alone lists them.
+
+CARGO      ?= cargo
+TARGET     := $(abspath $(or $(CARGO_TARGET_DIR),target))
+PREFIX     ?= /usr/local
+VERSION    := $(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version *= *"\(.*\)"/\1/p' Cargo.toml)
+
+# Mutated inputs for each fuzz target in `make fuzz`, and in the smoke run that is part of `make test`.
+FUZZ_RUNS  ?= 200000
+# How long `make soak` sends mixed traffic, in seconds.
+SOAK_SECONDS ?= 1500
+# Words for the benchmark harness; tests/bench/README.md lists them.
+BENCH      ?= --rounds 4 --seconds 3
+
+.DEFAULT_GOAL := help
+.PHONY: help all test fast lint fmt fuzz bench soak install dist clean
+
+help: ## list these tasks
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
+
+all: ## build the proxy as it ships (target/release/exaproxy)
+	$(CARGO) build --release --locked
+
+test: lint ## everything that must pass: format, lints, every test, fuzz smoke run, licences
+	$(CARGO) test --workspace --locked
+
+fast: ## unit tests and style only, no sockets: a few seconds after a build
+	$(CARGO) test --workspace --locked --lib --bins
+	$(CARGO) test --locked --test tidy --test licences
+
+lint: ## formatting and clippy, warnings are errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+fmt: ## format the code
+	$(CARGO) fmt --all
+
+fuzz: ## mutated inputs for every parser (FUZZ_RUNS= for each target)
+	FUZZ_RUNS=$(FUZZ_RUNS) $(CARGO) test --profile fuzz --locked --test fuzz -- --nocapture
+
+bench: all ## measure against other proxies (BENCH= words for tests/bench/run)
+	EXAPROXY="$${EXAPROXY:-$(TARGET)/release/exaproxy}" tests/bench/run $(BENCH)
+
+soak: ## mixed traffic for SOAK_SECONDS; memory and descriptors must return to the start
+	SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --release --locked --test soak -- --nocapture
+
+install: all ## program, example configuration and documents below PREFIX (and DESTDIR)
+	install -D -m 0755 $(TARGET)/release/exaproxy $(DESTDIR)$(PREFIX)/sbin/exaproxy
+	install -D -m 0644 conf/exaproxy.conf $(DESTDIR)$(PREFIX)/share/exaproxy/exaproxy.conf
+	install -d $(DESTDIR)$(PREFIX)/share/doc/exaproxy
+	install -m 0644 README.md CHANGELOG.md LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/exaproxy
+
+dist: ## source archive of the committed tree
+	mkdir -p $(TARGET)/dist
+	git archive --format=tar.gz --prefix=exaproxy-$(VERSION)/ -o $(TARGET)/dist/exaproxy-$(VERSION).tar.gz HEAD
+	@echo $(TARGET)/dist/exaproxy-$(VERSION).tar.gz
+
+clean: ## remove what was built
+	$(CARGO) clean
+	rm -rf tests/output

@@ -1,0 +1,160 @@
+//! A listening socket, and the gate that decides whether it may accept.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mio::net::{TcpListener, TcpStream};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+/// Opens a listening socket. What is set here is inherited by the accepted sockets (tcp(7)), which saves a system call
+/// per connection for each.
+///
+/// # Errors
+/// Those of socket(2), bind(2) and listen(2). `keepalive` is the idle time in seconds before probes, 0 for none.
+pub fn listen(address: SocketAddr, backlog: u32, keepalive: u64) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    // The original shares its port with further copies of itself; where the system cannot, the bind below decides.
+    let _ = socket.set_reuse_port(true);
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    tune(&SockRef::from(&socket), keepalive);
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Sets what every connection of the proxy wants: no delay of small writes, and probes of silent peers. None of it is
+/// worth losing a connection for, so failures are passed over.
+pub fn tune(socket: &SockRef<'_>, keepalive: u64) {
+    let _ = socket.set_tcp_nodelay(true);
+    if keepalive > 0 {
+        let idle = Duration::from_secs(keepalive);
+        let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle).with_interval(idle.min(MAX_INTERVAL)));
+    }
+}
+
+/// Longest pause between two keep-alive probes: with the system's nine probes a dead peer is found within minutes.
+const MAX_INTERVAL: Duration = Duration::from_secs(15);
+
+/// What one accept gave.
+#[derive(Debug)]
+pub enum Accept {
+    /// A connection.
+    Connection(TcpStream, SocketAddr),
+    /// Nobody waits.
+    Empty,
+    /// A connection that was gone before it was accepted, or a signal: try the next one.
+    Retry,
+    /// This process or the system has no descriptor or memory left: wait until something is closed.
+    Exhausted(io::Error),
+    /// The listening socket is of no use any more.
+    Broken(io::Error),
+}
+
+/// Accepts one connection and sorts the errors of accept(2) by what to do about them.
+pub fn accept(listener: &TcpListener) -> Accept {
+    match listener.accept() {
+        Ok((stream, peer)) => Accept::Connection(stream, peer),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EAGAIN) => Accept::Empty,
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => Accept::Exhausted(error),
+            Some(libc::EBADF | libc::EINVAL | libc::ENOTSOCK | libc::EOPNOTSUPP | libc::EFAULT) => {
+                Accept::Broken(error)
+            }
+            // accept(2) hands over errors of the network on the new connection; they concern nobody else.
+            _ => Accept::Retry,
+        },
+    }
+}
+
+/// Decides whether there is room for another connection: shut at the limit, open again at nine tenths of it.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    limit: usize,
+    open: bool,
+}
+
+impl Gate {
+    /// A gate for `limit` connections, at least one.
+    pub fn new(limit: usize) -> Gate {
+        Gate { limit: limit.max(1), open: true }
+    }
+
+    /// The most connections that are let in.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Changes the limit, on a reload.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit.max(1);
+    }
+
+    /// Room for one more, with `count` connections open? Tells the first refusal apart, which is worth a line in the log.
+    pub fn admits(&mut self, count: usize) -> Admission {
+        let was_open = self.open;
+        self.open = self.would_admit(count);
+        match (self.open, was_open) {
+            (true, _) => Admission::Open,
+            (false, true) => Admission::Closing,
+            (false, false) => Admission::Shut,
+        }
+    }
+
+    /// Whether [`Gate::admits`] would let one more in.
+    pub fn would_admit(&self, count: usize) -> bool {
+        if self.open {
+            count < self.limit
+        } else {
+            count * 10 < self.limit * 9 || count == 0
+        }
+    }
+}
+
+/// What the gate says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Come in.
+    Open,
+    /// Full, just now.
+    Closing,
+    /// Full, as before.
+    Shut,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gate_shuts_at_the_limit_and_opens_at_nine_tenths() {
+        let mut gate = Gate::new(10);
+        assert_eq!(gate.admits(9), Admission::Open);
+        assert_eq!(gate.admits(10), Admission::Closing);
+        assert_eq!(gate.admits(9), Admission::Shut);
+        assert_eq!(gate.admits(8), Admission::Open);
+    }
+
+    #[test]
+    fn a_limit_of_one_still_lets_somebody_in() {
+        let mut gate = Gate::new(0);
+        assert_eq!(gate.admits(0), Admission::Open);
+        assert_eq!(gate.admits(1), Admission::Closing);
+        assert_eq!(gate.admits(0), Admission::Open);
+    }
+
+    #[test]
+    fn accepted_sockets_inherit_what_the_listener_has() {
+        let listener = listen("127.0.0.1:0".parse().expect("an address"), 16, 60).expect("a listener");
+        let address = listener.local_addr().expect("bound");
+        assert!(matches!(accept(&listener), Accept::Empty));
+        let _client = std::net::TcpStream::connect(address).expect("connected");
+        let Accept::Connection(stream, _) = accept(&listener) else { panic!("somebody waits") };
+        let socket = SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().expect("readable") && socket.keepalive().expect("readable"));
+    }
+}

@@ -1,0 +1,107 @@
+//! One mio poll, and the routes that tell whom a socket belongs to.
+//!
+//! A socket is registered once, for reading and writing, edge-triggered, under the key of a route. When the socket
+//! changes hands, the route is pointed at the new owner: that is a store, not a system call.
+
+use std::io;
+use std::time::Duration;
+
+use mio::event::Source;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::arena::{Arena, Key};
+use crate::ready::Ready;
+
+/// Events taken from the kernel in one turn.
+const EVENTS: usize = 1024;
+
+/// The poll and its routes. `Owner` is what the loop wants to know about a socket that has an event.
+#[derive(Debug)]
+pub struct Poller<Owner> {
+    poll: Poll,
+    events: Events,
+    routes: Arena<Owner>,
+}
+
+impl<Owner: Copy> Poller<Owner> {
+    /// A poll without sockets.
+    ///
+    /// # Errors
+    /// Those of epoll_create1(2).
+    pub fn new() -> io::Result<Poller<Owner>> {
+        Ok(Poller { poll: Poll::new()?, events: Events::with_capacity(EVENTS), routes: Arena::new() })
+    }
+
+    /// Registers a socket for all events and gives its route.
+    ///
+    /// # Errors
+    /// Those of epoll_ctl(2).
+    pub fn register(&mut self, source: &mut impl Source, owner: Owner) -> io::Result<Key> {
+        let route = self.routes.insert(owner);
+        let token = Token(route.to_bits() as usize);
+        match self.poll.registry().register(source, token, Interest::READABLE | Interest::WRITABLE) {
+            Ok(()) => Ok(route),
+            Err(error) => {
+                self.routes.remove(route);
+                Err(error)
+            }
+        }
+    }
+
+    /// Hands the socket of this route to another owner.
+    pub fn assign(&mut self, route: Key, owner: Owner) {
+        if let Some(place) = self.routes.get_mut(route) {
+            *place = owner;
+        }
+    }
+
+    /// Forgets the route of a socket that is being closed. Closing takes the socket itself out of the poll.
+    pub fn forget(&mut self, route: Key) {
+        self.routes.remove(route);
+    }
+
+    /// Number of sockets that have a route.
+    pub fn sockets(&self) -> usize {
+        self.routes.len()
+    }
+
+    /// Waits for events and adds what they say to `seen`.
+    ///
+    /// # Errors
+    /// Those of epoll_wait(2), but for an interruption by a signal, which is an empty turn.
+    pub fn wait(&mut self, timeout: Option<Duration>, seen: &mut Vec<(Owner, Ready)>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            other => other?,
+        }
+        for event in self.events.iter() {
+            let route = Key::from_bits(event.token().0 as u64);
+            if let Some(owner) = self.routes.get(route) {
+                seen.push((*owner, Ready::of(event)));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_socket_that_changed_hands_reports_to_its_new_owner() {
+        let mut poller = Poller::new().expect("a poll");
+        let (mut here, mut there) = mio::net::UnixStream::pair().expect("a pair");
+        let route = poller.register(&mut here, "first").expect("registered");
+        poller.assign(route, "second");
+        there.write_all(b"x").expect("room in a fresh socket");
+        let mut seen = Vec::new();
+        while !seen.iter().any(|(_, ready): &(_, Ready)| ready.has(Ready::READ)) {
+            poller.wait(Some(Duration::from_secs(10)), &mut seen).expect("a turn");
+        }
+        assert!(seen.iter().all(|(owner, _)| *owner == "second"));
+        poller.forget(route);
+        assert_eq!(poller.sockets(), 0);
+    }
+}

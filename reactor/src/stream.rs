@@ -1,0 +1,145 @@
+//! A TCP stream together with what is known of its readiness.
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use socket2::SockRef;
+
+use crate::arena::Key;
+use crate::ready::Ready;
+use crate::sys;
+
+/// What the pump needs of a connection. The simulation has its own kind.
+pub trait Transport {
+    /// Reads what is there; 0 is the end of the stream.
+    fn receive(&mut self, into: &mut [u8]) -> io::Result<usize>;
+    /// Reads what is there and leaves it there.
+    fn peek(&mut self, into: &mut [u8]) -> io::Result<usize>;
+    /// Throws away `count` bytes that were peeked at.
+    fn discard(&mut self, count: usize) -> io::Result<usize>;
+    /// Writes what the peer's window takes.
+    fn send(&mut self, from: &[u8]) -> io::Result<usize>;
+    /// Says that nothing more will be sent.
+    fn shutdown(&mut self) -> io::Result<()>;
+    /// Makes the coming close a reset, so that the peer cannot take what it got for complete.
+    fn abort(&mut self);
+}
+
+impl Transport for TcpStream {
+    fn receive(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.read(into)
+    }
+
+    fn peek(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        TcpStream::peek(self, into)
+    }
+
+    fn discard(&mut self, count: usize) -> io::Result<usize> {
+        sys::discard(self.as_fd(), count)
+    }
+
+    fn send(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.write(from)
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        TcpStream::shutdown(self, Shutdown::Write)
+    }
+
+    fn abort(&mut self) {
+        // A failure leaves an ordinary close, which is the next best thing.
+        let _ = SockRef::from(&*self).set_linger(Some(Duration::ZERO));
+    }
+}
+
+/// A connection: its socket, the readiness learned so far, and the route by which the poller names it.
+#[derive(Debug)]
+pub struct Stream<T> {
+    /// The socket.
+    pub io: T,
+    /// Set by events, cleared by calls that would block.
+    pub ready: Ready,
+    /// The poller's name for the socket; it stays the same when the socket changes hands.
+    pub route: Key,
+}
+
+impl<T: Transport> Stream<T> {
+    /// A stream of which nothing is known yet.
+    pub fn new(io: T, route: Key) -> Stream<T> {
+        Stream { io, ready: Ready::NONE, route }
+    }
+
+    /// Reads into `into`; None where nothing is there. A read that does not fill `into` has drained the socket, so
+    /// READ is cleared without a second call, unless the peer's close is still to be read.
+    pub fn receive(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
+        let got = self.io.receive(into);
+        self.read_result(got, into.len())
+    }
+
+    /// As [`Stream::receive`], but the bytes stay in the socket.
+    pub fn peek(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
+        match self.io.peek(into) {
+            Err(error) => self.read_result(Err(error), into.len()),
+            Ok(count) => Ok(Some(count)),
+        }
+    }
+
+    /// Takes `count` of the bytes of an earlier peek out of the socket. `drained` says that the peek saw the last of
+    /// what was there and all of it is taken now.
+    pub fn discard(&mut self, count: usize, drained: bool) -> io::Result<()> {
+        let mut left = count;
+        while left > 0 {
+            match self.io.discard(left) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(taken) => left -= taken.min(left),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if drained && !self.ready.has(Ready::READ_CLOSED) {
+            self.ready.clear(Ready::READ);
+        }
+        Ok(())
+    }
+
+    /// Writes `from`; gives how many bytes were taken. A short write clears WRITE.
+    pub fn send(&mut self, from: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.io.send(from) {
+                Ok(count) => {
+                    if count < from.len() {
+                        self.ready.clear(Ready::WRITE);
+                    }
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.ready.clear(Ready::WRITE);
+                    return Ok(0);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn read_result(&mut self, got: io::Result<usize>, asked: usize) -> io::Result<Option<usize>> {
+        match got {
+            Ok(count) => {
+                if count < asked && !self.ready.has(Ready::READ_CLOSED) {
+                    self.ready.clear(Ready::READ);
+                }
+                Ok(Some(count))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.ready.clear(Ready::READ);
+                Ok(None)
+            }
+            // The bit stays set, so the next round asks again.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Every unsafe system call that no crate wraps, each behind a safe function.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// Throws away up to `count` bytes that a stream socket has received, without copying them (tcp(7), MSG_TRUNC).
+/// Gives the number thrown away; 0 is the end of the stream.
+#[cfg(target_os = "linux")]
+pub fn discard(socket: BorrowedFd<'_>, count: usize) -> io::Result<usize> {
+    // SAFETY: the descriptor is open for as long as the borrow lives. With MSG_TRUNC a TCP socket does not write to
+    // the buffer (tcp(7)), so the null pointer is never followed.
+    let taken =
+        unsafe { libc::recv(socket.as_raw_fd(), std::ptr::null_mut(), count, libc::MSG_TRUNC | libc::MSG_DONTWAIT) };
+    usize::try_from(taken).map_err(|_| io::Error::last_os_error())
+}
+
+/// Throws away up to `count` received bytes by reading them.
+#[cfg(not(target_os = "linux"))]
+pub fn discard(socket: BorrowedFd<'_>, count: usize) -> io::Result<usize> {
+    let mut sink = [0u8; 16 * 1024];
+    let wanted = count.min(sink.len());
+    // SAFETY: the descriptor is open for as long as the borrow lives, and `sink` has room for `wanted` bytes.
+    let taken = unsafe { libc::recv(socket.as_raw_fd(), sink.as_mut_ptr().cast(), wanted, libc::MSG_DONTWAIT) };
+    usize::try_from(taken).map_err(|_| io::Error::last_os_error())
+}
+
+/// In which of the two processes [`fork`] returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forked {
+    /// The old process.
+    Parent,
+    /// The new one.
+    Child,
+}
+
+/// Makes a second process (fork(2)). Refused while other threads run, as far as the system tells (Linux): the child would
+/// inherit their locks without anybody to release them.
+///
+/// # Errors
+/// When there are other threads, else what fork(2) says.
+pub fn fork() -> io::Result<Forked> {
+    if std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() > 1) {
+        return Err(io::Error::other("other threads run already"));
+    }
+    // SAFETY: this is the only thread, so that no lock is held that the child could wait for in vain, and the child may go
+    // on as a process like any other (signal-safety(7) limits it only after a fork beside other threads).
+    match unsafe { libc::fork() } {
+        0 => Ok(Forked::Child),
+        child if child > 0 => Ok(Forked::Parent),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Lets a later bind(2) to port 0 leave the choice of the port to connect(2), which may then share ports between
+/// destinations (ip(7), IP_BIND_ADDRESS_NO_PORT).
+#[cfg(target_os = "linux")]
+pub fn bind_address_no_port(socket: &impl AsRawFd) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    let size = std::mem::size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the descriptor is open for as long as `socket` is borrowed; the option value is a live int of that size.
+    let done = unsafe {
+        let value = std::ptr::from_ref(&on).cast();
+        libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, value, size)
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Elsewhere the port is chosen at bind(2).
+#[cfg(not(target_os = "linux"))]
+pub fn bind_address_no_port(_socket: &impl AsRawFd) -> io::Result<()> {
+    Ok(())
+}

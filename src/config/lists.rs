@@ -1,0 +1,179 @@
+//! Kinds of values that are lists of words: methods, ports, services on this machine, ranges of addresses.
+//! Knows neither which options exist nor where their texts come from.
+
+use super::paths::Place;
+use super::value::{port, Kind};
+use super::words::{token, unbracket};
+use crate::policy::{LocalHost, LocalService};
+use ipnet::IpNet;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+/// Request methods in upper case.
+pub struct Methods;
+
+impl Kind for Methods {
+    type Value = Vec<String>;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "request methods with blanks between them".into()
+    }
+
+    fn parse(text: &str, _: &Place) -> Option<Vec<String>> {
+        words(text, |word| token(word).then(|| word.to_ascii_uppercase()))
+    }
+
+    fn print(value: &Vec<String>, _: &Place) -> String {
+        value.join(" ")
+    }
+}
+
+/// Ports and ranges of ports, such as `443 7000-7010`.
+pub struct Ports;
+
+impl Kind for Ports {
+    type Value = Vec<RangeInclusive<u16>>;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "ports or ranges of ports with blanks between them, such as 443 7000-7010".into()
+    }
+
+    fn parse(text: &str, _: &Place) -> Option<Vec<RangeInclusive<u16>>> {
+        words(text, |word| {
+            let (first, last) = word.split_once('-').unwrap_or((word, word));
+            let range = port(first)?..=port(last)?;
+            (!range.is_empty()).then_some(range)
+        })
+    }
+
+    fn print(value: &Vec<RangeInclusive<u16>>, _: &Place) -> String {
+        join(value, |range| match range.start() == range.end() {
+            true => range.start().to_string(),
+            false => format!("{}-{}", range.start(), range.end()),
+        })
+    }
+}
+
+/// Services as `host:port`, where either half may be `*` and an IPv6 address stands in brackets.
+pub struct Services;
+
+impl Kind for Services {
+    type Value = Vec<LocalService>;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "host:port entries with blanks between them, such as *:8080 127.0.0.1:* [::1]:80".into()
+    }
+
+    fn parse(text: &str, _: &Place) -> Option<Vec<LocalService>> {
+        words(text, service)
+    }
+
+    fn print(value: &Vec<LocalService>, _: &Place) -> String {
+        join(value, print_service)
+    }
+}
+
+/// Ranges of addresses as `network/bits`; bits of the host part are cleared.
+pub struct Ranges;
+
+impl Kind for Ranges {
+    type Value = Vec<IpNet>;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "network/bits entries with blanks between them, such as 10.0.0.0/8 fc00::/7".into()
+    }
+
+    fn parse(text: &str, _: &Place) -> Option<Vec<IpNet>> {
+        words(text, |word| word.parse::<IpNet>().ok().map(|range| range.trunc()))
+    }
+
+    fn print(value: &Vec<IpNet>, _: &Place) -> String {
+        join(value, IpNet::to_string)
+    }
+}
+
+fn words<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+    text.split_whitespace().map(parse).collect()
+}
+
+fn join<T>(values: &[T], print: impl Fn(&T) -> String) -> String {
+    values.iter().map(print).collect::<Vec<_>>().join(" ")
+}
+
+fn service(word: &str) -> Option<LocalService> {
+    let (host, last) = word.rsplit_once(':')?;
+    let port = match last {
+        "*" => None,
+        digits => Some(port(digits)?),
+    };
+    Some(LocalService { host: service_host(host)?, port })
+}
+
+fn service_host(text: &str) -> Option<LocalHost> {
+    if text == "*" {
+        return Some(LocalHost::Any);
+    }
+    if let Some(inside) = unbracket(text) {
+        return inside.parse().ok().map(|address| LocalHost::Address(IpAddr::V6(address)));
+    }
+    match text.parse() {
+        Ok(address) => Some(LocalHost::Address(IpAddr::V4(address))),
+        // Only letters, digits, dots and the like are left: an IPv6 address without brackets is ambiguous.
+        Err(_) => (token(text) && !text.contains('*')).then(|| LocalHost::Name(text.to_ascii_lowercase())),
+    }
+}
+
+fn print_service(service: &LocalService) -> String {
+    let host = match &service.host {
+        LocalHost::Any => "*".to_owned(),
+        LocalHost::Address(IpAddr::V6(address)) => format!("[{address}]"),
+        LocalHost::Address(address) => address.to_string(),
+        LocalHost::Name(name) => name.clone(),
+    };
+    let port = service.port.map_or_else(|| "*".to_owned(), |port| port.to_string());
+    format!("{host}:{port}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::value::tests::reprint;
+    use super::*;
+
+    #[test]
+    fn methods_are_tokens_in_upper_case() {
+        assert_eq!(reprint::<Methods>(" purge\n LINK ").as_deref(), Some("PURGE LINK"));
+        assert_eq!(reprint::<Methods>("").as_deref(), Some(""));
+        assert_eq!(reprint::<Methods>("GET, POST"), None);
+    }
+
+    #[test]
+    fn ports_and_ranges_of_ports() {
+        assert_eq!(reprint::<Ports>("443 981  7000-7010").as_deref(), Some("443 981 7000-7010"));
+        assert_eq!(reprint::<Ports>("").as_deref(), Some(""));
+        for text in ["0", "443,981", "7-3", "1-65536", "-3", "a"] {
+            assert_eq!(reprint::<Ports>(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn services_accept_what_the_original_documented() {
+        let text = "127.0.0.1:80 *:8080 127.0.0.1:* *:* [::1]:443 Intra.Example:80";
+        let expected = "127.0.0.1:80 *:8080 127.0.0.1:* *:* [::1]:443 intra.example:80";
+        assert_eq!(reprint::<Services>(text).as_deref(), Some(expected));
+        for text in ["127.0.0.1", "::1:80", "[::1]", "[10.0.0.1]:80", "host:0", "host:x", ":80", "*.x:80"] {
+            assert_eq!(reprint::<Services>(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn ranges_are_masked_and_printed_whole() {
+        assert_eq!(reprint::<Ranges>("10.0.0.5/8 ::ffff:0:0/96").as_deref(), Some("10.0.0.0/8 ::ffff:0.0.0.0/96"));
+        for text in ["10.0.0.0", "10.0.0.0/33", "::/129", "x/8", "10.0.0.0/"] {
+            assert_eq!(reprint::<Ranges>(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Printing of values as ini file and as environment assignments, and the help text. All three read back what the
+//! original printed. Knows nothing of where values come from.
+
+use super::keys::{Entry, History, OPTIONS};
+use super::sources::{FILE, FOLDERS};
+use super::value::quote;
+use super::Value;
+use std::fmt::Write;
+
+/// How the configuration is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// All options as ini file.
+    Ini,
+    /// Options that differ from their default, as ini file.
+    DiffIni,
+    /// All options as environment assignments.
+    Env,
+    /// Options that differ from their default, as environment assignments.
+    DiffEnv,
+}
+
+/// Prints all values that are not hidden.
+pub(super) fn values(values: &[Value], form: Form) -> String {
+    let all = matches!(form, Form::Ini | Form::Env);
+    let chosen = values.iter().filter(|value| !value.entry.hidden() && (all || value.differs));
+    match form {
+        Form::Ini | Form::DiffIni => ini(chosen),
+        Form::Env | Form::DiffEnv => environment(chosen),
+    }
+}
+
+fn ini<'a>(values: impl Iterator<Item = &'a Value>) -> String {
+    let mut out = String::new();
+    let mut section = "";
+    for Value { entry, text, .. } in values {
+        if entry.section != section {
+            section = entry.section;
+            out.push_str(&format!("\n[{section}]\n"));
+        }
+        out.push_str(&ini_line(entry, text));
+    }
+    out
+}
+
+/// One assignment of an ini file. Where the reader would fill in `%(name)s`, every `%` is doubled.
+pub(super) fn ini_line(entry: &Entry, text: &str) -> String {
+    let text = if text.contains("%(") { text.replace('%', "%%") } else { text.to_owned() };
+    format!("{} = {}\n", entry.key, printed(entry, &text))
+}
+
+fn environment<'a>(values: impl Iterator<Item = &'a Value>) -> String {
+    let lines = values.map(|Value { entry, text, .. }| format!("exaproxy.{}={}\n", entry.name(), printed(entry, text)));
+    format!("\n{}", lines.collect::<String>())
+}
+
+/// A value with the quotes that its option calls for, or that keep a reader from taking it for something else.
+pub(super) fn printed(entry: &Entry, text: &str) -> String {
+    match entry.quoted || text.starts_with(['\'', '"']) || text.contains(';') {
+        true => quote(text),
+        false => text.to_owned(),
+    }
+}
+
+/// The text of `--help`.
+pub fn help() -> String {
+    let mut out = String::from(INTRODUCTION);
+    out.push_str("\nThe configuration file is the first of these that exists:\n - EXAPROXY-TREE/");
+    let _ = writeln!(out, "{FILE} (the tree above the program's bin, sbin or lib folder)");
+    for folder in FOLDERS {
+        let _ = writeln!(out, " - {}/{FILE}", folder.trim_end_matches('/'));
+    }
+    out.push_str(EXPLANATION);
+    OPTIONS.iter().for_each(|entry| out.push_str(&help_line(entry)));
+    out.push('\n');
+    out
+}
+
+fn help_line(entry: &Entry) -> String {
+    // The width at which the original aligns its colons.
+    const WIDTH: usize = 20;
+    let spaces = " ".repeat(WIDTH.saturating_sub(entry.section.len() + entry.key.len()));
+    let mark = match entry.history {
+        History::New => " (new)",
+        History::Obsolete(_) => " (no effect)",
+        History::Unbuilt => " (not built yet)",
+        History::Kept | History::Changed(_) => "",
+    };
+    let default = match entry.name().as_str() {
+        "security.local" | "security.deny" => String::new(),
+        _ => printed(entry, entry.default),
+    };
+    format!(" - exaproxy.{} {spaces}: {}{mark}. default ({default})\n", entry.name(), entry.help)
+}
+
+const INTRODUCTION: &str = "\
+usage: exaproxy [options]
+
+ -h, --help      : this help
+ -c, --conf-file : configuration file to use (ini format)
+ -i, --ini       : print the configuration as ini file (also -fi)
+ -e, --env       : print the configuration as environment assignments (also -fe)
+ -di, --diff-ini : print what differs from the defaults as ini file
+ -de, --diff-env : print what differs from the defaults as environment assignments
+     --check     : read the configuration, say whether it can be used, and exit
+ -d, --debug     : write all messages to the log
+ -v, --version   : print the version
+";
+
+const EXPLANATION: &str = "
+A complete file to start from is printed by: exaproxy -i > exaproxy.conf
+
+Every option can be given in the environment instead:
+ > env exaproxy.tcp4.host=192.0.2.1 exaproxy
+ > env exaproxy_tcp4_host=192.0.2.1 exaproxy
+ > export exaproxy_http_idle_connect=60; exaproxy
+
+What comes first counts: environment with dots, environment with underscores, file, default.
+
+Signals:
+ - SIGTERM, SIGINT : stop at once
+ - SIGQUIT         : stop accepting, and exit when the last client has gone; a second one stops at once
+ - SIGHUP          : read the configuration again and use it if it is sound
+ - SIGTTOU         : stop listening for clients of the proxy
+ - SIGTTIN         : listen for clients of the proxy again
+ - SIGTRAP         : write all messages to the log, or no longer
+
+Options:
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::keys::find;
+
+    #[test]
+    fn help_lines_have_the_form_of_the_original() {
+        for (section, key, line) in [
+            ("tcp4", "port", " - exaproxy.tcp4.port             : port to listen on. default (3128)\n"),
+            ("web", "html", "default ('etc/exaproxy/html')\n"),
+            ("daemon", "identifier", "first word of every log line. default (ExaProxy)\n"),
+            ("security", "deny", ". default ()\n"),
+            ("http", "pool", "0 = none (new). default (512)\n"),
+            ("http", "compatible-status", " - exaproxy.http.compatible-status : answer"),
+        ] {
+            let found = find(section, key).map(help_line).unwrap_or_default();
+            assert!(found.contains(line), "{found}");
+        }
+    }
+
+    #[test]
+    fn help_names_every_option_and_ends_with_an_empty_line() {
+        let help = help();
+        assert!(OPTIONS.iter().all(|entry| help.contains(&format!(" - exaproxy.{} ", entry.name()))));
+        assert!(help.ends_with(")\n\n"));
+    }
+}

@@ -1,0 +1,297 @@
+//! Where values come from: environment, ini file, default, in this order. Finds the file, looks options up under all
+//! their names, and notices names that are no option. Does not know what a value means.
+
+use super::error::{shown, Error, Source};
+use super::ini::{self, Ini};
+use super::keys::{Entry, OPTIONS};
+use super::paths::{tree, Files, Place};
+use super::value::{unquote, Kind};
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// Name of the ini file below each of the folders that are searched.
+pub const FILE: &str = "etc/exaproxy/exaproxy.conf";
+
+/// Folders behind the program's own tree in which the ini file is searched.
+pub const FOLDERS: [&str; 2] = ["/", "/usr"];
+
+/// Most unknown names that are reported one by one: a file of another program has them on every line.
+const MOST_WARNINGS: usize = 20;
+
+/// Longest unknown name that is compared with the known ones, in bytes; comparing costs the product of both lengths.
+const LONGEST_NAME: usize = 64;
+
+/// Everything outside the program that decides about its configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// Environment variables.
+    pub environment: Vec<(OsString, OsString)>,
+    /// The file of the command line's `-c`.
+    pub file: Option<PathBuf>,
+    /// The program's own path, which tells where it is installed.
+    pub program: Option<PathBuf>,
+    /// The user's own folder.
+    pub home: Option<PathBuf>,
+    /// The current folder at the start of the program.
+    pub here: PathBuf,
+}
+
+impl Sources {
+    /// The surroundings in which paths have their meaning.
+    pub fn place<'a>(&self, files: &'a dyn Files) -> Place<'a> {
+        let root = self.program.as_deref().and_then(tree);
+        Place { root, home: self.home.clone(), here: self.here.clone(), files }
+    }
+
+    /// The places where the ini file is looked for when none is named; the first that exists is read.
+    pub fn search(&self) -> Vec<PathBuf> {
+        let tree = self.program.as_deref().and_then(tree);
+        let mut search: Vec<PathBuf> = Vec::new();
+        for folder in tree.into_iter().chain(FOLDERS.map(PathBuf::from)) {
+            let path = folder.join(FILE);
+            if !search.contains(&path) {
+                search.push(path);
+            }
+        }
+        search
+    }
+}
+
+/// What was given for the options, before it is understood.
+#[derive(Default)]
+pub(super) struct Given {
+    environment: BTreeMap<String, OsString>,
+    ini: Ini,
+    file: Option<PathBuf>,
+}
+
+/// One text that was given for an option.
+struct Found {
+    text: String,
+    source: Source,
+}
+
+impl Given {
+    /// Collects the environment and reads the ini file.
+    pub(super) fn gather(sources: &Sources, files: &dyn Files) -> Result<Given, Error> {
+        let named = sources.environment.iter().filter_map(|(name, value)| Some((name.to_str()?, value)));
+        let ours = named.filter(|(name, _)| of_ours(name));
+        let environment = ours.map(|(name, value)| (name.to_owned(), value.clone())).collect();
+        let mut given = Given { environment, ..Given::default() };
+        match &sources.file {
+            Some(path) => {
+                let path = sources.here.join(path);
+                let bytes = files.read(&path, ini::LARGEST + 1).map_err(|reason| unreadable(&path, &reason))?;
+                given.take(path, &bytes)?;
+            }
+            None => given.search(sources, files)?,
+        }
+        Ok(given)
+    }
+
+    /// The ini file that was read.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// The value of an option, from wherever it comes.
+    pub(super) fn read<K: Kind>(&self, entry: &'static Entry, place: &Place) -> Result<K::Value, Error> {
+        let Some(found) = self.find(entry)? else {
+            let value = K::initial(entry.default, place);
+            return value.ok_or_else(|| invalid(entry, Source::Default, entry.default, K::form()));
+        };
+        let value = K::parse(unquote(&found.text), place);
+        value.ok_or_else(|| invalid(entry, found.source, &found.text, K::form()))
+    }
+
+    /// Where the value of an option comes from.
+    pub(super) fn source(&self, entry: &'static Entry) -> Result<Source, Error> {
+        Ok(self.find(entry)?.map_or(Source::Default, |found| found.source))
+    }
+
+    /// The refusal of a value that is well-formed and yet does not fit the others.
+    pub(super) fn refuse(&self, entry: &'static Entry, expected: &str) -> Result<(), Error> {
+        let found = self.find(entry)?.unwrap_or(Found { text: entry.default.into(), source: Source::Default });
+        Err(invalid(entry, found.source, &found.text, expected.into()))
+    }
+
+    /// One line for each name that looks like an option and is none.
+    pub(super) fn unknown(&self) -> Vec<String> {
+        let names = Names::of_table();
+        let mut lines = self.unknown_environment(&names);
+        lines.extend(self.unknown_ini(&names));
+        let more = lines.len().saturating_sub(MOST_WARNINGS);
+        lines.truncate(MOST_WARNINGS);
+        if more > 0 {
+            lines.push(format!("configuration issue, {more} more unknown names"));
+        }
+        lines
+    }
+
+    fn search(&mut self, sources: &Sources, files: &dyn Files) -> Result<(), Error> {
+        for path in sources.search() {
+            match files.read(&path, ini::LARGEST + 1) {
+                Ok(bytes) => return self.take(path, &bytes),
+                Err(reason) if matches!(reason.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+                Err(reason) => return Err(unreadable(&path, &reason)),
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, path: PathBuf, bytes: &[u8]) -> Result<(), Error> {
+        self.ini = Ini::parse(bytes).map_err(|fault| Error::Form { path: path.clone(), fault })?;
+        self.file = Some(path);
+        Ok(())
+    }
+
+    fn find(&self, entry: &'static Entry) -> Result<Option<Found>, Error> {
+        match self.find_environment(entry)? {
+            Some(found) => Ok(Some(found)),
+            None => self.find_ini(entry),
+        }
+    }
+
+    fn find_environment(&self, entry: &'static Entry) -> Result<Option<Found>, Error> {
+        for name in environment_names(entry) {
+            let Some(value) = self.environment.get(&name) else { continue };
+            let source = Source::Environment(name);
+            return match value.to_str() {
+                Some(text) => Ok(Some(Found { text: text.to_owned(), source })),
+                None => Err(invalid(entry, source, &value.to_string_lossy(), "text in UTF-8".into())),
+            };
+        }
+        Ok(None)
+    }
+
+    fn find_ini(&self, entry: &Entry) -> Result<Option<Found>, Error> {
+        let Some(path) = &self.file else { return Ok(None) };
+        for section in ini_sections(entry) {
+            if let Some(item) = keys(entry).into_iter().find_map(|key| self.ini.value(&section, &key)) {
+                let item = item.map_err(|fault| Error::Form { path: path.clone(), fault })?;
+                return Ok(Some(Found { text: item.text, source: Source::File(path.clone(), item.line) }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn unknown_environment(&self, names: &Names) -> Vec<String> {
+        let unknown = self.environment.keys().filter(|name| !names.environment.contains(*name));
+        let lines = unknown.filter_map(|name| {
+            let option = name.get("exaproxy_".len()..)?.replacen('_', ".", 1);
+            if !name.starts_with("EXAPROXY") {
+                return Some(names.complaint(&option, &format!("environment {}", shown(name))));
+            }
+            // Other names in capitals belong to other programs.
+            let option = option.to_ascii_lowercase();
+            let place = format!("environment {}: names are written in small letters", shown(name));
+            let meant = names.environment.contains(&name.to_ascii_lowercase());
+            meant.then(|| format!("configuration issue, unknown option {option} ({place})"))
+        });
+        lines.collect()
+    }
+
+    fn unknown_ini(&self, names: &Names) -> Vec<String> {
+        let Some(path) = &self.file else { return Vec::new() };
+        let place = |line| format!("{}:{line}", shown(&path.to_string_lossy()));
+        let mut lines = Vec::new();
+        for (section, line) in self.ini.sections() {
+            if !names.sections.contains(section) {
+                lines.push(names.section_complaint(section, &place(line)));
+                continue;
+            }
+            let unknown = self.ini.names(section).filter(|(key, _)| !names.ini.contains(&format!("{section}.{key}")));
+            let bare = section.strip_prefix("exaproxy.").unwrap_or(section);
+            lines.extend(unknown.map(|(key, line)| names.complaint(&format!("{bare}.{key}"), &place(line))));
+        }
+        lines
+    }
+}
+
+/// Whether an environment variable is meant for this program, be it written in capitals by mistake.
+pub(super) fn of_ours(name: &str) -> bool {
+    ["exaproxy.", "exaproxy_", "EXAPROXY_", "EXAPROXY."].iter().any(|start| name.starts_with(start))
+}
+
+fn invalid(entry: &'static Entry, source: Source, value: &str, expected: String) -> Error {
+    Error::Value { source, section: entry.section, key: entry.key, value: value.to_owned(), expected }
+}
+
+fn unreadable(path: &Path, reason: &std::io::Error) -> Error {
+    Error::File { path: path.to_owned(), reason: reason.to_string() }
+}
+
+/// The names of an option within its section: with dashes or underscores, and then the older name.
+fn keys(entry: &Entry) -> Vec<String> {
+    let mut keys = vec![entry.key.to_owned(), entry.key.replace('-', "_")];
+    keys.extend(entry.alias.into_iter().flat_map(|alias| [alias.to_owned(), alias.replace('-', "_")]));
+    keys.dedup();
+    keys
+}
+
+/// All environment variables that set an option, the strongest first. Shells drop names with dots or dashes, so each
+/// has a form with underscores alone.
+fn environment_names(entry: &Entry) -> Vec<String> {
+    let keys = keys(entry);
+    let (own, older): (Vec<&String>, Vec<&String>) = keys.iter().partition(|key| key.replace('_', "-") == entry.key);
+    let names = |keys: Vec<&String>| {
+        let dotted: Vec<String> = keys.iter().map(|key| format!("exaproxy.{}.{key}", entry.section)).collect();
+        dotted.into_iter().chain(keys.into_iter().map(|key| format!("exaproxy_{}_{key}", entry.section))).collect()
+    };
+    let (own, older): (Vec<String>, Vec<String>) = (names(own), names(older));
+    own.into_iter().chain(older).collect()
+}
+
+/// The two ini sections in which an option may stand, the stronger first.
+fn ini_sections(entry: &Entry) -> [String; 2] {
+    [entry.section.to_owned(), format!("exaproxy.{}", entry.section)]
+}
+
+/// All names that mean something, for telling which do not.
+struct Names {
+    environment: HashSet<String>,
+    ini: HashSet<String>,
+    sections: HashSet<String>,
+}
+
+impl Names {
+    fn of_table() -> Names {
+        let ini = |entry: &Entry| {
+            let pairs =
+                ini_sections(entry).map(|section| keys(entry).into_iter().map(move |key| format!("{section}.{key}")));
+            pairs.into_iter().flatten().collect::<Vec<_>>()
+        };
+        Names {
+            environment: OPTIONS.iter().flat_map(|entry| environment_names(entry)).collect(),
+            ini: OPTIONS.iter().flat_map(|entry| ini(entry)).collect(),
+            sections: OPTIONS.iter().flat_map(|entry| ini_sections(entry)).collect(),
+        }
+    }
+
+    fn complaint(&self, name: &str, place: &str) -> String {
+        let near = nearest(&name.replace('_', "-"), OPTIONS.iter().map(|entry| entry.name()));
+        format!("configuration issue, unknown option {} ({place}{})", shown(name), hint(near))
+    }
+
+    fn section_complaint(&self, section: &str, place: &str) -> String {
+        let near = nearest(section, OPTIONS.iter().map(|entry| entry.section.to_owned()));
+        format!("configuration issue, unknown section [{}] ({place}{})", shown(section), hint(near))
+    }
+}
+
+fn hint(near: Option<String>) -> String {
+    near.map(|name| format!(": the nearest is {name}")).unwrap_or_default()
+}
+
+/// The candidate that a mistyped name most likely means; nothing when none resembles it.
+pub fn nearest(name: &str, candidates: impl Iterator<Item = String>) -> Option<String> {
+    // Below this similarity (1 is equality) suggestions are guesses: "tcp4.port" and "dns.ttl" have 0.56.
+    const LIKENESS: f64 = 0.8;
+    let name: String = name.chars().take(LONGEST_NAME).collect();
+    let name = name.to_ascii_lowercase();
+    let rated = candidates.map(|candidate| (strsim::jaro_winkler(&name, &candidate), candidate));
+    let best = rated.max_by(|(left, _), (right, _)| left.total_cmp(right));
+    best.filter(|(likeness, _)| *likeness >= LIKENESS).map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,278 @@
+//! Tests of reading a whole configuration: precedence, names, errors, and that what is printed reads back as the same.
+
+use super::paths::tests::Shelf;
+use super::*;
+
+const FILE_PATH: &str = "/etc/exaproxy/exaproxy.conf";
+
+fn sources(environment: &[(&str, &str)]) -> Sources {
+    let pairs = environment.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+    Sources { environment: pairs.collect(), here: "/run".into(), ..Sources::default() }
+}
+
+fn read(environment: &[(&str, &str)], file: &str) -> Result<Loaded, String> {
+    let shelf = Shelf::default().with(FILE_PATH, file).with("/bin/helper", "#!");
+    load(&sources(environment), &shelf).map_err(|error| error.to_string())
+}
+
+fn text(loaded: &Loaded, name: &str) -> String {
+    let value = loaded.values.iter().find(|value| value.entry.name() == name);
+    value.map(|value| value.text.clone()).unwrap_or_default()
+}
+
+#[test]
+fn sources_count_in_the_order_of_the_original() {
+    let both = "[exaproxy.http]\nidle-connect=5\npool=5\n[http]\nidle-connect = 4\n";
+    for (environment, file, expected) in [
+        (&[("exaproxy.http.idle-connect", "1"), ("exaproxy_http_idle-connect", "2")][..], both, "1"),
+        (&[("exaproxy.http.idle_connect", "1"), ("exaproxy_http_idle-connect", "2")], both, "1"),
+        (&[("exaproxy_http_idle-connect", "2"), ("exaproxy_http_idle_connect", "3")], both, "2"),
+        (&[("exaproxy_http_idle_connect", "3")], both, "3"),
+        (&[("EXAPROXY_HTTP_IDLE_CONNECT", "3")], both, "4"),
+        (&[], both, "4"),
+        (&[], "[http]\nidle_connect=6\n", "6"),
+        (&[], "[exaproxy.http]\nidle-connect=5\n[http]\npool=0", "5"),
+        (&[], "", "300"),
+    ] {
+        let loaded = read(environment, file).expect("a sound configuration");
+        assert_eq!(text(&loaded, "http.idle-connect"), expected, "{environment:?} {file}");
+    }
+}
+
+#[test]
+fn the_older_name_is_weaker_within_one_source_only() {
+    for (environment, file, expected) in [
+        (&[("exaproxy_http_allow-connect", "no")][..], "[http]\nconnect=yes", "false"),
+        (&[("exaproxy_http_connect", "yes"), ("exaproxy.http.allow-connect", "no")], "", "true"),
+        (&[], "[http]\nallow-connect=no", "false"),
+    ] {
+        assert_eq!(text(&read(environment, file).expect("a sound configuration"), "http.connect"), expected);
+    }
+}
+
+#[test]
+fn the_first_existing_file_is_read_and_a_named_one_has_to_exist() {
+    let shelf = Shelf::default()
+        .with("/opt/x/etc/exaproxy/exaproxy.conf", "[web]\nport=1")
+        .with(FILE_PATH, "[web]\nport=2")
+        .with("/run/mine.conf", "[web]\nport=3");
+    let port = |sources: &Sources| load(sources, &shelf).map(|loaded| (loaded.config.web.port, loaded.file));
+    let mut sources = sources(&[]);
+    assert_eq!(port(&sources), Ok((2, Some(FILE_PATH.into()))));
+    sources.program = Some("/opt/x/bin/exaproxy".into());
+    assert_eq!(port(&sources).map(|(port, _)| port), Ok(1));
+    sources.file = Some("mine.conf".into());
+    assert_eq!(port(&sources), Ok((3, Some("/run/mine.conf".into()))));
+    sources.file = Some("none.conf".into());
+    let error = port(&sources).map_err(|error| error.to_string());
+    assert!(error.is_err_and(|text| text.starts_with("configuration issue, /run/none.conf cannot be read : ")));
+}
+
+#[test]
+fn mistakes_name_place_option_value_and_what_was_expected() {
+    for (environment, file, expected) in [
+        (
+            &[("exaproxy_tcp4_port", "0")][..],
+            "",
+            "invalid value for tcp4.port : 0 (environment exaproxy_tcp4_port: expected a port between 1 and 65535)",
+        ),
+        (
+            &[],
+            "[http]\n\nmask = maybe",
+            "invalid value for http.mask : maybe (/etc/exaproxy/exaproxy.conf:3: expected true or false (also yes no, \
+             on off, enable disable, 1 0))",
+        ),
+        (
+            &[],
+            "[log]\nlevel=%(x)s",
+            "/etc/exaproxy/exaproxy.conf:2 : %(x)s names no option of its section",
+        ),
+        (
+            &[("exaproxy.web.html", "/no/where")],
+            "",
+            "invalid value for web.html : /no/where (environment exaproxy.web.html: expected an existing folder)",
+        ),
+        (
+            &[("exaproxy_tcp4_out", "no")],
+            "[tcp6]\nout=no",
+            "invalid value for tcp4.out : no (environment exaproxy_tcp4_out: expected true for tcp4.out or tcp6.out, \
+             else no server can be reached)",
+        ),
+        (
+            &[("exaproxy_web_port", "3128")],
+            "",
+            "invalid value for web.port : 3128 (environment exaproxy_web_port: expected a port on which the proxy does \
+             not listen)",
+        ),
+        (
+            &[],
+            "[redirector]\nenable=yes",
+            "invalid value for redirector.program : etc/exaproxy/redirector/url-allow (default: expected an existing \
+             executable file, with arguments behind it)",
+        ),
+        (
+            &[],
+            "[redirector]\nenable=yes\nprogram=/bin/helper -a\nminimum=30",
+            "invalid value for redirector.minimum : 30 (/etc/exaproxy/exaproxy.conf:4: expected a number not above \
+             redirector.maximum)",
+        ),
+    ] {
+        let found = read(environment, file).map(|loaded| loaded.config);
+        assert_eq!(found, Err(format!("configuration issue, {expected}")));
+    }
+}
+
+#[test]
+fn unknown_names_are_reported_with_the_nearest_option() {
+    let environment =
+        [("exaproxy_tcp4_prot", "1"), ("exaproxy.colour", "red"), ("EXAPROXY_TCP4_PORT", "1"), ("EXAPROXY_HOME", "/")];
+    let file = "[htpp]\npool=1\n[http]\nheadersize=1\n[exaproxy.http]\nbase=1\nvia=%(base)s\n";
+    let loaded = read(&environment, file).expect("a sound configuration");
+    let expected = [
+        "unknown option tcp4.port (environment EXAPROXY_TCP4_PORT: names are written in small letters)",
+        "unknown option colour (environment exaproxy.colour)",
+        "unknown option tcp4.prot (environment exaproxy_tcp4_prot: the nearest is tcp4.port)",
+        "unknown section [htpp] (/etc/exaproxy/exaproxy.conf:1: the nearest is http)",
+        "unknown option http.headersize (/etc/exaproxy/exaproxy.conf:4: the nearest is http.header-size)",
+    ];
+    assert_eq!(loaded.warnings, expected.map(|line| format!("configuration issue, {line}")));
+    let many: String = (0..1000).map(|number| format!("\nx{number}=1")).collect();
+    let loaded = read(&[], &format!("[http]{many}")).expect("a sound configuration");
+    assert_eq!(loaded.warnings.last().map(String::as_str), Some("configuration issue, 980 more unknown names"));
+}
+
+#[test]
+fn parts_that_are_not_built_are_read_printed_and_refused() {
+    for name in ["icap", "passthrough", "profile", "redirector", "tls", "usage"] {
+        let file = format!("[redirector]\nprogram=/bin/helper\n[{name}]\nenable = yes");
+        let loaded = read(&[], &file).expect("a sound configuration");
+        assert!(loaded.print(Form::DiffIni).contains(&format!("\n[{name}]\nenable = true\n")));
+        let error = loaded.check_built().map_err(|error| error.to_string());
+        let place = "this part of the program is not built yet (/etc/exaproxy/exaproxy.conf:4)";
+        assert_eq!(error, Err(format!("configuration issue, {name}.enable is true : {place}")));
+    }
+    assert_eq!(read(&[], "").expect("sound defaults").check_built(), Ok(()));
+}
+
+#[test]
+fn checking_takes_unknown_names_for_mistakes() {
+    let check = |file: &str| check(&sources(&[]), &Shelf::default().with(FILE_PATH, file));
+    assert_eq!(check("[http]\npool=1"), Ok(()));
+    assert_eq!(check("[http]\npol=1\n[tls]\nenable=1").map_err(|lines| lines.len()), Err(2));
+    assert_eq!(check("[http]\npool=x").map_err(|lines| lines.len()), Err(1));
+}
+
+/// Values other than the defaults for every option that accepts any, some of them awkward.
+const AWKWARD: &str = r#"
+[daemon]
+identifier = 'a ;b'
+pidfile = /run/a b
+user = "o'neill"
+drain-timeout = 7
+[dns]
+hosts =
+resolver = /etc/resolv.conf
+[http]
+extensions = purge link
+forward = X-Real-IP
+header-size = 0
+idle-connect = 0
+via = edge.example:3128
+[log]
+base = 100%%
+destination = '/var/log/%(base)s ;x'
+level = DEBUG
+[redirector]
+program = '"/bin/x y" -a "it is"'
+protocol = icap://h/p
+[security]
+connect = 443 8000-9000
+deny = 10.1.2.3/8
+  ::ffff:0:0/96
+local = *:* [::1]:80 127.0.0.1:* host:1
+[tcp6]
+host = [::]
+listen = on
+[web]
+html =
+"#;
+
+#[test]
+fn what_is_printed_reads_back_as_the_same() {
+    for file in ["", AWKWARD] {
+        let loaded = read(&[], file).expect("a sound configuration");
+        for form in [Form::Ini, Form::DiffIni] {
+            let again = read(&[], &loaded.print(form)).expect("a sound configuration");
+            assert_eq!((&again.config, &again.warnings), (&loaded.config, &Vec::new()), "{}", loaded.print(form));
+        }
+        for form in [Form::Env, Form::DiffEnv] {
+            let printed = loaded.print(form);
+            let pairs: Vec<(&str, &str)> = printed.lines().filter_map(|line| line.split_once('=')).collect();
+            let again = read(&pairs, "").expect("a sound configuration");
+            assert_eq!((&again.config, &again.warnings), (&loaded.config, &Vec::new()), "{printed}");
+        }
+    }
+}
+
+#[test]
+fn printing_has_the_form_of_the_original() {
+    let loaded = read(&[("exaproxy_daemon_user", "root"), ("exaproxy.web.port", "27080")], "").expect("sound values");
+    assert_eq!(loaded.print(Form::DiffIni), "\n[daemon]\nuser = 'root'\n\n[web]\nport = 27080\n");
+    assert_eq!(loaded.print(Form::DiffEnv), "\nexaproxy.daemon.user='root'\nexaproxy.web.port=27080\n");
+    let ini = loaded.print(Form::Ini);
+    assert!(ini.starts_with("\n[daemon]\ndaemonize = false\ndrain-timeout = 0\nidentifier = ExaProxy\npidfile = ''\n"));
+    assert!(ini.contains("\n\n[dns]\ndefinitions = 'etc/exaproxy/dns/types'\nfqdn = true\n"));
+    assert!(ini.contains("\n[security]\nconnect = '443 981 7000'\ndeny = ''\nlocal = ''\n"));
+    assert!(!ini.contains("[debug]") && !ini.contains("[proxy]"));
+    let defaults = read(&[], "").expect("sound defaults");
+    assert_eq!(defaults.print(Form::DiffIni), "");
+    assert!(defaults.print(Form::Env).contains("\nexaproxy.http.header-size=65536\n"));
+}
+
+#[test]
+fn set_outright_differs_from_left_alone() {
+    let loaded = read(&[("exaproxy_daemon_user", "nobody")], "").expect("a sound configuration");
+    assert!(loaded.is_set("daemon", "user"));
+    assert!(!loaded.is_set("daemon", "pidfile"));
+}
+
+#[test]
+fn values_arrive_in_their_types() {
+    let config = read(&[], AWKWARD).expect("a sound configuration").config;
+    assert_eq!(config.http.head_bytes(), 1024 * 1024);
+    assert_eq!(config.http.idle_connect, None);
+    assert_eq!(config.http.forward.as_deref(), Some("x-real-ip"));
+    assert_eq!(config.log.destination, crate::logs::Destination::File("/var/log/100%% ;x".into()));
+    assert_eq!(config.tcp6.host, std::net::Ipv6Addr::UNSPECIFIED);
+    assert_eq!(config.security.connect, [443..=443, 8000..=9000]);
+    assert_eq!(read(&[], "").expect("sound defaults").config.http.head_bytes(), 65536);
+}
+
+/// Next number of a xorshift generator.
+fn random(state: &mut u64) -> usize {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    (*state >> 16) as usize
+}
+
+#[test]
+fn no_file_makes_reading_panic_or_answer_in_more_than_one_line() {
+    const INSERTS: [&str; 10] = ["\n", "[", "]", "=", "%(", ")s", "'", " ;", "\u{0}", "é"];
+    let (mut state, mut refused) = (0x9E37_79B9_7F4A_7C15, 0);
+    for _ in 0..1000 {
+        let mut file = AWKWARD.to_owned();
+        for _ in 0..=random(&mut state) % 3 {
+            let at = random(&mut state) % file.len();
+            let end = (at + random(&mut state) % 4).min(file.len());
+            if file.is_char_boundary(at) && file.is_char_boundary(end) {
+                file.replace_range(at..end, INSERTS[random(&mut state) % INSERTS.len()]);
+            }
+        }
+        if let Err(line) = read(&[], &file) {
+            assert!(line.starts_with("configuration issue, ") && !line.contains(char::is_control), "{line:?}");
+            refused += 1;
+        }
+    }
+    assert!((100..1000).contains(&refused), "{refused}");
+}

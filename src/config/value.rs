@@ -1,0 +1,249 @@
+//! Kinds of values: how the text of an option becomes a value, how the value is printed, and what to say when it is
+//! wrong. Knows neither which options exist nor where their texts come from.
+
+use super::paths::Place;
+use std::time::Duration;
+
+/// Longest time that an option may name, in seconds: ten years, so that sums of times never overflow.
+pub const LONGEST: u64 = 10 * 365 * 24 * 3600;
+
+/// One kind of value. Its text arrives without surrounding blanks and quotes.
+pub trait Kind {
+    /// What the program works with.
+    type Value;
+    /// Whether printed values stand between quotes, as the original prints strings, lists and paths.
+    const QUOTED: bool = false;
+    /// What is accepted, as the end of the sentence "expected …".
+    fn form() -> String;
+    /// The value of a text, or nothing when the text is not of this [`form`](Kind::form).
+    fn parse(text: &str, place: &Place) -> Option<Self::Value>;
+    /// The value of a default that nobody has set: only options that search for a file differ here.
+    fn initial(text: &str, place: &Place) -> Option<Self::Value> {
+        Self::parse(text, place)
+    }
+    /// A text that [`parse`](Kind::parse) turns into the same value, without quotes.
+    fn print(value: &Self::Value, place: &Place) -> String;
+}
+
+/// Takes blanks and quotes from both ends. One pair goes always; further pairs only when they enclose the whole, so
+/// that whatever text is left survives being printed between quotes and read again.
+pub fn unquote(text: &str) -> &str {
+    let mut rest = text.trim();
+    let mut first = true;
+    while let Some((quote, inside)) = quoted(rest) {
+        if !first && inside.contains(quote) {
+            break;
+        }
+        first = false;
+        rest = inside.trim();
+    }
+    rest
+}
+
+/// Puts a text between quotes that it does not contain itself, where that is possible.
+pub fn quote(text: &str) -> String {
+    if text.contains('\'') && !text.contains('"') {
+        format!("\"{text}\"")
+    } else {
+        format!("'{text}'")
+    }
+}
+
+fn quoted(text: &str) -> Option<(char, &str)> {
+    ['\'', '"'].into_iter().find_map(|quote| {
+        let inside = text.strip_prefix(quote)?.strip_suffix(quote)?;
+        Some((quote, inside))
+    })
+}
+
+/// `true` or `false`, in the words of the original and their opposites.
+pub struct Flag;
+
+impl Kind for Flag {
+    type Value = bool;
+
+    fn form() -> String {
+        "true or false (also yes no, on off, enable disable, 1 0)".into()
+    }
+
+    fn parse(text: &str, _: &Place) -> Option<bool> {
+        match text.to_ascii_lowercase().as_str() {
+            "1" | "yes" | "on" | "enable" | "true" => Some(true),
+            "0" | "no" | "off" | "disable" | "false" => Some(false),
+            _ => None,
+        }
+    }
+
+    fn print(value: &bool, _: &Place) -> String {
+        value.to_string()
+    }
+}
+
+/// A whole number between two bounds, both included.
+pub struct Count<const LEAST: u64, const MOST: u64>;
+
+impl<const LEAST: u64, const MOST: u64> Kind for Count<LEAST, MOST> {
+    type Value = usize;
+
+    fn form() -> String {
+        format!("a number between {LEAST} and {MOST}")
+    }
+
+    fn parse(text: &str, _: &Place) -> Option<usize> {
+        usize::try_from(number(text, LEAST, MOST)?).ok()
+    }
+
+    fn print(value: &usize, _: &Place) -> String {
+        value.to_string()
+    }
+}
+
+/// A number of bytes, where 0 means that there is no limit.
+pub struct Limit;
+
+impl Limit {
+    /// Largest limit in bytes, 2^50: beyond any disk, and far from overflow.
+    const MOST: u64 = 1 << 50;
+}
+
+impl Kind for Limit {
+    type Value = Option<u64>;
+
+    fn form() -> String {
+        format!("a number of bytes up to {}, 0 for no limit", Self::MOST)
+    }
+
+    fn parse(text: &str, _: &Place) -> Option<Option<u64>> {
+        number(text, 0, Self::MOST).map(|bytes| (bytes > 0).then_some(bytes))
+    }
+
+    fn print(value: &Option<u64>, _: &Place) -> String {
+        value.unwrap_or(0).to_string()
+    }
+}
+
+/// A time in whole seconds, of at least `LEAST`.
+pub struct Seconds<const LEAST: u64>;
+
+impl<const LEAST: u64> Kind for Seconds<LEAST> {
+    type Value = Duration;
+
+    fn form() -> String {
+        format!("a number of seconds between {LEAST} and {LONGEST}")
+    }
+
+    fn parse(text: &str, _: &Place) -> Option<Duration> {
+        number(text, LEAST, LONGEST).map(Duration::from_secs)
+    }
+
+    fn print(value: &Duration, _: &Place) -> String {
+        value.as_secs().to_string()
+    }
+}
+
+/// A time in whole seconds, where 0 means that nothing is limited (or, for keep-alive probes, that there are none).
+pub struct Timeout;
+
+impl Kind for Timeout {
+    type Value = Option<Duration>;
+
+    fn form() -> String {
+        format!("a number of seconds up to {LONGEST}, 0 for none")
+    }
+
+    fn parse(text: &str, _: &Place) -> Option<Option<Duration>> {
+        number(text, 0, LONGEST).map(|seconds| (seconds > 0).then(|| Duration::from_secs(seconds)))
+    }
+
+    fn print(value: &Option<Duration>, _: &Place) -> String {
+        value.map_or(0, |time| time.as_secs()).to_string()
+    }
+}
+
+/// A TCP port that can be listened on.
+pub struct Port;
+
+impl Kind for Port {
+    type Value = u16;
+
+    fn form() -> String {
+        "a port between 1 and 65535".into()
+    }
+
+    fn parse(text: &str, _: &Place) -> Option<u16> {
+        port(text)
+    }
+
+    fn print(value: &u16, _: &Place) -> String {
+        value.to_string()
+    }
+}
+
+/// A TCP port in decimal; 0 is none.
+pub fn port(text: &str) -> Option<u16> {
+    number(text, 1, 65535).and_then(|port| u16::try_from(port).ok())
+}
+
+fn number(text: &str, least: u64, most: u64) -> Option<u64> {
+    text.parse().ok().filter(|number| (least..=most).contains(number))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::paths::tests::{place, Shelf};
+    use super::*;
+
+    /// What a text is printed as once it was read, when it is accepted; reading that again has to make no difference.
+    pub(in crate::config) fn reprint<K: Kind>(text: &str) -> Option<String> {
+        let shelf = Shelf::default();
+        let place = place(&shelf);
+        let printed = K::print(&K::parse(text, &place)?, &place);
+        let again = K::parse(unquote(&quote(&printed)), &place).expect("printed values parse");
+        assert_eq!(printed, K::print(&again, &place));
+        Some(printed)
+    }
+
+    #[test]
+    fn booleans_are_words_of_both_senses_and_nothing_else() {
+        for text in ["1", "yes", "On", "ENABLE", "true"] {
+            assert_eq!(reprint::<Flag>(text).as_deref(), Some("true"), "{text}");
+        }
+        for text in ["0", "NO", "off", "disable", "False"] {
+            assert_eq!(reprint::<Flag>(text).as_deref(), Some("false"), "{text}");
+        }
+        for text in ["", "ture", "2", "yes please", "y"] {
+            assert_eq!(reprint::<Flag>(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_keep_to_their_bounds() {
+        assert_eq!(reprint::<Port>("65535").as_deref(), Some("65535"));
+        for text in ["0", "65536", "-1", "", "x", "1.5", "99999999999999999999"] {
+            assert_eq!(reprint::<Port>(text), None, "{text}");
+        }
+        assert_eq!(reprint::<Count<1, 9>>("9").as_deref(), Some("9"));
+        assert_eq!(reprint::<Count<1, 9>>("0"), None);
+        assert_eq!(reprint::<Limit>("0").as_deref(), Some("0"));
+        assert_eq!(reprint::<Limit>("65536").as_deref(), Some("65536"));
+        assert_eq!(reprint::<Seconds<1>>("0"), None);
+        assert_eq!(reprint::<Timeout>("0").as_deref(), Some("0"));
+        assert_eq!(reprint::<Timeout>("315360001"), None);
+    }
+
+    #[test]
+    fn texts_are_stripped_and_survive_quoting() {
+        for (text, bare) in [
+            (" 'root' ", "root"),
+            ("\"'root'\"", "root"),
+            ("it's", "it's"),
+            ("'\"a\" \"b\"'", "\"a\" \"b\""),
+            ("''", ""),
+            ("'", "'"),
+            ("\"it's\"", "it's"),
+        ] {
+            assert_eq!(unquote(text), bare);
+            assert_eq!(unquote(&quote(bare)), bare);
+        }
+    }
+}

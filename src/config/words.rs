@@ -1,0 +1,299 @@
+//! Kinds of values that are one word or one line of text: names, severities, addresses. Knows neither which options
+//! exist nor where their texts come from.
+
+use super::paths::Place;
+use super::value::Kind;
+use crate::logs::{Destination, Severity};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Any text without control characters, printed between quotes.
+pub struct Text;
+
+/// The same text printed bare, for the few options that the original prints so.
+pub struct BareText;
+
+impl Kind for Text {
+    type Value = String;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "text without control characters".into()
+    }
+
+    fn parse(text: &str, _: &Place) -> Option<String> {
+        // A line end would break the log line, the header field or the file name that the text becomes.
+        (!text.contains(char::is_control)).then(|| text.to_owned())
+    }
+
+    fn print(value: &String, _: &Place) -> String {
+        value.clone()
+    }
+}
+
+impl Kind for BareText {
+    type Value = String;
+
+    fn form() -> String {
+        Text::form()
+    }
+
+    fn parse(text: &str, place: &Place) -> Option<String> {
+        Text::parse(text, place)
+    }
+
+    fn print(value: &String, _: &Place) -> String {
+        value.clone()
+    }
+}
+
+/// The name of a header field in lower case, or nothing.
+pub struct FieldName;
+
+impl Kind for FieldName {
+    type Value = Option<String>;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "the name of a header field, or nothing".into()
+    }
+
+    fn parse(text: &str, _: &Place) -> Option<Option<String>> {
+        match text {
+            "" => Some(None),
+            name => token(name).then(|| Some(name.to_ascii_lowercase())),
+        }
+    }
+
+    fn print(value: &Option<String>, _: &Place) -> String {
+        value.clone().unwrap_or_default()
+    }
+}
+
+/// Whether a text is a token of RFC 9110 section 5.6.2.
+pub fn token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// The received-by of a Via field (RFC 9110 section 7.6.3): a pseudonym or `host:port`. Empty means that one is made.
+pub struct Pseudonym;
+
+impl Kind for Pseudonym {
+    type Value = Option<String>;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "a name of letters, digits and .:-_[], or nothing".into()
+    }
+
+    fn parse(text: &str, _: &Place) -> Option<Option<String>> {
+        let fits = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-_[]".contains(&byte));
+        fits.then(|| (!text.is_empty()).then(|| text.to_owned()))
+    }
+
+    fn print(value: &Option<String>, _: &Place) -> String {
+        value.clone().unwrap_or_default()
+    }
+}
+
+/// The name of an account. Whether it exists is asked only by whoever changes to it.
+pub struct User;
+
+impl Kind for User {
+    type Value = String;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "the name of an account".into()
+    }
+
+    fn parse(text: &str, place: &Place) -> Option<String> {
+        Text::parse(text, place).filter(|name| !name.is_empty() && !name.contains([' ', ':', '/']))
+    }
+
+    fn print(value: &String, _: &Place) -> String {
+        value.clone()
+    }
+}
+
+/// The least severe message that is written.
+pub struct Level;
+
+impl Kind for Level {
+    type Value = Severity;
+
+    fn form() -> String {
+        "one of CRITICAL ERROR WARNING INFO DEBUG".into()
+    }
+
+    fn parse(text: &str, _: &Place) -> Option<Severity> {
+        text.parse().ok()
+    }
+
+    fn print(value: &Severity, _: &Place) -> String {
+        value.to_string()
+    }
+}
+
+/// Where a log goes: a stream, syslog, or a file, whose path starts in the current folder.
+pub struct Sink;
+
+impl Kind for Sink {
+    type Value = Destination;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "stdout, stderr, nothing, host:name, host:name:port with a port between 1 and 65535, or a path".into()
+    }
+
+    fn parse(text: &str, place: &Place) -> Option<Destination> {
+        Some(match Text::parse(text, place)?.parse().ok()? {
+            Destination::File(path) => Destination::File(place.expand(&path.to_string_lossy())),
+            other => other,
+        })
+    }
+
+    fn print(value: &Destination, place: &Place) -> String {
+        match value {
+            Destination::File(path) => place.homely(path),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// The kernel interface that the original could choose from; kept for old files.
+pub struct Reactor;
+
+impl Kind for Reactor {
+    type Value = String;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "one of best epoll kqueue select".into()
+    }
+
+    fn parse(text: &str, _: &Place) -> Option<String> {
+        ["best", "epoll", "kqueue", "select"].contains(&text).then(|| text.to_owned())
+    }
+
+    fn print(value: &String, _: &Place) -> String {
+        value.clone()
+    }
+}
+
+/// The language spoken with the helpers: `url` or an `icap://` address.
+pub struct Protocol;
+
+impl Kind for Protocol {
+    type Value = String;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "url or icap://host/path".into()
+    }
+
+    fn parse(text: &str, place: &Place) -> Option<String> {
+        Text::parse(text, place).filter(|text| text == "url" || text.starts_with("icap://"))
+    }
+
+    fn print(value: &String, _: &Place) -> String {
+        value.clone()
+    }
+}
+
+/// A numeric IPv4 address.
+pub struct Host4;
+
+/// A numeric IPv6 address, with or without brackets.
+pub struct Host6;
+
+/// A numeric address of either family.
+pub struct Host;
+
+impl Kind for Host4 {
+    type Value = Ipv4Addr;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "an IPv4 address".into()
+    }
+
+    fn parse(text: &str, _: &Place) -> Option<Ipv4Addr> {
+        text.parse().ok()
+    }
+
+    fn print(value: &Ipv4Addr, _: &Place) -> String {
+        value.to_string()
+    }
+}
+
+impl Kind for Host6 {
+    type Value = Ipv6Addr;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "an IPv6 address".into()
+    }
+
+    fn parse(text: &str, _: &Place) -> Option<Ipv6Addr> {
+        unbracket(text).unwrap_or(text).parse().ok()
+    }
+
+    fn print(value: &Ipv6Addr, _: &Place) -> String {
+        value.to_string()
+    }
+}
+
+impl Kind for Host {
+    type Value = IpAddr;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "an IPv4 or IPv6 address".into()
+    }
+
+    fn parse(text: &str, place: &Place) -> Option<IpAddr> {
+        Host4::parse(text, place).map(IpAddr::V4).or_else(|| Host6::parse(text, place).map(IpAddr::V6))
+    }
+
+    fn print(value: &IpAddr, _: &Place) -> String {
+        value.to_string()
+    }
+}
+
+/// What stands between square brackets, as IPv6 addresses do in front of a port.
+pub fn unbracket(text: &str) -> Option<&str> {
+    text.strip_prefix('[')?.strip_suffix(']')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::value::tests::reprint;
+    use super::*;
+
+    #[test]
+    fn texts_are_checked_for_what_they_become() {
+        assert_eq!(reprint::<Text>("two\nlines"), None);
+        assert_eq!(reprint::<FieldName>("X-Real-IP").as_deref(), Some("x-real-ip"));
+        assert_eq!(reprint::<FieldName>("x real"), None);
+        assert_eq!(reprint::<Pseudonym>("edge-1.example:3128").as_deref(), Some("edge-1.example:3128"));
+        assert_eq!(reprint::<Pseudonym>("edge (1)"), None);
+        assert_eq!(reprint::<User>(""), None);
+    }
+
+    #[test]
+    fn words_and_addresses() {
+        assert_eq!(reprint::<Level>("INFO").as_deref(), Some("INFO"));
+        assert_eq!(reprint::<Level>("info"), None);
+        assert_eq!(reprint::<Sink>("host:log:514").as_deref(), Some("host:log:514"));
+        assert_eq!(reprint::<Sink>("messages").as_deref(), Some("~/work/messages"));
+        assert_eq!(reprint::<Sink>("").as_deref(), Some(""));
+        assert_eq!(reprint::<Sink>("host:log:0"), None);
+        assert_eq!(reprint::<Reactor>("poll"), None);
+        assert_eq!(reprint::<Protocol>("icap://filter/path").as_deref(), Some("icap://filter/path"));
+        assert_eq!(reprint::<Protocol>("header"), None);
+        assert_eq!(reprint::<Host6>("[::1]").as_deref(), Some("::1"));
+        assert_eq!(reprint::<Host4>("::1"), None);
+        assert_eq!(reprint::<Host>("localhost"), None);
+        assert_eq!(reprint::<Host>("127.0.0.1").as_deref(), Some("127.0.0.1"));
+    }
+}

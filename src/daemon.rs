@@ -1,1 +1,0 @@
-//! What a process does to itself: descriptors, accounts, pidfile, background.

@@ -1,0 +1,149 @@
+//! Dropping privileges: from root to the account of `daemon.user`, for good, groups included. Knows no configuration.
+
+use std::fmt;
+
+use nix::errno::Errno;
+use nix::unistd::{getegid, geteuid, getgid, getgroups, getuid, setgid, setgroups, setuid, Gid, Uid, User};
+
+/// How a process stands after [`drop_privileges`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Privileges {
+    /// It was not started as root, so there was nothing to drop; the account was not looked up.
+    Never,
+    /// It was root and is this user and group from now on.
+    Dropped {
+        /// User id of the account.
+        uid: u32,
+        /// Id of the account's own group, the only one left.
+        gid: u32,
+    },
+    /// It stays root because the configuration says so outright: worth a warning.
+    Kept,
+}
+
+/// Why privileges could not be dropped. The start must end: nothing may be served as root by accident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PrivilegesError {
+    /// There is no account of this name.
+    UnknownUser(String),
+    /// The account could not be looked up.
+    Lookup(String, Errno),
+    /// The account has the user or the group of root, and the option was not set outright.
+    Root(String),
+    /// The system refused a step.
+    Refused(&'static str, Errno),
+    /// The system granted all steps and root could be had again.
+    Regained(&'static str),
+}
+
+impl fmt::Display for Privileges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Never => f.write_str("not started as root, no privileges to drop"),
+            Self::Dropped { uid, gid } => write!(f, "privileges dropped to user {uid} and group {gid}"),
+            Self::Kept => {
+                f.write_str("running as root, as daemon.user says; a fault would give away the whole machine")
+            }
+        }
+    }
+}
+
+impl fmt::Display for PrivilegesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownUser(name) => write!(f, "user {name} is not found on this system (daemon.user)"),
+            Self::Lookup(name, errno) => write!(f, "user {name} could not be looked up: {}", errno.desc()),
+            Self::Root(name) => write!(f, "user {name} is root or of its group; set daemon.user outright to run so"),
+            Self::Refused(step, errno) => write!(f, "could not drop privileges, {step}: {}", errno.desc()),
+            Self::Regained(what) => write!(f, "could not drop privileges, {what}"),
+        }
+    }
+}
+
+impl std::error::Error for PrivilegesError {}
+
+/// Whether this process has the user or the group of root, so that [`drop_privileges`] has something to do.
+pub fn is_privileged() -> bool {
+    has_root_user() || has_root_group()
+}
+
+/// Becomes the account `name`, when started as root: no other groups, its own group, its user; then makes sure that root
+/// cannot be had again. An account that is root itself is obeyed only when the option was set `outright`, not by default.
+///
+/// # Errors
+/// When the account cannot be had or the system refuses; the process may then have dropped a part already and must end.
+pub fn drop_privileges(name: &str, outright: bool) -> Result<Privileges, PrivilegesError> {
+    if !is_privileged() {
+        return Ok(Privileges::Never);
+    }
+    let account = match User::from_name(name) {
+        Ok(Some(account)) => account,
+        Ok(None) => return Err(PrivilegesError::UnknownUser(name.to_owned())),
+        Err(errno) => return Err(PrivilegesError::Lookup(name.to_owned(), errno)),
+    };
+    let (uid, gid) = (account.uid, account.gid);
+    if (uid.is_root() || gid == ROOT_GROUP) && !outright {
+        return Err(PrivilegesError::Root(name.to_owned()));
+    }
+    if uid.is_root() {
+        return Ok(Privileges::Kept);
+    }
+    assume(uid, gid)?;
+    verify(uid, gid)?;
+    Ok(Privileges::Dropped { uid: uid.as_raw(), gid: gid.as_raw() })
+}
+
+const ROOT_GROUP: Gid = Gid::from_raw(0);
+
+fn has_root_user() -> bool {
+    getuid().is_root() || geteuid().is_root()
+}
+
+fn has_root_group() -> bool {
+    getgid() == ROOT_GROUP || getegid() == ROOT_GROUP
+}
+
+/// The order matters: without the user of root the groups cannot be changed any more.
+fn assume(uid: Uid, gid: Gid) -> Result<(), PrivilegesError> {
+    setgroups(&[gid]).map_err(|errno| PrivilegesError::Refused("setgroups", errno))?;
+    setgid(gid).map_err(|errno| PrivilegesError::Refused("setgid", errno))?;
+    setuid(uid).map_err(|errno| PrivilegesError::Refused("setuid", errno))
+}
+
+/// Trusts what the system shows, not what the calls returned: capabilities and user namespaces bend their rules.
+fn verify(uid: Uid, gid: Gid) -> Result<(), PrivilegesError> {
+    if setuid(Uid::from_raw(0)).is_ok() {
+        return Err(PrivilegesError::Regained("root could be had again"));
+    }
+    if gid != ROOT_GROUP && setgid(ROOT_GROUP).is_ok() {
+        return Err(PrivilegesError::Regained("the group of root could be had again"));
+    }
+    if (getuid(), geteuid(), getgid(), getegid()) != (uid, uid, gid, gid) {
+        return Err(PrivilegesError::Regained("the account is not the one asked for"));
+    }
+    let groups = getgroups().map_err(|errno| PrivilegesError::Refused("getgroups", errno))?;
+    if groups.iter().any(|group| *group != gid) {
+        return Err(PrivilegesError::Regained("other groups are left"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_that_cannot_be_had_are_refused_before_anything_changes() {
+        if !is_privileged() {
+            eprintln!("skipped: needs root");
+            return;
+        }
+        let nobody = "no-such-account";
+        for outright in [false, true] {
+            assert_eq!(drop_privileges(nobody, outright), Err(PrivilegesError::UnknownUser(nobody.into())));
+        }
+        assert_eq!(drop_privileges("root", false), Err(PrivilegesError::Root("root".into())));
+        assert_eq!(drop_privileges("root", true), Ok(Privileges::Kept));
+        assert!(is_privileged());
+    }
+}

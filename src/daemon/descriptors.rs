@@ -1,0 +1,137 @@
+//! File descriptors: how many the proxy needs at its limits, how many it may have, and what it makes of less. Opens none.
+
+use nix::sys::resource::{getrlimit, rlim_t, setrlimit, Resource};
+
+/// For listeners, poller, log files, signals and what libraries open, as in the original.
+const RESERVED: u128 = 40;
+
+/// A client and its origin.
+const PER_EXCHANGE: u128 = 2;
+
+/// A redirector: our end and the thread's end of its bus, and the three pipes of the program.
+const PER_HELPER: u128 = 5;
+
+/// The most descriptors that Linux allows a process unless told otherwise (fs.nr_open), where it cannot be read.
+const SYSTEM_MAX: rlim_t = 1 << 20;
+
+/// What is counted to know how many descriptors are needed. Listeners that are not enabled count 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Budget {
+    /// `http.connections`: clients of the proxy, each with an origin.
+    pub http: u64,
+    /// `tls.connections`, each with an origin.
+    pub tls: u64,
+    /// `passthrough.connections`, each with an origin.
+    pub passthrough: u64,
+    /// `icap.connections`, each alone.
+    pub icap: u64,
+    /// Clients of the monitoring server, each alone.
+    pub web: u64,
+    /// Origin connections that are kept without an exchange.
+    pub pool: u64,
+    /// `redirector.maximum`, 0 while there are no redirectors.
+    pub helpers: u64,
+    /// Sockets of the resolver at its busiest; the original counts ten times `dns.retries`.
+    pub resolver: u64,
+}
+
+impl Budget {
+    /// Descriptors needed when every limit is reached.
+    pub fn need(&self) -> u64 {
+        u64::try_from(self.scalable() + self.fixed()).unwrap_or(u64::MAX)
+    }
+
+    /// The same budget with connection limits lowered in proportion, so that it needs at most `got` descriptors. Each
+    /// limit that was not 0 stays at least 1, even where `got` cannot bear that.
+    #[must_use]
+    pub fn fitted(&self, got: u64) -> Self {
+        if self.need() <= got {
+            return *self;
+        }
+        let (room, wanted) = (u128::from(got).saturating_sub(self.fixed()), self.scalable().max(1));
+        let scale = |limit: u64| {
+            // At most `limit`, as room < wanted; two numbers of 64 bits multiply within 128.
+            let share = u64::try_from(u128::from(limit) * room / wanted).unwrap_or(limit);
+            share.max(limit.min(1))
+        };
+        Self {
+            http: scale(self.http),
+            tls: scale(self.tls),
+            passthrough: scale(self.passthrough),
+            icap: scale(self.icap),
+            pool: scale(self.pool),
+            ..*self
+        }
+    }
+
+    /// Sums of a few numbers of 64 bits, which cannot overflow here.
+    fn scalable(&self) -> u128 {
+        let pairs = u128::from(self.http) + u128::from(self.tls) + u128::from(self.passthrough);
+        pairs * PER_EXCHANGE + u128::from(self.icap) + u128::from(self.pool)
+    }
+
+    fn fixed(&self) -> u128 {
+        RESERVED + u128::from(self.web) + u128::from(self.helpers) * PER_HELPER + u128::from(self.resolver)
+    }
+}
+
+/// Raises the limit of open descriptors (RLIMIT_NOFILE) to `need`, or as far as the system allows, the hard limit
+/// included where we may. Never lowers it. Returns the limit reached, which may be below `need`.
+pub fn raise_descriptors(need: u64) -> u64 {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 0 };
+    if soft >= need {
+        return soft;
+    }
+    // Most wanted first. Beyond the hard limit only root gets through, and never beyond that of the system.
+    let candidates = [need, need.min(system_max()), need.min(hard)];
+    for wanted in candidates {
+        if wanted > soft && setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted)).is_ok() {
+            return wanted;
+        }
+    }
+    soft
+}
+
+fn system_max() -> rlim_t {
+    let text = std::fs::read_to_string("/proc/sys/fs/nr_open").unwrap_or_default();
+    text.trim().parse().unwrap_or(SYSTEM_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHIPPED: Budget =
+        Budget { http: 32_768, tls: 0, passthrough: 0, icap: 0, web: 100, pool: 0, helpers: 0, resolver: 100 };
+
+    #[test]
+    fn the_need_is_that_of_the_original_and_counts_every_listener() {
+        assert_eq!(SHIPPED.need(), 40 + 65_536 + 100 + 100);
+        let more = Budget { tls: 10, passthrough: 20, icap: 30, pool: 512, helpers: 25, ..SHIPPED };
+        assert_eq!(more.need(), SHIPPED.need() + 20 + 40 + 30 + 512 + 125);
+        assert_eq!(Budget { http: u64::MAX, ..more }.need(), u64::MAX);
+    }
+
+    #[test]
+    fn a_lowered_budget_fits_and_keeps_proportions() {
+        let full = Budget { tls: 16_384, pool: 512, ..SHIPPED };
+        for got in [300, 1_024, 4_096, 20_000, 65_535, full.need() - 1] {
+            let lowered = full.fitted(got);
+            assert!(lowered.need() <= got, "{got}");
+            assert!(lowered.need() + 8 > got, "{got}");
+            assert!(lowered.http >= 2 * lowered.tls, "{got}");
+            assert_eq!((lowered.web, lowered.resolver, lowered.icap), (100, 100, 0));
+        }
+        assert_eq!(full.fitted(full.need()), full);
+        assert_eq!(full.fitted(0).http, 1);
+        assert_eq!(Budget { http: u64::MAX, ..SHIPPED }.fitted(1_240).http, 500);
+        assert_eq!(Budget::default().fitted(0), Budget::default());
+    }
+
+    #[test]
+    fn asking_for_little_changes_nothing() {
+        let before = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        assert_eq!(raise_descriptors(1), before.0);
+        assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap(), before);
+    }
+}

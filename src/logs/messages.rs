@@ -1,0 +1,329 @@
+//! The message log: takes what the program says through the `log` crate, keeps what level and switches let through and
+//! queues it as lines. Knows no destination; everything in it may change while the program runs.
+
+use std::cell::Cell;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU8, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use log::{LevelFilter, Log, Metadata, Record};
+
+use super::{sink, Destination, Handle, Prefix, Rotation, Severity, Switches, Writer};
+
+/// Most bytes of memory for lines that wait for a slow destination: some 10,000 lines of usual length.
+const QUEUE_BYTES: usize = 1 << 20;
+
+/// Most bytes of the scratch text that a thread keeps from one line to the next.
+const SCRATCH_BYTES_KEPT: usize = 4 * 1024;
+
+thread_local! {
+    static SCRATCH: Cell<String> = const { Cell::new(String::new()) };
+}
+
+/// What the message log needs to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The first word of every line (`daemon.identifier`).
+    pub identifier: String,
+    /// Whether anything is written at all (`log.enable`).
+    pub enable: bool,
+    /// The least grave severity that is written (`log.level`, or debug with `-d`).
+    pub level: Severity,
+    /// Which subsystems are written (`log.client` and so on).
+    pub switches: Switches,
+    /// Where lines go (`log.destination`).
+    pub destination: Destination,
+    /// How a file is rotated (`log.rotate`, `log.keep`).
+    pub rotation: Rotation,
+    /// For developers, the text of `RUST_LOG`: filters in the form of `env_logger` that let records through which level
+    /// and switches would stop, trace records among them.
+    pub directives: Option<String>,
+}
+
+/// The message log.
+pub struct Messages {
+    enabled: AtomicBool,
+    level: AtomicU8,
+    /// The level of the settings, to which [`Messages::toggle_debug`] returns.
+    configured: AtomicU8,
+    switches: AtomicU32,
+    /// Replaced as a whole, and never held while a message is formatted: its parts may log in their turn.
+    output: RwLock<Arc<Output>>,
+}
+
+struct Output {
+    pid: u32,
+    prefix: Prefix,
+    destination: Destination,
+    rotation: Rotation,
+    directives: Option<env_logger::Logger>,
+    handle: Handle,
+}
+
+impl Messages {
+    /// Opens the destination and starts the thread that writes to it. Lines carry `pid`; no process may be forked after
+    /// this, since threads stay behind.
+    ///
+    /// # Errors
+    /// What the system says when a file cannot be opened (with its path) or a thread not started.
+    pub fn open(settings: &Settings, pid: u32) -> io::Result<Self> {
+        let prefix = Prefix::new(&settings.identifier, pid);
+        let output = sink::open(&settings.destination, settings.rotation)?;
+        let noticed = prefix.clone();
+        let notice = move |text: &str| noticed.line("supervisor", format_args!("{text}"));
+        let messages = Self {
+            enabled: AtomicBool::new(settings.enable),
+            level: AtomicU8::new(settings.level as u8),
+            configured: AtomicU8::new(settings.level as u8),
+            switches: AtomicU32::new(settings.switches.to_bits()),
+            output: RwLock::new(Arc::new(Output {
+                pid,
+                prefix,
+                destination: settings.destination.clone(),
+                rotation: settings.rotation,
+                directives: settings.directives.as_deref().map(parse_directives),
+                handle: Writer::spawn(output, QUEUE_BYTES, Box::new(notice))?,
+            })),
+        };
+        Ok(messages)
+    }
+
+    /// Makes this the log of the whole process, for good. `None` when there is one already.
+    pub fn install(self) -> Option<&'static Self> {
+        let messages: &'static Self = Box::leak(Box::new(self));
+        log::set_logger(messages).ok()?;
+        messages.tell_ceiling();
+        Some(messages)
+    }
+
+    /// Takes other settings, at a reload. Another destination is opened first: when that fails nothing changes.
+    ///
+    /// # Errors
+    /// What the system says when the new destination cannot be opened, with its path.
+    pub fn apply(&self, settings: &Settings) -> io::Result<()> {
+        let old = self.output();
+        if (&old.destination, old.rotation) != (&settings.destination, settings.rotation) {
+            old.handle.replace(sink::open(&settings.destination, settings.rotation)?);
+        }
+        let output = Output {
+            pid: old.pid,
+            prefix: Prefix::new(&settings.identifier, old.pid),
+            destination: settings.destination.clone(),
+            rotation: settings.rotation,
+            directives: settings.directives.as_deref().map(parse_directives),
+            handle: old.handle.clone(),
+        };
+        *self.output.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(output);
+        self.enabled.store(settings.enable, Ordering::Relaxed);
+        self.configured.store(settings.level as u8, Ordering::Relaxed);
+        self.switches.store(settings.switches.to_bits(), Ordering::Relaxed);
+        self.set_level(settings.level);
+        Ok(())
+    }
+
+    /// The least grave severity that is written now.
+    pub fn level(&self) -> Severity {
+        Severity::from_number(self.level.load(Ordering::Relaxed))
+    }
+
+    /// Writes from this severity on.
+    pub fn set_level(&self, level: Severity) {
+        self.level.store(level as u8, Ordering::Relaxed);
+        self.tell_ceiling();
+    }
+
+    /// Raises the level to debug, or brings it back to that of the settings. Returns the level from now on.
+    pub fn toggle_debug(&self) -> Severity {
+        let configured = Severity::from_number(self.configured.load(Ordering::Relaxed));
+        let next = if self.level() == Severity::Debug { configured } else { Severity::Debug };
+        self.set_level(next);
+        next
+    }
+
+    /// Which subsystems are written now.
+    pub fn switches(&self) -> Switches {
+        Switches::from_bits(self.switches.load(Ordering::Relaxed))
+    }
+
+    /// Writes these subsystems only.
+    pub fn set_switches(&self, switches: Switches) {
+        self.switches.store(switches.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Has a file opened anew before the next line, after another program moved it away.
+    pub fn reopen(&self) {
+        self.output().handle.reopen();
+    }
+
+    /// Waits at most `limit` until all lines are written, before the process ends. Says whether they are.
+    pub fn flush(&self, limit: Duration) -> bool {
+        self.output().handle.flush(limit)
+    }
+
+    /// Lines lost since the start.
+    pub fn lost(&self) -> u64 {
+        self.output().handle.lost()
+    }
+
+    /// The writer behind this log, for another log with the same destination.
+    pub fn handle(&self) -> Handle {
+        self.output().handle.clone()
+    }
+
+    /// What lines begin with now, for another log of this process.
+    pub fn prefix(&self) -> Prefix {
+        self.output().prefix.clone()
+    }
+
+    fn output(&self) -> Arc<Output> {
+        Arc::clone(&self.output.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Tells the `log` crate below which level a call costs nothing but a comparison.
+    fn tell_ceiling(&self) {
+        let own = if self.enabled.load(Ordering::Relaxed) { self.level().level_filter() } else { LevelFilter::Off };
+        let directed = self.output().directives.as_ref().map_or(LevelFilter::Off, env_logger::Logger::filter);
+        log::set_max_level(own.max(directed));
+    }
+
+    fn passes(&self, level: log::Level, target: &str) -> bool {
+        let (severity, target) = Severity::of_record(level, target);
+        self.enabled.load(Ordering::Relaxed)
+            && level != log::Level::Trace
+            && severity <= self.level()
+            && self.switches().allow(target)
+    }
+}
+
+impl Log for Messages {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let directed = || self.output().directives.as_ref().is_some_and(|directives| directives.enabled(metadata));
+        self.passes(metadata.level(), metadata.target()) || directed()
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let output = self.output();
+        let directed = || output.directives.as_ref().is_some_and(|directives| directives.matches(record));
+        if !self.passes(record.level(), record.target()) && !directed() {
+            return;
+        }
+        let (severity, target) = Severity::of_record(record.level(), record.target());
+        // A message whose parts log in their turn finds an empty scratch text, and that is all.
+        let mut line = SCRATCH.take();
+        line.clear();
+        output.prefix.append(&mut line, target, *record.args());
+        output.handle.write(severity, &line);
+        if line.capacity() <= SCRATCH_BYTES_KEPT {
+            SCRATCH.set(line);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn parse_directives(text: &str) -> env_logger::Logger {
+    env_logger::Builder::new().parse_filters(text).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    fn settings(name: &str) -> (Settings, PathBuf) {
+        let path = std::env::temp_dir().join(format!("exaproxy-messages-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let settings = Settings {
+            identifier: "ExaProxy".into(),
+            enable: true,
+            level: Severity::Warning,
+            switches: Switches::ALL,
+            destination: Destination::File(path.clone()),
+            rotation: Rotation::NEVER,
+            directives: None,
+        };
+        (settings, path)
+    }
+
+    fn say(messages: &Messages, level: log::Level, target: &str, text: &str) {
+        messages.log(&Record::builder().level(level).target(target).args(format_args!("{text}")).build());
+    }
+
+    fn written(messages: &Messages, path: &PathBuf) -> Vec<String> {
+        assert!(messages.flush(LIMIT));
+        let text = std::fs::read_to_string(path).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn level_and_switches_decide_and_can_change() {
+        let (settings, path) = settings("level");
+        let messages = Messages::open(&settings, 4049).unwrap();
+        say(&messages, log::Level::Error, "signal!", "SIG TERM");
+        say(&messages, log::Level::Info, "web", "not written");
+        assert_eq!(messages.toggle_debug(), Severity::Debug);
+        say(&messages, log::Level::Debug, "web", "written\r\nnow");
+        say(&messages, log::Level::Trace, "web", "never");
+        let mut switches = messages.switches();
+        assert!(switches.set("web", false));
+        messages.set_switches(switches);
+        say(&messages, log::Level::Error, "web", "silent");
+        assert_eq!(messages.toggle_debug(), Severity::Warning);
+        say(&messages, log::Level::Info, "daemon", "not written");
+        say(&messages, log::Level::Warn, "worker 3", "late");
+        let expected = [
+            "ExaProxy 4049   signal        SIG TERM",
+            "ExaProxy 4049   web           written\\r\\nnow",
+            "ExaProxy 4049   worker 3      late",
+        ];
+        assert_eq!(written(&messages, &path), expected);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn the_severity_above_error_stops_errors() {
+        let (mut settings, path) = settings("critical");
+        settings.level = Severity::Critical;
+        let messages = Messages::open(&settings, 1).unwrap();
+        say(&messages, log::Level::Error, "server", "error");
+        say(&messages, log::Level::Error, "server!", "critical");
+        assert_eq!(written(&messages, &path), ["ExaProxy 1      server        critical"]);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn directives_let_trace_through_and_disabled_means_silent() {
+        let (mut settings, path) = settings("directives");
+        settings.enable = false;
+        settings.directives = Some("exchange=trace".into());
+        let messages = Messages::open(&settings, 1).unwrap();
+        say(&messages, log::Level::Trace, "exchange", "Idle to Head");
+        say(&messages, log::Level::Error, "server", "silent");
+        assert_eq!(written(&messages, &path), ["ExaProxy 1      exchange      Idle to Head"]);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_reload_changes_all_or_nothing() {
+        let (first, path) = settings("reload");
+        let (mut second, other) = settings("reload-other");
+        let messages = Messages::open(&first, 1).unwrap();
+        let unwritable =
+            Settings { destination: Destination::File("/nonexistent/log".into()), level: Severity::Debug, ..first };
+        assert!(messages.apply(&unwritable).is_err());
+        assert_eq!(messages.level(), Severity::Warning);
+        say(&messages, log::Level::Warn, "web", "before");
+        assert_eq!(written(&messages, &path), ["ExaProxy 1      web           before"]);
+        second.identifier = "Other".into();
+        second.level = Severity::Info;
+        messages.apply(&second).unwrap();
+        say(&messages, log::Level::Info, "web", "after");
+        assert_eq!(written(&messages, &other), ["Other 1      web           after"]);
+        assert_eq!(written(&messages, &path).len(), 1);
+        std::fs::remove_file(path).unwrap();
+        std::fs::remove_file(other).unwrap();
+    }
+}

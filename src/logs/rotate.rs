@@ -1,0 +1,273 @@
+//! A log file that is appended to and rotated by size: `log` becomes `log.1`, `log.1` becomes `log.2`, and so on. Works
+//! together with other programs that move the file. Knows nothing of what lines mean.
+
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::batch::Batch;
+use super::sink::{put, Output, Report};
+
+/// Most old files that are kept: each costs a rename per rotation.
+const KEEP_MAX: u32 = 1_000;
+
+/// When a file is rotated and how much of the past is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rotation {
+    bytes: u64,
+    keep: u32,
+}
+
+impl Rotation {
+    /// The file grows without bound, for those who rotate by other means.
+    pub const NEVER: Self = Self { bytes: 0, keep: 0 };
+
+    /// Rotates before the file would exceed `bytes` (`log.rotate`; 0 = never) and keeps `keep` old files (`log.keep`, at
+    /// most 1000; 0 = the file begins anew).
+    pub fn new(bytes: u64, keep: u32) -> Self {
+        Self { bytes, keep: keep.min(KEEP_MAX) }
+    }
+}
+
+/// A file with its rotation.
+pub struct RotatingFile {
+    path: PathBuf,
+    rotation: Rotation,
+    file: File,
+    identity: Identity,
+    size: u64,
+    /// No rotation is tried below this size: after a failed one the file first grows by as much again, so that a folder
+    /// that we may not write to costs nothing per line.
+    retry_at: u64,
+    torn: bool,
+}
+
+impl RotatingFile {
+    /// Opens a file at its end, and creates it where it is missing.
+    ///
+    /// # Errors
+    /// What the system says when the file cannot be opened for writing.
+    pub fn open(path: &Path, rotation: Rotation) -> io::Result<Self> {
+        let (file, identity, size) = open_append(path)?;
+        Ok(Self { path: path.to_owned(), rotation, file, identity, size, retry_at: 0, torn: false })
+    }
+
+    /// Whether a line of this length must go to a new file when the present one is filled so far.
+    fn must_rotate(&self, filled: u64, line: usize) -> bool {
+        let limit = self.rotation.bytes;
+        let exceeds = limit > 0 && filled > 0 && filled.saturating_add(line as u64) > limit;
+        exceeds && filled >= self.retry_at && self.identity.regular
+    }
+
+    fn rotate(&mut self, report: &mut Report) {
+        if let Err(error) = self.move_away().and_then(|()| self.take_new()) {
+            self.retry_at = self.size.saturating_add(self.rotation.bytes);
+            report.trouble = Some(format!("{} could not be rotated: {error}", self.path.display()));
+        }
+    }
+
+    /// Moves the old files up by one. A file at our path that is not ours was rotated by somebody else already.
+    fn move_away(&self) -> io::Result<()> {
+        match fs::metadata(&self.path) {
+            Ok(found) if Identity::of(&found) == self.identity => {}
+            _ => return Ok(()),
+        }
+        if self.rotation.keep == 0 {
+            return fs::remove_file(&self.path);
+        }
+        for number in (1..self.rotation.keep).rev() {
+            match fs::rename(self.numbered(number), self.numbered(number + 1)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        fs::rename(&self.path, self.numbered(1))
+    }
+
+    fn take_new(&mut self) -> io::Result<()> {
+        let (file, identity, size) = open_append(&self.path)?;
+        self.file = file;
+        self.identity = identity;
+        self.size = size;
+        self.retry_at = 0;
+        self.torn = false;
+        Ok(())
+    }
+
+    fn numbered(&self, number: u32) -> PathBuf {
+        let mut name = OsString::from(&self.path);
+        name.push(format!(".{number}"));
+        PathBuf::from(name)
+    }
+
+    fn put(&mut self, bytes: &[u8], report: &mut Report) {
+        self.size = self.size.saturating_add(put(&mut self.file, &mut self.torn, bytes, report) as u64);
+    }
+}
+
+impl Output for RotatingFile {
+    fn write(&mut self, lines: &Batch) -> Report {
+        let mut report = Report::default();
+        let (mut start, mut end) = (0, 0);
+        for line_end in lines.ends() {
+            if self.must_rotate(self.size.saturating_add((end - start) as u64), line_end - end) {
+                self.put(lines.slice(start, end), &mut report);
+                start = end;
+                self.rotate(&mut report);
+            }
+            end = line_end;
+        }
+        self.put(lines.slice(start, end), &mut report);
+        report
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        self.take_new().map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display())))
+    }
+}
+
+/// Which file a descriptor or a path stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    regular: bool,
+}
+
+impl Identity {
+    fn of(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino(), regular: metadata.is_file() }
+    }
+}
+
+fn open_append(path: &Path) -> io::Result<(File, Identity, u64)> {
+    // O_NONBLOCK keeps a FIFO without a reader from holding us; regular files do not heed it.
+    let file =
+        OpenOptions::new().append(true).create(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    let metadata = file.metadata()?;
+    Ok((file, Identity::of(&metadata), metadata.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::Severity;
+    use std::fs::read_to_string;
+
+    /// A folder of its own for one test, removed when the test passes.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("exaproxy-rotate-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+
+        fn log(&self) -> PathBuf {
+            self.0.join("log")
+        }
+
+        fn names(&self) -> Vec<String> {
+            let entries = fs::read_dir(&self.0).unwrap();
+            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        }
+
+        fn read(&self, name: &str) -> String {
+            read_to_string(self.0.join(name)).unwrap()
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn batch(lines: &[&str]) -> Batch {
+        let mut batch = Batch::default();
+        for line in lines {
+            batch.push(Severity::Info, line);
+        }
+        batch
+    }
+
+    #[test]
+    fn files_are_shifted_and_the_oldest_is_forgotten() {
+        let folder = Folder::new("shift");
+        let mut file = RotatingFile::open(&folder.log(), Rotation::new(8, 2)).unwrap();
+        assert_eq!(file.write(&batch(&["aaa", "bbb", "ccc", "ddd", "eee", "fff", "ggg"])), Report::default());
+        assert_eq!(folder.names(), ["log", "log.1", "log.2"]);
+        assert_eq!(folder.read("log"), "ggg\n");
+        assert_eq!(folder.read("log.1"), "eee\nfff\n");
+        assert_eq!(folder.read("log.2"), "ccc\nddd\n");
+    }
+
+    #[test]
+    fn size_is_known_after_a_restart_and_long_lines_stay_whole() {
+        let folder = Folder::new("restart");
+        for line in ["aaaa", "bbbb", "much longer than a file may be", "c"] {
+            let mut file = RotatingFile::open(&folder.log(), Rotation::new(10, 5)).unwrap();
+            assert_eq!(file.write(&batch(&[line])), Report::default());
+        }
+        assert_eq!(folder.read("log.2"), "aaaa\nbbbb\n");
+        assert_eq!(folder.read("log.1"), "much longer than a file may be\n");
+        assert_eq!(folder.read("log"), "c\n");
+    }
+
+    #[test]
+    fn nothing_kept_begins_anew_and_no_limit_never_rotates() {
+        let folder = Folder::new("keep");
+        let mut file = RotatingFile::open(&folder.log(), Rotation::new(4, 0)).unwrap();
+        file.write(&batch(&["aaa", "bbb"]));
+        assert_eq!((folder.names().len(), folder.read("log")), (1, "bbb\n".to_owned()));
+        let mut file = RotatingFile::open(&folder.log(), Rotation::NEVER).unwrap();
+        file.write(&batch(&["ccc", "ddd"]));
+        assert_eq!((folder.names().len(), folder.read("log")), (1, "bbb\nccc\nddd\n".to_owned()));
+    }
+
+    #[test]
+    fn a_file_moved_by_another_program_is_found_again() {
+        let folder = Folder::new("moved");
+        let mut file = RotatingFile::open(&folder.log(), Rotation::new(8, 3)).unwrap();
+        file.write(&batch(&["aaa"]));
+        fs::rename(folder.log(), folder.0.join("log.old")).unwrap();
+        file.write(&batch(&["bbb"]));
+        assert_eq!(folder.read("log.old"), "aaa\nbbb\n");
+        file.reopen().unwrap();
+        file.write(&batch(&["ccc"]));
+        assert_eq!(folder.read("log"), "ccc\n");
+        fs::rename(folder.log(), folder.0.join("log.older")).unwrap();
+        file.write(&batch(&["dddddd"]));
+        assert_eq!(folder.read("log"), "dddddd\n");
+        assert_eq!(folder.names(), ["log", "log.old", "log.older"]);
+    }
+
+    #[test]
+    fn a_failed_rotation_loses_no_line_and_is_not_tried_at_once_again() {
+        let folder = Folder::new("failed");
+        // A folder that is not empty cannot be replaced by a file, whoever asks.
+        fs::create_dir_all(folder.0.join("log.1/kept")).unwrap();
+        let mut file = RotatingFile::open(&folder.log(), Rotation::new(8, 1)).unwrap();
+        let report = file.write(&batch(&["aaa", "bbb", "ccc"]));
+        assert_eq!(report.lost, 0);
+        assert!(report.trouble.unwrap().contains("could not be rotated"));
+        assert_eq!(file.write(&batch(&["ddd"])), Report::default());
+        assert_eq!(folder.read("log"), "aaa\nbbb\nccc\nddd\n");
+        fs::remove_dir_all(folder.0.join("log.1")).unwrap();
+        file.write(&batch(&["eee"]));
+        assert_eq!((folder.read("log.1"), folder.read("log")), ("aaa\nbbb\nccc\nddd\n".into(), "eee\n".into()));
+    }
+
+    #[test]
+    fn devices_are_written_to_and_never_moved() {
+        let mut file = RotatingFile::open(Path::new("/dev/null"), Rotation::new(4, 1)).unwrap();
+        assert_eq!(file.write(&batch(&["aaa", "bbb"])), Report::default());
+        assert!(Path::new("/dev/null").exists() && !Path::new("/dev/null.1").exists());
+    }
+}

@@ -1,1 +1,0 @@
-//! What is allowed: ports, methods, destination addresses.

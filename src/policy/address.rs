@@ -1,0 +1,158 @@
+//! Addresses as a judge must see them: every form in which an address of this machine or of a denied range can be written,
+//! and the set of addresses that this machine has. Knows no rules. Pure.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// IPv4 addresses that one IPv6 address may carry: a prefix of RFC 8215 leaves two readings.
+const EMBEDDED_MAX: usize = 2;
+
+/// The addresses of this machine, and those it listens on as a proxy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LocalAddresses {
+    addresses: HashSet<IpAddr>,
+    listeners: Vec<SocketAddr>,
+}
+
+impl LocalAddresses {
+    /// From the addresses of the interfaces and those of the proxy's own listeners.
+    pub fn new(addresses: impl IntoIterator<Item = IpAddr>, listeners: impl IntoIterator<Item = SocketAddr>) -> Self {
+        let mut local = Self::default();
+        local.set_addresses(addresses);
+        local.set_listeners(listeners);
+        local
+    }
+
+    /// Takes the addresses of a new look at the interfaces.
+    pub fn set_addresses(&mut self, addresses: impl IntoIterator<Item = IpAddr>) {
+        self.addresses = addresses.into_iter().map(|address| address.to_canonical()).collect();
+    }
+
+    /// Takes other listeners, at a reload.
+    pub fn set_listeners(&mut self, listeners: impl IntoIterator<Item = SocketAddr>) {
+        let canonical = |at: SocketAddr| SocketAddr::new(at.ip().to_canonical(), at.port());
+        self.listeners = listeners.into_iter().map(canonical).collect();
+    }
+
+    /// Whether a connection to this address ends on this machine: the unspecified address and its network (RFC 1122
+    /// section 3.2.1.3), all of the loopback network, and what the interfaces have, in any form.
+    pub fn contain(&self, address: IpAddr) -> bool {
+        forms(address).any(|form| self.contain_form(form))
+    }
+
+    /// Whether a connection to this address and port would come back to one of our listeners.
+    pub fn listen_on(&self, address: IpAddr, port: u16) -> bool {
+        let ours = |at: &SocketAddr| forms(address).any(|form| form == at.ip() || at.ip().is_unspecified());
+        let mut on_port = self.listeners.iter().filter(|at| at.port() == port);
+        on_port.any(|at| ours(at) && (!at.ip().is_unspecified() || self.contain(address)))
+    }
+
+    fn contain_form(&self, form: IpAddr) -> bool {
+        let this_network = matches!(form, IpAddr::V4(v4) if v4.octets()[0] == 0);
+        this_network || form.is_unspecified() || form.is_loopback() || self.addresses.contains(&form)
+    }
+}
+
+/// The address itself, mapped ones as IPv4, and every IPv4 address that a gateway or this system may take it for.
+pub fn forms(address: IpAddr) -> impl Iterator<Item = IpAddr> {
+    let embedded = match address {
+        IpAddr::V4(_) => [None; EMBEDDED_MAX],
+        IpAddr::V6(v6) => embedded(v6),
+    };
+    std::iter::once(address.to_canonical()).chain(embedded.into_iter().flatten().map(IpAddr::V4))
+}
+
+fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; EMBEDDED_MAX] {
+    let o = address.octets();
+    let tail = Some(Ipv4Addr::new(o[12], o[13], o[14], o[15]));
+    match address.segments() {
+        // The unspecified address and loopback carry nothing (RFC 4291 section 2.5).
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => [None, None],
+        // Compatible and mapped (RFC 4291 section 2.5.5), translated (RFC 2765 section 2.1), NAT64 (RFC 6052 section 2.1).
+        [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => [tail, None],
+        // NAT64 with a local prefix of 48 to 96 bits: the address stands around byte 8 or at the end (RFC 8215, RFC 6052
+        // section 2.2).
+        [0x64, 0xff9b, 1, ..] => [tail, Some(Ipv4Addr::new(o[6], o[7], o[9], o[10]))],
+        // 6to4 (RFC 3056 section 2).
+        [0x2002, ..] => [Some(Ipv4Addr::new(o[2], o[3], o[4], o[5])), None],
+        // Teredo, where the client's address has every bit turned round (RFC 4380 section 4).
+        [0x2001, 0, ..] => [Some(Ipv4Addr::new(!o[12], !o[13], !o[14], !o[15])), None],
+        // ISATAP interface identifiers (RFC 5214 section 6.1).
+        [_, _, _, _, 0 | 0x200, 0x5efe, ..] => [tail, None],
+        _ => [None, None],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn every_embedded_form_shows_its_ipv4_address() {
+        let table = [
+            ("10.1.2.3", "10.1.2.3"),
+            ("::ffff:10.1.2.3", "10.1.2.3"),
+            ("::10.1.2.3", "10.1.2.3"),
+            ("::ffff:0:10.1.2.3", "10.1.2.3"),
+            ("64:ff9b::10.1.2.3", "10.1.2.3"),
+            ("64:ff9b:1:0a01:0002:0300::", "10.1.2.3"),
+            ("64:ff9b:1:ffff::10.1.2.3", "10.1.2.3"),
+            ("2002:a01:203::1", "10.1.2.3"),
+            ("2001:0:c000:201:0:0:f5fe:fdfc", "10.1.2.3"),
+            ("fe80::5efe:10.1.2.3", "10.1.2.3"),
+            ("2001:db8::200:5efe:10.1.2.3", "10.1.2.3"),
+        ];
+        for (written, meant) in table {
+            assert!(forms(ip(written)).any(|form| form == ip(meant)), "{written}");
+        }
+        for plain in ["::", "::1", "2001:db8::a01:203", "fe80::1", "2a00::5efe"] {
+            assert_eq!(forms(ip(plain)).collect::<Vec<_>>(), [ip(plain)], "{plain}");
+        }
+    }
+
+    #[test]
+    fn this_machine_is_known_in_every_form() {
+        let local = LocalAddresses::new([ip("192.0.2.7"), ip("2001:db8::7")], []);
+        for address in [
+            "127.0.0.1",
+            "127.255.0.9",
+            "0.0.0.0",
+            "0.1.2.3",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::127.0.0.1",
+            "::ffff:0.0.0.0",
+            "::ffff:192.0.2.7",
+            "64:ff9b::127.0.0.1",
+            "2002:7f00:1::",
+            "192.0.2.7",
+            "2001:db8:0:0::7",
+        ] {
+            assert!(local.contain(ip(address)), "{address}");
+        }
+        for address in ["192.0.2.8", "128.0.0.1", "2001:db8::8", "::ffff:192.0.2.8", "1.0.0.0"] {
+            assert!(!local.contain(ip(address)), "{address}");
+        }
+    }
+
+    #[test]
+    fn own_listeners_are_known_by_address_or_by_any_local_one_when_unspecified() {
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let bound = LocalAddresses::new([ip("192.0.2.7")], [at("198.51.100.1:3128"), at("[::1]:3129")]);
+        assert!(bound.listen_on(ip("198.51.100.1"), 3128));
+        assert!(bound.listen_on(ip("::ffff:198.51.100.1"), 3128));
+        assert!(!bound.listen_on(ip("198.51.100.1"), 80));
+        assert!(!bound.listen_on(ip("192.0.2.7"), 3128));
+        assert!(bound.listen_on(ip("::1"), 3129));
+        let any = LocalAddresses::new([ip("192.0.2.7")], [at("0.0.0.0:3128")]);
+        for address in ["192.0.2.7", "127.0.0.1", "0.0.0.0", "::ffff:192.0.2.7"] {
+            assert!(any.listen_on(ip(address), 3128), "{address}");
+        }
+        assert!(!any.listen_on(ip("198.51.100.1"), 3128));
+    }
+}

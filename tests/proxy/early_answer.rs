@@ -1,0 +1,96 @@
+//! Answers that come before the request is complete: they reach the client, which is not reset while it still sends.
+
+use std::thread;
+
+use crate::support::{pattern, Origin, Proxy};
+
+const BODY: usize = 6 << 20;
+
+/// Uploads while reading the answer; gives its status and text.
+fn upload(proxy: &Proxy, origin: &Origin, version: &str) -> (u16, String) {
+    let mut client = proxy.client();
+    client.send(format!("POST {} HTTP/{version}\r\nHost: h\r\nContent-Length: {BODY}\r\n\r\n", origin.url("/")));
+    let mut writer = client.wire().second().expect("a second handle");
+    // It may fail once the proxy has seen enough; what counts is that the answer was there before.
+    let sender = thread::spawn(move || drop(writer.send(pattern(BODY, 6))));
+    let reply = client.reply();
+    sender.join().expect("no panic");
+    (reply.status(), reply.text())
+}
+
+#[test]
+fn row_38_an_early_refusal_reaches_a_client_that_still_uploads() {
+    let proxy = Proxy::start(&[]);
+    for version in ["1.1", "1.0"] {
+        let origin = Origin::start(|peer| {
+            peer.until(b"\r\n\r\n")?;
+            peer.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+        });
+        assert_eq!(upload(&proxy, &origin, version), (403, "no".to_owned()), "HTTP/{version}");
+    }
+    proxy.assert_serves();
+}
+
+#[test]
+fn an_early_answer_of_an_origin_that_stops_reading_reaches_the_client() {
+    let proxy = Proxy::start(&[]);
+    let origin = Origin::start(|peer| {
+        peer.until(b"\r\n\r\n")?;
+        peer.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")?;
+        peer.hold()
+    });
+    assert_eq!(upload(&proxy, &origin, "1.1"), (403, "no".to_owned()));
+}
+
+#[test]
+fn an_early_answer_of_an_origin_that_reads_on_keeps_the_upload_going() {
+    let proxy = Proxy::start(&[]);
+    let origin = Origin::start(|peer| {
+        peer.until(b"\r\n\r\n")?;
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
+        peer.exact(BODY).map(|_| ())
+    });
+    assert_eq!(upload(&proxy, &origin, "1.1"), (200, "ok".to_owned()));
+}
+
+#[test]
+fn an_answer_that_streams_while_the_request_does_is_not_held_back() {
+    let proxy = Proxy::start(&[]);
+    let origin = Origin::start(|peer| {
+        peer.until(b"\r\n\r\n")?;
+        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+        for _ in 0..3 {
+            let part = peer.exact(10)?;
+            peer.send(b"a\r\n")?;
+            peer.send(part)?;
+            peer.send("\r\n")?;
+        }
+        peer.send("0\r\n\r\n")
+    });
+    let mut client = proxy.client();
+    client.send(format!("POST {} HTTP/1.1\r\nHost: h\r\nContent-Length: 30\r\n\r\n", origin.url("/")));
+    client.send("0123456789");
+    client.wire().until(b"0123456789").expect("the first part comes back before the second is sent");
+    client.send("abcdefghij");
+    client.wire().until(b"abcdefghij").expect("the second part comes back before the third is sent");
+    client.send("ABCDEFGHIJ");
+    client.wire().until(b"0\r\n\r\n").expect("the end");
+}
+
+#[test]
+fn a_refusal_by_the_proxy_reaches_a_client_that_still_uploads() {
+    let origin = Origin::site();
+    let proxy = Proxy::start(&[("security.deny", "127.0.0.0/8")]);
+    let (status, _) = upload(&proxy, &origin, "1.1");
+    assert_eq!(status, 403);
+}
+
+#[test]
+fn a_reset_origin_is_a_502_for_a_client_that_still_uploads() {
+    let proxy = Proxy::start(&[]);
+    let origin = Origin::start(|peer| {
+        peer.until(b"\r\n\r\n")?;
+        peer.reset()
+    });
+    assert_eq!(upload(&proxy, &origin, "1.1").0, 502);
+}

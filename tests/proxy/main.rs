@@ -1,0 +1,27 @@
+//! The real binary against peers that misbehave on purpose: what `docs/testing.md` calls the behaviour tests.
+//!
+//! Each file is one subject and each test is named after what it shows; `row_NN` in a name is the number of the want of
+//! users that it answers, listed in `rows.rs`. Ports come from the kernel or from a range of their own, nothing sleeps
+//! to synchronise, and every wait is for a condition.
+
+// Nothing outside this target can reach a `pub` here; `pub(crate)` on each line would only be noise.
+#![allow(unreachable_pub)]
+
+mod answers;
+mod backpressure;
+mod connect;
+mod dns;
+mod early_answer;
+mod expect;
+mod eyeballs;
+mod forward;
+mod framing;
+mod halfclose;
+mod ipv6;
+mod keepalive;
+mod limits;
+mod pipelining;
+mod policy;
+mod probes;
+mod support;
+mod upgrade;

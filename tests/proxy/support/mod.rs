@@ -1,0 +1,78 @@
+//! The peers that the behaviour tests put around the real binary, and the ways to wait for them.
+//!
+//! Knows nothing of the proxy's own types: all that a test says or sees goes through sockets, signals and files.
+
+pub mod blackhole;
+pub mod client;
+pub mod message;
+pub mod nameserver;
+pub mod origin;
+pub mod ports;
+pub mod proxy;
+pub mod query;
+pub mod wire;
+
+use std::time::{Duration, Instant};
+
+pub use blackhole::{Blackhole, Refusing};
+pub use client::Client;
+pub use message::Message;
+pub use nameserver::{Answer, NameServer};
+pub use origin::{Origin, Peer};
+pub use proxy::{Finished, Proxy};
+pub use query::{Query, A, AAAA};
+pub use wire::Wire;
+
+/// How long a test waits for something that must happen. It is spent only when a test fails, so it is generous:
+/// two busy cores may hold a process back for seconds.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Pause between two looks at a condition that cannot be waited for otherwise.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Waits until `condition` gives a value; fails the test with `what` when it does not come.
+pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < end, "waited in vain for: {what}");
+        std::thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// Bytes that do not repeat within a buffer or a chunk, so that loss, doubling and reordering show.
+pub fn pattern(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(2).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// Bytes as a failing test should show them: escaped, and cut where they get long.
+pub fn show(bytes: &[u8]) -> String {
+    const SHOWN: usize = 600;
+    let text = bytes[..bytes.len().min(SHOWN)].escape_ascii().to_string();
+    match bytes.len() {
+        length if length > SHOWN => format!("{text}… ({length} bytes)"),
+        _ => text,
+    }
+}
+
+/// Says aloud that a test could not be run here; where the whole set is promised (`CI=true`) it fails instead.
+pub fn skip(why: &str) {
+    assert!(std::env::var("CI").map_or(true, |ci| ci != "true"), "cannot be skipped in CI: {why}");
+    eprintln!("SKIPPED: {why}");
+}
+
+/// Whether the tests run as the superuser: needed for port 53 and for changes of user.
+pub fn superuser() -> bool {
+    nix::unistd::geteuid().is_root()
+}
