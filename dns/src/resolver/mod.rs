@@ -116,6 +116,8 @@ pub enum Event {
     },
     /// The other family is settled; `addresses` holds both, or only what was there before.
     Late {
+        /// The lookup that told of the first family.
+        lookup: LookupId,
         /// Who waited.
         waiter: u64,
         /// All addresses.

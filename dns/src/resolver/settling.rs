@@ -8,7 +8,7 @@ use super::config::millis;
 use super::lookup::Part;
 use super::table::Key;
 use super::verdict::MAX_ALIASES;
-use super::{some, Event, Resolver};
+use super::{some, Event, LookupId, Resolver};
 use crate::outcome::{Answer, Stored};
 use crate::{Addresses, Failure, Family, Millis};
 
@@ -164,7 +164,7 @@ impl Resolver {
             if let Some(lookup) = self.lookups.get_mut(key) {
                 if let Some(result) = &lookup.result {
                     if let Some(waiter) = lookup.waiters.pop_front() {
-                        return Some(last_event(waiter, result, &mut lookup.told));
+                        return Some(last_event(key, waiter, result, &mut lookup.told));
                     }
                     self.lookups.remove(key);
                 } else if let Some(event) = lookup.early_event() {
@@ -228,10 +228,11 @@ impl Resolver {
 
 /// What a waiter is told at the end. Those at the front who were told of one family get the rest; for them there are addresses
 /// in any case.
-fn last_event(waiter: u64, result: &Result<Addresses, Failure>, told: &mut usize) -> Event {
+fn last_event(key: Key, waiter: u64, result: &Result<Addresses, Failure>, told: &mut usize) -> Event {
     if *told > 0 {
         *told -= 1;
-        return Event::Late { waiter, addresses: result.clone().unwrap_or_default() };
+        let lookup = LookupId(key.to_bits());
+        return Event::Late { lookup, waiter, addresses: result.clone().unwrap_or_default() };
     }
     Event::Resolved { waiter, result: result.clone(), more: false }
 }
