@@ -59,12 +59,7 @@ impl Answers {
     }
 
     /// The name gave no address.
-    pub fn name_failure(
-        &self,
-        failure: &crate::resolver::Failure,
-        request: Option<&Request>,
-        client: IpAddr,
-    ) -> Box<Answer> {
+    pub fn name_failure(&self, failure: &dns::Failure, request: Option<&Request>, client: IpAddr) -> Box<Answer> {
         let cause = if failure.is_timeout() { Cause::NameTimeout } else { Cause::NameFailed };
         self.explain(cause, request, client, &failure.to_string())
     }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use dns::Addresses;
 use mio::net::TcpStream;
 use reactor::arena::Key;
 use reactor::ready::Ready;
@@ -11,9 +12,10 @@ use crate::decide;
 use crate::exchange::close::CloseReason;
 use crate::exchange::phase::Phase;
 use crate::exchange::{Action, Connected};
-use crate::http::target::Host;
+use crate::http::target::{Host, Target};
 use crate::owner::Owner;
-use crate::resolver::Found;
+use crate::policy::Refused;
+use crate::resolver::{Found, LookupId};
 use crate::session::Server;
 use crate::upstream::dial::DialError;
 use crate::upstream::{Dialled, Wish};
@@ -68,11 +70,14 @@ impl Proxy {
 
     /// The resolver has come back.
     pub(super) fn resolved(&mut self, key: Key, found: Found) {
-        if let Some(client) = self.clients.get_mut(key) {
-            client.waits = Waits::Nothing;
-        }
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let waited = std::mem::replace(&mut client.waits, Waits::Nothing);
         match found {
-            Ok(addresses) => self.dial(key, &addresses),
+            Ok(addresses) => {
+                let addresses: Vec<IpAddr> = addresses.iter().collect();
+                self.dial(key, &addresses);
+                self.go_on_listening(key, waited);
+            }
             Err(failure) => {
                 self.counters.name_failures += 1;
                 self.with_exchange(key, |exchange, cx| {
@@ -89,21 +94,8 @@ impl Proxy {
         let Some(client) = self.clients.get(key) else { return };
         let Some(request) = client.session.exchange.request() else { return };
         let (port, repeatable) = (request.target().port, request.method().is_idempotent());
-        let host = match &request.target().host {
-            Host::Name(name) => &**name,
-            _ => "",
-        };
         let fresh = client.session.exchange.is_fresh();
-        // Decided on the addresses that are really connected to, after resolution, so that no name can hide one.
-        let mut refused = None;
-        let allow = |address: &&IpAddr| match self.policy.address_allowed(host, **address, port, &self.local) {
-            Ok(()) => true,
-            Err(reason) => {
-                refused = Some(reason);
-                false
-            }
-        };
-        let addresses: Vec<IpAddr> = found.iter().filter(allow).copied().collect();
+        let (addresses, refused) = self.allowed(request.target(), found.iter().copied());
         if addresses.is_empty() {
             return self.refuse_address(key, refused);
         }
@@ -127,14 +119,48 @@ impl Proxy {
             Dialled::Ready(server) => self.connected(key, server),
             Dialled::Pending(dial) => {
                 if let Some(client) = self.clients.get_mut(key) {
-                    client.waits = Waits::Dial(dial);
+                    client.waits = Waits::Dial(dial, None);
                 }
             }
             Dialled::Failed(error) => self.dial_failed(key, error),
         }
     }
 
-    fn refuse_address(&mut self, key: Key, refused: Option<crate::policy::Refused>) {
+    /// The lookup that gave the first addresses may bring more of them while the race for a connection is on.
+    fn go_on_listening(&mut self, key: Key, waited: Waits) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if let (Waits::Dial(dial, None), Waits::Lookup(id)) = (client.waits, waited) {
+            client.waits = Waits::Dial(dial, Some(id));
+        }
+    }
+
+    /// The other family of a name that is already being connected to joins the race (RFC 8305 §6).
+    pub(super) fn more_addresses(&mut self, key: Key, lookup: LookupId, addresses: &Addresses) {
+        let now = self.clock.now();
+        let Some(client) = self.clients.get(key) else { return };
+        let Waits::Dial(dial, Some(id)) = client.waits else { return };
+        let Some(request) = client.session.exchange.request().filter(|_| id == lookup) else { return };
+        let allowed = self.allowed(request.target(), addresses.iter()).0;
+        self.upstream.extend(dial, &allowed, &mut self.poller, now);
+    }
+
+    /// Those of the addresses that may be connected to, and why the last of the others may not. Decided on what is really
+    /// connected to, after resolution, so that no name can hide an address.
+    fn allowed(&self, target: &Target, addresses: impl Iterator<Item = IpAddr>) -> (Vec<IpAddr>, Option<Refused>) {
+        let mut refused = None;
+        let host = match &target.host {
+            Host::Name(name) => &**name,
+            Host::V4(_) | Host::V6(..) => "",
+        };
+        let allow = |address: &IpAddr| {
+            let verdict = self.policy.address_allowed(host, *address, target.port, &self.local);
+            refused = verdict.err().or(refused);
+            verdict.is_ok()
+        };
+        (addresses.filter(allow).collect(), refused)
+    }
+
+    fn refuse_address(&mut self, key: Key, refused: Option<Refused>) {
         self.counters.refused += 1;
         self.with_exchange(key, |exchange, cx| {
             let answers = &cx.settings.answers;
@@ -160,6 +186,11 @@ impl Proxy {
     /// No connection has come about.
     pub(super) fn dial_failed(&mut self, key: Key, error: DialError) {
         self.counters.dial_failures += 1;
+        let now = self.clock.now();
+        let request = self.clients.get(key).and_then(|client| client.session.exchange.request());
+        if let Some(Host::Name(name)) = request.map(|request| &request.target().host) {
+            self.resolver.forget(name, now);
+        }
         if error == DialError::Exhausted {
             log::error!(target: "download", "cannot open connections to origins: {error}");
         }
@@ -201,7 +232,12 @@ impl Proxy {
         match std::mem::replace(&mut client.waits, Waits::Nothing) {
             Waits::Nothing => {}
             Waits::Lookup(id) => self.resolver.cancel(id, key),
-            Waits::Dial(dial) => self.upstream.cancel(dial, &mut self.poller),
+            Waits::Dial(dial, lookup) => {
+                self.upstream.cancel(dial, &mut self.poller);
+                if let Some(id) = lookup {
+                    self.resolver.cancel(id, key);
+                }
+            }
         }
         if let Some(mut server) = client.session.server.take() {
             if client.session.exchange.aborts(crate::exchange::Side::Server) {

@@ -122,7 +122,7 @@ impl Proxy {
         for server in self.upstream.idle.sweep(now) {
             self.poller.forget(server.stream.route);
         }
-        self.resolver.keep_house(now);
+        self.resolver.keep_house(&mut self.poller, now);
         if self.house.poll_interfaces && now >= self.house.interfaces_at {
             self.house.interfaces_at = now + INTERFACES;
             self.look_at_interfaces();
@@ -155,6 +155,7 @@ impl Proxy {
                 + self.upstream.idle.len() as u64,
             idle: self.upstream.idle.len() as u64,
             blocks: self.kit.pool.lent() as u64,
+            dns: self.resolver.counters(),
         }
     }
 
