@@ -110,4 +110,5 @@ tests! {
     request response head_end authority
     chunks_of_clients chunks_of_origins
     ini environment command_line pages
+    dns_message dns_resolver resolv_conf hosts
 }

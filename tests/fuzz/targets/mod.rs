@@ -3,6 +3,7 @@
 
 mod bodies;
 mod heads;
+mod names;
 mod settings;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -27,6 +28,10 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "environment", seeds: settings::ASSIGNMENTS, run: settings::environment },
     Target { name: "command_line", seeds: settings::WORDS, run: settings::command_line },
     Target { name: "pages", seeds: settings::VALUES, run: settings::pages },
+    Target { name: "dns_message", seeds: names::MESSAGES, run: names::message },
+    Target { name: "dns_resolver", seeds: names::SCRIPTS, run: names::resolver },
+    Target { name: "resolv_conf", seeds: names::RESOLV_CONFS, run: names::resolv_conf },
+    Target { name: "hosts", seeds: names::HOSTS, run: names::hosts },
 ];
 
 /// One number for what happened.
