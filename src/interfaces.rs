@@ -2,7 +2,7 @@
 //! what they are asked for.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
@@ -42,13 +42,14 @@ pub fn changes(old: &[Interface], new: &[Interface]) -> Vec<String> {
 }
 
 fn ip_of(address: &SockaddrStorage) -> Option<IpAddr> {
-    let v4 = address.as_sockaddr_in().map(|v4| IpAddr::from(Ipv4Addr::from(v4.ip())));
-    v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::from(Ipv6Addr::from(v6.ip()))))
+    let v4 = address.as_sockaddr_in().map(|v4| IpAddr::from(v4.ip()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::from(v6.ip())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
 
     fn interfaces(list: &[(&str, &str)]) -> Vec<Interface> {
         list.iter().map(|(name, address)| ((*name).to_owned(), address.parse().unwrap())).collect()

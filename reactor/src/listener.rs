@@ -97,7 +97,7 @@ impl Gate {
     /// Room for one more, with `count` connections open? Tells the first refusal apart, which is worth a line in the log.
     pub fn admits(&mut self, count: usize) -> Admission {
         let was_open = self.open;
-        self.open = if was_open { count < self.limit } else { count * 10 < self.limit * 9 || count == 0 };
+        self.open = self.would_admit(count);
         match (self.open, was_open) {
             (true, _) => Admission::Open,
             (false, true) => Admission::Closing,
@@ -105,9 +105,13 @@ impl Gate {
         }
     }
 
-    /// Shuts the gate until the count has fallen, because the system has no room.
-    pub fn shut(&mut self) {
-        self.open = false;
+    /// Whether [`Gate::admits`] would let one more in.
+    pub fn would_admit(&self, count: usize) -> bool {
+        if self.open {
+            count < self.limit
+        } else {
+            count * 10 < self.limit * 9 || count == 0
+        }
     }
 }
 

@@ -51,3 +51,27 @@ pub fn fork() -> io::Result<Forked> {
         _ => Err(io::Error::last_os_error()),
     }
 }
+
+/// Lets a later bind(2) to port 0 leave the choice of the port to connect(2), which may then share ports between
+/// destinations (ip(7), IP_BIND_ADDRESS_NO_PORT).
+#[cfg(target_os = "linux")]
+pub fn bind_address_no_port(socket: &impl AsRawFd) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    let size = std::mem::size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the descriptor is open for as long as `socket` is borrowed; the option value is a live int of that size.
+    let done = unsafe {
+        let value = std::ptr::from_ref(&on).cast();
+        libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, value, size)
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Elsewhere the port is chosen at bind(2).
+#[cfg(not(target_os = "linux"))]
+pub fn bind_address_no_port(_socket: &impl AsRawFd) -> io::Result<()> {
+    Ok(())
+}

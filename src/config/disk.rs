@@ -45,3 +45,23 @@ impl Sources {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_disk_tells_kinds_apart_and_reads_no_more_than_asked() {
+        let own = std::env::current_exe().expect("the path of this test");
+        for (path, kind) in [
+            (Path::new("/"), Some(FileKind::Folder)),
+            (&own, Some(FileKind::File { executable: true })),
+            (Path::new("/dev/null"), Some(FileKind::Other)),
+            (Path::new("/no/such/file"), None),
+        ] {
+            assert_eq!(Disk.kind(path), kind, "{path:?}");
+        }
+        assert_eq!(Disk.read(Path::new("/dev/zero"), 100).map(|bytes| bytes.len()).ok(), Some(100));
+        assert!(Disk.read(Path::new("/"), 100).is_err());
+    }
+}

@@ -105,12 +105,15 @@ Exaproxy runs without any configuration: it then listens on 127.0.0.1:3128, and 
 127.0.0.1:8080. Every option can be set in the environment or in a file, and needs a restart or a reload (SIGHUP) to
 take effect.
 
+HTTPS needs no option: clients ask with CONNECT for a tunnel, and may have one to the ports of `security.connect`.
+
 ## Where values come from
 
 What comes first counts:
 
 1. the environment variable with dots, `exaproxy.http.idle-connect=60`
-2. the environment variable with underscores, `exaproxy_http_idle_connect=60`: shells and systemd pass on no other names
+2. the environment variable with underscores, `exaproxy_http_idle_connect=60`: the form that every shell and
+   systemd pass on
 3. the file, section `[http]`, line `idle-connect = 60`
 4. the file, section `[exaproxy.http]`
 5. the default
@@ -164,8 +167,9 @@ else from `/etc/resolv.conf`.
 ## Options
 
 Switches take `true` or `false`, and also `yes no on off enable disable 1 0` in any case. All times are in whole
-seconds (up to ten years), all sizes in bytes. Lists are separated by blanks. Addresses to listen on are numeric. Options
-marked as new are not in ExaProxy 1.2; what is said to have no effect is accepted so that old files go on working.
+seconds (up to ten years), all sizes in bytes. Lists are separated by blanks. Addresses to listen on are numeric.
+Options marked as new are not in ExaProxy 1.2; what is said to have no effect is accepted so that old files go on
+working.
 ";
 
 mod tests {

@@ -6,7 +6,7 @@ use super::lists::{Methods, Ports, Ranges, Services};
 use super::paths::{Hosts, NewFile, Pages, Place, Resolver, HOSTS, PAGES, RESOLVER};
 use super::sources::Given;
 use super::value::{Count, Flag, Kind, Limit, Port, Seconds, Timeout};
-use super::words::{BareText, FieldName, Host, Host4, Host6, Level, Protocol, Pseudonym, Reactor, Text, User};
+use super::words::{BareText, FieldName, Host, Host4, Host6, Level, Protocol, Pseudonym, Reactor, Sink, Text, User};
 use super::Error;
 
 /// How an option stands to the original program.
@@ -238,8 +238,8 @@ options! {
         client: Flag = "true", Kept, "messages about clients";
         configuration: Flag = "true", Kept, "messages about the configuration";
         daemon: Flag = "true", Kept, "messages about the process";
-        destination: Text = "stdout", Changed("stdout is standard output, not standard error; host:name:port works."),
-            "where messages go: stdout, stderr, empty = syslog, host:name[:port] = syslog over UDP, else a file";
+        destination: Sink = "stdout", Changed("stdout is standard output, not standard error; host:name:port works."),
+            "where messages go: stdout, stderr, empty = syslog, host:name or host:name:port = UDP syslog, else a file";
         download: Flag = "true", Kept, "messages about connections to servers";
         enable: Flag = "true", Kept, "write messages at all";
         header: Flag = "true", Kept, "messages about request heads";
@@ -295,7 +295,7 @@ options! {
             "ports that CONNECT may reach";
         deny: Ranges = "", Changed("Ranges are masked: 10.0.0.5/8 is 10.0.0.0/8."),
             "address ranges that may not be reached, as network/bits, judged by the address really connected to";
-        local: Services = "", Changed("The documented host:*, *:* and [IPv6]:port work."),
+        local: Services = "", Changed("The documented `host:*`, `*:*` and `[IPv6]:port` work."),
             "services on this machine that may be reached, as host:port; either may be *";
     }
 
@@ -336,7 +336,7 @@ options! {
 
     /// The log of decisions, one line per request.
     usage Usage {
-        destination: Text = "stdout", Kept, "where the lines go, as in log.destination";
+        destination: Sink = "stdout", Kept, "where the lines go, as in log.destination";
         enable: Flag = "false", Unbuilt, "write one line per request";
     }
 

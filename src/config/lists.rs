@@ -4,18 +4,10 @@
 use super::paths::Place;
 use super::value::{port, Kind};
 use super::words::{token, unbracket};
+use crate::policy::{LocalHost, LocalService};
 use ipnet::IpNet;
-use std::fmt::{self, Display};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
-
-fn words<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
-    text.split_whitespace().map(parse).collect()
-}
-
-fn join<T>(values: &[T], print: impl Fn(&T) -> String) -> String {
-    values.iter().map(print).collect::<Vec<_>>().join(" ")
-}
 
 /// Request methods in upper case.
 pub struct Methods;
@@ -64,85 +56,23 @@ impl Kind for Ports {
     }
 }
 
-/// Which hosts an entry of `security.local` speaks of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ServiceHost {
-    /// Written `*`.
-    Any,
-    /// A numeric address; an IPv6 address stands in brackets.
-    Address(IpAddr),
-    /// A name, in lower case.
-    Name(String),
-}
-
-/// A service on this machine that may be reached through the proxy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Service {
-    /// The address or name it is asked by.
-    pub host: ServiceHost,
-    /// The port, or nothing for any port (written `*`).
-    pub port: Option<u16>,
-}
-
-impl Service {
-    fn parse(word: &str) -> Option<Service> {
-        let (host, last) = word.rsplit_once(':')?;
-        let port = match last {
-            "*" => None,
-            digits => Some(port(digits)?),
-        };
-        Some(Service { host: ServiceHost::parse(host)?, port })
-    }
-}
-
-impl ServiceHost {
-    fn parse(text: &str) -> Option<ServiceHost> {
-        if text == "*" {
-            return Some(ServiceHost::Any);
-        }
-        if let Some(inside) = unbracket(text) {
-            return inside.parse().ok().map(|address| ServiceHost::Address(IpAddr::V6(address)));
-        }
-        match text.parse() {
-            Ok(address) => Some(ServiceHost::Address(IpAddr::V4(address))),
-            // Only letters, digits, dots and the like are left: an IPv6 address without brackets is ambiguous.
-            Err(_) => (token(text) && !text.contains('*')).then(|| ServiceHost::Name(text.to_ascii_lowercase())),
-        }
-    }
-}
-
-impl Display for Service {
-    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        match &self.host {
-            ServiceHost::Any => out.write_str("*")?,
-            ServiceHost::Address(IpAddr::V6(address)) => write!(out, "[{address}]")?,
-            ServiceHost::Address(address) => write!(out, "{address}")?,
-            ServiceHost::Name(name) => out.write_str(name)?,
-        }
-        match self.port {
-            Some(port) => write!(out, ":{port}"),
-            None => out.write_str(":*"),
-        }
-    }
-}
-
 /// Services as `host:port`, where either half may be `*` and an IPv6 address stands in brackets.
 pub struct Services;
 
 impl Kind for Services {
-    type Value = Vec<Service>;
+    type Value = Vec<LocalService>;
     const QUOTED: bool = true;
 
     fn form() -> String {
         "host:port entries with blanks between them, such as *:8080 127.0.0.1:* [::1]:80".into()
     }
 
-    fn parse(text: &str, _: &Place) -> Option<Vec<Service>> {
-        words(text, Service::parse)
+    fn parse(text: &str, _: &Place) -> Option<Vec<LocalService>> {
+        words(text, service)
     }
 
-    fn print(value: &Vec<Service>, _: &Place) -> String {
-        join(value, Service::to_string)
+    fn print(value: &Vec<LocalService>, _: &Place) -> String {
+        join(value, print_service)
     }
 }
 
@@ -164,6 +94,48 @@ impl Kind for Ranges {
     fn print(value: &Vec<IpNet>, _: &Place) -> String {
         join(value, IpNet::to_string)
     }
+}
+
+fn words<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+    text.split_whitespace().map(parse).collect()
+}
+
+fn join<T>(values: &[T], print: impl Fn(&T) -> String) -> String {
+    values.iter().map(print).collect::<Vec<_>>().join(" ")
+}
+
+fn service(word: &str) -> Option<LocalService> {
+    let (host, last) = word.rsplit_once(':')?;
+    let port = match last {
+        "*" => None,
+        digits => Some(port(digits)?),
+    };
+    Some(LocalService { host: service_host(host)?, port })
+}
+
+fn service_host(text: &str) -> Option<LocalHost> {
+    if text == "*" {
+        return Some(LocalHost::Any);
+    }
+    if let Some(inside) = unbracket(text) {
+        return inside.parse().ok().map(|address| LocalHost::Address(IpAddr::V6(address)));
+    }
+    match text.parse() {
+        Ok(address) => Some(LocalHost::Address(IpAddr::V4(address))),
+        // Only letters, digits, dots and the like are left: an IPv6 address without brackets is ambiguous.
+        Err(_) => (token(text) && !text.contains('*')).then(|| LocalHost::Name(text.to_ascii_lowercase())),
+    }
+}
+
+fn print_service(service: &LocalService) -> String {
+    let host = match &service.host {
+        LocalHost::Any => "*".to_owned(),
+        LocalHost::Address(IpAddr::V6(address)) => format!("[{address}]"),
+        LocalHost::Address(address) => address.to_string(),
+        LocalHost::Name(name) => name.clone(),
+    };
+    let port = service.port.map_or_else(|| "*".to_owned(), |port| port.to_string());
+    format!("{host}:{port}")
 }
 
 #[cfg(test)]

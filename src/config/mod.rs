@@ -22,11 +22,9 @@ pub use keys::{
     find, Config, Daemon, Debug, Dns, Entry, History, Http, Icap, Log, Passthrough, Profile, Proxy, Redirector,
     Security, Tcp4, Tcp6, Tls, Usage, Web, OPTIONS,
 };
-pub use lists::{Service, ServiceHost};
 pub use paths::{FileKind, Files, Place};
 pub use print::{help, Form};
 pub use sources::{nearest, Sources, FILE, FOLDERS};
-pub use words::Severity;
 
 use sources::Given;
 

@@ -15,6 +15,9 @@ pub const RESOLVER: &str = "/etc/resolv.conf";
 /// The file of static host names.
 pub const HOSTS: &str = "/etc/hosts";
 
+/// The folder of the program's own files below the tree it was installed in.
+const OWN_FOLDER: &str = "etc/exaproxy";
+
 /// Where the resolver file is looked for when `dns.resolver` is left alone, below the usual places for relative paths.
 const OWN_RESOLVER: &str = "etc/exaproxy/dns/resolv.conf";
 
@@ -71,16 +74,14 @@ impl Place<'_> {
         }
     }
 
-    /// The shortest text that [`lookup`](Place::lookup) finds again: without the program's tree, with `~`.
+    /// A short text that [`lookup`](Place::lookup) finds again: without the program's own tree, or with `~`.
     pub fn shorten(&self, path: &Path) -> String {
-        if let Some(inside) = below(path, self.root.as_deref()) {
-            return inside;
-        }
-        self.homely(path)
+        let tree = self.root.as_deref().filter(|root| path.starts_with(root.join(OWN_FOLDER)));
+        below(path, tree).unwrap_or_else(|| self.homely(path))
     }
 
     /// The path with `~` for the user's folder.
-    fn homely(&self, path: &Path) -> String {
+    pub fn homely(&self, path: &Path) -> String {
         match below(path, self.home.as_deref()) {
             Some(inside) => format!("~/{inside}"),
             None => path.to_string_lossy().into_owned(),
@@ -299,6 +300,8 @@ pub(super) mod tests {
             }
         }
         assert_eq!(place.shorten(Path::new("/home/ann/c")), "~/c");
+        assert_eq!(place.shorten(Path::new("/opt/exaproxy/etc/a")), "/opt/exaproxy/etc/a");
+        assert_eq!(place.shorten(Path::new("/opt/exaproxy/etc/exaproxy/a")), "etc/exaproxy/a");
         assert!(runnable("bin/ls -l", &place));
         assert!(!runnable("etc/a", &place));
         assert!(!runnable("", &place));

@@ -79,8 +79,8 @@ fn mistakes_name_place_option_value_and_what_was_expected() {
         (
             &[],
             "[http]\n\nmask = maybe",
-            "invalid value for http.mask : maybe (/etc/exaproxy/exaproxy.conf:3: expected true or false (also yes no, on \
-             off, enable disable, 1 0))",
+            "invalid value for http.mask : maybe (/etc/exaproxy/exaproxy.conf:3: expected true or false (also yes no, \
+             on off, enable disable, 1 0))",
         ),
         (
             &[],
@@ -95,8 +95,8 @@ fn mistakes_name_place_option_value_and_what_was_expected() {
         (
             &[("exaproxy_tcp4_out", "no")],
             "[tcp6]\nout=no",
-            "invalid value for tcp4.out : no (environment exaproxy_tcp4_out: expected true for tcp4.out or tcp6.out, else \
-             no server can be reached)",
+            "invalid value for tcp4.out : no (environment exaproxy_tcp4_out: expected true for tcp4.out or tcp6.out, \
+             else no server can be reached)",
         ),
         (
             &[("exaproxy_web_port", "3128")],
@@ -242,7 +242,7 @@ fn values_arrive_in_their_types() {
     assert_eq!(config.http.head_bytes(), 1024 * 1024);
     assert_eq!(config.http.idle_connect, None);
     assert_eq!(config.http.forward.as_deref(), Some("x-real-ip"));
-    assert_eq!(config.log.destination, "/var/log/100%% ;x");
+    assert_eq!(config.log.destination, crate::logs::Destination::File("/var/log/100%% ;x".into()));
     assert_eq!(config.tcp6.host, std::net::Ipv6Addr::UNSPECIFIED);
     assert_eq!(config.security.connect, [443..=443, 8000..=9000]);
     assert_eq!(read(&[], "").expect("sound defaults").config.http.head_bytes(), 65536);

@@ -3,7 +3,7 @@
 
 use super::paths::Place;
 use super::value::Kind;
-use std::fmt;
+use crate::logs::{Destination, Severity};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Any text without control characters, printed between quotes.
@@ -115,38 +115,6 @@ impl Kind for User {
     }
 }
 
-/// How severe a message must be to be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// All messages, for looking into a problem.
-    Debug,
-    /// What happens in normal running.
-    Info,
-    /// What may need attention.
-    Warning,
-    /// What went wrong.
-    Error,
-    /// What stops the service or changes how it runs.
-    Critical,
-}
-
-impl Severity {
-    const ALL: [Severity; 5] =
-        [Severity::Critical, Severity::Error, Severity::Warning, Severity::Info, Severity::Debug];
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        out.write_str(match self {
-            Severity::Debug => "DEBUG",
-            Severity::Info => "INFO",
-            Severity::Warning => "WARNING",
-            Severity::Error => "ERROR",
-            Severity::Critical => "CRITICAL",
-        })
-    }
-}
-
 /// The least severe message that is written.
 pub struct Level;
 
@@ -158,11 +126,37 @@ impl Kind for Level {
     }
 
     fn parse(text: &str, _: &Place) -> Option<Severity> {
-        Severity::ALL.into_iter().find(|severity| severity.to_string() == text)
+        text.parse().ok()
     }
 
     fn print(value: &Severity, _: &Place) -> String {
         value.to_string()
+    }
+}
+
+/// Where a log goes: a stream, syslog, or a file, whose path starts in the current folder.
+pub struct Sink;
+
+impl Kind for Sink {
+    type Value = Destination;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "stdout, stderr, nothing, host:name, host:name:port with a port between 1 and 65535, or a path".into()
+    }
+
+    fn parse(text: &str, place: &Place) -> Option<Destination> {
+        Some(match Text::parse(text, place)?.parse().ok()? {
+            Destination::File(path) => Destination::File(place.expand(&path.to_string_lossy())),
+            other => other,
+        })
+    }
+
+    fn print(value: &Destination, place: &Place) -> String {
+        match value {
+            Destination::File(path) => place.homely(path),
+            other => other.to_string(),
+        }
     }
 }
 
@@ -290,6 +284,10 @@ mod tests {
     fn words_and_addresses() {
         assert_eq!(reprint::<Level>("INFO").as_deref(), Some("INFO"));
         assert_eq!(reprint::<Level>("info"), None);
+        assert_eq!(reprint::<Sink>("host:log:514").as_deref(), Some("host:log:514"));
+        assert_eq!(reprint::<Sink>("messages").as_deref(), Some("~/work/messages"));
+        assert_eq!(reprint::<Sink>("").as_deref(), Some(""));
+        assert_eq!(reprint::<Sink>("host:log:0"), None);
         assert_eq!(reprint::<Reactor>("poll"), None);
         assert_eq!(reprint::<Protocol>("icap://filter/path").as_deref(), Some("icap://filter/path"));
         assert_eq!(reprint::<Protocol>("header"), None);

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 
 use super::cause::{Cause, RETRY_AFTER};
 use super::request::Request;
-use super::rewrite::{connection, push, push_number, ToClient};
+use super::rewrite::{connection, push, push_number};
+use super::rules::ToClient;
 use super::{Method, Version};
 
 /// The answer to CONNECT once the tunnel stands. It has no fields at all: some clients trip over them.
@@ -170,5 +171,117 @@ pub fn reason(status: u16) -> &'static str {
         504 => "Gateway Timeout",
         505 => "HTTP Version Not Supported",
         _ => "Unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::fault::Fault;
+    use crate::http::rules::Rules;
+
+    const DATE: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
+
+    fn written(answer: &Answer, version: Version, method: Method, keep_alive: bool) -> String {
+        let rules = Rules { server: "exaproxy/2".into(), ..Rules::default() };
+        let mut out = Vec::new();
+        answer.write(&mut out, &ToClient { version, method, keep_alive, upgrade: false, date: DATE, rules: &rules });
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn an_answer_has_all_its_fields() {
+        let answer = Answer::of(Cause::ConnectFailed, false);
+        let want = format!(
+            "HTTP/1.1 502 Bad Gateway\r\nDate: {DATE}\r\nServer: exaproxy/2\r\nContent-Length: 37\r\n\
+             Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nPragma: no-cache\r\n\r\n\
+             the server could not be connected to\n"
+        );
+        assert_eq!(written(&answer, Version::Http11, Method::Get, true), want);
+    }
+
+    #[test]
+    fn the_connection_follows_client_and_cause() {
+        let fine = Answer::of(Cause::NameFailed, false);
+        let faulty = Answer::of(Cause::Client(Fault::BadLine), false);
+        let line = |answer, version, keep_alive| {
+            let text = written(answer, version, Method::Get, keep_alive);
+            text.lines().find(|line| line.starts_with("Connection")).map(str::to_owned)
+        };
+        assert_eq!(line(&fine, Version::Http11, true), None);
+        assert_eq!(line(&fine, Version::Http11, false).as_deref(), Some("Connection: close"));
+        assert_eq!(line(&fine, Version::Http10, true).as_deref(), Some("Connection: keep-alive"));
+        assert_eq!(line(&faulty, Version::Http11, true).as_deref(), Some("Connection: close"));
+    }
+
+    #[test]
+    fn head_gets_the_length_and_no_body() {
+        let text = written(&Answer::new(200, &b"12345"[..]), Version::Http11, Method::Head, true);
+        assert!(text.contains("Content-Length: 5\r\n") && text.ends_with("\r\n\r\n"));
+    }
+
+    #[test]
+    fn pages_are_recognised() {
+        for page in [&b"<html>"[..], b"\n<HTML lang=en>", b"<!DOCTYPE html>\n<html>"] {
+            assert_eq!(Answer::new(200, page).kind, HTML);
+        }
+        for plain in [&b""[..], b"<htm", b"text <html>"] {
+            assert_eq!(Answer::new(200, plain).kind, PLAIN);
+        }
+    }
+
+    #[test]
+    fn trace_hides_secrets() {
+        let lines = "A: b\r\nCookie: c\r\nAUTHORIZATION: d\r\nProxy-Authorization: e\r\nMax-Forwards: 0\r\n";
+        let head = format!("TRACE http://a.b/ HTTP/1.1\r\n{lines}\r\n");
+        let answer = Answer::trace(&Request::parse(head.as_bytes(), &Rules::default()).unwrap());
+        assert_eq!(answer.kind, "message/http");
+        assert_eq!(answer.body.as_ref(), b"TRACE http://a.b/ HTTP/1.1\r\nA: b\r\nMax-Forwards: 0\r\n\r\n");
+    }
+
+    #[test]
+    fn redirects_cannot_be_split() {
+        let answer = Answer::redirect("http://a.b/".into()).unwrap();
+        assert!(written(&answer, Version::Http11, Method::Get, true).contains("\r\nLocation: http://a.b/\r\n"));
+        assert_eq!(Answer::redirect("http://a.b/\r\nX: y".into()), None);
+    }
+
+    #[test]
+    fn row_58_a_407_names_its_scheme() {
+        let answer = Answer::new(407, &b"log in\n"[..]).with("Proxy-Authenticate", "Basic realm=\"proxy\"");
+        let text = written(&answer, Version::Http11, Method::Get, true);
+        assert!(text.starts_with("HTTP/1.1 407 Proxy Authentication Required\r\n"));
+        assert!(text.contains("\r\nProxy-Authenticate: Basic realm=\"proxy\"\r\n"));
+    }
+
+    #[test]
+    fn options_and_refused_methods_tell_what_is_allowed() {
+        for answer in [Answer::options(), Answer::of(Cause::MethodNotAllowed, false)] {
+            assert!(written(&answer, Version::Http11, Method::Get, true).contains("\r\nAllow: GET, HEAD, "));
+        }
+        assert!(
+            written(&Answer::of(Cause::Overloaded, false), Version::Http11, Method::Get, true).contains("Retry-After")
+        );
+    }
+
+    #[test]
+    fn row_40_the_answer_to_connect_is_bare() {
+        assert_eq!(ESTABLISHED, b"HTTP/1.1 200 Connection Established\r\n\r\n");
+    }
+
+    #[test]
+    fn unparsed_requests_still_have_an_addressee() {
+        assert_eq!(addressee(b"HEAD /a b HTTP/1.1\r\n"), (Version::Http11, Method::Head));
+        assert_eq!(addressee(b"GET /"), (Version::Http10, Method::Get));
+        assert_eq!(addressee(b"\x16\x03"), (Version::Http10, Method::Extension));
+    }
+
+    #[test]
+    fn every_status_that_is_used_has_a_phrase() {
+        for cause in [Cause::Loop, Cause::HelperFailed, Cause::Overloaded, Cause::NameTimeout, Cause::ConnectNotAllowed]
+        {
+            assert_ne!(reason(cause.status(false)), "Unknown");
+            assert_ne!(reason(cause.status(true)), "Unknown");
+        }
     }
 }

@@ -121,16 +121,18 @@ pub(crate) struct NameTooLong;
 
 impl Fields {
     /// Notes the fields that the parser found in `head`; their names and values must be slices of it.
-    pub(crate) fn of(head: &[u8], parsed: &[httparse::Header<'_>]) -> Result<Fields, NameTooLong> {
+    ///
+    /// With `lenient` values may be folded, so that no line counts as being in its written form.
+    pub(crate) fn of(head: &[u8], parsed: &[httparse::Header<'_>], lenient: bool) -> Result<Fields, NameTooLong> {
         let mut fields = Fields::default();
         fields.spans.reserve(parsed.len());
         for field in parsed {
-            fields.push(head, field.name.as_bytes(), field.value)?;
+            fields.push(head, field.name.as_bytes(), field.value, lenient)?;
         }
         Ok(fields)
     }
 
-    fn push(&mut self, head: &[u8], name: &[u8], value: &[u8]) -> Result<(), NameTooLong> {
+    fn push(&mut self, head: &[u8], name: &[u8], value: &[u8], lenient: bool) -> Result<(), NameTooLong> {
         if name.len() > MAX_NAME {
             return Err(NameTooLong);
         }
@@ -144,7 +146,8 @@ impl Fields {
             value_len: value.len() as u32,
             name_len: name.len() as u16,
             kind,
-            canonical: head.get(name_end..value_at) == Some(b": ")
+            canonical: !lenient
+                && head.get(name_end..value_at) == Some(b": ")
                 && head.get(value_end..value_end + 2) == Some(b"\r\n"),
         });
         Ok(())
@@ -342,7 +345,7 @@ mod tests {
         let httparse::Status::Complete((_, parsed)) = httparse::parse_headers(head, &mut parsed).unwrap() else {
             panic!("an unfinished example");
         };
-        Fields::of(head, parsed).unwrap()
+        Fields::of(head, parsed, false).unwrap()
     }
 
     #[test]
@@ -370,7 +373,8 @@ mod tests {
 
     #[test]
     fn lengths_must_agree() {
-        let table: &[(&[u8], Result<Option<u64>, LengthError>)] = &[
+        type Want = Result<Option<u64>, LengthError>;
+        let table: &[(&[u8], Want)] = &[
             (b"A: b\r\n\r\n", Ok(None)),
             (b"Content-Length: 5\r\n\r\n", Ok(Some(5))),
             (b"Content-Length: 5\r\ncontent-length: 5\r\n\r\n", Ok(Some(5))),

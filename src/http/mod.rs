@@ -13,9 +13,12 @@ pub mod fault;
 pub mod fields;
 pub mod framing;
 pub mod head;
+#[cfg(test)]
+mod probes;
 pub mod request;
 pub mod response;
 pub mod rewrite;
+pub mod rules;
 pub mod target;
 
 /// The protocol versions that are spoken; any other is refused (505 towards a client, 502 for an origin).

@@ -40,9 +40,16 @@ impl<'h> Response<'h> {
     /// Parses a whole head, from the first byte of the status line to the blank line, as the answer to a request of the
     /// method `to`.
     pub fn parse(head: &'h [u8], to: Method) -> Result<Response<'h>, OriginFault> {
+        match Response::parse_with(head, to, Strictness::Strict) {
+            Err(OriginFault::BadField) => Response::parse_with(head, to, Strictness::Lenient),
+            result => result,
+        }
+    }
+
+    fn parse_with(head: &'h [u8], to: Method, strictness: Strictness) -> Result<Response<'h>, OriginFault> {
         let mut storage = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let mut parsed = httparse::Response::new(&mut []);
-        let result = lenient().parse_response_with_uninit_headers(&mut parsed, head, &mut storage);
+        let result = strictness.parser().parse_response_with_uninit_headers(&mut parsed, head, &mut storage);
         match result.map_err(|error| diagnose_response(head, error))? {
             httparse::Status::Complete(length) if length == head.len() && head.starts_with(b"HTTP/") => {}
             _ => return Err(OriginFault::NotHttp),
@@ -50,15 +57,15 @@ impl<'h> Response<'h> {
         let (Some(status @ 100..), Some(minor)) = (parsed.code, parsed.version) else {
             return Err(OriginFault::NotHttp);
         };
-        let version = Version::from_minor(minor);
-        let fields = Fields::of(head, parsed.headers).map_err(|_| OriginFault::TooManyFields)?;
+        let lenient = strictness == Strictness::Lenient;
+        let fields = Fields::of(head, parsed.headers, lenient).map_err(|_| OriginFault::TooManyFields)?;
         let length = agreed_length(&fields, head)?;
         let body = frame(&fields, head, to, status, length)?;
         Ok(Response {
             head,
             status,
             reason: reason_of(head),
-            version,
+            version: Version::from_minor(minor),
             connection: fields.connection(head).map_err(|_| OriginFault::TooManyFields)?,
             body,
             length,
@@ -161,12 +168,20 @@ impl<'h> Response<'h> {
     }
 }
 
-/// The parser, with the two liberties that an origin has.
-fn lenient() -> httparse::ParserConfig {
-    let mut config = httparse::ParserConfig::default();
-    config.allow_obsolete_multiline_headers_in_responses(true);
-    config.allow_spaces_after_header_name_in_responses(true);
-    config
+/// How a head is parsed: as it should be, or with the two liberties that an origin has. Few need them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Strictness {
+    Strict,
+    Lenient,
+}
+
+impl Strictness {
+    fn parser(self) -> httparse::ParserConfig {
+        let mut config = httparse::ParserConfig::default();
+        config.allow_obsolete_multiline_headers_in_responses(self == Strictness::Lenient);
+        config.allow_spaces_after_header_name_in_responses(self == Strictness::Lenient);
+        config
+    }
 }
 
 /// The text after the status; the parser hides phrases with bytes beyond ASCII.
@@ -200,5 +215,109 @@ fn frame(fields: &Fields, head: &[u8], to: Method, status: u16, length: Option<u
         (Coding::Absent | Coding::Identity, _) => Ok(Body::UntilClose),
         (Coding::Chunked, _) => Ok(Body::Chunked),
         (Coding::Malformed | Coding::ChunkedThenMore | Coding::Unknown, _) => Err(OriginFault::BadCoding),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Response<'_> {
+        Response::parse(text.as_bytes(), Method::Get).unwrap()
+    }
+
+    #[test]
+    fn tells_what_it_was_given() {
+        let text = "HTTP/1.0 404 Not\u{e4} here\r\nA:  b \r\n\r\n";
+        let response = parse(text);
+        assert_eq!((response.status(), response.version()), (404, Version::Http10));
+        assert_eq!((response.reason(), response.raw()), ("Not\u{e4} here".as_bytes(), text.as_bytes()));
+        assert_eq!((response.field(b"a"), response.fields().count()), (Some(&b"b"[..]), 1));
+    }
+
+    #[test]
+    fn reasons_may_be_missing() {
+        for line in ["HTTP/1.1 200", "HTTP/1.1 200 "] {
+            for end in ["\r\n\r\n", "\n\n"] {
+                assert_eq!(parse(&format!("{line}{end}")).reason(), b"");
+            }
+        }
+        assert_eq!(parse("HTTP/1.1 999 x\r\n\r\n").status(), 999);
+    }
+
+    #[test]
+    fn some_responses_have_no_body() {
+        let table = [
+            (Method::Head, 200, Framing::Empty),
+            (Method::Get, 103, Framing::Empty),
+            (Method::Get, 204, Framing::Empty),
+            (Method::Get, 304, Framing::Empty),
+            (Method::Get, 200, Framing::Sized(5)),
+            (Method::Post, 404, Framing::Sized(5)),
+        ];
+        for (method, status, want) in table {
+            let text = format!("HTTP/1.1 {status} x\r\nContent-Length: 5\r\n\r\n");
+            let response = Response::parse(text.as_bytes(), method).unwrap();
+            assert_eq!(response.framing(Version::Http11), want, "{method:?} {status}");
+            assert_eq!(response.length(), Some(5));
+        }
+    }
+
+    #[test]
+    fn an_unknown_length_ends_with_the_connection() {
+        for lines in ["", "Transfer-Encoding: identity\r\n", "Transfer-Encoding: identity\r\nContent-Length: 5\r\n"] {
+            let text = format!("HTTP/1.1 200 OK\r\n{lines}\r\n");
+            let response = parse(&text);
+            assert_eq!(response.framing(Version::Http11), Framing::UntilClose, "{lines}");
+            assert!(!response.keep_alive());
+        }
+    }
+
+    #[test]
+    fn origins_are_kept_only_when_all_is_well() {
+        let table = [
+            ("HTTP/1.1", "Content-Length: 0\r\n", true),
+            ("HTTP/1.1", "Content-Length: 0\r\nConnection: x, close\r\n", false),
+            ("HTTP/1.1", "Transfer-Encoding: chunked\r\n", true),
+            ("HTTP/1.1", "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", false),
+            ("HTTP/1.0", "Content-Length: 0\r\n", false),
+            ("HTTP/1.0", "Content-Length: 0\r\nConnection: Keep-Alive\r\n", true),
+            ("HTTP/1.0", "Transfer-Encoding: chunked\r\nConnection: keep-alive\r\n", false),
+        ];
+        for (version, lines, want) in table {
+            assert_eq!(parse(&format!("{version} 200 OK\r\n{lines}\r\n")).keep_alive(), want, "{version} {lines}");
+        }
+    }
+
+    #[test]
+    fn row_49_a_switch_must_be_complete() {
+        let table = [
+            ("HTTP/1.1 101", "Connection: upgrade\r\nUpgrade: websocket\r\n", Some(&b"websocket"[..])),
+            ("HTTP/1.1 101", "Upgrade: websocket\r\n", None),
+            ("HTTP/1.1 101", "Connection: upgrade\r\n", None),
+            ("HTTP/1.1 101", "Connection: upgrade\r\nUpgrade: a\r\nUpgrade: b\r\n", None),
+            ("HTTP/1.0 101", "Connection: upgrade\r\nUpgrade: websocket\r\n", None),
+            ("HTTP/1.1 200", "Connection: upgrade\r\nUpgrade: websocket\r\n", None),
+        ];
+        for (line, lines, want) in table {
+            let text = format!("{line} x\r\n{lines}\r\n");
+            assert_eq!(parse(&text).upgrade(), want, "{line} {lines}");
+            assert!(!parse(&text).is_interim());
+        }
+    }
+
+    #[test]
+    fn challenges_that_log_a_connection_in_are_seen() {
+        for value in ["NTLM", "negotiate abc=", "Basic realm=x, NTLM", "Basic realm=x\r\nWWW-Authenticate: Negotiate"] {
+            let text = format!("HTTP/1.1 401 x\r\nWWW-Authenticate: {value}\r\n\r\n");
+            assert!(parse(&text).wants_private_connection(), "{value}");
+        }
+        assert!(!parse("HTTP/1.1 401 x\r\nWWW-Authenticate: Basic realm=NTLM\r\n\r\n").wants_private_connection());
+    }
+
+    #[test]
+    fn fields_are_bounded() {
+        let text = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(MAX_FIELDS + 1));
+        assert_eq!(Response::parse(text.as_bytes(), Method::Get).unwrap_err(), OriginFault::TooManyFields);
     }
 }

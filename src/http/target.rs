@@ -342,7 +342,8 @@ mod tests {
 
     #[test]
     fn authorities_part_into_host_and_port() {
-        let table: &[(&str, Option<u16>, Result<(Host, u16), Fault>)] = &[
+        type Want = Result<(Host, u16), Fault>;
+        let table: &[(&str, Option<u16>, Want)] = &[
             ("a.b", Some(80), Ok((name("a.b"), 80))),
             ("a.b:", Some(80), Ok((name("a.b"), 80))),
             ("a.b:8080", Some(80), Ok((name("a.b"), 8080))),

@@ -6,6 +6,9 @@ use super::Severity;
 /// What a line costs beside its bytes: its entry in the list of ends.
 const ENTRY_COST: usize = std::mem::size_of::<Entry>();
 
+/// Most bytes of memory that an empty batch keeps for the next lines; what a burst took beyond goes back.
+const BYTES_KEPT: usize = 64 * 1024;
+
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     severity: Severity,
@@ -65,10 +68,12 @@ impl Batch {
         self.entries.push(Entry { severity, end: self.bytes.len() });
     }
 
-    /// Forgets the lines and keeps the memory for the next ones.
+    /// Forgets the lines and keeps some memory for the next ones.
     pub fn clear(&mut self) {
         self.bytes.clear();
+        self.bytes.shrink_to(BYTES_KEPT);
         self.entries.clear();
+        self.entries.shrink_to(BYTES_KEPT / ENTRY_COST);
     }
 }
 
@@ -99,5 +104,16 @@ mod tests {
             batch.push(Severity::Debug, "");
         }
         assert!(batch.cost_with(0) > 100 * ENTRY_COST);
+    }
+
+    #[test]
+    fn the_memory_of_a_burst_is_given_back() {
+        let mut batch = Batch::default();
+        for _ in 0..BYTES_KEPT {
+            batch.push(Severity::Debug, "0123456");
+        }
+        batch.clear();
+        assert!(batch.bytes.capacity() <= 2 * BYTES_KEPT);
+        assert!(batch.entries.capacity() * ENTRY_COST <= 2 * BYTES_KEPT);
     }
 }

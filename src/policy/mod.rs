@@ -12,7 +12,7 @@ use ipnet::{IpNet, Ipv4Net};
 pub use address::LocalAddresses;
 
 /// The methods that the original knew (RFC 9110, RFC 5789, RFC 4918 and older WebDAV drafts). Others are forwarded all the
-/// same (RFC 9110 section 9.1 leaves the list open); what they lose is a redirector's attention.
+/// same, as RFC 9110 section 9.1 leaves the list open; the original refused them.
 const METHODS: [&str; 27] = [
     "GET",
     "PUT",

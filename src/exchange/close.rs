@@ -1,0 +1,121 @@
+//! Why a session ended. Each reason has a counter and a sentence.
+
+use std::fmt;
+
+/// Why a session ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum CloseReason {
+    /// The client closed between requests, or before its first.
+    ClientLeft,
+    /// The client closed or reset the connection while something was owed to it.
+    ClientGone,
+    /// The last response was complete and the connection is not to be kept.
+    Complete,
+    /// An answer of our own ended the connection.
+    Answered,
+    /// Both sides of a tunnel have ended.
+    TunnelEnd,
+    /// One side of a tunnel was reset.
+    TunnelReset,
+    /// The client ended in the middle of its request body.
+    RequestCut,
+    /// The origin ended in the middle of its response.
+    ResponseCut,
+    /// The request body broke its coding after it had been passed on in part.
+    RequestFault,
+    /// The response broke its coding after it had been passed on in part.
+    ResponseFault,
+    /// A timer ran out; it is named.
+    Timeout(super::timers::Timer),
+    /// The proxy is being stopped.
+    Stopping,
+}
+
+impl CloseReason {
+    /// All reasons, in the order of their counters.
+    pub const ALL: [CloseReason; 21] = {
+        use super::timers::Timer as T;
+        use CloseReason as R;
+        [
+            R::ClientLeft,
+            R::ClientGone,
+            R::Complete,
+            R::Answered,
+            R::TunnelEnd,
+            R::TunnelReset,
+            R::RequestCut,
+            R::ResponseCut,
+            R::RequestFault,
+            R::ResponseFault,
+            R::Timeout(T::Connect),
+            R::Timeout(T::First),
+            R::Timeout(T::Idle),
+            R::Timeout(T::Head),
+            R::Timeout(T::Decision),
+            R::Timeout(T::Resolve),
+            R::Timeout(T::Inactive),
+            R::Timeout(T::Tunnel),
+            R::Timeout(T::HalfClose),
+            R::Timeout(T::Drain),
+            R::Stopping,
+        ]
+    };
+
+    /// The place of the reason's counter.
+    pub fn index(self) -> usize {
+        // Every reason stands in ALL; a test holds that.
+        Self::ALL.iter().position(|reason| *reason == self).unwrap_or(0)
+    }
+
+    /// The word used in counters and logs.
+    pub fn name(self) -> &'static str {
+        use super::timers::Timer as T;
+        match self {
+            CloseReason::ClientLeft => "client-left",
+            CloseReason::ClientGone => "client-gone",
+            CloseReason::Complete => "complete",
+            CloseReason::Answered => "answered",
+            CloseReason::TunnelEnd => "tunnel-end",
+            CloseReason::TunnelReset => "tunnel-reset",
+            CloseReason::RequestCut => "request-cut",
+            CloseReason::ResponseCut => "response-cut",
+            CloseReason::RequestFault => "request-fault",
+            CloseReason::ResponseFault => "response-fault",
+            CloseReason::Timeout(T::First) => "timeout-first",
+            CloseReason::Timeout(T::Idle) => "timeout-idle",
+            CloseReason::Timeout(T::Head) => "timeout-head",
+            CloseReason::Timeout(T::Decision) => "timeout-decision",
+            CloseReason::Timeout(T::Resolve) => "timeout-resolve",
+            CloseReason::Timeout(T::Connect) => "timeout-connect",
+            CloseReason::Timeout(T::Inactive) => "timeout-inactive",
+            CloseReason::Timeout(T::Tunnel) => "timeout-tunnel",
+            CloseReason::Timeout(T::HalfClose) => "timeout-half-close",
+            CloseReason::Timeout(T::Drain) => "timeout-drain",
+            CloseReason::Stopping => "stopping",
+        }
+    }
+
+    /// What the word means.
+    pub fn explain(self) -> &'static str {
+        match self {
+            CloseReason::ClientLeft => "the client closed its connection between requests",
+            CloseReason::ClientGone => "the client went away before it had its response",
+            CloseReason::Complete => "the response was complete and the connection was not to be kept",
+            CloseReason::Answered => "the proxy answered and closed",
+            CloseReason::TunnelEnd => "both sides of the tunnel ended",
+            CloseReason::TunnelReset => "one side of the tunnel was reset",
+            CloseReason::RequestCut => "the client ended in the middle of its request body",
+            CloseReason::ResponseCut => "the origin ended in the middle of its response",
+            CloseReason::RequestFault => "the request body broke its coding",
+            CloseReason::ResponseFault => "the response broke its coding",
+            CloseReason::Timeout(timer) => timer.explain(),
+            CloseReason::Stopping => "the proxy is stopping",
+        }
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}

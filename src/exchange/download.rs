@@ -1,0 +1,168 @@
+//! What an exchange makes of the bytes that come from its origin, and of those that it says itself.
+
+use reactor::buffer::Buf;
+
+use super::close::CloseReason;
+use super::phase::{Phase, Relay, Stage};
+use super::{Context, Exchange};
+use crate::http::answer::ESTABLISHED;
+use crate::http::fault::OriginFault;
+use crate::http::framing::Framing;
+use crate::http::response::Response;
+use crate::http::rewrite::{self, ToClient};
+use crate::http::{Method, Version};
+
+/// Interim responses that an origin may send before its final one (RFC 9110 §15.2 sets no limit; 100 and 103 are the
+/// usual ones).
+const MAX_INTERIMS: u16 = 32;
+
+impl Exchange {
+    /// Looks at what the origin has sent, or adds what we say ourselves, and clears what may go to the client.
+    pub fn advance_download(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
+        match &mut self.phase {
+            Phase::Relaying(relay) => match relay.stage {
+                Stage::Await if self.download.cleared == 0 => self.read_response(buf, cx),
+                Stage::Body => self.relay_response(buf, cx),
+                Stage::Send | Stage::Await | Stage::Switch => {}
+            },
+            Phase::Answering(ending) => {
+                let cleared = self.download.cleared();
+                buf.remove(cleared, buf.len() - cleared);
+                if let Some(answer) = ending.answer.take() {
+                    cx.out.clear();
+                    let to = ToClient {
+                        version: self.version,
+                        method: if self.head_only { Method::Head } else { Method::Get },
+                        keep_alive: ending.keep,
+                        upgrade: false,
+                        date: cx.date,
+                        rules: &cx.settings.rules,
+                    };
+                    answer.write(cx.out, &to);
+                    buf.append(cx.out);
+                    self.download.cleared = buf.len() as u32;
+                }
+            }
+            Phase::Tunnel { greet } => {
+                if std::mem::take(greet) {
+                    buf.replace_front(0, ESTABLISHED);
+                }
+                self.download.clear_all(buf);
+            }
+            _ => {}
+        }
+    }
+
+    fn read_response(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
+        let Phase::Relaying(relay) = &mut self.phase else { return };
+        let found = relay.scan.find(buf.bytes());
+        let taken = match found {
+            None if buf.len() < cx.settings.head_size => return,
+            Some(length) if length <= cx.settings.head_size => {
+                take_response(relay, length, buf, self.keep_alive && self.upload.done, cx)
+            }
+            _ => Err(OriginFault::HeadTooLarge),
+        };
+        match taken {
+            Ok(taken) => self.follow_head(taken, buf, cx),
+            Err(fault) => {
+                self.reusable = false;
+                buf.consume(buf.len());
+                let answer = cx.settings.answers.origin_fault(fault, self.request(), self.client);
+                self.answer(answer, CloseReason::ResponseFault, cx.now);
+            }
+        }
+    }
+
+    /// The head is in the buffer as the client gets it; decides what comes behind it.
+    fn follow_head(&mut self, head: Head, buf: &mut Buf, cx: &mut Context<'_>) {
+        let Phase::Relaying(relay) = &mut self.phase else { return };
+        relay.scan = Default::default();
+        self.download.cleared = head.length;
+        match head.kind {
+            Kind::Interim => relay.interims += 1,
+            Kind::Switching => {
+                relay.stage = Stage::Switch;
+                self.upload.begin(Framing::UntilClose);
+                self.download.begin(Framing::UntilClose);
+                self.reusable = false;
+            }
+            Kind::Final { framing, keep_client, keep_origin, private } => {
+                relay.stage = Stage::Body;
+                self.keep_alive &= keep_client;
+                self.reusable &= keep_origin;
+                self.private |= private;
+                self.download.begin(framing);
+                self.relay_response(buf, cx);
+            }
+        }
+    }
+
+    fn relay_response(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
+        if self.download.scan(buf).is_err() {
+            self.reusable = false;
+            let cleared = self.download.cleared();
+            buf.remove(cleared, buf.len() - cleared);
+            self.cut(CloseReason::ResponseFault, true, cx.now);
+        }
+    }
+}
+
+/// A response head that was rewritten for the client.
+struct Head {
+    length: u32,
+    kind: Kind,
+}
+
+enum Kind {
+    Interim,
+    Switching,
+    Final { framing: Framing, keep_client: bool, keep_origin: bool, private: bool },
+}
+
+/// Parses the head at the front of the buffer and puts what the client gets in its place.
+fn take_response(
+    relay: &mut Relay,
+    length: usize,
+    buf: &mut Buf,
+    keep: bool,
+    cx: &mut Context<'_>,
+) -> Result<Head, OriginFault> {
+    let request = &relay.request;
+    let response = Response::parse(&buf.bytes()[..length], request.method())?;
+    cx.out.clear();
+    let to = ToClient {
+        version: request.version(),
+        method: request.method(),
+        keep_alive: keep,
+        upgrade: true,
+        date: cx.date,
+        rules: &cx.settings.rules,
+    };
+    let kind = if response.status() == 101 {
+        if !response.upgrade().is_some_and(|chosen| request.offers(chosen)) {
+            return Err(OriginFault::UnaskedSwitch);
+        }
+        rewrite::response(cx.out, &response, &to);
+        Kind::Switching
+    } else if response.is_interim() {
+        if relay.interims >= MAX_INTERIMS {
+            return Err(OriginFault::TooManyInterims);
+        }
+        if request.version() == Version::Http11 {
+            rewrite::response(cx.out, &response, &to);
+        }
+        Kind::Interim
+    } else {
+        let framing = response.framing(request.version());
+        rewrite::response(cx.out, &response, &to);
+        Kind::Final {
+            keep_client: to.persists(&framing),
+            keep_origin: response.keep_alive(),
+            private: response.wants_private_connection(),
+            framing,
+        }
+    };
+    buf.replace_front(length, cx.out);
+    Ok(Head { length: cx.out.len() as u32, kind })
+}

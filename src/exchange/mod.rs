@@ -1,0 +1,554 @@
+//! The machine of one client connection: what a request, its decision, its origin and its response mean for what is
+//! read, sent and closed. Knows no socket, clock or configuration file; bytes come in buffers, time as an argument.
+//!
+//! Inputs are the `handle_*` methods and `advance`; after each, `poll` tells what the owner has to do. Interest is never
+//! stored: `wants_input` and `wants_shutdown` compute it from the phase and the flows.
+
+pub mod close;
+mod download;
+pub mod flow;
+pub mod phase;
+pub mod timers;
+mod upload;
+
+use std::net::IpAddr;
+
+use reactor::Millis;
+
+use crate::answers::Answers;
+use crate::decision::Decision;
+use crate::http::answer::Answer;
+use crate::http::fault::OriginFault;
+use crate::http::framing::Framing;
+use crate::http::request::Request;
+use crate::http::rewrite::Rules;
+use crate::http::{Method, Version};
+use close::CloseReason;
+use flow::{Direction, Flow};
+use phase::{Ending, Phase, Relay, Stage};
+use timers::{Limits, Timer};
+
+/// Bytes that a client may still send after the last response before the connection is cut (RFC 9112 §9.6). It covers
+/// what was on its way when an upload was refused, on a long fat path.
+const DRAIN_BYTES: u32 = 4 << 20;
+
+/// What exchanges are judged by. Shared by all of them and replaced on a reload.
+#[derive(Debug)]
+pub struct Settings {
+    /// How long each timer runs.
+    pub limits: Limits,
+    /// Longest request or response head in bytes.
+    pub head_size: usize,
+    /// Longest request body in bytes, 0 for any.
+    pub body_size: u64,
+    /// How heads are read and rewritten.
+    pub rules: Rules,
+    /// What the proxy says itself.
+    pub answers: Answers,
+}
+
+/// What a step of the machine is given.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// Limits and rules.
+    pub settings: &'a Settings,
+    /// The time of this turn.
+    pub now: Millis,
+    /// The time of this turn as a Date field value (RFC 9110 §6.6.1).
+    pub date: &'a str,
+    /// A place to write heads in before they go into a buffer.
+    pub out: &'a mut Vec<u8>,
+}
+
+/// What the owner of an exchange has to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Ask for a decision about [`Exchange::request`].
+    Ask,
+    /// Find the addresses of the request's origin.
+    Resolve,
+    /// Connect to the origin.
+    Dial,
+    /// Put the origin's connection where others can use it.
+    Release,
+    /// Give up the origin's connection, or whatever is under way to get one.
+    Hangup,
+    /// Give up the origin's connection and find another, never used one for the same request.
+    Redial,
+    /// Close the client's connection: the session is over.
+    Done(CloseReason),
+}
+
+/// The two ends of an exchange.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// Who asked.
+    Client,
+    /// Who is asked.
+    Server,
+}
+
+/// How the request reached its origin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Connected {
+    /// The connection has carried an exchange before.
+    pub reused: bool,
+}
+
+/// One client connection and the exchange that it is in.
+#[derive(Debug)]
+pub struct Exchange {
+    phase: Phase,
+    upload: Flow,
+    download: Flow,
+    action: Option<Action>,
+    client: IpAddr,
+    requests: u32,
+    /// The client connection outlives this exchange.
+    keep_alive: bool,
+    /// The client will send no further request, whatever we do.
+    last_request: bool,
+    /// The request is a HEAD, or there is none: an answer to it has no body.
+    head_only: bool,
+    /// What the client speaks.
+    version: Version,
+    /// What [`Flow::moved`] of the upload was when the present request began.
+    upload_before: u64,
+    /// The origin connection can carry another exchange.
+    reusable: bool,
+    /// The origin connection belongs to this client alone: its authentication goes with the connection.
+    private: bool,
+    /// The request must go out on a connection that was never used.
+    fresh: bool,
+    /// The last close of each side must be a reset.
+    abort_client: bool,
+    abort_server: bool,
+    opened: Millis,
+    entered: Millis,
+    touched: Millis,
+}
+
+impl Exchange {
+    /// A client has connected. `client` is its address, which others may replace later by a better one.
+    pub fn new(client: IpAddr, now: Millis) -> Exchange {
+        Exchange {
+            phase: Phase::Idle,
+            upload: Flow::new(),
+            download: Flow::new(),
+            action: None,
+            client,
+            requests: 0,
+            keep_alive: false,
+            last_request: false,
+            head_only: false,
+            version: Version::Http11,
+            upload_before: 0,
+            reusable: false,
+            private: false,
+            fresh: false,
+            abort_client: false,
+            abort_server: false,
+            opened: now,
+            entered: now,
+            touched: now,
+        }
+    }
+
+    /// Where the exchange stands.
+    pub fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    /// The request under way.
+    pub fn request(&self) -> Option<&Request> {
+        match &self.phase {
+            Phase::Deciding(request) | Phase::Resolving(request) | Phase::Connecting(request) => Some(request),
+            Phase::Relaying(relay) => Some(&relay.request),
+            _ => None,
+        }
+    }
+
+    /// Number of complete request heads seen on this connection.
+    pub fn requests(&self) -> u32 {
+        self.requests
+    }
+
+    /// The client's address.
+    pub fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    /// The accounting of one direction.
+    pub fn flow(&self, direction: Direction) -> &Flow {
+        match direction {
+            Direction::Upload => &self.upload,
+            Direction::Download => &self.download,
+        }
+    }
+
+    /// The request must not go out on a connection that was used before.
+    pub fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// The origin's connection must stay with this client.
+    pub fn is_private(&self) -> bool {
+        self.private
+    }
+
+    /// The close of this side has to be a reset, so that what it got cannot be taken for complete.
+    pub fn aborts(&self, side: Side) -> bool {
+        match side {
+            Side::Client => self.abort_client,
+            Side::Server => self.abort_server,
+        }
+    }
+
+    /// What has to be done next; None when the machine waits. After `Done` the exchange is not to be used any more.
+    pub fn poll(&mut self) -> Option<Action> {
+        self.action.take().or(match self.phase {
+            Phase::Closed(reason) => Some(Action::Done(reason)),
+            _ => None,
+        })
+    }
+
+    /// Is more input wanted in this direction? Only asked when all that was cleared has been sent.
+    pub fn wants_input(&self, direction: Direction) -> bool {
+        let flow = self.flow(direction);
+        if flow.eof {
+            return false;
+        }
+        match (direction, &self.phase) {
+            (Direction::Upload, Phase::Idle | Phase::Head { .. } | Phase::Draining { .. }) => true,
+            (_, Phase::Relaying(_)) => !flow.done,
+            (_, Phase::Tunnel { greet }) => !(*greet && direction == Direction::Download),
+            _ => false,
+        }
+    }
+
+    /// Bytes that may go from socket to socket without being looked at.
+    pub fn passable(&self, direction: Direction) -> u64 {
+        let flow = self.flow(direction);
+        if flow.broken {
+            return 0;
+        }
+        match &self.phase {
+            Phase::Tunnel { greet: false } => u64::MAX,
+            Phase::Relaying(relay) if direction == Direction::Upload && relay.stage != Stage::Send => {
+                flow.framing.passable()
+            }
+            Phase::Relaying(relay) if relay.stage == Stage::Body => flow.framing.passable(),
+            _ => 0,
+        }
+    }
+
+    /// Should the destination of this direction now be told that nothing more comes? `stored` is what its buffer holds.
+    pub fn wants_shutdown(&self, direction: Direction, stored: usize) -> bool {
+        let flow = self.flow(direction);
+        if flow.shut || flow.cleared > 0 {
+            return false;
+        }
+        match &self.phase {
+            Phase::Tunnel { greet } => flow.eof && stored == 0 && !greet,
+            Phase::Draining { .. } => direction == Direction::Download,
+            _ => false,
+        }
+    }
+
+    /// Bytes have moved on either side.
+    pub fn handle_activity(&mut self, now: Millis) {
+        self.touched = now;
+    }
+
+    /// `count` cleared bytes have been sent.
+    pub fn handle_sent(&mut self, direction: Direction, count: usize) {
+        self.flow_mut(direction).sent(count);
+    }
+
+    /// `count` bytes went from socket to socket unseen.
+    pub fn handle_passed(&mut self, direction: Direction, count: usize) {
+        let tunnel = matches!(self.phase, Phase::Tunnel { .. });
+        let flow = self.flow_mut(direction);
+        if tunnel {
+            flow.moved += count as u64;
+        } else {
+            flow.passed(count);
+        }
+    }
+
+    /// The destination of this direction has been shut down.
+    pub fn handle_shut(&mut self, direction: Direction) {
+        self.flow_mut(direction).shut = true;
+    }
+
+    /// Somebody has decided about the request.
+    pub fn handle_decision(&mut self, decision: Decision, cx: &mut Context<'_>) {
+        match decision {
+            Decision::Forward if matches!(self.phase, Phase::Deciding(_)) => {
+                self.step(cx.now, Phase::Resolving);
+                self.action = Some(Action::Resolve);
+            }
+            Decision::Forward => {}
+            Decision::Answer(answer) => self.handle_failure(answer, cx.now),
+        }
+    }
+
+    /// The addresses of the origin are known to the owner.
+    pub fn handle_resolved(&mut self, cx: &mut Context<'_>) {
+        if matches!(self.phase, Phase::Resolving(_)) {
+            self.step(cx.now, Phase::Connecting);
+            self.action = Some(Action::Dial);
+        }
+    }
+
+    /// The request cannot be served; `answer` says why.
+    pub fn handle_failure(&mut self, answer: Box<Answer>, now: Millis) {
+        if self.request().is_some() {
+            self.answer(answer, CloseReason::Answered, now);
+        }
+    }
+
+    /// There is a connection to the origin.
+    pub fn handle_connected(&mut self, connected: Connected, cx: &mut Context<'_>) {
+        let Phase::Connecting(request) = &self.phase else { return };
+        self.download = Flow { moved: self.download.moved, ..Flow::new() };
+        if request.method() == Method::Connect {
+            self.upload.begin(Framing::UntilClose);
+            return self.enter(Phase::Tunnel { greet: true }, cx.now);
+        }
+        self.reusable = true;
+        self.step(cx.now, |request| Phase::Relaying(Relay::new(request, connected.reused)));
+    }
+
+    /// The source of this direction has ended.
+    pub fn handle_eof(&mut self, direction: Direction, cx: &mut Context<'_>) {
+        self.flow_mut(direction).eof = true;
+        match direction {
+            Direction::Upload => self.client_ended(cx.now),
+            Direction::Download => self.server_ended(false, cx),
+        }
+    }
+
+    /// The connection of this side is broken.
+    pub fn handle_broken(&mut self, side: Side, cx: &mut Context<'_>) {
+        match (side, &self.phase) {
+            (_, Phase::Closed(_)) => {}
+            (Side::Client, Phase::Tunnel { .. }) => {
+                self.abort_server = true;
+                self.close(CloseReason::TunnelReset, cx.now);
+            }
+            (Side::Server, Phase::Tunnel { .. }) => {
+                self.abort_client = true;
+                self.close(CloseReason::TunnelReset, cx.now);
+            }
+            (Side::Client, Phase::Draining { reason, .. }) => self.close(*reason, cx.now),
+            (Side::Client, Phase::Idle) => self.close(CloseReason::ClientLeft, cx.now),
+            (Side::Client, _) => {
+                self.abort_server = self.upload.cleared > 0 || !self.upload.done;
+                self.close(CloseReason::ClientGone, cx.now);
+            }
+            (Side::Server, _) => self.server_ended(true, cx),
+        }
+    }
+
+    /// The origin takes no more of the request. It may have said why: its response is still read.
+    pub fn handle_upload_refused(&mut self, cx: &mut Context<'_>) {
+        if matches!(self.phase, Phase::Tunnel { .. }) {
+            return self.handle_broken(Side::Server, cx);
+        }
+        self.upload.broken = true;
+        self.reusable = false;
+    }
+
+    /// Time has passed: closes or answers if a timer has run out.
+    pub fn handle_timeout(&mut self, cx: &mut Context<'_>) {
+        let Some((timer, at)) = self.poll_timeout(&cx.settings.limits) else { return };
+        if at > cx.now {
+            return;
+        }
+        let answers = &cx.settings.answers;
+        let begun = matches!(&self.phase, Phase::Relaying(relay) if matches!(relay.stage, Stage::Body | Stage::Switch));
+        match (timer, &self.phase) {
+            (Timer::Head | Timer::First, Phase::Head { .. }) => {
+                let answer = answers.timeout(Timer::Head, None, self.client);
+                self.keep_alive = false;
+                self.answer(answer, CloseReason::Timeout(timer), cx.now);
+            }
+            (Timer::Decision | Timer::Resolve | Timer::Connect | Timer::Inactive, _)
+                if !begun && self.request().is_some() =>
+            {
+                let answer = answers.timeout(timer, self.request(), self.client);
+                self.answer(answer, CloseReason::Timeout(timer), cx.now);
+            }
+            (_, Phase::Relaying(_)) => self.cut(CloseReason::Timeout(timer), true, cx.now),
+            (_, Phase::Draining { reason, .. }) => self.close(*reason, cx.now),
+            _ => self.close(CloseReason::Timeout(timer), cx.now),
+        }
+    }
+
+    /// The proxy is stopping: the end, whatever is under way.
+    pub fn handle_stop(&mut self, now: Millis) {
+        self.close(CloseReason::Stopping, now);
+    }
+
+    /// Looks at joint conditions once both directions have been pumped. `stored` is what each buffer holds.
+    /// True when something has changed, so that another round is worth while.
+    pub fn settle(&mut self, upload_stored: usize, download_stored: usize, now: Millis) -> bool {
+        match &self.phase {
+            Phase::Relaying(relay) if relay.stage == Stage::Switch && self.download.cleared == 0 => {
+                self.enter(Phase::Tunnel { greet: false }, now);
+                true
+            }
+            Phase::Relaying(_) if self.download.done && self.download.cleared == 0 => {
+                self.finish(upload_stored, download_stored, now);
+                true
+            }
+            Phase::Answering(ending) if ending.answer.is_none() && self.download.cleared == 0 => {
+                let (keep, reason) = (ending.keep, ending.reason);
+                self.end_exchange(keep, reason, upload_stored, now);
+                true
+            }
+            Phase::Tunnel { .. } if self.upload.shut && self.download.shut => {
+                self.close(CloseReason::TunnelEnd, now);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn flow_mut(&mut self, direction: Direction) -> &mut Flow {
+        match direction {
+            Direction::Upload => &mut self.upload,
+            Direction::Download => &mut self.download,
+        }
+    }
+
+    /// The one place where the phase changes.
+    fn enter(&mut self, next: Phase, now: Millis) {
+        debug_assert!(self.phase.kind().leads_to(next.kind()), "no way from {} to {}", self.phase, next);
+        log::trace!(target: "client", "{} -> {}", self.phase, next);
+        self.phase = next;
+        self.entered = now;
+        self.touched = now;
+    }
+
+    /// Enters a phase that goes on with the request of the present one.
+    fn step(&mut self, now: Millis, next: impl FnOnce(Box<Request>) -> Phase) {
+        let from = std::mem::replace(&mut self.phase, Phase::Idle);
+        let kind = from.kind();
+        match from {
+            Phase::Deciding(request) | Phase::Resolving(request) | Phase::Connecting(request) => {
+                let next = next(request);
+                debug_assert!(kind.leads_to(next.kind()), "no way from {kind} to {next}");
+                log::trace!(target: "client", "{kind} -> {next}");
+                self.phase = next;
+                self.entered = now;
+                self.touched = now;
+            }
+            other => self.phase = other,
+        }
+    }
+
+    /// Says something of our own to the client, and ends the exchange with it.
+    fn answer(&mut self, answer: Box<Answer>, reason: CloseReason, now: Millis) {
+        let keep = self.keep_alive && self.upload.done && !answer.close;
+        let ending = Ending { answer: Some(answer), keep, reason };
+        self.enter(Phase::Answering(ending), now);
+        self.action = Some(Action::Hangup);
+    }
+
+    /// Ends a response that will not be complete. What is cleared still goes out; `reset` says that the end of the
+    /// connection would otherwise be taken for the end of the body.
+    fn cut(&mut self, reason: CloseReason, reset: bool, now: Millis) {
+        let framed_by_close = matches!(self.download.framing, Framing::UntilClose);
+        if reset && framed_by_close || self.download.cleared == 0 && !self.upload.done {
+            self.abort_client = framed_by_close;
+            return self.close(reason, now);
+        }
+        self.enter(Phase::Answering(Ending { answer: None, keep: false, reason }), now);
+        self.action = Some(Action::Hangup);
+    }
+
+    fn close(&mut self, reason: CloseReason, now: Millis) {
+        if matches!(self.phase, Phase::Closed(_)) {
+            return;
+        }
+        self.action = self.action.filter(|action| *action == Action::Release);
+        self.enter(Phase::Closed(reason), now);
+    }
+
+    fn client_ended(&mut self, now: Millis) {
+        match &self.phase {
+            Phase::Idle => self.close(CloseReason::ClientLeft, now),
+            Phase::Head { .. } => self.close(CloseReason::ClientGone, now),
+            Phase::Draining { reason, .. } => self.close(*reason, now),
+            Phase::Relaying(_) if !self.upload.done => {
+                self.abort_server = true;
+                self.close(CloseReason::RequestCut, now);
+            }
+            _ => {}
+        }
+    }
+
+    /// The origin has ended, or its connection is broken.
+    fn server_ended(&mut self, broken: bool, cx: &mut Context<'_>) {
+        let Phase::Relaying(relay) = &self.phase else { return };
+        self.reusable = false;
+        match relay.stage {
+            Stage::Send | Stage::Await if self.can_ask_again() => self.ask_again(cx.now),
+            Stage::Send | Stage::Await => {
+                let answer = cx.settings.answers.origin_fault(OriginFault::ClosedEarly, self.request(), self.client);
+                self.answer(answer, CloseReason::ResponseCut, cx.now);
+            }
+            Stage::Switch => self.cut(CloseReason::ResponseCut, broken, cx.now),
+            Stage::Body if !broken && matches!(self.download.framing, Framing::UntilClose) => self.download.done = true,
+            Stage::Body => self.cut(CloseReason::ResponseCut, broken, cx.now),
+        }
+    }
+
+    /// A kept connection may have died while the request was on its way to it: a request that can be repeated safely,
+    /// and of which we still have every byte, is asked once more on a new connection (RFC 9110 §9.2.2).
+    fn can_ask_again(&self) -> bool {
+        let Phase::Relaying(relay) = &self.phase else { return false };
+        let untouched =
+            relay.interims == 0 && self.upload.cleared == 0 && matches!(self.upload.framing, Framing::Empty);
+        relay.reused && untouched && relay.request.method().is_idempotent()
+    }
+
+    fn ask_again(&mut self, now: Millis) {
+        let from = std::mem::replace(&mut self.phase, Phase::Idle);
+        match from {
+            Phase::Relaying(relay) => {
+                self.phase = Phase::Resolving(relay.request);
+                self.entered = now;
+                self.fresh = true;
+                self.upload.broken = false;
+                self.action = Some(Action::Redial);
+            }
+            other => self.phase = other,
+        }
+    }
+
+    /// The response is complete and sent.
+    fn finish(&mut self, upload_stored: usize, download_stored: usize, now: Millis) {
+        let sent = self.upload.done && self.upload.cleared == 0 && !self.upload.broken;
+        let clean = sent && download_stored == 0 && !self.download.eof;
+        self.action = Some(if clean && self.reusable { Action::Release } else { Action::Hangup });
+        self.end_exchange(self.keep_alive && sent, CloseReason::Complete, upload_stored, now);
+    }
+
+    /// Goes on to the next request, or to the end of the client's connection (RFC 9112 §9.6).
+    fn end_exchange(&mut self, keep: bool, reason: CloseReason, upload_stored: usize, now: Millis) {
+        if keep {
+            self.upload = Flow { moved: self.upload.moved, eof: self.upload.eof, ..Flow::new() };
+            self.fresh = false;
+            return self.enter(Phase::Idle, now);
+        }
+        // A client that announced its last request sends nothing that a close could answer with a reset.
+        let silent = self.last_request && self.upload.done && upload_stored == 0;
+        if silent || self.upload.eof {
+            return self.close(reason, now);
+        }
+        self.enter(Phase::Draining { budget: DRAIN_BYTES, reason }, now);
+    }
+}

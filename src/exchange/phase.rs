@@ -1,0 +1,172 @@
+//! The phases of an exchange, and the table of moves between them.
+
+use std::fmt;
+
+use super::close::CloseReason;
+use crate::http::answer::Answer;
+use crate::http::head::HeadScan;
+use crate::http::request::Request;
+
+/// Where an exchange stands. Each phase carries what only it needs.
+#[derive(Debug)]
+pub enum Phase {
+    /// Nothing of a request has come yet.
+    Idle,
+    /// A request head has begun.
+    Head {
+        /// How far its end was looked for.
+        scan: HeadScan,
+    },
+    /// The request waits for a decision.
+    Deciding(Box<Request>),
+    /// The request waits for the addresses of its origin.
+    Resolving(Box<Request>),
+    /// The request waits for a connection to its origin.
+    Connecting(Box<Request>),
+    /// Request and response are on their way.
+    Relaying(Relay),
+    /// The last bytes that the client will get in this exchange are on their way: an answer of our own, or what is
+    /// left of a response that was cut.
+    Answering(Ending),
+    /// Bytes go both ways unseen.
+    Tunnel {
+        /// The answer to CONNECT is still to be put before what the origin sends.
+        greet: bool,
+    },
+    /// All is said; what the client still sends is thrown away until it closes.
+    Draining {
+        /// Bytes that may still be thrown away.
+        budget: u32,
+        /// Why the session will end.
+        reason: CloseReason,
+    },
+    /// The end.
+    Closed(CloseReason),
+}
+
+/// What relaying needs to know of the request and of the response so far.
+#[derive(Debug)]
+pub struct Relay {
+    /// The request. Its head is kept for as long as it might have to be sent again.
+    pub request: Box<Request>,
+    /// How far the exchange has come.
+    pub stage: Stage,
+    /// How far the end of the response head was looked for.
+    pub scan: HeadScan,
+    /// Interim responses seen so far.
+    pub interims: u16,
+    /// The connection had carried an exchange before, so that it may turn out dead.
+    pub reused: bool,
+}
+
+/// The stages of relaying.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// The request head is still to be written.
+    Send,
+    /// The final response head has not come.
+    Await,
+    /// The response body is on its way.
+    Body,
+    /// A 101 is on its way; when it is out, the exchange becomes a tunnel.
+    Switch,
+}
+
+/// How an answer of our own ends.
+#[derive(Debug)]
+pub struct Ending {
+    /// The answer, until it is put into the buffer.
+    pub answer: Option<Box<Answer>>,
+    /// The client connection stays open for the next request.
+    pub keep: bool,
+    /// Why the session ends, if it does.
+    pub reason: CloseReason,
+}
+
+impl Phase {
+    /// Which phase this is, without what it carries.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Phase::Idle => Kind::Idle,
+            Phase::Head { .. } => Kind::Head,
+            Phase::Deciding(_) => Kind::Deciding,
+            Phase::Resolving(_) => Kind::Resolving,
+            Phase::Connecting(_) => Kind::Connecting,
+            Phase::Relaying(_) => Kind::Relaying,
+            Phase::Answering(_) => Kind::Answering,
+            Phase::Tunnel { .. } => Kind::Tunnel,
+            Phase::Draining { .. } => Kind::Draining,
+            Phase::Closed(_) => Kind::Closed,
+        }
+    }
+}
+
+/// The phases by name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs)] // they are those of `Phase`
+pub enum Kind {
+    Idle,
+    Head,
+    Deciding,
+    Resolving,
+    Connecting,
+    Relaying,
+    Answering,
+    Tunnel,
+    Draining,
+    Closed,
+}
+
+impl Kind {
+    /// The name in logs and on pages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Idle => "idle",
+            Kind::Head => "head",
+            Kind::Deciding => "deciding",
+            Kind::Resolving => "resolving",
+            Kind::Connecting => "connecting",
+            Kind::Relaying => "relaying",
+            Kind::Answering => "answering",
+            Kind::Tunnel => "tunnel",
+            Kind::Draining => "draining",
+            Kind::Closed => "closed",
+        }
+    }
+
+    /// The table of moves: may an exchange go from here to `next`?
+    pub fn leads_to(self, next: Kind) -> bool {
+        use Kind::*;
+        match self {
+            Idle => matches!(next, Head | Deciding | Answering | Closed),
+            Head => matches!(next, Deciding | Answering | Closed),
+            Deciding => matches!(next, Resolving | Answering | Closed),
+            Resolving => matches!(next, Connecting | Answering | Closed),
+            Connecting => matches!(next, Relaying | Tunnel | Answering | Closed),
+            // Back to Resolving: a kept connection turned out dead before the response began.
+            Relaying => matches!(next, Idle | Resolving | Answering | Tunnel | Draining | Closed),
+            Answering => matches!(next, Idle | Draining | Closed),
+            Tunnel | Draining => next == Closed,
+            Closed => false,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind().fmt(out)
+    }
+}
+
+impl Relay {
+    /// A request that is about to be sent.
+    pub fn new(request: Box<Request>, reused: bool) -> Relay {
+        Relay { request, stage: Stage::Send, scan: HeadScan::default(), interims: 0, reused }
+    }
+}

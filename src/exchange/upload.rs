@@ -1,0 +1,127 @@
+//! What an exchange makes of the bytes that come from its client.
+
+use reactor::buffer::Buf;
+
+use super::close::CloseReason;
+use super::phase::{Phase, Stage};
+use super::{Action, Context, Exchange};
+use crate::http::fault::Fault;
+use crate::http::framing::Framing;
+use crate::http::head::{leading_blank, oversized, HeadScan};
+use crate::http::request::Request;
+use crate::http::rewrite;
+use crate::http::Method;
+
+impl Exchange {
+    /// Looks at what the client has sent and clears what may go to the origin.
+    pub fn advance_upload(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
+        match &mut self.phase {
+            Phase::Idle | Phase::Head { .. } => self.read_head(buf, cx),
+            Phase::Relaying(_) => self.relay_request(buf, cx),
+            Phase::Tunnel { .. } => self.upload.clear_all(buf),
+            Phase::Draining { budget, reason } => {
+                let count = buf.len();
+                buf.consume(count);
+                let reason = *reason;
+                match budget.checked_sub(count as u32) {
+                    Some(left) => *budget = left,
+                    None => self.close(reason, cx.now),
+                }
+            }
+            Phase::Deciding(_)
+            | Phase::Resolving(_)
+            | Phase::Connecting(_)
+            | Phase::Answering(_)
+            | Phase::Closed(_) => {}
+        }
+    }
+
+    fn read_head(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
+        let mut scan = match &self.phase {
+            Phase::Head { scan } => *scan,
+            _ => {
+                // RFC 9112 §2.2: empty lines before a request line are passed over.
+                buf.consume(leading_blank(buf.bytes()));
+                HeadScan::default()
+            }
+        };
+        if buf.is_empty() {
+            return;
+        }
+        let found = scan.find(buf.bytes());
+        match found {
+            Some(length) if length <= cx.settings.head_size => self.take_head(length, buf, cx),
+            None if buf.len() < cx.settings.head_size => self.await_head(scan, cx),
+            _ => self.refuse(oversized(buf.bytes(), cx.settings.head_size), cx),
+        }
+    }
+
+    fn await_head(&mut self, scan: HeadScan, cx: &mut Context<'_>) {
+        match &mut self.phase {
+            Phase::Head { scan: seen } => *seen = scan,
+            _ => self.enter(Phase::Head { scan }, cx.now),
+        }
+    }
+
+    fn take_head(&mut self, length: usize, buf: &mut Buf, cx: &mut Context<'_>) {
+        self.requests = self.requests.saturating_add(1);
+        self.keep_alive = false;
+        self.head_only = false;
+        let request = match Request::parse(&buf.bytes()[..length], &cx.settings.rules) {
+            Ok(request) => request,
+            Err(fault) => return self.refuse(fault, cx),
+        };
+        buf.consume(length);
+        let limit = cx.settings.body_size;
+        self.upload.begin(request.framing());
+        if limit > 0 && matches!(request.framing(), Framing::Sized(length) if length > limit) {
+            return self.refuse(Fault::BodyTooLarge, cx);
+        }
+        self.head_only = request.method() == Method::Head;
+        self.version = request.version();
+        self.upload_before = self.upload.moved;
+        self.keep_alive = request.keep_alive();
+        self.last_request = !self.keep_alive;
+        self.private |= request.wants_private_connection();
+        self.enter(Phase::Deciding(Box::new(request)), cx.now);
+        self.action = Some(Action::Ask);
+    }
+
+    fn refuse(&mut self, fault: Fault, cx: &mut Context<'_>) {
+        let answer = cx.settings.answers.fault(fault, self.client);
+        self.keep_alive = false;
+        self.answer(answer, CloseReason::Answered, cx.now);
+    }
+
+    fn relay_request(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
+        if let Phase::Relaying(relay) = &mut self.phase {
+            if relay.stage == Stage::Send {
+                cx.out.clear();
+                rewrite::request(cx.out, &relay.request, &cx.settings.rules, self.client);
+                buf.replace_front(0, cx.out);
+                self.upload.cleared = cx.out.len() as u32;
+                relay.stage = Stage::Await;
+            }
+        }
+        let scanned = self.upload.scan(buf);
+        let limit = cx.settings.body_size;
+        let fault = match scanned {
+            Err(fault) => Fault::from(fault),
+            // The head counts too, which makes the limit for bodies of unknown length a little tighter.
+            Ok(()) if limit > 0 && self.exchange_upload() > limit.saturating_add(cx.settings.head_size as u64) => {
+                Fault::BodyTooLarge
+            }
+            Ok(()) => return,
+        };
+        self.abort_server = true;
+        match &self.phase {
+            Phase::Relaying(relay) if relay.stage == Stage::Await => self.refuse(fault, cx),
+            _ => self.close(CloseReason::RequestFault, cx.now),
+        }
+    }
+
+    /// Bytes of the present request that were cleared so far.
+    fn exchange_upload(&self) -> u64 {
+        self.upload.moved - self.upload_before + u64::from(self.upload.cleared)
+    }
+}

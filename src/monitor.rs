@@ -1,0 +1,118 @@
+//! Counters, and what can be seen of them. Rendered from snapshots only, so that pages can be tested without a proxy.
+
+use std::fmt::Write;
+
+use crate::exchange::close::CloseReason;
+use crate::exchange::flow::Direction;
+use crate::session::{Server, Session};
+
+/// What happened since the start.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    /// Rounds of the loop.
+    pub loops: u64,
+    /// Socket events.
+    pub events: u64,
+    /// Connections accepted, of any kind.
+    pub accepted: u64,
+    /// Requests seen, those to the monitor included.
+    pub requests: u64,
+    /// Requests refused because of where they would have led.
+    pub refused: u64,
+    /// Names that gave no address.
+    pub name_failures: u64,
+    /// Origins that could not be connected to.
+    pub dial_failures: u64,
+    /// Exchanges for which a kept connection was used.
+    pub reused: u64,
+    /// Bytes sent to clients that have gone, by the family of the client: IPv4, IPv6.
+    pub to_clients: [u64; 2],
+    /// Bytes sent to origins for clients that have gone.
+    pub to_origins: [u64; 2],
+    /// Sessions by why they ended, in the order of [`CloseReason::ALL`].
+    pub ended: [u64; CloseReason::ALL.len()],
+}
+
+impl Counters {
+    /// A session has ended.
+    pub fn note_end<T>(&mut self, session: &Session<T>, reason: CloseReason) {
+        let family = usize::from(session.exchange.client().is_ipv6());
+        self.to_clients[family] += session.exchange.flow(Direction::Download).moved;
+        self.to_origins[family] += session.exchange.flow(Direction::Upload).moved;
+        self.ended[reason.index()] += 1;
+    }
+
+    /// An exchange is over whose connection may be kept.
+    pub fn note_server<T>(&mut self, server: &Server<T>) {
+        self.reused += u64::from(server.exchanges > 0);
+    }
+}
+
+/// The numbers of one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Running {
+    /// Since the start.
+    pub counters: Counters,
+    /// Clients without a first request.
+    pub silent: u64,
+    /// All clients.
+    pub clients: u64,
+    /// Connections to origins under way.
+    pub opening: u64,
+    /// Connections to origins.
+    pub established: u64,
+    /// Those of them that nobody uses.
+    pub idle: u64,
+    /// Blocks lent.
+    pub blocks: u64,
+}
+
+impl Running {
+    /// The numbers as a JSON object, sorted by key; the keys of the original keep their names.
+    pub fn to_json(&self) -> String {
+        let counters = &self.counters;
+        let mut rows: Vec<(String, String)> = Vec::new();
+        let mut row = |key: &str, value: u64| rows.push((key.to_string(), value.to_string()));
+        row("clients.accepted", counters.accepted);
+        row("clients.requests", counters.requests);
+        row("clients.silent", self.silent);
+        row("clients.speaking", self.clients);
+        row("load.events", counters.events);
+        row("load.loops", counters.loops);
+        row("memory.blocks", self.blocks);
+        row("origins.failed", counters.dial_failures);
+        row("origins.refused", counters.refused);
+        row("origins.reused", counters.reused);
+        row("names.failed", counters.name_failures);
+        row("processes.forked", 0);
+        row("processes.max", 0);
+        row("processes.min", 0);
+        row("queue.size", 0);
+        row("servers.established", self.established);
+        row("servers.idle", self.idle);
+        row("servers.opening", self.opening);
+        row("transfer.client", counters.to_clients.iter().sum());
+        row("transfer.client4", counters.to_clients[0]);
+        row("transfer.client6", counters.to_clients[1]);
+        row("transfer.content", counters.to_origins.iter().sum());
+        row("transfer.content4", counters.to_origins[0]);
+        row("transfer.content6", counters.to_origins[1]);
+        for (reason, count) in CloseReason::ALL.iter().zip(counters.ended) {
+            row(&format!("ended.{}", reason.name()), count);
+        }
+        rows.push(("pid.saved".into(), "false".into()));
+        rows.sort();
+        to_object(&rows)
+    }
+}
+
+fn to_object(rows: &[(String, String)]) -> String {
+    let mut text = String::from("{\n");
+    for (place, (key, value)) in rows.iter().enumerate() {
+        let comma = if place + 1 < rows.len() { "," } else { "" };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  \"{key}\": {value}{comma}");
+    }
+    text.push_str("}\n");
+    text
+}

@@ -1,0 +1,193 @@
+//! What the loop does besides moving bytes: signals, the soft stop, and what is due once a second.
+
+use reactor::Millis;
+
+use super::{Ingress, Options, Place, Proxy, Turn, HOUSE};
+use crate::exchange::close::CloseReason;
+use crate::interfaces;
+use crate::monitor::Running;
+use crate::signals::Signal;
+
+/// Milliseconds between two looks at the interfaces (the original meant 300 s; a new address should not be open to all
+/// for that long).
+const INTERFACES: Millis = 60_000;
+
+/// Blocks that the pool lends for each client at the limit, one each way, and at least this many.
+const LEAST_BLOCKS: usize = 1024;
+
+/// The budget of the pool of blocks: one block each way for every client at the limit.
+pub(super) fn pool_budget(connections: usize) -> usize {
+    (2 * connections).max(LEAST_BLOCKS)
+}
+
+/// What is due when, and whether the end is near.
+#[derive(Debug)]
+pub(super) struct House {
+    next: Millis,
+    poll_interfaces: bool,
+    interfaces_at: Millis,
+    interfaces: Vec<interfaces::Interface>,
+    drain: u64,
+    draining: Option<Millis>,
+    stopping: bool,
+    /// The proxy listeners that SIGTTOU closed, until SIGTTIN.
+    parked: Vec<Place>,
+}
+
+impl House {
+    pub(super) fn new(poll_interfaces: bool, drain: u64) -> House {
+        House {
+            next: HOUSE,
+            poll_interfaces,
+            interfaces_at: 0,
+            interfaces: Vec::new(),
+            drain,
+            draining: None,
+            stopping: false,
+            parked: Vec::new(),
+        }
+    }
+
+    /// When something is due.
+    pub(super) fn next(&self) -> Millis {
+        self.next
+    }
+
+    /// Is a soft stop under way?
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.is_some()
+    }
+
+    /// Has everything come to its end?
+    pub(super) fn is_over(&self, empty: bool, now: Millis) -> bool {
+        let late = self.draining.is_some_and(|since| self.drain > 0 && now >= since + self.drain * 1000);
+        self.stopping || late || self.is_draining() && empty
+    }
+}
+
+impl Proxy {
+    /// Acts on the signals that have come.
+    pub(super) fn take_signals(&mut self) -> Turn {
+        let mut turn = Turn::Continue;
+        for signal in self.signals.take() {
+            crate::critical!(target: "signal", "{} received", signal.name());
+            match signal {
+                Signal::Terminate | Signal::Interrupt => self.house.stopping = true,
+                Signal::Quit => self.soft_stop(),
+                Signal::StopListening => self.stop_listening(),
+                Signal::Listen => self.listen_again(),
+                Signal::Reload => turn = Turn::Reload,
+                Signal::Debug => turn = Turn::ToggleDebug,
+                Signal::FewerHelpers | Signal::MoreHelpers => {
+                    log::warn!(target: "signal", "there are no helpers: redirector.enable is false");
+                }
+            }
+        }
+        turn
+    }
+
+    /// Takes a new configuration over. Listeners whose address stays keep their sockets, and no client is touched.
+    ///
+    /// # Errors
+    /// When a new listener cannot be opened: then nothing has changed.
+    pub fn reload(&mut self, options: Options) -> std::io::Result<()> {
+        if !self.house.is_draining() {
+            self.listeners.open(&options.places, options.dialling.keepalive, &mut self.poller)?;
+            self.listeners.close(&mut self.poller, |place| !options.places.contains(place));
+            self.local.set_listeners(self.listeners.addresses());
+            self.house.parked.clear();
+        }
+        self.listeners.set_limits(options.connections, options.web_connections);
+        self.kit.pool.set_budget(pool_budget(options.connections));
+        self.settings = options.settings;
+        self.policy = options.policy;
+        self.upstream.configure(options.dialling);
+        self.resolver.configure(options.naming, self.clock.now());
+        self.house.poll_interfaces = options.poll_interfaces;
+        self.house.drain = options.drain;
+        // A timer that became shorter is found by asking everybody once.
+        for key in self.clients.keys() {
+            self.enqueue(key);
+        }
+        Ok(())
+    }
+
+    /// What is due once a second.
+    pub(super) fn keep_house(&mut self) {
+        let now = self.clock.now();
+        if now < self.house.next {
+            return;
+        }
+        self.house.next = now + HOUSE;
+        for server in self.upstream.idle.sweep(now) {
+            self.poller.forget(server.stream.route);
+        }
+        self.resolver.keep_house(now);
+        if self.house.poll_interfaces && now >= self.house.interfaces_at {
+            self.house.interfaces_at = now + INTERFACES;
+            self.look_at_interfaces();
+        }
+    }
+
+    /// Which addresses are local may change while running.
+    pub(super) fn look_at_interfaces(&mut self) {
+        match interfaces::local_addresses() {
+            Ok(found) => {
+                for line in interfaces::changes(&self.house.interfaces, &found) {
+                    log::info!(target: "server", "{line}");
+                }
+                self.local.set_addresses(found.iter().map(|(_, address)| *address));
+                self.house.interfaces = found;
+            }
+            Err(error) => log::error!(target: "server", "cannot read the addresses of the interfaces: {error}"),
+        }
+    }
+
+    /// The numbers of this moment.
+    pub(super) fn running(&self) -> Running {
+        let silent = self.clients.iter().filter(|(_, client)| client.session.exchange.requests() == 0).count();
+        Running {
+            counters: self.counters.clone(),
+            silent: silent as u64,
+            clients: self.clients.len() as u64,
+            opening: self.upstream.opening() as u64,
+            established: self.clients.iter().filter(|(_, client)| client.session.server.is_some()).count() as u64
+                + self.upstream.idle.len() as u64,
+            idle: self.upstream.idle.len() as u64,
+            blocks: self.kit.pool.lent() as u64,
+        }
+    }
+
+    /// SIGQUIT: no new clients; those that are there keep full service. A second one ends everything.
+    fn soft_stop(&mut self) {
+        if self.house.is_draining() {
+            self.house.stopping = true;
+            return;
+        }
+        self.house.draining = Some(self.clock.now());
+        self.house.parked.clear();
+        self.listeners.close(&mut self.poller, |place| place.ingress == Ingress::Proxy);
+        let idle: Vec<_> =
+            self.clients.iter().filter(|(_, client)| client.ingress == Ingress::Web).map(|(key, _)| key).collect();
+        for key in idle {
+            self.end(key, CloseReason::Stopping);
+        }
+    }
+
+    fn stop_listening(&mut self) {
+        let parked = self.listeners.places(Ingress::Proxy);
+        self.house.parked.extend(parked);
+        self.listeners.close(&mut self.poller, |place| place.ingress == Ingress::Proxy);
+    }
+
+    fn listen_again(&mut self) {
+        if self.house.is_draining() {
+            return;
+        }
+        let places = std::mem::take(&mut self.house.parked);
+        if let Err(error) = self.listeners.open(&places, self.upstream.keepalive(), &mut self.poller) {
+            log::error!(target: "server", "{error}");
+            self.house.parked = places;
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! The hub: one loop that owns every socket and carries plain values between the components. It knows who needs what
+//! from whom, and no protocol.
+//!
+//! A turn: wait for events, note facts, take what resolver and races have finished, expire alarms, then advance each
+//! queued session within a budget.
+
+mod accept;
+mod act;
+mod house;
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use reactor::alarm::Alarms;
+use reactor::arena::{Arena, Key};
+use reactor::poller::Poller;
+use reactor::ready::Ready;
+use reactor::Millis;
+
+use crate::clock::Clock;
+use crate::exchange::close::CloseReason;
+use crate::exchange::phase::Kind;
+use crate::exchange::{Context, Settings};
+use crate::monitor::Counters;
+use crate::owner::Owner;
+use crate::policy::{LocalAddresses, Policy};
+use crate::resolver::{LookupId, Resolver};
+use crate::session::{Kit, Progress, Session};
+use crate::signals::Signals;
+use crate::upstream::{Dialling, Upstream};
+use accept::Listeners;
+
+pub use accept::{Ingress, Place};
+
+/// Values that a session's actions may take in a row before others get their turn: requests that are all answered from
+/// what is at hand, such as a long pipeline.
+const ACTIONS: usize = 64;
+
+/// The loop wakes at least this often, for what is done once a second.
+const HOUSE: Millis = 1000;
+
+/// What the hub needs to know at its start and after a reload.
+#[derive(Debug)]
+pub struct Options {
+    /// Where to listen.
+    pub places: Vec<Place>,
+    /// Most proxy clients.
+    pub connections: usize,
+    /// Most clients of the monitor.
+    pub web_connections: usize,
+    /// Limits and rules of exchanges.
+    pub settings: Settings,
+    /// What is allowed.
+    pub policy: Policy,
+    /// How connections are made.
+    pub dialling: Dialling,
+    /// How names are found.
+    pub naming: crate::resolver::Naming,
+    /// Local addresses are read again while running.
+    pub poll_interfaces: bool,
+    /// Seconds that a soft stop waits for its clients, 0 for ever.
+    pub drain: u64,
+}
+
+/// One client and what is under way for it.
+#[derive(Debug)]
+struct Client {
+    session: Session<TcpStream>,
+    ingress: Ingress,
+    waits: Waits,
+    queued: bool,
+}
+
+/// Who will come back with something for a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Waits {
+    Nothing,
+    Lookup(LookupId),
+    Dial(Key),
+}
+
+/// The loop and all it owns.
+#[derive(Debug)]
+pub struct Proxy {
+    poller: Poller<Owner>,
+    events: Vec<(Owner, Ready)>,
+    clock: Clock,
+    listeners: Listeners,
+    clients: Arena<Client>,
+    alarms: Alarms,
+    queue: VecDeque<Key>,
+    kit: Kit,
+    out: Vec<u8>,
+    settings: Settings,
+    policy: Policy,
+    local: LocalAddresses,
+    upstream: Upstream,
+    resolver: Resolver,
+    signals: Signals,
+    counters: Counters,
+    house: house::House,
+}
+
+/// Why the loop came back to its caller.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Turn {
+    /// Go on.
+    Continue,
+    /// The configuration is to be read again.
+    Reload,
+    /// Debug messages are to be switched on or off.
+    ToggleDebug,
+    /// The end.
+    Stop,
+}
+
+impl Proxy {
+    /// Opens the listeners and gets everything ready.
+    ///
+    /// # Errors
+    /// When the poll, the signal pair or a listener cannot be had; the text names the listener.
+    pub fn new(options: Options, mut signals: Signals) -> io::Result<Proxy> {
+        let mut poller = Poller::new()?;
+        poller.register(signals.source(), Owner::Signal)?;
+        let mut listeners = Listeners::new(options.connections, options.web_connections);
+        listeners.open(&options.places, options.dialling.keepalive, &mut poller)?;
+        let local = LocalAddresses::new([], listeners.addresses());
+        let house = house::House::new(options.poll_interfaces, options.drain);
+        let clock = Clock::new();
+        let resolver = Resolver::new(options.naming, clock.now());
+        let mut proxy = Proxy {
+            poller,
+            events: Vec::new(),
+            clock,
+            listeners,
+            clients: Arena::new(),
+            alarms: Alarms::new(),
+            queue: VecDeque::new(),
+            kit: Kit::new(house::pool_budget(options.connections)),
+            out: Vec::new(),
+            settings: options.settings,
+            policy: options.policy,
+            local,
+            upstream: Upstream::new(options.dialling),
+            resolver,
+            signals,
+            counters: Counters::default(),
+            house,
+        };
+        proxy.look_at_interfaces();
+        Ok(proxy)
+    }
+
+    /// One turn of the loop.
+    ///
+    /// # Errors
+    /// When the poll itself fails, which leaves nothing to go on with.
+    pub fn turn(&mut self) -> io::Result<Turn> {
+        let timeout = self.timeout();
+        let mut events = std::mem::take(&mut self.events);
+        self.poller.wait(Some(Duration::from_millis(timeout)), &mut events)?;
+        self.clock.turn();
+        self.counters.loops += 1;
+        self.counters.events += events.len() as u64;
+        let mut turn = Turn::Continue;
+        for (owner, ready) in events.drain(..) {
+            if owner == Owner::Signal {
+                turn = self.take_signals();
+            } else {
+                self.note(owner, ready);
+            }
+        }
+        self.events = events;
+        self.accept_waiting();
+        self.take_finished();
+        self.expire();
+        self.keep_house();
+        self.run_queue();
+        Ok(if self.house.is_over(self.clients.is_empty(), self.clock.now()) { Turn::Stop } else { turn })
+    }
+
+    /// Ends everything at once.
+    pub fn stop(&mut self) {
+        for key in self.clients.keys() {
+            self.end(key, CloseReason::Stopping);
+        }
+        self.listeners.close(&mut self.poller, |_| true);
+    }
+
+    /// Milliseconds until something is due.
+    fn timeout(&self) -> Millis {
+        if !self.queue.is_empty() {
+            return 0;
+        }
+        let now = self.clock.now();
+        let due = [
+            self.alarms.next(),
+            self.upstream.poll_timeout(),
+            self.resolver.poll_timeout(),
+            self.listeners.poll_timeout(),
+            Some(self.house.next()),
+        ];
+        due.into_iter().flatten().min().map_or(HOUSE, |at| at.saturating_sub(now)).min(HOUSE)
+    }
+
+    /// Notes what an event says; work happens later.
+    fn note(&mut self, owner: Owner, ready: Ready) {
+        match owner {
+            Owner::Client(key) => {
+                if let Some(client) = self.clients.get_mut(key) {
+                    client.session.client.ready |= ready;
+                    self.enqueue(key);
+                }
+            }
+            Owner::Server(key) => self.note_server(key, ready),
+            Owner::Listener(index) => self.listeners.note(index),
+            Owner::Idle(key) => {
+                // A kept connection that says something unasked, or ends, is of no use any more.
+                if ready.has(Ready::READ | Ready::READ_CLOSED | Ready::ERROR) {
+                    if let Some(server) = self.upstream.idle.remove(key) {
+                        self.poller.forget(server.stream.route);
+                    }
+                }
+            }
+            Owner::Attempt(key, lane) => {
+                self.upstream.handle_event(key, lane, ready, &mut self.poller, self.clock.now());
+            }
+            Owner::Resolver(key) => self.resolver.handle_event(key, ready, &mut self.poller, self.clock.now()),
+            Owner::Signal => {}
+        }
+    }
+
+    fn note_server(&mut self, key: Key, ready: Ready) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let idle = matches!(client.session.exchange.phase().kind(), Kind::Idle | Kind::Head);
+        let Some(server) = &mut client.session.server else { return };
+        server.stream.ready |= ready;
+        if idle && ready.has(Ready::READ | Ready::READ_CLOSED | Ready::ERROR) {
+            self.hang_up(key);
+        }
+        self.enqueue(key);
+    }
+
+    fn enqueue(&mut self, key: Key) {
+        if let Some(client) = self.clients.get_mut(key).filter(|client| !client.queued) {
+            client.queued = true;
+            self.queue.push_back(key);
+        }
+    }
+
+    /// Takes what the resolver and the races have finished.
+    fn take_finished(&mut self) {
+        let now = self.clock.now();
+        self.resolver.flush(&mut self.poller, now);
+        while let Some((key, found)) = self.resolver.poll() {
+            if self.clients.get(key).is_some_and(|client| matches!(client.waits, Waits::Lookup(_))) {
+                self.resolved(key, found);
+                self.enqueue(key);
+            }
+        }
+        while let Some((key, dialled)) = self.upstream.poll() {
+            match dialled {
+                Ok(server) => self.connected(key, server),
+                Err(error) => self.dial_failed(key, error),
+            }
+            self.enqueue(key);
+        }
+    }
+
+    fn expire(&mut self) {
+        let now = self.clock.now();
+        self.upstream.handle_timeout(&mut self.poller, now);
+        self.resolver.handle_timeout(&mut self.poller, now);
+        self.take_finished();
+        while let Some(slot) = self.alarms.pop_due(now) {
+            let Some(key) = self.clients.key_at(slot) else { continue };
+            self.with_exchange(key, |exchange, cx| exchange.handle_timeout(cx));
+            self.enqueue(key);
+        }
+    }
+
+    /// Advances each session that has had an event, once.
+    fn run_queue(&mut self) {
+        for _ in 0..self.queue.len() {
+            let Some(key) = self.queue.pop_front() else { break };
+            self.drive(key);
+        }
+        let now = self.clock.now();
+        self.resolver.flush(&mut self.poller, now);
+    }
+
+    /// Advances one session until it waits, ends, or has used up its budget.
+    fn drive(&mut self, key: Key) {
+        for _ in 0..ACTIONS {
+            let Some(client) = self.clients.get_mut(key) else { return };
+            client.queued = false;
+            let mut cx = Context {
+                settings: &self.settings,
+                now: self.clock.now(),
+                date: self.clock.date(),
+                out: &mut self.out,
+            };
+            match client.session.run(&mut self.kit, &mut cx) {
+                Progress::Act(action) => self.act(key, action),
+                Progress::Again => break,
+                Progress::Wait => {
+                    client.session.arm(&mut self.alarms, key, &cx);
+                    return;
+                }
+            }
+        }
+        self.enqueue(key);
+    }
+
+    /// Tells an exchange something.
+    fn with_exchange(&mut self, key: Key, tell: impl FnOnce(&mut crate::exchange::Exchange, &mut Context<'_>)) {
+        if let Some(client) = self.clients.get_mut(key) {
+            let mut cx = Context {
+                settings: &self.settings,
+                now: self.clock.now(),
+                date: self.clock.date(),
+                out: &mut self.out,
+            };
+            tell(&mut client.session.exchange, &mut cx);
+        }
+    }
+}

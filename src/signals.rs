@@ -1,0 +1,89 @@
+//! Signals, turned into bytes on a socket of the loop.
+
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+
+use mio::net::UnixStream;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTRAP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2};
+
+/// What a signal asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Signal {
+    /// SIGTERM: stop at once.
+    Terminate,
+    /// SIGINT: stop at once.
+    Interrupt,
+    /// SIGQUIT: soft stop.
+    Quit,
+    /// SIGTTOU: close the proxy listeners.
+    StopListening,
+    /// SIGTTIN: open them again.
+    Listen,
+    /// SIGHUP: read the configuration again.
+    Reload,
+    /// SIGTRAP: debug messages on or off.
+    Debug,
+    /// SIGUSR1: one helper less.
+    FewerHelpers,
+    /// SIGUSR2: one helper more.
+    MoreHelpers,
+}
+
+impl Signal {
+    const ALL: [(Signal, i32, &'static str); 9] = [
+        (Signal::Terminate, SIGTERM, "SIGTERM"),
+        (Signal::Interrupt, SIGINT, "SIGINT"),
+        (Signal::Quit, SIGQUIT, "SIGQUIT"),
+        (Signal::StopListening, SIGTTOU, "SIGTTOU"),
+        (Signal::Listen, SIGTTIN, "SIGTTIN"),
+        (Signal::Reload, SIGHUP, "SIGHUP"),
+        (Signal::Debug, SIGTRAP, "SIGTRAP"),
+        (Signal::FewerHelpers, SIGUSR1, "SIGUSR1"),
+        (Signal::MoreHelpers, SIGUSR2, "SIGUSR2"),
+    ];
+
+    /// The name in signal(7).
+    pub fn name(self) -> &'static str {
+        Signal::ALL.iter().find(|(signal, _, _)| *signal == self).map_or("signal", |(_, _, name)| name)
+    }
+}
+
+/// The signals that have come and were not yet taken.
+#[derive(Debug)]
+pub struct Signals {
+    pair: UnixStream,
+    flags: Vec<(Signal, Arc<AtomicBool>)>,
+}
+
+impl Signals {
+    /// Takes all signals over that the proxy knows.
+    ///
+    /// # Errors
+    /// Those of socketpair(2) and sigaction(2).
+    pub fn new() -> io::Result<Signals> {
+        let (here, there) = UnixStream::pair()?;
+        let there = std::os::unix::net::UnixStream::from(std::os::fd::OwnedFd::from(there));
+        let mut flags = Vec::new();
+        for (signal, number, _) in Signal::ALL {
+            let flag = Arc::new(AtomicBool::new(false));
+            // The flag goes first, so that it is up when the byte wakes the loop.
+            signal_hook::flag::register(number, Arc::clone(&flag))?;
+            signal_hook::low_level::pipe::register(number, there.try_clone()?)?;
+            flags.push((signal, flag));
+        }
+        Ok(Signals { pair: here, flags })
+    }
+
+    /// The socket to watch.
+    pub fn source(&mut self) -> &mut UnixStream {
+        &mut self.pair
+    }
+
+    /// Takes what has come. Several of one kind count once.
+    pub fn take(&mut self) -> Vec<Signal> {
+        let mut bytes = [0; 256];
+        while matches!(self.pair.read(&mut bytes), Ok(count) if count > 0) {}
+        self.flags.iter().filter(|(_, flag)| flag.swap(false, Ordering::Relaxed)).map(|(signal, _)| *signal).collect()
+    }
+}

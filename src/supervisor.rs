@@ -1,0 +1,340 @@
+//! Start, reload and stop: from a configuration to a running loop. Everybody else gets a small struct of what it needs.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::answers::Answers;
+use crate::config::{self, Config, Disk, Loaded, ServiceHost, Sources};
+use crate::daemon::account::{drop_privileges, Privileges};
+use crate::daemon::background::{daemonize, Daemonized, Notice};
+use crate::daemon::descriptors::{raise_descriptors, Budget};
+use crate::daemon::pidfile::{Claim, Pidfile};
+use crate::exchange::timers::Limits;
+use crate::exchange::Settings;
+use crate::http::rewrite::Rules;
+use crate::logs::{self, Messages, Rotation, Severity, Switches};
+use crate::pages::Pages;
+use crate::policy::{LocalHost, LocalService, Policy, PolicyConfig};
+use crate::proxy::{Ingress, Options, Place, Proxy, Turn};
+use crate::resolver::Naming;
+use crate::signals::Signals;
+use crate::upstream::Dialling;
+
+/// Longest wait for the last log lines at the end.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// Runs the proxy until it is told to stop.
+///
+/// # Errors
+/// A line that says why it could not start or go on.
+pub fn run(sources: &Sources, debug: bool) -> Result<(), String> {
+    let loaded = config::load(sources, &Disk).map_err(|error| error.to_string())?;
+    for warning in &loaded.warnings {
+        eprintln!("{warning}");
+    }
+    loaded.check_built().map_err(|error| error.to_string())?;
+    let notice = go_to_background(&loaded.config)?;
+    let started = Supervisor::start(sources, loaded, debug);
+    match (started, notice) {
+        (Ok(supervisor), notice) => {
+            if let Some(notice) = notice {
+                notice.ready();
+            }
+            supervisor.serve()
+        }
+        (Err(error), Some(notice)) => {
+            notice.failed(&error);
+            Err(error)
+        }
+        (Err(error), None) => Err(error),
+    }
+}
+
+fn go_to_background(config: &Config) -> Result<Option<Notice>, String> {
+    if !config.daemon.daemonize {
+        return Ok(None);
+    }
+    match daemonize().map_err(|error| format!("could not go to the background: {error}"))? {
+        Daemonized::Supervised => Ok(None),
+        Daemonized::Background(notice) => Ok(Some(notice)),
+    }
+}
+
+/// A started proxy and what is needed to reload and to end it.
+struct Supervisor<'a> {
+    sources: &'a Sources,
+    debug: bool,
+    proxy: Proxy,
+    messages: &'static Messages,
+    pidfile: Option<Pidfile>,
+}
+
+impl<'a> Supervisor<'a> {
+    fn start(sources: &'a Sources, loaded: Loaded, debug: bool) -> Result<Supervisor<'a>, String> {
+        let config = &loaded.config;
+        let budget = budget(config);
+        let got = raise_descriptors(budget.need());
+        let signals = Signals::new().map_err(|error| format!("cannot take signals over: {error}"))?;
+        let options = options(config, budget.fitted(got))?;
+        let pidfile = claim_pidfile(config)?;
+        let proxy = Proxy::new(options, signals).map_err(|error| error.to_string())?;
+        let outright = loaded.is_set("daemon", "user");
+        let privileges = drop_privileges(&config.daemon.user, outright).map_err(|error| error.to_string())?;
+        // Last, because it starts a thread, and a thread would keep the privileges that it was started with.
+        let messages = open_log(config, debug)?;
+        log::error!(target: "supervisor", "Starting exaproxy version {}", env!("CARGO_PKG_VERSION"));
+        if privileges == Privileges::Kept {
+            log::warn!(target: "supervisor", "{privileges}");
+            eprintln!("warning: {privileges}");
+        }
+        if got < budget.need() {
+            let lowered = budget.fitted(got);
+            let text = format!(
+                "{got} descriptors are allowed and {} would be needed: http.connections is {} instead of {}",
+                budget.need(),
+                lowered.http,
+                budget.http
+            );
+            log::warn!(target: "supervisor", "{text}");
+        }
+        Ok(Supervisor { sources, debug, proxy, messages, pidfile })
+    }
+
+    fn serve(mut self) -> Result<(), String> {
+        let ended = loop {
+            match self.proxy.turn() {
+                Ok(Turn::Continue) => {}
+                Ok(Turn::Stop) => break Ok(()),
+                Ok(Turn::Reload) => self.reload(),
+                Ok(Turn::ToggleDebug) => {
+                    let level = self.messages.toggle_debug();
+                    log::error!(target: "signal", "log level is now {}", level.name());
+                }
+                Err(error) => break Err(format!("the event loop failed: {error}")),
+            }
+        };
+        self.proxy.stop();
+        if let Some(Err(error)) = self.pidfile.take().map(Pidfile::release) {
+            log::error!(target: "daemon", "cannot remove the pidfile: {error}");
+        }
+        log::error!(target: "supervisor", "exaproxy has stopped");
+        self.messages.flush(FLUSH);
+        ended
+    }
+
+    /// Reads the configuration again. Either all of it is taken over or nothing.
+    fn reload(&mut self) {
+        self.messages.reopen();
+        match self.try_reload() {
+            Ok(()) => log::error!(target: "supervisor", "configuration reloaded"),
+            Err(error) => log::error!(target: "supervisor", "the configuration stays as it was: {error}"),
+        }
+    }
+
+    fn try_reload(&mut self) -> Result<(), String> {
+        let loaded = config::load(self.sources, &Disk).map_err(|error| error.to_string())?;
+        loaded.check_built().map_err(|error| error.to_string())?;
+        let budget = budget(&loaded.config);
+        let options = options(&loaded.config, budget.fitted(raise_descriptors(budget.need())))?;
+        let log_settings = log_settings(&loaded.config, self.debug)?;
+        self.proxy.reload(options).map_err(|error| error.to_string())?;
+        // The proxy has changed already; a log that cannot be opened leaves the old one in use.
+        self.messages.apply(&log_settings).map_err(|error| format!("log.destination: {error}"))
+    }
+}
+
+fn claim_pidfile(config: &Config) -> Result<Option<Pidfile>, String> {
+    let Some(path) = &config.daemon.pidfile else { return Ok(None) };
+    match Pidfile::claim(path, std::process::id()) {
+        Ok(Claim::Ours(pidfile)) => Ok(Some(pidfile)),
+        Ok(other) => {
+            eprintln!("warning: {other}");
+            Ok(None)
+        }
+        Err(error) => Err(format!("daemon.pidfile {}: {error}", path.display())),
+    }
+}
+
+fn open_log(config: &Config, debug: bool) -> Result<&'static Messages, String> {
+    let settings = log_settings(config, debug)?;
+    let messages =
+        Messages::open(&settings, std::process::id()).map_err(|error| format!("log.destination: {error}"))?;
+    messages.install().ok_or_else(|| "there is a log already".to_string())
+}
+
+fn log_settings(config: &Config, debug: bool) -> Result<logs::Settings, String> {
+    let log = &config.log;
+    let mut switches = Switches::default();
+    for (name, on) in [
+        ("client", log.client),
+        ("configuration", log.configuration),
+        ("daemon", log.daemon),
+        ("download", log.download),
+        ("header", log.header),
+        ("http", log.http),
+        ("manager", log.manager),
+        ("resolver", log.resolver),
+        ("server", log.server),
+        ("signal", log.signal),
+        ("supervisor", log.supervisor),
+        ("web", log.web),
+        ("worker", log.worker),
+    ] {
+        switches.set(name, on);
+    }
+    let level = if debug || config.debug.log { Severity::Debug } else { severity(log.level) };
+    Ok(logs::Settings {
+        identifier: config.daemon.identifier.clone(),
+        enable: log.enable,
+        level,
+        switches,
+        destination: log.destination.parse().map_err(|error| format!("log.destination: {error}"))?,
+        rotation: Rotation::new(log.rotate.unwrap_or(0), u32::try_from(log.keep).unwrap_or(u32::MAX)),
+        directives: std::env::var("RUST_LOG").ok(),
+    })
+}
+
+fn severity(level: config::Severity) -> Severity {
+    match level {
+        config::Severity::Critical => Severity::Critical,
+        config::Severity::Error => Severity::Error,
+        config::Severity::Warning => Severity::Warning,
+        config::Severity::Info => Severity::Info,
+        config::Severity::Debug => Severity::Debug,
+    }
+}
+
+/// Descriptors that the limits of the configuration could use.
+fn budget(config: &Config) -> Budget {
+    let count = |enabled: bool, value: usize| if enabled { value as u64 } else { 0 };
+    Budget {
+        http: count(config.http.enable, config.http.connections),
+        web: count(config.web.enable, config.web.connections),
+        pool: config.http.pool as u64,
+        resolver: 10 * config.dns.retries as u64,
+        ..Budget::default()
+    }
+}
+
+/// What the loop needs to know, from what the configuration says.
+fn options(config: &Config, budget: Budget) -> Result<Options, String> {
+    let count = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    Ok(Options {
+        places: places(config)?,
+        connections: count(budget.http),
+        web_connections: config.web.connections,
+        settings: settings(config)?,
+        policy: policy(config),
+        dialling: dialling(config, count(budget.pool)),
+        naming: Naming,
+        poll_interfaces: config.daemon.poll_interfaces,
+        drain: config.daemon.drain_timeout.unwrap_or_default().as_secs(),
+    })
+}
+
+fn places(config: &Config) -> Result<Vec<Place>, String> {
+    let mut places = Vec::new();
+    let mut add = |ingress, host: IpAddr, port, backlog: usize| {
+        let backlog = u32::try_from(backlog).unwrap_or(u32::MAX);
+        places.push(Place { ingress, address: SocketAddr::new(host, port), backlog });
+    };
+    if config.http.enable && config.tcp4.listen {
+        add(Ingress::Proxy, config.tcp4.host.into(), config.tcp4.port, config.tcp4.backlog);
+    }
+    if config.http.enable && config.tcp6.listen {
+        add(Ingress::Proxy, config.tcp6.host.into(), config.tcp6.port, config.tcp6.backlog);
+    }
+    if config.web.enable {
+        add(Ingress::Web, config.web.host, config.web.port, WEB_BACKLOG);
+    }
+    Ok(places)
+}
+
+/// As many as the original lets wait at its monitor.
+const WEB_BACKLOG: usize = 10;
+
+fn settings(config: &Config) -> Result<Settings, String> {
+    let http = &config.http;
+    let limit = |value: Option<Duration>| millis(value.unwrap_or_default());
+    let pages = Pages::load(config.web.html.clone()).map_err(|error| format!("web.html: {error}"))?;
+    Ok(Settings {
+        limits: Limits {
+            first: limit(http.idle_connect),
+            idle: limit(http.idle_timeout),
+            head: limit(http.head_timeout),
+            decision: millis(http.decision_timeout),
+            resolve: millis(http.resolve_timeout),
+            connect: millis(http.connect_timeout),
+            inactive: limit(http.inactive_timeout),
+            tunnel: limit(http.tunnel_timeout),
+            half_close: limit(http.half_close_timeout),
+            drain: millis(http.drain_timeout),
+        },
+        head_size: http.head_bytes(),
+        body_size: http.body_size.unwrap_or(0),
+        rules: rules(config),
+        answers: Answers { pages, compatible: http.compatible_status },
+    })
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn rules(config: &Config) -> Rules {
+    let http = &config.http;
+    let forward = http.forward.as_deref().map(Into::into);
+    let own = format!("ExaProxy-{}-id-{}", env!("CARGO_PKG_VERSION"), std::process::id());
+    Rules {
+        transparent: http.transparent,
+        forward,
+        mask: http.mask,
+        expect: http.expect,
+        head_limit: http.head_bytes(),
+        via: http.via.clone().unwrap_or(own).into(),
+        ..Rules::default()
+    }
+}
+
+fn policy(config: &Config) -> Policy {
+    let local = config.security.local.iter().map(|service| LocalService {
+        host: match &service.host {
+            ServiceHost::Any => LocalHost::Any,
+            ServiceHost::Address(address) => LocalHost::Address(*address),
+            ServiceHost::Name(name) => LocalHost::Name(name.clone()),
+        },
+        port: service.port,
+    });
+    Policy::new(PolicyConfig {
+        connect: config.http.connect,
+        connect_ports: config.security.connect.clone(),
+        extensions: config.http.extensions.clone(),
+        fqdn: config.dns.fqdn,
+        ipv4: config.tcp4.out,
+        ipv6: config.tcp6.out,
+        deny: config.security.deny.clone(),
+        local: local.collect(),
+    })
+}
+
+fn dialling(config: &Config, pool: usize) -> Dialling {
+    let (bind4, bind6) = (config.tcp4.bind, config.tcp6.bind);
+    Dialling {
+        bind4: (!bind4.is_unspecified()).then_some(bind4),
+        bind6: (!bind6.is_unspecified()).then_some(bind6),
+        keepalive: config.http.keepalive.unwrap_or_default().as_secs(),
+        pool,
+        pool_timeout: millis(config.http.pool_timeout),
+    }
+}
+
+/// Opens nothing and starts nothing; only says whether the options can be used together with this system.
+///
+/// # Errors
+/// What [`run`] would end with.
+pub fn check(sources: &Sources) -> Result<(), Vec<String>> {
+    config::check(sources, &Disk)?;
+    let loaded = config::load(sources, &Disk).map_err(|error| vec![error.to_string()])?;
+    log_settings(&loaded.config, false).map_err(|error| vec![error])?;
+    options(&loaded.config, budget(&loaded.config)).map(|_| ()).map_err(|error| vec![error])
+}

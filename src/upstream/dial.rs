@@ -1,0 +1,219 @@
+//! Racing connects: which address is tried when, and what a failed race means (RFC 8305 §5). Knows no socket.
+//!
+//! A later attempt never ends an earlier one: far servers answer late, and the first handshake to finish wins.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use reactor::Millis;
+
+/// Pause before the next address is tried beside the earlier ones (RFC 8305 §8).
+const ATTEMPT_DELAY: Millis = 250;
+
+/// Most addresses tried for one request; more would only be more of the same.
+const MAX_ADDRESSES: usize = 16;
+
+/// Attempts that run at the same time, to bound descriptors and SYNs per request.
+const MAX_PARALLEL: usize = 4;
+
+/// Why no connection came about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DialError {
+    /// Every address refused the connection.
+    Refused,
+    /// No address can be reached from here.
+    Unreachable,
+    /// No address answered in time.
+    TimedOut,
+    /// This host has no port, descriptor or memory left for another connection.
+    Exhausted,
+    /// Something else, by the system's number (errno(3)).
+    Other(i32),
+}
+
+impl DialError {
+    /// Sorts an error of connect(2) or socket(2).
+    pub fn of(error: &io::Error) -> DialError {
+        match error.raw_os_error() {
+            Some(libc::ECONNREFUSED | libc::ECONNRESET) => DialError::Refused,
+            Some(
+                libc::ENETUNREACH
+                | libc::EHOSTUNREACH
+                | libc::ENETDOWN
+                | libc::EAFNOSUPPORT
+                | libc::EACCES
+                | libc::EPERM,
+            ) => DialError::Unreachable,
+            Some(libc::ETIMEDOUT) => DialError::TimedOut,
+            Some(libc::EADDRNOTAVAIL | libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+                DialError::Exhausted
+            }
+            Some(number) => DialError::Other(number),
+            None => DialError::Other(0),
+        }
+    }
+}
+
+impl fmt::Display for DialError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DialError::Refused => out.write_str("connection refused"),
+            DialError::Unreachable => out.write_str("destination unreachable"),
+            DialError::TimedOut => out.write_str("connection timed out"),
+            DialError::Exhausted => out.write_str("no port, descriptor or memory left for another connection"),
+            DialError::Other(number) => write!(out, "{}", io::Error::from_raw_os_error(*number)),
+        }
+    }
+}
+
+/// The race for one request.
+#[derive(Debug)]
+pub struct Race {
+    addresses: Vec<SocketAddr>,
+    next: usize,
+    running: usize,
+    /// When another address may be tried beside those that run.
+    due: Millis,
+    error: Option<DialError>,
+}
+
+/// What the race wants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// Try this address now.
+    Try(SocketAddr),
+    /// Wait until then, or for an attempt to end.
+    Wait(Millis),
+    /// Wait for an attempt to end.
+    WaitForEnd,
+    /// Nobody answered.
+    Lost(DialError),
+}
+
+impl Race {
+    /// A race between the addresses of one name, in the order in which they are to be tried.
+    pub fn new(addresses: Vec<SocketAddr>, now: Millis) -> Race {
+        let mut addresses = addresses;
+        addresses.truncate(MAX_ADDRESSES);
+        Race { addresses, next: 0, running: 0, due: now, error: None }
+    }
+
+    /// What to do next.
+    pub fn poll(&mut self, now: Millis) -> Step {
+        let Some(&address) = self.addresses.get(self.next) else {
+            return if self.running > 0 {
+                Step::WaitForEnd
+            } else {
+                Step::Lost(self.error.unwrap_or(DialError::Unreachable))
+            };
+        };
+        if self.running >= MAX_PARALLEL {
+            return Step::WaitForEnd;
+        }
+        if self.running > 0 && now < self.due {
+            return Step::Wait(self.due);
+        }
+        self.next += 1;
+        self.running += 1;
+        self.due = now + ATTEMPT_DELAY;
+        Step::Try(address)
+    }
+
+    /// An attempt has failed: the next address need not wait.
+    pub fn handle_failed(&mut self, error: DialError, now: Millis) {
+        self.running = self.running.saturating_sub(1);
+        self.due = now;
+        // A time-out says less about the destination than a clear refusal does.
+        if self.error.is_none() || self.error == Some(DialError::TimedOut) {
+            self.error = Some(error);
+        }
+    }
+}
+
+/// The order in which addresses are tried: families take turns, the first family first (RFC 8305 §4), and addresses
+/// that failed lately come last.
+pub fn order(addresses: &[IpAddr], port: u16, mut failed_lately: impl FnMut(IpAddr) -> bool) -> Vec<SocketAddr> {
+    let (mut first, mut second): (Vec<_>, Vec<_>) =
+        addresses.iter().copied().partition(|address| address.is_ipv6() == addresses[0].is_ipv6());
+    let mut turns = Vec::with_capacity(addresses.len());
+    first.reverse();
+    second.reverse();
+    while !(first.is_empty() && second.is_empty()) {
+        turns.extend(first.pop());
+        turns.extend(second.pop());
+    }
+    let (late, good): (Vec<_>, Vec<_>) = turns.into_iter().partition(|address| failed_lately(*address));
+    good.into_iter().chain(late).map(|address| SocketAddr::new(address, port)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().expect("an address")).collect()
+    }
+
+    fn race(count: u8) -> Race {
+        Race::new((1..=count).map(|n| SocketAddr::from(([192, 0, 2, n], 80))).collect(), 0)
+    }
+
+    #[test]
+    fn families_take_turns_and_late_failures_come_last() {
+        let all = addresses(&["2001:db8::1", "2001:db8::2", "192.0.2.1"]);
+        let order_of = |failed: &str| -> Vec<String> {
+            order(&all, 80, |address| address.to_string() == failed).iter().map(|a| a.ip().to_string()).collect()
+        };
+        assert_eq!(order_of(""), ["2001:db8::1", "192.0.2.1", "2001:db8::2"]);
+        assert_eq!(order_of("2001:db8::1"), ["192.0.2.1", "2001:db8::2", "2001:db8::1"]);
+    }
+
+    #[test]
+    fn row_20_a_later_attempt_leaves_the_earlier_one_running() {
+        let mut race = race(2);
+        assert!(matches!(race.poll(0), Step::Try(_)));
+        assert_eq!(race.poll(0), Step::Wait(250));
+        assert!(matches!(race.poll(250), Step::Try(_)));
+        assert_eq!(race.poll(250), Step::WaitForEnd);
+        race.handle_failed(DialError::Refused, 300);
+        assert_eq!(race.poll(300), Step::WaitForEnd, "one attempt still runs");
+        race.handle_failed(DialError::TimedOut, 400);
+        assert_eq!(race.poll(400), Step::Lost(DialError::Refused), "the clearer error is kept");
+    }
+
+    #[test]
+    fn a_failure_starts_the_next_attempt_at_once() {
+        let mut race = race(2);
+        assert!(matches!(race.poll(0), Step::Try(_)));
+        race.handle_failed(DialError::Unreachable, 1);
+        assert!(matches!(race.poll(1), Step::Try(_)));
+    }
+
+    #[test]
+    fn row_18_attempts_are_bounded_in_parallel_and_in_all() {
+        let mut race = race(200);
+        let mut now = 0;
+        let mut tried = 0;
+        loop {
+            match race.poll(now) {
+                Step::Try(_) => tried += 1,
+                Step::Wait(at) => now = at,
+                Step::WaitForEnd if tried < 16 => {
+                    assert!(tried % 4 == 0 || tried > 4);
+                    race.handle_failed(DialError::TimedOut, now);
+                }
+                Step::WaitForEnd => race.handle_failed(DialError::TimedOut, now),
+                Step::Lost(error) => {
+                    assert_eq!((tried, error), (16, DialError::TimedOut));
+                    break;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_address_at_all_is_unreachable() {
+        assert_eq!(race(0).poll(0), Step::Lost(DialError::Unreachable));
+    }
+}

@@ -1,0 +1,295 @@
+//! Connections to origins: kept ones are used again, new ones are raced for. Takes addresses, gives connections; does
+//! not know what they are for.
+
+pub mod dial;
+mod failures;
+pub mod idle;
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use mio::net::TcpStream;
+use reactor::alarm::Alarms;
+use reactor::arena::{Arena, Key};
+use reactor::listener::tune;
+use reactor::poller::Poller;
+use reactor::ready::Ready;
+use reactor::stream::Stream;
+use reactor::{sys, Millis};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use crate::owner::Owner;
+use crate::session::Server;
+use dial::{DialError, Race, Step};
+use failures::Failures;
+use idle::Idle;
+
+/// How old a kept connection may be for a request that must not be sent twice: the younger, the smaller the chance that
+/// its origin has just closed it.
+const UNREPEATABLE_AGE: Millis = 1000;
+
+/// How connections are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dialling {
+    /// Source address for IPv4, or none.
+    pub bind4: Option<Ipv4Addr>,
+    /// Source address for IPv6, or none.
+    pub bind6: Option<Ipv6Addr>,
+    /// Seconds before keep-alive probes, 0 for none.
+    pub keepalive: u64,
+    /// Most kept connections.
+    pub pool: usize,
+    /// Milliseconds that an unused connection is kept.
+    pub pool_timeout: Millis,
+}
+
+/// A wish for a connection.
+#[derive(Debug)]
+pub struct Wish<'a> {
+    /// Whose it will be.
+    pub session: Key,
+    /// Where it may lead, in the order of preference; not empty.
+    pub addresses: &'a [IpAddr],
+    /// The port.
+    pub port: u16,
+    /// It must not have been used before.
+    pub fresh: bool,
+    /// The request could be sent again if the connection turns out dead.
+    pub repeatable: bool,
+}
+
+/// What came of a wish.
+#[derive(Debug)]
+pub enum Dialled {
+    /// A connection.
+    Ready(Box<Server<TcpStream>>),
+    /// It will be in [`Upstream::poll`].
+    Pending(Key),
+    /// No way.
+    Failed(DialError),
+}
+
+#[derive(Debug)]
+struct Dial {
+    session: Key,
+    race: Race,
+    attempts: Vec<Option<Attempt>>,
+}
+
+#[derive(Debug)]
+struct Attempt {
+    stream: Stream<TcpStream>,
+    address: SocketAddr,
+}
+
+/// All that is on its way to origins or back from them.
+#[derive(Debug)]
+pub struct Upstream {
+    dialling: Dialling,
+    /// Kept connections.
+    pub idle: Idle,
+    dials: Arena<Dial>,
+    alarms: Alarms,
+    failures: Failures,
+    finished: Vec<(Key, Result<Box<Server<TcpStream>>, DialError>)>,
+}
+
+impl Upstream {
+    /// Nothing under way.
+    pub fn new(dialling: Dialling) -> Upstream {
+        Upstream {
+            idle: Idle::new(dialling.pool, dialling.pool_timeout),
+            dialling,
+            dials: Arena::new(),
+            alarms: Alarms::new(),
+            failures: Failures::default(),
+            finished: Vec::new(),
+        }
+    }
+
+    /// Takes new options over, on a reload.
+    pub fn configure(&mut self, dialling: Dialling) {
+        self.idle.configure(dialling.pool, dialling.pool_timeout);
+        self.dialling = dialling;
+    }
+
+    /// Seconds before keep-alive probes.
+    pub fn keepalive(&self) -> u64 {
+        self.dialling.keepalive
+    }
+
+    /// Number of races under way.
+    pub fn opening(&self) -> usize {
+        self.dials.len()
+    }
+
+    /// Finds a connection.
+    pub fn connect(&mut self, wish: &Wish<'_>, poller: &mut Poller<Owner>, now: Millis) -> Dialled {
+        if !wish.fresh {
+            let not_before = if wish.repeatable { 0 } else { now.saturating_sub(UNREPEATABLE_AGE) };
+            for address in wish.addresses {
+                if let Some(mut server) = self.idle.take(&SocketAddr::new(*address, wish.port), not_before) {
+                    server.exchanges += 1;
+                    poller.assign(server.stream.route, Owner::Server(wish.session));
+                    return Dialled::Ready(server);
+                }
+            }
+        }
+        let failures = &self.failures;
+        let addresses = dial::order(wish.addresses, wish.port, |address| failures.holds(address, now));
+        let dial = Dial { session: wish.session, race: Race::new(addresses, now), attempts: Vec::new() };
+        let key = self.dials.insert(dial);
+        match self.advance(key, poller, now) {
+            None => Dialled::Pending(key),
+            Some(error) => {
+                self.dials.remove(key);
+                Dialled::Failed(error)
+            }
+        }
+    }
+
+    /// Nobody waits for this race any more.
+    pub fn cancel(&mut self, key: Key, poller: &mut Poller<Owner>) {
+        if let Some(dial) = self.dials.remove(key) {
+            close_attempts(dial, poller);
+        }
+    }
+
+    /// An attempt has had an event.
+    pub fn handle_event(&mut self, key: Key, lane: u8, ready: Ready, poller: &mut Poller<Owner>, now: Millis) {
+        let Some(dial) = self.dials.get_mut(key) else { return };
+        let Some(Some(attempt)) = dial.attempts.get_mut(lane as usize) else { return };
+        attempt.stream.ready |= ready;
+        if ready.has(Ready::ERROR) {
+            self.attempt_failed(key, lane, poller, now);
+        } else if ready.has(Ready::WRITE) {
+            self.attempt_won(key, lane, poller, now);
+        }
+    }
+
+    /// Time has passed: another address may be due.
+    pub fn handle_timeout(&mut self, poller: &mut Poller<Owner>, now: Millis) {
+        while let Some(slot) = self.alarms.pop_due(now) {
+            if let Some(key) = self.dials.key_at(slot) {
+                self.go_on(key, poller, now);
+            }
+        }
+    }
+
+    /// When something is due.
+    pub fn poll_timeout(&self) -> Option<Millis> {
+        self.alarms.next()
+    }
+
+    /// A race that has ended: the session, and its connection or why there is none.
+    pub fn poll(&mut self) -> Option<(Key, Result<Box<Server<TcpStream>>, DialError>)> {
+        self.finished.pop()
+    }
+
+    fn attempt_won(&mut self, key: Key, lane: u8, poller: &mut Poller<Owner>, now: Millis) {
+        let Some(mut dial) = self.dials.remove(key) else { return };
+        let Some(attempt) = dial.attempts.get_mut(lane as usize).and_then(Option::take) else { return };
+        self.failures.forget(attempt.address.ip());
+        // Those that were tried first and still hang are not to be tried first again.
+        for slow in dial.attempts.iter().flatten() {
+            self.failures.note(slow.address.ip(), now);
+        }
+        let session = dial.session;
+        close_attempts(dial, poller);
+        poller.assign(attempt.stream.route, Owner::Server(session));
+        let server = Server { stream: attempt.stream, address: attempt.address, exchanges: 0 };
+        self.finished.push((session, Ok(Box::new(server))));
+    }
+
+    fn attempt_failed(&mut self, key: Key, lane: u8, poller: &mut Poller<Owner>, now: Millis) {
+        let Some(dial) = self.dials.get_mut(key) else { return };
+        let Some(attempt) = dial.attempts.get_mut(lane as usize).and_then(Option::take) else { return };
+        let error = match attempt.stream.io.take_error() {
+            Ok(Some(error)) | Err(error) => error,
+            Ok(None) => io::ErrorKind::ConnectionReset.into(),
+        };
+        log::debug!(target: "download", "connecting to {} failed: {error}", attempt.address);
+        poller.forget(attempt.stream.route);
+        self.failures.note(attempt.address.ip(), now);
+        dial.race.handle_failed(DialError::of(&error), now);
+        self.go_on(key, poller, now);
+    }
+
+    fn go_on(&mut self, key: Key, poller: &mut Poller<Owner>, now: Millis) {
+        if let Some(error) = self.advance(key, poller, now) {
+            if let Some(dial) = self.dials.remove(key) {
+                self.finished.push((dial.session, Err(error)));
+            }
+        }
+    }
+
+    /// Starts the attempts that are due. Gives the error of a race that is lost.
+    fn advance(&mut self, key: Key, poller: &mut Poller<Owner>, now: Millis) -> Option<DialError> {
+        loop {
+            let dial = self.dials.get_mut(key)?;
+            match dial.race.poll(now) {
+                Step::Try(address) => {
+                    let lane = free_lane(&mut dial.attempts);
+                    match open(address, &self.dialling, poller, Owner::Attempt(key, lane)) {
+                        Ok(stream) => dial.attempts[lane as usize] = Some(Attempt { stream, address }),
+                        Err(error) => {
+                            log::debug!(target: "download", "connecting to {address} failed: {error}");
+                            dial.race.handle_failed(DialError::of(&error), now);
+                            self.failures.note(address.ip(), now);
+                        }
+                    }
+                }
+                Step::Wait(at) => {
+                    self.alarms.arm(key.index, at);
+                    return None;
+                }
+                Step::WaitForEnd => return None,
+                Step::Lost(error) => return Some(error),
+            }
+        }
+    }
+}
+
+fn free_lane(attempts: &mut Vec<Option<Attempt>>) -> u8 {
+    let lane = attempts.iter().position(Option::is_none).unwrap_or_else(|| {
+        attempts.push(None);
+        attempts.len() - 1
+    });
+    // A race runs a handful of attempts at a time, so the number always fits.
+    lane as u8
+}
+
+fn close_attempts(dial: Dial, poller: &mut Poller<Owner>) {
+    for attempt in dial.attempts.into_iter().flatten() {
+        poller.forget(attempt.stream.route);
+    }
+}
+
+/// Opens a socket and starts to connect it.
+fn open(
+    address: SocketAddr,
+    dialling: &Dialling,
+    poller: &mut Poller<Owner>,
+    owner: Owner,
+) -> io::Result<Stream<TcpStream>> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    tune(&SockRef::from(&socket), dialling.keepalive);
+    let source: Option<IpAddr> = match address {
+        SocketAddr::V4(_) => dialling.bind4.map(IpAddr::V4),
+        SocketAddr::V6(_) => dialling.bind6.map(IpAddr::V6),
+    };
+    if let Some(source) = source {
+        // The port is chosen at connect, when the destination is known, so that ports are not used up (ip(7)).
+        let _ = sys::bind_address_no_port(&socket);
+        if let Err(error) = socket.bind(&SocketAddr::new(source, 0).into()) {
+            log::error!(target: "download", "could not bind {source}, using the system's choice: {error}");
+        }
+    }
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+        _ => {}
+    }
+    let mut io = TcpStream::from_std(socket.into());
+    let route = poller.register(&mut io, owner)?;
+    Ok(Stream::new(io, route))
+}
