@@ -4,17 +4,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::answers::Answers;
-use crate::config::{self, Config, Disk, Loaded, ServiceHost, Sources};
+use crate::config::{self, Config, Disk, Loaded, Sources};
 use crate::daemon::account::{drop_privileges, Privileges};
 use crate::daemon::background::{daemonize, Daemonized, Notice};
 use crate::daemon::descriptors::{raise_descriptors, Budget};
 use crate::daemon::pidfile::{Claim, Pidfile};
 use crate::exchange::timers::Limits;
 use crate::exchange::Settings;
-use crate::http::rewrite::Rules;
+use crate::http::rules::Rules;
 use crate::logs::{self, Messages, Rotation, Severity, Switches};
 use crate::pages::Pages;
-use crate::policy::{LocalHost, LocalService, Policy, PolicyConfig};
+use crate::policy::{Policy, PolicyConfig};
 use crate::proxy::{Ingress, Options, Place, Proxy, Turn};
 use crate::resolver::Naming;
 use crate::signals::Signals;
@@ -136,7 +136,7 @@ impl<'a> Supervisor<'a> {
         loaded.check_built().map_err(|error| error.to_string())?;
         let budget = budget(&loaded.config);
         let options = options(&loaded.config, budget.fitted(raise_descriptors(budget.need())))?;
-        let log_settings = log_settings(&loaded.config, self.debug)?;
+        let log_settings = log_settings(&loaded.config, self.debug);
         self.proxy.reload(options).map_err(|error| error.to_string())?;
         // The proxy has changed already; a log that cannot be opened leaves the old one in use.
         self.messages.apply(&log_settings).map_err(|error| format!("log.destination: {error}"))
@@ -156,13 +156,13 @@ fn claim_pidfile(config: &Config) -> Result<Option<Pidfile>, String> {
 }
 
 fn open_log(config: &Config, debug: bool) -> Result<&'static Messages, String> {
-    let settings = log_settings(config, debug)?;
+    let settings = log_settings(config, debug);
     let messages =
         Messages::open(&settings, std::process::id()).map_err(|error| format!("log.destination: {error}"))?;
     messages.install().ok_or_else(|| "there is a log already".to_string())
 }
 
-fn log_settings(config: &Config, debug: bool) -> Result<logs::Settings, String> {
+fn log_settings(config: &Config, debug: bool) -> logs::Settings {
     let log = &config.log;
     let mut switches = Switches::default();
     for (name, on) in [
@@ -182,25 +182,15 @@ fn log_settings(config: &Config, debug: bool) -> Result<logs::Settings, String> 
     ] {
         switches.set(name, on);
     }
-    let level = if debug || config.debug.log { Severity::Debug } else { severity(log.level) };
-    Ok(logs::Settings {
+    let level = if debug || config.debug.log { Severity::Debug } else { log.level };
+    logs::Settings {
         identifier: config.daemon.identifier.clone(),
         enable: log.enable,
         level,
         switches,
-        destination: log.destination.parse().map_err(|error| format!("log.destination: {error}"))?,
+        destination: log.destination.clone(),
         rotation: Rotation::new(log.rotate.unwrap_or(0), u32::try_from(log.keep).unwrap_or(u32::MAX)),
         directives: std::env::var("RUST_LOG").ok(),
-    })
-}
-
-fn severity(level: config::Severity) -> Severity {
-    match level {
-        config::Severity::Critical => Severity::Critical,
-        config::Severity::Error => Severity::Error,
-        config::Severity::Warning => Severity::Warning,
-        config::Severity::Info => Severity::Info,
-        config::Severity::Debug => Severity::Debug,
     }
 }
 
@@ -297,14 +287,6 @@ fn rules(config: &Config) -> Rules {
 }
 
 fn policy(config: &Config) -> Policy {
-    let local = config.security.local.iter().map(|service| LocalService {
-        host: match &service.host {
-            ServiceHost::Any => LocalHost::Any,
-            ServiceHost::Address(address) => LocalHost::Address(*address),
-            ServiceHost::Name(name) => LocalHost::Name(name.clone()),
-        },
-        port: service.port,
-    });
     Policy::new(PolicyConfig {
         connect: config.http.connect,
         connect_ports: config.security.connect.clone(),
@@ -313,7 +295,7 @@ fn policy(config: &Config) -> Policy {
         ipv4: config.tcp4.out,
         ipv6: config.tcp6.out,
         deny: config.security.deny.clone(),
-        local: local.collect(),
+        local: config.security.local.clone(),
     })
 }
 
@@ -335,6 +317,5 @@ fn dialling(config: &Config, pool: usize) -> Dialling {
 pub fn check(sources: &Sources) -> Result<(), Vec<String>> {
     config::check(sources, &Disk)?;
     let loaded = config::load(sources, &Disk).map_err(|error| vec![error.to_string()])?;
-    log_settings(&loaded.config, false).map_err(|error| vec![error])?;
     options(&loaded.config, budget(&loaded.config)).map(|_| ()).map_err(|error| vec![error])
 }

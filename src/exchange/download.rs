@@ -9,7 +9,8 @@ use crate::http::answer::ESTABLISHED;
 use crate::http::fault::OriginFault;
 use crate::http::framing::Framing;
 use crate::http::response::Response;
-use crate::http::rewrite::{self, ToClient};
+use crate::http::rewrite;
+use crate::http::rules::ToClient;
 use crate::http::{Method, Version};
 
 /// Interim responses that an origin may send before its final one (RFC 9110 §15.2 sets no limit; 100 and 103 are the

@@ -21,7 +21,7 @@ use crate::http::answer::Answer;
 use crate::http::fault::OriginFault;
 use crate::http::framing::Framing;
 use crate::http::request::Request;
-use crate::http::rewrite::Rules;
+use crate::http::rules::Rules;
 use crate::http::{Method, Version};
 use close::CloseReason;
 use flow::{Direction, Flow};
