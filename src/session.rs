@@ -281,7 +281,7 @@ impl<T: Transport> Session<T> {
         kit: &mut Kit,
         cx: &mut Context<'_>,
     ) -> Option<usize> {
-        if !self.exchange.wants_input(direction) || !(kit.pool.has_room() || !in_scratch) {
+        if !self.exchange.wants_input(direction) || in_scratch && !kit.pool.has_room() {
             return None;
         }
         let (from, reach) = match direction {

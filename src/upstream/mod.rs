@@ -69,6 +69,9 @@ pub enum Dialled {
     Failed(DialError),
 }
 
+/// A race that has ended: whose it was, and its connection or why there is none.
+pub type Finished = (Key, Result<Box<Server<TcpStream>>, DialError>);
+
 #[derive(Debug)]
 struct Dial {
     session: Key,
@@ -91,7 +94,7 @@ pub struct Upstream {
     dials: Arena<Dial>,
     alarms: Alarms,
     failures: Failures,
-    finished: Vec<(Key, Result<Box<Server<TcpStream>>, DialError>)>,
+    finished: Vec<Finished>,
 }
 
 impl Upstream {
@@ -182,7 +185,7 @@ impl Upstream {
     }
 
     /// A race that has ended: the session, and its connection or why there is none.
-    pub fn poll(&mut self) -> Option<(Key, Result<Box<Server<TcpStream>>, DialError>)> {
+    pub fn poll(&mut self) -> Option<Finished> {
         self.finished.pop()
     }
 

@@ -1,0 +1,378 @@
+//! The query machine: names in, datagrams and TCP messages out, and back. Knows no sockets, no files and no clock.
+//!
+//! A *lookup* is a name that somebody waits for; it walks the search list and follows aliases (`settling`). A *query* is one
+//! question, for one family of one name, on its way through the servers (`asking`); lookups that need the same question share
+//! it, so that two identical ones are never open. Use it so: give it one input (`lookup`, `cancel`, `handle_*`, `reconfigure`),
+//! poll `poll_transmit` and `poll_event` until they are empty, and call `handle_timeout` when `poll_timeout` says so.
+
+mod alarms;
+mod answering;
+mod asking;
+mod config;
+mod counters;
+mod link;
+mod linking;
+mod lookup;
+mod query;
+mod sending;
+mod server;
+mod settling;
+mod table;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+pub use self::config::Config;
+pub use self::counters::Counters;
+
+use self::alarms::Alarms;
+use self::config::millis;
+use self::lookup::{dots, MAX_WAITERS};
+use self::query::Query;
+use self::sending::Outgoing;
+use self::server::Server;
+use self::table::{Key, Table};
+use self::verdict::Scratch;
+use crate::cache::Cache;
+use crate::hash::Seeded;
+use crate::outcome::loopback;
+use crate::resolv_conf::MAX_SERVERS;
+use crate::wire::name;
+use crate::{Addresses, Failure, Hosts, Millis, Random};
+
+/// What is known must be at least this old, in milliseconds, before [`Resolver::forget`] drops it: a host that refuses every
+/// connection must not turn each of them into a question.
+const FORGET_AGE: Millis = 5_000;
+
+/// What [`Resolver::lookup`] knows at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// The result, with nothing sent.
+    Cached(Result<Addresses, Failure>),
+    /// An [`Event`] will tell, unless [`Resolver::cancel`] comes first.
+    Pending(LookupId),
+}
+
+/// The name of a pending lookup; useless once its result was announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LookupId(u64);
+
+/// The name of a TCP connection to a server. Never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkId(u64);
+
+/// What happened on a TCP connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamEvent<'a> {
+    /// Bytes came, cut anywhere.
+    Data(&'a [u8]),
+    /// It could not be opened, was closed by the server, or broke.
+    Closed,
+}
+
+/// Something to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transmit<'a> {
+    /// A datagram, from a socket with an unpredictable port (RFC 5452 section 9.2).
+    Datagram {
+        /// Where to.
+        server: SocketAddr,
+        /// The message.
+        bytes: &'a [u8],
+    },
+    /// Bytes for a TCP connection, in order. The first ones for a `link` mean that it must be opened; until it is, and while
+    /// it does not take them, the caller keeps them (160 KiB at most).
+    Stream {
+        /// Which connection.
+        link: LinkId,
+        /// Where to.
+        server: SocketAddr,
+        /// The message with its length in front.
+        bytes: &'a [u8],
+    },
+    /// Close a connection, if it is still open. No event is expected for it any more.
+    Close {
+        /// Which connection.
+        link: LinkId,
+    },
+}
+
+/// Something that one who waits should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The result. Each waiter gets one.
+    Resolved {
+        /// Who waited.
+        waiter: u64,
+        /// The addresses, or why there are none.
+        result: Result<Addresses, Failure>,
+        /// The other family is still being asked for (RFC 8305 section 3): one [`Event::Late`] follows.
+        more: bool,
+    },
+    /// The other family is settled; `addresses` holds both, or only what was there before.
+    Late {
+        /// Who waited.
+        waiter: u64,
+        /// All addresses.
+        addresses: Addresses,
+    },
+}
+
+/// The resolver.
+pub struct Resolver {
+    config: Config,
+    hosts: Hosts,
+    random: Box<dyn Random + Send>,
+    cache: Cache,
+    servers: Vec<Server>,
+    lookups: Table<lookup::Lookup>,
+    by_name: HashMap<Arc<str>, Key, Seeded>,
+    lookup_alarms: Alarms,
+    queries: Table<Query>,
+    in_flight: HashMap<Arc<str>, [Option<Key>; 2], Seeded>,
+    query_alarms: Alarms,
+    rotation: usize,
+    next_link: u64,
+    outgoing: VecDeque<Outgoing>,
+    ready: VecDeque<Key>,
+    scratch: Scratch,
+    wire: Vec<u8>,
+    whole: Vec<u8>,
+    counters: Counters,
+}
+
+impl Resolver {
+    /// A resolver that knows nothing yet.
+    pub fn new(config: Config, hosts: Hosts, mut random: Box<dyn Random + Send>) -> Resolver {
+        let config = usable(config);
+        let seeds: [u64; 3] = std::array::from_fn(|_| random.next_u64());
+        Resolver {
+            cache: Cache::new(config.cache_entries, seeds[0]),
+            servers: config.servers.iter().copied().map(Server::new).collect(),
+            lookups: Table::new(config.max_queries),
+            by_name: HashMap::with_hasher(Seeded(seeds[1])),
+            lookup_alarms: Alarms::default(),
+            queries: Table::new(config.max_queries),
+            in_flight: HashMap::with_hasher(Seeded(seeds[2])),
+            query_alarms: Alarms::default(),
+            rotation: 0,
+            next_link: 0,
+            outgoing: VecDeque::new(),
+            ready: VecDeque::new(),
+            scratch: Scratch::default(),
+            wire: Vec::new(),
+            whole: Vec::new(),
+            counters: Counters::default(),
+            config,
+            hosts,
+            random,
+        }
+    }
+
+    /// What was counted since the start.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The options in use.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// How many names are waited for.
+    pub fn pending(&self) -> usize {
+        self.lookups.len()
+    }
+
+    /// How many questions are open.
+    pub fn open_queries(&self) -> usize {
+        self.queries.len()
+    }
+
+    /// How many names are cached.
+    pub fn cached(&self) -> usize {
+        self.cache.len()
+    }
+
+    /// When `handle_timeout` must be called at the latest.
+    pub fn poll_timeout(&self) -> Option<Millis> {
+        let links = self.servers.iter().filter_map(|server| server.link.as_ref()?.idle_at());
+        [self.query_alarms.next(), self.lookup_alarms.next()].into_iter().flatten().chain(links).min()
+    }
+
+    /// Looks a name up for `waiter`, whose number means nothing here. Addresses are answered with themselves.
+    pub fn lookup(&mut self, name: &str, waiter: u64, now: Millis) -> Lookup {
+        self.counters.lookups += 1;
+        if let Some(result) = self.known(name, now) {
+            self.counters.cache_hits += 1;
+            return Lookup::Cached(result);
+        }
+        let asked = match self.without_asking(name) {
+            Ok(asked) => asked,
+            Err(result) => {
+                self.counters.cache_hits += 1;
+                return Lookup::Cached(result);
+            }
+        };
+        match self.by_name.get(&asked) {
+            Some(&key) => self.join(key, waiter),
+            None => self.start(asked, waiter, now),
+        }
+    }
+
+    /// `waiter` does not wait any more. A question that nobody waits for is not sent again; an answer to it is still kept.
+    pub fn cancel(&mut self, id: LookupId, waiter: u64) {
+        let key = Key::from_bits(id.0);
+        let Some(lookup) = self.lookups.get_mut(key) else { return };
+        if !lookup.leave(waiter) {
+            self.abandon(key);
+        }
+    }
+
+    /// Drops what is cached of a name, for one to whom no address of it answered: the next lookup asks anew. What was learned
+    /// within the last five seconds stays.
+    pub fn forget(&mut self, name: &str, now: Millis) {
+        let Some(normal) = name::normalise(name) else { return };
+        self.cache.forget(&normal.name, FORGET_AGE, now);
+        for domain in &self.config.search {
+            self.cache.forget(&format!("{}.{domain}", normal.name), FORGET_AGE, now);
+        }
+    }
+
+    /// The next thing to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
+        self.next_transmit()
+    }
+
+    /// The next thing to tell.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.next_event()
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Millis) {
+        while let Some(slot) = self.query_alarms.pop(now) {
+            self.query_due(slot, now);
+        }
+        while let Some(slot) = self.lookup_alarms.pop(now) {
+            self.lookup_due(slot, now);
+        }
+        self.close_idle_links(now);
+    }
+
+    /// Takes new options and a new hosts file. What was learned is dropped: another network may know other answers. If the
+    /// servers changed, open questions go to the new ones at once.
+    pub fn reconfigure(&mut self, config: Config, hosts: Hosts, now: Millis) {
+        let config = usable(config);
+        let moved = config.servers != self.config.servers || config.use_tcp != self.config.use_tcp;
+        self.cache = Cache::new(config.cache_entries, self.random.next_u64());
+        self.lookups.set_limit(config.max_queries);
+        self.queries.set_limit(config.max_queries);
+        self.config = config;
+        self.hosts = hosts;
+        if moved {
+            self.change_servers(now);
+        }
+    }
+
+    /// The result if it can be had with one search in the cache. A search list can only be passed over where the name as it
+    /// stands comes first and has addresses.
+    fn known(&mut self, name: &str, now: Millis) -> Option<Result<Addresses, Failure>> {
+        let result = self.cache.get(name, self.config.families, now)?;
+        let first = self.config.search.is_empty() || (result.is_ok() && dots(name) >= self.config.ndots);
+        first.then_some(result)
+    }
+
+    /// The name to ask for, or the result where nobody needs to be asked.
+    fn without_asking(&self, name: &str) -> Result<Arc<str>, Result<Addresses, Failure>> {
+        let families = self.config.families;
+        if let Some(address) = literal(name) {
+            return Err(Ok(Addresses::from_list(&[address], Millis::MAX)));
+        }
+        let Some(normal) = name::normalise(name) else { return Err(Err(Failure::BadName)) };
+        if is_under(&normal.name, "localhost") {
+            return Err(some(loopback(Millis::MAX).only(families)));
+        }
+        if is_under(&normal.name, "invalid") || is_under(&normal.name, "onion") {
+            return Err(Err(Failure::NotFound));
+        }
+        if let Some(addresses) = self.hosts.get(&normal.name) {
+            return Err(some(addresses.clone().only(families)));
+        }
+        let mut asked = normal.name;
+        if normal.absolute && !self.config.search.is_empty() {
+            asked.push('.');
+        }
+        Ok(asked.into())
+    }
+
+    fn join(&mut self, key: Key, waiter: u64) -> Lookup {
+        let Some(lookup) = self.lookups.get_mut(key).filter(|lookup| lookup.waiters.len() < MAX_WAITERS) else {
+            self.counters.overloaded += 1;
+            return Lookup::Cached(Err(Failure::Overloaded));
+        };
+        self.counters.joined += 1;
+        lookup.waiters.push_back(waiter);
+        if lookup.early {
+            self.announce(key);
+        }
+        Lookup::Pending(LookupId(key.to_bits()))
+    }
+
+    fn start(&mut self, asked: Arc<str>, waiter: u64, now: Millis) -> Lookup {
+        let deadline = now + millis(self.config.deadline);
+        let Some(key) = self.lookups.insert(lookup::Lookup::new(Arc::clone(&asked), deadline)) else {
+            self.counters.overloaded += 1;
+            return Lookup::Cached(Err(Failure::Overloaded));
+        };
+        self.begin(key, now);
+        let Some(lookup) = self.lookups.get_mut(key) else { return Lookup::Cached(Err(Failure::Overloaded)) };
+        if let Some(result) = lookup.result.take() {
+            self.lookups.remove(key);
+            self.counters.cache_hits += 1;
+            return Lookup::Cached(result);
+        }
+        lookup.waiters.push_back(waiter);
+        let (early, due) = (lookup.early, lookup.due());
+        self.by_name.insert(asked, key);
+        self.lookup_alarms.arm(key.index, due);
+        if early {
+            self.announce(key);
+        }
+        Lookup::Pending(LookupId(key.to_bits()))
+    }
+}
+
+/// Options within the limits of the machine.
+fn usable(mut config: Config) -> Config {
+    config.servers.truncate(MAX_SERVERS);
+    config.attempts = config.attempts.max(1);
+    config.search =
+        config.search.iter().filter_map(|domain| name::normalise(domain)).map(|normal| normal.name).collect();
+    config
+}
+
+/// The address that a name is, with or without brackets.
+fn literal(name: &str) -> Option<IpAddr> {
+    let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+    let possible = bare.contains(':') || bare.ends_with(|last: char| last.is_ascii_digit());
+    bare.parse().ok().filter(|_| possible)
+}
+
+/// Whether a name is `zone` or below it.
+fn is_under(name: &str, zone: &str) -> bool {
+    name.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+fn some(addresses: Addresses) -> Result<Addresses, Failure> {
+    if addresses.is_empty() {
+        Err(Failure::NoAddress)
+    } else {
+        Ok(addresses)
+    }
+}

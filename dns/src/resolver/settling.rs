@@ -1,0 +1,246 @@
+//! The resolver's lookups: from a name to its candidates, from answers to results, from results to those who wait. Does not know
+//! how questions travel; `asking` does.
+
+use std::sync::Arc;
+
+use super::asking::Outcome;
+use super::config::millis;
+use super::lookup::Part;
+use super::table::Key;
+use super::verdict::MAX_ALIASES;
+use super::{some, Event, Resolver};
+use crate::outcome::{Answer, Stored};
+use crate::{Addresses, Failure, Family, Millis};
+
+impl Resolver {
+    /// Starts with the first candidate.
+    pub(super) fn begin(&mut self, key: Key, now: Millis) {
+        if self.next_candidate(key, now) {
+            self.settle(key, now);
+        } else {
+            self.finish(key, Err(Failure::BadName));
+        }
+    }
+
+    /// Asks for the next candidate; `false` if there is none.
+    fn next_candidate(&mut self, key: Key, now: Millis) -> bool {
+        let Some(lookup) = self.lookups.get_mut(key) else { return false };
+        if !lookup.next_candidate(&self.config) {
+            return false;
+        }
+        let name = Arc::clone(&lookup.name);
+        lookup.parts = [Part::Off, Part::Off];
+        if let Some(addresses) = self.hosts.get(&name) {
+            let result = some(addresses.clone().only(self.config.families));
+            self.finish(key, result);
+            return true;
+        }
+        for family in Family::BOTH {
+            if self.config.families.has(family) {
+                self.ask_part(key, family, &name, Millis::MAX, 0, now);
+            }
+        }
+        true
+    }
+
+    /// Asks for one family, of the candidate itself or of a name that it is an alias for.
+    fn ask_part(&mut self, key: Key, family: Family, name: &Arc<str>, expires: Millis, hops: u8, now: Millis) {
+        let part = match self.cache.part(name, family, now) {
+            Some(mut stored) => {
+                stored.expires = stored.expires.min(expires);
+                Part::Known(stored)
+            }
+            None => match self.ask(name, family, key, now) {
+                Ok(query) => Part::Asking { query, expires, hops },
+                Err(failure) => Part::Known(Stored { answer: Answer::Failed(failure), expires: now }),
+            },
+        };
+        let Some(lookup) = self.lookups.get_mut(key) else { return };
+        lookup.parts[family.index()] = part;
+        let alias = (hops > 0).then(|| (Arc::clone(&lookup.name), lookup.known(family).cloned()));
+        if let Some((name, Some(stored))) = alias {
+            self.remember(&name, family, stored, now);
+        }
+    }
+
+    /// Keeps an answer, unless the hosts file knows better or it only says that we are too busy.
+    pub(super) fn remember(&mut self, name: &Arc<str>, family: Family, stored: Stored, now: Millis) {
+        let ours = matches!(stored.answer, Answer::Failed(Failure::Overloaded | Failure::NoServers));
+        if !ours && self.hosts.get(name).is_none() {
+            self.cache.put(name, family, stored, now);
+        }
+    }
+
+    /// A question that a lookup waits for has ended.
+    pub(super) fn take_outcome(&mut self, key: Key, query: Key, family: Family, outcome: &Outcome, now: Millis) {
+        let Some(lookup) = self.lookups.get_mut(key) else { return };
+        let (expires, hops) = match lookup.parts[family.index()] {
+            Part::Asking { query: own, expires, hops } if own == query => (expires, hops),
+            _ => return,
+        };
+        let name = Arc::clone(&lookup.name);
+        match outcome {
+            Outcome::Answer(stored) => {
+                let stored = Stored { expires: stored.expires.min(expires), ..stored.clone() };
+                self.know(key, family, stored, hops > 0, now);
+            }
+            Outcome::Alias { target, expires: own, hops: more } => {
+                let hops = hops.saturating_add(*more);
+                if hops > MAX_ALIASES || *target == name {
+                    let stored = Stored { answer: Answer::Failed(Failure::Loop), expires: now };
+                    self.know(key, family, stored, true, now);
+                } else {
+                    self.ask_part(key, family, target, expires.min(*own), hops, now);
+                }
+            }
+        }
+        self.settle(key, now);
+    }
+
+    /// Notes an answer; `cache` says that it was learned under another name and has to be kept under this one too.
+    fn know(&mut self, key: Key, family: Family, stored: Stored, cache: bool, now: Millis) {
+        let Some(lookup) = self.lookups.get_mut(key) else { return };
+        lookup.parts[family.index()] = Part::Known(stored.clone());
+        if cache {
+            let name = Arc::clone(&lookup.name);
+            self.remember(&name, family, stored, now);
+        }
+    }
+
+    /// Draws the conclusion from what is known: wait, announce one family, try the next candidate, or end. Each turn uses up a
+    /// candidate.
+    fn settle(&mut self, key: Key, now: Millis) {
+        while let Some(lookup) = self.lookups.get_mut(key).filter(|lookup| lookup.result.is_none()) {
+            if !lookup.is_complete() {
+                return self.settle_early(key, now);
+            }
+            let failure = match lookup.combined() {
+                Ok(addresses) => return self.finish(key, Ok(addresses)),
+                Err(failure) => failure,
+            };
+            let goes_on = lookup.note_failure(failure);
+            let worst = lookup.failure();
+            if !goes_on || !self.next_candidate(key, now) {
+                return self.finish(key, Err(worst));
+            }
+        }
+    }
+
+    /// RFC 8305 section 3: IPv6 addresses are used at once, IPv4 addresses wait a moment for them.
+    fn settle_early(&mut self, key: Key, now: Millis) {
+        let Some(lookup) = self.lookups.get_mut(key).filter(|lookup| !lookup.early) else { return };
+        let delay = millis(self.config.resolution_delay);
+        if lookup.has_found(Family::V6) || (lookup.has_found(Family::V4) && delay == 0) {
+            lookup.early = true;
+            self.announce(key);
+        } else if lookup.has_found(Family::V4) && lookup.early_at.is_none() {
+            lookup.early_at = Some(now + delay);
+            self.lookup_alarms.arm(key.index, now + delay);
+        }
+    }
+
+    fn finish(&mut self, key: Key, result: Result<Addresses, Failure>) {
+        let Some(lookup) = self.lookups.get_mut(key) else { return };
+        lookup.result = Some(result);
+        if !lookup.waiters.is_empty() {
+            self.by_name.remove(&lookup.asked);
+            self.announce(key);
+        }
+    }
+
+    /// Puts a lookup into the queue of those with something to tell, once.
+    pub(super) fn announce(&mut self, key: Key) {
+        let Some(lookup) = self.lookups.get_mut(key).filter(|lookup| !lookup.queued && !lookup.waiters.is_empty())
+        else {
+            return;
+        };
+        lookup.queued = true;
+        self.ready.push_back(key);
+    }
+
+    /// The next thing to tell. What it is follows from the state now, so that two answers that came together make one event.
+    pub(super) fn next_event(&mut self) -> Option<Event> {
+        while let Some(&key) = self.ready.front() {
+            if let Some(lookup) = self.lookups.get_mut(key) {
+                if let Some(result) = &lookup.result {
+                    if let Some(waiter) = lookup.waiters.pop_front() {
+                        return Some(last_event(waiter, result, &mut lookup.told));
+                    }
+                    self.lookups.remove(key);
+                } else if let Some(event) = lookup.early_event() {
+                    return Some(event);
+                } else {
+                    lookup.queued = false;
+                }
+            }
+            self.ready.pop_front();
+        }
+        None
+    }
+
+    /// A lookup may have waited long enough.
+    pub(super) fn lookup_due(&mut self, slot: u32, now: Millis) {
+        let Some(key) = self.lookups.key_at(slot) else { return };
+        let Some(lookup) = self.lookups.get_mut(key).filter(|lookup| lookup.result.is_none()) else { return };
+        if lookup.deadline <= now {
+            return self.expire(key);
+        }
+        if lookup.early_at.is_some_and(|at| at <= now) {
+            lookup.early_at = None;
+            lookup.early = true;
+        }
+        let (early, due) = (lookup.early, lookup.due());
+        self.lookup_alarms.arm(slot, due);
+        if early {
+            self.announce(key);
+        }
+    }
+
+    /// The time for the whole name is over: what is known has to do.
+    fn expire(&mut self, key: Key) {
+        self.unsubscribe(key);
+        let Some(lookup) = self.lookups.get(key) else { return };
+        let result = lookup.combined().map_err(|_| Failure::Timeout);
+        self.finish(key, result);
+    }
+
+    /// Nobody waits any more.
+    pub(super) fn abandon(&mut self, key: Key) {
+        self.unsubscribe(key);
+        let Some(lookup) = self.lookups.remove(key) else { return };
+        if lookup.result.is_none() {
+            self.by_name.remove(&lookup.asked);
+        }
+    }
+
+    fn unsubscribe(&mut self, key: Key) {
+        let Some(lookup) = self.lookups.get_mut(key) else { return };
+        for part in &mut lookup.parts {
+            if let Part::Asking { query, .. } = *part {
+                *part = Part::Off;
+                if let Some(query) = self.queries.get_mut(query) {
+                    query.subscribers.retain(|&subscriber| subscriber != key);
+                }
+            }
+        }
+    }
+}
+
+/// What a waiter is told at the end. Those at the front who were told of one family get the rest; for them there are addresses
+/// in any case.
+fn last_event(waiter: u64, result: &Result<Addresses, Failure>, told: &mut usize) -> Event {
+    if *told > 0 {
+        *told -= 1;
+        return Event::Late { waiter, addresses: result.clone().unwrap_or_default() };
+    }
+    Event::Resolved { waiter, result: result.clone(), more: false }
+}
+
+impl super::lookup::Lookup {
+    /// The news of the first family for the next who was not told yet.
+    fn early_event(&mut self) -> Option<Event> {
+        let waiter = *self.waiters.get(self.told).filter(|_| self.early)?;
+        self.told += 1;
+        Some(Event::Resolved { waiter, result: self.combined(), more: true })
+    }
+}

@@ -1,0 +1,96 @@
+//! What is bounded.
+
+use super::*;
+
+#[test]
+fn open_questions_are_bounded() {
+    let mut world = World::new(Config { max_queries: 10, ..config(1) });
+    let mut refused = 0;
+    for i in 0..20 {
+        match world.lookup(&format!("n{i}.test")) {
+            Lookup::Cached(Err(Failure::Overloaded)) => refused += 1,
+            Lookup::Pending(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((world.resolver.open_queries(), refused), (10, 15));
+    assert!(world.resolver.counters().overloaded > 0);
+    world.serve(knows_all);
+    assert_eq!(world.events().len(), 5);
+    world.pending("n19.test", 1);
+}
+
+#[test]
+fn a_name_that_keeps_changing_its_mind_ends_at_the_deadline() {
+    let config = Config {
+        deadline: Duration::from_secs(5),
+        search: (0..8).map(|i| format!("d{i}.test")).collect(),
+        families: Families { v4: true, v6: false },
+        ..config(1)
+    };
+    let mut world = World::new(config);
+    let start = world.now;
+    world.pending("host", 1);
+    while world.resolver.pending() > 0 {
+        let (_, sent) = world.pass_until_sent();
+        if let Some(events) = Some(world.events()).filter(|events| !events.is_empty()) {
+            assert!(matches!(events[..], [Event::Resolved { result: Err(Failure::Timeout), .. }]), "{events:?}");
+            break;
+        }
+        for one in sent {
+            world.pass(1_000);
+            world.reply(&one, Reply::to(&one).rcode(rcode::NXDOMAIN));
+        }
+    }
+    assert!((5_000..=6_000).contains(&(world.now - start)), "{}", world.now - start);
+}
+
+#[test]
+fn alarms_do_not_pile_up() {
+    let mut world = World::new(config(1));
+    for i in 0..20_000 {
+        world.pending(&format!("n{i}.test"), 1);
+        world.serve(knows_all);
+        world.events();
+        world.pass(1);
+    }
+    assert!(world.resolver.cached() == 20_000);
+    world.assert_quiet();
+    world.pass(60_000);
+    assert_eq!(world.resolver.poll_timeout(), None, "nothing is left to wait for");
+}
+
+#[test]
+fn the_cache_is_bounded() {
+    let mut world = World::new(Config { cache_entries: 50, ..config(1) });
+    for i in 0..500 {
+        world.pending(&format!("n{i}.test"), 1);
+        world.serve(knows_all);
+        world.events();
+    }
+    assert_eq!(world.resolver.cached(), 50);
+}
+
+#[test]
+fn ids_at_one_server_never_repeat_among_open_questions() {
+    let mut world = World::new(Config { max_queries: 30_000, ..config(1) });
+    for i in 0..15_000 {
+        world.pending(&format!("n{i}.test"), 1);
+    }
+    let ids: std::collections::HashSet<u16> = world.sent().iter().map(Sent::id).collect();
+    assert_eq!(ids.len(), 30_000);
+}
+
+#[test]
+fn tcp_questions_beyond_the_pipeline_go_to_the_next_server_or_fail() {
+    let config = Config { use_tcp: true, families: Families { v4: true, v6: false }, ..config(1) };
+    let mut world = World::new(config);
+    for i in 0..600 {
+        world.pending(&format!("n{i}.test"), 1);
+    }
+    world.pass(0);
+    assert_eq!(world.sent().len(), 512);
+    assert_eq!(world.events().len(), 88);
+    world.pass(0);
+    world.pending("n599.test", 1);
+}
