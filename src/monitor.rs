@@ -53,9 +53,9 @@ impl Counters {
 pub struct Running {
     /// Since the start.
     pub counters: Counters,
-    /// Clients without a first request.
+    /// Proxy clients without a first request.
     pub silent: u64,
-    /// All clients.
+    /// All proxy clients.
     pub clients: u64,
     /// Connections to origins under way.
     pub opening: u64,

@@ -145,11 +145,12 @@ impl Proxy {
 
     /// The numbers of this moment.
     pub(super) fn running(&self) -> Running {
-        let silent = self.clients.iter().filter(|(_, client)| client.session.exchange.requests() == 0).count();
+        let users = || self.clients.iter().map(|(_, client)| client).filter(|client| client.ingress == Ingress::Proxy);
+        let silent = users().filter(|client| client.session.exchange.requests() == 0).count();
         Running {
             counters: self.counters.clone(),
             silent: silent as u64,
-            clients: self.clients.len() as u64,
+            clients: users().count() as u64,
             opening: self.upstream.opening() as u64,
             established: self.clients.iter().filter(|(_, client)| client.session.server.is_some()).count() as u64
                 + self.upstream.idle.len() as u64,

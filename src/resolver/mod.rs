@@ -37,8 +37,8 @@ pub enum Lookup {
 /// Something that a session waits for.
 #[derive(Debug)]
 pub enum News {
-    /// The name is settled, or one family of it.
-    Found(Key, Found),
+    /// The name is settled; or one family of it, and the lookup goes on for the other.
+    Found(Key, Found, bool),
     /// The other family is settled too.
     More(Key, LookupId, Addresses),
 }
@@ -132,7 +132,7 @@ impl Resolver {
     /// Something that a session waits for.
     pub fn poll(&mut self) -> Option<News> {
         self.machine.poll_event().map(|event| match event {
-            Event::Resolved { waiter, result, .. } => News::Found(Key::from_bits(waiter), result),
+            Event::Resolved { waiter, result, more } => News::Found(Key::from_bits(waiter), result, more),
             Event::Late { lookup, waiter, addresses } => News::More(Key::from_bits(waiter), lookup, addresses),
         })
     }

@@ -505,6 +505,6 @@ fn a_client_that_leaves_while_a_name_is_looked_up_costs_nothing() {
         names.wait_asked(&format!("gone{number}.test"), A);
         client.reset();
     }
-    proxy.wait_counter("clients.speaking", 0);
+    proxy.wait_clients(0);
     proxy.assert_serves();
 }

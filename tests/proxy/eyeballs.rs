@@ -155,5 +155,5 @@ fn a_client_that_leaves_while_connecting_ends_the_attempts() {
     proxy.wait_counter_reaches("servers.opening", 1);
     client.reset();
     proxy.wait_counter("servers.opening", 0);
-    proxy.wait_counter("clients.speaking", 0);
+    proxy.wait_clients(0);
 }

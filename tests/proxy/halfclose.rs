@@ -175,5 +175,5 @@ fn clients_that_connect_and_leave_cost_nothing() {
         }
     }
     crate::support::eventually("descriptors back at the start", || (proxy.descriptors() <= before).then_some(()));
-    proxy.wait_counter("clients.speaking", 0);
+    proxy.wait_clients(0);
 }

@@ -9,6 +9,7 @@
 
 mod answers;
 mod backpressure;
+mod cli;
 mod connect;
 mod dns;
 mod early_answer;
@@ -23,5 +24,8 @@ mod limits;
 mod pipelining;
 mod policy;
 mod probes;
+mod process;
+mod rows;
+mod signals;
 mod support;
 mod upgrade;

@@ -1,5 +1,5 @@
-//! The resolver's lookups: from a name to its candidates, from answers to results, from results to those who wait. Does not know
-//! how questions travel; `asking` does.
+//! The resolver's lookups: from a name to its candidates, from answers to results, from results to those who wait. Does
+//! not know how questions travel; `asking` does.
 
 use std::sync::Arc;
 
@@ -107,8 +107,8 @@ impl Resolver {
         }
     }
 
-    /// Draws the conclusion from what is known: wait, announce one family, try the next candidate, or end. Each turn uses up a
-    /// candidate.
+    /// Draws the conclusion from what is known: wait, announce one family, try the next candidate, or end. Each turn
+    /// uses up a candidate.
     fn settle(&mut self, key: Key, now: Millis) {
         while let Some(lookup) = self.lookups.get_mut(key).filter(|lookup| lookup.result.is_none()) {
             if !lookup.is_complete() {
@@ -158,7 +158,8 @@ impl Resolver {
         self.ready.push_back(key);
     }
 
-    /// The next thing to tell. What it is follows from the state now, so that two answers that came together make one event.
+    /// The next thing to tell. What it is follows from the state now, so that two answers that came together make one
+    /// event.
     pub(super) fn next_event(&mut self) -> Option<Event> {
         while let Some(&key) = self.ready.front() {
             if let Some(lookup) = self.lookups.get_mut(key) {

@@ -205,6 +205,16 @@ impl Proxy {
         *counters.get(name).unwrap_or_else(|| panic!("no counter {name} in {counters:?}"))
     }
 
+    /// Number of clients; the connection that asks is in the counter too, and left out here.
+    pub fn clients(&self) -> i64 {
+        self.counter("clients.speaking") - 1
+    }
+
+    /// Waits until so many clients are there.
+    pub fn wait_clients(&self, count: i64) {
+        eventually(&format!("{count} clients"), || (self.clients() == count).then_some(()));
+    }
+
     /// Waits until a counter has this value.
     pub fn wait_counter(&self, name: &str, value: i64) {
         let what = format!("{name} = {value}");
