@@ -348,6 +348,16 @@ fn nonsense(around: &Surroundings, chance: &mut Chance) -> Outcome {
     }
 }
 
+/// Asks for so many names that do not exist.
+pub(crate) fn ask_for_names(around: &Surroundings, count: usize) -> Outcome {
+    let mut wire = connect(around)?;
+    for number in 0..if around.names { count } else { 0 } {
+        wire.send(request("GET", &format!("absent{number}.test"), "/", "")).map_err(said)?;
+        wire.response("GET").map_err(said)?;
+    }
+    Ok(())
+}
+
 fn dead_names(around: &Surroundings, chance: &mut Chance) -> Outcome {
     if !around.names {
         return Ok(());
