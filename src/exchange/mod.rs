@@ -112,8 +112,6 @@ pub struct Exchange {
     head_only: bool,
     /// What the client speaks.
     version: Version,
-    /// What [`Flow::moved`] of the upload was when the present request began.
-    upload_before: u64,
     /// The origin connection can carry another exchange.
     reusable: bool,
     /// The origin connection belongs to this client alone: its authentication goes with the connection.
@@ -142,7 +140,6 @@ impl Exchange {
             last_request: false,
             head_only: false,
             version: Version::Http11,
-            upload_before: 0,
             reusable: false,
             private: false,
             fresh: false,

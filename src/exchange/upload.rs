@@ -79,7 +79,6 @@ impl Exchange {
         }
         self.head_only = request.method() == Method::Head;
         self.version = request.version();
-        self.upload_before = self.upload.moved;
         self.keep_alive = request.keep_alive();
         self.last_request = !self.keep_alive;
         self.private |= request.wants_private_connection();
@@ -105,23 +104,15 @@ impl Exchange {
         }
         let scanned = self.upload.scan(buf);
         let limit = cx.settings.body_size;
-        let fault = match scanned {
-            Err(fault) => Fault::from(fault),
-            // The head counts too, which makes the limit for bodies of unknown length a little tighter.
-            Ok(()) if limit > 0 && self.exchange_upload() > limit.saturating_add(cx.settings.head_size as u64) => {
-                Fault::BodyTooLarge
-            }
-            Ok(()) => return,
+        let fault = match (scanned, &self.upload.framing) {
+            (Err(fault), _) => Fault::from(fault),
+            (Ok(()), Framing::Chunked(chunks)) if limit > 0 && chunks.content() > limit => Fault::BodyTooLarge,
+            (Ok(()), _) => return,
         };
         self.abort_server = true;
         match &self.phase {
             Phase::Relaying(relay) if relay.stage == Stage::Await => self.refuse(fault, cx),
             _ => self.close(CloseReason::RequestFault, cx.now),
         }
-    }
-
-    /// Bytes of the present request that were cleared so far.
-    fn exchange_upload(&self) -> u64 {
-        self.upload.moved - self.upload_before + u64::from(self.upload.cleared)
     }
 }
