@@ -15,6 +15,9 @@ use crate::http::Method;
 impl Exchange {
     /// Looks at what the client has sent and clears what may go to the origin.
     pub fn advance_upload(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
+        if !matches!(self.phase, Phase::Relaying(_) | Phase::Tunnel { .. }) {
+            self.upload.drop_cleared(buf);
+        }
         match &mut self.phase {
             Phase::Idle | Phase::Head { .. } => self.read_head(buf, cx),
             Phase::Relaying(_) => self.relay_request(buf, cx),
@@ -95,6 +98,7 @@ impl Exchange {
     fn relay_request(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
         if let Phase::Relaying(relay) = &mut self.phase {
             if relay.stage == Stage::Send {
+                self.upload.drop_cleared(buf);
                 cx.out.clear();
                 rewrite::request(cx.out, &relay.request, &cx.settings.rules, self.client);
                 buf.replace_front(0, cx.out);
