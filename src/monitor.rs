@@ -53,9 +53,9 @@ impl Counters {
 pub struct Running {
     /// Since the start.
     pub counters: Counters,
-    /// Clients without a first request.
+    /// Proxy clients without a first request.
     pub silent: u64,
-    /// All clients.
+    /// All proxy clients.
     pub clients: u64,
     /// Connections to origins under way.
     pub opening: u64,
@@ -65,6 +65,8 @@ pub struct Running {
     pub idle: u64,
     /// Blocks lent.
     pub blocks: u64,
+    /// What the resolver counted.
+    pub dns: dns::Counters,
 }
 
 impl Running {
@@ -100,9 +102,26 @@ impl Running {
         for (reason, count) in CloseReason::ALL.iter().zip(counters.ended) {
             row(&format!("ended.{}", reason.name()), count);
         }
+        self.dns_rows(&mut row);
         rows.push(("pid.saved".into(), "false".into()));
         rows.sort();
         to_object(&rows)
+    }
+
+    fn dns_rows(&self, row: &mut impl FnMut(&str, u64)) {
+        let dns = &self.dns;
+        row("dns.answers", dns.answers);
+        row("dns.cached", dns.cache_hits);
+        row("dns.dropped", dns.dropped());
+        row("dns.failed", dns.failed);
+        row("dns.joined", dns.joined);
+        row("dns.lookups", dns.lookups);
+        row("dns.queries", dns.queries);
+        row("dns.retries", dns.retries);
+        row("dns.sent", dns.sent);
+        row("dns.tcp", dns.tcp);
+        row("dns.timeouts", dns.timeouts);
+        row("dns.truncated", dns.truncated);
     }
 }
 

@@ -81,7 +81,13 @@ impl Exchange {
         relay.scan = Default::default();
         self.download.cleared = head.length;
         match head.kind {
-            Kind::Interim => relay.interims += 1,
+            Kind::Interim => {
+                relay.interims += 1;
+                // An HTTP/1.0 client gets nothing of it; the next head may be there already.
+                if head.length == 0 {
+                    self.read_response(buf, cx);
+                }
+            }
             Kind::Switching => {
                 relay.stage = Stage::Switch;
                 self.upload.begin(Framing::UntilClose);
@@ -104,7 +110,7 @@ impl Exchange {
             self.reusable = false;
             let cleared = self.download.cleared();
             buf.remove(cleared, buf.len() - cleared);
-            self.cut(CloseReason::ResponseFault, true, cx.now);
+            self.cut(CloseReason::ResponseFault, cx.now);
         }
     }
 }

@@ -380,7 +380,7 @@ impl Exchange {
                 let answer = answers.timeout(timer, self.request(), self.client);
                 self.answer(answer, CloseReason::Timeout(timer), cx.now);
             }
-            (_, Phase::Relaying(_)) => self.cut(CloseReason::Timeout(timer), true, cx.now),
+            (_, Phase::Relaying(_)) => self.cut(CloseReason::Timeout(timer), cx.now),
             (_, Phase::Draining { reason, .. }) => self.close(*reason, cx.now),
             _ => self.close(CloseReason::Timeout(timer), cx.now),
         }
@@ -451,18 +451,20 @@ impl Exchange {
 
     /// Says something of our own to the client, and ends the exchange with it.
     fn answer(&mut self, answer: Box<Answer>, reason: CloseReason, now: Millis) {
-        let keep = self.keep_alive && self.upload.done && !answer.close;
+        // What follows a refused CONNECT may be meant for the tunnel, so it must not be taken for a request.
+        let tunnel = self.request().is_some_and(|request| request.method() == Method::Connect);
+        let keep = self.keep_alive && self.upload.done && !answer.close && !tunnel;
         let ending = Ending { answer: Some(answer), keep, reason };
         self.enter(Phase::Answering(ending), now);
         self.action = Some(Action::Hangup);
     }
 
-    /// Ends a response that will not be complete. What is cleared still goes out; `reset` says that the end of the
-    /// connection would otherwise be taken for the end of the body.
-    fn cut(&mut self, reason: CloseReason, reset: bool, now: Millis) {
-        let framed_by_close = matches!(self.download.framing, Framing::UntilClose);
-        if reset && framed_by_close || self.download.cleared == 0 && !self.upload.done {
-            self.abort_client = framed_by_close;
+    /// Ends a response that will not be complete. What is cleared still goes out, unless the end of the connection would
+    /// be taken for the end of the body: then it ends in a reset.
+    fn cut(&mut self, reason: CloseReason, now: Millis) {
+        let decoded = self.version == Version::Http10 && matches!(self.download.framing, Framing::Chunked(_));
+        if decoded || matches!(self.download.framing, Framing::UntilClose) {
+            self.abort_client = true;
             return self.close(reason, now);
         }
         self.enter(Phase::Answering(Ending { answer: None, keep: false, reason }), now);
@@ -500,9 +502,9 @@ impl Exchange {
                 let answer = cx.settings.answers.origin_fault(OriginFault::ClosedEarly, self.request(), self.client);
                 self.answer(answer, CloseReason::ResponseCut, cx.now);
             }
-            Stage::Switch => self.cut(CloseReason::ResponseCut, broken, cx.now),
+            Stage::Switch => self.cut(CloseReason::ResponseCut, cx.now),
             Stage::Body if !broken && matches!(self.download.framing, Framing::UntilClose) => self.download.done = true,
-            Stage::Body => self.cut(CloseReason::ResponseCut, broken, cx.now),
+            Stage::Body => self.cut(CloseReason::ResponseCut, cx.now),
         }
     }
 

@@ -122,7 +122,7 @@ impl Proxy {
         for server in self.upstream.idle.sweep(now) {
             self.poller.forget(server.stream.route);
         }
-        self.resolver.keep_house(now);
+        self.resolver.keep_house(&mut self.poller, now);
         if self.house.poll_interfaces && now >= self.house.interfaces_at {
             self.house.interfaces_at = now + INTERFACES;
             self.look_at_interfaces();
@@ -145,16 +145,18 @@ impl Proxy {
 
     /// The numbers of this moment.
     pub(super) fn running(&self) -> Running {
-        let silent = self.clients.iter().filter(|(_, client)| client.session.exchange.requests() == 0).count();
+        let users = || self.clients.iter().map(|(_, client)| client).filter(|client| client.ingress == Ingress::Proxy);
+        let silent = users().filter(|client| client.session.exchange.requests() == 0).count();
         Running {
             counters: self.counters.clone(),
             silent: silent as u64,
-            clients: self.clients.len() as u64,
+            clients: users().count() as u64,
             opening: self.upstream.opening() as u64,
             established: self.clients.iter().filter(|(_, client)| client.session.server.is_some()).count() as u64
                 + self.upstream.idle.len() as u64,
             idle: self.upstream.idle.len() as u64,
             blocks: self.kit.pool.lent() as u64,
+            dns: self.resolver.counters(),
         }
     }
 

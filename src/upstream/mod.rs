@@ -151,6 +151,14 @@ impl Upstream {
         }
     }
 
+    /// More addresses of the same name have become known.
+    pub fn extend(&mut self, key: Key, addresses: &[IpAddr], poller: &mut Poller<Owner>, now: Millis) {
+        if let Some(dial) = self.dials.get_mut(key) {
+            dial.race.extend(addresses, now);
+            self.go_on(key, poller, now);
+        }
+    }
+
     /// Nobody waits for this race any more.
     pub fn cancel(&mut self, key: Key, poller: &mut Poller<Owner>) {
         if let Some(dial) = self.dials.remove(key) {
