@@ -36,7 +36,7 @@ pub struct Counters {
 impl Counters {
     /// A session has ended.
     pub fn note_end<T>(&mut self, session: &Session<T>, reason: CloseReason) {
-        let family = usize::from(session.exchange.client().is_ipv6());
+        let family = usize::from(session.exchange.peer().is_ipv6());
         self.to_clients[family] += session.exchange.flow(Direction::Download).moved;
         self.to_origins[family] += session.exchange.flow(Direction::Upload).moved;
         self.ended[reason.index()] += 1;

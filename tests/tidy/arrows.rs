@@ -35,7 +35,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("http", &["http"]),
     ("decision", &["decision", "http"]),
     ("policy", &["policy", "http", "decision"]),
-    ("exchange", &["exchange", "http", "decision", "policy"]),
+    ("exchange", &["exchange", "http", "decision", "policy", "proxy_line"]),
     ("logs", &["logs"]),
     ("pages", &["pages", "http"]),
 ];
