@@ -134,6 +134,13 @@ impl<T: Transport> Session<T> {
         }
     }
 
+    /// The origin's connection has carried an exchange and stays for the next one.
+    pub fn count_exchange(&mut self) {
+        if let Some(server) = &mut self.server {
+            server.exchanges += 1;
+        }
+    }
+
     /// Bytes held for this session.
     pub fn stored(&self) -> usize {
         self.upload.len() + self.download.len()

@@ -9,7 +9,12 @@ mod download;
 pub mod flow;
 pub mod identity;
 pub mod phase;
+<<<<<<< HEAD
 mod preface;
+=======
+#[cfg(test)]
+mod tests;
+>>>>>>> main
 pub mod timers;
 mod upload;
 
@@ -20,8 +25,10 @@ use reactor::Millis;
 use crate::answers::Answers;
 use crate::decision::Decision;
 use crate::http::answer::Answer;
+use crate::http::chunked::Mode;
 use crate::http::fault::OriginFault;
 use crate::http::framing::Framing;
+use crate::http::head::HeadScan;
 use crate::http::request::Request;
 use crate::http::rules::Rules;
 use crate::http::{Method, Version};
@@ -115,8 +122,6 @@ pub struct Exchange {
     head_only: bool,
     /// What the client speaks.
     version: Version,
-    /// What [`Flow::moved`] of the upload was when the present request began.
-    upload_before: u64,
     /// The origin connection can carry another exchange.
     reusable: bool,
     /// The origin connection belongs to this client alone: its authentication goes with the connection.
@@ -145,7 +150,6 @@ impl Exchange {
             last_request: false,
             head_only: false,
             version: Version::Http11,
-            upload_before: 0,
             reusable: false,
             private: false,
             fresh: false,
@@ -233,10 +237,16 @@ impl Exchange {
             return false;
         }
         match (direction, &self.phase) {
+<<<<<<< HEAD
             (Direction::Upload, Phase::Preface { .. } | Phase::Idle | Phase::Head { .. } | Phase::Draining { .. }) => {
                 true
             }
             (_, Phase::Relaying(_)) => !flow.done,
+=======
+            (Direction::Upload, Phase::Idle | Phase::Head { .. } | Phase::Draining { .. }) => true,
+            // Behind a switch comes the tunnel's, and so does an end.
+            (_, Phase::Relaying(relay)) => !flow.done && relay.stage != Stage::Switch,
+>>>>>>> main
             (_, Phase::Tunnel { greet }) => !(*greet && direction == Direction::Download),
             _ => false,
         }
@@ -300,12 +310,12 @@ impl Exchange {
     /// Somebody has decided about the request.
     pub fn handle_decision(&mut self, decision: Decision, cx: &mut Context<'_>) {
         match decision {
-            Decision::Forward if matches!(self.phase, Phase::Deciding(_)) => {
+            _ if !matches!(self.phase, Phase::Deciding(_)) => {}
+            Decision::Forward => {
                 self.step(cx.now, Phase::Resolving);
                 self.action = Some(Action::Resolve);
             }
-            Decision::Forward => {}
-            Decision::Answer(answer) => self.handle_failure(answer, cx.now),
+            Decision::Answer(answer) => self.answer(answer, CloseReason::Answered, cx.now),
         }
     }
 
@@ -319,7 +329,7 @@ impl Exchange {
 
     /// The request cannot be served; `answer` says why.
     pub fn handle_failure(&mut self, answer: Box<Answer>, now: Millis) {
-        if self.request().is_some() {
+        if matches!(self.phase, Phase::Deciding(_) | Phase::Resolving(_) | Phase::Connecting(_)) {
             self.answer(answer, CloseReason::Answered, now);
         }
     }
@@ -421,7 +431,10 @@ impl Exchange {
                 self.finish(upload_stored, download_stored, now);
                 true
             }
-            Phase::Answering(ending) if ending.answer.is_none() && self.download.cleared == 0 => {
+            // What was cleared for the origin is dropped first, or it would pass for the client's next request.
+            Phase::Answering(ending)
+                if ending.answer.is_none() && self.download.cleared == 0 && self.upload.cleared == 0 =>
+            {
                 let (keep, reason) = (ending.keep, ending.reason);
                 self.end_exchange(keep, reason, upload_stored, now);
                 true
@@ -477,12 +490,9 @@ impl Exchange {
         self.action = Some(Action::Hangup);
     }
 
-    /// Ends a response that will not be complete. What is cleared still goes out, unless the end of the connection would
-    /// be taken for the end of the body: then it ends in a reset.
+    /// Ends a response that will not be complete. What is cleared still goes out, unless the client has to see a reset.
     fn cut(&mut self, reason: CloseReason, now: Millis) {
-        let decoded = self.version == Version::Http10 && matches!(self.download.framing, Framing::Chunked(_));
-        if decoded || matches!(self.download.framing, Framing::UntilClose) {
-            self.abort_client = true;
+        if self.would_look_complete() || self.download.cleared == 0 && !self.upload.done {
             return self.close(reason, now);
         }
         self.enter(Phase::Answering(Ending { answer: None, keep: false, reason }), now);
@@ -493,8 +503,20 @@ impl Exchange {
         if matches!(self.phase, Phase::Closed(_)) {
             return;
         }
+        self.abort_client |= self.would_look_complete();
         self.action = self.action.filter(|action| *action == Action::Release);
         self.enter(Phase::Closed(reason), now);
+    }
+
+    /// Would the client take an end of its connection for the end of a body that is not complete?
+    fn would_look_complete(&self) -> bool {
+        let Phase::Relaying(relay) = &self.phase else { return false };
+        let framed_by_close = match &self.download.framing {
+            Framing::UntilClose => true,
+            Framing::Chunked(chunks) => chunks.mode() == Mode::Decode,
+            Framing::Empty | Framing::Sized(_) => false,
+        };
+        framed_by_close && !self.download.done && matches!(relay.stage, Stage::Body | Stage::Switch)
     }
 
     fn client_ended(&mut self, now: Millis) {
@@ -521,9 +543,8 @@ impl Exchange {
                 let answer = cx.settings.answers.origin_fault(OriginFault::ClosedEarly, self.request(), self.client());
                 self.answer(answer, CloseReason::ResponseCut, cx.now);
             }
-            Stage::Switch => self.cut(CloseReason::ResponseCut, cx.now),
             Stage::Body if !broken && matches!(self.download.framing, Framing::UntilClose) => self.download.done = true,
-            Stage::Body => self.cut(CloseReason::ResponseCut, cx.now),
+            Stage::Body | Stage::Switch => self.cut(CloseReason::ResponseCut, cx.now),
         }
     }
 
@@ -531,8 +552,8 @@ impl Exchange {
     /// and of which we still have every byte, is asked once more on a new connection (RFC 9110 §9.2.2).
     fn can_ask_again(&self) -> bool {
         let Phase::Relaying(relay) = &self.phase else { return false };
-        let untouched =
-            relay.interims == 0 && self.upload.cleared == 0 && matches!(self.upload.framing, Framing::Empty);
+        let unanswered = relay.interims == 0 && relay.scan == HeadScan::default();
+        let untouched = unanswered && matches!(self.upload.framing, Framing::Empty);
         relay.reused && untouched && relay.request.method().is_idempotent()
     }
 
@@ -563,6 +584,7 @@ impl Exchange {
         if keep {
             self.upload = Flow { moved: self.upload.moved, eof: self.upload.eof, ..Flow::new() };
             self.fresh = false;
+            self.head_only = false;
             return self.enter(Phase::Idle, now);
         }
         // A client that announced its last request sends nothing that a close could answer with a reset.

@@ -261,12 +261,7 @@ impl Proxy {
     fn take_finished(&mut self) {
         let now = self.clock.now();
         self.resolver.flush(&mut self.poller, now);
-        while let Some(news) = self.resolver.poll() {
-            match news {
-                News::Found(key, found, more) => self.lookup_ended(key, found, more),
-                News::More(key, lookup, addresses) => self.more_addresses(key, lookup, &addresses),
-            }
-        }
+        // Lost races first: news of more addresses for one must find it lost, not gone.
         while let Some((key, dialled)) = self.upstream.poll() {
             match dialled {
                 Ok(server) => self.connected(key, server),
@@ -279,6 +274,12 @@ impl Proxy {
                 }
             }
             self.enqueue(key);
+        }
+        while let Some(news) = self.resolver.poll() {
+            match news {
+                News::Found(key, found, more) => self.lookup_ended(key, found, more),
+                News::More(key, lookup, addresses) => self.more_addresses(key, lookup, &addresses),
+            }
         }
     }
 

@@ -284,6 +284,24 @@ fn bytes_after_a_sized_answer_are_not_the_next_answer() {
 }
 
 #[test]
+fn surplus_of_one_origin_is_not_the_answer_of_another() {
+    let surplus =
+        Origin::once("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+    let honest = Origin::site();
+    let proxy = Proxy::start(&[]);
+    for body in ["", "Content-Length: 4\r\n"] {
+        let mut client = proxy.client();
+        assert_eq!(client.get(&surplus.url("/")).text(), "ok");
+        client.send(format!("POST {} HTTP/1.1\r\nHost: h\r\n{body}\r\n", honest.url("/mine")));
+        if !body.is_empty() {
+            client.send("mine");
+        }
+        let reply = client.reply().text();
+        assert!(reply.ends_with("mine"), "{reply}");
+    }
+}
+
+#[test]
 fn an_endless_answer_head_is_cut_off() {
     let origin = Origin::start(|peer| {
         peer.expect_request()?;

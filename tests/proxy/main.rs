@@ -12,6 +12,7 @@ mod backpressure;
 mod cli;
 mod connect;
 mod dns;
+mod dns_answers;
 mod early_answer;
 mod expect;
 mod eyeballs;

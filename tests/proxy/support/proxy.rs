@@ -205,9 +205,9 @@ impl Proxy {
         *counters.get(name).unwrap_or_else(|| panic!("no counter {name} in {counters:?}"))
     }
 
-    /// Number of clients; the connection that asks is in the counter too, and left out here.
+    /// Number of clients of the proxy itself; those of the web port are not among them.
     pub fn clients(&self) -> i64 {
-        self.counter("clients.speaking") - 1
+        self.counter("clients.speaking")
     }
 
     /// Waits until so many clients are there.
