@@ -36,17 +36,13 @@ pub struct Counters {
 impl Counters {
     /// A session has ended.
     pub fn note_end<T>(&mut self, session: &Session<T>, reason: CloseReason) {
-<<<<<<< HEAD
-        let family = usize::from(session.exchange.peer().is_ipv6());
-=======
         self.add_transfer(session);
         self.ended[reason.index()] += 1;
     }
 
     /// Adds what a session has moved so far.
     pub fn add_transfer<T>(&mut self, session: &Session<T>) {
-        let family = usize::from(session.exchange.client().is_ipv6());
->>>>>>> main
+        let family = usize::from(session.exchange.peer().is_ipv6());
         self.to_clients[family] += session.exchange.flow(Direction::Download).moved;
         self.to_origins[family] += session.exchange.flow(Direction::Upload).moved;
     }

@@ -9,12 +9,9 @@ mod download;
 pub mod flow;
 pub mod identity;
 pub mod phase;
-<<<<<<< HEAD
 mod preface;
-=======
 #[cfg(test)]
 mod tests;
->>>>>>> main
 pub mod timers;
 mod upload;
 
@@ -237,16 +234,10 @@ impl Exchange {
             return false;
         }
         match (direction, &self.phase) {
-<<<<<<< HEAD
-            (Direction::Upload, Phase::Preface { .. } | Phase::Idle | Phase::Head { .. } | Phase::Draining { .. }) => {
-                true
-            }
-            (_, Phase::Relaying(_)) => !flow.done,
-=======
-            (Direction::Upload, Phase::Idle | Phase::Head { .. } | Phase::Draining { .. }) => true,
+            (Direction::Upload, Phase::Preface { .. } | Phase::Idle | Phase::Head { .. }) => true,
+            (Direction::Upload, Phase::Draining { .. }) => true,
             // Behind a switch comes the tunnel's, and so does an end.
             (_, Phase::Relaying(relay)) => !flow.done && relay.stage != Stage::Switch,
->>>>>>> main
             (_, Phase::Tunnel { greet }) => !(*greet && direction == Direction::Download),
             _ => false,
         }
@@ -368,9 +359,7 @@ impl Exchange {
                 self.close(CloseReason::TunnelReset, cx.now);
             }
             (Side::Client, Phase::Draining { reason, .. }) => self.close(*reason, cx.now),
-            (Side::Client, Phase::Preface { begun: false } | Phase::Idle) => {
-                self.close(CloseReason::ClientLeft, cx.now)
-            }
+            (Side::Client, Phase::Idle | Phase::Preface { begun: false }) => self.client_ended(cx.now),
             (Side::Client, _) => {
                 self.abort_server = self.upload.cleared > 0 || !self.upload.done;
                 self.close(CloseReason::ClientGone, cx.now);

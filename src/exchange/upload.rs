@@ -15,13 +15,11 @@ use crate::http::Method;
 impl Exchange {
     /// Looks at what the client has sent and clears what may go to the origin.
     pub fn advance_upload(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
-<<<<<<< HEAD
         if matches!(self.phase, Phase::Preface { .. }) {
             self.read_preface(buf, cx);
-=======
+        }
         if !matches!(self.phase, Phase::Relaying(_) | Phase::Tunnel { .. }) {
             self.upload.drop_cleared(buf);
->>>>>>> main
         }
         match &mut self.phase {
             Phase::Idle | Phase::Head { .. } => self.read_head(buf, cx),
