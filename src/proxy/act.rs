@@ -17,7 +17,7 @@ use crate::http::Method;
 use crate::owner::Owner;
 use crate::policy::Refused;
 use crate::resolver::{Found, LookupId};
-use crate::session::Server;
+use crate::server::Server;
 use crate::upstream::dial::DialError;
 use crate::upstream::{Dialled, Wish};
 
