@@ -245,7 +245,7 @@ impl Hub {
         let Some(request) = self.clients.get(key).and_then(|client| client.session.exchange.request()) else { return };
         let id = id_of(request.path());
         let decision = match self.plans.borrow().all[id].local {
-            true => Decision::Answer(Box::new(Answer::new(403, vec![b'-'; self.random.size(6000)]))),
+            true => Decision::Answer(Box::new(Answer::new(403, vec![b'-'; self.random.size(30_000)]))),
             false => Decision::Forward,
         };
         self.with_exchange(key, |exchange, cx| exchange.handle_decision(decision, cx));
