@@ -16,6 +16,7 @@ pub mod owner;
 pub mod pages;
 pub mod policy;
 pub mod proxy;
+pub mod proxy_line;
 pub mod resolver;
 pub mod session;
 pub mod signals;

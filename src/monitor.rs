@@ -42,7 +42,7 @@ impl Counters {
 
     /// Adds what a session has moved so far.
     pub fn add_transfer<T>(&mut self, session: &Session<T>) {
-        let family = usize::from(session.exchange.client().is_ipv6());
+        let family = usize::from(session.exchange.peer().is_ipv6());
         self.to_clients[family] += session.exchange.flow(Direction::Download).moved;
         self.to_origins[family] += session.exchange.flow(Direction::Upload).moved;
     }

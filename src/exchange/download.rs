@@ -73,7 +73,7 @@ impl Exchange {
             Err(fault) => {
                 self.reusable = false;
                 buf.consume(buf.len());
-                let answer = cx.settings.answers.origin_fault(fault, self.request(), self.client);
+                let answer = cx.settings.answers.origin_fault(fault, self.request(), self.client());
                 self.answer(answer, CloseReason::ResponseFault, cx.now);
             }
         }

@@ -7,7 +7,9 @@
 pub mod close;
 mod download;
 pub mod flow;
+pub mod identity;
 pub mod phase;
+mod preface;
 #[cfg(test)]
 mod tests;
 pub mod timers;
@@ -29,6 +31,7 @@ use crate::http::rules::Rules;
 use crate::http::{Method, Version};
 use close::CloseReason;
 use flow::{Direction, Flow};
+use identity::Identity;
 use phase::{Ending, Phase, Relay, Stage};
 use timers::{Limits, Timer};
 
@@ -106,7 +109,7 @@ pub struct Exchange {
     upload: Flow,
     download: Flow,
     action: Option<Action>,
-    client: IpAddr,
+    identity: Identity,
     requests: u32,
     /// The client connection outlives this exchange.
     keep_alive: bool,
@@ -131,14 +134,14 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// A client has connected. `client` is its address, which others may replace later by a better one.
-    pub fn new(client: IpAddr, now: Millis) -> Exchange {
+    /// A client has connected from the address `peer`.
+    pub fn new(peer: IpAddr, now: Millis) -> Exchange {
         Exchange {
             phase: Phase::Idle,
             upload: Flow::new(),
             download: Flow::new(),
             action: None,
-            client,
+            identity: Identity::new(peer),
             requests: 0,
             keep_alive: false,
             last_request: false,
@@ -153,6 +156,12 @@ impl Exchange {
             entered: now,
             touched: now,
         }
+    }
+
+    /// A balancer has connected from the address `peer`: the connection starts with a PROXY protocol header, and nothing
+    /// is done with it before that is complete.
+    pub fn proxied(peer: IpAddr, now: Millis) -> Exchange {
+        Exchange { phase: Phase::Preface { begun: false }, ..Exchange::new(peer, now) }
     }
 
     /// Where the exchange stands.
@@ -174,9 +183,14 @@ impl Exchange {
         self.requests
     }
 
-    /// The client's address.
+    /// Who the client is for decisions, logs and pages: see [`Identity::client`].
     pub fn client(&self) -> IpAddr {
-        self.client
+        self.identity.client()
+    }
+
+    /// Who opened the connection, which is what X-Forwarded-For gets: see [`Identity::peer`].
+    pub fn peer(&self) -> IpAddr {
+        self.identity.peer()
     }
 
     /// The accounting of one direction.
@@ -220,7 +234,8 @@ impl Exchange {
             return false;
         }
         match (direction, &self.phase) {
-            (Direction::Upload, Phase::Idle | Phase::Head { .. } | Phase::Draining { .. }) => true,
+            (Direction::Upload, Phase::Preface { .. } | Phase::Idle | Phase::Head { .. }) => true,
+            (Direction::Upload, Phase::Draining { .. }) => true,
             // Behind a switch comes the tunnel's, and so does an end.
             (_, Phase::Relaying(relay)) => !flow.done && relay.stage != Stage::Switch,
             (_, Phase::Tunnel { greet }) => !(*greet && direction == Direction::Download),
@@ -241,6 +256,17 @@ impl Exchange {
             }
             Phase::Relaying(relay) if relay.stage == Stage::Body => flow.framing.passable(),
             _ => 0,
+        }
+    }
+
+    /// Is the next thing in this direction a head or an answer that grows in the buffer?
+    pub fn rewrites(&self, direction: Direction) -> bool {
+        match (&self.phase, direction) {
+            (Phase::Relaying(relay), Direction::Upload) => relay.stage == Stage::Send,
+            (Phase::Relaying(relay), Direction::Download) => relay.stage == Stage::Await,
+            (Phase::Answering(ending), Direction::Download) => ending.answer.is_some(),
+            (Phase::Tunnel { greet }, Direction::Download) => *greet,
+            _ => false,
         }
     }
 
@@ -344,7 +370,7 @@ impl Exchange {
                 self.close(CloseReason::TunnelReset, cx.now);
             }
             (Side::Client, Phase::Draining { reason, .. }) => self.close(*reason, cx.now),
-            (Side::Client, Phase::Idle) => self.close(CloseReason::ClientLeft, cx.now),
+            (Side::Client, Phase::Idle | Phase::Preface { begun: false }) => self.client_ended(cx.now),
             (Side::Client, _) => {
                 self.abort_server = self.upload.cleared > 0 || !self.upload.done;
                 self.close(CloseReason::ClientGone, cx.now);
@@ -372,14 +398,14 @@ impl Exchange {
         let begun = matches!(&self.phase, Phase::Relaying(relay) if matches!(relay.stage, Stage::Body | Stage::Switch));
         match (timer, &self.phase) {
             (Timer::Head | Timer::First, Phase::Head { .. }) => {
-                let answer = answers.timeout(Timer::Head, None, self.client);
+                let answer = answers.timeout(Timer::Head, None, self.client());
                 self.keep_alive = false;
                 self.answer(answer, CloseReason::Timeout(timer), cx.now);
             }
             (Timer::Decision | Timer::Resolve | Timer::Connect | Timer::Inactive, _)
                 if !begun && self.request().is_some() =>
             {
-                let answer = answers.timeout(timer, self.request(), self.client);
+                let answer = answers.timeout(timer, self.request(), self.client());
                 self.answer(answer, CloseReason::Timeout(timer), cx.now);
             }
             (_, Phase::Relaying(_)) => self.cut(CloseReason::Timeout(timer), cx.now),
@@ -495,7 +521,8 @@ impl Exchange {
 
     fn client_ended(&mut self, now: Millis) {
         match &self.phase {
-            Phase::Idle => self.close(CloseReason::ClientLeft, now),
+            Phase::Preface { begun: false } | Phase::Idle => self.close(CloseReason::ClientLeft, now),
+            Phase::Preface { .. } => self.close(CloseReason::Preface, now),
             Phase::Head { .. } => self.close(CloseReason::ClientGone, now),
             Phase::Draining { reason, .. } => self.close(*reason, now),
             Phase::Relaying(_) if !self.upload.done => {
@@ -513,7 +540,7 @@ impl Exchange {
         match relay.stage {
             Stage::Send | Stage::Await if self.can_ask_again() => self.ask_again(cx.now),
             Stage::Send | Stage::Await => {
-                let answer = cx.settings.answers.origin_fault(OriginFault::ClosedEarly, self.request(), self.client);
+                let answer = cx.settings.answers.origin_fault(OriginFault::ClosedEarly, self.request(), self.client());
                 self.answer(answer, CloseReason::ResponseCut, cx.now);
             }
             Stage::Body if !broken && matches!(self.download.framing, Framing::UntilClose) => self.download.done = true,

@@ -102,6 +102,7 @@ impl Proxy {
         }
         self.listeners.set_limits(options.connections, options.web_connections);
         self.kit.pool.set_budget(pool_budget(options.connections));
+        self.proxied = options.proxied;
         self.settings = options.settings;
         self.policy = options.policy;
         self.upstream.configure(options.dialling);

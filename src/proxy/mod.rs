@@ -46,6 +46,8 @@ const HOUSE: Millis = 1000;
 pub struct Options {
     /// Where to listen.
     pub places: Vec<Place>,
+    /// Connections to proxy listeners start with a PROXY protocol header.
+    pub proxied: bool,
     /// Most proxy clients.
     pub connections: usize,
     /// Most clients of the monitor.
@@ -92,6 +94,7 @@ pub struct Proxy {
     clock: Clock,
     listeners: Listeners,
     clients: Arena<Client>,
+    proxied: bool,
     alarms: Alarms,
     queue: VecDeque<Key>,
     kit: Kit,
@@ -139,6 +142,7 @@ impl Proxy {
             clock,
             listeners,
             clients: Arena::new(),
+            proxied: options.proxied,
             alarms: Alarms::new(),
             queue: VecDeque::new(),
             kit: Kit::new(house::pool_budget(options.connections)),

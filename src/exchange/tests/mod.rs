@@ -7,6 +7,7 @@ mod draining;
 mod head;
 mod limits;
 mod moves;
+mod preface;
 mod relaying;
 mod responses;
 mod retry;
@@ -117,6 +118,11 @@ impl Scenario {
             download: Lane::new(),
             actions: Vec::new(),
         }
+    }
+
+    /// A balancer that has connected and must say first for whom.
+    fn proxied() -> Scenario {
+        Scenario { exchange: Exchange::proxied(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 0), ..Scenario::new() }
     }
 
     /// A client that has asked for a page.
