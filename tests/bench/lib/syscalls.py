@@ -78,7 +78,7 @@ def table(ctx, subjects, workloads):
             if workload.name not in LOADS or subject.name not in workload.subjects:
                 continue
             unit, units, rows = count(ctx, subject, workload)
-            parts = ['%s %.2f%s' % (name, calls / units, ' (%.2f failed)' % (errors / units) if errors else '')
+            parts = ['%s %.2f%s' % (name, calls / units, ' (%.2f failed)' % (errors / units) if errors / units >= 0.005 else '')
                      for name, calls, errors in rows if calls / units >= 0.005]
             total = sum(calls for _, calls, _ in rows) / units
             lines.append('| %s | %s | %s | %.2f | %s |' % (workload.name, subject.name, unit, total, ', '.join(parts)))
