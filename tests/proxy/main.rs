@@ -28,6 +28,7 @@ mod pipelining;
 mod policy;
 mod probes;
 mod process;
+mod proxied;
 mod rows;
 mod signals;
 mod support;
