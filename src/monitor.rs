@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use crate::exchange::close::CloseReason;
 use crate::exchange::flow::Direction;
-use crate::session::{Server, Session};
+use crate::server::Server;
+use crate::session::Session;
 
 /// What happened since the start.
 #[derive(Clone, Debug, Default)]
@@ -25,9 +26,9 @@ pub struct Counters {
     pub dial_failures: u64,
     /// Exchanges for which a kept connection was used.
     pub reused: u64,
-    /// Bytes sent to clients that have gone, by the family of the client: IPv4, IPv6.
+    /// Bytes sent to clients, by the family of the client: IPv4, IPv6. Of sessions that are open a snapshot adds them.
     pub to_clients: [u64; 2],
-    /// Bytes sent to origins for clients that have gone.
+    /// Bytes sent to origins, by the family of the client.
     pub to_origins: [u64; 2],
     /// Sessions by why they ended, in the order of [`CloseReason::ALL`].
     pub ended: [u64; CloseReason::ALL.len()],
@@ -36,10 +37,15 @@ pub struct Counters {
 impl Counters {
     /// A session has ended.
     pub fn note_end<T>(&mut self, session: &Session<T>, reason: CloseReason) {
-        let family = usize::from(session.exchange.client().is_ipv6());
+        self.add_transfer(session);
+        self.ended[reason.index()] += 1;
+    }
+
+    /// Adds what a session has moved so far.
+    pub fn add_transfer<T>(&mut self, session: &Session<T>) {
+        let family = usize::from(session.exchange.peer().is_ipv6());
         self.to_clients[family] += session.exchange.flow(Direction::Download).moved;
         self.to_origins[family] += session.exchange.flow(Direction::Upload).moved;
-        self.ended[reason.index()] += 1;
     }
 
     /// An exchange is over whose connection may be kept.

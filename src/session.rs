@@ -4,7 +4,6 @@
 //! moves bytes: it asks what is wanted, does what is ready, and stops when nothing that is wanted is ready.
 
 use std::io;
-use std::net::SocketAddr;
 
 use reactor::alarm::Alarms;
 use reactor::arena::Key;
@@ -14,6 +13,7 @@ use reactor::stream::{Stream, Transport};
 
 use crate::exchange::flow::Direction;
 use crate::exchange::{Action, Context, Exchange, Side};
+use crate::server::Server;
 
 /// Free bytes kept in front of what is read into the shared buffer, so that a head can grow where it stands.
 const HEADROOM: usize = 8 * 1024;
@@ -25,9 +25,10 @@ const MAX_REACH: usize = 1 << 20;
 /// Least bytes for which peeking, sending and discarding beats reading and sending.
 const MIN_REACH: usize = 32 * 1024;
 
-/// Rounds and bytes that a session may use before others get their turn.
+/// Rounds, and bytes in each direction, that a session may use before others get their turn. Each direction has its own
+/// budget, or an upload that never pauses would leave nothing for the download.
 const ROUNDS: u32 = 32;
-const BYTES: usize = 4 << 20;
+const BYTES: usize = 2 << 20;
 
 /// What sessions share: the loop has one of each.
 #[derive(Debug)]
@@ -49,17 +50,18 @@ impl Kit {
             pool: Pool::new(budget),
         }
     }
-}
 
-/// A connection to an origin.
-#[derive(Debug)]
-pub struct Server<T> {
-    /// Its socket.
-    pub stream: Stream<T>,
-    /// Where it leads.
-    pub address: SocketAddr,
-    /// Exchanges that it has carried before.
-    pub exchanges: u32,
+    /// The scratch buffer, empty, with room for a head in front.
+    fn take_scratch(&mut self) -> Buf {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.reset(0);
+        // A buffer that grew for an answer of our own may be left with less room than it started with.
+        if scratch.space().len() < HEADROOM + BLOCK {
+            scratch = Buf::private(HEADROOM + BLOCK);
+        }
+        scratch.reset(HEADROOM);
+        scratch
+    }
 }
 
 /// One client connection.
@@ -105,22 +107,23 @@ impl<T: Transport> Session<T> {
 
     /// Moves what can be moved, until something has to be done by others or nothing is ready.
     pub fn run(&mut self, kit: &mut Kit, cx: &mut Context<'_>) -> Progress {
-        let mut left = BYTES;
+        let (mut left_up, mut left_down) = (BYTES, BYTES);
         for _ in 0..ROUNDS {
             self.note_errors(cx);
-            let mut moved = self.pump(Direction::Upload, kit, cx, &mut left);
-            moved |= self.pump(Direction::Download, kit, cx, &mut left);
-            moved |= self.shut_down(cx);
+            let mut moved = self.pump(Direction::Upload, kit, cx, &mut left_up);
+            moved |= self.pump(Direction::Download, kit, cx, &mut left_down);
             moved |= self.exchange.settle(self.upload.len(), self.download.len(), cx.now);
+            moved |= self.shut_down(cx);
             if let Some(action) = self.exchange.poll() {
                 self.forget_origin(action, kit);
                 return Progress::Act(action);
             }
             if !moved {
+                debug_assert!(!self.is_stuck(kit), "{} waits though it could go on", self.exchange.phase());
                 return Progress::Wait;
             }
             self.exchange.handle_activity(cx.now);
-            if left == 0 {
+            if left_up == 0 || left_down == 0 {
                 break;
             }
         }
@@ -131,6 +134,13 @@ impl<T: Transport> Session<T> {
     pub fn arm(&self, alarms: &mut Alarms, slot: Key, cx: &Context<'_>) {
         if let Some((_, at)) = self.exchange.poll_timeout(&cx.settings.limits) {
             alarms.arm(slot.index, at);
+        }
+    }
+
+    /// The origin's connection has carried an exchange and stays for the next one.
+    pub fn count_exchange(&mut self) {
+        if let Some(server) = &mut self.server {
+            server.exchanges += 1;
         }
     }
 
@@ -176,23 +186,43 @@ impl<T: Transport> Session<T> {
         }
     }
 
+    /// Is anything that is wanted ready? Then waiting may be for ever: the poller tells of an edge only once.
+    fn is_stuck(&self, kit: &Kit) -> bool {
+        let server = self.server.as_ref().map(|server| server.stream.ready);
+        let client = Some(self.client.ready);
+        let upload = (Direction::Upload, client, server, &self.upload, self.reach_up);
+        let download = (Direction::Download, server, client, &self.download, self.reach_down);
+        [upload, download].into_iter().any(|(direction, from, to, stored, reach)| {
+            let reads = self.exchange.wants_input(direction) && from.is_some_and(|ready| ready.has(Ready::READ));
+            let writes = to.is_some_and(|ready| ready.has(Ready::WRITE));
+            match self.exchange.flow(direction).cleared() {
+                _ if self.exchange.wants_shutdown(direction, stored.len()) => to.is_some(),
+                0 if passes(&self.exchange, direction, stored, reach) => reads && writes,
+                0 => reads && (stored.has_storage() || kit.pool.has_room()),
+                // Nobody will ever take what has no destination.
+                _ => writes || to.is_none(),
+            }
+        })
+    }
+
     /// Moves bytes in one direction. True if anything changed.
     fn pump(&mut self, direction: Direction, kit: &mut Kit, cx: &mut Context<'_>, left: &mut usize) -> bool {
-        let stored = match direction {
-            Direction::Upload => &mut self.upload,
-            Direction::Download => &mut self.download,
+        let rewrites = self.exchange.rewrites(direction);
+        let stored = self.stored_mut(direction);
+        let room = stored.has_storage() || kit.pool.has_room();
+        // Without stored bytes the work is done in the shared buffer, and an idle session owns none. Heads grow in it too:
+        // a block that outgrew itself could not be given back.
+        let in_scratch = !stored.has_storage() || rewrites && stored.len() <= BLOCK;
+        let mut work = if in_scratch {
+            let mut work = kit.take_scratch();
+            work.append(stored.bytes());
+            kit.pool.reclaim(stored);
+            work
+        } else {
+            std::mem::take(stored)
         };
-        // Without stored bytes the work is done in the shared buffer, and an idle session owns none.
-        let in_scratch = !stored.has_storage();
-        let mut work = std::mem::take(if in_scratch { &mut kit.scratch } else { stored });
-        if in_scratch {
-            work.reset(HEADROOM);
-        }
-        let moved = self.move_bytes(direction, &mut work, in_scratch, kit, cx, left);
-        let stored = match direction {
-            Direction::Upload => &mut self.upload,
-            Direction::Download => &mut self.download,
-        };
+        let moved = self.move_bytes(direction, &mut work, room, kit, cx, left);
+        let stored = self.stored_mut(direction);
         if in_scratch {
             if !work.is_empty() {
                 *stored = kit.pool.store(work.bytes());
@@ -206,11 +236,18 @@ impl<T: Transport> Session<T> {
         moved
     }
 
+    fn stored_mut(&mut self, direction: Direction) -> &mut Buf {
+        match direction {
+            Direction::Upload => &mut self.upload,
+            Direction::Download => &mut self.download,
+        }
+    }
+
     fn move_bytes(
         &mut self,
         direction: Direction,
         work: &mut Buf,
-        in_scratch: bool,
+        room: bool,
         kit: &mut Kit,
         cx: &mut Context<'_>,
         left: &mut usize,
@@ -229,7 +266,7 @@ impl<T: Transport> Session<T> {
             let step = if cleared > 0 {
                 self.send(direction, work, cleared, cx)
             } else {
-                self.fetch(direction, work, in_scratch, kit, cx)
+                self.fetch(direction, work, room, kit, cx)
             };
             match step {
                 Some(count) => {
@@ -286,11 +323,11 @@ impl<T: Transport> Session<T> {
         &mut self,
         direction: Direction,
         work: &mut Buf,
-        in_scratch: bool,
+        room: bool,
         kit: &mut Kit,
         cx: &mut Context<'_>,
     ) -> Option<usize> {
-        if !self.exchange.wants_input(direction) || in_scratch && !kit.pool.has_room() {
+        if !self.exchange.wants_input(direction) {
             return None;
         }
         let (from, reach) = match direction {
@@ -300,8 +337,11 @@ impl<T: Transport> Session<T> {
         if !from.ready.has(Ready::READ) {
             return None;
         }
-        if *reach > 0 && work.is_empty() && self.exchange.passable(direction) >= MIN_REACH as u64 {
+        if passes(&self.exchange, direction, work, *reach) {
             return self.pass(direction, kit, cx);
+        }
+        if !room {
+            return None;
         }
         if work.space().is_empty() {
             // Only a head is collected beyond a block, and heads are bounded by their own limit.
@@ -317,7 +357,8 @@ impl<T: Transport> Session<T> {
                 work.filled(count);
                 return Some(count);
             }
-            Ok(None) => return None,
+            // An interrupted call leaves READ set, and nobody would tell of the bytes again.
+            Ok(None) => return from.ready.has(Ready::READ).then_some(0),
             Err(error) => self.receive_failed(direction, &error, cx),
         }
         Some(0)
@@ -348,7 +389,7 @@ impl<T: Transport> Session<T> {
                 return Some(0);
             }
             Ok(Some(seen)) => seen,
-            Ok(None) => return None,
+            Ok(None) => return from.ready.has(Ready::READ).then_some(0),
             Err(error) => {
                 self.receive_failed(direction, &error, cx);
                 return Some(0);
@@ -391,6 +432,11 @@ impl<T: Transport> Session<T> {
         }
         moved
     }
+}
+
+/// Do the next bytes of this direction go from socket to socket?
+fn passes(exchange: &Exchange, direction: Direction, work: &Buf, reach: u32) -> bool {
+    reach > 0 && work.is_empty() && exchange.passable(direction) >= MIN_REACH as u64
 }
 
 /// How much to peek at next: more after everything was taken, else about what the other side takes, so that few bytes

@@ -212,6 +212,7 @@ fn options(loaded: &Loaded, budget: Budget) -> Result<Options, String> {
     let count = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     Ok(Options {
         places: places(config)?,
+        proxied: config.http.proxied,
         connections: count(budget.http),
         web_connections: config.web.connections,
         settings: settings(config)?,

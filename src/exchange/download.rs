@@ -22,13 +22,13 @@ impl Exchange {
     pub fn advance_download(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
         match &mut self.phase {
             Phase::Relaying(relay) => match relay.stage {
-                Stage::Await if self.download.cleared == 0 => self.read_response(buf, cx),
+                // An interim response that nobody gets is followed by the next one without a pause.
+                Stage::Await => while self.download.cleared == 0 && self.read_response(buf, cx) {},
                 Stage::Body => self.relay_response(buf, cx),
-                Stage::Send | Stage::Await | Stage::Switch => {}
+                Stage::Send | Stage::Switch => {}
             },
             Phase::Answering(ending) => {
-                let cleared = self.download.cleared();
-                buf.remove(cleared, buf.len() - cleared);
+                self.download.drop_raw(buf);
                 if let Some(answer) = ending.answer.take() {
                     cx.out.clear();
                     let to = ToClient {
@@ -50,15 +50,19 @@ impl Exchange {
                 }
                 self.download.clear_all(buf);
             }
-            _ => {}
+            _ => self.download.drop_raw(buf),
         }
     }
 
-    fn read_response(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
-        let Phase::Relaying(relay) = &mut self.phase else { return };
+    /// Takes a response head, if it is complete and wanted. False when there is nothing more to do with what has come.
+    fn read_response(&mut self, buf: &mut Buf, cx: &mut Context<'_>) -> bool {
+        let Phase::Relaying(relay) = &mut self.phase else { return false };
+        if relay.stage != Stage::Await {
+            return false;
+        }
         let found = relay.scan.find(buf.bytes());
         let taken = match found {
-            None if buf.len() < cx.settings.head_size => return,
+            None if buf.len() < cx.settings.head_size => return false,
             Some(length) if length <= cx.settings.head_size => {
                 take_response(relay, length, buf, self.keep_alive && self.upload.done, cx)
             }
@@ -69,10 +73,11 @@ impl Exchange {
             Err(fault) => {
                 self.reusable = false;
                 buf.consume(buf.len());
-                let answer = cx.settings.answers.origin_fault(fault, self.request(), self.client);
+                let answer = cx.settings.answers.origin_fault(fault, self.request(), self.client());
                 self.answer(answer, CloseReason::ResponseFault, cx.now);
             }
         }
+        true
     }
 
     /// The head is in the buffer as the client gets it; decides what comes behind it.
@@ -108,8 +113,7 @@ impl Exchange {
     fn relay_response(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
         if self.download.scan(buf).is_err() {
             self.reusable = false;
-            let cleared = self.download.cleared();
-            buf.remove(cleared, buf.len() - cleared);
+            self.download.drop_raw(buf);
             self.cut(CloseReason::ResponseFault, cx.now);
         }
     }

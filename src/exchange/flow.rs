@@ -80,6 +80,18 @@ impl Flow {
         self.cleared = buf.len() as u32;
     }
 
+    /// Drops what was cleared: its destination is gone.
+    pub fn drop_cleared(&mut self, buf: &mut Buf) {
+        buf.consume(self.cleared());
+        self.cleared = 0;
+    }
+
+    /// Drops what was not cleared: its source is gone, and it must not pass for the start of the next message.
+    pub fn drop_raw(&mut self, buf: &mut Buf) {
+        let cleared = self.cleared();
+        buf.remove(cleared, buf.len() - cleared);
+    }
+
     /// `count` cleared bytes have been sent and taken from the buffer.
     pub fn sent(&mut self, count: usize) {
         debug_assert!(count <= self.cleared());

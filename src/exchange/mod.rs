@@ -7,7 +7,11 @@
 pub mod close;
 mod download;
 pub mod flow;
+pub mod identity;
 pub mod phase;
+mod preface;
+#[cfg(test)]
+mod tests;
 pub mod timers;
 mod upload;
 
@@ -18,13 +22,16 @@ use reactor::Millis;
 use crate::answers::Answers;
 use crate::decision::Decision;
 use crate::http::answer::Answer;
+use crate::http::chunked::Mode;
 use crate::http::fault::OriginFault;
 use crate::http::framing::Framing;
+use crate::http::head::HeadScan;
 use crate::http::request::Request;
 use crate::http::rules::Rules;
 use crate::http::{Method, Version};
 use close::CloseReason;
 use flow::{Direction, Flow};
+use identity::Identity;
 use phase::{Ending, Phase, Relay, Stage};
 use timers::{Limits, Timer};
 
@@ -102,7 +109,7 @@ pub struct Exchange {
     upload: Flow,
     download: Flow,
     action: Option<Action>,
-    client: IpAddr,
+    identity: Identity,
     requests: u32,
     /// The client connection outlives this exchange.
     keep_alive: bool,
@@ -112,8 +119,6 @@ pub struct Exchange {
     head_only: bool,
     /// What the client speaks.
     version: Version,
-    /// What [`Flow::moved`] of the upload was when the present request began.
-    upload_before: u64,
     /// The origin connection can carry another exchange.
     reusable: bool,
     /// The origin connection belongs to this client alone: its authentication goes with the connection.
@@ -129,20 +134,19 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// A client has connected. `client` is its address, which others may replace later by a better one.
-    pub fn new(client: IpAddr, now: Millis) -> Exchange {
+    /// A client has connected from the address `peer`.
+    pub fn new(peer: IpAddr, now: Millis) -> Exchange {
         Exchange {
             phase: Phase::Idle,
             upload: Flow::new(),
             download: Flow::new(),
             action: None,
-            client,
+            identity: Identity::new(peer),
             requests: 0,
             keep_alive: false,
             last_request: false,
             head_only: false,
             version: Version::Http11,
-            upload_before: 0,
             reusable: false,
             private: false,
             fresh: false,
@@ -152,6 +156,12 @@ impl Exchange {
             entered: now,
             touched: now,
         }
+    }
+
+    /// A balancer has connected from the address `peer`: the connection starts with a PROXY protocol header, and nothing
+    /// is done with it before that is complete.
+    pub fn proxied(peer: IpAddr, now: Millis) -> Exchange {
+        Exchange { phase: Phase::Preface { begun: false }, ..Exchange::new(peer, now) }
     }
 
     /// Where the exchange stands.
@@ -173,9 +183,14 @@ impl Exchange {
         self.requests
     }
 
-    /// The client's address.
+    /// Who the client is for decisions, logs and pages: see [`Identity::client`].
     pub fn client(&self) -> IpAddr {
-        self.client
+        self.identity.client()
+    }
+
+    /// Who opened the connection, which is what X-Forwarded-For gets: see [`Identity::peer`].
+    pub fn peer(&self) -> IpAddr {
+        self.identity.peer()
     }
 
     /// The accounting of one direction.
@@ -219,8 +234,10 @@ impl Exchange {
             return false;
         }
         match (direction, &self.phase) {
-            (Direction::Upload, Phase::Idle | Phase::Head { .. } | Phase::Draining { .. }) => true,
-            (_, Phase::Relaying(_)) => !flow.done,
+            (Direction::Upload, Phase::Preface { .. } | Phase::Idle | Phase::Head { .. }) => true,
+            (Direction::Upload, Phase::Draining { .. }) => true,
+            // Behind a switch comes the tunnel's, and so does an end.
+            (_, Phase::Relaying(relay)) => !flow.done && relay.stage != Stage::Switch,
             (_, Phase::Tunnel { greet }) => !(*greet && direction == Direction::Download),
             _ => false,
         }
@@ -239,6 +256,17 @@ impl Exchange {
             }
             Phase::Relaying(relay) if relay.stage == Stage::Body => flow.framing.passable(),
             _ => 0,
+        }
+    }
+
+    /// Is the next thing in this direction a head or an answer that grows in the buffer?
+    pub fn rewrites(&self, direction: Direction) -> bool {
+        match (&self.phase, direction) {
+            (Phase::Relaying(relay), Direction::Upload) => relay.stage == Stage::Send,
+            (Phase::Relaying(relay), Direction::Download) => relay.stage == Stage::Await,
+            (Phase::Answering(ending), Direction::Download) => ending.answer.is_some(),
+            (Phase::Tunnel { greet }, Direction::Download) => *greet,
+            _ => false,
         }
     }
 
@@ -284,12 +312,12 @@ impl Exchange {
     /// Somebody has decided about the request.
     pub fn handle_decision(&mut self, decision: Decision, cx: &mut Context<'_>) {
         match decision {
-            Decision::Forward if matches!(self.phase, Phase::Deciding(_)) => {
+            _ if !matches!(self.phase, Phase::Deciding(_)) => {}
+            Decision::Forward => {
                 self.step(cx.now, Phase::Resolving);
                 self.action = Some(Action::Resolve);
             }
-            Decision::Forward => {}
-            Decision::Answer(answer) => self.handle_failure(answer, cx.now),
+            Decision::Answer(answer) => self.answer(answer, CloseReason::Answered, cx.now),
         }
     }
 
@@ -303,7 +331,7 @@ impl Exchange {
 
     /// The request cannot be served; `answer` says why.
     pub fn handle_failure(&mut self, answer: Box<Answer>, now: Millis) {
-        if self.request().is_some() {
+        if matches!(self.phase, Phase::Deciding(_) | Phase::Resolving(_) | Phase::Connecting(_)) {
             self.answer(answer, CloseReason::Answered, now);
         }
     }
@@ -342,7 +370,7 @@ impl Exchange {
                 self.close(CloseReason::TunnelReset, cx.now);
             }
             (Side::Client, Phase::Draining { reason, .. }) => self.close(*reason, cx.now),
-            (Side::Client, Phase::Idle) => self.close(CloseReason::ClientLeft, cx.now),
+            (Side::Client, Phase::Idle | Phase::Preface { begun: false }) => self.client_ended(cx.now),
             (Side::Client, _) => {
                 self.abort_server = self.upload.cleared > 0 || !self.upload.done;
                 self.close(CloseReason::ClientGone, cx.now);
@@ -370,14 +398,14 @@ impl Exchange {
         let begun = matches!(&self.phase, Phase::Relaying(relay) if matches!(relay.stage, Stage::Body | Stage::Switch));
         match (timer, &self.phase) {
             (Timer::Head | Timer::First, Phase::Head { .. }) => {
-                let answer = answers.timeout(Timer::Head, None, self.client);
+                let answer = answers.timeout(Timer::Head, None, self.client());
                 self.keep_alive = false;
                 self.answer(answer, CloseReason::Timeout(timer), cx.now);
             }
             (Timer::Decision | Timer::Resolve | Timer::Connect | Timer::Inactive, _)
                 if !begun && self.request().is_some() =>
             {
-                let answer = answers.timeout(timer, self.request(), self.client);
+                let answer = answers.timeout(timer, self.request(), self.client());
                 self.answer(answer, CloseReason::Timeout(timer), cx.now);
             }
             (_, Phase::Relaying(_)) => self.cut(CloseReason::Timeout(timer), cx.now),
@@ -403,12 +431,18 @@ impl Exchange {
                 self.finish(upload_stored, download_stored, now);
                 true
             }
-            Phase::Answering(ending) if ending.answer.is_none() && self.download.cleared == 0 => {
+            // What was cleared for the origin is dropped first, or it would pass for the client's next request.
+            Phase::Answering(ending)
+                if ending.answer.is_none() && self.download.cleared == 0 && self.upload.cleared == 0 =>
+            {
                 let (keep, reason) = (ending.keep, ending.reason);
                 self.end_exchange(keep, reason, upload_stored, now);
                 true
             }
-            Phase::Tunnel { .. } if self.upload.shut && self.download.shut => {
+            // Closing tells both sides at once, so the second end needs no shutdown of its own.
+            Phase::Tunnel { greet: false }
+                if self.upload.eof && self.download.eof && upload_stored == 0 && download_stored == 0 =>
+            {
                 self.close(CloseReason::TunnelEnd, now);
                 true
             }
@@ -459,12 +493,9 @@ impl Exchange {
         self.action = Some(Action::Hangup);
     }
 
-    /// Ends a response that will not be complete. What is cleared still goes out, unless the end of the connection would
-    /// be taken for the end of the body: then it ends in a reset.
+    /// Ends a response that will not be complete. What is cleared still goes out, unless the client has to see a reset.
     fn cut(&mut self, reason: CloseReason, now: Millis) {
-        let decoded = self.version == Version::Http10 && matches!(self.download.framing, Framing::Chunked(_));
-        if decoded || matches!(self.download.framing, Framing::UntilClose) {
-            self.abort_client = true;
+        if self.would_look_complete() || self.download.cleared == 0 && !self.upload.done {
             return self.close(reason, now);
         }
         self.enter(Phase::Answering(Ending { answer: None, keep: false, reason }), now);
@@ -475,13 +506,26 @@ impl Exchange {
         if matches!(self.phase, Phase::Closed(_)) {
             return;
         }
+        self.abort_client |= self.would_look_complete();
         self.action = self.action.filter(|action| *action == Action::Release);
         self.enter(Phase::Closed(reason), now);
     }
 
+    /// Would the client take an end of its connection for the end of a body that is not complete?
+    fn would_look_complete(&self) -> bool {
+        let Phase::Relaying(relay) = &self.phase else { return false };
+        let framed_by_close = match &self.download.framing {
+            Framing::UntilClose => true,
+            Framing::Chunked(chunks) => chunks.mode() == Mode::Decode,
+            Framing::Empty | Framing::Sized(_) => false,
+        };
+        framed_by_close && !self.download.done && matches!(relay.stage, Stage::Body | Stage::Switch)
+    }
+
     fn client_ended(&mut self, now: Millis) {
         match &self.phase {
-            Phase::Idle => self.close(CloseReason::ClientLeft, now),
+            Phase::Preface { begun: false } | Phase::Idle => self.close(CloseReason::ClientLeft, now),
+            Phase::Preface { .. } => self.close(CloseReason::Preface, now),
             Phase::Head { .. } => self.close(CloseReason::ClientGone, now),
             Phase::Draining { reason, .. } => self.close(*reason, now),
             Phase::Relaying(_) if !self.upload.done => {
@@ -499,12 +543,11 @@ impl Exchange {
         match relay.stage {
             Stage::Send | Stage::Await if self.can_ask_again() => self.ask_again(cx.now),
             Stage::Send | Stage::Await => {
-                let answer = cx.settings.answers.origin_fault(OriginFault::ClosedEarly, self.request(), self.client);
+                let answer = cx.settings.answers.origin_fault(OriginFault::ClosedEarly, self.request(), self.client());
                 self.answer(answer, CloseReason::ResponseCut, cx.now);
             }
-            Stage::Switch => self.cut(CloseReason::ResponseCut, cx.now),
             Stage::Body if !broken && matches!(self.download.framing, Framing::UntilClose) => self.download.done = true,
-            Stage::Body => self.cut(CloseReason::ResponseCut, cx.now),
+            Stage::Body | Stage::Switch => self.cut(CloseReason::ResponseCut, cx.now),
         }
     }
 
@@ -512,8 +555,8 @@ impl Exchange {
     /// and of which we still have every byte, is asked once more on a new connection (RFC 9110 §9.2.2).
     fn can_ask_again(&self) -> bool {
         let Phase::Relaying(relay) = &self.phase else { return false };
-        let untouched =
-            relay.interims == 0 && self.upload.cleared == 0 && matches!(self.upload.framing, Framing::Empty);
+        let unanswered = relay.interims == 0 && relay.scan == HeadScan::default();
+        let untouched = unanswered && matches!(self.upload.framing, Framing::Empty);
         relay.reused && untouched && relay.request.method().is_idempotent()
     }
 
@@ -544,6 +587,7 @@ impl Exchange {
         if keep {
             self.upload = Flow { moved: self.upload.moved, eof: self.upload.eof, ..Flow::new() };
             self.fresh = false;
+            self.head_only = false;
             return self.enter(Phase::Idle, now);
         }
         // A client that announced its last request sends nothing that a close could answer with a reset.

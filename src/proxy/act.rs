@@ -17,7 +17,7 @@ use crate::http::Method;
 use crate::owner::Owner;
 use crate::policy::Refused;
 use crate::resolver::{Found, LookupId};
-use crate::session::Server;
+use crate::server::Server;
 use crate::upstream::dial::DialError;
 use crate::upstream::{Dialled, Wish};
 
@@ -242,11 +242,9 @@ impl Proxy {
         let now = self.clock.now();
         let Some(client) = self.clients.get_mut(key) else { return };
         let staying = !matches!(client.session.exchange.phase(), Phase::Closed(_));
-        if client.session.exchange.is_private() && staying {
-            return;
-        }
         if client.session.exchange.is_private() {
-            return self.hang_up(key);
+            let quiet = client.session.server.as_mut().is_some_and(|server| is_quiet(server));
+            return if staying && quiet { client.session.count_exchange() } else { self.hang_up(key) };
         }
         let Some(mut server) = client.session.server.take() else { return };
         self.counters.note_server(&server);

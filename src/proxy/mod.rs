@@ -46,6 +46,8 @@ const HOUSE: Millis = 1000;
 pub struct Options {
     /// Where to listen.
     pub places: Vec<Place>,
+    /// Connections to proxy listeners start with a PROXY protocol header.
+    pub proxied: bool,
     /// Most proxy clients.
     pub connections: usize,
     /// Most clients of the monitor.
@@ -92,6 +94,7 @@ pub struct Proxy {
     clock: Clock,
     listeners: Listeners,
     clients: Arena<Client>,
+    proxied: bool,
     alarms: Alarms,
     queue: VecDeque<Key>,
     kit: Kit,
@@ -139,6 +142,7 @@ impl Proxy {
             clock,
             listeners,
             clients: Arena::new(),
+            proxied: options.proxied,
             alarms: Alarms::new(),
             queue: VecDeque::new(),
             kit: Kit::new(house::pool_budget(options.connections)),
@@ -257,12 +261,7 @@ impl Proxy {
     fn take_finished(&mut self) {
         let now = self.clock.now();
         self.resolver.flush(&mut self.poller, now);
-        while let Some(news) = self.resolver.poll() {
-            match news {
-                News::Found(key, found, more) => self.lookup_ended(key, found, more),
-                News::More(key, lookup, addresses) => self.more_addresses(key, lookup, &addresses),
-            }
-        }
+        // Lost races first: news of more addresses for one must find it lost, not gone.
         while let Some((key, dialled)) = self.upstream.poll() {
             match dialled {
                 Ok(server) => self.connected(key, server),
@@ -275,6 +274,12 @@ impl Proxy {
                 }
             }
             self.enqueue(key);
+        }
+        while let Some(news) = self.resolver.poll() {
+            match news {
+                News::Found(key, found, more) => self.lookup_ended(key, found, more),
+                News::More(key, lookup, addresses) => self.more_addresses(key, lookup, &addresses),
+            }
         }
     }
 

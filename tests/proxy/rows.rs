@@ -49,6 +49,8 @@ const ROWS: &[(u32, &str)] = &[
     (62, "the source address can be chosen, and its failure is named"),
     (63, "no spelling leads past a rule"),
     (64, "the address checked is the address connected"),
+    (66, "balancers announce their clients, in both versions of the PROXY protocol"),
+    (67, "one identity for headers, pages and decisions"),
 ];
 
 #[test]

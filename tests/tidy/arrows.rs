@@ -37,7 +37,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("http", &["http"]),
     ("decision", &["decision", "http"]),
     ("policy", &["policy", "http", "decision"]),
-    ("exchange", &["exchange", "http", "decision", "policy", "answers"]),
+    ("exchange", &["exchange", "http", "decision", "policy", "answers", "proxy_line"]),
     ("logs", &["logs"]),
     ("pages", &["pages", "http"]),
 ];

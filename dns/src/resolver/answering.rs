@@ -141,6 +141,13 @@ impl Resolver {
     fn take_answer(&mut self, key: Key, at: usize, message: &Message<'_>, question: &Question<'_>, now: Millis) {
         let Some(query) = self.queries.get_mut(key) else { return };
         let send = *query.send(at);
+        let verdict = self.scratch.judge(message, question, query.family, send.edns);
+        if verdict.is_err() && send.via == Via::Datagram && self.servers.len() == 1 {
+            // It may be forged, and the true answer may be right behind it: as good as lost on the way. With other servers
+            // the next one is asked at once.
+            self.counters.dropped_malformed += 1;
+            return;
+        }
         self.counters.answers += 1;
         let server = &mut self.servers[at];
         let single = send.count == 1 && send.via == Via::Datagram;
@@ -151,7 +158,6 @@ impl Resolver {
         if send.mixed && send.via == Via::Datagram {
             server.note_case(true);
         }
-        let verdict = self.scratch.judge(message, question, query.family, send.edns);
         if self.scratch.has_edns && send.edns {
             server.note_edns(true);
         } else if !send.edns && server.edns == Feature::Unknown && send.count > 1 && !send.without_edns {

@@ -1,0 +1,102 @@
+//! Answers of our own: to whom they go with a body, what becomes of the connection, how a slow client takes them.
+
+use super::*;
+use crate::exchange::close::CloseReason;
+
+fn asked(head: &str) -> Scenario {
+    let mut scenario = Scenario::new().sending(head);
+    assert_eq!(scenario.actions(), [Action::Ask]);
+    scenario
+}
+
+#[test]
+fn the_connection_goes_as_client_and_answer_want() {
+    let closing = Answer { close: true, ..Answer::new(403, &b"no\n"[..]) };
+    let keeping = Answer::new(403, &b"no\n"[..]);
+    let table = [
+        ("HTTP/1.1", "", &keeping, true),
+        ("HTTP/1.1", "", &closing, false),
+        ("HTTP/1.1", "Connection: close\r\n", &keeping, false),
+        ("HTTP/1.0", "", &keeping, false),
+        ("HTTP/1.0", "Proxy-Connection: keep-alive\r\n", &keeping, true),
+    ];
+    for (version, lines, answer, kept) in table {
+        let mut scenario = asked(&format!("GET http://a.example/ {version}\r\nHost: a.example\r\n{lines}\r\n"));
+        scenario.answer(answer.clone());
+        let got = scenario.to_client();
+        assert_eq!(got.contains("Connection: close"), !kept, "{version} {lines} {got}");
+        assert_eq!(scenario.kind() == Kind::Idle, kept, "{version} {lines}");
+    }
+}
+
+#[test]
+fn an_answer_to_head_has_no_body() {
+    let mut scenario = asked("HEAD http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    scenario.answer(Answer::new(403, &b"no\n"[..]));
+    let got = scenario.to_client();
+    assert!(got.contains("\r\nContent-Length: 3\r\n") && got.ends_with("\r\n\r\n"), "{got}");
+    let mut scenario = scenario.sending(GET);
+    scenario.answer(Answer::new(403, &b"no\n"[..]));
+    assert!(scenario.to_client().ends_with("\r\n\r\nno\n"), "the next one has");
+}
+
+#[test]
+fn a_client_that_announced_its_last_request_is_closed_without_waiting() {
+    let mut scenario = asked("GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n");
+    scenario.answer(Answer::new(403, &b"no\n"[..]));
+    assert_eq!(scenario.statuses(), [403]);
+    assert_eq!(scenario.actions(), [Action::Done(CloseReason::Answered)]);
+}
+
+#[test]
+fn a_slow_client_gets_it_all_and_reads_nothing_into_us_meanwhile() {
+    let mut scenario = Scenario::get();
+    scenario.client_takes(0);
+    scenario.actions();
+    scenario.answer(Answer::new(200, vec![b'x'; 100_000]));
+    scenario.client(GET);
+    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Answering, vec![Action::Hangup]));
+    assert!(!scenario.reads(Direction::Upload));
+    while scenario.kind() == Kind::Answering {
+        scenario.client_takes(999);
+    }
+    assert!(scenario.to_client().ends_with(&"x".repeat(100_000)));
+    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Deciding, vec![Action::Ask]), "and then the next request");
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_given_up() {
+    let mut scenario = Scenario::get();
+    scenario.client_takes(0);
+    scenario.actions();
+    scenario.answer(Answer::new(200, &b"x"[..]));
+    scenario.at(59_999);
+    assert_eq!(scenario.kind(), Kind::Answering);
+    scenario.at(60_000);
+    let timer = crate::exchange::timers::Timer::Inactive;
+    assert_eq!(scenario.actions(), [Action::Hangup, Action::Done(CloseReason::Timeout(timer))]);
+}
+
+#[test]
+fn a_client_that_breaks_off_is_gone() {
+    let mut scenario = Scenario::get();
+    scenario.client_takes(0);
+    scenario.answer(Answer::new(200, &b"x"[..]));
+    scenario.client_resets();
+    assert_eq!(scenario.actions().last(), Some(&Action::Done(CloseReason::ClientGone)));
+}
+
+/// What was rewritten for an origin must not be read as the client's next request.
+#[test]
+fn unsent_bytes_for_an_origin_do_not_outlive_it() {
+    let mut scenario = Scenario::get();
+    scenario.origin_takes(10);
+    let mut scenario = scenario.to_relaying();
+    assert_eq!(scenario.to_origin(), GET_SENT[..10]);
+    scenario.origin_ends();
+    assert_eq!(scenario.statuses(), [502]);
+    assert_eq!((scenario.kind(), scenario.upload.held.len()), (Kind::Idle, 0));
+    scenario.actions();
+    scenario.origin_takes(usize::MAX);
+    assert_eq!(scenario.sending(GET).to_relaying().to_origin(), GET_SENT);
+}

@@ -1,0 +1,136 @@
+//! Deciding, resolving, connecting: what comes back from others, and what happens meanwhile.
+
+use super::*;
+use crate::exchange::close::CloseReason;
+
+const PHASES: [Kind; 3] = [Kind::Deciding, Kind::Resolving, Kind::Connecting];
+
+fn waiting_in(kind: Kind) -> Scenario {
+    let mut scenario = match kind {
+        Kind::Deciding => Scenario::get(),
+        Kind::Resolving => Scenario::get().to_resolving(),
+        Kind::Connecting => Scenario::get().to_connecting(),
+        _ => unreachable!("not a phase that waits"),
+    };
+    assert_eq!(scenario.kind(), kind);
+    scenario.actions();
+    scenario
+}
+
+#[test]
+fn each_step_asks_for_the_next() {
+    let mut scenario = Scenario::get();
+    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Deciding, vec![Action::Ask]));
+    scenario.decide(Decision::Forward);
+    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Resolving, vec![Action::Resolve]));
+    scenario.resolved();
+    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Connecting, vec![Action::Dial]));
+    scenario.connect(false);
+    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Relaying, vec![]));
+    assert_eq!(scenario.to_origin(), GET_SENT);
+}
+
+#[test]
+fn nothing_is_read_and_nothing_sent_while_others_work() {
+    for kind in PHASES {
+        let mut scenario = waiting_in(kind);
+        scenario.client(GET);
+        assert!(!scenario.reads(Direction::Upload) && !scenario.reads(Direction::Download), "{kind}");
+        assert_eq!((scenario.upload.waiting.len(), scenario.to_client()), (GET.len(), String::new()), "{kind}");
+    }
+}
+
+#[test]
+fn an_answer_of_our_own_keeps_the_connection() {
+    for kind in PHASES {
+        let mut scenario = waiting_in(kind);
+        match kind {
+            Kind::Deciding => scenario.answer(Answer::new(404, &b"no\n"[..])),
+            _ => scenario.fails(Answer::new(404, &b"no\n"[..])),
+        }
+        assert_eq!(scenario.actions(), [Action::Hangup], "{kind}");
+        let got = scenario.to_client();
+        assert!(got.starts_with("HTTP/1.1 404 Not Found\r\n") && got.ends_with("\r\n\r\nno\n"), "{got}");
+        assert!(!got.contains("Connection"), "{got}");
+        assert_eq!(scenario.kind(), Kind::Idle, "{kind}");
+        assert_eq!(scenario.sending(GET).to_relaying().to_origin(), GET_SENT);
+    }
+}
+
+#[test]
+fn whoever_comes_back_too_late_is_not_listened_to() {
+    let late = |mut scenario: Scenario, kind: Kind| {
+        scenario.decide(Decision::Forward);
+        scenario.resolved();
+        scenario.connect(false);
+        scenario.fails(Answer::new(502, &b"late"[..]));
+        scenario.answer(Answer::new(502, &b"late"[..]));
+        assert_eq!((scenario.kind(), scenario.actions()), (kind, vec![]));
+        assert_eq!(scenario.to_client(), "");
+    };
+    late(Scenario::new(), Kind::Idle);
+    late(Scenario::new().sending("GET "), Kind::Head);
+    late(Scenario::get().to_relaying(), Kind::Relaying);
+    let mut done = Scenario::get().to_relaying();
+    done.origin(OK);
+    done.actions();
+    done.to_client();
+    late(done, Kind::Idle);
+}
+
+#[test]
+fn each_wait_has_a_timer_and_an_answer() {
+    for (kind, wait, status) in
+        [(Kind::Deciding, 1_000, 500), (Kind::Resolving, 2_000, 504), (Kind::Connecting, 3_000, 504)]
+    {
+        let mut scenario = waiting_in(kind);
+        scenario.at(wait - 1);
+        assert_eq!(scenario.kind(), kind);
+        scenario.at(wait);
+        assert_eq!((scenario.statuses(), scenario.actions()), (vec![status], vec![Action::Hangup]), "{kind}");
+        assert_eq!(scenario.kind(), Kind::Idle, "a request that was read to its end costs nobody a connection");
+    }
+}
+
+#[test]
+fn a_client_that_breaks_off_ends_everything() {
+    for kind in PHASES {
+        let mut scenario = waiting_in(kind);
+        scenario.client_resets();
+        assert_eq!(scenario.actions(), [Action::Done(CloseReason::ClientGone)], "{kind}");
+        assert!(!scenario.exchange.aborts(Side::Server));
+    }
+}
+
+#[test]
+fn a_client_that_only_stops_sending_is_still_served() {
+    let mut scenario = Scenario::get();
+    scenario.client_ends();
+    let mut scenario = scenario.to_relaying();
+    scenario.origin(OK);
+    assert_eq!(scenario.to_client(), OK_SENT);
+    assert_eq!(scenario.actions(), [Action::Release, Action::Done(CloseReason::ClientLeft)]);
+}
+
+#[test]
+fn an_unread_body_ends_the_connection_after_the_answer() {
+    let head = "POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5000\r\n\r\n";
+    let mut scenario = Scenario::new().sending(format!("{head}{}", "x".repeat(2000))).to_connecting();
+    scenario.fails(Answer::new(502, &b"no\n"[..]));
+    let got = scenario.to_client();
+    assert!(got.contains("\r\nConnection: close\r\n"), "{got}");
+    assert_eq!((scenario.kind(), scenario.download.shut), (Kind::Draining, true));
+    scenario.client("x".repeat(3000));
+    assert_eq!((scenario.upload.held.len(), scenario.upload.waiting.len()), (0, 0), "thrown away");
+    scenario.client_ends();
+    assert_eq!(scenario.actions(), [Action::Hangup, Action::Done(CloseReason::Answered)]);
+}
+
+#[test]
+fn a_stop_ends_every_phase() {
+    for kind in PHASES {
+        let mut scenario = waiting_in(kind);
+        scenario.tell(|exchange, cx| exchange.handle_stop(cx.now));
+        assert_eq!(scenario.actions(), [Action::Done(CloseReason::Stopping)], "{kind}");
+    }
+}

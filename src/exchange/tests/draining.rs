@@ -1,0 +1,75 @@
+//! After the last response: what a client still sends is thrown away, within a budget and a time.
+
+use super::*;
+use crate::exchange::close::CloseReason;
+use crate::exchange::DRAIN_BYTES;
+
+const UPLOAD: &str = "POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\nContent-Length: 100000000\r\n\r\n";
+
+/// An upload that the origin has answered before its end.
+fn answered() -> Scenario {
+    let mut scenario = Scenario::new().sending(UPLOAD).to_relaying();
+    scenario.origin(OK);
+    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Draining, vec![Action::Hangup]));
+    assert!(scenario.download.shut);
+    scenario
+}
+
+#[test]
+fn the_response_tells_that_the_connection_ends() {
+    let got = answered().to_client();
+    assert!(got.contains("\r\nConnection: close\r\n") && got.ends_with("\r\n\r\nok"), "{got}");
+}
+
+#[test]
+fn what_still_comes_is_thrown_away_until_the_client_closes() {
+    let mut scenario = answered();
+    for _ in 0..100 {
+        scenario.client("x".repeat(1000));
+        assert_eq!((scenario.upload.held.len(), scenario.upload.waiting.len()), (0, 0));
+    }
+    scenario.client_ends();
+    assert_eq!(scenario.actions(), [Action::Done(CloseReason::Complete)]);
+}
+
+#[test]
+fn a_client_that_never_stops_is_cut_off() {
+    let mut scenario = answered();
+    scenario.client(vec![b'x'; DRAIN_BYTES as usize]);
+    assert_eq!(scenario.kind(), Kind::Draining);
+    scenario.client("x");
+    assert_eq!(scenario.actions(), [Action::Done(CloseReason::Complete)]);
+}
+
+#[test]
+fn a_client_that_never_closes_is_cut_off() {
+    let mut scenario = answered();
+    scenario.now = 3_000;
+    scenario.client("x");
+    scenario.at(3_999);
+    assert_eq!(scenario.kind(), Kind::Draining, "the time runs from the start, whatever comes");
+    scenario.at(4_000);
+    assert_eq!(scenario.actions(), [Action::Done(CloseReason::Complete)]);
+}
+
+#[test]
+fn a_reset_ends_it_with_the_reason_it_had() {
+    let mut scenario = answered();
+    scenario.client_resets();
+    assert_eq!(scenario.actions(), [Action::Done(CloseReason::Complete)]);
+}
+
+/// Nobody takes what was meant for the origin any more, and it stood in the way of what the client sends.
+#[test]
+fn unsent_bytes_do_not_keep_a_client_from_being_drained() {
+    let mut scenario = Scenario::new().sending(UPLOAD);
+    scenario.origin_takes(50);
+    let mut scenario = scenario.to_relaying();
+    scenario.client("x".repeat(500));
+    scenario.origin(OK);
+    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Draining, vec![Action::Hangup]));
+    scenario.client("x".repeat(500));
+    assert_eq!((scenario.upload.held.len(), scenario.upload.waiting.len()), (0, 0));
+    scenario.client_ends();
+    assert_eq!(scenario.actions(), [Action::Done(CloseReason::Complete)]);
+}

@@ -1,0 +1,50 @@
+//! The table of moves, pair by pair, against one that is written down a second time.
+
+use super::Kind;
+
+const ALL: [Kind; 11] = [
+    Kind::Preface,
+    Kind::Idle,
+    Kind::Head,
+    Kind::Deciding,
+    Kind::Resolving,
+    Kind::Connecting,
+    Kind::Relaying,
+    Kind::Answering,
+    Kind::Tunnel,
+    Kind::Draining,
+    Kind::Closed,
+];
+
+/// A row is where a move starts, a column where it leads, both in the order of [`ALL`].
+const MOVES: [&str; 11] = [
+    ".x........x", // preface
+    "..xx...x..x", // idle
+    "...x...x..x", // head
+    "....x..x..x", // deciding
+    ".....x.x..x", // resolving
+    "......xxx.x", // connecting
+    ".x..x..xxxx", // relaying
+    ".x.......xx", // answering
+    "..........x", // tunnel
+    "..........x", // draining
+    "...........", // closed
+];
+
+#[test]
+fn every_pair_of_phases_is_a_move_or_is_not() {
+    for (from, row) in ALL.into_iter().zip(MOVES) {
+        for (to, mark) in ALL.into_iter().zip(row.chars()) {
+            assert_eq!(from.leads_to(to), mark == 'x', "{from} -> {to}");
+        }
+    }
+}
+
+#[test]
+fn the_end_can_be_reached_from_everywhere_and_is_never_left() {
+    for kind in ALL {
+        assert_eq!(kind.leads_to(Kind::Closed), kind != Kind::Closed, "{kind}");
+        assert!(!Kind::Closed.leads_to(kind), "{kind}");
+        assert!(!kind.leads_to(kind), "{kind} is not entered from itself");
+    }
+}

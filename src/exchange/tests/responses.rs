@@ -1,0 +1,136 @@
+//! Responses that are not just a head and a body: to HEAD, without a body, interim ones, faulty ones, early ones.
+
+use super::*;
+use crate::exchange::close::CloseReason;
+
+fn asked(method: &str, version: &str) -> Scenario {
+    let head = format!("{method} http://a.example/ {version}\r\nHost: a.example\r\nConnection: keep-alive\r\n\r\n");
+    Scenario::new().sending(head).to_relaying()
+}
+
+#[test]
+fn some_responses_have_no_body_whatever_they_say() {
+    let table = [
+        ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", true),
+        ("HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", false),
+        ("HEAD", "HTTP/1.1 200 OK\r\n\r\n", false),
+        ("GET", "HTTP/1.1 204 No Content\r\n\r\n", false),
+        ("GET", "HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n\r\n", false),
+        ("GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n", true),
+        ("GET", "HTTP/1.1 304 Not Modified\r\n\r\n", false),
+    ];
+    for (method, response, length) in table {
+        let mut scenario = asked(method, "HTTP/1.1");
+        scenario.origin(response);
+        let got = scenario.to_client();
+        assert_eq!(got.contains("Content-Length: 7"), length, "{method} {response}: {got}");
+        assert_eq!((scenario.kind(), scenario.actions()), (Kind::Idle, vec![Action::Release]), "{method} {response}");
+    }
+}
+
+#[test]
+fn interim_responses_go_on_to_those_who_know_them() {
+    let interims = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n";
+    for (version, statuses) in [("HTTP/1.1", vec![100, 103, 200]), ("HTTP/1.0", vec![200])] {
+        for piece in [1, 30, 1000] {
+            let mut scenario = asked("GET", version);
+            scenario.download.piece = piece;
+            scenario.origin(format!("{interims}{OK}"));
+            assert_eq!(scenario.statuses(), statuses, "{version} in pieces of {piece}");
+            assert_eq!((scenario.kind(), scenario.actions()), (Kind::Idle, vec![Action::Release]));
+        }
+    }
+}
+
+/// All of it came at once, the end too: an interim response that is left out must not hide the one behind it.
+#[test]
+fn a_response_behind_an_interim_one_is_seen_before_the_end() {
+    for version in ["HTTP/1.1", "HTTP/1.0"] {
+        let mut scenario = asked("GET", version);
+        scenario.download.ended = true;
+        scenario.origin(format!("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Wait\r\n\r\n{OK}"));
+        assert_eq!(scenario.statuses().last(), Some(&200), "{version}");
+    }
+}
+
+#[test]
+fn a_client_that_waits_for_continue_gets_it_from_the_origin() {
+    let head =
+        "POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+    let mut scenario = Scenario::new().sending(head).to_relaying();
+    assert!(scenario.to_origin().contains("Expect: 100-continue"));
+    scenario.origin("HTTP/1.1 100 Continue\r\n\r\n");
+    assert_eq!(scenario.statuses(), [100]);
+    scenario.client("ok");
+    assert_eq!(scenario.to_origin(), "ok");
+    scenario.origin(OK);
+    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Idle, vec![Action::Release]));
+}
+
+#[test]
+fn interim_responses_without_end_are_a_fault() {
+    for version in ["HTTP/1.1", "HTTP/1.0"] {
+        let mut scenario = asked("GET", version);
+        scenario.origin("HTTP/1.1 102 Wait\r\n\r\n".repeat(32));
+        assert_eq!(scenario.kind(), Kind::Relaying, "{version}");
+        scenario.origin("HTTP/1.1 102 Wait\r\n\r\n");
+        assert_eq!(scenario.statuses().last(), Some(&502), "{version}");
+    }
+}
+
+#[test]
+fn what_is_no_response_is_a_fault_of_the_origin() {
+    let table = [
+        "nonsense\r\n\r\n".to_string(),
+        "HTTP/2.0 200 OK\r\n\r\n".to_string(),
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n".to_string(),
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n".to_string(),
+        format!("HTTP/1.1 200 OK\r\nA: {}\r\n\r\n", "x".repeat(1024)),
+        format!("HTTP/1.1 200 OK\r\nA: {}", "x".repeat(1024)),
+    ];
+    for response in table {
+        let mut scenario = asked("GET", "HTTP/1.1");
+        scenario.origin(&response);
+        let got = scenario.to_client();
+        assert!(got.starts_with("HTTP/1.1 502 "), "{response}: {got}");
+        assert_eq!(scenario.actions(), [Action::Hangup]);
+        assert_eq!((scenario.kind(), scenario.download.held.len()), (Kind::Idle, 0), "the client is not to blame");
+    }
+}
+
+#[test]
+fn an_origin_that_closes_without_a_word_is_reported() {
+    for response in ["", "HTTP/1.1 200 OK\r\nContent-Le"] {
+        let mut scenario = asked("GET", "HTTP/1.1");
+        scenario.origin(response);
+        scenario.origin_ends();
+        assert_eq!((scenario.statuses(), scenario.actions()), (vec![502], vec![Action::Hangup]), "{response}");
+        assert_eq!(scenario.kind(), Kind::Idle);
+    }
+}
+
+#[test]
+fn an_answer_before_the_end_of_the_upload_ends_the_connection() {
+    let head = "POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\nContent-Length: 4\r\n\r\n";
+    let mut scenario = Scenario::new().sending(head).to_relaying();
+    scenario.client("bo");
+    scenario.origin("HTTP/1.1 403 No\r\nContent-Length: 5\r\n\r\nsor");
+    assert!(scenario.to_client().contains("\r\nConnection: close\r\n"));
+    scenario.client("dy");
+    assert!(scenario.to_origin().ends_with("body"), "as long as the response comes, the request goes on");
+    scenario.origin("ry");
+    assert_eq!(scenario.to_client(), "ry");
+    assert_eq!(scenario.actions(), [Action::Release], "both are complete, so the origin can be kept");
+    scenario.client_ends();
+    assert_eq!(scenario.actions(), [Action::Done(CloseReason::Complete)]);
+}
+
+#[test]
+fn a_client_of_http_10_gets_chunks_without_their_lines() {
+    let mut scenario = asked("GET", "HTTP/1.0");
+    scenario.origin("HTTP/1.1 200 OK\r\nDate: D\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+    let got = scenario.to_client();
+    assert!(got.ends_with("Connection: close\r\n\r\nhello"), "{got}");
+    assert_eq!((scenario.kind(), scenario.download.shut), (Kind::Draining, true), "its end is the connection's");
+    assert_eq!(scenario.actions(), [Action::Release], "the origin's connection is as good as before");
+}

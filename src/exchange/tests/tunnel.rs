@@ -1,0 +1,188 @@
+//! Tunnels: by CONNECT and by a switch of protocols; greeting, early bytes, half closes, breaks.
+
+use super::*;
+use crate::exchange::close::CloseReason;
+
+const CONNECT: &str = "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n";
+const GREETING: &str = "HTTP/1.1 200 Connection Established\r\n\r\n";
+const UPGRADE: &str =
+    "GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
+const SWITCH: &str = "HTTP/1.1 101 Switching\r\nDate: D\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\n";
+
+fn tunnel() -> Scenario {
+    let mut scenario = Scenario::new().sending(CONNECT).to_relaying();
+    assert_eq!((scenario.to_client(), scenario.to_origin()), (GREETING.to_string(), String::new()));
+    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Tunnel, vec![]));
+    scenario
+}
+
+#[test]
+fn bytes_go_both_ways_as_they_are() {
+    let mut scenario = tunnel();
+    scenario.client("GET / HTTP/1.1\r\n\r\n");
+    scenario.origin("\u{0}\r\nany");
+    assert_eq!(scenario.to_origin(), "GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(scenario.to_client(), "\u{0}\r\nany");
+    assert_eq!(scenario.exchange.passable(Direction::Upload), u64::MAX);
+    assert_eq!(scenario.exchange.passable(Direction::Download), u64::MAX);
+}
+
+#[test]
+fn the_greeting_is_the_first_that_a_client_gets() {
+    let mut scenario = Scenario::new().sending(CONNECT).to_connecting();
+    scenario.client_takes(0);
+    scenario.connect(false);
+    scenario.origin("hello");
+    scenario.client_takes(usize::MAX);
+    assert_eq!(scenario.to_client(), format!("{GREETING}hello"));
+}
+
+#[test]
+fn early_bytes_of_the_client_reach_the_origin() {
+    for early in [1, 300, 5000] {
+        let mut scenario = Scenario::new().sending(format!("{CONNECT}{}", "x".repeat(early))).to_relaying();
+        assert_eq!(scenario.to_origin(), "x".repeat(early));
+    }
+}
+
+#[test]
+fn each_half_is_closed_by_itself() {
+    let mut scenario = tunnel();
+    scenario.client("last");
+    scenario.client_ends();
+    assert_eq!((scenario.to_origin(), scenario.upload.shut, scenario.download.shut), ("last".into(), true, false));
+    scenario.origin("still here");
+    assert_eq!(scenario.to_client(), "still here");
+    scenario.origin_ends();
+    assert_eq!(scenario.actions(), [Action::Done(CloseReason::TunnelEnd)]);
+    let mut scenario = tunnel();
+    scenario.origin_ends();
+    assert_eq!((scenario.upload.shut, scenario.download.shut, scenario.kind()), (false, true, Kind::Tunnel));
+    scenario.client("still here");
+    assert_eq!(scenario.to_origin(), "still here");
+    scenario.client_ends();
+    assert_eq!(scenario.actions(), [Action::Done(CloseReason::TunnelEnd)]);
+    assert!(!scenario.exchange.aborts(Side::Client) && !scenario.exchange.aborts(Side::Server));
+}
+
+#[test]
+fn a_half_is_closed_only_behind_its_last_byte() {
+    let mut scenario = tunnel();
+    scenario.origin_takes(3);
+    scenario.client("slowly");
+    scenario.client_ends();
+    assert!(!scenario.upload.shut);
+    scenario.origin_takes(usize::MAX);
+    assert_eq!((scenario.to_origin(), scenario.upload.shut), ("slowly".into(), true));
+}
+
+#[test]
+fn an_origin_that_ends_at_once_does_not_swallow_the_greeting() {
+    let mut scenario = Scenario::new().sending(CONNECT).to_connecting();
+    scenario.client_takes(0);
+    scenario.connect(false);
+    scenario.origin_ends();
+    assert!(!scenario.download.shut);
+    scenario.client_takes(usize::MAX);
+    assert_eq!((scenario.to_client(), scenario.download.shut), (GREETING.to_string(), true));
+}
+
+#[test]
+fn a_reset_is_passed_on() {
+    let mut scenario = tunnel();
+    scenario.client_resets();
+    assert_eq!(scenario.actions(), [Action::Done(CloseReason::TunnelReset)]);
+    assert!(scenario.exchange.aborts(Side::Server));
+    for break_off in [Scenario::origin_resets, Scenario::origin_refuses] {
+        let mut scenario = tunnel();
+        break_off(&mut scenario);
+        assert_eq!(scenario.actions(), [Action::Done(CloseReason::TunnelReset)]);
+        assert!(scenario.exchange.aborts(Side::Client));
+    }
+}
+
+#[test]
+fn a_half_closed_tunnel_has_less_time() {
+    let mut scenario = tunnel();
+    scenario.now = 1_000;
+    scenario.client_ends();
+    scenario.at(5_999);
+    assert_eq!(scenario.kind(), Kind::Tunnel);
+    scenario.at(6_000);
+    let timer = crate::exchange::timers::Timer::HalfClose;
+    assert_eq!(scenario.actions(), [Action::Done(CloseReason::Timeout(timer))]);
+}
+
+#[test]
+fn a_tunnel_that_cannot_be_dug_is_refused() {
+    let mut scenario = Scenario::new().sending(CONNECT).to_connecting();
+    scenario.fails(Answer::new(502, &b"no\n"[..]));
+    // What follows may be meant for the tunnel, so it is not taken for a request.
+    assert_eq!((scenario.statuses(), scenario.kind()), (vec![502], Kind::Draining));
+}
+
+#[test]
+fn a_switch_that_was_offered_makes_a_tunnel() {
+    for piece in [1, 10, 1000] {
+        let mut scenario = Scenario::new().sending(UPGRADE).to_relaying();
+        assert!(scenario.to_origin().contains("Connection: upgrade\r\n"));
+        scenario.download.piece = piece;
+        scenario.origin(format!("{SWITCH}first"));
+        assert_eq!(scenario.to_client(), format!("{SWITCH}first"), "in pieces of {piece}");
+        assert_eq!((scenario.kind(), scenario.actions()), (Kind::Tunnel, vec![]));
+        scenario.client("second");
+        assert_eq!(scenario.to_origin(), "second");
+        scenario.client_ends();
+        scenario.origin_ends();
+        assert_eq!(scenario.actions(), [Action::Done(CloseReason::TunnelEnd)]);
+    }
+}
+
+#[test]
+fn bytes_behind_an_offer_wait_for_the_switch() {
+    let mut scenario = Scenario::new().sending(format!("{UPGRADE}early")).to_relaying();
+    assert!(!scenario.to_origin().contains("early"));
+    scenario.origin(SWITCH);
+    assert_eq!(scenario.to_origin(), "early");
+}
+
+#[test]
+fn an_offer_may_be_declined() {
+    let mut scenario = Scenario::new().sending(UPGRADE).to_relaying();
+    scenario.origin(OK);
+    assert_eq!((scenario.statuses(), scenario.actions()), (vec![200], vec![Action::Release]));
+    assert_eq!(scenario.sending(GET).to_relaying().to_origin(), GET_SENT);
+}
+
+#[test]
+fn a_switch_that_nobody_offered_is_a_fault() {
+    for asked in [GET.to_string(), UPGRADE.replace("echo", "h2c"), UPGRADE.replace("echo", "other")] {
+        let mut scenario = Scenario::new().sending(asked).to_relaying();
+        scenario.origin(SWITCH);
+        assert_eq!((scenario.statuses(), scenario.actions()), (vec![502], vec![Action::Hangup]));
+        assert_eq!(scenario.kind(), Kind::Idle);
+    }
+}
+
+/// The whole talk came in one piece with its end, before the client had taken the first byte of it.
+#[test]
+fn an_end_right_behind_a_switch_is_the_tunnels() {
+    for window in [0, 10, usize::MAX] {
+        let mut scenario = Scenario::new().sending(UPGRADE).to_relaying();
+        scenario.client_takes(window);
+        scenario.download.ended = true;
+        scenario.origin(format!("{SWITCH}all"));
+        scenario.client_takes(usize::MAX);
+        assert_eq!(scenario.to_client(), format!("{SWITCH}all"), "window {window}");
+        assert_eq!((scenario.kind(), scenario.download.shut), (Kind::Tunnel, true));
+    }
+}
+
+#[test]
+fn a_client_may_end_its_half_right_behind_an_offer() {
+    let mut scenario = Scenario::new().sending(UPGRADE).to_relaying();
+    scenario.client_ends();
+    scenario.origin(format!("{SWITCH}all"));
+    assert_eq!((scenario.kind(), scenario.upload.shut), (Kind::Tunnel, true));
+    assert_eq!(scenario.to_client(), format!("{SWITCH}all"));
+}

@@ -1,0 +1,360 @@
+//! A small model of the proxy's hub: carries decisions, addresses and connections to sessions, some at once and some
+//! later, and runs exactly those sessions that had news. A wake-up that a session misses is therefore missed for good.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use exaproxy::answers::Answers;
+use exaproxy::decision::Decision;
+use exaproxy::exchange::phase::Kind;
+use exaproxy::exchange::timers::Limits;
+use exaproxy::exchange::{Action, Connected, Context, Exchange, Settings, Side};
+use exaproxy::http::answer::Answer;
+use exaproxy::http::rules::Rules;
+use exaproxy::http::Method;
+use exaproxy::pages::Pages;
+use exaproxy::server::Server;
+use exaproxy::session::{Kit, Progress, Session};
+use exaproxy::upstream::dial::DialError;
+use reactor::alarm::Alarms;
+use reactor::arena::{Arena, Key};
+use reactor::ready::Ready;
+use reactor::stream::{Stream, Transport};
+use reactor::Millis;
+
+use crate::origin::Origin;
+use crate::plan::{Shared, Weather};
+use crate::random::Random;
+use crate::wire::{self, Socket, Wire};
+
+/// Most bytes that one session may hold, both ways together.
+const MOST_STORED: usize = 64 * 1024;
+
+/// Actions that a session may ask for in one turn.
+const ACTIONS: usize = 64;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Wait {
+    Decision,
+    Addresses,
+    Connection,
+}
+
+#[derive(Debug)]
+struct Client {
+    session: Session<Socket>,
+    waits: Option<(Millis, Wait)>,
+    queued: bool,
+}
+
+/// The hub.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    clients: Arena<Client>,
+    kept: Vec<Box<Server<Socket>>>,
+    pub(crate) origins: Vec<Origin>,
+    pub(crate) wires: Vec<wire::Shared>,
+    queue: VecDeque<Key>,
+    alarms: Alarms,
+    pub(crate) kit: Kit,
+    settings: Settings,
+    out: Vec<u8>,
+    plans: Shared,
+    random: Random,
+    capacity: usize,
+    /// Asked and not come back.
+    open: usize,
+    /// Timers that ran out.
+    pub(crate) expired: usize,
+    pub(crate) now: Millis,
+}
+
+fn settings() -> Settings {
+    let limits = Limits {
+        first: 30_000,
+        idle: 20_000,
+        head: 10_000,
+        decision: 5_000,
+        resolve: 5_000,
+        connect: 5_000,
+        inactive: 60_000,
+        tunnel: 60_000,
+        half_close: 60_000,
+        drain: 20_000,
+    };
+    let answers = Answers { pages: Pages::default(), compatible: false };
+    Settings { limits, head_size: 8192, body_size: 0, rules: Rules::default(), answers }
+}
+
+impl Hub {
+    pub(crate) fn new(plans: Shared, capacity: usize, random: &mut Random) -> Hub {
+        Hub {
+            clients: Arena::new(),
+            kept: Vec::new(),
+            origins: Vec::new(),
+            wires: Vec::new(),
+            queue: VecDeque::new(),
+            alarms: Alarms::new(),
+            kit: Kit::new(64),
+            settings: settings(),
+            out: Vec::new(),
+            plans,
+            random: Random::new(random.next()),
+            capacity,
+            open: 0,
+            expired: 0,
+            now: 0,
+        }
+    }
+
+    /// A client connects.
+    pub(crate) fn accept(&mut self) -> wire::Shared {
+        let wire = Wire::new(self.capacity, &mut self.random);
+        self.wires.push(wire.clone());
+        let exchange = Exchange::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), self.now);
+        let key = self.clients.insert_with(|key| {
+            let session = Session::new(Stream::new(Socket::new(&wire), key), exchange);
+            Client { session, waits: None, queued: false }
+        });
+        self.enqueue(key);
+        wire
+    }
+
+    pub(crate) fn sessions(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// Closes what is kept; nothing may be left of anything.
+    pub(crate) fn finish(&mut self) {
+        self.kept.clear();
+        assert_eq!((self.kit.pool.lent(), self.open), (0, 0), "blocks lent and questions open at the end");
+    }
+
+    /// When a timer or somebody else is due.
+    pub(crate) fn next(&self) -> Option<Millis> {
+        let waits = self.clients.iter().filter_map(|(_, client)| client.waits).map(|(at, _)| at);
+        waits.chain(self.alarms.next()).min()
+    }
+
+    /// One turn. True if anybody ran.
+    pub(crate) fn turn(&mut self) -> bool {
+        self.kept.retain_mut(|server| {
+            let news = server.stream.io.wire().borrow_mut().take_news();
+            server.stream.ready |= news;
+            !news.has(Ready::READ | Ready::READ_CLOSED | Ready::ERROR)
+        });
+        for key in self.clients.keys() {
+            self.note(key);
+        }
+        while let Some(slot) = self.alarms.pop_due(self.now) {
+            let Some(key) = self.clients.key_at(slot) else { continue };
+            self.count_timer(key);
+            self.with_exchange(key, |exchange, cx| exchange.handle_timeout(cx));
+            self.enqueue(key);
+        }
+        let ran = !self.queue.is_empty();
+        for _ in 0..self.queue.len() {
+            let Some(key) = self.queue.pop_front() else { break };
+            self.drive(key);
+        }
+        ran
+    }
+
+    /// Takes the news of a session's sockets and of those it waits for.
+    fn note(&mut self, key: Key) {
+        let now = self.now;
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let mut news = client.session.client.io.wire().borrow_mut().take_news();
+        client.session.client.ready |= news;
+        if let Some(server) = &mut client.session.server {
+            let more = server.stream.io.wire().borrow_mut().take_news();
+            server.stream.ready |= more;
+            news |= more;
+        }
+        let due = client.waits.filter(|(at, _)| *at <= now).map(|(_, wait)| wait);
+        if due.is_some() {
+            client.waits = None;
+        }
+        match due {
+            Some(Wait::Decision) => self.decided(key),
+            Some(Wait::Addresses) => self.resolved(key),
+            Some(Wait::Connection) => self.dialled(key),
+            None if news == Ready::NONE => return,
+            None => {}
+        }
+        self.enqueue(key);
+    }
+
+    fn enqueue(&mut self, key: Key) {
+        if let Some(client) = self.clients.get_mut(key).filter(|client| !client.queued) {
+            client.queued = true;
+            self.queue.push_back(key);
+        }
+    }
+
+    fn drive(&mut self, key: Key) {
+        for _ in 0..ACTIONS {
+            let Some(client) = self.clients.get_mut(key) else { return };
+            client.queued = false;
+            let mut cx = Context { settings: &self.settings, now: self.now, date: "NOW", out: &mut self.out };
+            let progress = client.session.run(&mut self.kit, &mut cx);
+            assert!(client.session.stored() <= MOST_STORED, "{} bytes are held", client.session.stored());
+            match progress {
+                Progress::Act(action) => self.act(key, action),
+                Progress::Again => break,
+                Progress::Wait => return client.session.arm(&mut self.alarms, key, &cx),
+            }
+        }
+        self.enqueue(key);
+    }
+
+    fn act(&mut self, key: Key, action: Action) {
+        match action {
+            Action::Ask => self.await_or(key, Wait::Decision),
+            Action::Resolve => self.await_or(key, Wait::Addresses),
+            Action::Dial => panic!("asked for only when addresses are known"),
+            Action::Release => self.release(key),
+            Action::Hangup => self.hang_up(key),
+            Action::Redial => {
+                self.hang_up(key);
+                self.await_or(key, Wait::Addresses);
+            }
+            Action::Done(_) => self.end(key),
+        }
+    }
+
+    /// What is asked for comes at once or later.
+    fn await_or(&mut self, key: Key, wait: Wait) {
+        self.open += 1;
+        if self.random.chance(50) {
+            return match wait {
+                Wait::Decision => self.decided(key),
+                Wait::Addresses => self.resolved(key),
+                Wait::Connection => self.dialled(key),
+            };
+        }
+        let at = self.now + self.random.size(100) as Millis;
+        if let Some(client) = self.clients.get_mut(key) {
+            assert_eq!(client.waits, None, "one thing at a time");
+            client.waits = Some((at, wait));
+        }
+    }
+
+    fn decided(&mut self, key: Key) {
+        self.open -= 1;
+        let Some(request) = self.clients.get(key).and_then(|client| client.session.exchange.request()) else { return };
+        let id = id_of(request.path());
+        let decision = match self.plans.borrow().all[id].local {
+            true => Decision::Answer(Box::new(Answer::new(403, vec![b'-'; self.random.size(30_000)]))),
+            false => Decision::Forward,
+        };
+        self.with_exchange(key, |exchange, cx| exchange.handle_decision(decision, cx));
+    }
+
+    fn resolved(&mut self, key: Key) {
+        self.open -= 1;
+        if self.fails() {
+            return self.refuse(key);
+        }
+        self.with_exchange(key, |exchange, cx| exchange.handle_resolved(cx));
+        let Some(client) = self.clients.get_mut(key) else { return };
+        assert_eq!(client.session.exchange.poll(), Some(Action::Dial));
+        assert!(client.session.server.is_none(), "one connection at a time");
+        let Some(request) = client.session.exchange.request() else { return };
+        let address = address_of(&request.target().host.to_string());
+        let fresh = client.session.exchange.is_fresh() || request.method() == Method::Connect;
+        let kept = self.kept.iter().position(|server| server.address == address).filter(|_| !fresh);
+        match kept {
+            Some(place) => {
+                let mut server = self.kept.swap_remove(place);
+                server.exchanges += 1;
+                client.session.server = Some(server);
+                self.with_exchange(key, |exchange, cx| exchange.handle_connected(Connected { reused: true }, cx));
+            }
+            None => self.await_or(key, Wait::Connection),
+        }
+    }
+
+    fn dialled(&mut self, key: Key) {
+        self.open -= 1;
+        if self.fails() {
+            return self.refuse(key);
+        }
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(request) = client.session.exchange.request() else { return };
+        let tunnel =
+            (request.method() == Method::Connect).then(|| self.plans.borrow().all[id_of(request.path())].clone());
+        let wire = Wire::new(self.capacity, &mut self.random);
+        self.wires.push(wire.clone());
+        self.origins.push(Origin::new(wire.clone(), self.plans.clone(), tunnel, &mut self.random));
+        let mut stream = Stream::new(Socket::new(&wire), key);
+        stream.ready |= wire.borrow_mut().take_news();
+        let address = address_of(&request.target().host.to_string());
+        client.session.server = Some(Box::new(Server { stream, address, exchanges: 0 }));
+        self.with_exchange(key, |exchange, cx| exchange.handle_connected(Connected { reused: false }, cx));
+    }
+
+    fn fails(&mut self) -> bool {
+        self.plans.borrow().weather == Weather::Storm && self.random.chance(5)
+    }
+
+    fn refuse(&mut self, key: Key) {
+        self.with_exchange(key, |exchange, cx| {
+            let answers = &cx.settings.answers;
+            let answer = answers.dial_error(DialError::TimedOut, exchange.request(), exchange.client());
+            exchange.handle_failure(answer, cx.now);
+        });
+    }
+
+    fn release(&mut self, key: Key) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let mut server = client.session.server.take().expect("there is a connection to be kept");
+        let silent = |server: &mut Server<Socket>| {
+            !server.stream.ready.has(Ready::READ) || matches!(server.stream.peek(&mut [0]), Ok(None))
+        };
+        if !server.stream.ready.has(Ready::READ_CLOSED | Ready::ERROR) && silent(&mut server) {
+            self.kept.push(server);
+        }
+    }
+
+    fn hang_up(&mut self, key: Key) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if client.waits.take().is_some() {
+            self.open -= 1;
+        }
+        if let Some(mut server) = client.session.server.take() {
+            if client.session.exchange.aborts(Side::Server) {
+                server.stream.io.abort();
+            }
+        }
+    }
+
+    fn end(&mut self, key: Key) {
+        self.hang_up(key);
+        let client = self.clients.remove(key).expect("a session ends once");
+        assert_eq!(client.session.exchange.phase().kind(), Kind::Closed);
+        drop(client.session.dismantle(&mut self.kit));
+    }
+
+    fn with_exchange(&mut self, key: Key, tell: impl FnOnce(&mut Exchange, &mut Context<'_>)) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let mut cx = Context { settings: &self.settings, now: self.now, date: "NOW", out: &mut self.out };
+        tell(&mut client.session.exchange, &mut cx);
+    }
+
+    fn count_timer(&mut self, key: Key) {
+        let due = self.clients.get(key).and_then(|client| client.session.exchange.poll_timeout(&self.settings.limits));
+        self.expired += usize::from(due.is_some_and(|(_, at)| at <= self.now));
+    }
+}
+
+/// The number in a path or in the name of a tunnel's destination.
+fn id_of(path: &[u8]) -> usize {
+    let digits = path.iter().skip_while(|byte| !byte.is_ascii_digit()).take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0'))
+}
+
+/// Each name has an address of its own.
+fn address_of(host: &str) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, id_of(host.as_bytes()) as u8], 80))
+}

@@ -1,0 +1,318 @@
+//! TCP in memory: a connection whose bytes take their time, arrive in other pieces than they were sent in, and whose ends
+//! close, half close and break off. Tells readiness by edges, as epoll does. Knows nothing of what the bytes mean.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::rc::Rc;
+
+use reactor::ready::Ready;
+use reactor::stream::Transport;
+
+use crate::random::Random;
+
+/// An end of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    /// The proxy's.
+    Proxy,
+    /// That of a client or an origin.
+    Peer,
+}
+
+impl End {
+    fn other(self) -> End {
+        match self {
+            End::Proxy => End::Peer,
+            End::Peer => End::Proxy,
+        }
+    }
+}
+
+/// What is on its way to one end.
+#[derive(Default, Debug)]
+struct Lane {
+    flying: VecDeque<u8>,
+    arrived: VecDeque<u8>,
+    fin_sent: bool,
+    fin_arrived: bool,
+    /// The sender was told that there is no room, and wants to know when there is.
+    blocked: bool,
+    /// What to tell the end that reads here.
+    news: Ready,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    to_proxy: Lane,
+    to_peer: Lane,
+    /// Bytes that each way holds.
+    capacity: usize,
+    proxy_closed: bool,
+    peer_closed: bool,
+    /// A reset is on its way to this end.
+    resetting: Option<End>,
+    /// This end has been reset; the first call that notices gets the error.
+    reset: Option<(End, bool)>,
+    random: Random,
+    /// Calls of the proxy are interrupted now and then.
+    interrupts: bool,
+}
+
+/// A handle of a wire.
+pub(crate) type Shared = Rc<RefCell<Wire>>;
+
+impl Wire {
+    /// A connection that has just come about. The proxy's end is writable, which is news.
+    pub(crate) fn new(capacity: usize, random: &mut Random) -> Shared {
+        let mut to_proxy = Lane::default();
+        to_proxy.news |= Ready::WRITE;
+        Rc::new(RefCell::new(Wire {
+            to_proxy,
+            to_peer: Lane::default(),
+            capacity: capacity.max(1),
+            proxy_closed: false,
+            peer_closed: false,
+            resetting: None,
+            reset: None,
+            random: Random::new(random.next()),
+            interrupts: random.chance(20),
+        }))
+    }
+
+    /// Time passes: some of what flies arrives. True if anything did.
+    pub(crate) fn tick(&mut self) -> bool {
+        let moved = self.fly(End::Proxy) | self.fly(End::Peer);
+        if let Some(end) = self.resetting.take() {
+            self.reset = Some((end, false));
+            let lane = self.lane(end);
+            lane.fin_arrived = true;
+            lane.flying.clear();
+            lane.news |= Ready::ERROR | Ready::READ | Ready::READ_CLOSED | Ready::WRITE;
+            return true;
+        }
+        moved
+    }
+
+    fn fly(&mut self, to: End) -> bool {
+        let all = self.random.chance(50);
+        let most = self.lane(to).flying.len();
+        let count = if all { most } else { self.random.size(most) };
+        if count > 0 && self.closed(to) {
+            // Nobody is there to take it: the kernel answers with a reset.
+            self.lane(to).flying.clear();
+            self.resetting = Some(to.other());
+            return true;
+        }
+        let lane = self.lane(to);
+        let bytes = lane.flying.drain(..count);
+        lane.arrived.extend(bytes);
+        let ends = lane.flying.is_empty() && lane.fin_sent && !lane.fin_arrived;
+        if count > 0 {
+            lane.news |= Ready::READ;
+        }
+        if ends {
+            lane.fin_arrived = true;
+            lane.news |= Ready::READ | Ready::READ_CLOSED;
+        }
+        count > 0 || ends
+    }
+
+    /// Edges that the proxy's end has not been told of.
+    pub(crate) fn take_news(&mut self) -> Ready {
+        let mut news = std::mem::take(&mut self.to_proxy.news);
+        if self.to_peer.blocked && self.room(End::Peer) > 0 {
+            self.to_peer.blocked = false;
+            news |= Ready::WRITE;
+        }
+        news
+    }
+
+    /// Bytes that may be sent to this end.
+    pub(crate) fn room(&self, to: End) -> usize {
+        let lane = if to == End::Proxy { &self.to_proxy } else { &self.to_peer };
+        self.capacity.saturating_sub(lane.flying.len() + lane.arrived.len())
+    }
+
+    /// Has this end been reset?
+    pub(crate) fn is_reset(&self, end: End) -> bool {
+        matches!(self.reset, Some((reset, _)) if reset == end)
+    }
+
+    /// Has everything up to the other side's end been read?
+    pub(crate) fn is_at_end(&self, end: End) -> bool {
+        let lane = if end == End::Proxy { &self.to_proxy } else { &self.to_peer };
+        lane.arrived.is_empty() && lane.fin_arrived
+    }
+
+    /// The peer reads at most `most` bytes.
+    pub(crate) fn read(&mut self, most: usize) -> Vec<u8> {
+        let count = most.min(self.to_peer.arrived.len());
+        self.to_peer.arrived.drain(..count).collect()
+    }
+
+    /// The peer sends what there is room for.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> usize {
+        if self.to_proxy.fin_sent || self.is_reset(End::Peer) {
+            return 0;
+        }
+        let count = bytes.len().min(self.room(End::Proxy));
+        self.to_proxy.flying.extend(&bytes[..count]);
+        count
+    }
+
+    /// The peer sends nothing more.
+    pub(crate) fn finish(&mut self) {
+        self.to_proxy.fin_sent = true;
+    }
+
+    /// The peer closes its end; `reset` breaks the connection off.
+    pub(crate) fn close(&mut self, reset: bool) {
+        self.drop_end(End::Peer, reset);
+    }
+
+    fn drop_end(&mut self, end: End, reset: bool) {
+        if self.closed(end) {
+            return;
+        }
+        match end {
+            End::Proxy => self.proxy_closed = true,
+            End::Peer => self.peer_closed = true,
+        }
+        // Closing with unread bytes is a reset too (RFC 2525 section 2.17).
+        let unread = !self.lane(end).arrived.is_empty();
+        let gone = self.reset.is_some();
+        if gone {
+            return;
+        }
+        if reset || unread {
+            self.lane(end.other()).flying.clear();
+            self.resetting = Some(end.other());
+        } else {
+            self.lane(end.other()).fin_sent = true;
+        }
+    }
+
+    fn lane(&mut self, to: End) -> &mut Lane {
+        match to {
+            End::Proxy => &mut self.to_proxy,
+            End::Peer => &mut self.to_peer,
+        }
+    }
+
+    fn closed(&self, end: End) -> bool {
+        match end {
+            End::Proxy => self.proxy_closed,
+            End::Peer => self.peer_closed,
+        }
+    }
+
+    fn interrupt(&mut self) -> io::Result<()> {
+        match self.interrupts && self.random.chance(5) {
+            true => Err(ErrorKind::Interrupted.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// What a read finds: how many bytes, after what there is of errors.
+    fn readable(&mut self) -> io::Result<usize> {
+        self.interrupt()?;
+        let count = self.to_proxy.arrived.len();
+        match &mut self.reset {
+            _ if count > 0 => Ok(count),
+            Some((End::Proxy, told @ false)) => {
+                *told = true;
+                Err(ErrorKind::ConnectionReset.into())
+            }
+            _ if self.to_proxy.fin_arrived => Ok(0),
+            _ => Err(ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+/// The proxy's end of a wire. Dropping it closes it.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    wire: Shared,
+    abort: bool,
+}
+
+impl Socket {
+    pub(crate) fn new(wire: &Shared) -> Socket {
+        Socket { wire: wire.clone(), abort: false }
+    }
+
+    pub(crate) fn wire(&self) -> &Shared {
+        &self.wire
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.wire.borrow_mut().drop_end(End::Proxy, self.abort);
+    }
+}
+
+impl Transport for Socket {
+    fn receive(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.peek(into)?;
+        self.wire.borrow_mut().to_proxy.arrived.drain(..count);
+        Ok(count)
+    }
+
+    fn peek(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        assert!(!into.is_empty(), "a read of nothing looks like the end");
+        let mut wire = self.wire.borrow_mut();
+        let count = wire.readable()?.min(into.len());
+        let (first, second) = wire.to_proxy.arrived.as_slices();
+        let (here, there) = (count.min(first.len()), count.saturating_sub(first.len()));
+        into[..here].copy_from_slice(&first[..here]);
+        into[here..count].copy_from_slice(&second[..there]);
+        Ok(count)
+    }
+
+    fn discard(&mut self, count: usize) -> io::Result<usize> {
+        let mut wire = self.wire.borrow_mut();
+        wire.interrupt()?;
+        let most = wire.to_proxy.arrived.len().min(count);
+        let taken = if most > 0 { 1 + wire.random.below(most) } else { 0 };
+        wire.to_proxy.arrived.drain(..taken);
+        Ok(taken)
+    }
+
+    fn send(&mut self, from: &[u8]) -> io::Result<usize> {
+        assert!(!from.is_empty(), "nothing to send");
+        let mut wire = self.wire.borrow_mut();
+        wire.interrupt()?;
+        assert!(!wire.to_peer.fin_sent, "sent after the shutdown");
+        if wire.is_reset(End::Proxy) {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
+        let mut room = wire.room(End::Peer);
+        if wire.random.chance(10) {
+            room = wire.random.below(room + 1);
+        }
+        let count = room.min(from.len());
+        wire.to_peer.blocked |= count < from.len();
+        wire.to_peer.flying.extend(&from[..count]);
+        match count {
+            0 => Err(ErrorKind::WouldBlock.into()),
+            _ => Ok(count),
+        }
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        let mut wire = self.wire.borrow_mut();
+        assert!(!wire.to_peer.fin_sent, "shut down twice");
+        if wire.is_reset(End::Proxy) {
+            return Err(ErrorKind::NotConnected.into());
+        }
+        wire.to_peer.fin_sent = true;
+        Ok(())
+    }
+
+    fn abort(&mut self) {
+        self.abort = true;
+    }
+}
