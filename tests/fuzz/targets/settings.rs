@@ -51,8 +51,13 @@ impl Files for One<'_> {
         }
     }
 
-    fn read(&self, _: &Path, limit: usize) -> io::Result<Vec<u8>> {
-        Ok(self.0[..self.0.len().min(limit)].to_vec())
+    fn read(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+        match path.to_str() {
+            Some(FILE) => Ok(self.0[..self.0.len().min(limit)].to_vec()),
+            Some(config::paths::RESOLVER) => Ok(b"nameserver 127.0.0.1\n".to_vec()),
+            Some(config::paths::HOSTS) => Ok(Vec::new()),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
     }
 }
 
