@@ -7,6 +7,7 @@ use crate::http::answer::{Answer, PLAIN};
 use crate::http::cause::Cause;
 use crate::http::fault::{Fault, OriginFault};
 use crate::http::request::Request;
+use crate::http::Method;
 use crate::pages::{Pages, Values};
 use crate::policy::Refused;
 use crate::upstream::dial::DialError;
@@ -21,9 +22,15 @@ pub struct Answers {
 }
 
 impl Answers {
+    /// Answers with the pages that are built in.
+    pub fn built_in() -> Answers {
+        Answers { pages: Pages::default(), compatible: false }
+    }
+
     /// The answer to a request that cannot be served. `comment` is what is known beyond the cause.
     pub fn explain(&self, cause: Cause, request: Option<&Request>, client: IpAddr, comment: &str) -> Box<Answer> {
         let mut answer = Answer::of(cause, self.compatible);
+        answer.status = self.unmistakable(answer.status, cause.status(false), request);
         let host = request.map(|request| request.target().host.to_string()).unwrap_or_default();
         let url = request.map(url).unwrap_or_default();
         let client_ip = client.to_string();
@@ -34,6 +41,16 @@ impl Answers {
             answer.kind = crate::http::answer::HTML;
         }
         Box::new(answer)
+    }
+
+    /// A 2xx would tell the client of a CONNECT that its tunnel is open (RFC 9110 §9.3.6).
+    fn unmistakable(&self, wanted: u16, standard: u16, request: Option<&Request>) -> u16 {
+        let connect = request.is_some_and(|request| request.method() == Method::Connect);
+        if connect && wanted < 300 {
+            standard
+        } else {
+            wanted
+        }
     }
 
     /// The client is at fault.
@@ -59,12 +76,7 @@ impl Answers {
     }
 
     /// The name gave no address.
-    pub fn name_failure(
-        &self,
-        failure: &crate::resolver::Failure,
-        request: Option<&Request>,
-        client: IpAddr,
-    ) -> Box<Answer> {
+    pub fn name_failure(&self, failure: &dns::Failure, request: Option<&Request>, client: IpAddr) -> Box<Answer> {
         let cause = if failure.is_timeout() { Cause::NameTimeout } else { Cause::NameFailed };
         self.explain(cause, request, client, &failure.to_string())
     }
@@ -88,7 +100,7 @@ impl Answers {
             Refused::Family(_) | Refused::Denied(_) | Refused::Local(..) => Cause::AddressNotAllowed,
         };
         let mut answer = self.explain(cause, request, client, &refused.to_string());
-        answer.status = refused.status(self.compatible);
+        answer.status = self.unmistakable(refused.status(self.compatible), refused.status(false), request);
         if cause == Cause::ConnectNotAllowed && self.compatible {
             answer.body = (&b"CONNECT NOT ALLOWED\n"[..]).into();
             answer.kind = PLAIN;

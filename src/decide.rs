@@ -29,8 +29,10 @@ pub fn proxy(request: &Request, client: IpAddr, policy: &Policy, settings: &Sett
     if settings.rules.refuses(request.expectation()) {
         return explain(Cause::Client(Fault::Expectation));
     }
-    if let Some(answer) = final_recipient(request) {
-        return answer;
+    match request.max_forwards() {
+        Ok(Some(0)) => return final_recipient(request),
+        Ok(_) => {}
+        Err(fault) => return explain(Cause::Client(fault)),
     }
     if let Host::Name(name) = &target.host {
         if let Err(refused) = policy.name_allowed(name) {
@@ -41,13 +43,9 @@ pub fn proxy(request: &Request, client: IpAddr, policy: &Policy, settings: &Sett
 }
 
 /// OPTIONS and TRACE that must go no further end here (RFC 9110 §7.6.2).
-fn final_recipient(request: &Request) -> Option<Decision> {
-    let method = request.method();
-    if !matches!(method, Method::Options | Method::Trace) || request.max_forwards() != Ok(Some(0)) {
-        return None;
-    }
-    let answer = if method == Method::Trace { Answer::trace(request) } else { Answer::options() };
-    Some(Decision::Answer(Box::new(answer)))
+fn final_recipient(request: &Request) -> Decision {
+    let answer = if request.method() == Method::Trace { Answer::trace(request) } else { Answer::options() };
+    Decision::Answer(Box::new(answer))
 }
 
 /// Answers a request to the monitor.

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use crate::exchange::close::CloseReason;
 use crate::exchange::flow::Direction;
-use crate::session::{Server, Session};
+use crate::server::Server;
+use crate::session::Session;
 
 /// What happened since the start.
 #[derive(Clone, Debug, Default)]
@@ -25,9 +26,9 @@ pub struct Counters {
     pub dial_failures: u64,
     /// Exchanges for which a kept connection was used.
     pub reused: u64,
-    /// Bytes sent to clients that have gone, by the family of the client: IPv4, IPv6.
+    /// Bytes sent to clients, by the family of the client: IPv4, IPv6. Of sessions that are open a snapshot adds them.
     pub to_clients: [u64; 2],
-    /// Bytes sent to origins for clients that have gone.
+    /// Bytes sent to origins, by the family of the client.
     pub to_origins: [u64; 2],
     /// Sessions by why they ended, in the order of [`CloseReason::ALL`].
     pub ended: [u64; CloseReason::ALL.len()],
@@ -36,10 +37,15 @@ pub struct Counters {
 impl Counters {
     /// A session has ended.
     pub fn note_end<T>(&mut self, session: &Session<T>, reason: CloseReason) {
-        let family = usize::from(session.exchange.client().is_ipv6());
+        self.add_transfer(session);
+        self.ended[reason.index()] += 1;
+    }
+
+    /// Adds what a session has moved so far.
+    pub fn add_transfer<T>(&mut self, session: &Session<T>) {
+        let family = usize::from(session.exchange.peer().is_ipv6());
         self.to_clients[family] += session.exchange.flow(Direction::Download).moved;
         self.to_origins[family] += session.exchange.flow(Direction::Upload).moved;
-        self.ended[reason.index()] += 1;
     }
 
     /// An exchange is over whose connection may be kept.
@@ -53,9 +59,9 @@ impl Counters {
 pub struct Running {
     /// Since the start.
     pub counters: Counters,
-    /// Clients without a first request.
+    /// Proxy clients without a first request.
     pub silent: u64,
-    /// All clients.
+    /// All proxy clients.
     pub clients: u64,
     /// Connections to origins under way.
     pub opening: u64,
@@ -65,6 +71,8 @@ pub struct Running {
     pub idle: u64,
     /// Blocks lent.
     pub blocks: u64,
+    /// What the resolver counted.
+    pub dns: dns::Counters,
 }
 
 impl Running {
@@ -100,9 +108,26 @@ impl Running {
         for (reason, count) in CloseReason::ALL.iter().zip(counters.ended) {
             row(&format!("ended.{}", reason.name()), count);
         }
+        self.dns_rows(&mut row);
         rows.push(("pid.saved".into(), "false".into()));
         rows.sort();
         to_object(&rows)
+    }
+
+    fn dns_rows(&self, row: &mut impl FnMut(&str, u64)) {
+        let dns = &self.dns;
+        row("dns.answers", dns.answers);
+        row("dns.cached", dns.cache_hits);
+        row("dns.dropped", dns.dropped());
+        row("dns.failed", dns.failed);
+        row("dns.joined", dns.joined);
+        row("dns.lookups", dns.lookups);
+        row("dns.queries", dns.queries);
+        row("dns.retries", dns.retries);
+        row("dns.sent", dns.sent);
+        row("dns.tcp", dns.tcp);
+        row("dns.timeouts", dns.timeouts);
+        row("dns.truncated", dns.truncated);
     }
 }
 

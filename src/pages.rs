@@ -2,7 +2,8 @@
 //! nothing of HTTP.
 //!
 //! A template may hold `%(name)s` for the names of [`Values`], and `%%` for `%`; any other `%` stands for itself, so that a
-//! page can say `width: 100%`. Values come from the network and are escaped for HTML.
+//! page can say `width: 100%`. Values come from the network and are escaped for HTML. A file with a NUL byte is a picture or
+//! the like, and no template.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,6 +15,9 @@ pub const MAX_PAGE: u64 = 1 << 20;
 
 /// Most pages read from a folder.
 pub const MAX_PAGES: usize = 1000;
+
+/// All pages of a folder together, in bytes, as they stay in memory.
+pub const MAX_TOTAL: usize = 32 << 20;
 
 /// How deep the folder is searched.
 const MAX_DEPTH: usize = 4;
@@ -62,14 +66,15 @@ impl Values<'_> {
 pub struct Pages {
     folder: Option<PathBuf>,
     files: BTreeMap<String, Vec<u8>>,
+    total: usize,
 }
 
 impl Pages {
     /// Reads the pages of a folder and of the folders in it. The embedded pages are there as well, under the names that the
     /// folder does not have.
     ///
-    /// Files that are larger than [`MAX_PAGE`] are left out, and so are those beyond [`MAX_PAGES`]. The error tells which
-    /// file or folder could not be read.
+    /// Files that are larger than [`MAX_PAGE`] are left out, and so are those beyond [`MAX_PAGES`] and [`MAX_TOTAL`]. The
+    /// error tells which file or folder could not be read.
     pub fn load(folder: Option<PathBuf>) -> io::Result<Pages> {
         let Some(folder) = folder else { return Ok(Pages::default()) };
         let folder = folder.canonicalize().map_err(|error| about(&folder, error))?;
@@ -83,7 +88,11 @@ impl Pages {
     ///
     /// A name may be a path below the folder, or an absolute one inside it; `..` never leads out.
     pub fn render(&self, name: &str, values: &Values<'_>) -> Option<Vec<u8>> {
-        self.page(name).map(|template| fill(template, values))
+        let page = self.page(name)?;
+        match memchr::memchr(0, page) {
+            Some(_) => Some(page.to_vec()),
+            None => Some(fill(page, values)),
+        }
     }
 
     fn page(&self, name: &str) -> Option<&[u8]> {
@@ -132,7 +141,8 @@ impl Pages {
         let mut page = Vec::new();
         let file = File::open(path).map_err(|error| about(path, error))?;
         file.take(MAX_PAGE + 1).read_to_end(&mut page).map_err(|error| about(path, error))?;
-        if page.len() as u64 <= MAX_PAGE {
+        if page.len() as u64 <= MAX_PAGE && self.total + page.len() <= MAX_TOTAL {
+            self.total += page.len();
             self.files.insert(name, page);
         }
         Ok(())
@@ -253,12 +263,14 @@ mod tests {
         std::fs::create_dir_all(folder.join("sub")).unwrap();
         std::fs::write(folder.join("deny.html"), "own %(host)s").unwrap();
         std::fs::write(folder.join("sub/x.html"), "deeper").unwrap();
+        std::fs::write(folder.join("x.png"), b"%%\0%(host)s").unwrap();
         std::fs::write(folder.join("large.html"), vec![b'x'; MAX_PAGE as usize + 1]).unwrap();
         let pages = Pages::load(Some(folder.clone())).unwrap();
         let inside = folder.canonicalize().unwrap().join("deny.html");
         assert_eq!(pages.render("deny.html", &VALUES).unwrap(), b"own a.b");
         assert_eq!(pages.render(inside.to_str().unwrap(), &VALUES).unwrap(), b"own a.b");
         assert_eq!(pages.render("sub/x.html", &VALUES).unwrap(), b"deeper");
+        assert_eq!(pages.render("x.png", &VALUES).unwrap(), b"%%\0%(host)s");
         assert!(pages.render("dns.html", &VALUES).unwrap().starts_with(b"<!doctype"));
         assert!(pages.render("large.html", &VALUES).is_none());
         std::fs::remove_dir_all(&folder).unwrap();

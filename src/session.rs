@@ -4,7 +4,6 @@
 //! moves bytes: it asks what is wanted, does what is ready, and stops when nothing that is wanted is ready.
 
 use std::io;
-use std::net::SocketAddr;
 
 use reactor::alarm::Alarms;
 use reactor::arena::Key;
@@ -14,6 +13,7 @@ use reactor::stream::{Stream, Transport};
 
 use crate::exchange::flow::Direction;
 use crate::exchange::{Action, Context, Exchange, Side};
+use crate::server::Server;
 
 /// Free bytes kept in front of what is read into the shared buffer, so that a head can grow where it stands.
 const HEADROOM: usize = 8 * 1024;
@@ -64,17 +64,6 @@ impl Kit {
     }
 }
 
-/// A connection to an origin.
-#[derive(Debug)]
-pub struct Server<T> {
-    /// Its socket.
-    pub stream: Stream<T>,
-    /// Where it leads.
-    pub address: SocketAddr,
-    /// Exchanges that it has carried before.
-    pub exchanges: u32,
-}
-
 /// One client connection.
 #[derive(Debug)]
 pub struct Session<T> {
@@ -123,9 +112,10 @@ impl<T: Transport> Session<T> {
             self.note_errors(cx);
             let mut moved = self.pump(Direction::Upload, kit, cx, &mut left_up);
             moved |= self.pump(Direction::Download, kit, cx, &mut left_down);
-            moved |= self.shut_down(cx);
             moved |= self.exchange.settle(self.upload.len(), self.download.len(), cx.now);
+            moved |= self.shut_down(cx);
             if let Some(action) = self.exchange.poll() {
+                self.forget_origin(action, kit);
                 return Progress::Act(action);
             }
             if !moved {
@@ -147,6 +137,13 @@ impl<T: Transport> Session<T> {
         }
     }
 
+    /// The origin's connection has carried an exchange and stays for the next one.
+    pub fn count_exchange(&mut self) {
+        if let Some(server) = &mut self.server {
+            server.exchanges += 1;
+        }
+    }
+
     /// Bytes held for this session.
     pub fn stored(&self) -> usize {
         self.upload.len() + self.download.len()
@@ -164,6 +161,14 @@ impl<T: Transport> Session<T> {
             server.stream.io.abort();
         }
         (self.client, server)
+    }
+
+    /// What an origin sent beyond its response must not stand in front of the next one.
+    fn forget_origin(&mut self, action: Action, kit: &mut Kit) {
+        let over = matches!(action, Action::Release | Action::Hangup | Action::Redial);
+        if over && self.exchange.flow(Direction::Download).cleared() == 0 {
+            kit.pool.reclaim(&mut self.download);
+        }
     }
 
     /// A reset is acted on at once, also while nobody wants to read.

@@ -75,7 +75,7 @@ impl<'a> Supervisor<'a> {
         let budget = budget(config);
         let got = raise_descriptors(budget.need());
         let signals = Signals::new().map_err(|error| format!("cannot take signals over: {error}"))?;
-        let options = options(config, budget.fitted(got))?;
+        let options = options(&loaded, budget.fitted(got))?;
         let pidfile = claim_pidfile(config)?;
         let proxy = Proxy::new(options, signals).map_err(|error| error.to_string())?;
         let outright = loaded.is_set("daemon", "user");
@@ -135,7 +135,7 @@ impl<'a> Supervisor<'a> {
         let loaded = config::load(self.sources, &Disk).map_err(|error| error.to_string())?;
         loaded.check_built().map_err(|error| error.to_string())?;
         let budget = budget(&loaded.config);
-        let options = options(&loaded.config, budget.fitted(raise_descriptors(budget.need())))?;
+        let options = options(&loaded, budget.fitted(raise_descriptors(budget.need())))?;
         let log_settings = log_settings(&loaded.config, self.debug);
         self.proxy.reload(options).map_err(|error| error.to_string())?;
         // The proxy has changed already; a log that cannot be opened leaves the old one in use.
@@ -207,16 +207,18 @@ fn budget(config: &Config) -> Budget {
 }
 
 /// What the loop needs to know, from what the configuration says.
-fn options(config: &Config, budget: Budget) -> Result<Options, String> {
+fn options(loaded: &Loaded, budget: Budget) -> Result<Options, String> {
+    let config = &loaded.config;
     let count = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     Ok(Options {
         places: places(config)?,
+        proxied: config.http.proxied,
         connections: count(budget.http),
         web_connections: config.web.connections,
         settings: settings(config)?,
         policy: policy(config),
         dialling: dialling(config, count(budget.pool)),
-        naming: Naming,
+        naming: naming(loaded),
         poll_interfaces: config.daemon.poll_interfaces,
         drain: config.daemon.drain_timeout.unwrap_or_default().as_secs(),
     })
@@ -265,6 +267,21 @@ fn settings(config: &Config) -> Result<Settings, String> {
         rules: rules(config),
         answers: Answers { pages, compatible: http.compatible_status },
     })
+}
+
+fn naming(loaded: &Loaded) -> Naming {
+    let (config, dns) = (&loaded.config, &loaded.config.dns);
+    Naming {
+        resolv_conf: dns.resolver.clone(),
+        hosts: dns.hosts.clone(),
+        timeout: loaded.is_set("dns", "timeout").then_some(dns.timeout),
+        attempts: loaded.is_set("dns", "retries").then_some(u32::try_from(dns.retries).unwrap_or(u32::MAX)),
+        deadline: config.http.resolve_timeout,
+        ttl: dns.ttl,
+        negative_ttl: dns.negative_ttl,
+        ipv4: config.tcp4.out,
+        ipv6: config.tcp6.out,
+    }
 }
 
 fn millis(time: Duration) -> u64 {
@@ -317,5 +334,5 @@ fn dialling(config: &Config, pool: usize) -> Dialling {
 pub fn check(sources: &Sources) -> Result<(), Vec<String>> {
     config::check(sources, &Disk)?;
     let loaded = config::load(sources, &Disk).map_err(|error| vec![error.to_string()])?;
-    options(&loaded.config, budget(&loaded.config)).map(|_| ()).map_err(|error| vec![error])
+    options(&loaded, budget(&loaded.config)).map(|_| ()).map_err(|error| vec![error])
 }

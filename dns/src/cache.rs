@@ -1,7 +1,7 @@
 //! What is known of names, and until when. Knows neither how it was learned nor who asks.
 //!
-//! One entry per name holds both families, so that a hit costs one search and no allocation. When the cache is full, a hand
-//! goes round the entries and takes the first that is over or was not used since it last came by.
+//! One entry per name holds both families, so that a hit costs one search and no allocation. When the cache is full, a
+//! hand goes round the entries and takes the first that is over or was not used since it last came by.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use crate::{Addresses, Failure, Families, Family, Millis};
 
 /// Entries that the hand passes at most for one insertion; after that it takes whatever lies under it.
 const MAX_STEPS: usize = 64;
-/// First and longest time for which a failure is remembered, in milliseconds; it doubles from one failure to the next. RFC 9520
-/// section 3.2 asks for one second at least; longer would outlive the trouble, as users see it.
+/// First and longest time for which a failure is remembered, in milliseconds; it doubles from one failure to the next.
+/// RFC 9520 section 3.2 asks for one second at least; longer would outlive the trouble, as users see it.
 const FAILURE_FIRST: Millis = 1_000;
 const FAILURE_LAST: Millis = 5_000;
 /// The same where the other family has addresses: nobody misses this one, and each new try would cost its time limit.

@@ -1,5 +1,5 @@
-//! The two hashers of this crate: a seeded one for names, which clients choose, and a cheap one for message ids, which only
-//! we choose. Knows nothing of what is stored.
+//! The two hashers of this crate: a seeded one for names, which clients choose, and a cheap one for message ids, which
+//! only we choose. Knows nothing of what is stored.
 
 use std::hash::{BuildHasher, DefaultHasher, Hasher};
 
@@ -25,7 +25,8 @@ pub(crate) struct Spread;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SpreadHasher(u64);
 
-/// An odd constant with well mixed bits (2^64 divided by the golden ratio), so that high and low bits both depend on the id.
+/// An odd constant with well mixed bits (2^64 divided by the golden ratio), so that high and low bits both depend on
+/// the id.
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl BuildHasher for Spread {

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use crate::wire::name;
 use crate::{Addresses, Millis};
 
-/// Names that are kept. Lists against advertising are the largest such files, with a few hundred thousand names; one costs
-/// about 100 bytes.
+/// Names that are kept. Lists against advertising are the largest such files, with a few hundred thousand names; one
+/// costs about 100 bytes.
 pub const MAX_NAMES: usize = 500_000;
 /// Addresses of one name.
 const MAX_ADDRESSES: usize = 16;
@@ -20,7 +20,8 @@ pub struct Hosts {
     names: HashMap<Box<str>, Addresses, BuildHasherDefault<DefaultHasher>>,
 }
 
-/// Reads the text of a hosts file. Lines that mean nothing are passed over; a name on several lines has all their addresses.
+/// Reads the text of a hosts file. Lines that mean nothing are passed over; a name on several lines has all their
+/// addresses.
 pub fn parse(text: &str) -> Hosts {
     let mut hosts = Hosts::default();
     // Most lines of a long file name the same address: they share one list.

@@ -1,9 +1,9 @@
 //! A stub resolver without sockets, files, threads or clock.
 //!
-//! [`Resolver`] turns host names into addresses. Whoever owns the sockets feeds it what arrived (`handle_*`), passes the time
-//! as milliseconds, and carries away what it wants sent or announced (`poll_*`). Every other module is a part of that:
-//! [`wire`] knows the message format, [`resolv_conf`] and [`hosts`] the two files (as text, never as paths), [`cache`] what is
-//! known and until when.
+//! [`Resolver`] turns host names into addresses. Whoever owns the sockets feeds it what arrived (`handle_*`), passes
+//! the time as milliseconds, and carries away what it wants sent or announced (`poll_*`). Every other module is a part
+//! of that: [`wire`] knows the message format, [`resolv_conf`] and [`hosts`] the two files (as text, never as paths),
+//! [`cache`] what is known and until when.
 #![forbid(unsafe_code)]
 
 pub mod cache;
@@ -23,8 +23,8 @@ pub use resolver::{Config, Counters, Event, LinkId, Lookup, LookupId, Resolver, 
 /// A moment, in milliseconds since a start that the caller chose; it never goes back.
 pub type Millis = u64;
 
-/// Where the resolver takes its unpredictable bits from: message ids, letter case and the seeds of hash tables
-/// (RFC 5452 section 9.2 wants them hard to guess).
+/// Where the resolver takes its unpredictable bits from: message ids, letter case and the seeds of hash tables.
+/// RFC 5452 section 9.2 wants them hard to guess even for one who has seen many, so a plain generator will not do.
 pub trait Random {
     /// 64 fresh bits.
     fn next_u64(&mut self) -> u64;

@@ -170,8 +170,8 @@ impl Stored {
 
 /// The result of a name from its two families; `None` is a family that nobody asked for or that is still open.
 ///
-/// One family with addresses is enough. Without any, NXDOMAIN speaks for the whole name (RFC 8020), and a failure weighs more
-/// than NODATA because the failed family might have had an address.
+/// One family with addresses is enough. Without any, NXDOMAIN speaks for the whole name (RFC 8020), and a failure
+/// weighs more than NODATA because the failed family might have had an address.
 pub(crate) fn combine(v6: Option<&Stored>, v4: Option<&Stored>) -> Result<Addresses, Failure> {
     let found = |stored: Option<&Stored>| stored.and_then(Stored::found).cloned();
     let expires = [v6, v4].into_iter().flatten().filter(|s| s.is_found()).map(|s| s.expires).min();

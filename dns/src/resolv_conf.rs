@@ -1,7 +1,8 @@
 //! The text of resolv.conf(5). Does not know where the file lies, nor what the resolver makes of it.
 //!
-//! Nothing in the file is an error: a line that means nothing is passed over, as the C library does. Beyond what that reads,
-//! keywords may be in any case, one line may name several servers, and `[address]:port` names a port as on OpenBSD.
+//! Nothing in the file is an error: a line that means nothing is passed over, as the C library does. Beyond what that
+//! reads, keywords may be in any case, one line may name several servers, and `[address]:port` names a port as on
+//! OpenBSD.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
@@ -10,7 +11,8 @@ use crate::wire::name;
 
 /// Servers that are kept; the C library keeps three.
 pub const MAX_SERVERS: usize = 8;
-/// Search domains that are kept. Each one is a question more for a name that does not exist; six was the C library's limit.
+/// Search domains that are kept. Each one is a question more for a name that does not exist; six was the C library's
+/// limit.
 pub const MAX_SEARCH: usize = 8;
 /// Lines that are read; such files have a dozen.
 const MAX_LINES: usize = 4096;
@@ -137,8 +139,8 @@ impl NameServer {
         (zone.is_none() || address.is_ipv6()).then_some(NameServer { address, port, zone })
     }
 
-    /// The address to send to. `index_of` turns the name of an interface into its number, which only the system knows; `None`
-    /// if it does not know it.
+    /// The address to send to. `index_of` turns the name of an interface into its number, which only the system knows;
+    /// `None` if it does not know it.
     pub fn socket_address(&self, index_of: impl Fn(&str) -> Option<u32>) -> Option<SocketAddr> {
         match (self.address, self.zone.as_deref()) {
             (IpAddr::V6(address), Some(zone)) => {
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_of_all_kinds_are_read() {
+    fn row_24_servers_of_all_kinds_are_read() {
         for (text, expected) in [
             ("", vec!["127.0.0.1:53"]),
             ("# nameserver 192.0.2.1\n;nameserver 192.0.2.2\n", vec!["127.0.0.1:53"]),
@@ -187,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_read_and_capped() {
+    fn row_24_options_are_read_and_capped() {
         let conf =
             parse("options ndots:3 timeout:2 attempts:4 rotate use-vc edns0\noptions no-aaaa no-tld-query NO-RELOAD");
         assert_eq!((conf.ndots, conf.timeout, conf.attempts), (3, Some(Duration::from_secs(2)), Some(4)));

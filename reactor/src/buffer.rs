@@ -125,9 +125,9 @@ impl Buf {
         self.filled(bytes.len());
     }
 
-    /// Gives the buffer storage of at least `size` bytes outside the pool, keeping what it holds.
+    /// Gives the buffer storage of at least `size` bytes, and never less than it had, keeping what it holds.
     pub fn grow(&mut self, size: usize) {
-        let mut storage = vec![0; size.max(self.len())].into_boxed_slice();
+        let mut storage = vec![0; size.max(self.storage.len())].into_boxed_slice();
         storage[..self.len()].copy_from_slice(self.bytes());
         self.end = self.len() as u32;
         self.start = 0;
@@ -141,7 +141,7 @@ impl Buf {
             self.storage.copy_within(body..self.end as usize, wanted);
         } else {
             let mut storage = vec![0; wanted + rest].into_boxed_slice();
-            storage[wanted..].copy_from_slice(&self.storage[body..self.end as usize]);
+            storage[wanted..wanted + rest].copy_from_slice(&self.storage[body..self.end as usize]);
             self.storage = storage;
         }
         self.start = 0;
@@ -149,7 +149,7 @@ impl Buf {
     }
 }
 
-/// Lends blocks, up to a budget.
+/// Lends buffers, up to a budget. Most are blocks; one that has to hold more gets memory of its own and counts the same.
 #[derive(Debug)]
 pub struct Pool {
     spare: Vec<Box<[u8]>>,
@@ -158,12 +158,12 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool that lends at most `budget` blocks at a time.
+    /// A pool that lends at most `budget` buffers at a time.
     pub fn new(budget: usize) -> Pool {
         Pool { spare: Vec::new(), lent: 0, budget }
     }
 
-    /// Blocks lent now.
+    /// Buffers lent now.
     pub fn lent(&self) -> usize {
         self.lent
     }
@@ -191,32 +191,35 @@ impl Pool {
     /// A buffer that holds a copy of `bytes`: in a block if they fit, else in memory of its own.
     pub fn store(&mut self, bytes: &[u8]) -> Buf {
         let mut buf = Buf::default();
-        if bytes.len() <= BLOCK {
-            self.lend(&mut buf);
-        } else {
-            buf = Buf::private(bytes.len());
+        self.lend(&mut buf);
+        if bytes.len() > BLOCK {
+            self.outgrow(&mut buf, bytes.len());
         }
         buf.append(bytes);
         buf
     }
 
-    /// Takes the storage of a buffer back. What the buffer held is gone.
+    /// Takes a buffer back that was lent, also one that has outgrown its block. What it held is gone.
     pub fn reclaim(&mut self, buf: &mut Buf) {
         let storage = std::mem::take(buf).storage;
-        if storage.len() == BLOCK {
+        if !storage.is_empty() {
             self.lent = self.lent.saturating_sub(1);
-            if self.spare.len() < SPARE_BLOCKS {
-                self.spare.push(storage);
-            }
+            self.keep(storage);
         }
     }
 
-    /// Replaces a block by `size` bytes of private memory, for a head that outgrows a block.
+    /// Replaces a block by `size` bytes of memory of its own, for a head that outgrows a block. The buffer stays lent.
     pub fn outgrow(&mut self, buf: &mut Buf, size: usize) {
         let mut grown = Buf::private(size.max(BLOCK + 1));
         grown.append(buf.bytes());
-        self.reclaim(buf);
-        *buf = grown;
+        let block = std::mem::replace(buf, grown);
+        self.keep(block.storage);
+    }
+
+    fn keep(&mut self, storage: Box<[u8]>) {
+        if storage.len() == BLOCK && self.spare.len() < SPARE_BLOCKS {
+            self.spare.push(storage);
+        }
     }
 }
 
@@ -273,9 +276,29 @@ mod tests {
         let mut pool = Pool::new(4);
         let mut buf = pool.store(&[7; BLOCK]);
         pool.outgrow(&mut buf, 2 * BLOCK);
-        assert_eq!((pool.lent(), buf.len(), buf.space().len()), (0, BLOCK, BLOCK));
+        assert_eq!((pool.lent(), buf.len(), buf.space().len()), (1, BLOCK, BLOCK));
         pool.reclaim(&mut buf);
         assert_eq!(pool.lent(), 0);
+    }
+
+    #[test]
+    fn a_block_that_grew_is_still_counted_back() {
+        let mut pool = Pool::new(4);
+        let mut buf = pool.store(&[7; BLOCK]);
+        buf.replace_front(0, b"a head in front");
+        assert_eq!((pool.lent(), buf.len()), (1, BLOCK + 15));
+        pool.reclaim(&mut buf);
+        assert_eq!(pool.lent(), 0);
+    }
+
+    #[test]
+    fn growing_never_makes_the_storage_smaller() {
+        let mut buf = Buf::private(100);
+        buf.reset(60);
+        buf.append(&[1; 50]);
+        assert_eq!((buf.len(), buf.space().len()), (50, 50));
+        buf.consume(50);
+        buf.reset(60);
     }
 
     #[test]

@@ -96,6 +96,6 @@ mod tests {
         assert_eq!(ready, Ready::READ_CLOSED);
         ready |= Ready::WRITE;
         assert_eq!(format!("{ready:?}"), "write+closed");
-        assert_eq!(ready - Ready::WRITE & Ready::READ_CLOSED, Ready::READ_CLOSED);
+        assert_eq!((ready - Ready::WRITE) & Ready::READ_CLOSED, Ready::READ_CLOSED);
     }
 }

@@ -75,13 +75,13 @@ impl<T: Transport> Stream<T> {
     /// Reads into `into`; None where nothing is there. A read that does not fill `into` has drained the socket, so
     /// READ is cleared without a second call, unless the peer's close is still to be read.
     pub fn receive(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
-        let got = self.io.receive(into);
+        let got = uninterrupted(|| self.io.receive(into));
         self.read_result(got, into.len())
     }
 
     /// As [`Stream::receive`], but the bytes stay in the socket.
     pub fn peek(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
-        match self.io.peek(into) {
+        match uninterrupted(|| self.io.peek(into)) {
             Err(error) => self.read_result(Err(error), into.len()),
             Ok(count) => Ok(Some(count)),
         }
@@ -92,11 +92,9 @@ impl<T: Transport> Stream<T> {
     pub fn discard(&mut self, count: usize, drained: bool) -> io::Result<()> {
         let mut left = count;
         while left > 0 {
-            match self.io.discard(left) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(taken) => left -= taken.min(left),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            match uninterrupted(|| self.io.discard(left))? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                taken => left -= taken.min(left),
             }
         }
         if drained && !self.ready.has(Ready::READ_CLOSED) {
@@ -107,21 +105,18 @@ impl<T: Transport> Stream<T> {
 
     /// Writes `from`; gives how many bytes were taken. A short write clears WRITE.
     pub fn send(&mut self, from: &[u8]) -> io::Result<usize> {
-        loop {
-            match self.io.send(from) {
-                Ok(count) => {
-                    if count < from.len() {
-                        self.ready.clear(Ready::WRITE);
-                    }
-                    return Ok(count);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+        match uninterrupted(|| self.io.send(from)) {
+            Ok(count) => {
+                if count < from.len() {
                     self.ready.clear(Ready::WRITE);
-                    return Ok(0);
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Ok(count)
             }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.ready.clear(Ready::WRITE);
+                Ok(0)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -137,9 +132,17 @@ impl<T: Transport> Stream<T> {
                 self.ready.clear(Ready::READ);
                 Ok(None)
             }
-            // The bit stays set, so the next round asks again.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+}
+
+/// Repeats a call for as long as a signal cuts it short.
+fn uninterrupted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
         }
     }
 }

@@ -17,6 +17,8 @@ pub enum CloseReason {
     TunnelEnd,
     /// One side of a tunnel was reset.
     TunnelReset,
+    /// The connection did not start with the PROXY protocol header that it must have.
+    Preface,
     /// The client ended in the middle of its request body.
     RequestCut,
     /// The origin ended in the middle of its response.
@@ -33,7 +35,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// All reasons, in the order of their counters.
-    pub const ALL: [CloseReason; 21] = {
+    pub const ALL: [CloseReason; 22] = {
         use super::timers::Timer as T;
         use CloseReason as R;
         [
@@ -43,6 +45,7 @@ impl CloseReason {
             R::Answered,
             R::TunnelEnd,
             R::TunnelReset,
+            R::Preface,
             R::RequestCut,
             R::ResponseCut,
             R::RequestFault,
@@ -77,6 +80,7 @@ impl CloseReason {
             CloseReason::Answered => "answered",
             CloseReason::TunnelEnd => "tunnel-end",
             CloseReason::TunnelReset => "tunnel-reset",
+            CloseReason::Preface => "preface",
             CloseReason::RequestCut => "request-cut",
             CloseReason::ResponseCut => "response-cut",
             CloseReason::RequestFault => "request-fault",
@@ -104,6 +108,7 @@ impl CloseReason {
             CloseReason::Answered => "the proxy answered and closed",
             CloseReason::TunnelEnd => "both sides of the tunnel ended",
             CloseReason::TunnelReset => "one side of the tunnel was reset",
+            CloseReason::Preface => "the connection did not start with a PROXY protocol header",
             CloseReason::RequestCut => "the client ended in the middle of its request body",
             CloseReason::ResponseCut => "the origin ended in the middle of its response",
             CloseReason::RequestFault => "the request body broke its coding",

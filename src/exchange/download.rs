@@ -73,7 +73,7 @@ impl Exchange {
             Err(fault) => {
                 self.reusable = false;
                 buf.consume(buf.len());
-                let answer = cx.settings.answers.origin_fault(fault, self.request(), self.client);
+                let answer = cx.settings.answers.origin_fault(fault, self.request(), self.client());
                 self.answer(answer, CloseReason::ResponseFault, cx.now);
             }
         }
@@ -86,7 +86,13 @@ impl Exchange {
         relay.scan = Default::default();
         self.download.cleared = head.length;
         match head.kind {
-            Kind::Interim => relay.interims += 1,
+            Kind::Interim => {
+                relay.interims += 1;
+                // An HTTP/1.0 client gets nothing of it; the next head may be there already.
+                if head.length == 0 {
+                    self.read_response(buf, cx);
+                }
+            }
             Kind::Switching => {
                 relay.stage = Stage::Switch;
                 self.upload.begin(Framing::UntilClose);

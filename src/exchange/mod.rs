@@ -7,7 +7,9 @@
 pub mod close;
 mod download;
 pub mod flow;
+pub mod identity;
 pub mod phase;
+mod preface;
 #[cfg(test)]
 mod tests;
 pub mod timers;
@@ -29,6 +31,7 @@ use crate::http::rules::Rules;
 use crate::http::{Method, Version};
 use close::CloseReason;
 use flow::{Direction, Flow};
+use identity::Identity;
 use phase::{Ending, Phase, Relay, Stage};
 use timers::{Limits, Timer};
 
@@ -106,7 +109,7 @@ pub struct Exchange {
     upload: Flow,
     download: Flow,
     action: Option<Action>,
-    client: IpAddr,
+    identity: Identity,
     requests: u32,
     /// The client connection outlives this exchange.
     keep_alive: bool,
@@ -116,8 +119,6 @@ pub struct Exchange {
     head_only: bool,
     /// What the client speaks.
     version: Version,
-    /// What [`Flow::moved`] of the upload was when the present request began.
-    upload_before: u64,
     /// The origin connection can carry another exchange.
     reusable: bool,
     /// The origin connection belongs to this client alone: its authentication goes with the connection.
@@ -133,20 +134,19 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// A client has connected. `client` is its address, which others may replace later by a better one.
-    pub fn new(client: IpAddr, now: Millis) -> Exchange {
+    /// A client has connected from the address `peer`.
+    pub fn new(peer: IpAddr, now: Millis) -> Exchange {
         Exchange {
             phase: Phase::Idle,
             upload: Flow::new(),
             download: Flow::new(),
             action: None,
-            client,
+            identity: Identity::new(peer),
             requests: 0,
             keep_alive: false,
             last_request: false,
             head_only: false,
             version: Version::Http11,
-            upload_before: 0,
             reusable: false,
             private: false,
             fresh: false,
@@ -156,6 +156,12 @@ impl Exchange {
             entered: now,
             touched: now,
         }
+    }
+
+    /// A balancer has connected from the address `peer`: the connection starts with a PROXY protocol header, and nothing
+    /// is done with it before that is complete.
+    pub fn proxied(peer: IpAddr, now: Millis) -> Exchange {
+        Exchange { phase: Phase::Preface { begun: false }, ..Exchange::new(peer, now) }
     }
 
     /// Where the exchange stands.
@@ -177,9 +183,14 @@ impl Exchange {
         self.requests
     }
 
-    /// The client's address.
+    /// Who the client is for decisions, logs and pages: see [`Identity::client`].
     pub fn client(&self) -> IpAddr {
-        self.client
+        self.identity.client()
+    }
+
+    /// Who opened the connection, which is what X-Forwarded-For gets: see [`Identity::peer`].
+    pub fn peer(&self) -> IpAddr {
+        self.identity.peer()
     }
 
     /// The accounting of one direction.
@@ -223,7 +234,8 @@ impl Exchange {
             return false;
         }
         match (direction, &self.phase) {
-            (Direction::Upload, Phase::Idle | Phase::Head { .. } | Phase::Draining { .. }) => true,
+            (Direction::Upload, Phase::Preface { .. } | Phase::Idle | Phase::Head { .. }) => true,
+            (Direction::Upload, Phase::Draining { .. }) => true,
             // Behind a switch comes the tunnel's, and so does an end.
             (_, Phase::Relaying(relay)) => !flow.done && relay.stage != Stage::Switch,
             (_, Phase::Tunnel { greet }) => !(*greet && direction == Direction::Download),
@@ -358,7 +370,7 @@ impl Exchange {
                 self.close(CloseReason::TunnelReset, cx.now);
             }
             (Side::Client, Phase::Draining { reason, .. }) => self.close(*reason, cx.now),
-            (Side::Client, Phase::Idle) => self.close(CloseReason::ClientLeft, cx.now),
+            (Side::Client, Phase::Idle | Phase::Preface { begun: false }) => self.client_ended(cx.now),
             (Side::Client, _) => {
                 self.abort_server = self.upload.cleared > 0 || !self.upload.done;
                 self.close(CloseReason::ClientGone, cx.now);
@@ -386,14 +398,14 @@ impl Exchange {
         let begun = matches!(&self.phase, Phase::Relaying(relay) if matches!(relay.stage, Stage::Body | Stage::Switch));
         match (timer, &self.phase) {
             (Timer::Head | Timer::First, Phase::Head { .. }) => {
-                let answer = answers.timeout(Timer::Head, None, self.client);
+                let answer = answers.timeout(Timer::Head, None, self.client());
                 self.keep_alive = false;
                 self.answer(answer, CloseReason::Timeout(timer), cx.now);
             }
             (Timer::Decision | Timer::Resolve | Timer::Connect | Timer::Inactive, _)
                 if !begun && self.request().is_some() =>
             {
-                let answer = answers.timeout(timer, self.request(), self.client);
+                let answer = answers.timeout(timer, self.request(), self.client());
                 self.answer(answer, CloseReason::Timeout(timer), cx.now);
             }
             (_, Phase::Relaying(_)) => self.cut(CloseReason::Timeout(timer), cx.now),
@@ -427,7 +439,10 @@ impl Exchange {
                 self.end_exchange(keep, reason, upload_stored, now);
                 true
             }
-            Phase::Tunnel { .. } if self.upload.shut && self.download.shut => {
+            // Closing tells both sides at once, so the second end needs no shutdown of its own.
+            Phase::Tunnel { greet: false }
+                if self.upload.eof && self.download.eof && upload_stored == 0 && download_stored == 0 =>
+            {
                 self.close(CloseReason::TunnelEnd, now);
                 true
             }
@@ -470,7 +485,9 @@ impl Exchange {
 
     /// Says something of our own to the client, and ends the exchange with it.
     fn answer(&mut self, answer: Box<Answer>, reason: CloseReason, now: Millis) {
-        let keep = self.keep_alive && self.upload.done && !answer.close;
+        // What follows a refused CONNECT may be meant for the tunnel, so it must not be taken for a request.
+        let tunnel = self.request().is_some_and(|request| request.method() == Method::Connect);
+        let keep = self.keep_alive && self.upload.done && !answer.close && !tunnel;
         let ending = Ending { answer: Some(answer), keep, reason };
         self.enter(Phase::Answering(ending), now);
         self.action = Some(Action::Hangup);
@@ -507,7 +524,8 @@ impl Exchange {
 
     fn client_ended(&mut self, now: Millis) {
         match &self.phase {
-            Phase::Idle => self.close(CloseReason::ClientLeft, now),
+            Phase::Preface { begun: false } | Phase::Idle => self.close(CloseReason::ClientLeft, now),
+            Phase::Preface { .. } => self.close(CloseReason::Preface, now),
             Phase::Head { .. } => self.close(CloseReason::ClientGone, now),
             Phase::Draining { reason, .. } => self.close(*reason, now),
             Phase::Relaying(_) if !self.upload.done => {
@@ -525,7 +543,7 @@ impl Exchange {
         match relay.stage {
             Stage::Send | Stage::Await if self.can_ask_again() => self.ask_again(cx.now),
             Stage::Send | Stage::Await => {
-                let answer = cx.settings.answers.origin_fault(OriginFault::ClosedEarly, self.request(), self.client);
+                let answer = cx.settings.answers.origin_fault(OriginFault::ClosedEarly, self.request(), self.client());
                 self.answer(answer, CloseReason::ResponseCut, cx.now);
             }
             Stage::Body if !broken && matches!(self.download.framing, Framing::UntilClose) => self.download.done = true,

@@ -10,6 +10,11 @@ use crate::http::request::Request;
 /// Where an exchange stands. Each phase carries what only it needs.
 #[derive(Debug)]
 pub enum Phase {
+    /// The PROXY protocol header that must come first is not complete.
+    Preface {
+        /// A part of it has come.
+        begun: bool,
+    },
     /// Nothing of a request has come yet.
     Idle,
     /// A request head has begun.
@@ -87,6 +92,7 @@ impl Phase {
     /// Which phase this is, without what it carries.
     pub fn kind(&self) -> Kind {
         match self {
+            Phase::Preface { .. } => Kind::Preface,
             Phase::Idle => Kind::Idle,
             Phase::Head { .. } => Kind::Head,
             Phase::Deciding(_) => Kind::Deciding,
@@ -105,6 +111,7 @@ impl Phase {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[allow(missing_docs)] // they are those of `Phase`
 pub enum Kind {
+    Preface,
     Idle,
     Head,
     Deciding,
@@ -121,6 +128,7 @@ impl Kind {
     /// The name in logs and on pages.
     pub fn name(self) -> &'static str {
         match self {
+            Kind::Preface => "preface",
             Kind::Idle => "idle",
             Kind::Head => "head",
             Kind::Deciding => "deciding",
@@ -138,6 +146,7 @@ impl Kind {
     pub fn leads_to(self, next: Kind) -> bool {
         use Kind::*;
         match self {
+            Preface => matches!(next, Idle | Closed),
             Idle => matches!(next, Head | Deciding | Answering | Closed),
             Head => matches!(next, Deciding | Answering | Closed),
             Deciding => matches!(next, Resolving | Answering | Closed),

@@ -12,7 +12,8 @@ pub enum Timer {
     First,
     /// A kept connection between two requests (`http.idle-timeout`).
     Idle,
-    /// One request head, from its first byte to its last (`http.head-timeout`).
+    /// One request head, from its first byte to its last, or the PROXY protocol header from the connection's start to its
+    /// last byte (`http.head-timeout`).
     Head,
     /// A decision about a request (`http.decision-timeout`).
     Decision,
@@ -36,7 +37,7 @@ impl Timer {
         match self {
             Timer::First => "no complete request came",
             Timer::Idle => "no further request came",
-            Timer::Head => "the request head took too long",
+            Timer::Head => "the head, or the PROXY protocol header before it, took too long",
             Timer::Decision => "no decision came",
             Timer::Resolve => "no address was found in time",
             Timer::Connect => "no connection to the origin came about in time",
@@ -107,6 +108,7 @@ impl Exchange {
         let (entered, touched) = (self.entered, self.touched);
         let first = (Timer::First, self.opened);
         match &self.phase {
+            Phase::Preface { .. } => ((Timer::Head, entered), Some(first)),
             Phase::Idle if self.requests == 0 => (first, None),
             Phase::Idle => ((Timer::Idle, entered), None),
             Phase::Head { .. } if self.requests == 0 => ((Timer::Head, entered), Some(first)),

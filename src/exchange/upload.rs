@@ -15,6 +15,9 @@ use crate::http::Method;
 impl Exchange {
     /// Looks at what the client has sent and clears what may go to the origin.
     pub fn advance_upload(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
+        if matches!(self.phase, Phase::Preface { .. }) {
+            self.read_preface(buf, cx);
+        }
         if !matches!(self.phase, Phase::Relaying(_) | Phase::Tunnel { .. }) {
             self.upload.drop_cleared(buf);
         }
@@ -31,7 +34,8 @@ impl Exchange {
                     None => self.close(reason, cx.now),
                 }
             }
-            Phase::Deciding(_)
+            Phase::Preface { .. }
+            | Phase::Deciding(_)
             | Phase::Resolving(_)
             | Phase::Connecting(_)
             | Phase::Answering(_)
@@ -70,11 +74,14 @@ impl Exchange {
         self.requests = self.requests.saturating_add(1);
         self.keep_alive = false;
         self.head_only = false;
+        self.identity.note(None);
         let request = match Request::parse(&buf.bytes()[..length], &cx.settings.rules) {
             Ok(request) => request,
             Err(fault) => return self.refuse(fault, cx),
         };
         buf.consume(length);
+        let noted = cx.settings.rules.forward.as_deref().and_then(|name| request.noted_client(name.as_bytes()));
+        self.identity.note(noted);
         let limit = cx.settings.body_size;
         self.upload.begin(request.framing());
         if limit > 0 && matches!(request.framing(), Framing::Sized(length) if length > limit) {
@@ -82,7 +89,6 @@ impl Exchange {
         }
         self.head_only = request.method() == Method::Head;
         self.version = request.version();
-        self.upload_before = self.upload.moved;
         self.keep_alive = request.keep_alive();
         self.last_request = !self.keep_alive;
         self.private |= request.wants_private_connection();
@@ -91,7 +97,7 @@ impl Exchange {
     }
 
     fn refuse(&mut self, fault: Fault, cx: &mut Context<'_>) {
-        let answer = cx.settings.answers.fault(fault, self.client);
+        let answer = cx.settings.answers.fault(fault, self.client());
         self.keep_alive = false;
         self.answer(answer, CloseReason::Answered, cx.now);
     }
@@ -101,7 +107,7 @@ impl Exchange {
             if relay.stage == Stage::Send {
                 self.upload.drop_cleared(buf);
                 cx.out.clear();
-                rewrite::request(cx.out, &relay.request, &cx.settings.rules, self.client);
+                rewrite::request(cx.out, &relay.request, &cx.settings.rules, self.identity.peer());
                 buf.replace_front(0, cx.out);
                 self.upload.cleared = cx.out.len() as u32;
                 relay.stage = Stage::Await;
@@ -109,23 +115,15 @@ impl Exchange {
         }
         let scanned = self.upload.scan(buf);
         let limit = cx.settings.body_size;
-        let fault = match scanned {
-            Err(fault) => Fault::from(fault),
-            // The head counts too, which makes the limit for bodies of unknown length a little tighter.
-            Ok(()) if limit > 0 && self.exchange_upload() > limit.saturating_add(cx.settings.head_size as u64) => {
-                Fault::BodyTooLarge
-            }
-            Ok(()) => return,
+        let fault = match (scanned, &self.upload.framing) {
+            (Err(fault), _) => Fault::from(fault),
+            (Ok(()), Framing::Chunked(chunks)) if limit > 0 && chunks.content() > limit => Fault::BodyTooLarge,
+            (Ok(()), _) => return,
         };
         self.abort_server = true;
         match &self.phase {
             Phase::Relaying(relay) if relay.stage == Stage::Await => self.refuse(fault, cx),
             _ => self.close(CloseReason::RequestFault, cx.now),
         }
-    }
-
-    /// Bytes of the present request that were cleared so far.
-    fn exchange_upload(&self) -> u64 {
-        self.upload.moved - self.upload_before + u64::from(self.upload.cleared)
     }
 }

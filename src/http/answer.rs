@@ -43,11 +43,10 @@ pub const HTML: &str = "text/html; charset=utf-8";
 pub const PLAIN: &str = "text/plain; charset=utf-8";
 
 impl Answer {
-    /// An answer with a body of text. Whether it is a page is seen by its start.
+    /// An answer with that body. Whether it is a page or a picture is seen by its start, else it is plain text.
     pub fn new(status: u16, body: impl Into<Cow<'static, [u8]>>) -> Answer {
         let body = body.into();
-        let kind = if is_html(&body) { HTML } else { PLAIN };
-        Answer { status, fields: Vec::new(), kind, body, close: false }
+        Answer { status, fields: Vec::new(), kind: kind_of(&body), body, close: false }
     }
 
     /// The answer to a request that cannot be served, with a line of text for a body; [`Answer::body`] may be replaced by the
@@ -135,10 +134,17 @@ pub fn addressee(head: &[u8]) -> (Version, Method) {
     (version, method)
 }
 
-fn is_html(body: &[u8]) -> bool {
-    let start = body.trim_ascii_start();
-    let starts_with = |mark: &[u8]| start.get(..mark.len()).is_some_and(|part| part.eq_ignore_ascii_case(mark));
-    starts_with(b"<html") || starts_with(b"<!doctype html")
+fn kind_of(body: &[u8]) -> &'static str {
+    const STARTS: [(&[u8], &str); 5] = [
+        (b"<html", HTML),
+        (b"<!doctype html", HTML),
+        (b"\x89png\r\n", "image/png"),
+        (b"gif8", "image/gif"),
+        (b"\xff\xd8\xff", "image/jpeg"),
+    ];
+    let text = body.trim_ascii_start();
+    let starts_with = |mark: &[u8]| text.get(..mark.len()).is_some_and(|part| part.eq_ignore_ascii_case(mark));
+    STARTS.iter().find(|(mark, _)| starts_with(mark)).map_or(PLAIN, |(_, kind)| kind)
 }
 
 /// The phrase of a status (RFC 9110 section 15 and RFC 6585).
@@ -221,7 +227,10 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_recognised() {
+    fn bodies_are_recognised() {
+        assert_eq!(Answer::new(200, &b"\x89PNG\r\n\x1a\n"[..]).kind, "image/png");
+        assert_eq!(Answer::new(200, &b"GIF89a"[..]).kind, "image/gif");
+        assert_eq!(Answer::new(200, &b"\xff\xd8\xff\xe0"[..]).kind, "image/jpeg");
         for page in [&b"<html>"[..], b"\n<HTML lang=en>", b"<!DOCTYPE html>\n<html>"] {
             assert_eq!(Answer::new(200, page).kind, HTML);
         }

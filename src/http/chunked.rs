@@ -118,13 +118,14 @@ pub struct ChunkScan {
     mode: Mode,
     side: Side,
     state: State,
-    trailers: usize,
+    trailers: u16,
+    content: u64,
 }
 
 impl ChunkScan {
     /// An observer that stands before the first chunk.
     pub fn new(mode: Mode, side: Side) -> ChunkScan {
-        ChunkScan { mode, side, state: State::Size, trailers: 0 }
+        ChunkScan { mode, side, state: State::Size, trailers: 0, content: 0 }
     }
 
     /// As [`super::framing::Framing::scan`].
@@ -141,6 +142,11 @@ impl ChunkScan {
             State::Data(left) => left,
             _ => 0,
         }
+    }
+
+    /// Bytes of content that the chunks seen so far have announced.
+    pub fn content(&self) -> u64 {
+        self.content
     }
 
     /// Counts data bytes that went by unseen, at most [`ChunkScan::data_left`].
@@ -176,6 +182,7 @@ impl ChunkScan {
         let Some(line) = edit.line(MAX_SIZE_LINE)? else { return Ok(false) };
         let size = SizeLine::parse(line, self.side)?;
         let end = line.len();
+        self.content = self.content.saturating_add(size.value);
         self.state = if size.value == 0 { State::Trailer } else { State::Data(size.value) };
         if self.mode == Mode::Decode {
             edit.drop(end + 2);
@@ -214,8 +221,9 @@ impl ChunkScan {
             self.keep_unless_decoding(edit, length);
             return Ok(true);
         }
-        self.trailers += length;
-        if self.trailers > MAX_TRAILERS {
+        // A line is shorter than MAX_LINE and the sum is checked after each one, so it fits.
+        self.trailers = self.trailers.saturating_add(length as u16);
+        if usize::from(self.trailers) > MAX_TRAILERS {
             return Err(ChunkFault::TrailersTooLong);
         }
         if may_be_trailer(trailer_name(line)?) {

@@ -1,6 +1,6 @@
 //! The value of the Date field. Does not read the clock: the caller does, once a second, and keeps the text.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 /// The last second of the year 9999, beyond which the format has no digits.
 const LAST_SECOND: u64 = 253_402_300_799;
@@ -12,11 +12,6 @@ pub fn stamp(seconds: u64) -> String {
     httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds.min(LAST_SECOND)))
 }
 
-/// As [`stamp`], for a moment as the system clock gives it; one before 1970 gives the first second of 1970.
-pub fn stamp_of(moment: SystemTime) -> String {
-    stamp(moment.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -26,10 +21,5 @@ mod tests {
         assert_eq!(stamp(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(stamp(0), "Thu, 01 Jan 1970 00:00:00 GMT");
         assert_eq!(stamp(u64::MAX), "Fri, 31 Dec 9999 23:59:59 GMT");
-    }
-
-    #[test]
-    fn a_clock_before_1970_is_harmless() {
-        assert_eq!(stamp_of(UNIX_EPOCH - Duration::from_secs(5)), stamp(0));
     }
 }

@@ -38,7 +38,7 @@ pub enum Fault {
     BadField,
     /// A byte that no field may hold: NUL, a bare CR, another control character (RFC 9110 section 5.5).
     BadByte,
-    /// More fields, or more Connection options, than [`super::fields::MAX_FIELDS`] allows, or a name too long.
+    /// More fields than [`super::fields::MAX_FIELDS`], or a name or the Connection fields too long.
     TooManyFields,
     /// The head is larger than the limit.
     HeadTooLarge,
@@ -151,7 +151,7 @@ pub enum OriginFault {
     BadField,
     /// A byte that no field may hold: NUL, a bare CR, another control character.
     BadByte,
-    /// More fields, or more Connection options, than [`super::fields::MAX_FIELDS`] allows, or a name too long.
+    /// More fields than [`super::fields::MAX_FIELDS`], or a name or the Connection fields too long.
     TooManyFields,
     /// The head is larger than the limit.
     HeadTooLarge,

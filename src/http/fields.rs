@@ -11,11 +11,11 @@ pub const MAX_FIELDS: usize = 256;
 /// Longest field name, in bytes; the longest registered one has 44.
 pub const MAX_NAME: usize = 1024;
 
-/// Most options in the Connection fields of one head: each is compared with each field's name.
-pub const MAX_OPTIONS: usize = 64;
+/// Longest Connection fields of one head together, in bytes: each field's name is looked for in all of them.
+pub const MAX_CONNECTION: usize = 512;
 
 /// Fields that are kept without an allocation; most heads have fewer.
-const INLINE_FIELDS: usize = 24;
+const INLINE_FIELDS: usize = 16;
 
 /// The fields that a proxy treats in a way of its own; all others are `Other`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,25 +47,34 @@ pub(crate) enum Kind {
 impl Kind {
     /// The kind of a field by its name, in any letter case.
     pub(crate) fn of(name: &[u8]) -> Kind {
-        let candidates: &[(&[u8], Kind)] = match name.len() {
-            2 => &[(b"te", Kind::Te)],
-            3 => &[(b"via", Kind::Via)],
-            4 => &[(b"host", Kind::Host), (b"date", Kind::Date)],
-            6 => &[(b"expect", Kind::Expect)],
-            7 => &[(b"upgrade", Kind::Upgrade), (b"trailer", Kind::Trailer)],
-            10 => &[(b"connection", Kind::Connection), (b"keep-alive", Kind::KeepAlive)],
-            12 => &[(b"max-forwards", Kind::MaxForwards)],
-            13 => &[(b"authorization", Kind::Authorization)],
-            14 => &[(b"content-length", Kind::ContentLength), (b"http2-settings", Kind::Http2Settings)],
-            15 => &[(b"x-forwarded-for", Kind::XForwardedFor), (b"x-proxy-version", Kind::XProxyVersion)],
-            16 => &[(b"proxy-connection", Kind::ProxyConnection), (b"www-authenticate", Kind::WwwAuthenticate)],
-            17 => &[(b"transfer-encoding", Kind::TransferEncoding)],
-            18 => &[(b"proxy-authenticate", Kind::ProxyAuthenticate)],
-            19 => &[(b"proxy-authorization", Kind::ProxyAuthorization)],
-            _ => &[],
+        // Length and first letter leave one candidate each, so that most names cost no comparison at all.
+        let (candidate, kind): (&[u8], Kind) = match (name.len(), name.first().map(|byte| byte | 0x20)) {
+            (2, Some(b't')) => (b"te", Kind::Te),
+            (3, Some(b'v')) => (b"via", Kind::Via),
+            (4, Some(b'd')) => (b"date", Kind::Date),
+            (4, Some(b'h')) => (b"host", Kind::Host),
+            (6, Some(b'e')) => (b"expect", Kind::Expect),
+            (7, Some(b't')) => (b"trailer", Kind::Trailer),
+            (7, Some(b'u')) => (b"upgrade", Kind::Upgrade),
+            (10, Some(b'c')) => (b"connection", Kind::Connection),
+            (10, Some(b'k')) => (b"keep-alive", Kind::KeepAlive),
+            (12, Some(b'm')) => (b"max-forwards", Kind::MaxForwards),
+            (13, Some(b'a')) => (b"authorization", Kind::Authorization),
+            (14, Some(b'c')) => (b"content-length", Kind::ContentLength),
+            (14, Some(b'h')) => (b"http2-settings", Kind::Http2Settings),
+            (15, Some(b'x')) if name[2] | 0x20 == b'f' => (b"x-forwarded-for", Kind::XForwardedFor),
+            (15, Some(b'x')) => (b"x-proxy-version", Kind::XProxyVersion),
+            (16, Some(b'p')) => (b"proxy-connection", Kind::ProxyConnection),
+            (16, Some(b'w')) => (b"www-authenticate", Kind::WwwAuthenticate),
+            (17, Some(b't')) => (b"transfer-encoding", Kind::TransferEncoding),
+            (18, Some(b'p')) => (b"proxy-authenticate", Kind::ProxyAuthenticate),
+            (19, Some(b'p')) => (b"proxy-authorization", Kind::ProxyAuthorization),
+            _ => return Kind::Other,
         };
-        let known = candidates.iter().find(|(candidate, _)| name.eq_ignore_ascii_case(candidate));
-        known.map_or(Kind::Other, |(_, kind)| *kind)
+        match name.eq_ignore_ascii_case(candidate) {
+            true => kind,
+            false => Kind::Other,
+        }
     }
 
     fn bit(self) -> u32 {
@@ -178,22 +187,14 @@ impl Fields {
         self.values(head, Kind::Connection).flat_map(elements).any(|option| option.eq_ignore_ascii_case(name))
     }
 
-    /// What the Connection fields ask for, those of Proxy-Connection apart.
-    pub(crate) fn connection(&self, head: &[u8]) -> Result<Connection, TooManyOptions> {
-        let mut connection = Connection::default();
-        if self.has(Kind::Connection) {
-            connection.note(self.values(head, Kind::Connection))?;
-        }
-        Ok(connection)
+    /// What the Connection fields ask for.
+    pub(crate) fn connection(&self, head: &[u8]) -> Result<Connection, ConnectionTooLong> {
+        Connection::of(self.values(head, Kind::Connection))
     }
 
     /// What the Proxy-Connection fields ask for: not standard, but browsers and curl send them to proxies.
-    pub(crate) fn proxy_connection(&self, head: &[u8]) -> Result<Connection, TooManyOptions> {
-        let mut connection = Connection::default();
-        if self.has(Kind::ProxyConnection) {
-            connection.note(self.values(head, Kind::ProxyConnection))?;
-        }
-        Ok(connection)
+    pub(crate) fn proxy_connection(&self, head: &[u8]) -> Result<Connection, ConnectionTooLong> {
+        Connection::of(self.values(head, Kind::ProxyConnection))
     }
 
     /// The one length that the Content-Length fields agree on, or `None` without any (RFC 9112 section 6.3).
@@ -233,37 +234,61 @@ impl Fields {
     }
 }
 
-/// What Connection options ask of a connection.
+/// What Connection options ask of a connection, one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Connection {
-    pub(crate) close: bool,
-    pub(crate) keep_alive: bool,
-    pub(crate) upgrade: bool,
-    /// There are options that name fields.
-    pub(crate) nominates: bool,
-}
+pub(crate) struct Connection(u8);
 
-/// More than [`MAX_OPTIONS`] Connection options in one head.
+/// The Connection fields are longer than [`MAX_CONNECTION`].
 #[derive(Debug)]
-pub(crate) struct TooManyOptions;
+pub(crate) struct ConnectionTooLong;
 
 impl Connection {
-    fn note<'a>(&mut self, values: impl Iterator<Item = &'a [u8]>) -> Result<(), TooManyOptions> {
-        for (count, option) in values.flat_map(elements).enumerate() {
-            if count >= MAX_OPTIONS {
-                return Err(TooManyOptions);
+    const CLOSE: u8 = 1;
+    const KEEP_ALIVE: u8 = 2;
+    const UPGRADE: u8 = 4;
+    const NOMINATES: u8 = 8;
+
+    fn of<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<Connection, ConnectionTooLong> {
+        let (mut bits, mut length) = (0, 0);
+        for value in values {
+            length += value.len();
+            if length > MAX_CONNECTION {
+                return Err(ConnectionTooLong);
             }
-            if option.eq_ignore_ascii_case(b"keep-alive") {
-                self.keep_alive = true;
-            } else if option.eq_ignore_ascii_case(b"close") {
-                self.close = true;
-            } else if option.eq_ignore_ascii_case(b"upgrade") {
-                self.upgrade = true;
-            } else {
-                self.nominates = true;
-            }
+            bits = elements(value).map(Connection::bit).fold(bits, |bits, bit| bits | bit);
         }
-        Ok(())
+        Ok(Connection(bits))
+    }
+
+    fn bit(option: &[u8]) -> u8 {
+        match option.len() {
+            5 if option.eq_ignore_ascii_case(b"close") => Connection::CLOSE,
+            7 if option.eq_ignore_ascii_case(b"upgrade") => Connection::UPGRADE,
+            10 if option.eq_ignore_ascii_case(b"keep-alive") => Connection::KEEP_ALIVE,
+            _ => Connection::NOMINATES,
+        }
+    }
+
+    /// The same, and what Proxy-Connection says about persistence, which is all that it may say.
+    pub(crate) fn joined(self, proxy: Connection) -> Connection {
+        Connection(self.0 | (proxy.0 & (Connection::CLOSE | Connection::KEEP_ALIVE)))
+    }
+
+    pub(crate) fn closes(self) -> bool {
+        self.0 & Connection::CLOSE != 0
+    }
+
+    pub(crate) fn keeps_alive(self) -> bool {
+        self.0 & Connection::KEEP_ALIVE != 0
+    }
+
+    pub(crate) fn upgrades(self) -> bool {
+        self.0 & Connection::UPGRADE != 0
+    }
+
+    /// Whether there are options that name fields.
+    pub(crate) fn nominates(self) -> bool {
+        self.0 & Connection::NOMINATES != 0
     }
 }
 
@@ -356,6 +381,7 @@ mod tests {
     #[test]
     fn knows_names_in_any_letter_case() {
         assert_eq!(Kind::of(b"CONTENT-length"), Kind::ContentLength);
+        assert_eq!(Kind::of(b"X-FORWARDED-FOR"), Kind::XForwardedFor);
         assert_eq!(Kind::of(b"Keep-Alive"), Kind::KeepAlive);
         assert_eq!(Kind::of(b"X-Proxy-Version"), Kind::XProxyVersion);
         assert_eq!(Kind::of(b"Content-Lengths"), Kind::Other);
@@ -425,13 +451,26 @@ mod tests {
     }
 
     #[test]
-    fn connection_options_are_bounded() {
-        let many = format!("Connection: {}\r\n\r\n", "a,".repeat(MAX_OPTIONS + 1));
-        assert!(fields(many.as_bytes()).connection(many.as_bytes()).is_err());
+    fn connection_options_are_known_and_bounded() {
         let head = b"Connection: Keep-Alive, Upgrade\r\nConnection: X-Secret\r\n\r\n";
-        let fields = fields(head);
-        let connection = fields.connection(head).unwrap();
-        assert_eq!(connection, Connection { close: false, keep_alive: true, upgrade: true, nominates: true });
-        assert!(fields.is_nominated(head, b"x-secret") && !fields.is_nominated(head, b"x-secre"));
+        let parsed = fields(head);
+        let connection = parsed.connection(head).unwrap();
+        assert!(connection.keeps_alive() && connection.upgrades() && connection.nominates() && !connection.closes());
+        assert!(parsed.is_nominated(head, b"x-secret") && !parsed.is_nominated(head, b"x-secre"));
+        for filler in ["a,", ",", " "] {
+            let half = filler.repeat(MAX_CONNECTION / 2 / filler.len());
+            let line = |text: &str| format!("Connection: x{text}x\r\n");
+            let long = format!("{}{}\r\n", line(&half), line(&half));
+            assert!(fields(long.as_bytes()).connection(long.as_bytes()).is_err(), "{filler:?}");
+            let short = format!("{}\r\n", line(&half));
+            assert!(fields(short.as_bytes()).connection(short.as_bytes()).is_ok(), "{filler:?}");
+        }
+    }
+
+    #[test]
+    fn proxy_connection_speaks_of_persistence_only() {
+        let head = b"Proxy-Connection: close, upgrade, x\r\n\r\n";
+        let joined = Connection::default().joined(fields(head).proxy_connection(head).unwrap());
+        assert!(joined.closes() && !joined.upgrades() && !joined.nominates());
     }
 }

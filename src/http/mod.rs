@@ -13,8 +13,6 @@ pub mod fault;
 pub mod fields;
 pub mod framing;
 pub mod head;
-#[cfg(test)]
-mod probes;
 pub mod request;
 pub mod response;
 pub mod rewrite;
@@ -103,6 +101,8 @@ impl Method {
 
 #[cfg(test)]
 mod tests {
+    mod probes;
+
     use super::*;
 
     #[test]

@@ -33,7 +33,6 @@ pub struct Request {
     path: Range<usize>,
     fields: Fields,
     connection: Connection,
-    proxy_connection: Connection,
     framing: Framing,
     upgrades: bool,
 }
@@ -122,9 +121,7 @@ impl Request {
     ///
     /// A client of HTTP/1.0 has to ask for it. Proxy-Connection is obeyed as if it were Connection.
     pub fn keep_alive(&self) -> bool {
-        let close = self.connection.close || self.proxy_connection.close;
-        let asked = self.connection.keep_alive || self.proxy_connection.keep_alive;
-        !close && (asked || self.version == Version::Http11)
+        !self.connection.closes() && (self.connection.keeps_alive() || self.version == Version::Http11)
     }
 
     /// What the client expects before it sends the content.
@@ -250,6 +247,7 @@ impl Parts<'_> {
         let (target, path) = locate(method, self.target.as_bytes(), one_host(&fields, self.head)?)?;
         let (bytes, path) = self.own(path);
         let connection = fields.connection(self.head).map_err(|_| Fault::TooManyFields)?;
+        let proxy_connection = fields.proxy_connection(self.head).map_err(|_| Fault::TooManyFields)?;
         Ok(Request {
             head_len: self.head.len(),
             method,
@@ -257,10 +255,11 @@ impl Parts<'_> {
             version: self.version,
             target,
             path,
-            connection,
-            proxy_connection: fields.proxy_connection(self.head).map_err(|_| Fault::TooManyFields)?,
+            connection: connection.joined(proxy_connection),
             framing: frame(&fields, self.head, method, self.version)?,
-            upgrades: self.version == Version::Http11 && connection.upgrade && may_upgrade(&fields, self.head, rules),
+            upgrades: self.version == Version::Http11
+                && connection.upgrades()
+                && may_upgrade(&fields, self.head, rules),
             fields,
             bytes,
         })

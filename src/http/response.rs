@@ -10,6 +10,7 @@ use super::diagnose::diagnose_response;
 use super::fault::OriginFault;
 use super::fields::{elements, Coding, Connection, Fields, Kind, LengthError, MAX_FIELDS};
 use super::framing::Framing;
+use super::head::MAX_HEAD;
 use super::request::is_private_scheme;
 use super::{Method, Version};
 
@@ -40,6 +41,9 @@ impl<'h> Response<'h> {
     /// Parses a whole head, from the first byte of the status line to the blank line, as the answer to a request of the
     /// method `to`.
     pub fn parse(head: &'h [u8], to: Method) -> Result<Response<'h>, OriginFault> {
+        if head.len() > MAX_HEAD {
+            return Err(OriginFault::HeadTooLarge);
+        }
         match Response::parse_with(head, to, Strictness::Strict) {
             Err(OriginFault::BadField) => Response::parse_with(head, to, Strictness::Lenient),
             result => result,
@@ -123,9 +127,9 @@ impl<'h> Response<'h> {
     ///
     /// Not after faulty framing either: Transfer-Encoding in HTTP/1.0 or together with Content-Length (section 6.1).
     pub fn keep_alive(&self) -> bool {
-        let asked = self.version == Version::Http11 || self.connection.keep_alive;
+        let asked = self.version == Version::Http11 || self.connection.keeps_alive();
         let faulty = self.coded && (self.version == Version::Http10 || self.fields.has(Kind::ContentLength));
-        asked && !self.connection.close && !faulty && self.body != Body::UntilClose && self.status != 101
+        asked && !self.connection.closes() && !faulty && self.body != Body::UntilClose && self.status != 101
     }
 
     /// Whether more responses to the same request follow: a 1xx other than 101.
@@ -137,7 +141,7 @@ impl<'h> Response<'h> {
     ///
     /// Whether it was offered, [`super::request::Request::offers`] knows.
     pub fn upgrade(&self) -> Option<&'h [u8]> {
-        let switches = self.status == 101 && self.version == Version::Http11 && self.connection.upgrade;
+        let switches = self.status == 101 && self.version == Version::Http11 && self.connection.upgrades();
         let mut protocols = self.fields.spans().iter().filter(|span| span.kind == Kind::Upgrade);
         match (switches, protocols.next(), protocols.next()) {
             (true, Some(span), None) => Some(span.value(self.head)),
@@ -319,5 +323,7 @@ mod tests {
     fn fields_are_bounded() {
         let text = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(MAX_FIELDS + 1));
         assert_eq!(Response::parse(text.as_bytes(), Method::Get).unwrap_err(), OriginFault::TooManyFields);
+        let text = format!("HTTP/1.1 200 OK\r\nA: {}\r\n\r\n", "b".repeat(MAX_HEAD));
+        assert_eq!(Response::parse(text.as_bytes(), Method::Get).unwrap_err(), OriginFault::HeadTooLarge);
     }
 }

@@ -43,7 +43,7 @@ pub fn request(out: &mut Vec<u8>, request: &Request, rules: &Rules, client: IpAd
 
 fn request_fields(out: &mut Vec<u8>, request: &Request, rules: &Rules) {
     let head = request.raw();
-    let nominates = request.connection().nominates;
+    let nominates = request.connection().nominates();
     let max_forwards = request.max_forwards().ok().flatten();
     let mut run = Run::new(head);
     for span in request.section().spans() {
@@ -112,7 +112,7 @@ fn may_switch(response: &Response<'_>, to: &ToClient<'_>) -> bool {
 
 fn response_fields(out: &mut Vec<u8>, response: &Response<'_>, to: &ToClient<'_>, switches: bool) {
     let head = response.raw();
-    let nominates = response.connection().nominates;
+    let nominates = response.connection().nominates();
     let decodes = response.is_chunked() && to.version == Version::Http10;
     let mut run = Run::new(head);
     for span in response.section().spans() {
@@ -175,7 +175,8 @@ fn via<'a>(out: &mut Vec<u8>, received: impl Iterator<Item = &'a [u8]>, version:
 /// One X-Forwarded-For field with all addresses received and the peer's as the last.
 fn forwarded_for(out: &mut Vec<u8>, request: &Request, rules: &Rules, client: IpAddr) {
     out.extend_from_slice(b"X-Forwarded-For: ");
-    let nominated = request.connection().nominates && request.section().is_nominated(request.raw(), b"x-forwarded-for");
+    let nominated =
+        request.connection().nominates() && request.section().is_nominated(request.raw(), b"x-forwarded-for");
     if !nominated && !rules.masks(b"x-forwarded-for") {
         push_elements(out, request.section().values(request.raw(), Kind::XForwardedFor));
     }

@@ -213,36 +213,37 @@ impl fmt::Display for Target {
 
 fn parse_name(text: &[u8]) -> Result<Host, Fault> {
     let text = text.strip_suffix(b".").unwrap_or(text);
-    if text.len() > MAX_NAME {
+    if !is_name(text) {
         return Err(Fault::BadHost);
     }
-    let mut name = String::with_capacity(text.len());
+    let name = std::str::from_utf8(text).map_err(|_| Fault::BadHost)?;
+    if ends_in_number(text) {
+        return name.parse().map(Host::V4).map_err(|_| Fault::BadHost);
+    }
+    let mut name = Box::<str>::from(name);
+    name.make_ascii_lowercase();
+    Ok(Host::Name(name))
+}
+
+fn is_name(text: &[u8]) -> bool {
     let mut label = 0;
     for byte in text {
         label = match byte {
-            b'.' if label == 0 => return Err(Fault::BadHost),
-            b'.' => 0,
+            b'.' if label > 0 => 0,
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' if label < MAX_LABEL => label + 1,
-            _ => return Err(Fault::BadHost),
+            _ => return false,
         };
-        name.push(byte.to_ascii_lowercase() as char);
     }
-    if label == 0 {
-        return Err(Fault::BadHost);
-    }
-    if ends_in_number(&name) {
-        return name.parse().map(Host::V4).map_err(|_| Fault::BadHost);
-    }
-    Ok(Host::Name(name.into_boxed_str()))
+    label > 0 && text.len() <= MAX_NAME
 }
 
 /// Whether the last label is a number, decimal or hexadecimal: no such top-level domain exists, and many a resolver takes
 /// such names for addresses in one of the old forms of inet_aton(3).
-fn ends_in_number(name: &str) -> bool {
-    let last = name.rsplit('.').next().unwrap_or(name);
-    match last.strip_prefix("0x") {
-        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
-        None => last.bytes().all(|byte| byte.is_ascii_digit()),
+fn ends_in_number(name: &[u8]) -> bool {
+    let start = name.iter().rposition(|byte| *byte == b'.').map_or(0, |dot| dot + 1);
+    match &name[start..] {
+        [b'0', b'x' | b'X', digits @ ..] => digits.iter().all(u8::is_ascii_hexdigit),
+        label => label.iter().all(u8::is_ascii_digit),
     }
 }
 

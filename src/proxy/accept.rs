@@ -233,7 +233,11 @@ impl Proxy {
                 failed = Some(error);
                 key
             });
-            let session = Session::new(Stream::new(io, route), Exchange::new(peer.ip().to_canonical(), now));
+            let exchange = match ingress {
+                Ingress::Proxy if self.proxied => Exchange::proxied(peer.ip(), now),
+                Ingress::Proxy | Ingress::Web => Exchange::new(peer.ip(), now),
+            };
+            let session = Session::new(Stream::new(io, route), exchange);
             if let Some((_, at)) = session.exchange.poll_timeout(&settings.limits) {
                 alarms.arm(key.index, at);
             }

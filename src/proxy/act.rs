@@ -2,19 +2,22 @@
 
 use std::net::IpAddr;
 
+use dns::Addresses;
 use mio::net::TcpStream;
-use reactor::arena::Key;
+use reactor::arena::{Arena, Key};
 use reactor::ready::Ready;
 
-use super::{Ingress, Proxy, Waits};
+use super::{Client, Ingress, Proxy, Waits};
 use crate::decide;
 use crate::exchange::close::CloseReason;
-use crate::exchange::phase::Phase;
+use crate::exchange::phase::{Kind, Phase};
 use crate::exchange::{Action, Connected};
-use crate::http::target::Host;
+use crate::http::target::{Host, Target};
+use crate::http::Method;
 use crate::owner::Owner;
-use crate::resolver::Found;
-use crate::session::Server;
+use crate::policy::Refused;
+use crate::resolver::{Found, LookupId};
+use crate::server::Server;
 use crate::upstream::dial::DialError;
 use crate::upstream::{Dialled, Wish};
 
@@ -57,22 +60,31 @@ impl Proxy {
             Host::V6(address, _) => IpAddr::V6(*address),
             Host::Name(name) => {
                 match self.resolver.lookup(name, key, now) {
-                    crate::resolver::Lookup::Cached(found) => self.resolved(key, found),
+                    crate::resolver::Lookup::Cached(found) => self.resolved(key, found, None),
                     crate::resolver::Lookup::Pending(id) => client.waits = Waits::Lookup(id),
                 }
                 return;
             }
         };
-        self.dial(key, &[literal]);
+        self.dial(key, &[literal], None);
     }
 
-    /// The resolver has come back.
-    pub(super) fn resolved(&mut self, key: Key, found: Found) {
-        if let Some(client) = self.clients.get_mut(key) {
-            client.waits = Waits::Nothing;
-        }
+    /// A lookup has come back, with all there is to know or with the first of it.
+    pub(super) fn lookup_ended(&mut self, key: Key, found: Found, more: bool) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let Waits::Lookup(id) = client.waits else { return };
+        client.waits = Waits::Nothing;
+        self.resolved(key, found, more.then_some(id));
+        self.enqueue(key);
+    }
+
+    /// The addresses are known; `rest` is the lookup that will bring more of them.
+    fn resolved(&mut self, key: Key, found: Found, rest: Option<LookupId>) {
         match found {
-            Ok(addresses) => self.dial(key, &addresses),
+            Ok(addresses) => {
+                let addresses: Vec<IpAddr> = addresses.iter().collect();
+                self.dial(key, &addresses, rest);
+            }
             Err(failure) => {
                 self.counters.name_failures += 1;
                 self.with_exchange(key, |exchange, cx| {
@@ -83,58 +95,103 @@ impl Proxy {
         }
     }
 
-    /// Connects to the first of these addresses that may be connected to and answers.
-    fn dial(&mut self, key: Key, found: &[IpAddr]) {
-        let now = self.clock.now();
+    /// Connects to one of these addresses that may be connected to and answers.
+    fn dial(&mut self, key: Key, found: &[IpAddr], rest: Option<LookupId>) {
         let Some(client) = self.clients.get(key) else { return };
         let Some(request) = client.session.exchange.request() else { return };
-        let (port, repeatable) = (request.target().port, request.method().is_idempotent());
-        let host = match &request.target().host {
-            Host::Name(name) => &**name,
-            _ => "",
-        };
-        let fresh = client.session.exchange.is_fresh();
-        // Decided on the addresses that are really connected to, after resolution, so that no name can hide one.
-        let mut refused = None;
-        let allow = |address: &&IpAddr| match self.policy.address_allowed(host, **address, port, &self.local) {
-            Ok(()) => true,
-            Err(reason) => {
-                refused = Some(reason);
-                false
-            }
-        };
-        let addresses: Vec<IpAddr> = found.iter().filter(allow).copied().collect();
+        let (addresses, refused) = self.allowed(request.target(), found.iter().copied());
         if addresses.is_empty() {
-            return self.refuse_address(key, refused);
+            return match rest {
+                Some(id) => self.set_waits(key, Waits::Rest(id)),
+                None => self.refuse_address(key, refused),
+            };
         }
-        self.with_exchange(key, |exchange, cx| exchange.handle_resolved(cx));
-        let Some(client) = self.clients.get_mut(key) else { return };
-        if client.session.exchange.poll() != Some(Action::Dial) {
-            return;
-        }
-        if let Some(server) = &client.session.server {
-            // A connection of this client alone, kept from its last request.
-            let same = server.address.port() == port && addresses.contains(&server.address.ip());
-            if same && !fresh {
-                return self.with_exchange(key, |exchange, cx| {
-                    exchange.handle_connected(Connected { reused: true }, cx);
-                });
-            }
-            self.hang_up(key);
-        }
-        let wish = Wish { session: key, addresses: &addresses, port, fresh, repeatable };
-        match self.upstream.connect(&wish, &mut self.poller, now) {
-            Dialled::Ready(server) => self.connected(key, server),
-            Dialled::Pending(dial) => {
-                if let Some(client) = self.clients.get_mut(key) {
-                    client.waits = Waits::Dial(dial);
-                }
-            }
-            Dialled::Failed(error) => self.dial_failed(key, error),
+        let mut wanted = false;
+        self.with_exchange(key, |exchange, cx| {
+            exchange.handle_resolved(cx);
+            wanted = exchange.poll() == Some(Action::Dial);
+        });
+        if wanted && !self.connect_again(key, &addresses) {
+            self.race(key, &addresses, rest);
         }
     }
 
-    fn refuse_address(&mut self, key: Key, refused: Option<crate::policy::Refused>) {
+    /// Uses the connection that this client alone kept from its last request, if it leads to the right place.
+    fn connect_again(&mut self, key: Key, addresses: &[IpAddr]) -> bool {
+        let Some(client) = self.clients.get(key) else { return false };
+        let Some(server) = &client.session.server else { return false };
+        let port = client.session.exchange.request().map(|request| request.target().port);
+        let same = Some(server.address.port()) == port && addresses.contains(&server.address.ip());
+        if !same || client.session.exchange.is_fresh() {
+            self.hang_up(key);
+            return false;
+        }
+        self.with_exchange(key, |exchange, cx| exchange.handle_connected(Connected { reused: true }, cx));
+        true
+    }
+
+    /// Takes a kept connection to one of the addresses, or races for a new one.
+    fn race(&mut self, key: Key, addresses: &[IpAddr], rest: Option<LookupId>) {
+        let now = self.clock.now();
+        let Some(client) = self.clients.get(key) else { return };
+        let Some(request) = client.session.exchange.request() else { return };
+        let fresh = client.session.exchange.is_fresh() || request.method() == Method::Connect;
+        let (port, repeatable) = (request.target().port, request.method().is_idempotent());
+        let wish = Wish { session: key, addresses, port, fresh, repeatable };
+        match self.upstream.connect(&wish, &mut self.poller, now) {
+            Dialled::Ready(server) => self.connected(key, server),
+            Dialled::Pending(dial) => self.set_waits(key, Waits::Dial(dial, rest)),
+            Dialled::Failed(error) => self.dial_failed(key, error, rest),
+        }
+    }
+
+    fn set_waits(&mut self, key: Key, waits: Waits) {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.waits = waits;
+        }
+    }
+
+    /// The other family of a name that is already being connected to joins the race (RFC 8305 §6), or starts another when
+    /// the first has been lost.
+    pub(super) fn more_addresses(&mut self, key: Key, lookup: LookupId, addresses: &Addresses) {
+        let Some(client) = self.clients.get(key) else { return };
+        let Some(request) = client.session.exchange.request() else { return };
+        let (allowed, refused) = self.allowed(request.target(), addresses.iter());
+        match client.waits {
+            Waits::Dial(dial, Some(id)) if id == lookup => {
+                self.set_waits(key, Waits::Dial(dial, None));
+                self.upstream.extend(dial, &allowed, &mut self.poller, self.clock.now());
+            }
+            Waits::Rest(id) if id == lookup => {
+                self.set_waits(key, Waits::Nothing);
+                match client_phase(&self.clients, key) {
+                    Some(Kind::Resolving) => self.dial(key, &allowed, None),
+                    _ if allowed.is_empty() => self.refuse_address(key, refused),
+                    _ => self.race(key, &allowed, None),
+                }
+                self.enqueue(key);
+            }
+            _ => {}
+        }
+    }
+
+    /// Those of the addresses that may be connected to, and why the last of the others may not. Decided on what is really
+    /// connected to, after resolution, so that no name can hide an address.
+    fn allowed(&self, target: &Target, addresses: impl Iterator<Item = IpAddr>) -> (Vec<IpAddr>, Option<Refused>) {
+        let mut refused = None;
+        let host = match &target.host {
+            Host::Name(name) => &**name,
+            Host::V4(_) | Host::V6(..) => "",
+        };
+        let allow = |address: &IpAddr| {
+            let verdict = self.policy.address_allowed(host, *address, target.port, &self.local);
+            refused = verdict.err().or(refused);
+            verdict.is_ok()
+        };
+        (addresses.filter(allow).collect(), refused)
+    }
+
+    fn refuse_address(&mut self, key: Key, refused: Option<Refused>) {
         self.counters.refused += 1;
         self.with_exchange(key, |exchange, cx| {
             let answers = &cx.settings.answers;
@@ -157,14 +214,22 @@ impl Proxy {
         self.with_exchange(key, |exchange, cx| exchange.handle_connected(Connected { reused }, cx));
     }
 
-    /// No connection has come about.
-    pub(super) fn dial_failed(&mut self, key: Key, error: DialError) {
+    /// No connection has come about; `rest` is the lookup that will bring more addresses.
+    pub(super) fn dial_failed(&mut self, key: Key, error: DialError, rest: Option<LookupId>) {
+        let now = self.clock.now();
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if let Some(id) = rest {
+            client.waits = Waits::Rest(id);
+            return;
+        }
+        client.waits = Waits::Nothing;
         self.counters.dial_failures += 1;
         if error == DialError::Exhausted {
             log::error!(target: "download", "cannot open connections to origins: {error}");
         }
-        if let Some(client) = self.clients.get_mut(key) {
-            client.waits = Waits::Nothing;
+        if let Some(Host::Name(name)) = client.session.exchange.request().map(|request| &request.target().host) {
+            // The name may have moved since its addresses were looked up.
+            self.resolver.forget(name, now);
         }
         self.with_exchange(key, |exchange, cx| {
             let answer = cx.settings.answers.dial_error(error, exchange.request(), exchange.client());
@@ -177,11 +242,9 @@ impl Proxy {
         let now = self.clock.now();
         let Some(client) = self.clients.get_mut(key) else { return };
         let staying = !matches!(client.session.exchange.phase(), Phase::Closed(_));
-        if client.session.exchange.is_private() && staying {
-            return;
-        }
         if client.session.exchange.is_private() {
-            return self.hang_up(key);
+            let quiet = client.session.server.as_mut().is_some_and(|server| is_quiet(server));
+            return if staying && quiet { client.session.count_exchange() } else { self.hang_up(key) };
         }
         let Some(mut server) = client.session.server.take() else { return };
         self.counters.note_server(&server);
@@ -200,8 +263,13 @@ impl Proxy {
         let Some(client) = self.clients.get_mut(key) else { return };
         match std::mem::replace(&mut client.waits, Waits::Nothing) {
             Waits::Nothing => {}
-            Waits::Lookup(id) => self.resolver.cancel(id, key),
-            Waits::Dial(dial) => self.upstream.cancel(dial, &mut self.poller),
+            Waits::Lookup(id) | Waits::Rest(id) => self.resolver.cancel(id, key),
+            Waits::Dial(dial, lookup) => {
+                self.upstream.cancel(dial, &mut self.poller);
+                if let Some(id) = lookup {
+                    self.resolver.cancel(id, key);
+                }
+            }
         }
         if let Some(mut server) = client.session.server.take() {
             if client.session.exchange.aborts(crate::exchange::Side::Server) {
@@ -225,6 +293,10 @@ impl Proxy {
             self.poller.forget(server.stream.route);
         }
     }
+}
+
+fn client_phase(clients: &Arena<Client>, key: Key) -> Option<Kind> {
+    clients.get(key).map(|client| client.session.exchange.phase().kind())
 }
 
 /// Has the origin nothing to say? A connection with bytes nobody asked for must not be used for anybody else.

@@ -30,6 +30,8 @@ pub(super) struct House {
     drain: u64,
     draining: Option<Millis>,
     stopping: bool,
+    /// The pool of buffers was empty at the last look.
+    starved: bool,
     /// The proxy listeners that SIGTTOU closed, until SIGTTIN.
     parked: Vec<Place>,
 }
@@ -44,6 +46,7 @@ impl House {
             drain,
             draining: None,
             stopping: false,
+            starved: false,
             parked: Vec::new(),
         }
     }
@@ -99,6 +102,7 @@ impl Proxy {
         }
         self.listeners.set_limits(options.connections, options.web_connections);
         self.kit.pool.set_budget(pool_budget(options.connections));
+        self.proxied = options.proxied;
         self.settings = options.settings;
         self.policy = options.policy;
         self.upstream.configure(options.dialling);
@@ -122,11 +126,24 @@ impl Proxy {
         for server in self.upstream.idle.sweep(now) {
             self.poller.forget(server.stream.route);
         }
-        self.resolver.keep_house(now);
+        self.resolver.keep_house(&mut self.poller, now);
+        self.wake_the_starved();
         if self.house.poll_interfaces && now >= self.house.interfaces_at {
             self.house.interfaces_at = now + INTERFACES;
             self.look_at_interfaces();
         }
+    }
+
+    /// Who found the pool of buffers empty is not told when one comes back: everybody is asked once a second while it was.
+    fn wake_the_starved(&mut self) {
+        let starved = !self.kit.pool.has_room();
+        if starved && !self.house.starved {
+            log::error!(target: "server", "the buffers are used up, {} are lent: reading has to wait", self.kit.pool.lent());
+        }
+        if starved || self.house.starved {
+            self.clients.keys().into_iter().for_each(|key| self.enqueue(key));
+        }
+        self.house.starved = starved;
     }
 
     /// Which addresses are local may change while running.
@@ -145,16 +162,20 @@ impl Proxy {
 
     /// The numbers of this moment.
     pub(super) fn running(&self) -> Running {
-        let silent = self.clients.iter().filter(|(_, client)| client.session.exchange.requests() == 0).count();
+        let users = || self.clients.iter().map(|(_, client)| client).filter(|client| client.ingress == Ingress::Proxy);
+        let silent = users().filter(|client| client.session.exchange.requests() == 0).count();
+        let mut counters = self.counters.clone();
+        self.clients.iter().for_each(|(_, client)| counters.add_transfer(&client.session));
         Running {
-            counters: self.counters.clone(),
+            counters,
             silent: silent as u64,
-            clients: self.clients.len() as u64,
+            clients: users().count() as u64,
             opening: self.upstream.opening() as u64,
             established: self.clients.iter().filter(|(_, client)| client.session.server.is_some()).count() as u64
                 + self.upstream.idle.len() as u64,
             idle: self.upstream.idle.len() as u64,
             blocks: self.kit.pool.lent() as u64,
+            dns: self.resolver.counters(),
         }
     }
 

@@ -26,7 +26,7 @@ use crate::exchange::{Context, Settings};
 use crate::monitor::Counters;
 use crate::owner::Owner;
 use crate::policy::{LocalAddresses, Policy};
-use crate::resolver::{LookupId, Resolver};
+use crate::resolver::{LookupId, News, Resolver};
 use crate::session::{Kit, Progress, Session};
 use crate::signals::Signals;
 use crate::upstream::{Dialling, Upstream};
@@ -46,6 +46,8 @@ const HOUSE: Millis = 1000;
 pub struct Options {
     /// Where to listen.
     pub places: Vec<Place>,
+    /// Connections to proxy listeners start with a PROXY protocol header.
+    pub proxied: bool,
     /// Most proxy clients.
     pub connections: usize,
     /// Most clients of the monitor.
@@ -78,7 +80,10 @@ struct Client {
 enum Waits {
     Nothing,
     Lookup(LookupId),
-    Dial(Key),
+    /// A race, and the lookup that may still bring more addresses to it.
+    Dial(Key, Option<LookupId>),
+    /// The rest of a lookup, after none of its first addresses could be connected to.
+    Rest(LookupId),
 }
 
 /// The loop and all it owns.
@@ -89,6 +94,7 @@ pub struct Proxy {
     clock: Clock,
     listeners: Listeners,
     clients: Arena<Client>,
+    proxied: bool,
     alarms: Alarms,
     queue: VecDeque<Key>,
     kit: Kit,
@@ -136,6 +142,7 @@ impl Proxy {
             clock,
             listeners,
             clients: Arena::new(),
+            proxied: options.proxied,
             alarms: Alarms::new(),
             queue: VecDeque::new(),
             kit: Kit::new(house::pool_budget(options.connections)),
@@ -254,18 +261,25 @@ impl Proxy {
     fn take_finished(&mut self) {
         let now = self.clock.now();
         self.resolver.flush(&mut self.poller, now);
-        while let Some((key, found)) = self.resolver.poll() {
-            if self.clients.get(key).is_some_and(|client| matches!(client.waits, Waits::Lookup(_))) {
-                self.resolved(key, found);
-                self.enqueue(key);
-            }
-        }
+        // Lost races first: news of more addresses for one must find it lost, not gone.
         while let Some((key, dialled)) = self.upstream.poll() {
             match dialled {
                 Ok(server) => self.connected(key, server),
-                Err(error) => self.dial_failed(key, error),
+                Err(error) => {
+                    let rest = match self.clients.get(key).map(|client| client.waits) {
+                        Some(Waits::Dial(_, rest)) => rest,
+                        _ => None,
+                    };
+                    self.dial_failed(key, error, rest);
+                }
             }
             self.enqueue(key);
+        }
+        while let Some(news) = self.resolver.poll() {
+            match news {
+                News::Found(key, found, more) => self.lookup_ended(key, found, more),
+                News::More(key, lookup, addresses) => self.more_addresses(key, lookup, &addresses),
+            }
         }
     }
 

@@ -99,6 +99,20 @@ impl Race {
         Race { addresses, next: 0, running: 0, due: now, error: None }
     }
 
+    /// More addresses of the same name have become known; those that are known already are passed over. The next one is
+    /// of the other family, if there is one, as it would be had all been known at the start.
+    pub fn extend(&mut self, more: &[IpAddr], now: Millis) {
+        let Some(port) = self.addresses.first().map(SocketAddr::port) else { return };
+        let known = |address: &IpAddr| self.addresses.iter().any(|known| known.ip() == *address);
+        let fresh: Vec<_> =
+            more.iter().filter(|address| !known(address)).map(|ip| SocketAddr::new(*ip, port)).collect();
+        if self.next >= self.addresses.len() {
+            self.due = self.due.max(now);
+        }
+        self.addresses.splice(self.next..self.next, fresh);
+        self.addresses.truncate(MAX_ADDRESSES);
+    }
+
     /// What to do next.
     pub fn poll(&mut self, now: Millis) -> Step {
         let Some(&address) = self.addresses.get(self.next) else {

@@ -19,7 +19,7 @@ use reactor::{sys, Millis};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::owner::Owner;
-use crate::session::Server;
+use crate::server::Server;
 use dial::{DialError, Race, Step};
 use failures::Failures;
 use idle::Idle;
@@ -148,6 +148,14 @@ impl Upstream {
                 self.dials.remove(key);
                 Dialled::Failed(error)
             }
+        }
+    }
+
+    /// More addresses of the same name have become known.
+    pub fn extend(&mut self, key: Key, addresses: &[IpAddr], poller: &mut Poller<Owner>, now: Millis) {
+        if let Some(dial) = self.dials.get_mut(key) {
+            dial.race.extend(addresses, now);
+            self.go_on(key, poller, now);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Names: what is asked, of whom and how often, and that no answer of a name server can do harm.
+//! Names: what is asked, of whom and how often, and how long an answer lasts.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -6,19 +6,19 @@ use std::time::Duration;
 use crate::support::{client, eventually, Answer, NameServer, Origin, Proxy, Query, A, AAAA, PATIENCE};
 
 /// A proxy that asks this server alone, by a resolv.conf with longer times than a test waits, unless told otherwise.
-fn proxy(names: &NameServer, more: &[(&str, &str)]) -> Proxy {
+pub fn proxy(names: &NameServer, more: &[(&str, &str)]) -> Proxy {
     let resolver = names.resolv_conf();
     let mut options = vec![("dns.resolver", resolver.as_str())];
     options.extend_from_slice(more);
     Proxy::start(&options)
 }
 
-fn url(name: &str, origin: &Origin) -> String {
+pub fn url(name: &str, origin: &Origin) -> String {
     format!("http://{name}:{}/here", origin.port())
 }
 
 /// A server that knows every name under `.test` as 127.0.0.1, with no IPv6 address.
-fn everything(query: &Query) -> Answer {
+pub fn everything(query: &Query) -> Answer {
     Answer::Reply(query.addresses(&["127.0.0.1".parse().expect("an address")]))
 }
 
@@ -258,163 +258,6 @@ fn requests_for_one_name_share_one_question() {
 }
 
 #[test]
-fn ids_and_ports_cannot_be_guessed() {
-    let Some(names) = NameServer::start(everything) else { return };
-    let proxy = proxy(&names, &[]);
-    let origin = Origin::site();
-    for number in 0..12 {
-        assert_eq!(proxy.client().get(&url(&format!("n{number}.test"), &origin)).text(), "/here");
-    }
-    let queries = names.queries();
-    let mut ids: Vec<u16> = queries.iter().map(|query| query.id).collect();
-    let steps = ids.windows(2).filter(|pair| pair[1].wrapping_sub(pair[0]) <= 2).count();
-    assert!(steps < 4, "ids count up: {ids:?}");
-    ids.sort_unstable();
-    ids.dedup();
-    assert!(ids.len() > queries.len() - 3, "ids repeat");
-    let mut ports: Vec<u16> = queries.iter().map(|query| query.port).collect();
-    ports.sort_unstable();
-    ports.dedup();
-    assert!(ports.len() > 3, "ports: {ports:?}");
-}
-
-#[test]
-fn names_are_asked_in_mixed_case_and_with_a_moderate_payload() {
-    let Some(names) = NameServer::start(everything) else { return };
-    let proxy = proxy(&names, &[]);
-    let origin = Origin::site();
-    let name = "a-rather-long-name-with-many-letters.test";
-    assert_eq!(proxy.client().get(&url(name, &origin)).text(), "/here");
-    let queries = names.queries();
-    assert!(queries.iter().any(|query| query.name != query.plain()), "{queries:?}");
-    assert!(queries.iter().all(|query| query.edns == Some(1232)), "{queries:?}");
-}
-
-#[test]
-fn a_server_that_does_not_keep_the_case_still_serves() {
-    let lower = |query: &Query| {
-        let name = query.plain();
-        Answer::Reply(query.addresses(&[[127, 0, 0, 1].into()]).question(&name))
-    };
-    let Some(names) = NameServer::start(lower) else { return };
-    let proxy = proxy(&names, &[]);
-    let origin = Origin::site();
-    assert_eq!(proxy.client().get(&url("no-case-kept-here-at-all.test", &origin)).text(), "/here");
-}
-
-#[test]
-fn a_server_that_knows_no_edns_still_serves() {
-    for code in [1, 4] {
-        let old = move |query: &Query| match query.edns {
-            Some(_) => Answer::Reply(query.reply().code(code)),
-            None => everything(query),
-        };
-        let Some(names) = NameServer::start(old) else { return };
-        let proxy = proxy(&names, &[]);
-        let origin = Origin::site();
-        assert_eq!(proxy.client().get(&url("old.test", &origin)).text(), "/here", "rcode {code}");
-    }
-}
-
-/// Sends a forged or broken message before the right one; the right one must win.
-fn survives(what: &str, answer: fn(&Query) -> Answer) {
-    let Some(names) = NameServer::start(answer) else { return };
-    let proxy = proxy(&names, &[]);
-    let origin = Origin::site();
-    assert_eq!(proxy.client().get(&url("asked.test", &origin)).text(), "/here", "{what}");
-    assert_eq!(proxy.client().get(&url("again.test", &origin)).text(), "/here", "{what}");
-}
-
-fn right(query: &Query) -> Vec<u8> {
-    query.addresses(&[[127, 0, 0, 1].into()]).bytes()
-}
-
-fn wrong(query: &Query) -> crate::support::query::Reply {
-    query.addresses(&[[127, 0, 0, 99].into()])
-}
-
-#[test]
-fn forged_and_broken_answers_are_dropped() {
-    survives("another id", |query| Answer::Several(vec![wrong(query).id(query.id ^ 1).bytes(), right(query)]));
-    survives("another source", |query| Answer::Forged(wrong(query).bytes(), query.addresses(&[[127, 0, 0, 1].into()])));
-    survives("another question", |query| {
-        Answer::Several(vec![wrong(query).question("other.test").bytes(), right(query)])
-    });
-    survives("short datagrams", |query| {
-        let mut messages: Vec<Vec<u8>> = (0..12).map(|length| right(query)[..length].to_vec()).collect();
-        messages.push(right(query));
-        Answer::Several(messages)
-    });
-    survives("an echo of the question", |query| {
-        let mut echo = query.reply().bytes();
-        echo[2] &= 0x7f;
-        Answer::Several(vec![echo, right(query)])
-    });
-    survives("a pointer to itself", |query| {
-        let mut message = query.id.to_be_bytes().to_vec();
-        message.extend_from_slice(&[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0, 0xc0, 12, 0, 1, 0, 1]);
-        Answer::Several(vec![message, right(query)])
-    });
-    survives("an owner that points forward", |query| {
-        let mut message = query.reply().bytes();
-        message[7] = 1;
-        let forward = message.len() as u8 + 2;
-        message.extend_from_slice(&[0xc0, forward, 0xc0, forward - 2, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 127, 0, 0, 99]);
-        Answer::Several(vec![message, right(query)])
-    });
-    survives("counts that lie", |query| {
-        let mut message = wrong(query).bytes();
-        message[6..12].fill(0xff);
-        Answer::Several(vec![message, right(query)])
-    });
-}
-
-#[test]
-fn aliases_are_followed_in_and_across_messages() {
-    let aliases = |query: &Query| {
-        Answer::Reply(match query.plain().as_str() {
-            "inside.test" => {
-                let reply = query.reply().cname("b.test").cname("c.test");
-                if query.kind == A {
-                    reply.a([127, 0, 0, 1].into())
-                } else {
-                    reply
-                }
-            }
-            "across.test" => query.reply().cname("target.test"),
-            "target.test" => query.addresses(&[[127, 0, 0, 1].into()]),
-            _ => query.reply().code(3).negative(60),
-        })
-    };
-    let Some(names) = NameServer::start(aliases) else { return };
-    let proxy = proxy(&names, &[]);
-    let origin = Origin::site();
-    for name in ["inside.test", "across.test"] {
-        assert_eq!(proxy.client().get(&url(name, &origin)).text(), "/here", "{name}");
-    }
-}
-
-#[test]
-fn aliases_that_never_end_do() {
-    let endless = |query: &Query| {
-        let name = query.plain();
-        let number: u32 = name.trim_start_matches('n').split('.').next().and_then(|n| n.parse().ok()).unwrap_or(0);
-        Answer::Reply(match name.as_str() {
-            "self.test" => query.reply().cname("self.test"),
-            "ping.test" => query.reply().cname("pong.test"),
-            "pong.test" => query.reply().cname("ping.test"),
-            _ => query.reply().cname(&format!("n{}.test", number + 1)),
-        })
-    };
-    let Some(names) = NameServer::start(endless) else { return };
-    let proxy = proxy(&names, &[]);
-    for name in ["self.test", "ping.test", "n0.test"] {
-        assert_eq!(proxy.client().get(&format!("http://{name}/")).status(), 502, "{name}");
-    }
-    assert!(names.queries().len() < 100, "{} questions", names.queries().len());
-}
-
-#[test]
 fn names_are_compared_without_case_and_final_dot() {
     let Some(names) = NameServer::start(everything) else { return };
     let proxy = proxy(&names, &[]);
@@ -495,6 +338,28 @@ fn resolving_has_a_time_of_its_own() {
 }
 
 #[test]
+fn names_that_nobody_answers_hold_no_other_up() {
+    let picky = |query: &Query| match query.plain().starts_with("good") {
+        true => everything(query),
+        false => Answer::Silence,
+    };
+    let Some(names) = NameServer::start(picky) else { return };
+    let proxy = proxy(&names, &[("http.resolve-timeout", "3")]);
+    let origin = Origin::site();
+    let mut waiting: Vec<_> = (0..400).map(|_| proxy.client()).collect();
+    for (number, client) in waiting.iter_mut().enumerate() {
+        client.send(client::get(&format!("http://silent{number}.test/")));
+    }
+    for number in 0..5 {
+        assert_eq!(proxy.client().get(&url(&format!("good{number}.test"), &origin)).text(), "/here");
+    }
+    for client in &mut waiting {
+        assert!([502, 503, 504].contains(&client.reply().status()));
+    }
+    proxy.assert_serves();
+}
+
+#[test]
 fn a_client_that_leaves_while_a_name_is_looked_up_costs_nothing() {
     let Some(names) = NameServer::start(|_| Answer::Silence) else { return };
     let path = names.resolv_conf_with("options timeout:30 attempts:5\n");
@@ -505,6 +370,6 @@ fn a_client_that_leaves_while_a_name_is_looked_up_costs_nothing() {
         names.wait_asked(&format!("gone{number}.test"), A);
         client.reset();
     }
-    proxy.wait_counter("clients.speaking", 0);
+    proxy.wait_clients(0);
     proxy.assert_serves();
 }

@@ -9,8 +9,11 @@
 
 mod answers;
 mod backpressure;
+mod boundaries;
+mod cli;
 mod connect;
 mod dns;
+mod dns_answers;
 mod early_answer;
 mod expect;
 mod eyeballs;
@@ -20,8 +23,14 @@ mod halfclose;
 mod ipv6;
 mod keepalive;
 mod limits;
+mod logs;
 mod pipelining;
 mod policy;
 mod probes;
+mod process;
+mod proxied;
+mod rows;
+mod signals;
 mod support;
 mod upgrade;
+mod web;

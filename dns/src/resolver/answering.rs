@@ -1,4 +1,5 @@
-//! What comes back from servers: matched with the open questions, judged, and turned into outcomes. Does not know who waits.
+//! What comes back from servers: matched with the open questions, judged, and turned into outcomes. Does not know who
+//! waits.
 
 use std::net::SocketAddr;
 
@@ -16,10 +17,11 @@ use crate::wire::name::Match;
 use crate::wire::{rcode, CLASS_IN};
 use crate::{Failure, Millis};
 
-/// The shortest time for which an answer is kept, in milliseconds. Records with a TTL of zero would make every request ask.
+/// The shortest time for which an answer is kept, in milliseconds. Records with a TTL of zero would make every request
+/// ask.
 const SHORTEST_TTL: Millis = 1_000;
-/// For how long a "no" is kept that came without an SOA: RFC 2308 section 5 would not keep it at all, but a page with fifty
-/// objects of such a host must not ask fifty times.
+/// For how long a "no" is kept that came without an SOA: RFC 2308 section 5 would not keep it at all, but a page with
+/// fifty objects of such a host must not ask fifty times.
 const NO_SOA_TTL: Millis = 5_000;
 
 impl Resolver {
@@ -105,8 +107,8 @@ impl Resolver {
         }
     }
 
-    /// An error without a question. Only the id speaks for it, so it is believed for this question, and for the server only
-    /// after some more.
+    /// An error without a question. Only the id speaks for it, so it is believed for this question, and for the server
+    /// only after some more.
     fn take_bare_refusal(&mut self, key: Key, server: usize, now: Millis) {
         let Some(query) = self.queries.get_mut(key) else { return };
         let send = query.send(server);
@@ -121,8 +123,8 @@ impl Resolver {
         }
     }
 
-    /// The name came back with its letters changed. Over TCP, or where they were not mixed, that is no reason for doubt; else
-    /// the question is asked again over TCP, which nobody can forge from afar, and only then plainly.
+    /// The name came back with its letters changed. Over TCP, or where they were not mixed, that is no reason for
+    /// doubt; else the question is asked again over TCP, which nobody can forge from afar, and only then plainly.
     fn take_folded(&mut self, key: Key, server: usize, message: &Message<'_>, question: &Question<'_>, now: Millis) {
         let Some(query) = self.queries.get_mut(key) else { return };
         let send = query.send(server);
@@ -139,6 +141,13 @@ impl Resolver {
     fn take_answer(&mut self, key: Key, at: usize, message: &Message<'_>, question: &Question<'_>, now: Millis) {
         let Some(query) = self.queries.get_mut(key) else { return };
         let send = *query.send(at);
+        let verdict = self.scratch.judge(message, question, query.family, send.edns);
+        if verdict.is_err() && send.via == Via::Datagram && self.servers.len() == 1 {
+            // It may be forged, and the true answer may be right behind it: as good as lost on the way. With other servers
+            // the next one is asked at once.
+            self.counters.dropped_malformed += 1;
+            return;
+        }
         self.counters.answers += 1;
         let server = &mut self.servers[at];
         let single = send.count == 1 && send.via == Via::Datagram;
@@ -149,7 +158,6 @@ impl Resolver {
         if send.mixed && send.via == Via::Datagram {
             server.note_case(true);
         }
-        let verdict = self.scratch.judge(message, question, query.family, send.edns);
         if self.scratch.has_edns && send.edns {
             server.note_edns(true);
         } else if !send.edns && server.edns == Feature::Unknown && send.count > 1 && !send.without_edns {

@@ -1,5 +1,5 @@
-//! The resolver's questions: started, repeated, moved to other servers, ended. Does not know who waits for the answers; `settling`
-//! does.
+//! The resolver's questions: started, repeated, moved to other servers, ended. Does not know who waits for the answers;
+//! `settling` does.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,8 +21,8 @@ pub(super) enum Outcome {
 }
 
 impl Resolver {
-    /// The host of a server said that nothing listens there (ECONNREFUSED on a connected socket), or the server cannot be
-    /// reached from here. Its open questions go to another server at once, if there is one.
+    /// The host of a server said that nothing listens there (ECONNREFUSED on a connected socket), or the server cannot
+    /// be reached from here. Its open questions go to another server at once, if there is one.
     pub fn handle_unreachable(&mut self, server: SocketAddr, now: Millis) {
         let Some(server) = self.servers.iter().position(|own| own.is_at(server)) else { return };
         self.counters.unreachable += 1;
@@ -85,8 +85,8 @@ impl Resolver {
         query
     }
 
-    /// Puts the same question to servers that are down, to see whether they are back. Only names that somebody wants cause
-    /// this, and each server gets it more and more rarely.
+    /// Puts the same question to servers that are down, to see whether they are back. Only names that somebody wants
+    /// cause this, and each server gets it more and more rarely.
     fn probe(&mut self, name: &Arc<str>, family: Family, now: Millis) {
         if self.servers.len() < 2 {
             return;
@@ -137,7 +137,8 @@ impl Resolver {
         }
     }
 
-    /// A server cannot help: the next one is asked at once. Servers that were asked before and may still answer are waited for.
+    /// A server cannot help: the next one is asked at once. Servers that were asked before and may still answer are
+    /// waited for.
     pub(super) fn fail_over(&mut self, key: Key, server: usize, failure: Failure, now: Millis) {
         self.release(key, server, now);
         let Some(query) = self.queries.get_mut(key) else { return };

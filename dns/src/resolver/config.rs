@@ -71,8 +71,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Takes over what a resolv.conf says, its `timeout` and `attempts` only where `times` is true. `index_of` gives the
-    /// number of an interface for a server's zone; a server with an unknown zone is left out.
+    /// Takes over what a resolv.conf says, its `timeout` and `attempts` only where `times` is true. `index_of` gives
+    /// the number of an interface for a server's zone; a server with an unknown zone is left out.
     pub fn apply(&mut self, conf: &ResolvConf, times: bool, index_of: impl Fn(&str) -> Option<u32>) {
         self.servers = conf.servers.iter().filter_map(|server| server.socket_address(&index_of)).collect();
         self.search = conf.search.clone();

@@ -5,8 +5,8 @@ use crate::Millis;
 
 /// Questions that may be open on one connection. What waits in the owner's buffer stays below 160 KiB with it.
 pub(crate) const MAX_OPEN: u32 = 512;
-/// Time without an open question after which a connection is closed, in milliseconds. RFC 7766 section 6.2.3 speaks of a few
-/// seconds, so that a server's slots are not held by idlers.
+/// Time without an open question after which a connection is closed, in milliseconds. RFC 7766 section 6.2.3 speaks of
+/// a few seconds, so that a server's slots are not held by idlers.
 pub(crate) const IDLE: Millis = 10_000;
 /// Messages that answer no question of ours before a connection is given up: a server that sends these is broken.
 pub(crate) const MAX_STRAY: u32 = 64;
@@ -44,8 +44,8 @@ impl Link {
         self.stray > MAX_STRAY
     }
 
-    /// Takes bytes that arrived and appends whole messages to `whole`, each with its length in front. At most one message of
-    /// 64 KiB is kept back.
+    /// Takes bytes that arrived and appends whole messages to `whole`, each with its length in front. At most one
+    /// message of 64 KiB is kept back.
     pub(crate) fn take(&mut self, bytes: &[u8], whole: &mut Vec<u8>) {
         self.partial.extend_from_slice(bytes);
         let mut at = 0;

@@ -22,8 +22,8 @@ impl Resolver {
         }
     }
 
-    /// A connection is gone. If it had worked and was closed in good order, which is a server's right (RFC 7766 section 6.2.4),
-    /// its questions are asked again on a new one.
+    /// A connection is gone. If it had worked and was closed in good order, which is a server's right (RFC 7766 section
+    /// 6.2.4), its questions are asked again on a new one.
     pub(super) fn lose_link(&mut self, at: usize, orderly: bool, failure: Failure, now: Millis) {
         let open = self.open_at(at, Via::Stream);
         let Some(link) = self.servers[at].link.take() else { return };

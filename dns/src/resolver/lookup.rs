@@ -1,4 +1,5 @@
-//! One name that somebody waits for: its candidates from the search list, its two families, and who waits. Knows no servers.
+//! One name that somebody waits for: its candidates from the search list, its two families, and who waits. Knows no
+//! servers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,7 +27,8 @@ pub(crate) enum Part {
 /// One name.
 #[derive(Debug)]
 pub(crate) struct Lookup {
-    /// As it was asked, in normal form, with its last dot if that matters: what others who ask the same are compared with.
+    /// As it was asked, in normal form, with its last dot if that matters: what others who ask the same are compared
+    /// with.
     pub(crate) asked: Arc<str>,
     /// The candidate in work.
     pub(crate) name: Arc<str>,
@@ -124,8 +126,8 @@ impl Lookup {
         combine(self.known(Family::V6), self.known(Family::V4))
     }
 
-    /// Takes in that the present candidate came to nothing; whether the next one may be tried. Silent servers are not asked
-    /// for more names.
+    /// Takes in that the present candidate came to nothing; whether the next one may be tried. Silent servers are not
+    /// asked for more names.
     pub(crate) fn note_failure(&mut self, failure: Failure) -> bool {
         let weight = |failure| match failure {
             Failure::NotFound => 0,

@@ -1,9 +1,10 @@
 //! The query machine: names in, datagrams and TCP messages out, and back. Knows no sockets, no files and no clock.
 //!
-//! A *lookup* is a name that somebody waits for; it walks the search list and follows aliases (`settling`). A *query* is one
-//! question, for one family of one name, on its way through the servers (`asking`); lookups that need the same question share
-//! it, so that two identical ones are never open. Use it so: give it one input (`lookup`, `cancel`, `handle_*`, `reconfigure`),
-//! poll `poll_transmit` and `poll_event` until they are empty, and call `handle_timeout` when `poll_timeout` says so.
+//! A *lookup* is a name that somebody waits for; it walks the search list and follows aliases (`settling`). A *query*
+//! is one question, for one family of one name, on its way through the servers (`asking`); lookups that need the same
+//! question share it, so that two identical ones are never open. Use it so: give it one input (`lookup`, `cancel`,
+//! `handle_*`, `reconfigure`), poll `poll_transmit` and `poll_event` until they are empty, and call `handle_timeout`
+//! when `poll_timeout` says so.
 
 mod alarms;
 mod answering;
@@ -45,8 +46,8 @@ use crate::resolv_conf::MAX_SERVERS;
 use crate::wire::name;
 use crate::{Addresses, Failure, Hosts, Millis, Random};
 
-/// What is known must be at least this old, in milliseconds, before [`Resolver::forget`] drops it: a host that refuses every
-/// connection must not turn each of them into a question.
+/// What is known must be at least this old, in milliseconds, before [`Resolver::forget`] drops it: a host that refuses
+/// every connection must not turn each of them into a question.
 const FORGET_AGE: Millis = 5_000;
 
 /// What [`Resolver::lookup`] knows at once.
@@ -85,8 +86,8 @@ pub enum Transmit<'a> {
         /// The message.
         bytes: &'a [u8],
     },
-    /// Bytes for a TCP connection, in order. The first ones for a `link` mean that it must be opened; until it is, and while
-    /// it does not take them, the caller keeps them (160 KiB at most).
+    /// Bytes for a TCP connection, in order. The first ones for a `link` mean that it must be opened; until it is, and
+    /// while it does not take them, the caller keeps them (160 KiB at most).
     Stream {
         /// Which connection.
         link: LinkId,
@@ -116,6 +117,8 @@ pub enum Event {
     },
     /// The other family is settled; `addresses` holds both, or only what was there before.
     Late {
+        /// The lookup that told of the first family.
+        lookup: LookupId,
         /// Who waited.
         waiter: u64,
         /// All addresses.
@@ -225,7 +228,8 @@ impl Resolver {
         }
     }
 
-    /// `waiter` does not wait any more. A question that nobody waits for is not sent again; an answer to it is still kept.
+    /// `waiter` does not wait any more. A question that nobody waits for is not sent again; an answer to it is still
+    /// kept.
     pub fn cancel(&mut self, id: LookupId, waiter: u64) {
         let key = Key::from_bits(id.0);
         let Some(lookup) = self.lookups.get_mut(key) else { return };
@@ -234,8 +238,8 @@ impl Resolver {
         }
     }
 
-    /// Drops what is cached of a name, for one to whom no address of it answered: the next lookup asks anew. What was learned
-    /// within the last five seconds stays.
+    /// Drops what is cached of a name, for one to whom no address of it answered: the next lookup asks anew. What was
+    /// learned within the last five seconds stays.
     pub fn forget(&mut self, name: &str, now: Millis) {
         let Some(normal) = name::normalise(name) else { return };
         self.cache.forget(&normal.name, FORGET_AGE, now);
@@ -265,8 +269,8 @@ impl Resolver {
         self.close_idle_links(now);
     }
 
-    /// Takes new options and a new hosts file. What was learned is dropped: another network may know other answers. If the
-    /// servers changed, open questions go to the new ones at once.
+    /// Takes new options and a new hosts file. What was learned is dropped: another network may know other answers. If
+    /// the servers changed, open questions go to the new ones at once.
     pub fn reconfigure(&mut self, config: Config, hosts: Hosts, now: Millis) {
         let config = usable(config);
         let moved = config.servers != self.config.servers || config.use_tcp != self.config.use_tcp;
@@ -280,8 +284,8 @@ impl Resolver {
         }
     }
 
-    /// The result if it can be had with one search in the cache. A search list can only be passed over where the name as it
-    /// stands comes first and has addresses.
+    /// The result if it can be had with one search in the cache. A search list can only be passed over where the name
+    /// as it stands comes first and has addresses.
     fn known(&mut self, name: &str, now: Millis) -> Option<Result<Addresses, Failure>> {
         let result = self.cache.get(name, self.config.families, now)?;
         let first = self.config.search.is_empty() || (result.is_ok() && dots(name) >= self.config.ndots);

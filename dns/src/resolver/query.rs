@@ -7,8 +7,8 @@ use super::table::Key;
 use crate::resolv_conf::MAX_SERVERS;
 use crate::{Failure, Family, Millis};
 
-/// Sends beyond `attempts * servers`: the first ones follow after a round trip instead of a whole time limit, so that a lost
-/// datagram costs little.
+/// Sends beyond `attempts * servers`: the first ones follow after a round trip instead of a whole time limit, so that a
+/// lost datagram costs little.
 const EARLY_SENDS: u32 = 3;
 /// The most sends of one question, whatever is configured.
 const MAX_SENDS: u32 = 64;
@@ -126,8 +126,8 @@ impl Query {
         self.unreachable >= UNREACHABLE_ROUNDS * servers as u32
     }
 
-    /// The server to ask next: the one asked least, the first in order among equals; one that is down comes a round later.
-    /// `None` if all were given up.
+    /// The server to ask next: the one asked least, the first in order among equals; one that is down comes a round
+    /// later. `None` if all were given up.
     pub(crate) fn next_server(&self, servers: &[Server]) -> Option<usize> {
         let rank = |at: usize| {
             let late = servers.get(at).is_some_and(Server::is_down);

@@ -1,4 +1,5 @@
-//! The resolver's way out: how a question goes to a server, and for how long it is waited for. Does not know why that server.
+//! The resolver's way out: how a question goes to a server, and for how long it is waited for. Does not know why that
+//! server.
 
 use super::link::{Link, MAX_OPEN};
 use super::query::Via;

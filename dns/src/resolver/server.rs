@@ -1,5 +1,5 @@
-//! What is known of one name server: its round trips, whether it is up, what it can do, and which ids are open there. Knows no
-//! names.
+//! What is known of one name server: its round trips, whether it is up, what it can do, and which ids are open there.
+//! Knows no names.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -9,22 +9,22 @@ use super::table::Key;
 use crate::hash::Spread;
 use crate::Millis;
 
-/// The first wait for a server that was never heard, in milliseconds: long enough for a far server, short enough that nobody
-/// notices a dead one much.
+/// The first wait for a server that was never heard, in milliseconds: long enough for a far server, short enough that
+/// nobody notices a dead one much.
 pub(crate) const FIRST_WAIT: Millis = 400;
-/// The shortest first wait. A near server answers from its cache within a millisecond, but needs some hundred for what it has
-/// to ask itself; a shorter wait would send most of those questions twice.
+/// The shortest first wait. A near server answers from its cache within a millisecond, but needs some hundred for what
+/// it has to ask itself; a shorter wait would send most of those questions twice.
 pub(crate) const SHORTEST_WAIT: Millis = 250;
 /// Waits without any response in between that make a server count as down.
 const STRIKES: u32 = 3;
 /// First and longest time after which a server that is down is tried again, in milliseconds; it doubles.
 const DOWN_FIRST: Millis = 1_000;
 const DOWN_LAST: Millis = 32_000;
-/// Responses with changed letters, and none with the right ones between, after which they are no longer mixed. More than one,
-/// so that a single forged response cannot switch the mixing off.
+/// Responses with changed letters, and none with the right ones between, after which they are no longer mixed. More
+/// than one, so that a single forged response cannot switch the mixing off.
 const CASE_STRIKES: u8 = 3;
-/// Questions with EDNS that were only answered when sent again without, after which it is left out: some servers or the boxes
-/// before them drop such questions in silence.
+/// Questions with EDNS that were only answered when sent again without, after which it is left out: some servers or the
+/// boxes before them drop such questions in silence.
 const EDNS_STRIKES: u8 = 3;
 /// Open ids that one server may have, of the 65536 there are: a random one is free at the second try on average.
 const MAX_IDS: usize = 32_768;
@@ -88,8 +88,8 @@ impl Server {
         }
     }
 
-    /// Whether a datagram from `from` comes from this server (RFC 5452 section 9.1). Flow labels do not count, and a scope
-    /// only if both have one.
+    /// Whether a datagram from `from` comes from this server (RFC 5452 section 9.1). Flow labels do not count, and a
+    /// scope only if both have one.
     pub(crate) fn is_at(&self, from: SocketAddr) -> bool {
         match (self.address, from) {
             (SocketAddr::V6(own), SocketAddr::V6(other)) => {
@@ -120,7 +120,8 @@ impl Server {
         Some(id)
     }
 
-    /// A response came; `round_trip` is its time if it cannot belong to an earlier send (Karn's rule, RFC 6298 section 3).
+    /// A response came; `round_trip` is its time if it cannot belong to an earlier send (Karn's rule, RFC 6298 section
+    /// 3).
     pub(crate) fn note_answer(&mut self, round_trip: Option<Millis>, now: Millis) {
         self.heard = now;
         self.strikes = 0;
@@ -130,8 +131,8 @@ impl Server {
         }
     }
 
-    /// A wait for a question sent at `sent` ended. It counts only if the server was silent all that time: a slow answer is
-    /// the name's fault.
+    /// A wait for a question sent at `sent` ended. It counts only if the server was silent all that time: a slow answer
+    /// is the name's fault.
     pub(crate) fn note_timeout(&mut self, sent: Millis, now: Millis) {
         if self.heard > sent {
             return;

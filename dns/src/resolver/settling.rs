@@ -1,5 +1,5 @@
-//! The resolver's lookups: from a name to its candidates, from answers to results, from results to those who wait. Does not know
-//! how questions travel; `asking` does.
+//! The resolver's lookups: from a name to its candidates, from answers to results, from results to those who wait. Does
+//! not know how questions travel; `asking` does.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::config::millis;
 use super::lookup::Part;
 use super::table::Key;
 use super::verdict::MAX_ALIASES;
-use super::{some, Event, Resolver};
+use super::{some, Event, LookupId, Resolver};
 use crate::outcome::{Answer, Stored};
 use crate::{Addresses, Failure, Family, Millis};
 
@@ -107,8 +107,8 @@ impl Resolver {
         }
     }
 
-    /// Draws the conclusion from what is known: wait, announce one family, try the next candidate, or end. Each turn uses up a
-    /// candidate.
+    /// Draws the conclusion from what is known: wait, announce one family, try the next candidate, or end. Each turn
+    /// uses up a candidate.
     fn settle(&mut self, key: Key, now: Millis) {
         while let Some(lookup) = self.lookups.get_mut(key).filter(|lookup| lookup.result.is_none()) {
             if !lookup.is_complete() {
@@ -158,13 +158,14 @@ impl Resolver {
         self.ready.push_back(key);
     }
 
-    /// The next thing to tell. What it is follows from the state now, so that two answers that came together make one event.
+    /// The next thing to tell. What it is follows from the state now, so that two answers that came together make one
+    /// event.
     pub(super) fn next_event(&mut self) -> Option<Event> {
         while let Some(&key) = self.ready.front() {
             if let Some(lookup) = self.lookups.get_mut(key) {
                 if let Some(result) = &lookup.result {
                     if let Some(waiter) = lookup.waiters.pop_front() {
-                        return Some(last_event(waiter, result, &mut lookup.told));
+                        return Some(last_event(key, waiter, result, &mut lookup.told));
                     }
                     self.lookups.remove(key);
                 } else if let Some(event) = lookup.early_event() {
@@ -228,10 +229,11 @@ impl Resolver {
 
 /// What a waiter is told at the end. Those at the front who were told of one family get the rest; for them there are addresses
 /// in any case.
-fn last_event(waiter: u64, result: &Result<Addresses, Failure>, told: &mut usize) -> Event {
+fn last_event(key: Key, waiter: u64, result: &Result<Addresses, Failure>, told: &mut usize) -> Event {
     if *told > 0 {
         *told -= 1;
-        return Event::Late { waiter, addresses: result.clone().unwrap_or_default() };
+        let lookup = LookupId(key.to_bits());
+        return Event::Late { lookup, waiter, addresses: result.clone().unwrap_or_default() };
     }
     Event::Resolved { waiter, result: result.clone(), more: false }
 }

@@ -1,4 +1,5 @@
-//! What a response means for the question it answers. Knows neither servers nor time, and trusts that id and question matched.
+//! What a response means for the question it answers. Knows neither servers nor time, and trusts that id and question
+//! matched.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,8 +8,8 @@ use crate::wire::name::NameRef;
 use crate::wire::{rcode, u32_at, Malformed, CLASS_IN, TYPE_CNAME, TYPE_NS, TYPE_OPT, TYPE_SOA};
 use crate::Family;
 
-/// Aliases that are followed for one name, inside one message and by asking again together. Real chains have up to five;
-/// other resolvers stop between eight and sixteen.
+/// Aliases that are followed for one name, inside one message and by asking again together. Real chains have up to
+/// five; other resolvers stop between eight and sixteen.
 pub(crate) const MAX_ALIASES: u8 = 12;
 /// Addresses that are kept of one answer. Nobody tries more of them for one connection.
 pub(crate) const MAX_ADDRESSES: usize = 16;

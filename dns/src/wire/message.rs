@@ -1,5 +1,5 @@
-//! Questions out, responses in: header, question and records (RFC 1035 section 4, EDNS of RFC 6891). Does not know which
-//! question was asked, nor what a response means.
+//! Questions out, responses in: header, question and records (RFC 1035 section 4, EDNS of RFC 6891). Does not know
+//! which question was asked, nor what a response means.
 
 use super::name::{self, NameRef};
 use super::{u16_at, u32_at, Malformed, CLASS_IN, TYPE_OPT};

@@ -1,7 +1,7 @@
 //! The message format of RFC 1035 section 4, as far as a stub resolver needs it. Knows neither time nor servers.
 //!
-//! Decoding borrows the bytes and allocates nothing; whatever they say, it ends: every length is checked, and compression
-//! pointers only lead backwards.
+//! Decoding borrows the bytes and allocates nothing; whatever they say, it ends: every length is checked, and
+//! compression pointers only lead backwards.
 
 pub mod message;
 pub mod name;

@@ -1,18 +1,20 @@
 //! Names: from text to labels and back, compared without copying. Knows nothing of records or questions.
 //!
-//! In text a name is lower-case and has no dot at its end. On the wire its letters may be mixed: RFC 1035 section 2.3.3 lets
-//! servers ignore case and asks them to preserve it, so 64 random bits choose the case of each letter and a forger has to guess
-//! them too.
+//! In text a name is lower-case and has no dot at its end. On the wire its letters may be mixed: RFC 1035 section 2.3.3
+//! lets servers ignore case and asks them to preserve it, so 64 random bits choose the case of each letter and a forger
+//! has to guess them too.
 
 use super::Malformed;
 
 /// Longest label, in bytes (RFC 1035 section 2.3.4).
 pub const MAX_LABEL: usize = 63;
-/// Longest name as text without the last dot: 255 bytes on the wire are one length byte per label and the root's zero more.
+/// Longest name as text without the last dot: 255 bytes on the wire are one length byte per label and the root's zero
+/// more.
 pub const MAX_TEXT: usize = 253;
 /// Longest name on the wire (RFC 1035 section 2.3.4).
 pub const MAX_WIRE: usize = 255;
-/// Pointers that one name may follow. An honest encoder needs one or two; 127 labels could each be a pointer away at worst.
+/// Pointers that one name may follow. An honest encoder needs one or two; 127 labels could each be a pointer away at
+/// worst.
 const MAX_HOPS: usize = 127;
 
 /// A name as its user wrote it, made comparable.
@@ -26,14 +28,14 @@ pub struct Normal {
 
 /// Checks and lower-cases a host name. `None` if DNS cannot carry it, or if it looks like an address but is none.
 ///
-/// Letters, digits, `-`, `_` and bytes above ASCII may form labels. A name whose last label is a number is refused: no such
-/// top-level domain exists, and programs differ in which address they read from it.
+/// Letters, digits, `-`, `_` and bytes above ASCII may form labels. A name whose last label is a number is refused: no
+/// such top-level domain exists, and programs differ in which address they read from it.
 pub fn normalise(text: &str) -> Option<Normal> {
     let (bare, absolute) = match text.strip_suffix('.') {
         Some(bare) => (bare, true),
         None => (text, false),
     };
-    if bare.len() > MAX_TEXT || !bare.split('.').all(is_label) || is_number(last_label(bare)) {
+    if !has_labels(bare) {
         return None;
     }
     Some(Normal { name: bare.to_ascii_lowercase(), absolute })
@@ -41,14 +43,12 @@ pub fn normalise(text: &str) -> Option<Normal> {
 
 /// Whether the text is a usable name in the form that this crate keeps: checked, lower-case, no dot at the end.
 pub fn is_normal(text: &str) -> bool {
-    text.len() <= MAX_TEXT
-        && text.split('.').all(is_label)
-        && !is_number(last_label(text))
-        && !text.bytes().any(|byte| byte.is_ascii_uppercase())
+    has_labels(text) && !text.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
-fn is_label(label: &str) -> bool {
-    (1..=MAX_LABEL).contains(&label.len()) && label.bytes().all(is_label_byte)
+fn has_labels(text: &str) -> bool {
+    let is_label = |label: &[u8]| (1..=MAX_LABEL).contains(&label.len()) && label.iter().copied().all(is_label_byte);
+    text.len() <= MAX_TEXT && text.as_bytes().split(|&byte| byte == b'.').all(is_label) && !is_number(last_label(text))
 }
 
 fn is_label_byte(byte: u8) -> bool {
@@ -68,13 +68,14 @@ fn is_number(label: &str) -> bool {
     }
 }
 
-/// Appends a normal name in wire form; bit `i % 64` of `mask` makes the `i`-th byte of its labels upper-case if it is a letter.
+/// Appends a normal name in wire form; bit `i % 64` of `mask` makes the `i`-th byte of its labels upper-case if it is a
+/// letter.
 pub fn write(out: &mut Vec<u8>, name: &str, mask: u64) {
     let mut bits = mask;
-    for label in name.split('.') {
+    for label in name.as_bytes().split(|&byte| byte == b'.') {
         // A normal name has labels of at most 63 bytes, so the length fits.
         out.push(label.len() as u8);
-        for byte in label.bytes() {
+        for &byte in label {
             out.push(mixed(byte, bits));
             bits = bits.rotate_right(1);
         }
@@ -153,13 +154,13 @@ impl<'m> NameRef<'m> {
     pub fn compare(self, name: &str, mask: u64) -> Result<Match, Malformed> {
         let mut bits = mask;
         let mut exact = true;
-        let mut expected = name.split('.');
+        let mut expected = name.as_bytes().split(|&byte| byte == b'.');
         for label in self.labels() {
             let label = label?;
             let Some(text) = expected.next().filter(|text| text.len() == label.len()) else {
                 return Ok(Match::Different);
             };
-            for (&byte, wanted) in label.iter().zip(text.bytes()) {
+            for (&byte, &wanted) in label.iter().zip(text) {
                 if byte != mixed(wanted, bits) {
                     exact = false;
                     if byte.to_ascii_lowercase() != wanted {

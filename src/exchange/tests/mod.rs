@@ -7,6 +7,7 @@ mod draining;
 mod head;
 mod limits;
 mod moves;
+mod preface;
 mod relaying;
 mod responses;
 mod retry;
@@ -26,7 +27,6 @@ use crate::answers::Answers;
 use crate::decision::Decision;
 use crate::http::answer::Answer;
 use crate::http::rules::Rules;
-use crate::pages::Pages;
 
 /// What a plain request looks like, and what of it an origin gets.
 const GET: &str = "GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n";
@@ -94,7 +94,7 @@ fn settings() -> Settings {
         head_size: 1024,
         body_size: 0,
         rules: Rules { transparent: true, ..Rules::default() },
-        answers: Answers { pages: Pages::default(), compatible: false },
+        answers: Answers::built_in(),
     }
 }
 
@@ -117,6 +117,11 @@ impl Scenario {
             download: Lane::new(),
             actions: Vec::new(),
         }
+    }
+
+    /// A balancer that has connected and must say first for whom.
+    fn proxied() -> Scenario {
+        Scenario { exchange: Exchange::proxied(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 0), ..Scenario::new() }
     }
 
     /// A client that has asked for a page.

@@ -2,7 +2,8 @@
 
 use super::Kind;
 
-const ALL: [Kind; 10] = [
+const ALL: [Kind; 11] = [
+    Kind::Preface,
     Kind::Idle,
     Kind::Head,
     Kind::Deciding,
@@ -16,17 +17,18 @@ const ALL: [Kind; 10] = [
 ];
 
 /// A row is where a move starts, a column where it leads, both in the order of [`ALL`].
-const MOVES: [&str; 10] = [
-    ".xx...x..x", // idle
-    "..x...x..x", // head
-    "...x..x..x", // deciding
-    "....x.x..x", // resolving
-    ".....xxx.x", // connecting
-    "x..x..xxxx", // relaying
-    "x.......xx", // answering
-    ".........x", // tunnel
-    ".........x", // draining
-    "..........", // closed
+const MOVES: [&str; 11] = [
+    ".x........x", // preface
+    "..xx...x..x", // idle
+    "...x...x..x", // head
+    "....x..x..x", // deciding
+    ".....x.x..x", // resolving
+    "......xxx.x", // connecting
+    ".x..x..xxxx", // relaying
+    ".x.......xx", // answering
+    "..........x", // tunnel
+    "..........x", // draining
+    "...........", // closed
 ];
 
 #[test]

@@ -22,6 +22,9 @@ fn table() -> Vec<(&'static str, Scenario, Timer, Millis)> {
     answering.answer(Answer::new(200, &b"x"[..]));
     let draining = Scenario::new().sending("nonsense\r\n\r\n");
     vec![
+        ("preface", Scenario::proxied(), Timer::Head, 10_000),
+        ("part of a preface", Scenario::proxied().sending("PROXY "), Timer::Head, 10_000),
+        ("behind a preface", Scenario::proxied().sending("PROXY UNKNOWN\r\n"), Timer::First, 30_000),
         ("new", Scenario::new(), Timer::First, 30_000),
         ("head", Scenario::new().sending("GET "), Timer::Head, 10_000),
         ("idle", idle, Timer::Idle, 20_000),
@@ -99,7 +102,8 @@ fn zero_is_for_ever() {
         };
         *limit = 0;
         let kind = scenario.kind();
-        let other = if name == "head" { Some((Timer::First, 30_000)) } else { None };
+        let first = ["head", "preface", "part of a preface"].contains(&name);
+        let other = first.then_some((Timer::First, 30_000));
         assert_eq!(next(&scenario), other, "{name}");
         if other.is_none() {
             scenario.at(1_000_000_000);

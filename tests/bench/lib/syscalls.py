@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 
+from . import measure
 from .subjects import Running
 from .workloads import GIB, gen
 
@@ -23,16 +24,22 @@ LOADS = {
 
 
 def attach(pid, out):
-    """strace on all threads; returns once it follows them."""
-    tracer = subprocess.Popen(['strace', '-c', '-f', '-U', 'calls,errors,name', '-o', out, '-p', str(pid)],
+    """strace on all processes of a subject and their threads; returns once it follows them."""
+    family = measure.tree(pid)
+    words = [word for member in family for word in ('-p', str(member))]
+    tracer = subprocess.Popen(['strace', '-c', '-f', '-U', 'calls,errors,name', '-o', out] + words,
                               stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     end = time.monotonic() + ATTACH_SECONDS
     while time.monotonic() < end and tracer.poll() is None:
-        with open('/proc/%d/status' % pid) as f:
-            if any(l.startswith('TracerPid:') and l.split()[1] != '0' for l in f):
-                return tracer
+        if all(traced(member) for member in family):
+            return tracer
         time.sleep(0.05)
     raise RuntimeError('strace did not attach')
+
+
+def traced(pid):
+    with open('/proc/%d/status' % pid) as f:
+        return any(l.startswith('TracerPid:') and l.split()[1] != '0' for l in f)
 
 
 def parse(path):
@@ -71,7 +78,7 @@ def table(ctx, subjects, workloads):
             if workload.name not in LOADS or subject.name not in workload.subjects:
                 continue
             unit, units, rows = count(ctx, subject, workload)
-            parts = ['%s %.2f%s' % (name, calls / units, ' (%.2f failed)' % (errors / units) if errors else '')
+            parts = ['%s %.2f%s' % (name, calls / units, ' (%.2f failed)' % (errors / units) if errors / units >= 0.005 else '')
                      for name, calls, errors in rows if calls / units >= 0.005]
             total = sum(calls for _, calls, _ in rows) / units
             lines.append('| %s | %s | %s | %.2f | %s |' % (workload.name, subject.name, unit, total, ', '.join(parts)))

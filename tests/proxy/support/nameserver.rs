@@ -25,11 +25,9 @@ pub enum Answer {
     Silence,
     /// This reply.
     Reply(Reply),
-    /// These bytes as they are.
-    Bytes(Vec<u8>),
     /// Forged bytes from another address first, then a proper reply.
     Forged(Vec<u8>, Reply),
-    /// Several messages, one after the other.
+    /// These messages as they are, one after the other.
     Several(Vec<Vec<u8>>),
     /// This reply, after a while.
     Late(Duration, Reply),
@@ -192,7 +190,6 @@ fn send_datagrams(socket: &UdpSocket, to: SocketAddr, answer: Answer) {
     match answer {
         Answer::Silence | Answer::Close => {}
         Answer::Reply(reply) => send(&reply.bytes()),
-        Answer::Bytes(bytes) => send(&bytes),
         Answer::Several(messages) => messages.iter().for_each(|bytes| send(bytes)),
         Answer::Forged(bytes, reply) => {
             let stranger = UdpSocket::bind("127.0.0.1:0").expect("a second socket");
@@ -234,7 +231,6 @@ fn serve_stream(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
         let messages = match shared.answer(&query) {
             Answer::Silence => Vec::new(),
             Answer::Reply(reply) | Answer::Forged(_, reply) => vec![reply.bytes()],
-            Answer::Bytes(bytes) => vec![bytes],
             Answer::Several(messages) => messages,
             Answer::Late(delay, reply) => {
                 thread::sleep(delay);

@@ -72,6 +72,7 @@ impl Wire {
             match self.stream.write(piece) {
                 Ok(count) => sent += count,
                 Err(error) if would_wait(&error) => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
@@ -92,7 +93,12 @@ impl Wire {
     /// Reads once; 0 at the end.
     pub fn fill(&mut self) -> io::Result<usize> {
         let mut piece = [0; 16 * 1024];
-        let count = self.stream.read(&mut piece).map_err(name_timeout)?;
+        let count = loop {
+            match self.stream.read(&mut piece) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read.map_err(name_timeout)?,
+            }
+        };
         self.ahead.extend_from_slice(&piece[..count]);
         if let Some(record) = &self.record {
             let mut record = record.lock().expect("no holder panics");

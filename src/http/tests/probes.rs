@@ -1,15 +1,15 @@
 //! The probes that were run against other proxies, as far as parsing and rewriting decide them, one row each; what the
 //! standards want is what is asserted. Rows of complaints about framing are here too, named by their number.
 
-use super::answer::Answer;
-use super::cause::Cause;
-use super::fault::{Fault, OriginFault};
-use super::framing::Framing;
-use super::request::Request;
-use super::response::Response;
-use super::rewrite;
-use super::rules::{Rules, ToClient};
-use super::{Method, Version};
+use crate::http::answer::Answer;
+use crate::http::cause::Cause;
+use crate::http::fault::{Fault, OriginFault};
+use crate::http::framing::Framing;
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::http::rewrite;
+use crate::http::rules::{Rules, ToClient};
+use crate::http::{Method, Version};
 
 const GET: &str = "GET http://a.b/ HTTP/1.1\r\nHost: a.b\r\n";
 const POST: &str = "POST http://a.b/ HTTP/1.1\r\nHost: a.b\r\n";

@@ -1,0 +1,62 @@
+//! Who a client is: the one place that answers it for decisions, logs, pages and the head that goes to the origin. Knows
+//! nothing of how the addresses were learned.
+
+use std::net::IpAddr;
+
+/// The addresses that stand for a client.
+///
+/// There are two, because two things are asked. X-Forwarded-For gets the *peer*, so that each hop names the one in front
+/// of it. Decisions, helpers, logs and pages mean the *client*: whoever the balancer in front noted in the request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Identity {
+    peer: IpAddr,
+    noted: Option<IpAddr>,
+}
+
+impl Identity {
+    /// A connection from this address.
+    pub fn new(peer: IpAddr) -> Identity {
+        Identity { peer: peer.to_canonical(), noted: None }
+    }
+
+    /// Who opened the connection: the source of its PROXY protocol header, else the other end of the socket.
+    pub fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
+    /// Who the present request comes from: what its `http.forward` field notes, else the peer.
+    pub fn client(&self) -> IpAddr {
+        self.noted.unwrap_or(self.peer)
+    }
+
+    /// The connection's PROXY protocol header has announced its source, which holds for all of its requests.
+    pub fn announce(&mut self, source: IpAddr) {
+        self.peer = source.to_canonical();
+    }
+
+    /// A request has begun, in which this was noted. It holds for this request alone.
+    pub fn note(&mut self, noted: Option<IpAddr>) {
+        self.noted = noted.map(|address| address.to_canonical());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn row_39_what_is_announced_stays_and_what_is_noted_goes() {
+        let mut identity = Identity::new(address("::ffff:127.0.0.1"));
+        assert_eq!((identity.peer(), identity.client()), (address("127.0.0.1"), address("127.0.0.1")));
+        identity.announce(address("::ffff:192.0.2.7"));
+        assert_eq!((identity.peer(), identity.client()), (address("192.0.2.7"), address("192.0.2.7")));
+        identity.note(Some(address("2001:db8::9")));
+        assert_eq!((identity.peer(), identity.client()), (address("192.0.2.7"), address("2001:db8::9")));
+        identity.note(None);
+        assert_eq!((identity.peer(), identity.client()), (address("192.0.2.7"), address("192.0.2.7")));
+    }
+}

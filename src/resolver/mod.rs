@@ -1,0 +1,194 @@
+//! Sockets and files for the name resolver of the `dns` crate, which decides everything.
+
+mod files;
+mod sockets;
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+
+use dns::{Addresses, Event, Failure, Random, StreamEvent, Transmit};
+use reactor::arena::Key;
+use reactor::poller::Poller;
+use reactor::ready::Ready;
+use reactor::Millis;
+
+use crate::owner::Owner;
+use files::Files;
+use sockets::{Input, Sockets};
+
+pub use dns::LookupId;
+pub use files::Naming;
+
+/// Milliseconds between two looks at resolv.conf and the hosts file.
+const LOOK: Millis = 5_000;
+
+/// What a lookup ends with.
+pub type Found = Result<Addresses, Failure>;
+
+/// What a lookup gives at once.
+#[derive(Debug)]
+pub enum Lookup {
+    /// All that there is to know.
+    Cached(Found),
+    /// [`Resolver::poll`] will tell.
+    Pending(LookupId),
+}
+
+/// Something that a session waits for.
+#[derive(Debug)]
+pub enum News {
+    /// The name is settled; or one family of it, and the lookup goes on for the other.
+    Found(Key, Found, bool),
+    /// The other family is settled too.
+    More(Key, LookupId, Addresses),
+}
+
+/// The resolver with its sockets.
+pub struct Resolver {
+    machine: dns::Resolver,
+    sockets: Sockets,
+    files: Files,
+    look_at: Millis,
+}
+
+impl std::fmt::Debug for Resolver {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Resolver").field("pending", &self.machine.pending()).finish_non_exhaustive()
+    }
+}
+
+impl Resolver {
+    /// Reads the files; a file that cannot be read counts as empty and is named in the log.
+    pub fn new(naming: Naming, now: Millis) -> Resolver {
+        let mut files = Files::new(naming);
+        let (config, hosts) = files.read();
+        let machine = dns::Resolver::new(config, hosts, Box::new(Secret::new()));
+        Resolver { machine, sockets: Sockets::new(Secret::new()), files, look_at: now + LOOK }
+    }
+
+    /// Takes new options over, on a reload.
+    pub fn configure(&mut self, naming: Naming, now: Millis) {
+        self.files = Files::new(naming);
+        let (config, hosts) = self.files.read();
+        self.machine.reconfigure(config, hosts, now);
+    }
+
+    /// Looks a name up for a session.
+    pub fn lookup(&mut self, name: &str, session: Key, now: Millis) -> Lookup {
+        match self.machine.lookup(name, session.to_bits(), now) {
+            dns::Lookup::Cached(found) => Lookup::Cached(found),
+            dns::Lookup::Pending(id) => Lookup::Pending(id),
+        }
+    }
+
+    /// The session does not wait any more.
+    pub fn cancel(&mut self, id: LookupId, session: Key) {
+        self.machine.cancel(id, session.to_bits());
+    }
+
+    /// No address of this name could be connected to: it may have moved.
+    pub fn forget(&mut self, name: &str, now: Millis) {
+        self.machine.forget(name, now);
+    }
+
+    /// A socket has had an event.
+    pub fn handle_event(&mut self, key: Key, ready: Ready, poller: &mut Poller<Owner>, now: Millis) {
+        let machine = &mut self.machine;
+        self.sockets.handle_event(key, ready, poller, now, |input| feed(machine, input, now));
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, poller: &mut Poller<Owner>, now: Millis) {
+        if self.machine.poll_timeout().is_some_and(|at| at <= now) {
+            self.machine.handle_timeout(now);
+        }
+        self.flush(poller, now);
+    }
+
+    /// Sends what is to be sent.
+    pub fn flush(&mut self, poller: &mut Poller<Owner>, now: Millis) {
+        let machine = &mut self.machine;
+        self.sockets.go_on(poller, now, |input| feed(machine, input, now));
+        loop {
+            let failed = match self.machine.poll_transmit() {
+                None => return,
+                Some(Transmit::Datagram { server, bytes }) => {
+                    self.sockets.send_datagram(server, bytes, poller, now).err().map(|_| Input::Unreachable(server))
+                }
+                Some(Transmit::Stream { link, server, bytes }) => {
+                    self.sockets.send_stream(link, server, bytes, poller).err().map(|_| Input::Closed(link))
+                }
+                Some(Transmit::Close { link }) => {
+                    self.sockets.close_stream(link, poller);
+                    None
+                }
+            };
+            if let Some(input) = failed {
+                feed(&mut self.machine, input, now);
+            }
+        }
+    }
+
+    /// Something that a session waits for.
+    pub fn poll(&mut self) -> Option<News> {
+        self.machine.poll_event().map(|event| match event {
+            Event::Resolved { waiter, result, more } => News::Found(Key::from_bits(waiter), result, more),
+            Event::Late { lookup, waiter, addresses } => News::More(Key::from_bits(waiter), lookup, addresses),
+        })
+    }
+
+    /// When [`Resolver::handle_timeout`] is due.
+    pub fn poll_timeout(&self) -> Option<Millis> {
+        if self.sockets.is_behind() {
+            return Some(0);
+        }
+        self.machine.poll_timeout()
+    }
+
+    /// Closes old sockets, and reads the files again if they have changed.
+    pub fn keep_house(&mut self, poller: &mut Poller<Owner>, now: Millis) {
+        self.sockets.sweep(poller, now);
+        if now < self.look_at {
+            return;
+        }
+        self.look_at = now + LOOK;
+        if self.files.have_changed() {
+            log::info!(target: "resolver", "{} or the hosts file has changed", self.files.naming().resolv_conf.display());
+            let (config, hosts) = self.files.read();
+            self.machine.reconfigure(config, hosts, now);
+        }
+    }
+
+    /// What was counted.
+    pub fn counters(&self) -> dns::Counters {
+        *self.machine.counters()
+    }
+}
+
+fn feed(machine: &mut dns::Resolver, input: Input<'_>, now: Millis) {
+    match input {
+        Input::Datagram(from, bytes) => machine.handle_datagram(from, bytes, now),
+        Input::Unreachable(server) => machine.handle_unreachable(server, now),
+        Input::Data(link, bytes) => machine.handle_stream(link, StreamEvent::Data(bytes), now),
+        Input::Closed(link) => machine.handle_stream(link, StreamEvent::Closed, now),
+    }
+}
+
+/// Numbers that nobody outside can guess: a keyed hash, SipHash with a key from the system, over a counter.
+struct Secret {
+    key: RandomState,
+    counter: u64,
+}
+
+impl Secret {
+    fn new() -> Secret {
+        Secret { key: RandomState::new(), counter: 0 }
+    }
+}
+
+impl Random for Secret {
+    fn next_u64(&mut self) -> u64 {
+        self.counter = self.counter.wrapping_add(1);
+        self.key.hash_one(self.counter)
+    }
+}

@@ -1,0 +1,47 @@
+//! What is fuzzed: functions that take any bytes and must not panic. Each compares the parser with something besides,
+//! where there is something: its inverse, itself on the same bytes in pieces, its stricter side.
+
+mod bodies;
+mod heads;
+mod names;
+mod settings;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// One target.
+pub(crate) struct Target {
+    pub(crate) name: &'static str,
+    /// Inputs to begin with.
+    pub(crate) seeds: &'static [&'static [u8]],
+    /// Runs one input; the number tells roughly what happened, so that inputs that lead elsewhere are kept.
+    pub(crate) run: fn(&[u8]) -> u64,
+}
+
+pub(crate) const TARGETS: &[Target] = &[
+    Target { name: "request", seeds: heads::REQUESTS, run: heads::request },
+    Target { name: "response", seeds: heads::RESPONSES, run: heads::response },
+    Target { name: "head_end", seeds: heads::REQUESTS, run: heads::head_end },
+    Target { name: "authority", seeds: heads::AUTHORITIES, run: heads::authority },
+    Target { name: "chunks_of_clients", seeds: bodies::CHUNKED, run: bodies::chunks_of_clients },
+    Target { name: "chunks_of_origins", seeds: bodies::CHUNKED, run: bodies::chunks_of_origins },
+    Target { name: "ini", seeds: settings::FILES, run: settings::ini },
+    Target { name: "environment", seeds: settings::ASSIGNMENTS, run: settings::environment },
+    Target { name: "command_line", seeds: settings::WORDS, run: settings::command_line },
+    Target { name: "pages", seeds: settings::VALUES, run: settings::pages },
+    Target { name: "dns_message", seeds: names::MESSAGES, run: names::message },
+    Target { name: "dns_resolver", seeds: names::SCRIPTS, run: names::resolver },
+    Target { name: "resolv_conf", seeds: names::RESOLV_CONFS, run: names::resolv_conf },
+    Target { name: "hosts", seeds: names::HOSTS, run: names::hosts },
+];
+
+/// One number for what happened.
+fn outcome(what: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The order of magnitude of a count, so that outcomes do not become as many as inputs.
+fn rough(count: usize) -> u32 {
+    usize::BITS - count.leading_zeros()
+}

@@ -1,0 +1,16 @@
+//! The real binary between real programs: clients that people use in front of it, servers that people run behind it.
+//! Knows nothing of the proxy's insides; what each program may see and send is not scripted here.
+
+mod chromium;
+mod curl;
+mod names;
+mod openssl;
+mod programs;
+mod reuse;
+mod servers;
+// Shared with the behaviour tests; each set of tests uses another part of it.
+#[allow(dead_code, unreachable_pub, unused_imports)]
+#[path = "../proxy/support/mod.rs"]
+mod support;
+mod websocket;
+mod wget;
