@@ -69,7 +69,7 @@ pub(crate) struct Hub {
     pub(crate) now: Millis,
 }
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let limits = Limits {
         first: 30_000,
         idle: 20_000,
