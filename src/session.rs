@@ -76,8 +76,8 @@ pub struct Session<T> {
     upload: Buf,
     download: Buf,
     /// How much of a body is peeked at in one go, each way; 0 while the bytes come in small pieces.
-    reach_up: u32,
-    reach_down: u32,
+    reach_up: Reach,
+    reach_down: Reach,
 }
 
 /// Why the pump came back.
@@ -100,8 +100,8 @@ impl<T: Transport> Session<T> {
             exchange,
             upload: Buf::default(),
             download: Buf::default(),
-            reach_up: 0,
-            reach_down: 0,
+            reach_up: Reach::NONE,
+            reach_down: Reach::NONE,
         }
     }
 
@@ -353,7 +353,7 @@ impl<T: Transport> Session<T> {
         match from.receive(&mut space[..asked]) {
             Ok(Some(0)) => self.exchange.handle_eof(direction, cx),
             Ok(Some(count)) => {
-                *reach = if count == asked { MIN_REACH as u32 } else { 0 };
+                *reach = if count == asked { Reach::of(MIN_REACH) } else { Reach::NONE };
                 work.filled(count);
                 return Some(count);
             }
@@ -382,7 +382,7 @@ impl<T: Transport> Session<T> {
         if !to.ready.has(Ready::WRITE) {
             return None;
         }
-        let asked = (*reach as usize).min(usize::try_from(passable).unwrap_or(MAX_REACH));
+        let asked = reach.bytes().min(usize::try_from(passable).unwrap_or(MAX_REACH));
         let seen = match from.peek(&mut kit.reach[..asked]) {
             Ok(Some(0)) => {
                 self.exchange.handle_eof(direction, cx);
@@ -402,7 +402,7 @@ impl<T: Transport> Session<T> {
                 return Some(0);
             }
         };
-        *reach = next_reach(taken, seen, asked);
+        *reach = Reach::after(taken, seen, asked);
         if let Err(error) = from.discard(taken, taken == seen && seen < asked) {
             self.receive_failed(direction, &error, cx);
             return Some(0);
@@ -435,21 +435,34 @@ impl<T: Transport> Session<T> {
 }
 
 /// Do the next bytes of this direction go from socket to socket?
-fn passes(exchange: &Exchange, direction: Direction, work: &Buf, reach: u32) -> bool {
-    reach > 0 && work.is_empty() && exchange.passable(direction) >= MIN_REACH as u64
+fn passes(exchange: &Exchange, direction: Direction, work: &Buf, reach: Reach) -> bool {
+    reach != Reach::NONE && work.is_empty() && exchange.passable(direction) >= MIN_REACH as u64
 }
 
-/// How much to peek at next: more after everything was taken, else about what the other side takes, so that few bytes
-/// are copied in vain while it is slow.
-fn next_reach(taken: usize, seen: usize, asked: usize) -> u32 {
-    let next = match (taken == seen, seen == asked) {
-        (true, true) => asked * 2,
-        (true, false) if seen < MIN_REACH / 2 => 0,
-        (true, false) => asked,
-        (false, _) => taken.next_power_of_two(),
-    };
-    if next == 0 {
-        return 0;
+/// How much of a body is peeked at in one go, in KiB: it fits into two bytes of every idle session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Reach(u16);
+
+impl Reach {
+    /// The bytes come in small pieces: reading and sending is cheaper.
+    const NONE: Reach = Reach(0);
+
+    fn of(bytes: usize) -> Reach {
+        Reach((bytes.clamp(MIN_REACH, MAX_REACH) / 1024) as u16)
     }
-    next.clamp(MIN_REACH, MAX_REACH) as u32
+
+    fn bytes(self) -> usize {
+        usize::from(self.0) * 1024
+    }
+
+    /// What to peek at next: more after everything was taken, else about what the other side takes, so that few bytes are
+    /// copied in vain while it is slow.
+    fn after(taken: usize, seen: usize, asked: usize) -> Reach {
+        match (taken == seen, seen == asked) {
+            (true, true) => Reach::of(asked * 2),
+            (true, false) if seen < MIN_REACH / 2 => Reach::NONE,
+            (true, false) => Reach::of(asked),
+            (false, _) => Reach::of(taken.next_power_of_two()),
+        }
+    }
 }

@@ -128,8 +128,8 @@ pub struct Exchange {
     /// The last close of each side must be a reset.
     abort_client: bool,
     abort_server: bool,
-    opened: Millis,
     entered: Millis,
+    /// When bytes last moved; before the first request, when the client connected.
     touched: Millis,
 }
 
@@ -152,7 +152,6 @@ impl Exchange {
             fresh: false,
             abort_client: false,
             abort_server: false,
-            opened: now,
             entered: now,
             touched: now,
         }
@@ -285,7 +284,9 @@ impl Exchange {
 
     /// Bytes have moved on either side.
     pub fn handle_activity(&mut self, now: Millis) {
-        self.touched = now;
+        if self.requests > 0 {
+            self.touched = now;
+        }
     }
 
     /// `count` cleared bytes have been sent.
@@ -463,7 +464,7 @@ impl Exchange {
         log::trace!(target: "client", "{} -> {}", self.phase, next);
         self.phase = next;
         self.entered = now;
-        self.touched = now;
+        self.handle_activity(now);
     }
 
     /// Enters a phase that goes on with the request of the present one.
@@ -477,7 +478,7 @@ impl Exchange {
                 log::trace!(target: "client", "{kind} -> {next}");
                 self.phase = next;
                 self.entered = now;
-                self.touched = now;
+                self.handle_activity(now);
             }
             other => self.phase = other,
         }
