@@ -50,18 +50,6 @@ impl Kit {
             pool: Pool::new(budget),
         }
     }
-
-    /// The scratch buffer, empty, with room for a head in front.
-    fn take_scratch(&mut self) -> Buf {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.reset(0);
-        // A buffer that grew for an answer of our own may be left with less room than it started with.
-        if scratch.space().len() < HEADROOM + BLOCK {
-            scratch = Buf::private(HEADROOM + BLOCK);
-        }
-        scratch.reset(HEADROOM);
-        scratch
-    }
 }
 
 /// One client connection.
@@ -207,20 +195,14 @@ impl<T: Transport> Session<T> {
 
     /// Moves bytes in one direction. True if anything changed.
     fn pump(&mut self, direction: Direction, kit: &mut Kit, cx: &mut Context<'_>, left: &mut usize) -> bool {
-        let rewrites = self.exchange.rewrites(direction);
         let stored = self.stored_mut(direction);
         let room = stored.has_storage() || kit.pool.has_room();
-        // Without stored bytes the work is done in the shared buffer, and an idle session owns none. Heads grow in it too:
-        // a block that outgrew itself could not be given back.
-        let in_scratch = !stored.has_storage() || rewrites && stored.len() <= BLOCK;
-        let mut work = if in_scratch {
-            let mut work = kit.take_scratch();
-            work.append(stored.bytes());
-            kit.pool.reclaim(stored);
-            work
-        } else {
-            std::mem::take(stored)
-        };
+        // Without stored bytes the work is done in the shared buffer, and an idle session owns none.
+        let in_scratch = !stored.has_storage();
+        let mut work = std::mem::take(if in_scratch { &mut kit.scratch } else { stored });
+        if in_scratch {
+            work.reset(HEADROOM);
+        }
         let moved = self.move_bytes(direction, &mut work, room, kit, cx, left);
         let stored = self.stored_mut(direction);
         if in_scratch {

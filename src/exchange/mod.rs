@@ -258,17 +258,6 @@ impl Exchange {
         }
     }
 
-    /// Is the next thing in this direction a head or an answer that grows in the buffer?
-    pub fn rewrites(&self, direction: Direction) -> bool {
-        match (&self.phase, direction) {
-            (Phase::Relaying(relay), Direction::Upload) => relay.stage == Stage::Send,
-            (Phase::Relaying(relay), Direction::Download) => relay.stage == Stage::Await,
-            (Phase::Answering(ending), Direction::Download) => ending.answer.is_some(),
-            (Phase::Tunnel { greet }, Direction::Download) => *greet,
-            _ => false,
-        }
-    }
-
     /// Should the destination of this direction now be told that nothing more comes? `stored` is what its buffer holds.
     pub fn wants_shutdown(&self, direction: Direction, stored: usize) -> bool {
         let flow = self.flow(direction);

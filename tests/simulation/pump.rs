@@ -8,7 +8,8 @@ use exaproxy::exchange::flow::Direction;
 use exaproxy::exchange::phase::Kind;
 use exaproxy::exchange::{Action, Connected, Context, Exchange, Settings};
 use exaproxy::http::answer::Answer;
-use exaproxy::session::{Kit, Progress, Server, Session};
+use exaproxy::server::Server;
+use exaproxy::session::{Kit, Progress, Session};
 use reactor::arena::Key;
 use reactor::ready::Ready;
 use reactor::stream::{Stream, Transport};
@@ -170,7 +171,7 @@ fn a_block_that_a_head_outgrew_is_given_back() {
 #[test]
 fn answers_leave_the_shared_buffer_as_it_was() {
     let mut bench = Bench::new(4);
-    for size in [60_000, 17_000, 10_000, 3_000, 100, 20_000] {
+    for size in [17_000, 10_000, 3_000, 100, 20_000, 60_000, 100] {
         bench.client(GET);
         assert_eq!(bench.run(), [Action::Ask]);
         let answer = Box::new(Answer::new(200, vec![b'x'; size]));
