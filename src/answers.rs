@@ -22,6 +22,11 @@ pub struct Answers {
 }
 
 impl Answers {
+    /// Answers with the pages that are built in.
+    pub fn built_in() -> Answers {
+        Answers { pages: Pages::default(), compatible: false }
+    }
+
     /// The answer to a request that cannot be served. `comment` is what is known beyond the cause.
     pub fn explain(&self, cause: Cause, request: Option<&Request>, client: IpAddr, comment: &str) -> Box<Answer> {
         let mut answer = Answer::of(cause, self.compatible);

@@ -18,6 +18,7 @@ pub mod policy;
 pub mod proxy;
 pub mod proxy_line;
 pub mod resolver;
+pub mod server;
 pub mod session;
 pub mod signals;
 pub mod supervisor;

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use crate::exchange::close::CloseReason;
 use crate::exchange::flow::Direction;
-use crate::session::{Server, Session};
+use crate::server::Server;
+use crate::session::Session;
 
 /// What happened since the start.
 #[derive(Clone, Debug, Default)]

@@ -4,7 +4,6 @@
 //! moves bytes: it asks what is wanted, does what is ready, and stops when nothing that is wanted is ready.
 
 use std::io;
-use std::net::SocketAddr;
 
 use reactor::alarm::Alarms;
 use reactor::arena::Key;
@@ -14,6 +13,7 @@ use reactor::stream::{Stream, Transport};
 
 use crate::exchange::flow::Direction;
 use crate::exchange::{Action, Context, Exchange, Side};
+use crate::server::Server;
 
 /// Free bytes kept in front of what is read into the shared buffer, so that a head can grow where it stands.
 const HEADROOM: usize = 8 * 1024;
@@ -64,17 +64,6 @@ impl Kit {
     }
 }
 
-/// A connection to an origin.
-#[derive(Debug)]
-pub struct Server<T> {
-    /// Its socket.
-    pub stream: Stream<T>,
-    /// Where it leads.
-    pub address: SocketAddr,
-    /// Exchanges that it has carried before.
-    pub exchanges: u32,
-}
-
 /// One client connection.
 #[derive(Debug)]
 pub struct Session<T> {
@@ -123,8 +112,8 @@ impl<T: Transport> Session<T> {
             self.note_errors(cx);
             let mut moved = self.pump(Direction::Upload, kit, cx, &mut left_up);
             moved |= self.pump(Direction::Download, kit, cx, &mut left_down);
-            moved |= self.shut_down(cx);
             moved |= self.exchange.settle(self.upload.len(), self.download.len(), cx.now);
+            moved |= self.shut_down(cx);
             if let Some(action) = self.exchange.poll() {
                 self.forget_origin(action, kit);
                 return Progress::Act(action);

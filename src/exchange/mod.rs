@@ -439,7 +439,10 @@ impl Exchange {
                 self.end_exchange(keep, reason, upload_stored, now);
                 true
             }
-            Phase::Tunnel { .. } if self.upload.shut && self.download.shut => {
+            // Closing tells both sides at once, so the second end needs no shutdown of its own.
+            Phase::Tunnel { greet: false }
+                if self.upload.eof && self.download.eof && upload_stored == 0 && download_stored == 0 =>
+            {
                 self.close(CloseReason::TunnelEnd, now);
                 true
             }

@@ -118,7 +118,7 @@ pub struct ChunkScan {
     mode: Mode,
     side: Side,
     state: State,
-    trailers: usize,
+    trailers: u16,
     content: u64,
 }
 
@@ -221,8 +221,9 @@ impl ChunkScan {
             self.keep_unless_decoding(edit, length);
             return Ok(true);
         }
-        self.trailers += length;
-        if self.trailers > MAX_TRAILERS {
+        // A line is shorter than MAX_LINE and the sum is checked after each one, so it fits.
+        self.trailers = self.trailers.saturating_add(length as u16);
+        if usize::from(self.trailers) > MAX_TRAILERS {
             return Err(ChunkFault::TrailersTooLong);
         }
         if may_be_trailer(trailer_name(line)?) {

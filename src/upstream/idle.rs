@@ -8,7 +8,7 @@ use mio::net::TcpStream;
 use reactor::arena::{Arena, Key};
 use reactor::Millis;
 
-use crate::session::Server;
+use crate::server::Server;
 
 /// A kept connection and since when nobody uses it.
 #[derive(Debug)]

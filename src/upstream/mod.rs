@@ -19,7 +19,7 @@ use reactor::{sys, Millis};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::owner::Owner;
-use crate::session::Server;
+use crate::server::Server;
 use dial::{DialError, Race, Step};
 use failures::Failures;
 use idle::Idle;

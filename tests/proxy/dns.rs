@@ -338,6 +338,28 @@ fn resolving_has_a_time_of_its_own() {
 }
 
 #[test]
+fn names_that_nobody_answers_hold_no_other_up() {
+    let picky = |query: &Query| match query.plain().starts_with("good") {
+        true => everything(query),
+        false => Answer::Silence,
+    };
+    let Some(names) = NameServer::start(picky) else { return };
+    let proxy = proxy(&names, &[("http.resolve-timeout", "3")]);
+    let origin = Origin::site();
+    let mut waiting: Vec<_> = (0..400).map(|_| proxy.client()).collect();
+    for (number, client) in waiting.iter_mut().enumerate() {
+        client.send(client::get(&format!("http://silent{number}.test/")));
+    }
+    for number in 0..5 {
+        assert_eq!(proxy.client().get(&url(&format!("good{number}.test"), &origin)).text(), "/here");
+    }
+    for client in &mut waiting {
+        assert!([502, 503, 504].contains(&client.reply().status()));
+    }
+    proxy.assert_serves();
+}
+
+#[test]
 fn a_client_that_leaves_while_a_name_is_looked_up_costs_nothing() {
     let Some(names) = NameServer::start(|_| Answer::Silence) else { return };
     let path = names.resolv_conf_with("options timeout:30 attempts:5\n");

@@ -302,6 +302,87 @@ fn surplus_of_one_origin_is_not_the_answer_of_another() {
 }
 
 #[test]
+fn a_body_where_none_may_be_is_nobodys_answer() {
+    let proxy = Proxy::start(&[]);
+    let cases = [
+        ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"),
+        ("HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nevil\r\n0\r\n\r\n"),
+        ("GET", "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"),
+        ("GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\nevil"),
+    ];
+    let honest = Origin::site();
+    for (method, answer) in cases {
+        let origin = Origin::fixed(answer);
+        let mut client = proxy.client();
+        for _ in 0..2 {
+            client.send(format!("{method} {} HTTP/1.1\r\nHost: h\r\n\r\n", origin.url("/")));
+            let reply = client.reply_to(method);
+            assert!([200, 204, 304].contains(&reply.status()) && reply.body.is_empty(), "{answer:?}: {reply:?}");
+            assert_eq!(client.get(&honest.url("/mine")).text(), "/mine", "{answer:?}");
+        }
+    }
+}
+
+#[test]
+fn answers_that_cannot_be_read_are_a_502() {
+    let proxy = Proxy::start(&[]);
+    let heads = [
+        "HTTP/1.1 2000 OK\r\nContent-Length: 0",
+        "HTTP/1.1 20 OK\r\nContent-Length: 0",
+        "HTTP/1.1 abc OK\r\nContent-Length: 0",
+        "HTTP/1.1  200 OK\r\nContent-Length: 0",
+        "HTTP/2 200\r\nContent-Length: 0",
+        "HTTP/0.9 200 OK\r\nContent-Length: 0",
+        "ICY 200 OK\r\nContent-Length: 0",
+        "HTTP/1.1 200 OK\r\nContent-Length: -1",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1x",
+        "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551616",
+        "HTTP/1.1 200 OK\r\nno colon",
+        "HTTP/1.1 200 OK\r\n: no name",
+        "HTTP/1.1 200 OK\r\nna me: x",
+        "HTTP/1.1 200 OK\r\nX-A: b\rX-B: c",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked",
+        "GET / HTTP/1.1\r\nHost: h",
+    ];
+    for head in heads {
+        let origin = Origin::once(format!("{head}\r\n\r\n"));
+        let reply = proxy.client().get(&origin.url("/"));
+        assert_eq!(reply.status(), 502, "{head:?}: {reply:?}");
+    }
+    proxy.assert_serves();
+}
+
+#[test]
+fn odd_answers_that_can_be_read_are_passed_on() {
+    let proxy = Proxy::start(&[]);
+    let answers = [
+        ("HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok", 200),
+        ("HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nok", 200),
+        ("HTTP/1.1 299 Caf\u{e9}\r\nContent-Length: 2\r\n\r\nok", 299),
+        ("HTTP/1.1 599 Odd\r\nContent-Length: 2\r\n\r\nok", 599),
+        ("HTTP/1.1 200 OK\nContent-Length: 2\n\nok", 200),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok", 200),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n002\r\nok\r\n000\r\n\r\n", 200),
+    ];
+    for (answer, status) in answers {
+        let origin = Origin::once(answer);
+        let reply = proxy.client().get(&origin.url("/"));
+        assert_eq!((reply.status(), reply.text().as_str()), (status, "ok"), "{answer:?}: {reply:?}");
+    }
+}
+
+#[test]
+fn a_get_may_have_a_body() {
+    let proxy = Proxy::start(&[]);
+    let origin = Origin::site();
+    let mut client = proxy.client();
+    for method in ["GET", "DELETE", "OPTIONS", "FOOBAR"] {
+        client.send(format!("{method} {} HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody", origin.url("/")));
+        assert_eq!(client.reply().text(), "body", "{method}");
+    }
+}
+
+#[test]
 fn an_endless_answer_head_is_cut_off() {
     let origin = Origin::start(|peer| {
         peer.expect_request()?;

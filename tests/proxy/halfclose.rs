@@ -139,6 +139,28 @@ fn a_half_closed_tunnel_that_still_carries_bytes_does_not_end() {
 }
 
 #[test]
+fn a_download_ends_when_its_client_has_gone() {
+    let proxy = Proxy::start(&[]);
+    let origin = Origin::start(|peer| {
+        peer.expect_request()?;
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n")?;
+        loop {
+            peer.send([0; 10_000])?;
+        }
+    });
+    for reset in [true, false] {
+        let mut client = proxy.client();
+        client.send(client::get(&origin.url("/")));
+        client.read(100_000);
+        if reset {
+            client.reset();
+        }
+    }
+    origin.wait_ended(2);
+    proxy.wait_clients(0);
+}
+
+#[test]
 fn an_origin_that_half_closes_after_its_answer_does_no_harm() {
     let proxy = Proxy::start(&[]);
     let origin = Origin::start(|peer| {

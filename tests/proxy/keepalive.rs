@@ -176,6 +176,20 @@ fn a_request_that_may_have_acted_is_not_asked_again() {
 }
 
 #[test]
+fn what_cannot_be_asked_again_does_not_go_out_on_an_old_connection() {
+    let proxy = Proxy::start(&[]);
+    for method in ["POST", "PUT"] {
+        let origin = dies_on_second(|peer| peer.reset());
+        assert_eq!(proxy.client().get(&origin.url("/")).text(), "first");
+        // Not to wait for something: only a connection that has rested for a while counts as old.
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        let mut client = proxy.client();
+        client.send(format!("{method} {} HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody", origin.url("/")));
+        assert_eq!(client.reply().text(), "body", "{method}");
+    }
+}
+
+#[test]
 fn a_request_is_not_asked_again_for_ever() {
     let proxy = Proxy::start(&[]);
     let origin = Origin::start(|peer| {

@@ -48,6 +48,29 @@ fn row_34_a_kept_client_is_closed_without_a_byte() {
 }
 
 #[test]
+fn row_34_empty_lines_do_not_keep_a_connection_open() {
+    let proxy = Proxy::start(&[("http.idle-timeout", "1"), ("http.idle-connect", "1"), ("http.head-timeout", "1")]);
+    let origin = Origin::site();
+    for first in [false, true] {
+        let mut client = proxy.client();
+        if first {
+            assert_eq!(client.get(&origin.url("/")).status(), 200);
+        }
+        let mut writer = client.wire().second().expect("a second handle");
+        let dribble = std::thread::spawn(move || {
+            while writer.send("\r\n").is_ok() {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        if let Ok(reply) = client.wire().response("GET") {
+            assert_eq!(reply.status(), 408);
+        }
+        drop(client);
+        dribble.join().expect("no panic");
+    }
+}
+
+#[test]
 fn row_34_a_client_that_stops_in_its_body_is_ended() {
     let proxy = Proxy::start(&[("http.inactive-timeout", "1")]);
     let origin = Origin::site();

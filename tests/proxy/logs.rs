@@ -31,6 +31,11 @@ fn messages_may_go_to_a_file_that_is_opened_again_on_hup() {
     let proxy = Proxy::start(&[("log.destination", path.to_str().expect("a path of text"))]);
     wait_file(&path, "Starting exaproxy");
     std::fs::rename(&path, &old).expect("the file can be moved away");
+    // The message about the first signal may still go to the old file.
+    eventually("messages in a new file", || {
+        proxy.signal(Signal::SIGHUP);
+        path.exists().then_some(())
+    });
     proxy.signal(Signal::SIGHUP);
     let new = wait_file(&path, "HUP");
     assert!(!new.contains("Starting exaproxy"), "{new}");

@@ -9,6 +9,7 @@
 
 mod answers;
 mod backpressure;
+mod boundaries;
 mod cli;
 mod connect;
 mod dns;

@@ -254,6 +254,39 @@ fn hup_moves_a_listener_whose_address_changed() {
 }
 
 #[test]
+fn hup_opens_and_closes_single_listeners() {
+    let proxy = Proxy::start(&[]);
+    let origin = Origin::site();
+    let six = std::net::SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], proxy.port()));
+    assert!(TcpStream::connect(six).is_err());
+    reload(&proxy, "[tcp6]\nlisten = true\n");
+    eventually("the IPv6 listener", || TcpStream::connect(six).is_ok().then_some(()));
+    let mut client = Client::connect(six);
+    assert_eq!(client.get(&origin.url("/six")).text(), "/six");
+    reload(&proxy, "[tcp6]\nlisten = false\n");
+    eventually("the IPv6 listener to close", || TcpStream::connect(six).is_err().then_some(()));
+    assert_eq!(client.get(&origin.url("/still")).text(), "/still");
+    assert_eq!(proxy.client().get(&origin.url("/four")).text(), "/four");
+}
+
+#[test]
+fn hup_while_bytes_move_loses_none() {
+    let proxy = Proxy::start(&[]);
+    let body = pattern(20 << 20, 4);
+    let origin = Origin::fixed([b"HTTP/1.1 200 OK\r\nContent-Length: 20971520\r\n\r\n", body.as_slice()].concat());
+    let mut client = Client::connect_small(proxy.address());
+    client.send(client::get(&origin.url("/")));
+    client.wire().until(b"\r\n\r\n").expect("a head");
+    let mut seen = Vec::new();
+    for round in 0..10 {
+        reload(&proxy, &format!("[http]\npool = {round}\n"));
+        seen.extend(client.read(1 << 20));
+    }
+    seen.extend(client.read(body.len() - seen.len()));
+    assert!(seen == body);
+}
+
+#[test]
 fn hup_with_a_port_that_is_taken_keeps_what_runs() {
     let proxy = Proxy::launch(&[], "", |command| unset(command, "tcp4.port"));
     let taken = crate::support::Refusing::new();

@@ -25,7 +25,8 @@ pub(crate) struct Client {
     /// The proxy has said that it will close.
     closing: bool,
     tunnel: Option<Tunnel>,
-    fault: Option<usize>,
+    /// How often in a hundred steps it breaks off.
+    temper: usize,
     state: State,
 }
 
@@ -49,7 +50,7 @@ pub(crate) enum State {
 impl Client {
     pub(crate) fn new(wire: wire::Shared, plans: Shared, todo: VecDeque<usize>, random: &mut Random) -> Client {
         let storm = plans.borrow().weather == Weather::Storm;
-        let fault = (storm && random.chance(30)).then(|| random.size(3000));
+        let temper = if storm { random.pick(&[0, 0, 0, 1, 3]) } else { 0 };
         Client {
             wire,
             plans,
@@ -62,7 +63,7 @@ impl Client {
             response: None,
             closing: false,
             tunnel: None,
-            fault,
+            temper,
             state: State::Talking,
         }
     }
@@ -118,9 +119,7 @@ impl Client {
     }
 
     fn breaks(&mut self) -> bool {
-        let Some(fault) = &mut self.fault else { return false };
-        *fault = fault.saturating_sub(1);
-        if *fault > 0 {
+        if !self.random.chance(self.temper) {
             return false;
         }
         self.state = State::Over;
@@ -179,7 +178,8 @@ impl Client {
             assert_eq!(plan.minor, 1, "HTTP/1.0 knows no interim responses");
             return self.reader.expect(Ends::Sized(0));
         }
-        let refused = if plan.local { status == 403 } else { self.may_fail() && status >= 400 };
+        // Whatever happens, no client ever sends what deserves a 400.
+        let refused = if plan.local { status == 403 } else { self.may_fail() && matches!(status, 502 | 504) };
         let tunnels = matches!((plan.kind, status), (Kind::Connect, 200) | (Kind::Upgrade, 101));
         if tunnels && !refused {
             return self.enter_tunnel(&plan);

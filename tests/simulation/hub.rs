@@ -13,7 +13,8 @@ use exaproxy::http::answer::Answer;
 use exaproxy::http::rules::Rules;
 use exaproxy::http::Method;
 use exaproxy::pages::Pages;
-use exaproxy::session::{Kit, Progress, Server, Session};
+use exaproxy::server::Server;
+use exaproxy::session::{Kit, Progress, Session};
 use exaproxy::upstream::dial::DialError;
 use reactor::alarm::Alarms;
 use reactor::arena::{Arena, Key};
@@ -68,7 +69,7 @@ pub(crate) struct Hub {
     pub(crate) now: Millis,
 }
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let limits = Limits {
         first: 30_000,
         idle: 20_000,
@@ -244,7 +245,7 @@ impl Hub {
         let Some(request) = self.clients.get(key).and_then(|client| client.session.exchange.request()) else { return };
         let id = id_of(request.path());
         let decision = match self.plans.borrow().all[id].local {
-            true => Decision::Answer(Box::new(Answer::new(403, vec![b'-'; self.random.size(6000)]))),
+            true => Decision::Answer(Box::new(Answer::new(403, vec![b'-'; self.random.size(30_000)]))),
             false => Decision::Forward,
         };
         self.with_exchange(key, |exchange, cx| exchange.handle_decision(decision, cx));

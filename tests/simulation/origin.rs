@@ -19,8 +19,8 @@ pub(crate) struct Origin {
     out: Vec<u8>,
     closes: bool,
     tunnel: Option<Tunnel>,
-    /// Steps until something goes wrong.
-    fault: Option<usize>,
+    /// How often in a hundred steps it breaks off.
+    temper: usize,
     over: bool,
 }
 
@@ -28,7 +28,7 @@ impl Origin {
     /// An origin; `tunnel` is the request that a tunnel to it belongs to.
     pub(crate) fn new(wire: wire::Shared, plans: Shared, tunnel: Option<Plan>, random: &mut Random) -> Origin {
         let storm = plans.borrow().weather == Weather::Storm;
-        let fault = (storm && random.chance(20)).then(|| random.size(2000));
+        let temper = if storm { random.pick(&[0, 0, 0, 1, 5]) } else { 0 };
         if let Some(plan) = &tunnel {
             plans.borrow_mut().seen[plan.id] += 1;
         }
@@ -42,7 +42,7 @@ impl Origin {
             out: Vec::new(),
             closes: false,
             tunnel: tunnel.map(|plan| Tunnel::new(&plan, Side::Origin)),
-            fault,
+            temper,
             over: false,
         }
     }
@@ -85,9 +85,7 @@ impl Origin {
             self.end(false);
             return true;
         }
-        let Some(fault) = &mut self.fault else { return false };
-        *fault = fault.saturating_sub(1);
-        if *fault > 0 {
+        if !self.random.chance(self.temper) {
             return false;
         }
         // A body that ends with the connection ends with any ordinary end, and nobody can tell that it was cut.

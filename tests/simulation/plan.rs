@@ -52,6 +52,8 @@ pub(crate) struct Plan {
     /// The one side that says so closes after this exchange.
     pub(crate) client_closes: bool,
     pub(crate) origin_closes: bool,
+    /// The origin says more than it was asked for, before it closes.
+    pub(crate) raves: bool,
     /// The proxy answers by itself.
     pub(crate) local: bool,
     /// In a tunnel: the client ends its half first.
@@ -109,17 +111,18 @@ impl Plan {
         Plan {
             id,
             kind,
-            minor: if kind != Kind::Upgrade && random.chance(15) { 0 } else { 1 },
+            minor: if kind != Kind::Upgrade && random.chance(25) { 0 } else { 1 },
             host: random.below(3),
             up,
             up_ends: random.pick(&[Ends::Sized(up), Ends::Chunked]),
             down,
             down_ends: if bodiless { Ends::Sized(down) } else { down_ends },
             status,
-            interims: if random.chance(15) { 1 + random.below(3) } else { 0 },
+            interims: if random.chance(25) { 1 + random.below(3) } else { 0 },
             early: kind == Kind::Post && random.chance(20),
             client_closes: random.chance(10),
-            origin_closes: random.chance(15),
+            origin_closes: random.chance(25),
+            raves: random.chance(40),
             local: random.chance(5),
             client_first: random.chance(50),
         }
@@ -180,6 +183,10 @@ impl Plan {
         let mut out = out.into_bytes();
         if self.has_body() {
             body(&mut out, &bytes(self.id, Way::Down, 0, self.down), self.down_ends, random);
+        }
+        let framed = !self.has_body() || self.down_ends != Ends::Close;
+        if self.raves && self.origin_closes && framed {
+            out.extend_from_slice(b"HTTP/1.1 200 Yes\r\nX-Id: unasked\r\nContent-Length: 4\r\n\r\nevil");
         }
         out
     }

@@ -1,6 +1,6 @@
 //! Mixed traffic through the real binary for as long as `SOAK_SECONDS` says: downloads and uploads of every framing,
 //! tunnels, websockets, slow and rude peers, dead names. Every byte is checked; at the end the memory and descriptors
-//! of the proxy must be back where they were after a first short round of the same. Loopback only.
+//! of the proxy must be back where they were after the first rounds of the same. Loopback only.
 //!
 //! Not part of `cargo test` by itself: `make soak`, or `cargo test --release --test soak`.
 
@@ -19,8 +19,10 @@ use traffic::Surroundings;
 /// Seconds of traffic where `SOAK_SECONDS` says nothing: long enough for every default timer but that of idle tunnels.
 const USUAL_SECONDS: u64 = 1500;
 
-/// Part of the time that goes into the first round, after which memory is read for comparison.
-const FIRST_ROUND: u32 = 3;
+/// Rounds of traffic, with quiet after each. Memory after the last is compared with that after the first few, which
+/// fill caches and bring every table to its full size.
+const ROUNDS: u32 = 6;
+const WARM_ROUNDS: usize = 3;
 
 /// Workers side by side. Each has one to ten connections open; idle ones come on top.
 const WORKERS: u64 = 24;
@@ -33,9 +35,9 @@ const SETTLING: Duration = Duration::from_secs(40);
 /// and keeps it.
 const NAMES_BEFORE: usize = 400;
 
-/// Memory that may stay beyond the first round, in bytes: allocators and hash tables keep room for the highest number
+/// Memory that may stay beyond the warm rounds, in bytes: allocators and hash tables keep room for the highest number
 /// of connections seen, which differs from round to round. A leak of one small buffer in 10,000 requests shows.
-const MEMORY_SLACK: u64 = 2 << 20;
+const MEMORY_SLACK: u64 = 1 << 20;
 
 /// Timers short enough that everything ends within [`SETTLING`].
 const OPTIONS: &[(&str, &str)] = &[
@@ -60,35 +62,27 @@ fn soak() {
     scenarios::ask_for_names(&around, NAMES_BEFORE).expect("names that do not exist are answered");
     let idle = proxy.descriptors();
 
-    let first = Duration::from_secs(seconds) / FIRST_ROUND;
-    round(&proxy, &around, 1, first, idle);
-    let before = proxy.rss();
-    round(&proxy, &around, 2, Duration::from_secs(seconds) - first, idle);
-    let after = proxy.rss();
-    println!("memory: {} KiB after the first round, {} KiB after the second", before >> 10, after >> 10);
+    let length = Duration::from_secs(seconds) / ROUNDS;
+    let memory: Vec<u64> = (1..=ROUNDS).map(|number| round(&proxy, &around, number, length, idle)).collect();
+    let (before, after) = (memory[WARM_ROUNDS - 1], memory[memory.len() - 1]);
+    println!("memory after each round: {:?} KiB", memory.iter().map(|bytes| bytes >> 10).collect::<Vec<_>>());
     assert!(after <= before + MEMORY_SLACK, "{} bytes of memory did not come back", after - before);
     proxy.assert_serves();
 }
 
-/// Traffic for a while, then quiet until every descriptor is back.
-fn round(proxy: &Proxy, around: &Surroundings, number: u64, length: Duration, idle: usize) {
-    let tally = traffic::run(around, WORKERS, number, Instant::now() + length);
-    println!(
-        "round {number}, {} s: {tally}; {} KiB, {} descriptors",
-        length.as_secs(),
-        proxy.rss() >> 10,
-        proxy.descriptors()
-    );
+/// Traffic for a while, then quiet until every descriptor is back. Gives the memory that is held then, in bytes.
+fn round(proxy: &Proxy, around: &Surroundings, number: u32, length: Duration, idle: usize) -> u64 {
+    let tally = traffic::run(around, WORKERS, u64::from(number), Instant::now() + length);
+    let (memory, open) = (proxy.rss() >> 10, proxy.descriptors());
+    println!("round {number}, {} s: {tally}; {memory} KiB, {open} descriptors", length.as_secs());
     assert!(tally.failures.is_empty(), "{} failures:\n{}", tally.failures.len(), tally.failures.join("\n"));
     let end = Instant::now() + SETTLING;
     // Fewer are fine: sockets of the resolver that have become too old are replaced at the next question.
     while proxy.descriptors() > idle {
         let open = proxy.descriptors();
-        assert!(
-            Instant::now() < end,
-            "{open} descriptors are open {} s after the traffic, {idle} before it",
-            SETTLING.as_secs()
-        );
+        let waited = SETTLING.as_secs();
+        assert!(Instant::now() < end, "{open} descriptors are open {waited} s after the traffic, {idle} before it");
         std::thread::sleep(Duration::from_millis(100));
     }
+    proxy.rss()
 }

@@ -27,7 +27,6 @@ use crate::answers::Answers;
 use crate::decision::Decision;
 use crate::http::answer::Answer;
 use crate::http::rules::Rules;
-use crate::pages::Pages;
 
 /// What a plain request looks like, and what of it an origin gets.
 const GET: &str = "GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n";
@@ -95,7 +94,7 @@ fn settings() -> Settings {
         head_size: 1024,
         body_size: 0,
         rules: Rules { transparent: true, ..Rules::default() },
-        answers: Answers { pages: Pages::default(), compatible: false },
+        answers: Answers::built_in(),
     }
 }
 

@@ -9,6 +9,7 @@ use exaproxy::http::rewrite;
 use exaproxy::http::rules::{Rules, ToClient};
 use exaproxy::http::target::{Host, Target};
 use exaproxy::http::{Method, Version};
+use exaproxy::proxy_line;
 use std::mem::discriminant;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -41,6 +42,14 @@ pub(super) const AUTHORITIES: &[&[u8]] = &[
     b"0x7f.1:1",
     b"a:",
     b"[::ffff:1.2.3.4]:5",
+];
+
+pub(super) const PROXY_LINES: &[&[u8]] = &[
+    b"PROXY TCP4 192.0.2.1 192.0.2.2 5000 3128\r\nGET http://a/ HTTP/1.1\r\n",
+    b"PROXY TCP6 ::1 2001:db8::1 5000 3128\r\n",
+    b"PROXY UNKNOWN\r\n",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc0\0\x02\x02\x13\x88\x0c\x38rest",
+    b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
 ];
 
 /// The client whose requests these are.
@@ -145,6 +154,30 @@ pub(super) fn authority(bytes: &[u8]) -> u64 {
             assert!(again.port == target.port && (zoned || again.host == target.host), "{}", out.escape_ascii());
             outcome((discriminant(&target.host), target.port == 80))
         }
+        Err(fault) => outcome(fault.to_string()),
+    }
+}
+
+/// The header of a balancer is found at the same place however its bytes come, and is refused for the same bytes.
+pub(super) fn proxy_line(bytes: &[u8]) -> u64 {
+    let whole = proxy_line::find(bytes);
+    let mut early = Ok(None);
+    for end in 0..=bytes.len().min(proxy_line::MAX_HEADER) {
+        early = proxy_line::find(&bytes[..end]);
+        if early != Ok(None) {
+            break;
+        }
+    }
+    if bytes.len() <= proxy_line::MAX_HEADER {
+        assert_eq!(early.is_err(), whole.is_err(), "{early:?} {whole:?}");
+    }
+    match whole {
+        Ok(Some(header)) => {
+            assert!(header.length <= bytes.len().min(proxy_line::MAX_HEADER), "{header:?}");
+            assert_eq!(early, whole, "the same header, found early");
+            outcome((header.length, header.source.map(|source| source.is_ipv6())))
+        }
+        Ok(None) => outcome("unfinished"),
         Err(fault) => outcome(fault.to_string()),
     }
 }

@@ -7,10 +7,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use nix::sys::resource::{getrlimit, setrlimit, Resource};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 
@@ -55,6 +56,7 @@ impl Proxy {
 
     /// The same, with the command changed before it is run.
     pub fn launch(options: &[(&str, &str)], ini: &str, change: impl Fn(Command) -> Command) -> Proxy {
+        raise_descriptors();
         let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
         let file = folder.path().join("exaproxy.conf");
         std::fs::write(&file, ini).expect("an ini file in the temporary folder");
@@ -286,6 +288,16 @@ pub fn command(arguments: &[&str]) -> Command {
     }
     command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+/// Lets this process and its children have as many descriptors as are allowed: clients and origins of several tests
+/// are all in here.
+fn raise_descriptors() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit to ask about");
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("a soft limit up to the hard one");
+    });
 }
 
 /// Options that let tests work on one machine: every loopback service may be reached, every port be connected to.
