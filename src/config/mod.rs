@@ -15,7 +15,7 @@ mod sources;
 pub mod value;
 pub mod words;
 
-pub use disk::Disk;
+pub use disk::{Disk, Watched};
 pub use error::{Error, Source};
 pub use ini::{Fault, FaultKind};
 pub use keys::{
