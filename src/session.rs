@@ -103,7 +103,6 @@ impl<T: Transport> Session<T> {
             moved |= self.exchange.settle(self.upload.len(), self.download.len(), cx.now);
             moved |= self.shut_down(cx);
             if let Some(action) = self.exchange.poll() {
-                self.forget_origin(action, kit);
                 return Progress::Act(action);
             }
             if !moved {
@@ -149,14 +148,6 @@ impl<T: Transport> Session<T> {
             server.stream.io.abort();
         }
         (self.client, server)
-    }
-
-    /// What an origin sent beyond its response must not stand in front of the next one.
-    fn forget_origin(&mut self, action: Action, kit: &mut Kit) {
-        let over = matches!(action, Action::Release | Action::Hangup | Action::Redial);
-        if over && self.exchange.flow(Direction::Download).cleared() == 0 {
-            kit.pool.reclaim(&mut self.download);
-        }
     }
 
     /// A reset is acted on at once, also while nobody wants to read.
