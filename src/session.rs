@@ -50,18 +50,6 @@ impl Kit {
             pool: Pool::new(budget),
         }
     }
-
-    /// The scratch buffer, empty, with room for a head in front.
-    fn take_scratch(&mut self) -> Buf {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.reset(0);
-        // A buffer that grew for an answer of our own may be left with less room than it started with.
-        if scratch.space().len() < HEADROOM + BLOCK {
-            scratch = Buf::private(HEADROOM + BLOCK);
-        }
-        scratch.reset(HEADROOM);
-        scratch
-    }
 }
 
 /// One client connection.
@@ -76,8 +64,8 @@ pub struct Session<T> {
     upload: Buf,
     download: Buf,
     /// How much of a body is peeked at in one go, each way; 0 while the bytes come in small pieces.
-    reach_up: u32,
-    reach_down: u32,
+    reach_up: Reach,
+    reach_down: Reach,
 }
 
 /// Why the pump came back.
@@ -100,8 +88,8 @@ impl<T: Transport> Session<T> {
             exchange,
             upload: Buf::default(),
             download: Buf::default(),
-            reach_up: 0,
-            reach_down: 0,
+            reach_up: Reach::NONE,
+            reach_down: Reach::NONE,
         }
     }
 
@@ -115,7 +103,6 @@ impl<T: Transport> Session<T> {
             moved |= self.exchange.settle(self.upload.len(), self.download.len(), cx.now);
             moved |= self.shut_down(cx);
             if let Some(action) = self.exchange.poll() {
-                self.forget_origin(action, kit);
                 return Progress::Act(action);
             }
             if !moved {
@@ -163,14 +150,6 @@ impl<T: Transport> Session<T> {
         (self.client, server)
     }
 
-    /// What an origin sent beyond its response must not stand in front of the next one.
-    fn forget_origin(&mut self, action: Action, kit: &mut Kit) {
-        let over = matches!(action, Action::Release | Action::Hangup | Action::Redial);
-        if over && self.exchange.flow(Direction::Download).cleared() == 0 {
-            kit.pool.reclaim(&mut self.download);
-        }
-    }
-
     /// A reset is acted on at once, also while nobody wants to read.
     fn note_errors(&mut self, cx: &mut Context<'_>) {
         if self.client.ready.has(Ready::ERROR) {
@@ -207,20 +186,14 @@ impl<T: Transport> Session<T> {
 
     /// Moves bytes in one direction. True if anything changed.
     fn pump(&mut self, direction: Direction, kit: &mut Kit, cx: &mut Context<'_>, left: &mut usize) -> bool {
-        let rewrites = self.exchange.rewrites(direction);
         let stored = self.stored_mut(direction);
         let room = stored.has_storage() || kit.pool.has_room();
-        // Without stored bytes the work is done in the shared buffer, and an idle session owns none. Heads grow in it too:
-        // a block that outgrew itself could not be given back.
-        let in_scratch = !stored.has_storage() || rewrites && stored.len() <= BLOCK;
-        let mut work = if in_scratch {
-            let mut work = kit.take_scratch();
-            work.append(stored.bytes());
-            kit.pool.reclaim(stored);
-            work
-        } else {
-            std::mem::take(stored)
-        };
+        // Without stored bytes the work is done in the shared buffer, and an idle session owns none.
+        let in_scratch = !stored.has_storage();
+        let mut work = std::mem::take(if in_scratch { &mut kit.scratch } else { stored });
+        if in_scratch {
+            work.reset(HEADROOM);
+        }
         let moved = self.move_bytes(direction, &mut work, room, kit, cx, left);
         let stored = self.stored_mut(direction);
         if in_scratch {
@@ -353,7 +326,7 @@ impl<T: Transport> Session<T> {
         match from.receive(&mut space[..asked]) {
             Ok(Some(0)) => self.exchange.handle_eof(direction, cx),
             Ok(Some(count)) => {
-                *reach = if count == asked { MIN_REACH as u32 } else { 0 };
+                *reach = if count == asked { Reach::of(MIN_REACH) } else { Reach::NONE };
                 work.filled(count);
                 return Some(count);
             }
@@ -382,7 +355,7 @@ impl<T: Transport> Session<T> {
         if !to.ready.has(Ready::WRITE) {
             return None;
         }
-        let asked = (*reach as usize).min(usize::try_from(passable).unwrap_or(MAX_REACH));
+        let asked = reach.bytes().min(usize::try_from(passable).unwrap_or(MAX_REACH));
         let seen = match from.peek(&mut kit.reach[..asked]) {
             Ok(Some(0)) => {
                 self.exchange.handle_eof(direction, cx);
@@ -402,7 +375,7 @@ impl<T: Transport> Session<T> {
                 return Some(0);
             }
         };
-        *reach = next_reach(taken, seen, asked);
+        *reach = Reach::after(taken, seen, asked);
         if let Err(error) = from.discard(taken, taken == seen && seen < asked) {
             self.receive_failed(direction, &error, cx);
             return Some(0);
@@ -435,21 +408,34 @@ impl<T: Transport> Session<T> {
 }
 
 /// Do the next bytes of this direction go from socket to socket?
-fn passes(exchange: &Exchange, direction: Direction, work: &Buf, reach: u32) -> bool {
-    reach > 0 && work.is_empty() && exchange.passable(direction) >= MIN_REACH as u64
+fn passes(exchange: &Exchange, direction: Direction, work: &Buf, reach: Reach) -> bool {
+    reach != Reach::NONE && work.is_empty() && exchange.passable(direction) >= MIN_REACH as u64
 }
 
-/// How much to peek at next: more after everything was taken, else about what the other side takes, so that few bytes
-/// are copied in vain while it is slow.
-fn next_reach(taken: usize, seen: usize, asked: usize) -> u32 {
-    let next = match (taken == seen, seen == asked) {
-        (true, true) => asked * 2,
-        (true, false) if seen < MIN_REACH / 2 => 0,
-        (true, false) => asked,
-        (false, _) => taken.next_power_of_two(),
-    };
-    if next == 0 {
-        return 0;
+/// How much of a body is peeked at in one go, in KiB: it fits into two bytes of every idle session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Reach(u16);
+
+impl Reach {
+    /// The bytes come in small pieces: reading and sending is cheaper.
+    const NONE: Reach = Reach(0);
+
+    fn of(bytes: usize) -> Reach {
+        Reach((bytes.clamp(MIN_REACH, MAX_REACH) / 1024) as u16)
     }
-    next.clamp(MIN_REACH, MAX_REACH) as u32
+
+    fn bytes(self) -> usize {
+        usize::from(self.0) * 1024
+    }
+
+    /// What to peek at next: more after everything was taken, else about what the other side takes, so that few bytes are
+    /// copied in vain while it is slow.
+    fn after(taken: usize, seen: usize, asked: usize) -> Reach {
+        match (taken == seen, seen == asked) {
+            (true, true) => Reach::of(asked * 2),
+            (true, false) if seen < MIN_REACH / 2 => Reach::NONE,
+            (true, false) => Reach::of(asked),
+            (false, _) => Reach::of(taken.next_power_of_two()),
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::answers::Answers;
-use crate::config::{self, Config, Disk, Loaded, Sources};
+use crate::config::{self, Config, Disk, Loaded, Sources, Watched};
 use crate::daemon::account::{drop_privileges, Privileges};
 use crate::daemon::background::{daemonize, Daemonized, Notice};
 use crate::daemon::descriptors::{raise_descriptors, Budget};
@@ -28,13 +28,14 @@ const FLUSH: Duration = Duration::from_secs(2);
 /// # Errors
 /// A line that says why it could not start or go on.
 pub fn run(sources: &Sources, debug: bool) -> Result<(), String> {
-    let loaded = config::load(sources, &Disk).map_err(|error| error.to_string())?;
+    let disk = Watched::default();
+    let loaded = config::load(sources, &disk).map_err(|error| error.to_string())?;
     for warning in &loaded.warnings {
         eprintln!("{warning}");
     }
     loaded.check_built().map_err(|error| error.to_string())?;
     let notice = go_to_background(&loaded.config)?;
-    let started = Supervisor::start(sources, loaded, debug);
+    let started = Supervisor::start(sources, disk, loaded, debug);
     match (started, notice) {
         (Ok(supervisor), notice) => {
             if let Some(notice) = notice {
@@ -63,14 +64,16 @@ fn go_to_background(config: &Config) -> Result<Option<Notice>, String> {
 /// A started proxy and what is needed to reload and to end it.
 struct Supervisor<'a> {
     sources: &'a Sources,
+    disk: Watched,
     debug: bool,
     proxy: Proxy,
     messages: &'static Messages,
+    log: logs::Settings,
     pidfile: Option<Pidfile>,
 }
 
 impl<'a> Supervisor<'a> {
-    fn start(sources: &'a Sources, loaded: Loaded, debug: bool) -> Result<Supervisor<'a>, String> {
+    fn start(sources: &'a Sources, disk: Watched, loaded: Loaded, debug: bool) -> Result<Supervisor<'a>, String> {
         let config = &loaded.config;
         let budget = budget(config);
         let got = raise_descriptors(budget.need());
@@ -81,11 +84,14 @@ impl<'a> Supervisor<'a> {
         let outright = loaded.is_set("daemon", "user");
         let privileges = drop_privileges(&config.daemon.user, outright).map_err(|error| error.to_string())?;
         // Last, because it starts a thread, and a thread would keep the privileges that it was started with.
-        let messages = open_log(config, debug)?;
+        let log = log_settings(config, debug);
+        let messages = open_log(&log).map_err(|error| match privileges {
+            Privileges::Dropped { .. } => format!("{error} (opened as user {})", config.daemon.user),
+            _ => error,
+        })?;
         log::error!(target: "supervisor", "Starting exaproxy version {}", env!("CARGO_PKG_VERSION"));
         if privileges == Privileges::Kept {
-            log::warn!(target: "supervisor", "{privileges}");
-            eprintln!("warning: {privileges}");
+            warn(&privileges.to_string());
         }
         if got < budget.need() {
             let lowered = budget.fitted(got);
@@ -97,7 +103,22 @@ impl<'a> Supervisor<'a> {
             );
             log::warn!(target: "supervisor", "{text}");
         }
-        Ok(Supervisor { sources, debug, proxy, messages, pidfile })
+        let supervisor = Supervisor { sources, disk, debug, proxy, messages, log, pidfile };
+        if let Privileges::Dropped { .. } = privileges {
+            supervisor.foresee(&config.daemon.user);
+        }
+        Ok(supervisor)
+    }
+
+    /// Says what will fail later because the privileges are gone, now that somebody looks: files that only root can read
+    /// were read at the start, and a reload will not be able to.
+    fn foresee(&self, user: &str) {
+        if let Err(error) = self.read_again() {
+            warn(&format!("user {user} will not be able to reload the configuration (SIGHUP): {error}"));
+        }
+        if let Some(obstacle) = self.log.obstacle() {
+            warn(&format!("user {user} will not be able to rotate the log: {obstacle}"));
+        }
     }
 
     fn serve(mut self) -> Result<(), String> {
@@ -132,14 +153,30 @@ impl<'a> Supervisor<'a> {
     }
 
     fn try_reload(&mut self) -> Result<(), String> {
-        let loaded = config::load(self.sources, &Disk).map_err(|error| error.to_string())?;
+        let (options, log) = self.read_again()?;
+        self.messages.apply(&log).map_err(|error| format!("log.destination: {error}"))?;
+        if let Err(error) = self.proxy.reload(options) {
+            // A log that cannot be had back stays the new one: better that than none.
+            let kept = self.messages.apply(&self.log);
+            return Err(
+                kept.map_or_else(|log| format!("{error}; the log is the new one: {log}"), |()| error.to_string())
+            );
+        }
+        self.log = log;
+        Ok(())
+    }
+
+    /// Reads everything that a reload needs, and changes nothing.
+    fn read_again(&self) -> Result<(Options, logs::Settings), String> {
+        let loaded = config::load(self.sources, &self.disk);
+        if let Some(path) = self.disk.take_hidden() {
+            return Err(format!("{}: permission denied, though it could be read at the start", path.display()));
+        }
+        let loaded = loaded.map_err(|error| error.to_string())?;
         loaded.check_built().map_err(|error| error.to_string())?;
         let budget = budget(&loaded.config);
         let options = options(&loaded, budget.fitted(raise_descriptors(budget.need())))?;
-        let log_settings = log_settings(&loaded.config, self.debug);
-        self.proxy.reload(options).map_err(|error| error.to_string())?;
-        // The proxy has changed already; a log that cannot be opened leaves the old one in use.
-        self.messages.apply(&log_settings).map_err(|error| format!("log.destination: {error}"))
+        Ok((options, log_settings(&loaded.config, self.debug)))
     }
 }
 
@@ -155,10 +192,14 @@ fn claim_pidfile(config: &Config) -> Result<Option<Pidfile>, String> {
     }
 }
 
-fn open_log(config: &Config, debug: bool) -> Result<&'static Messages, String> {
-    let settings = log_settings(config, debug);
-    let messages =
-        Messages::open(&settings, std::process::id()).map_err(|error| format!("log.destination: {error}"))?;
+/// Says something that whoever starts the program should see, whatever the level of the log.
+fn warn(text: &str) {
+    log::warn!(target: "supervisor", "{text}");
+    eprintln!("warning: {text}");
+}
+
+fn open_log(settings: &logs::Settings) -> Result<&'static Messages, String> {
+    let messages = Messages::open(settings, std::process::id()).map_err(|error| format!("log.destination: {error}"))?;
     messages.install().ok_or_else(|| "there is a log already".to_string())
 }
 
@@ -218,7 +259,7 @@ fn options(loaded: &Loaded, budget: Budget) -> Result<Options, String> {
         settings: settings(config)?,
         policy: policy(config),
         dialling: dialling(config, count(budget.pool)),
-        naming: naming(loaded),
+        naming: naming(loaded)?,
         poll_interfaces: config.daemon.poll_interfaces,
         drain: config.daemon.drain_timeout.unwrap_or_default().as_secs(),
     })
@@ -269,9 +310,9 @@ fn settings(config: &Config) -> Result<Settings, String> {
     })
 }
 
-fn naming(loaded: &Loaded) -> Naming {
+fn naming(loaded: &Loaded) -> Result<Naming, String> {
     let (config, dns) = (&loaded.config, &loaded.config.dns);
-    Naming {
+    let naming = Naming {
         resolv_conf: dns.resolver.clone(),
         hosts: dns.hosts.clone(),
         timeout: loaded.is_set("dns", "timeout").then_some(dns.timeout),
@@ -281,7 +322,9 @@ fn naming(loaded: &Loaded) -> Naming {
         negative_ttl: dns.negative_ttl,
         ipv4: config.tcp4.out,
         ipv6: config.tcp6.out,
-    }
+    };
+    naming.check().map_err(|error| format!("cannot read {error} (dns.resolver, dns.hosts)"))?;
+    Ok(naming)
 }
 
 fn millis(time: Duration) -> u64 {

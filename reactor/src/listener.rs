@@ -27,6 +27,14 @@ pub fn listen(address: SocketAddr, backlog: u32, keepalive: u64) -> io::Result<T
     Ok(TcpListener::from_std(socket.into()))
 }
 
+/// Changes how many connections the kernel holds for a listener that is open (listen(2) may be called again).
+///
+/// # Errors
+/// Those of listen(2).
+pub fn set_backlog(listener: &TcpListener, backlog: u32) -> io::Result<()> {
+    SockRef::from(listener).listen(i32::try_from(backlog).unwrap_or(i32::MAX))
+}
+
 /// Sets what every connection of the proxy wants: no delay of small writes, and probes of silent peers. None of it is
 /// worth losing a connection for, so failures are passed over.
 pub fn tune(socket: &SockRef<'_>, keepalive: u64) {

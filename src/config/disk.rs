@@ -3,6 +3,8 @@
 
 use super::paths::{FileKind, Files};
 use super::sources::{of_ours, Sources};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -15,14 +17,58 @@ const EXECUTE: u32 = 0o111;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Disk;
 
+/// The file system of this machine as a process sees it that gives up privileges while it runs. It remembers what it
+/// has seen, so that a file which may not be looked at any more is not taken for one that does not exist.
+#[derive(Debug, Default)]
+pub struct Watched {
+    /// Grows with each option that names a file, which are few.
+    seen: RefCell<BTreeSet<PathBuf>>,
+    hidden: RefCell<Option<PathBuf>>,
+}
+
+impl Watched {
+    /// A path that was seen once and was refused since the last call.
+    pub fn take_hidden(&self) -> Option<PathBuf> {
+        self.hidden.take()
+    }
+
+    fn note<T>(&self, path: &Path, result: &io::Result<T>) {
+        match result {
+            Ok(_) => drop(self.seen.borrow_mut().insert(path.to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && self.seen.borrow().contains(path) => {
+                self.hidden.replace(Some(path.to_owned()));
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+impl Files for Watched {
+    fn kind(&self, path: &Path) -> Option<FileKind> {
+        let kind = kind(path);
+        self.note(path, &kind);
+        kind.ok()
+    }
+
+    fn read(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+        let bytes = Disk.read(path, limit);
+        self.note(path, &bytes);
+        bytes
+    }
+}
+
+fn kind(path: &Path) -> io::Result<FileKind> {
+    let about = fs::metadata(path)?;
+    Ok(match about.is_dir() {
+        true => FileKind::Folder,
+        false if about.is_file() => FileKind::File { executable: about.permissions().mode() & EXECUTE != 0 },
+        false => FileKind::Other,
+    })
+}
+
 impl Files for Disk {
     fn kind(&self, path: &Path) -> Option<FileKind> {
-        let about = fs::metadata(path).ok()?;
-        Some(match about.is_dir() {
-            true => FileKind::Folder,
-            false if about.is_file() => FileKind::File { executable: about.permissions().mode() & EXECUTE != 0 },
-            false => FileKind::Other,
-        })
+        kind(path).ok()
     }
 
     fn read(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
@@ -63,5 +109,21 @@ mod tests {
         }
         assert_eq!(Disk.read(Path::new("/dev/zero"), 100).map(|bytes| bytes.len()).ok(), Some(100));
         assert!(Disk.read(Path::new("/"), 100).is_err());
+    }
+
+    #[test]
+    fn only_what_was_seen_can_be_hidden() {
+        let denied = || Err::<(), _>(io::Error::from(io::ErrorKind::PermissionDenied));
+        let (known, never, gone) = (Path::new("/known"), Path::new("/never"), Path::new("/gone"));
+        let watched = Watched::default();
+        watched.note(known, &Ok(()));
+        watched.note(gone, &Ok(()));
+        assert_eq!(watched.take_hidden(), None);
+        watched.note(never, &denied());
+        watched.note(gone, &Err::<(), _>(io::Error::from(io::ErrorKind::NotFound)));
+        assert_eq!(watched.take_hidden(), None);
+        watched.note(known, &denied());
+        assert_eq!(watched.take_hidden(), Some(known.to_owned()));
+        assert_eq!(watched.take_hidden(), None);
     }
 }

@@ -194,11 +194,12 @@ options! {
         extensions: Methods = "", Changed("Every well-formed method is forwarded, named here or not."),
             "further request methods to allow";
         forward: FieldName = "", Kept,
-            "header that carries the address of the client when another proxy stands in front, empty = none";
+            "header whose last address is the client for decisions, helpers and pages, when another proxy stands in front; \
+             empty = none; X-Forwarded-For gets the other end of the connection all the same";
         half_close_timeout: Timeout = "60", New,
             "seconds that one direction may stay open after the other has ended, 0 = no limit";
         head_timeout: Timeout = "30", New,
-            "seconds from the first byte of a request head to its last (408 after), 0 = no limit";
+            "seconds from the first byte of a request head to its last (408 after), and for a PROXY protocol header, 0 = no limit";
         header_size: Limit = "65536", UNLIMITED,
             "most bytes of a request head (431 above); 0 and anything above 1 MiB count as 1 MiB";
         idle_connect: Timeout = "300", UNLIMITED,
@@ -212,12 +213,14 @@ options! {
         pool: Count<0, 1_000_000> = "512", New,
             "most idle connections to servers that are kept for further requests, 0 = none";
         pool_timeout: Seconds<1> = "30", New, "seconds that an idle connection to a server is kept";
-        proxied: Flag = "false", Kept, "expect a PROXY protocol line in front of every connection's first request";
+        proxied: Flag = "false", Changed("Version 2 as well; UNKNOWN and LOCAL keep the address of the connection."),
+            "require a PROXY protocol header, version 1 or 2, in front of every connection's first request; only for \
+             listeners that nobody but the balancer can reach";
         resolve_timeout: Seconds<1> = "20", New, "seconds for finding the addresses of a name";
         transparent: Flag = "false", Kept, "do not tell servers and clients that there is a proxy";
         tunnel_timeout: Timeout = "3600", New, "seconds without one byte in either direction of a tunnel, 0 = no limit";
         via: Pseudonym = "", New,
-            "name of this proxy in Via fields, empty = made from host name, version and process number";
+            "name of this proxy in Via fields, empty = ExaProxy-VERSION-id-PID, as ever";
     }
 
     /// The ICAP server.

@@ -15,7 +15,7 @@ mod sources;
 pub mod value;
 pub mod words;
 
-pub use disk::Disk;
+pub use disk::{Disk, Watched};
 pub use error::{Error, Source};
 pub use ini::{Fault, FaultKind};
 pub use keys::{
@@ -60,7 +60,7 @@ pub fn load(sources: &Sources, files: &dyn Files) -> Result<Loaded, Error> {
     let place = sources.place(files);
     let given = Given::gather(sources, files)?;
     let config = Config::read(&given, &place)?;
-    check_together(&config, &given, &place)?;
+    check_together(&config, &given)?;
     let defaults = Config::read(&Given::default(), &place)?;
     let value = |entry: &&'static Entry| {
         let text = (entry.text)(&config, &place);
@@ -108,7 +108,7 @@ impl Loaded {
 }
 
 /// Rules about several options at a time.
-fn check_together(config: &Config, given: &Given, place: &Place) -> Result<(), Error> {
+fn check_together(config: &Config, given: &Given) -> Result<(), Error> {
     let refuse = |section, key, expected: &str| match find(section, key) {
         Some(entry) => given.refuse(entry, expected),
         None => Ok(()),
@@ -123,14 +123,6 @@ fn check_together(config: &Config, given: &Given, place: &Place) -> Result<(), E
     let web = (true, config.web.host, config.web.port);
     if config.http.enable && config.web.enable && proxies.contains(&web) {
         refuse("web", "port", "a port on which the proxy does not listen")?;
-    }
-    if config.redirector.enable {
-        if config.redirector.minimum > config.redirector.maximum {
-            refuse("redirector", "minimum", "a number not above redirector.maximum")?;
-        }
-        if !paths::runnable(&config.redirector.program, place) {
-            refuse("redirector", "program", "an existing executable file, with arguments behind it")?;
-        }
     }
     Ok(())
 }

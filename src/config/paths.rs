@@ -217,13 +217,6 @@ impl Kind for NewFile {
     }
 }
 
-/// Whether the first word of a command is a program that can be run.
-pub fn runnable(command: &str, place: &Place) -> bool {
-    let program = command.split(' ').next().unwrap_or_default();
-    let kind = place.lookup(program).and_then(|path| place.files.kind(&path));
-    kind == Some(FileKind::File { executable: true })
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -302,9 +295,6 @@ pub(super) mod tests {
         assert_eq!(place.shorten(Path::new("/home/ann/c")), "~/c");
         assert_eq!(place.shorten(Path::new("/opt/exaproxy/etc/a")), "/opt/exaproxy/etc/a");
         assert_eq!(place.shorten(Path::new("/opt/exaproxy/etc/exaproxy/a")), "etc/exaproxy/a");
-        assert!(runnable("bin/ls -l", &place));
-        assert!(!runnable("etc/a", &place));
-        assert!(!runnable("", &place));
     }
 
     #[test]

@@ -104,18 +104,6 @@ fn mistakes_name_place_option_value_and_what_was_expected() {
             "invalid value for web.port : 3128 (environment exaproxy_web_port: expected a port on which the proxy does \
              not listen)",
         ),
-        (
-            &[],
-            "[redirector]\nenable=yes",
-            "invalid value for redirector.program : etc/exaproxy/redirector/url-allow (default: expected an existing \
-             executable file, with arguments behind it)",
-        ),
-        (
-            &[],
-            "[redirector]\nenable=yes\nprogram=/bin/helper -a\nminimum=30",
-            "invalid value for redirector.minimum : 30 (/etc/exaproxy/exaproxy.conf:4: expected a number not above \
-             redirector.maximum)",
-        ),
     ] {
         let found = read(environment, file).map(|loaded| loaded.config);
         assert_eq!(found, Err(format!("configuration issue, {expected}")));

@@ -128,8 +128,8 @@ pub struct Exchange {
     /// The last close of each side must be a reset.
     abort_client: bool,
     abort_server: bool,
-    opened: Millis,
     entered: Millis,
+    /// When bytes last moved; before the first request, when the client connected.
     touched: Millis,
 }
 
@@ -152,7 +152,6 @@ impl Exchange {
             fresh: false,
             abort_client: false,
             abort_server: false,
-            opened: now,
             entered: now,
             touched: now,
         }
@@ -259,17 +258,6 @@ impl Exchange {
         }
     }
 
-    /// Is the next thing in this direction a head or an answer that grows in the buffer?
-    pub fn rewrites(&self, direction: Direction) -> bool {
-        match (&self.phase, direction) {
-            (Phase::Relaying(relay), Direction::Upload) => relay.stage == Stage::Send,
-            (Phase::Relaying(relay), Direction::Download) => relay.stage == Stage::Await,
-            (Phase::Answering(ending), Direction::Download) => ending.answer.is_some(),
-            (Phase::Tunnel { greet }, Direction::Download) => *greet,
-            _ => false,
-        }
-    }
-
     /// Should the destination of this direction now be told that nothing more comes? `stored` is what its buffer holds.
     pub fn wants_shutdown(&self, direction: Direction, stored: usize) -> bool {
         let flow = self.flow(direction);
@@ -285,7 +273,9 @@ impl Exchange {
 
     /// Bytes have moved on either side.
     pub fn handle_activity(&mut self, now: Millis) {
-        self.touched = now;
+        if self.requests > 0 {
+            self.touched = now;
+        }
     }
 
     /// `count` cleared bytes have been sent.
@@ -463,7 +453,7 @@ impl Exchange {
         log::trace!(target: "client", "{} -> {}", self.phase, next);
         self.phase = next;
         self.entered = now;
-        self.touched = now;
+        self.handle_activity(now);
     }
 
     /// Enters a phase that goes on with the request of the present one.
@@ -477,7 +467,7 @@ impl Exchange {
                 log::trace!(target: "client", "{kind} -> {next}");
                 self.phase = next;
                 self.entered = now;
-                self.touched = now;
+                self.handle_activity(now);
             }
             other => self.phase = other,
         }

@@ -105,8 +105,8 @@ impl Exchange {
 
     /// The timers of the present phase, each with the time from which it counts.
     fn running(&self) -> ((Timer, Millis), Option<(Timer, Millis)>) {
-        let (entered, touched) = (self.entered, self.touched);
-        let first = (Timer::First, self.opened);
+        let (entered, touched) = (self.entered, self.touched.max(self.entered));
+        let first = (Timer::First, self.touched);
         match &self.phase {
             Phase::Preface { .. } => ((Timer::Head, entered), Some(first)),
             Phase::Idle if self.requests == 0 => (first, None),

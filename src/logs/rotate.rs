@@ -7,6 +7,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{access, AccessFlags};
+
 use super::batch::Batch;
 use super::sink::{put, Output, Report};
 
@@ -29,6 +31,13 @@ impl Rotation {
     pub fn new(bytes: u64, keep: u32) -> Self {
         Self { bytes, keep: keep.min(KEEP_MAX) }
     }
+}
+
+/// Why a log could not be rotated by this account, for a word of warning before it is due; None where it could.
+pub(super) fn obstacle(path: &Path, rotation: Rotation) -> Option<String> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let errno = access(folder, AccessFlags::W_OK | AccessFlags::X_OK).err().filter(|_| rotation.bytes > 0)?;
+    Some(format!("{} cannot be rotated: {}: {}", path.display(), folder.display(), errno.desc()))
 }
 
 /// A file with its rotation.

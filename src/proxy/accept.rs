@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use mio::net::{TcpListener, TcpStream};
 use reactor::arena::Key;
-use reactor::listener::{accept, listen, Accept, Admission, Gate};
+use reactor::listener::{accept, listen, set_backlog, Accept, Admission, Gate};
 use reactor::poller::Poller;
 use reactor::stream::Stream;
 use reactor::Millis;
@@ -54,6 +54,14 @@ pub struct Place {
     pub backlog: u32,
 }
 
+impl Place {
+    /// The same listener, perhaps with another backlog. Its socket stays: a new one would lose the connections that wait,
+    /// and could not be had at all on a privileged port after the privileges are gone.
+    pub(super) fn is_at(&self, other: &Place) -> bool {
+        (self.ingress, self.address) == (other.ingress, other.address)
+    }
+}
+
 #[derive(Debug)]
 struct Listener {
     io: TcpListener,
@@ -87,7 +95,7 @@ impl Listeners {
 
     /// Opens those of `places` that are not open yet; none of them when one fails.
     pub(super) fn open(&mut self, places: &[Place], keepalive: u64, poller: &mut Poller<Owner>) -> io::Result<()> {
-        let missing = places.iter().filter(|place| !self.open.iter().flatten().any(|open| open.place == **place));
+        let missing = places.iter().filter(|place| !self.open.iter().flatten().any(|open| open.place.is_at(place)));
         let mut fresh = Vec::new();
         for place in missing {
             let opened = listen(place.address, place.backlog, keepalive).map_err(|error| {
@@ -107,6 +115,19 @@ impl Listeners {
             }
         }
         Ok(())
+    }
+
+    /// Gives listeners that stay open the backlog that they have in `places`.
+    pub(super) fn set_backlogs(&mut self, places: &[Place]) {
+        for listener in self.open.iter_mut().flatten() {
+            let Some(place) = places.iter().find(|place| place.is_at(&listener.place)) else { continue };
+            if place.backlog != listener.place.backlog {
+                match set_backlog(&listener.io, place.backlog) {
+                    Ok(()) => listener.place = place.clone(),
+                    Err(error) => log::error!(target: "server", "the backlog of {} stays: {error}", place.address),
+                }
+            }
+        }
     }
 
     /// Closes the listeners that `which` picks.

@@ -12,6 +12,7 @@ use crate::decide;
 use crate::exchange::close::CloseReason;
 use crate::exchange::phase::{Kind, Phase};
 use crate::exchange::{Action, Connected};
+use crate::http::framing::Framing;
 use crate::http::target::{Host, Target};
 use crate::http::Method;
 use crate::owner::Owner;
@@ -136,7 +137,8 @@ impl Proxy {
         let Some(client) = self.clients.get(key) else { return };
         let Some(request) = client.session.exchange.request() else { return };
         let fresh = client.session.exchange.is_fresh() || request.method() == Method::Connect;
-        let (port, repeatable) = (request.target().port, request.method().is_idempotent());
+        let port = request.target().port;
+        let repeatable = request.method().is_idempotent() && matches!(request.framing(), Framing::Empty);
         let wish = Wish { session: key, addresses, port, fresh, repeatable };
         match self.upstream.connect(&wish, &mut self.poller, now) {
             Dialled::Ready(server) => self.connected(key, server),

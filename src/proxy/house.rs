@@ -96,7 +96,8 @@ impl Proxy {
     pub fn reload(&mut self, options: Options) -> std::io::Result<()> {
         if !self.house.is_draining() {
             self.listeners.open(&options.places, options.dialling.keepalive, &mut self.poller)?;
-            self.listeners.close(&mut self.poller, |place| !options.places.contains(place));
+            self.listeners.close(&mut self.poller, |place| !options.places.iter().any(|wanted| wanted.is_at(place)));
+            self.listeners.set_backlogs(&options.places);
             self.local.set_listeners(self.listeners.addresses());
             self.house.parked.clear();
         }

@@ -1,8 +1,12 @@
 //! The two files that the resolver lives by: resolv.conf and the hosts file.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+
+use nix::errno::Errno;
+use nix::unistd::{access, AccessFlags};
 
 use dns::{hosts, resolv_conf, Config, Families, Hosts};
 
@@ -35,6 +39,23 @@ pub struct Naming {
     pub ipv6: bool,
 }
 
+impl Naming {
+    /// Whether the files may be read, so that nobody takes these options over and then finds no names. One that does not
+    /// exist counts as empty.
+    ///
+    /// # Errors
+    /// Which file may not be read, and why.
+    pub fn check(&self) -> Result<(), String> {
+        for path in self.hosts.iter().chain([&self.resolv_conf]) {
+            match access(path, AccessFlags::R_OK) {
+                Ok(()) | Err(Errno::ENOENT) => {}
+                Err(errno) => return Err(about(path, &errno.into())),
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The files as they were read last.
 #[derive(Debug)]
 pub(super) struct Files {
@@ -59,12 +80,37 @@ impl Files {
         self.marks() != self.seen
     }
 
-    /// Reads both files.
+    /// Reads both files. Without them the resolver still answers addresses and says why names fail.
     pub(super) fn read(&mut self) -> (Config, Hosts) {
         self.seen = self.marks();
+        let lenient = |path: &Path| {
+            text_of(path).unwrap_or_else(|error| {
+                log::error!(target: "resolver", "cannot read {error}");
+                String::new()
+            })
+        };
+        let hosts = self.naming.hosts.as_deref().map(lenient).unwrap_or_default();
+        self.understand(&lenient(&self.naming.resolv_conf), &hosts)
+    }
+
+    /// Reads both files after one of them has changed.
+    ///
+    /// # Errors
+    /// When one of them cannot be read now, as while somebody replaces it, or since privileges were dropped: what is
+    /// known is better than nothing. Only a hosts file may go away.
+    pub(super) fn read_again(&mut self) -> Result<(Config, Hosts), String> {
+        self.seen = self.marks();
+        let conf = text_of(&self.naming.resolv_conf)?;
+        let hosts = match self.naming.hosts.as_deref() {
+            Some(path) if path.try_exists().unwrap_or(true) => text_of(path)?,
+            _ => String::new(),
+        };
+        Ok(self.understand(&conf, &hosts))
+    }
+
+    fn understand(&self, conf: &str, hosts: &str) -> (Config, Hosts) {
         let naming = &self.naming;
-        let conf = resolv_conf::parse(&text_of(&naming.resolv_conf));
-        let hosts = naming.hosts.as_deref().map(|path| hosts::parse(&text_of(path))).unwrap_or_default();
+        let (conf, hosts) = (resolv_conf::parse(conf), hosts::parse(hosts));
         let mut config = Config {
             families: Families { v4: naming.ipv4, v6: naming.ipv6 },
             deadline: if naming.deadline.is_zero() { MAX_DEADLINE } else { naming.deadline.min(MAX_DEADLINE) },
@@ -92,21 +138,59 @@ fn mark_of(path: &Path) -> Mark {
     Some((about.modified().ok()?, about.len()))
 }
 
-/// The text of a file, as far as it can be had: without it the resolver still answers addresses and says why names fail.
-fn text_of(path: &Path) -> String {
+fn text_of(path: &Path) -> Result<String, String> {
     let read = fs::metadata(path).and_then(|about| match about.len() {
         0..=MAX_BYTES => fs::read(path),
-        _ => Err(std::io::Error::other("the file is too large")),
+        _ => Err(io::Error::other("the file is too large")),
     });
-    match read {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(error) => {
-            log::error!(target: "resolver", "cannot read {}: {error}", path.display());
-            String::new()
-        }
-    }
+    read.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).map_err(|error| about(path, &error))
+}
+
+fn about(path: &Path, error: &io::Error) -> String {
+    format!("{}: {error}", path.display())
 }
 
 fn interface_number(name: &str) -> Option<u32> {
     nix::net::if_::if_nametoindex(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn naming(folder: &Path) -> Naming {
+        let second = Duration::from_secs(1);
+        Naming {
+            resolv_conf: folder.join("resolv.conf"),
+            hosts: Some(folder.join("hosts")),
+            timeout: None,
+            attempts: None,
+            deadline: second,
+            ttl: second,
+            negative_ttl: second,
+            ipv4: true,
+            ipv6: true,
+        }
+    }
+
+    #[test]
+    fn files_that_go_away_or_cannot_be_read_leave_what_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = Files::new(naming(folder.path()));
+        assert!(files.naming().check().is_ok() && files.read_again().is_err(), "there are no servers");
+        fs::write(folder.path().join("resolv.conf"), "nameserver 192.0.2.53\n").unwrap();
+        assert!(files.have_changed());
+        let (config, _) = files.read_again().unwrap();
+        assert_eq!(config.servers.len(), 1);
+        assert!(!files.have_changed());
+        // A folder can be opened and not read, whoever asks.
+        fs::create_dir(folder.path().join("hosts")).unwrap();
+        assert!(files.have_changed());
+        assert!(files.read_again().is_err_and(|error| error.contains("/hosts: ")));
+        assert!(!files.have_changed(), "it is not tried without end");
+        fs::remove_dir(folder.path().join("hosts")).unwrap();
+        assert!(files.have_changed() && files.read_again().is_ok(), "a hosts file may go away");
+        fs::remove_file(folder.path().join("resolv.conf")).unwrap();
+        assert!(files.have_changed() && files.read_again().is_err());
+    }
 }

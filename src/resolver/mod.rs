@@ -154,8 +154,12 @@ impl Resolver {
         self.look_at = now + LOOK;
         if self.files.have_changed() {
             log::info!(target: "resolver", "{} or the hosts file has changed", self.files.naming().resolv_conf.display());
-            let (config, hosts) = self.files.read();
-            self.machine.reconfigure(config, hosts, now);
+            match self.files.read_again() {
+                Ok((config, hosts)) => self.machine.reconfigure(config, hosts, now),
+                Err(error) => {
+                    log::error!(target: "resolver", "cannot read {error}; what was read before stays in use");
+                }
+            }
         }
     }
 

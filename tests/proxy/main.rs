@@ -14,6 +14,7 @@ mod cli;
 mod connect;
 mod dns;
 mod dns_answers;
+mod dropped;
 mod early_answer;
 mod expect;
 mod eyeballs;

@@ -51,7 +51,7 @@ struct Client {
 #[derive(Debug)]
 pub(crate) struct Hub {
     clients: Arena<Client>,
-    kept: Vec<Box<Server<Socket>>>,
+    kept: Vec<Server<Socket>>,
     pub(crate) origins: Vec<Origin>,
     pub(crate) wires: Vec<wire::Shared>,
     queue: VecDeque<Key>,
@@ -69,7 +69,7 @@ pub(crate) struct Hub {
     pub(crate) now: Millis,
 }
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let limits = Limits {
         first: 30_000,
         idle: 20_000,
@@ -268,7 +268,7 @@ impl Hub {
             Some(place) => {
                 let mut server = self.kept.swap_remove(place);
                 server.exchanges += 1;
-                client.session.server = Some(server);
+                client.session.server = Some(Box::new(server));
                 self.with_exchange(key, |exchange, cx| exchange.handle_connected(Connected { reused: true }, cx));
             }
             None => self.await_or(key, Wait::Connection),
@@ -313,7 +313,7 @@ impl Hub {
             !server.stream.ready.has(Ready::READ) || matches!(server.stream.peek(&mut [0]), Ok(None))
         };
         if !server.stream.ready.has(Ready::READ_CLOSED | Ready::ERROR) && silent(&mut server) {
-            self.kept.push(server);
+            self.kept.push(*server);
         }
     }
 

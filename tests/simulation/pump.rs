@@ -1,1 +1,224 @@
-//! x
+//! One session at a time: what the pump owes to its neighbours, and bugs that it had.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use exaproxy::decision::Decision;
+use exaproxy::exchange::flow::Direction;
+use exaproxy::exchange::phase::Kind;
+use exaproxy::exchange::{Action, Connected, Context, Exchange, Settings};
+use exaproxy::http::answer::Answer;
+use exaproxy::server::Server;
+use exaproxy::session::{Kit, Progress, Session};
+use reactor::arena::Key;
+use reactor::ready::Ready;
+use reactor::stream::{Stream, Transport};
+
+use crate::hub::settings;
+
+/// Runs of a session before a test gives up waiting for it to rest.
+const RUNS: usize = 1000;
+
+/// A socket that has what it was given, and takes everything.
+#[derive(Default, Debug)]
+struct Fake {
+    input: Vec<u8>,
+    /// The input never ends.
+    endless: bool,
+    /// Calls that are interrupted before one works.
+    interruptions: usize,
+    output: Vec<u8>,
+}
+
+impl Fake {
+    fn interrupt(&mut self) -> io::Result<()> {
+        match self.interruptions.checked_sub(1) {
+            Some(left) => {
+                self.interruptions = left;
+                Err(ErrorKind::Interrupted.into())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Transport for Fake {
+    fn receive(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.peek(into)?;
+        self.discard(count)
+    }
+
+    fn peek(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.interrupt()?;
+        if self.endless {
+            return Ok(into.len());
+        }
+        let count = into.len().min(self.input.len());
+        into[..count].copy_from_slice(&self.input[..count]);
+        (count > 0).then_some(count).ok_or(ErrorKind::WouldBlock.into())
+    }
+
+    fn discard(&mut self, count: usize) -> io::Result<usize> {
+        self.input.drain(..count.min(self.input.len()));
+        Ok(count)
+    }
+
+    fn send(&mut self, from: &[u8]) -> io::Result<usize> {
+        if !self.endless {
+            self.output.extend_from_slice(from);
+        }
+        Ok(from.len())
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn abort(&mut self) {}
+}
+
+struct Bench {
+    session: Session<Fake>,
+    kit: Kit,
+    settings: Settings,
+    out: Vec<u8>,
+}
+
+const ROUTE: Key = Key { index: 0, generation: 0 };
+
+impl Bench {
+    fn new(blocks: usize) -> Bench {
+        let exchange = Exchange::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        let mut client = Stream::new(Fake::default(), ROUTE);
+        client.ready |= Ready::WRITE;
+        Bench { session: Session::new(client, exchange), kit: Kit::new(blocks), settings: settings(), out: Vec::new() }
+    }
+
+    fn client(&mut self, bytes: impl AsRef<[u8]>) {
+        self.session.client.io.input.extend_from_slice(bytes.as_ref());
+        self.session.client.ready |= Ready::READ;
+    }
+
+    fn origin(&mut self, bytes: impl AsRef<[u8]>) {
+        let stream = &mut self.session.server.as_mut().expect("an origin").stream;
+        stream.io.input.extend_from_slice(bytes.as_ref());
+        stream.ready |= Ready::READ;
+    }
+
+    fn once(&mut self) -> Progress {
+        let mut cx = Context { settings: &self.settings, now: 0, date: "NOW", out: &mut self.out };
+        self.session.run(&mut self.kit, &mut cx)
+    }
+
+    /// Runs until the session waits; gives what it asked for.
+    fn run(&mut self) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for _ in 0..RUNS {
+            match self.once() {
+                Progress::Act(action) => actions.push(action),
+                Progress::Again => {}
+                Progress::Wait => return actions,
+            }
+        }
+        panic!("it does not come to rest: {actions:?}");
+    }
+
+    fn tell(&mut self, what: impl FnOnce(&mut Exchange, &mut Context<'_>)) {
+        let mut cx = Context { settings: &self.settings, now: 0, date: "NOW", out: &mut self.out };
+        what(&mut self.session.exchange, &mut cx);
+    }
+
+    /// From a request that is there to its origin.
+    fn connect(&mut self) {
+        assert_eq!(self.run(), [Action::Ask]);
+        self.tell(|exchange, cx| exchange.handle_decision(Decision::Forward, cx));
+        assert_eq!(self.run(), [Action::Resolve]);
+        self.tell(|exchange, cx| exchange.handle_resolved(cx));
+        assert_eq!(self.run(), [Action::Dial]);
+        let mut stream = Stream::new(Fake::default(), ROUTE);
+        stream.ready |= Ready::WRITE;
+        let address = SocketAddr::from(([127, 0, 0, 1], 80));
+        self.session.server = Some(Box::new(Server { stream, address, exchanges: 0 }));
+        self.tell(|exchange, cx| exchange.handle_connected(Connected { reused: false }, cx));
+    }
+
+    fn sent(&self) -> &[u8] {
+        &self.session.server.as_ref().expect("an origin").stream.io.output
+    }
+}
+
+const GET: &str = "GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n";
+
+/// A head that is written in front of a full block makes it outgrow the pool's size.
+#[test]
+fn a_block_that_a_head_outgrew_is_given_back() {
+    let mut bench = Bench::new(4);
+    for _ in 0..10 {
+        bench.client("POST http://a.test/ HTTP/1.1\r\nHost: a.test\r\nContent-Length: 40000\r\n\r\n");
+        bench.client(vec![b'x'; 40_000]);
+        bench.connect();
+        assert_eq!(bench.kit.pool.lent(), 1, "what came with the head waits");
+        assert_eq!(bench.run(), []);
+        assert!(bench.sent().ends_with(&vec![b'x'; 40_000]));
+        let fields = format!("A:{}\r\nA:b\r\n", "x".repeat(3000));
+        bench.origin(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 20000\r\n\r\n{}", "y".repeat(20_000)));
+        assert_eq!(bench.run(), [Action::Release]);
+        assert_eq!((bench.kit.pool.lent(), bench.session.stored()), (0, 0));
+    }
+}
+
+/// Each answer larger than what was free left the shared buffer as small as that answer, until nothing fitted any more.
+#[test]
+fn answers_leave_the_shared_buffer_as_it_was() {
+    let mut bench = Bench::new(4);
+    for size in [17_000, 10_000, 3_000, 100, 20_000, 60_000, 100] {
+        bench.client(GET);
+        assert_eq!(bench.run(), [Action::Ask]);
+        let answer = Box::new(Answer::new(200, vec![b'x'; size]));
+        bench.tell(|exchange, cx| exchange.handle_decision(Decision::Answer(answer), cx));
+        assert_eq!(bench.run(), [Action::Hangup]);
+        let got = std::mem::take(&mut bench.session.client.io.output);
+        assert!(got.ends_with(&vec![b'x'; size]), "{size}");
+    }
+    assert_eq!(bench.kit.pool.lent(), 0);
+}
+
+/// Nobody would tell again of bytes that are there already.
+#[test]
+fn an_interrupted_read_is_repeated() {
+    let mut bench = Bench::new(4);
+    bench.session.client.io.interruptions = 3;
+    bench.client(GET);
+    assert_eq!(bench.run(), [Action::Ask]);
+}
+
+/// The upload is moved first and could use up what both may use in a turn.
+#[test]
+fn an_endless_upload_leaves_the_download_its_share() {
+    let mut bench = Bench::new(4);
+    bench.client("CONNECT a.test:443 HTTP/1.1\r\n\r\n");
+    bench.connect();
+    assert_eq!(bench.run(), []);
+    let server = &mut bench.session.server.as_mut().expect("an origin").stream;
+    for stream in [&mut bench.session.client, server] {
+        stream.io.endless = true;
+        stream.ready |= Ready::READ;
+    }
+    assert_eq!(bench.once(), Progress::Again, "others get their turn too");
+    let moved = [Direction::Upload, Direction::Download].map(|way| bench.session.exchange.flow(way).moved);
+    assert!(moved.iter().all(|moved| *moved > 1 << 20), "{moved:?}");
+    assert_eq!((bench.kit.pool.lent(), bench.session.stored()), (0, 0), "and nothing is held");
+}
+
+#[test]
+fn without_blocks_nothing_is_read_that_would_need_one() {
+    let mut bench = Bench::new(0);
+    bench.client(&GET[..20]);
+    assert_eq!(bench.run(), []);
+    assert_eq!((bench.session.exchange.phase().kind(), bench.session.stored()), (Kind::Idle, 0));
+    bench.kit.pool.set_budget(1);
+    assert_eq!(bench.run(), []);
+    assert_eq!((bench.session.exchange.phase().kind(), bench.kit.pool.lent()), (Kind::Head, 1));
+    bench.client(&GET[20..]);
+    assert_eq!(bench.run(), [Action::Ask], "who has a block may fill it");
+}

@@ -84,9 +84,9 @@ impl Reader {
                     return Some(Part::Head(self.take_text(end)));
                 }
                 State::Sized(0) => return self.ended(),
-                State::Sized(left) => return self.body(left, |rest| State::Sized(rest)),
+                State::Sized(left) => return self.body(left, State::Sized),
                 State::Data(0) => self.state = State::DataEnd,
-                State::Data(left) => return self.body(left, |rest| State::Data(rest)),
+                State::Data(left) => return self.body(left, State::Data),
                 State::Close => return self.body(usize::MAX, |_| State::Close),
                 State::Size => {
                     let line = self.line()?;

@@ -23,7 +23,7 @@ fn the_connection_goes_as_client_and_answer_want() {
     for (version, lines, answer, kept) in table {
         let mut scenario = asked(&format!("GET http://a.example/ {version}\r\nHost: a.example\r\n{lines}\r\n"));
         scenario.answer(answer.clone());
-        let got = scenario.to_client();
+        let got = scenario.client_got();
         assert_eq!(got.contains("Connection: close"), !kept, "{version} {lines} {got}");
         assert_eq!(scenario.kind() == Kind::Idle, kept, "{version} {lines}");
     }
@@ -33,11 +33,11 @@ fn the_connection_goes_as_client_and_answer_want() {
 fn an_answer_to_head_has_no_body() {
     let mut scenario = asked("HEAD http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n");
     scenario.answer(Answer::new(403, &b"no\n"[..]));
-    let got = scenario.to_client();
+    let got = scenario.client_got();
     assert!(got.contains("\r\nContent-Length: 3\r\n") && got.ends_with("\r\n\r\n"), "{got}");
     let mut scenario = scenario.sending(GET);
     scenario.answer(Answer::new(403, &b"no\n"[..]));
-    assert!(scenario.to_client().ends_with("\r\n\r\nno\n"), "the next one has");
+    assert!(scenario.client_got().ends_with("\r\n\r\nno\n"), "the next one has");
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_slow_client_gets_it_all_and_reads_nothing_into_us_meanwhile() {
     while scenario.kind() == Kind::Answering {
         scenario.client_takes(999);
     }
-    assert!(scenario.to_client().ends_with(&"x".repeat(100_000)));
+    assert!(scenario.client_got().ends_with(&"x".repeat(100_000)));
     assert_eq!((scenario.kind(), scenario.actions()), (Kind::Deciding, vec![Action::Ask]), "and then the next request");
 }
 
@@ -91,12 +91,12 @@ fn a_client_that_breaks_off_is_gone() {
 fn unsent_bytes_for_an_origin_do_not_outlive_it() {
     let mut scenario = Scenario::get();
     scenario.origin_takes(10);
-    let mut scenario = scenario.to_relaying();
-    assert_eq!(scenario.to_origin(), GET_SENT[..10]);
+    let mut scenario = scenario.into_relaying();
+    assert_eq!(scenario.origin_got(), GET_SENT[..10]);
     scenario.origin_ends();
     assert_eq!(scenario.statuses(), [502]);
     assert_eq!((scenario.kind(), scenario.upload.held.len()), (Kind::Idle, 0));
     scenario.actions();
     scenario.origin_takes(usize::MAX);
-    assert_eq!(scenario.sending(GET).to_relaying().to_origin(), GET_SENT);
+    assert_eq!(scenario.sending(GET).into_relaying().origin_got(), GET_SENT);
 }

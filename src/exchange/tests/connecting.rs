@@ -8,8 +8,8 @@ const PHASES: [Kind; 3] = [Kind::Deciding, Kind::Resolving, Kind::Connecting];
 fn waiting_in(kind: Kind) -> Scenario {
     let mut scenario = match kind {
         Kind::Deciding => Scenario::get(),
-        Kind::Resolving => Scenario::get().to_resolving(),
-        Kind::Connecting => Scenario::get().to_connecting(),
+        Kind::Resolving => Scenario::get().into_resolving(),
+        Kind::Connecting => Scenario::get().into_connecting(),
         _ => unreachable!("not a phase that waits"),
     };
     assert_eq!(scenario.kind(), kind);
@@ -27,7 +27,7 @@ fn each_step_asks_for_the_next() {
     assert_eq!((scenario.kind(), scenario.actions()), (Kind::Connecting, vec![Action::Dial]));
     scenario.connect(false);
     assert_eq!((scenario.kind(), scenario.actions()), (Kind::Relaying, vec![]));
-    assert_eq!(scenario.to_origin(), GET_SENT);
+    assert_eq!(scenario.origin_got(), GET_SENT);
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn nothing_is_read_and_nothing_sent_while_others_work() {
         let mut scenario = waiting_in(kind);
         scenario.client(GET);
         assert!(!scenario.reads(Direction::Upload) && !scenario.reads(Direction::Download), "{kind}");
-        assert_eq!((scenario.upload.waiting.len(), scenario.to_client()), (GET.len(), String::new()), "{kind}");
+        assert_eq!((scenario.upload.waiting.len(), scenario.client_got()), (GET.len(), String::new()), "{kind}");
     }
 }
 
@@ -49,11 +49,11 @@ fn an_answer_of_our_own_keeps_the_connection() {
             _ => scenario.fails(Answer::new(404, &b"no\n"[..])),
         }
         assert_eq!(scenario.actions(), [Action::Hangup], "{kind}");
-        let got = scenario.to_client();
+        let got = scenario.client_got();
         assert!(got.starts_with("HTTP/1.1 404 Not Found\r\n") && got.ends_with("\r\n\r\nno\n"), "{got}");
         assert!(!got.contains("Connection"), "{got}");
         assert_eq!(scenario.kind(), Kind::Idle, "{kind}");
-        assert_eq!(scenario.sending(GET).to_relaying().to_origin(), GET_SENT);
+        assert_eq!(scenario.sending(GET).into_relaying().origin_got(), GET_SENT);
     }
 }
 
@@ -66,15 +66,15 @@ fn whoever_comes_back_too_late_is_not_listened_to() {
         scenario.fails(Answer::new(502, &b"late"[..]));
         scenario.answer(Answer::new(502, &b"late"[..]));
         assert_eq!((scenario.kind(), scenario.actions()), (kind, vec![]));
-        assert_eq!(scenario.to_client(), "");
+        assert_eq!(scenario.client_got(), "");
     };
     late(Scenario::new(), Kind::Idle);
     late(Scenario::new().sending("GET "), Kind::Head);
-    late(Scenario::get().to_relaying(), Kind::Relaying);
-    let mut done = Scenario::get().to_relaying();
+    late(Scenario::get().into_relaying(), Kind::Relaying);
+    let mut done = Scenario::get().into_relaying();
     done.origin(OK);
     done.actions();
-    done.to_client();
+    done.client_got();
     late(done, Kind::Idle);
 }
 
@@ -106,18 +106,18 @@ fn a_client_that_breaks_off_ends_everything() {
 fn a_client_that_only_stops_sending_is_still_served() {
     let mut scenario = Scenario::get();
     scenario.client_ends();
-    let mut scenario = scenario.to_relaying();
+    let mut scenario = scenario.into_relaying();
     scenario.origin(OK);
-    assert_eq!(scenario.to_client(), OK_SENT);
+    assert_eq!(scenario.client_got(), OK_SENT);
     assert_eq!(scenario.actions(), [Action::Release, Action::Done(CloseReason::ClientLeft)]);
 }
 
 #[test]
 fn an_unread_body_ends_the_connection_after_the_answer() {
     let head = "POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5000\r\n\r\n";
-    let mut scenario = Scenario::new().sending(format!("{head}{}", "x".repeat(2000))).to_connecting();
+    let mut scenario = Scenario::new().sending(format!("{head}{}", "x".repeat(2000))).into_connecting();
     scenario.fails(Answer::new(502, &b"no\n"[..]));
-    let got = scenario.to_client();
+    let got = scenario.client_got();
     assert!(got.contains("\r\nConnection: close\r\n"), "{got}");
     assert_eq!((scenario.kind(), scenario.download.shut), (Kind::Draining, true));
     scenario.client("x".repeat(3000));

@@ -8,7 +8,7 @@ const UPLOAD: &str = "POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\nCont
 
 /// An upload that the origin has answered before its end.
 fn answered() -> Scenario {
-    let mut scenario = Scenario::new().sending(UPLOAD).to_relaying();
+    let mut scenario = Scenario::new().sending(UPLOAD).into_relaying();
     scenario.origin(OK);
     assert_eq!((scenario.kind(), scenario.actions()), (Kind::Draining, vec![Action::Hangup]));
     assert!(scenario.download.shut);
@@ -17,7 +17,7 @@ fn answered() -> Scenario {
 
 #[test]
 fn the_response_tells_that_the_connection_ends() {
-    let got = answered().to_client();
+    let got = answered().client_got();
     assert!(got.contains("\r\nConnection: close\r\n") && got.ends_with("\r\n\r\nok"), "{got}");
 }
 
@@ -64,7 +64,7 @@ fn a_reset_ends_it_with_the_reason_it_had() {
 fn unsent_bytes_do_not_keep_a_client_from_being_drained() {
     let mut scenario = Scenario::new().sending(UPLOAD);
     scenario.origin_takes(50);
-    let mut scenario = scenario.to_relaying();
+    let mut scenario = scenario.into_relaying();
     scenario.client("x".repeat(500));
     scenario.origin(OK);
     assert_eq!((scenario.kind(), scenario.actions()), (Kind::Draining, vec![Action::Hangup]));

@@ -24,8 +24,8 @@ fn a_head_may_come_byte_by_byte() {
         assert!(scenario.reads(Direction::Upload));
         scenario.client([*byte]);
     }
-    let mut scenario = scenario.to_relaying();
-    assert_eq!(scenario.to_origin(), GET_SENT);
+    let mut scenario = scenario.into_relaying();
+    assert_eq!(scenario.origin_got(), GET_SENT);
 }
 
 #[test]
@@ -34,8 +34,8 @@ fn blank_lines_in_front_are_passed_over() {
         let mut scenario = Scenario::new();
         scenario.client(blank);
         assert_eq!((scenario.kind(), scenario.upload.held.len()), (Kind::Idle, 0), "{blank:?}");
-        let mut scenario = scenario.sending(GET).to_relaying();
-        assert_eq!(scenario.to_origin(), GET_SENT);
+        let mut scenario = scenario.sending(GET).into_relaying();
+        assert_eq!(scenario.origin_got(), GET_SENT);
     }
 }
 
@@ -46,7 +46,7 @@ fn nothing_more_is_read_while_a_request_waits() {
     scenario.upload.piece = GET.len();
     scenario.client(format!("{GET}{next}"));
     assert!(!scenario.reads(Direction::Upload));
-    let scenario = scenario.to_resolving();
+    let scenario = scenario.into_resolving();
     assert!(!scenario.reads(Direction::Upload));
     assert_eq!(scenario.upload.waiting, next.as_bytes());
 }
@@ -59,10 +59,10 @@ fn pipelined_requests_are_served_one_by_one() {
         GET_SENT,
         "POST /1 HTTP/1.1\r\nHost: a.example\r\nContent-Length: 3\r\n\r\none",
     ] {
-        scenario = scenario.to_relaying();
-        assert_eq!(scenario.to_origin(), sent);
+        scenario = scenario.into_relaying();
+        assert_eq!(scenario.origin_got(), sent);
         scenario.origin(OK);
-        assert_eq!(scenario.to_client(), OK_SENT);
+        assert_eq!(scenario.client_got(), OK_SENT);
         assert_eq!(scenario.actions.remove(0), Action::Release);
     }
     assert_eq!((scenario.kind(), scenario.actions(), scenario.exchange.requests()), (Kind::Idle, vec![], 3));
@@ -74,9 +74,9 @@ fn a_pipeline_is_served_to_its_end_after_the_client_has_closed() {
     scenario.upload.ended = true;
     scenario = scenario.sending(format!("{GET}{GET}"));
     for _ in 0..2 {
-        scenario = scenario.to_relaying();
+        scenario = scenario.into_relaying();
         scenario.origin(OK);
-        assert_eq!(scenario.to_client(), OK_SENT);
+        assert_eq!(scenario.client_got(), OK_SENT);
         assert_eq!(scenario.actions.remove(0), Action::Release);
     }
     assert_eq!(scenario.actions(), [Action::Done(CloseReason::ClientLeft)]);
@@ -154,13 +154,13 @@ fn a_fault_behind_a_head_request_is_explained() {
     let asked = "HEAD http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n";
     let oversized = format!("GET http://a.example/{}", "x".repeat(2000));
     for (broken, wait) in [(&oversized[..], 0), ("GET http", 30_000)] {
-        let mut scenario = Scenario::new().sending(asked).to_relaying();
+        let mut scenario = Scenario::new().sending(asked).into_relaying();
         scenario.origin("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
-        scenario.to_client();
+        scenario.client_got();
         assert_eq!(scenario.kind(), Kind::Idle);
         scenario.client(broken);
         scenario.at(wait);
-        let got = scenario.to_client();
+        let got = scenario.client_got();
         let (head, body) = got.split_once("\r\n\r\n").expect("an answer");
         assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{got}");
     }

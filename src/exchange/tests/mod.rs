@@ -36,6 +36,9 @@ const GET_SENT: &str = "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: 2\r\n\r\nok";
 const OK_SENT: &str = "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: 2\r\n\r\nok";
 
+/// Something that happens to a scenario, with its name.
+type Event = (&'static str, fn(&mut Scenario));
+
 /// Rounds of the stand-in for the pump; more means that the machine never comes to rest.
 const ROUNDS: usize = 100_000;
 
@@ -135,32 +138,32 @@ impl Scenario {
         self
     }
 
-    fn to_resolving(mut self) -> Scenario {
+    fn into_resolving(mut self) -> Scenario {
         assert_eq!(self.actions(), [Action::Ask]);
         self.decide(Decision::Forward);
         assert_eq!(self.actions(), [Action::Resolve]);
         self
     }
 
-    fn to_connecting(self) -> Scenario {
-        let mut scenario = self.to_resolving();
+    fn into_connecting(self) -> Scenario {
+        let mut scenario = self.into_resolving();
         scenario.resolved();
         assert_eq!(scenario.actions(), [Action::Dial]);
         scenario
     }
 
     /// As far as a connection that was never used.
-    fn to_relaying(self) -> Scenario {
+    fn into_relaying(self) -> Scenario {
         self.connected_by(false)
     }
 
     /// As far as a connection that has carried an exchange before.
-    fn to_reusing(self) -> Scenario {
+    fn into_reusing(self) -> Scenario {
         self.connected_by(true)
     }
 
     fn connected_by(self, reused: bool) -> Scenario {
-        let mut scenario = self.to_connecting();
+        let mut scenario = self.into_connecting();
         scenario.connect(reused);
         scenario
     }
@@ -257,18 +260,18 @@ impl Scenario {
     }
 
     /// What the origin got since the last look.
-    fn to_origin(&mut self) -> String {
+    fn origin_got(&mut self) -> String {
         text(std::mem::take(&mut self.upload.sent))
     }
 
     /// What the client got since the last look.
-    fn to_client(&mut self) -> String {
+    fn client_got(&mut self) -> String {
         text(std::mem::take(&mut self.download.sent))
     }
 
     /// The status lines in what the client got since the last look.
     fn statuses(&mut self) -> Vec<u16> {
-        let got = self.to_client();
+        let got = self.client_got();
         got.split("HTTP/1.1 ").skip(1).filter_map(|part| part.get(..3)?.parse().ok()).collect()
     }
 

@@ -21,7 +21,7 @@ fn in_two(stream: &[u8], cut: usize) -> Scenario {
     let mut scenario = Scenario::proxied();
     scenario.client(&stream[..cut]);
     assert_eq!(scenario.actions(), [], "cut at {cut}");
-    assert_eq!((scenario.to_client(), scenario.exchange.requests()), (String::new(), 0), "cut at {cut}");
+    assert_eq!((scenario.client_got(), scenario.exchange.requests()), (String::new(), 0), "cut at {cut}");
     scenario.client(&stream[cut..]);
     scenario
 }
@@ -50,10 +50,10 @@ fn headers_of_the_balancer_itself_keep_the_address_of_the_socket() {
 fn the_header_holds_for_every_request_and_comes_once() {
     let mut scenario = Scenario::proxied().sending(format!("{LINE}{GET}{GET}"));
     for _ in 0..2 {
-        scenario = scenario.to_relaying();
+        scenario = scenario.into_relaying();
         assert_eq!(scenario.exchange.peer(), announced());
         scenario.origin(OK);
-        assert_eq!(scenario.to_client(), OK_SENT);
+        assert_eq!(scenario.client_got(), OK_SENT);
         assert_eq!(scenario.actions.remove(0), Action::Release);
     }
     scenario.client(LINE);
@@ -71,7 +71,7 @@ fn what_is_no_header_ends_the_connection_without_a_byte() {
             scenario.client("x\r\n");
         }
         assert_eq!(scenario.actions(), [Action::Done(CloseReason::Preface)], "{stream:?}");
-        assert_eq!(scenario.to_client(), "", "{stream:?}");
+        assert_eq!(scenario.client_got(), "", "{stream:?}");
     }
 }
 
@@ -104,7 +104,7 @@ fn a_header_that_does_not_come_is_not_answered() {
         let mut scenario = Scenario::proxied().sending(stream);
         scenario.at(10_000);
         assert_eq!(scenario.actions(), [Action::Done(CloseReason::Timeout(crate::exchange::timers::Timer::Head))]);
-        assert_eq!(scenario.to_client(), "");
+        assert_eq!(scenario.client_got(), "");
     }
 }
 
@@ -126,10 +126,10 @@ fn row_67_the_client_is_who_is_noted_and_the_next_hop_gets_the_peer() {
     ] {
         scenario = scenario.sending(noting(field));
         assert_eq!((scenario.exchange.client(), scenario.exchange.peer()), (client, announced()), "{field}");
-        scenario = scenario.to_relaying();
-        assert!(scenario.to_origin().ends_with("X-Forwarded-For: 203.0.113.7\r\n\r\n"), "{field}");
+        scenario = scenario.into_relaying();
+        assert!(scenario.origin_got().ends_with("X-Forwarded-For: 203.0.113.7\r\n\r\n"), "{field}");
         scenario.origin(OK);
-        scenario.to_client();
+        scenario.client_got();
         scenario.actions();
     }
 }

@@ -9,23 +9,23 @@ const UPLOAD_SENT: &str = "POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length:
 #[test]
 fn a_whole_exchange_however_the_response_is_split() {
     for cut in 1..OK.len() {
-        let mut scenario = Scenario::get().to_relaying();
+        let mut scenario = Scenario::get().into_relaying();
         scenario.origin(&OK[..cut]);
         assert_eq!(scenario.kind(), Kind::Relaying, "cut at {cut}");
         scenario.origin(&OK[cut..]);
-        assert_eq!(scenario.to_client(), OK_SENT);
+        assert_eq!(scenario.client_got(), OK_SENT);
         assert_eq!((scenario.kind(), scenario.actions()), (Kind::Idle, vec![Action::Release]));
     }
 }
 
 #[test]
 fn a_body_is_relayed_as_it_comes() {
-    let mut scenario = Scenario::new().sending(UPLOAD).to_relaying();
-    assert_eq!(scenario.to_origin(), UPLOAD_SENT);
+    let mut scenario = Scenario::new().sending(UPLOAD).into_relaying();
+    assert_eq!(scenario.origin_got(), UPLOAD_SENT);
     for byte in ["b", "o", "d", "y"] {
         assert!(scenario.reads(Direction::Upload));
         scenario.client(byte);
-        assert_eq!(scenario.to_origin(), byte);
+        assert_eq!(scenario.origin_got(), byte);
     }
     assert!(!scenario.reads(Direction::Upload), "what follows is another request");
     scenario.origin(OK);
@@ -38,7 +38,7 @@ fn a_body_behind_its_head_is_not_lost_when_the_head_grows() {
     let head = "POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\nContent-Length: 50000\r\n\r\n";
     let mut scenario = Scenario::with(|settings| settings.rules.transparent = false);
     scenario.client(format!("{head}{body}{GET}"));
-    let got = scenario.to_relaying().to_origin();
+    let got = scenario.into_relaying().origin_got();
     let (head, sent) = got.split_once("\r\n\r\n").expect("a head");
     assert!(head.contains("X-Forwarded-For: 192.0.2.1"), "{head}");
     assert_eq!(sent, body);
@@ -47,21 +47,21 @@ fn a_body_behind_its_head_is_not_lost_when_the_head_grows() {
 #[test]
 fn chunks_pass_as_they_stand_and_the_end_is_seen() {
     for piece in [1, 2, 3, 1000] {
-        let mut scenario = Scenario::get().to_relaying();
+        let mut scenario = Scenario::get().into_relaying();
         scenario.download.piece = piece;
         let response = "HTTP/1.1 200 OK\r\nDate: D\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
         scenario.origin(response);
-        assert_eq!(scenario.to_client(), response, "in pieces of {piece}");
+        assert_eq!(scenario.client_got(), response, "in pieces of {piece}");
         assert_eq!((scenario.kind(), scenario.actions()), (Kind::Idle, vec![Action::Release]));
     }
 }
 
 #[test]
 fn a_body_may_end_with_the_connection() {
-    let mut scenario = Scenario::get().to_relaying();
+    let mut scenario = Scenario::get().into_relaying();
     scenario.origin("HTTP/1.1 200 OK\r\nDate: D\r\n\r\nall ");
     scenario.origin("of it");
-    assert!(scenario.to_client().ends_with("Connection: close\r\n\r\nall of it"));
+    assert!(scenario.client_got().ends_with("Connection: close\r\n\r\nall of it"));
     scenario.origin_ends();
     assert_eq!((scenario.kind(), scenario.download.shut), (Kind::Draining, true));
     scenario.client_ends();
@@ -71,11 +71,11 @@ fn a_body_may_end_with_the_connection() {
 
 #[test]
 fn a_slow_client_pauses_the_origin() {
-    let mut scenario = Scenario::get().to_relaying();
+    let mut scenario = Scenario::get().into_relaying();
     scenario.download.piece = 100;
     scenario.client_takes(150);
     scenario.origin(format!("HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n{}", "x".repeat(9000)));
-    assert_eq!(scenario.to_client().len(), 150);
+    assert_eq!(scenario.client_got().len(), 150);
     assert!(scenario.download.held.len() <= 100, "at most one read is held: {}", scenario.download.held.len());
     scenario.client_takes(usize::MAX);
     assert_eq!((scenario.kind(), scenario.actions()), (Kind::Idle, vec![Action::Release]));
@@ -86,11 +86,11 @@ fn a_slow_origin_pauses_the_client() {
     let mut scenario = Scenario::new().sending(UPLOAD.replace('4', "9000"));
     scenario.upload.piece = 100;
     scenario.origin_takes(100);
-    let mut scenario = scenario.to_relaying();
+    let mut scenario = scenario.into_relaying();
     scenario.client("x".repeat(9000));
     assert!(scenario.upload.held.len() <= 100, "at most one read is held: {}", scenario.upload.held.len());
     scenario.origin_takes(usize::MAX);
-    assert_eq!(scenario.to_origin().matches('x').count(), 9000 + "a.example".matches('x').count());
+    assert_eq!(scenario.origin_got().matches('x').count(), 9000 + "a.example".matches('x').count());
 }
 
 #[test]
@@ -105,10 +105,10 @@ fn the_client_connection_is_kept_as_both_want() {
     ];
     for (version, asked, answered, kept) in table {
         let head = format!("GET http://a.example/ {version}\r\nHost: a.example\r\n{asked}\r\n");
-        let mut scenario = Scenario::new().sending(head).to_relaying();
+        let mut scenario = Scenario::new().sending(head).into_relaying();
         scenario.origin(format!("HTTP/1.1 200 OK\r\n{answered}\r\nok"));
         assert_eq!(scenario.kind() == Kind::Idle, kept, "{version} {asked} {answered}");
-        assert_eq!(scenario.to_client().contains("Connection: close"), !kept);
+        assert_eq!(scenario.client_got().contains("Connection: close"), !kept);
     }
 }
 
@@ -122,7 +122,7 @@ fn the_origin_connection_is_kept_as_it_wants() {
         ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok, and more", Action::Hangup),
     ];
     for (response, action) in table {
-        let mut scenario = Scenario::get().to_relaying();
+        let mut scenario = Scenario::get().into_relaying();
         scenario.origin(response);
         assert_eq!((scenario.statuses(), scenario.actions()), (vec![200], vec![action]), "{response}");
         assert_eq!(scenario.kind(), Kind::Idle);
@@ -132,18 +132,18 @@ fn the_origin_connection_is_kept_as_it_wants() {
 /// Bytes that an origin sent unasked must not become the answer to the next request, which may go elsewhere.
 #[test]
 fn unasked_bytes_of_an_origin_are_no_response_to_anything() {
-    let mut scenario = Scenario::get().to_relaying();
+    let mut scenario = Scenario::get().into_relaying();
     scenario.origin(format!("{OK}HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"));
-    assert_eq!((scenario.to_client(), scenario.actions()), (OK_SENT.to_string(), vec![Action::Hangup]));
-    let mut scenario = scenario.sending(GET).to_relaying();
-    assert_eq!((scenario.to_client(), scenario.kind()), (String::new(), Kind::Relaying));
+    assert_eq!((scenario.client_got(), scenario.actions()), (OK_SENT.to_string(), vec![Action::Hangup]));
+    let mut scenario = scenario.sending(GET).into_relaying();
+    assert_eq!((scenario.client_got(), scenario.kind()), (String::new(), Kind::Relaying));
     scenario.origin(OK);
-    assert_eq!(scenario.to_client(), OK_SENT);
+    assert_eq!(scenario.client_got(), OK_SENT);
 }
 
 #[test]
 fn an_origin_with_a_login_belongs_to_its_client() {
-    let mut scenario = Scenario::get().to_relaying();
+    let mut scenario = Scenario::get().into_relaying();
     assert!(!scenario.exchange.is_private());
     scenario.origin("HTTP/1.1 401 No\r\nWWW-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(scenario.actions(), [Action::Release]);
@@ -165,14 +165,14 @@ fn a_response_that_is_cut_says_so() {
     ];
     for (version, response, broken, reset) in table {
         let head = format!("GET http://a.example/ {version}\r\nHost: a.example\r\n\r\n");
-        let mut scenario = Scenario::new().sending(head).to_relaying();
+        let mut scenario = Scenario::new().sending(head).into_relaying();
         scenario.origin(response);
         if broken {
             scenario.origin_resets();
         } else {
             scenario.origin_ends();
         }
-        let got = scenario.to_client();
+        let got = scenario.client_got();
         assert!(got.ends_with("hal"), "{version} {response}: {got}");
         scenario.client_ends();
         assert_eq!(scenario.exchange.aborts(Side::Client), reset, "{version} {response} {broken}");
@@ -182,11 +182,11 @@ fn a_response_that_is_cut_says_so() {
 
 #[test]
 fn a_client_that_breaks_off_takes_its_origin_with_it() {
-    let mut scenario = Scenario::get().to_relaying();
+    let mut scenario = Scenario::get().into_relaying();
     scenario.client_resets();
     assert_eq!(scenario.actions(), [Action::Done(CloseReason::ClientGone)]);
     assert!(!scenario.exchange.aborts(Side::Server), "the request was complete");
-    let mut scenario = Scenario::new().sending(UPLOAD).to_relaying();
+    let mut scenario = Scenario::new().sending(UPLOAD).into_relaying();
     scenario.client_resets();
     assert!(scenario.exchange.aborts(Side::Server), "half a request must not pass for a whole one");
 }
@@ -195,7 +195,7 @@ fn a_client_that_breaks_off_takes_its_origin_with_it() {
 fn a_client_that_ends_within_its_body_is_cut() {
     for lines in ["Content-Length: 4\r\n\r\nbo", "Transfer-Encoding: chunked\r\n\r\n4\r\nbo"] {
         let head = format!("POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\n{lines}");
-        let mut scenario = Scenario::new().sending(head).to_relaying();
+        let mut scenario = Scenario::new().sending(head).into_relaying();
         scenario.client_ends();
         assert_eq!(scenario.actions(), [Action::Done(CloseReason::RequestCut)], "{lines}");
         assert!(scenario.exchange.aborts(Side::Server));
@@ -204,7 +204,7 @@ fn a_client_that_ends_within_its_body_is_cut() {
 
 #[test]
 fn an_origin_that_refuses_the_rest_may_still_say_why() {
-    let mut scenario = Scenario::new().sending(UPLOAD.replace('4', "9000")).to_relaying();
+    let mut scenario = Scenario::new().sending(UPLOAD.replace('4', "9000")).into_relaying();
     scenario.client("x".repeat(100));
     scenario.origin_refuses();
     scenario.client("x".repeat(100));
@@ -216,10 +216,10 @@ fn an_origin_that_refuses_the_rest_may_still_say_why() {
 
 #[test]
 fn silence_is_answered_before_the_response_and_cut_after() {
-    let mut scenario = Scenario::get().to_relaying();
+    let mut scenario = Scenario::get().into_relaying();
     scenario.at(60_000);
     assert_eq!((scenario.statuses(), scenario.actions()), (vec![504], vec![Action::Hangup]));
-    let mut scenario = Scenario::get().to_relaying();
+    let mut scenario = Scenario::get().into_relaying();
     scenario.origin("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhal");
     scenario.now = 50_000;
     scenario.origin("f");
@@ -235,7 +235,7 @@ fn silence_is_answered_before_the_response_and_cut_after() {
 #[test]
 fn a_body_that_ends_with_the_connection_is_never_cut_by_an_ordinary_end() {
     let head = "POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let ways: [(&str, fn(&mut Scenario)); 3] = [
+    let ways: [Event; 3] = [
         ("stop", |scenario| scenario.tell(|exchange, cx| exchange.handle_stop(cx.now))),
         ("broken request", |scenario| scenario.client("x\r\n")),
         ("silence", |scenario| scenario.at(60_000)),
@@ -244,7 +244,7 @@ fn a_body_that_ends_with_the_connection_is_never_cut_by_an_ordinary_end() {
         [("HTTP/1.1 200 OK\r\n\r\nhal", true), ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhal", false)]
     {
         for (name, end) in ways {
-            let mut scenario = Scenario::new().sending(head).to_relaying();
+            let mut scenario = Scenario::new().sending(head).into_relaying();
             scenario.origin(response);
             end(&mut scenario);
             assert_eq!(scenario.kind(), Kind::Closed, "{name}");

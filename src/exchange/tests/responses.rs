@@ -5,7 +5,7 @@ use crate::exchange::close::CloseReason;
 
 fn asked(method: &str, version: &str) -> Scenario {
     let head = format!("{method} http://a.example/ {version}\r\nHost: a.example\r\nConnection: keep-alive\r\n\r\n");
-    Scenario::new().sending(head).to_relaying()
+    Scenario::new().sending(head).into_relaying()
 }
 
 #[test]
@@ -22,7 +22,7 @@ fn some_responses_have_no_body_whatever_they_say() {
     for (method, response, length) in table {
         let mut scenario = asked(method, "HTTP/1.1");
         scenario.origin(response);
-        let got = scenario.to_client();
+        let got = scenario.client_got();
         assert_eq!(got.contains("Content-Length: 7"), length, "{method} {response}: {got}");
         assert_eq!((scenario.kind(), scenario.actions()), (Kind::Idle, vec![Action::Release]), "{method} {response}");
     }
@@ -57,12 +57,12 @@ fn a_response_behind_an_interim_one_is_seen_before_the_end() {
 fn a_client_that_waits_for_continue_gets_it_from_the_origin() {
     let head =
         "POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
-    let mut scenario = Scenario::new().sending(head).to_relaying();
-    assert!(scenario.to_origin().contains("Expect: 100-continue"));
+    let mut scenario = Scenario::new().sending(head).into_relaying();
+    assert!(scenario.origin_got().contains("Expect: 100-continue"));
     scenario.origin("HTTP/1.1 100 Continue\r\n\r\n");
     assert_eq!(scenario.statuses(), [100]);
     scenario.client("ok");
-    assert_eq!(scenario.to_origin(), "ok");
+    assert_eq!(scenario.origin_got(), "ok");
     scenario.origin(OK);
     assert_eq!((scenario.kind(), scenario.actions()), (Kind::Idle, vec![Action::Release]));
 }
@@ -91,7 +91,7 @@ fn what_is_no_response_is_a_fault_of_the_origin() {
     for response in table {
         let mut scenario = asked("GET", "HTTP/1.1");
         scenario.origin(&response);
-        let got = scenario.to_client();
+        let got = scenario.client_got();
         assert!(got.starts_with("HTTP/1.1 502 "), "{response}: {got}");
         assert_eq!(scenario.actions(), [Action::Hangup]);
         assert_eq!((scenario.kind(), scenario.download.held.len()), (Kind::Idle, 0), "the client is not to blame");
@@ -112,14 +112,14 @@ fn an_origin_that_closes_without_a_word_is_reported() {
 #[test]
 fn an_answer_before_the_end_of_the_upload_ends_the_connection() {
     let head = "POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\nContent-Length: 4\r\n\r\n";
-    let mut scenario = Scenario::new().sending(head).to_relaying();
+    let mut scenario = Scenario::new().sending(head).into_relaying();
     scenario.client("bo");
     scenario.origin("HTTP/1.1 403 No\r\nContent-Length: 5\r\n\r\nsor");
-    assert!(scenario.to_client().contains("\r\nConnection: close\r\n"));
+    assert!(scenario.client_got().contains("\r\nConnection: close\r\n"));
     scenario.client("dy");
-    assert!(scenario.to_origin().ends_with("body"), "as long as the response comes, the request goes on");
+    assert!(scenario.origin_got().ends_with("body"), "as long as the response comes, the request goes on");
     scenario.origin("ry");
-    assert_eq!(scenario.to_client(), "ry");
+    assert_eq!(scenario.client_got(), "ry");
     assert_eq!(scenario.actions(), [Action::Release], "both are complete, so the origin can be kept");
     scenario.client_ends();
     assert_eq!(scenario.actions(), [Action::Done(CloseReason::Complete)]);
@@ -129,7 +129,7 @@ fn an_answer_before_the_end_of_the_upload_ends_the_connection() {
 fn a_client_of_http_10_gets_chunks_without_their_lines() {
     let mut scenario = asked("GET", "HTTP/1.0");
     scenario.origin("HTTP/1.1 200 OK\r\nDate: D\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
-    let got = scenario.to_client();
+    let got = scenario.client_got();
     assert!(got.ends_with("Connection: close\r\n\r\nhello"), "{got}");
     assert_eq!((scenario.kind(), scenario.download.shut), (Kind::Draining, true), "its end is the connection's");
     assert_eq!(scenario.actions(), [Action::Release], "the origin's connection is as good as before");

@@ -5,11 +5,11 @@ use crate::exchange::close::CloseReason;
 
 fn reusing(method: &str, rest: &str) -> Scenario {
     let head = format!("{method} http://a.example/ HTTP/1.1\r\nHost: a.example\r\n{rest}");
-    Scenario::new().sending(head).to_reusing()
+    Scenario::new().sending(head).into_reusing()
 }
 
 /// How a kept connection can turn out dead.
-const DEATHS: [(&str, fn(&mut Scenario)); 3] = [
+const DEATHS: [Event; 3] = [
     ("closed", Scenario::origin_ends),
     ("reset", Scenario::origin_resets),
     ("refused", |scenario| {
@@ -23,7 +23,7 @@ fn a_harmless_request_is_asked_once_more() {
     for (how, die) in DEATHS {
         for method in ["GET", "HEAD", "OPTIONS", "DELETE"] {
             let mut scenario = reusing(method, "\r\n");
-            let sent = scenario.to_origin();
+            let sent = scenario.origin_got();
             die(&mut scenario);
             assert_eq!(
                 (scenario.kind(), scenario.actions()),
@@ -34,7 +34,7 @@ fn a_harmless_request_is_asked_once_more() {
             scenario.resolved();
             assert_eq!(scenario.actions(), [Action::Dial]);
             scenario.connect(false);
-            assert_eq!(scenario.to_origin(), sent, "{method} {how}");
+            assert_eq!(scenario.origin_got(), sent, "{method} {how}");
             scenario.origin("HTTP/1.1 204 OK\r\n\r\n");
             assert_eq!((scenario.statuses(), scenario.actions()), (vec![204], vec![Action::Release]));
             assert!(!scenario.exchange.is_fresh(), "the next request may use any connection");
@@ -57,7 +57,7 @@ fn it_is_asked_only_once_more() {
 
 #[test]
 fn a_connection_that_was_never_used_is_not_tried_again() {
-    let mut scenario = Scenario::get().to_relaying();
+    let mut scenario = Scenario::get().into_relaying();
     scenario.origin_ends();
     assert_eq!((scenario.statuses(), scenario.actions()), (vec![502], vec![Action::Hangup]));
 }
@@ -78,7 +78,7 @@ fn what_has_begun_to_be_answered_is_not_repeated() {
     for begun in ["HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 20", "H"] {
         let mut scenario = reusing("GET", "\r\n");
         scenario.origin(begun);
-        scenario.to_client();
+        scenario.client_got();
         scenario.origin_ends();
         assert_eq!((scenario.statuses(), scenario.actions()), (vec![502], vec![Action::Hangup]), "{begun}");
         assert_eq!(scenario.download.held.len(), 0);
@@ -89,15 +89,15 @@ fn what_has_begun_to_be_answered_is_not_repeated() {
 fn a_request_that_was_not_sent_to_its_end_is_repeated_from_its_start() {
     let mut scenario = Scenario::new().sending(format!("{GET}{GET}"));
     scenario.origin_takes(10);
-    let mut scenario = scenario.to_reusing();
+    let mut scenario = scenario.into_reusing();
     scenario.origin_ends();
     scenario.origin_takes(usize::MAX);
     assert_eq!((scenario.kind(), scenario.actions()), (Kind::Resolving, vec![Action::Redial]));
     scenario.resolved();
     scenario.connect(false);
-    assert_eq!(scenario.to_origin(), GET_SENT);
+    assert_eq!(scenario.origin_got(), GET_SENT);
     scenario.origin(OK);
-    assert_eq!(scenario.to_client(), OK_SENT);
+    assert_eq!(scenario.client_got(), OK_SENT);
     assert_eq!(scenario.kind(), Kind::Deciding, "and the pipelined one behind it is still there");
 }
 

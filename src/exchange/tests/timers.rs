@@ -10,12 +10,12 @@ fn next(scenario: &Scenario) -> Option<(Timer, Millis)> {
 
 /// A scenario at time 0 in each phase, and the timer that runs in it with the time at which it runs out.
 fn table() -> Vec<(&'static str, Scenario, Timer, Millis)> {
-    let tunnel = || Scenario::new().sending("CONNECT a.example:443 HTTP/1.1\r\n\r\n").to_relaying();
+    let tunnel = || Scenario::new().sending("CONNECT a.example:443 HTTP/1.1\r\n\r\n").into_relaying();
     let mut half = tunnel();
     half.client_ends();
-    let mut idle = Scenario::get().to_relaying();
+    let mut idle = Scenario::get().into_relaying();
     idle.origin(OK);
-    let mut second = Scenario::get().to_relaying();
+    let mut second = Scenario::get().into_relaying();
     second.origin(OK);
     let mut answering = Scenario::get();
     answering.client_takes(0);
@@ -30,9 +30,9 @@ fn table() -> Vec<(&'static str, Scenario, Timer, Millis)> {
         ("idle", idle, Timer::Idle, 20_000),
         ("second head", second.sending("GET "), Timer::Head, 10_000),
         ("deciding", Scenario::get(), Timer::Decision, 1_000),
-        ("resolving", Scenario::get().to_resolving(), Timer::Resolve, 2_000),
-        ("connecting", Scenario::get().to_connecting(), Timer::Connect, 3_000),
-        ("relaying", Scenario::get().to_relaying(), Timer::Inactive, 60_000),
+        ("resolving", Scenario::get().into_resolving(), Timer::Resolve, 2_000),
+        ("connecting", Scenario::get().into_connecting(), Timer::Connect, 3_000),
+        ("relaying", Scenario::get().into_relaying(), Timer::Inactive, 60_000),
         ("answering", answering, Timer::Inactive, 60_000),
         ("tunnel", tunnel(), Timer::Tunnel, 90_000),
         ("half-closed tunnel", half, Timer::HalfClose, 5_000),
@@ -132,7 +132,7 @@ fn bytes_put_off_only_what_counts_from_them() {
     idle.now = 9_000;
     idle.client("\r\n");
     assert_eq!(next(&idle), Some((Timer::First, 30_000)), "nor do blank lines");
-    let mut tunnel = Scenario::new().sending("CONNECT a.example:443 HTTP/1.1\r\n\r\n").to_relaying();
+    let mut tunnel = Scenario::new().sending("CONNECT a.example:443 HTTP/1.1\r\n\r\n").into_relaying();
     tunnel.now = 9_000;
     tunnel.client("x");
     assert_eq!(next(&tunnel), Some((Timer::Tunnel, 99_000)));

@@ -10,8 +10,8 @@ const UPGRADE: &str =
 const SWITCH: &str = "HTTP/1.1 101 Switching\r\nDate: D\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\n";
 
 fn tunnel() -> Scenario {
-    let mut scenario = Scenario::new().sending(CONNECT).to_relaying();
-    assert_eq!((scenario.to_client(), scenario.to_origin()), (GREETING.to_string(), String::new()));
+    let mut scenario = Scenario::new().sending(CONNECT).into_relaying();
+    assert_eq!((scenario.client_got(), scenario.origin_got()), (GREETING.to_string(), String::new()));
     assert_eq!((scenario.kind(), scenario.actions()), (Kind::Tunnel, vec![]));
     scenario
 }
@@ -21,27 +21,27 @@ fn bytes_go_both_ways_as_they_are() {
     let mut scenario = tunnel();
     scenario.client("GET / HTTP/1.1\r\n\r\n");
     scenario.origin("\u{0}\r\nany");
-    assert_eq!(scenario.to_origin(), "GET / HTTP/1.1\r\n\r\n");
-    assert_eq!(scenario.to_client(), "\u{0}\r\nany");
+    assert_eq!(scenario.origin_got(), "GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(scenario.client_got(), "\u{0}\r\nany");
     assert_eq!(scenario.exchange.passable(Direction::Upload), u64::MAX);
     assert_eq!(scenario.exchange.passable(Direction::Download), u64::MAX);
 }
 
 #[test]
 fn the_greeting_is_the_first_that_a_client_gets() {
-    let mut scenario = Scenario::new().sending(CONNECT).to_connecting();
+    let mut scenario = Scenario::new().sending(CONNECT).into_connecting();
     scenario.client_takes(0);
     scenario.connect(false);
     scenario.origin("hello");
     scenario.client_takes(usize::MAX);
-    assert_eq!(scenario.to_client(), format!("{GREETING}hello"));
+    assert_eq!(scenario.client_got(), format!("{GREETING}hello"));
 }
 
 #[test]
 fn early_bytes_of_the_client_reach_the_origin() {
     for early in [1, 300, 5000] {
-        let mut scenario = Scenario::new().sending(format!("{CONNECT}{}", "x".repeat(early))).to_relaying();
-        assert_eq!(scenario.to_origin(), "x".repeat(early));
+        let mut scenario = Scenario::new().sending(format!("{CONNECT}{}", "x".repeat(early))).into_relaying();
+        assert_eq!(scenario.origin_got(), "x".repeat(early));
     }
 }
 
@@ -50,16 +50,16 @@ fn each_half_is_closed_by_itself() {
     let mut scenario = tunnel();
     scenario.client("last");
     scenario.client_ends();
-    assert_eq!((scenario.to_origin(), scenario.upload.shut, scenario.download.shut), ("last".into(), true, false));
+    assert_eq!((scenario.origin_got(), scenario.upload.shut, scenario.download.shut), ("last".into(), true, false));
     scenario.origin("still here");
-    assert_eq!(scenario.to_client(), "still here");
+    assert_eq!(scenario.client_got(), "still here");
     scenario.origin_ends();
     assert_eq!(scenario.actions(), [Action::Done(CloseReason::TunnelEnd)]);
     let mut scenario = tunnel();
     scenario.origin_ends();
     assert_eq!((scenario.upload.shut, scenario.download.shut, scenario.kind()), (false, true, Kind::Tunnel));
     scenario.client("still here");
-    assert_eq!(scenario.to_origin(), "still here");
+    assert_eq!(scenario.origin_got(), "still here");
     scenario.client_ends();
     assert_eq!(scenario.actions(), [Action::Done(CloseReason::TunnelEnd)]);
     assert!(!scenario.exchange.aborts(Side::Client) && !scenario.exchange.aborts(Side::Server));
@@ -73,18 +73,18 @@ fn a_half_is_closed_only_behind_its_last_byte() {
     scenario.client_ends();
     assert!(!scenario.upload.shut);
     scenario.origin_takes(usize::MAX);
-    assert_eq!((scenario.to_origin(), scenario.upload.shut), ("slowly".into(), true));
+    assert_eq!((scenario.origin_got(), scenario.upload.shut), ("slowly".into(), true));
 }
 
 #[test]
 fn an_origin_that_ends_at_once_does_not_swallow_the_greeting() {
-    let mut scenario = Scenario::new().sending(CONNECT).to_connecting();
+    let mut scenario = Scenario::new().sending(CONNECT).into_connecting();
     scenario.client_takes(0);
     scenario.connect(false);
     scenario.origin_ends();
     assert!(!scenario.download.shut);
     scenario.client_takes(usize::MAX);
-    assert_eq!((scenario.to_client(), scenario.download.shut), (GREETING.to_string(), true));
+    assert_eq!((scenario.client_got(), scenario.download.shut), (GREETING.to_string(), true));
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn a_half_closed_tunnel_has_less_time() {
 
 #[test]
 fn a_tunnel_that_cannot_be_dug_is_refused() {
-    let mut scenario = Scenario::new().sending(CONNECT).to_connecting();
+    let mut scenario = Scenario::new().sending(CONNECT).into_connecting();
     scenario.fails(Answer::new(502, &b"no\n"[..]));
     // What follows may be meant for the tunnel, so it is not taken for a request.
     assert_eq!((scenario.statuses(), scenario.kind()), (vec![502], Kind::Draining));
@@ -124,14 +124,14 @@ fn a_tunnel_that_cannot_be_dug_is_refused() {
 #[test]
 fn a_switch_that_was_offered_makes_a_tunnel() {
     for piece in [1, 10, 1000] {
-        let mut scenario = Scenario::new().sending(UPGRADE).to_relaying();
-        assert!(scenario.to_origin().contains("Connection: upgrade\r\n"));
+        let mut scenario = Scenario::new().sending(UPGRADE).into_relaying();
+        assert!(scenario.origin_got().contains("Connection: upgrade\r\n"));
         scenario.download.piece = piece;
         scenario.origin(format!("{SWITCH}first"));
-        assert_eq!(scenario.to_client(), format!("{SWITCH}first"), "in pieces of {piece}");
+        assert_eq!(scenario.client_got(), format!("{SWITCH}first"), "in pieces of {piece}");
         assert_eq!((scenario.kind(), scenario.actions()), (Kind::Tunnel, vec![]));
         scenario.client("second");
-        assert_eq!(scenario.to_origin(), "second");
+        assert_eq!(scenario.origin_got(), "second");
         scenario.client_ends();
         scenario.origin_ends();
         assert_eq!(scenario.actions(), [Action::Done(CloseReason::TunnelEnd)]);
@@ -140,24 +140,24 @@ fn a_switch_that_was_offered_makes_a_tunnel() {
 
 #[test]
 fn bytes_behind_an_offer_wait_for_the_switch() {
-    let mut scenario = Scenario::new().sending(format!("{UPGRADE}early")).to_relaying();
-    assert!(!scenario.to_origin().contains("early"));
+    let mut scenario = Scenario::new().sending(format!("{UPGRADE}early")).into_relaying();
+    assert!(!scenario.origin_got().contains("early"));
     scenario.origin(SWITCH);
-    assert_eq!(scenario.to_origin(), "early");
+    assert_eq!(scenario.origin_got(), "early");
 }
 
 #[test]
 fn an_offer_may_be_declined() {
-    let mut scenario = Scenario::new().sending(UPGRADE).to_relaying();
+    let mut scenario = Scenario::new().sending(UPGRADE).into_relaying();
     scenario.origin(OK);
     assert_eq!((scenario.statuses(), scenario.actions()), (vec![200], vec![Action::Release]));
-    assert_eq!(scenario.sending(GET).to_relaying().to_origin(), GET_SENT);
+    assert_eq!(scenario.sending(GET).into_relaying().origin_got(), GET_SENT);
 }
 
 #[test]
 fn a_switch_that_nobody_offered_is_a_fault() {
     for asked in [GET.to_string(), UPGRADE.replace("echo", "h2c"), UPGRADE.replace("echo", "other")] {
-        let mut scenario = Scenario::new().sending(asked).to_relaying();
+        let mut scenario = Scenario::new().sending(asked).into_relaying();
         scenario.origin(SWITCH);
         assert_eq!((scenario.statuses(), scenario.actions()), (vec![502], vec![Action::Hangup]));
         assert_eq!(scenario.kind(), Kind::Idle);
@@ -168,21 +168,21 @@ fn a_switch_that_nobody_offered_is_a_fault() {
 #[test]
 fn an_end_right_behind_a_switch_is_the_tunnels() {
     for window in [0, 10, usize::MAX] {
-        let mut scenario = Scenario::new().sending(UPGRADE).to_relaying();
+        let mut scenario = Scenario::new().sending(UPGRADE).into_relaying();
         scenario.client_takes(window);
         scenario.download.ended = true;
         scenario.origin(format!("{SWITCH}all"));
         scenario.client_takes(usize::MAX);
-        assert_eq!(scenario.to_client(), format!("{SWITCH}all"), "window {window}");
+        assert_eq!(scenario.client_got(), format!("{SWITCH}all"), "window {window}");
         assert_eq!((scenario.kind(), scenario.download.shut), (Kind::Tunnel, true));
     }
 }
 
 #[test]
 fn a_client_may_end_its_half_right_behind_an_offer() {
-    let mut scenario = Scenario::new().sending(UPGRADE).to_relaying();
+    let mut scenario = Scenario::new().sending(UPGRADE).into_relaying();
     scenario.client_ends();
     scenario.origin(format!("{SWITCH}all"));
     assert_eq!((scenario.kind(), scenario.upload.shut), (Kind::Tunnel, true));
-    assert_eq!(scenario.to_client(), format!("{SWITCH}all"));
+    assert_eq!(scenario.client_got(), format!("{SWITCH}all"));
 }
