@@ -39,6 +39,9 @@ pub struct Kit {
     reach: Box<[u8]>,
     /// Lends the blocks.
     pub pool: Pool,
+    /// A session did not read what is there, for want of a block. It will not be told again, so the owner has to run
+    /// everybody once more when there are blocks, and clears this.
+    pub starved: bool,
 }
 
 impl Kit {
@@ -48,6 +51,7 @@ impl Kit {
             scratch: Buf::private(HEADROOM + BLOCK),
             reach: vec![0; MAX_REACH].into_boxed_slice(),
             pool: Pool::new(budget),
+            starved: false,
         }
     }
 }
@@ -314,6 +318,7 @@ impl<T: Transport> Session<T> {
             return self.pass(direction, kit, cx);
         }
         if !room {
+            kit.starved = true;
             return None;
         }
         if work.space().is_empty() {

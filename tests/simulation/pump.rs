@@ -216,9 +216,11 @@ fn without_blocks_nothing_is_read_that_would_need_one() {
     bench.client(&GET[..20]);
     assert_eq!(bench.run(), []);
     assert_eq!((bench.session.exchange.phase().kind(), bench.session.stored()), (Kind::Idle, 0));
+    assert!(std::mem::take(&mut bench.kit.starved), "the owner is told, as nobody else will tell the session");
     bench.kit.pool.set_budget(1);
     assert_eq!(bench.run(), []);
     assert_eq!((bench.session.exchange.phase().kind(), bench.kit.pool.lent()), (Kind::Head, 1));
     bench.client(&GET[20..]);
     assert_eq!(bench.run(), [Action::Ask], "who has a block may fill it");
+    assert!(!bench.kit.starved);
 }
