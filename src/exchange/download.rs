@@ -64,7 +64,7 @@ impl Exchange {
         let taken = match found {
             None if buf.len() < cx.settings.head_size => return false,
             Some(length) if length <= cx.settings.head_size => {
-                take_response(relay, length, buf, self.keep_alive && self.upload.done, cx)
+                take_response(relay, length, buf, self.keep_alive, self.upload.done, cx)
             }
             _ => Err(OriginFault::HeadTooLarge),
         };
@@ -137,6 +137,7 @@ fn take_response(
     length: usize,
     buf: &mut Buf,
     keep: bool,
+    uploaded: bool,
     cx: &mut Context<'_>,
 ) -> Result<Head, OriginFault> {
     let request = &relay.request;
@@ -145,13 +146,15 @@ fn take_response(
     let to = ToClient {
         version: request.version(),
         method: request.method(),
-        keep_alive: keep,
+        keep_alive: keep && uploaded,
         upgrade: true,
         date: cx.date,
         rules: &cx.settings.rules,
     };
     let kind = if response.status() == 101 {
-        if !response.upgrade().is_some_and(|chosen| request.offers(chosen)) {
+        // A protocol that was not offered, or content of the request that would end up in the tunnel.
+        let offered = response.upgrade().is_some_and(|chosen| request.offers(chosen));
+        if !offered || !uploaded {
             return Err(OriginFault::UnaskedSwitch);
         }
         rewrite::response(cx.out, &response, &to);

@@ -23,7 +23,7 @@ use crate::answers::Answers;
 use crate::decision::Decision;
 use crate::http::answer::Answer;
 use crate::http::chunked::Mode;
-use crate::http::fault::OriginFault;
+use crate::http::fault::{Fault, OriginFault};
 use crate::http::framing::Framing;
 use crate::http::head::HeadScan;
 use crate::http::request::Request;
@@ -395,7 +395,12 @@ impl Exchange {
             (Timer::Decision | Timer::Resolve | Timer::Connect | Timer::Inactive, _)
                 if !begun && self.request().is_some() =>
             {
-                let answer = answers.timeout(timer, self.request(), self.client());
+                // With nothing left to pass on it is the client's content that did not come.
+                let waits = timer == Timer::Inactive && !self.upload.done && self.upload.cleared == 0;
+                let answer = match waits {
+                    true => answers.fault(Fault::BodyTimeout, self.client()),
+                    false => answers.timeout(timer, self.request(), self.client()),
+                };
                 self.answer(answer, CloseReason::Timeout(timer), cx.now);
             }
             (_, Phase::Relaying(_)) => self.cut(CloseReason::Timeout(timer), cx.now),

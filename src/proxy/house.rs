@@ -12,12 +12,9 @@ use crate::signals::Signal;
 /// for that long).
 const INTERFACES: Millis = 60_000;
 
-/// Blocks that the pool lends for each client at the limit, one each way, and at least this many.
-const LEAST_BLOCKS: usize = 1024;
-
-/// The budget of the pool of blocks: one block each way for every client at the limit.
-pub(super) fn pool_budget(connections: usize) -> usize {
-    (2 * connections).max(LEAST_BLOCKS)
+/// The budget of the pool of buffers: one each way for every client at the limit, of the proxy and of the monitor.
+pub(super) fn pool_budget(connections: usize, web_connections: usize) -> usize {
+    2 * (connections + web_connections)
 }
 
 /// What is due when, and whether the end is near.
@@ -30,7 +27,7 @@ pub(super) struct House {
     drain: u64,
     draining: Option<Millis>,
     stopping: bool,
-    /// The pool of buffers was empty at the last look.
+    /// Somebody found the pool of buffers empty in the last second.
     starved: bool,
     /// The proxy listeners that SIGTTOU closed, until SIGTTIN.
     parked: Vec<Place>,
@@ -102,7 +99,7 @@ impl Proxy {
             self.house.parked.clear();
         }
         self.listeners.set_limits(options.connections, options.web_connections);
-        self.kit.pool.set_budget(pool_budget(options.connections));
+        self.kit.pool.set_budget(pool_budget(options.connections, options.web_connections));
         self.proxied = options.proxied;
         self.settings = options.settings;
         self.policy = options.policy;
@@ -135,13 +132,13 @@ impl Proxy {
         }
     }
 
-    /// Who found the pool of buffers empty is not told when one comes back: everybody is asked once a second while it was.
+    /// Who found the pool of buffers empty is not told when one comes back: everybody is asked again within a second.
     fn wake_the_starved(&mut self) {
-        let starved = !self.kit.pool.has_room();
+        let starved = std::mem::take(&mut self.kit.starved);
         if starved && !self.house.starved {
             log::error!(target: "server", "the buffers are used up, {} are lent: reading has to wait", self.kit.pool.lent());
         }
-        if starved || self.house.starved {
+        if starved {
             self.clients.keys().into_iter().for_each(|key| self.enqueue(key));
         }
         self.house.starved = starved;

@@ -145,7 +145,7 @@ impl Proxy {
             proxied: options.proxied,
             alarms: Alarms::new(),
             queue: VecDeque::new(),
-            kit: Kit::new(house::pool_budget(options.connections)),
+            kit: Kit::new(house::pool_budget(options.connections, options.web_connections)),
             out: Vec::new(),
             settings: options.settings,
             policy: options.policy,

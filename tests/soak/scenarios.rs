@@ -57,7 +57,7 @@ pub(crate) fn answer_name(query: &Query) -> Answer {
         _ if name.starts_with("ok") => Answer::Reply(query.addresses(&here)),
         _ if name.starts_with("fails") => Answer::Reply(query.reply().code(2)),
         _ if name.starts_with("silent") => Answer::Silence,
-        _ if name.starts_with("rubbish") => Answer::Bytes(vec![0xff; 40]),
+        _ if name.starts_with("rubbish") => Answer::Several(vec![vec![0xff; 40]]),
         _ => Answer::Reply(query.reply().code(3).negative(1)),
     }
 }
