@@ -252,3 +252,16 @@ fn a_body_that_ends_with_the_connection_is_never_cut_by_an_ordinary_end() {
         }
     }
 }
+
+#[test]
+fn a_client_that_stops_sending_its_content_is_told_so() {
+    let mut scenario = Scenario::new().sending(UPLOAD).into_relaying();
+    scenario.client("ab");
+    assert!(scenario.origin_got().ends_with("\r\n\r\nab"));
+    scenario.at(60_000);
+    assert_eq!(scenario.statuses(), [408], "the client's fault, as nothing waits for the origin");
+    let mut scenario = Scenario::new().sending(UPLOAD).into_relaying();
+    scenario.client("abcd");
+    scenario.at(60_000);
+    assert_eq!(scenario.statuses(), [504], "the origin's, as it has everything");
+}

@@ -186,3 +186,11 @@ fn a_client_may_end_its_half_right_behind_an_offer() {
     assert_eq!((scenario.kind(), scenario.upload.shut), (Kind::Tunnel, true));
     assert_eq!(scenario.client_got(), format!("{SWITCH}all"));
 }
+
+#[test]
+fn a_switch_before_the_content_is_complete_is_refused() {
+    let head = UPGRADE.replace("\r\n\r\n", "\r\nContent-Length: 4\r\n\r\n").replace("GET", "POST");
+    let mut scenario = Scenario::new().sending(head).into_relaying();
+    scenario.origin(SWITCH);
+    assert_eq!(scenario.statuses(), [502], "the rest of the content would end up in the tunnel");
+}
