@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::exchange::close::CloseReason;
-use crate::exchange::DRAIN_BYTES;
+use crate::exchange::ending::DRAIN_BYTES;
 
 const UPLOAD: &str = "POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\nContent-Length: 100000000\r\n\r\n";
 
