@@ -7,7 +7,7 @@ VERSION    := $(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version *= *"\(.*
 
 # Mutated inputs for each fuzz target in `make fuzz`, and in the smoke run that is part of `make test`.
 FUZZ_RUNS  ?= 200000
-# How long `make soak` sends mixed traffic, in seconds.
+# How long `make soak` sends mixed traffic, in seconds: longer than every default timer but that of idle tunnels.
 SOAK_SECONDS ?= 1500
 # Words for the benchmark harness; tests/bench/README.md lists them.
 BENCH      ?= --rounds 4 --seconds 3
@@ -22,7 +22,7 @@ all: ## build the proxy as it ships (target/release/exaproxy)
 	$(CARGO) build --release --locked
 
 test: lint ## everything that must pass: format, lints, every test, fuzz smoke run, licences
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --workspace --locked --no-fail-fast
 
 fast: ## unit tests and style only, no sockets: a few seconds after a build
 	$(CARGO) test --workspace --locked --lib --bins
