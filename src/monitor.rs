@@ -71,6 +71,8 @@ pub struct Running {
     pub idle: u64,
     /// Blocks lent.
     pub blocks: u64,
+    /// A pidfile was written.
+    pub pid_saved: bool,
     /// What the resolver counted.
     pub dns: dns::Counters,
 }
@@ -109,7 +111,7 @@ impl Running {
             row(&format!("ended.{}", reason.name()), count);
         }
         self.dns_rows(&mut row);
-        rows.push(("pid.saved".into(), "false".into()));
+        rows.push(("pid.saved".into(), self.pid_saved.to_string()));
         rows.sort();
         to_object(&rows)
     }

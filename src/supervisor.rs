@@ -69,7 +69,18 @@ struct Supervisor<'a> {
     proxy: Proxy,
     messages: &'static Messages,
     log: logs::Settings,
-    pidfile: Option<Pidfile>,
+    pidfile: Claimed,
+}
+
+/// A pidfile that is removed however the process ends in good order, a start that fails included.
+struct Claimed(Option<Pidfile>);
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        if let Some(Err(error)) = self.0.take().map(Pidfile::release) {
+            log::error!(target: "daemon", "cannot remove the pidfile: {error}");
+        }
+    }
 }
 
 impl<'a> Supervisor<'a> {
@@ -78,8 +89,9 @@ impl<'a> Supervisor<'a> {
         let budget = budget(config);
         let got = raise_descriptors(budget.need());
         let signals = Signals::new().map_err(|error| format!("cannot take signals over: {error}"))?;
-        let options = options(&loaded, budget.fitted(got))?;
-        let pidfile = claim_pidfile(config)?;
+        let mut options = options(&loaded, budget.fitted(got))?;
+        let pidfile = Claimed(claim_pidfile(config)?);
+        options.pid_saved = pidfile.0.is_some();
         let proxy = Proxy::new(options, signals).map_err(|error| error.to_string())?;
         let outright = loaded.is_set("daemon", "user");
         let privileges = drop_privileges(&config.daemon.user, outright).map_err(|error| error.to_string())?;
@@ -135,9 +147,7 @@ impl<'a> Supervisor<'a> {
             }
         };
         self.proxy.stop();
-        if let Some(Err(error)) = self.pidfile.take().map(Pidfile::release) {
-            log::error!(target: "daemon", "cannot remove the pidfile: {error}");
-        }
+        drop(self.pidfile);
         log::error!(target: "supervisor", "exaproxy has stopped");
         self.messages.flush(FLUSH);
         ended
@@ -262,6 +272,7 @@ fn options(loaded: &Loaded, budget: Budget) -> Result<Options, String> {
         naming: naming(loaded)?,
         poll_interfaces: config.daemon.poll_interfaces,
         drain: config.daemon.drain_timeout.unwrap_or_default().as_secs(),
+        pid_saved: false,
     })
 }
 

@@ -25,6 +25,7 @@ pub(super) struct House {
     interfaces_at: Millis,
     interfaces: Vec<interfaces::Interface>,
     drain: u64,
+    pid_saved: bool,
     draining: Option<Millis>,
     stopping: bool,
     /// Somebody found the pool of buffers empty in the last second.
@@ -34,13 +35,14 @@ pub(super) struct House {
 }
 
 impl House {
-    pub(super) fn new(poll_interfaces: bool, drain: u64) -> House {
+    pub(super) fn new(options: &Options) -> House {
         House {
             next: HOUSE,
-            poll_interfaces,
+            poll_interfaces: options.poll_interfaces,
             interfaces_at: 0,
             interfaces: Vec::new(),
-            drain,
+            drain: options.drain,
+            pid_saved: options.pid_saved,
             draining: None,
             stopping: false,
             starved: false,
@@ -173,6 +175,7 @@ impl Proxy {
                 + self.upstream.idle.len() as u64,
             idle: self.upstream.idle.len() as u64,
             blocks: self.kit.pool.lent() as u64,
+            pid_saved: self.house.pid_saved,
             dns: self.resolver.counters(),
         }
     }

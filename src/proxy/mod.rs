@@ -64,6 +64,8 @@ pub struct Options {
     pub poll_interfaces: bool,
     /// Seconds that a soft stop waits for its clients, 0 for ever.
     pub drain: u64,
+    /// A pidfile was written.
+    pub pid_saved: bool,
 }
 
 /// One client and what is under way for it.
@@ -133,7 +135,7 @@ impl Proxy {
         let mut listeners = Listeners::new(options.connections, options.web_connections);
         listeners.open(&options.places, options.dialling.keepalive, &mut poller)?;
         let local = LocalAddresses::new([], listeners.addresses());
-        let house = house::House::new(options.poll_interfaces, options.drain);
+        let house = house::House::new(&options);
         let clock = Clock::new();
         let resolver = Resolver::new(options.naming, clock.now());
         let mut proxy = Proxy {
