@@ -21,12 +21,12 @@ help: ## list these tasks
 all: ## build the proxy as it ships (target/release/exaproxy)
 	$(CARGO) build --release --locked
 
-test: lint ## everything that must pass: format, lints, every test, fuzz smoke run, licences
+test: lint ## everything that must pass: format, lints, every test, fuzz smoke run, dependencies
 	$(CARGO) test --workspace --locked --no-fail-fast
 
 fast: ## unit tests and style only, no sockets: a few seconds after a build
 	$(CARGO) test --workspace --locked --lib --bins
-	$(CARGO) test --locked --test tidy --test licences
+	$(CARGO) test --locked --test tidy --test dependencies
 
 lint: ## formatting and clippy, warnings are errors
 	$(CARGO) fmt --all --check

@@ -1,5 +1,6 @@
-//! Licences of everything that is linked or built in: each must be one that deny.toml allows. Asks cargo, offline;
-//! knows nothing of advisories, whose database is not part of the repository.
+//! What comes from outside, held to deny.toml where cargo-deny is not at hand: licences, one version of each crate, and
+//! crates.io as the only source. Asks cargo, offline; knows nothing of advisories, whose database is not part of the
+//! repository.
 
 use std::process::Command;
 
@@ -22,13 +23,19 @@ fn permits(expression: &str, allowed: &[String]) -> bool {
     flat.split(" OR ").any(|choice| choice.split(" AND ").all(one))
 }
 
+/// What `cargo tree` says of the whole workspace, offline.
+fn tree(arguments: &[&str]) -> String {
+    let manifest = ["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")];
+    let common = ["tree", "--workspace", "--offline", "--locked", "--prefix", "none"];
+    let output = Command::new(env!("CARGO")).args(common).args(arguments).args(manifest).output();
+    let output = output.expect("cargo can be run");
+    assert!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 #[test]
 fn dependencies_come_under_allowed_licences() {
-    let arguments = ["tree", "--workspace", "--offline", "--locked", "-e", "all", "--prefix", "none", "-f", "{p}|{l}"];
-    let manifest = ["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")];
-    let output = Command::new(env!("CARGO")).args(arguments).args(manifest).output().expect("cargo can be run");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr));
+    let said = tree(&["-e", "all", "-f", "{p}|{l}"]);
     let allowed = allowed();
     let licensed = said.lines().filter_map(|line| line.trim_end_matches(" (*)").rsplit_once('|'));
     let mut refused: Vec<String> = licensed
@@ -39,6 +46,22 @@ fn dependencies_come_under_allowed_licences() {
     refused.dedup();
     assert!(said.contains("mio "), "cargo tree names no dependencies:\n{said}");
     assert!(refused.is_empty(), "not in the list of deny.toml:\n  {}", refused.join("\n  "));
+}
+
+/// Two versions of a crate are twice the code to trust, and often one of them is the older, forgotten one.
+#[test]
+fn each_crate_is_there_once() {
+    let doubled = tree(&["-e", "normal,build", "--duplicates", "--depth", "0"]);
+    assert!(doubled.trim().is_empty(), "in more than one version:\n{doubled}");
+}
+
+#[test]
+fn dependencies_come_from_the_registry() {
+    let lock = include_str!("../Cargo.lock");
+    let sources = lock.lines().filter_map(|line| line.strip_prefix("source = "));
+    let foreign: Vec<&str> =
+        sources.filter(|source| *source != "\"registry+https://github.com/rust-lang/crates.io-index\"").collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
 }
 
 #[test]
