@@ -226,7 +226,7 @@ impl Proxy {
         }
         client.waits = Waits::Nothing;
         self.counters.dial_failures += 1;
-        if error == DialError::Exhausted {
+        if error == DialError::Exhausted && self.house.may_report(now) {
             log::error!(target: "download", "cannot open connections to origins: {error}");
         }
         if let Some(Host::Name(name)) = client.session.exchange.request().map(|request| &request.target().host) {
