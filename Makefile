@@ -44,9 +44,10 @@ bench: all ## measure against other proxies (BENCH= words for tests/bench/run)
 soak: ## mixed traffic for SOAK_SECONDS; memory and descriptors must return to the start
 	SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --release --locked --test soak -- --nocapture
 
-install: all ## program, example configuration and documents below PREFIX (and DESTDIR)
+install: all ## program, examples and documents below PREFIX (and DESTDIR)
 	install -D -m 0755 $(TARGET)/release/exaproxy $(DESTDIR)$(PREFIX)/sbin/exaproxy
 	install -D -m 0644 conf/exaproxy.conf $(DESTDIR)$(PREFIX)/share/exaproxy/exaproxy.conf
+	cp -R conf/haproxy conf/service conf/systemd $(DESTDIR)$(PREFIX)/share/exaproxy/
 	install -d $(DESTDIR)$(PREFIX)/share/doc/exaproxy
 	install -m 0644 README.md CHANGELOG.md LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/exaproxy
 
