@@ -26,6 +26,11 @@ pub fn local_addresses() -> io::Result<Vec<Interface>> {
     Ok(interfaces)
 }
 
+/// The number of an interface, from its name or its number as text: what a zone such as `eth0` stands for (RFC 4007).
+pub fn number(zone: &str) -> Option<u32> {
+    zone.parse().ok().or_else(|| nix::net::if_::if_nametoindex(zone).ok())
+}
+
 /// The lines that tell of a new look at the interfaces: one for each address that came or went, or that nothing changed.
 /// Both lists are sorted, as [`local_addresses`] returns them.
 pub fn changes(old: &[Interface], new: &[Interface]) -> Vec<String> {

@@ -49,7 +49,7 @@ impl Timer {
     }
 }
 
-/// How long each timer runs, in milliseconds; 0 is for ever.
+/// How long each timer runs, in milliseconds; 0 is for ever, but for [`Timer::Drain`], where it is not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// [`Timer::First`]
@@ -98,7 +98,8 @@ impl Exchange {
         [Some(one), two]
             .into_iter()
             .flatten()
-            .filter(|(timer, _)| limits.of(*timer) > 0)
+            // No time at all for draining means none; elsewhere it means for ever.
+            .filter(|(timer, _)| limits.of(*timer) > 0 || *timer == Timer::Drain)
             .map(|(timer, from)| (timer, from + limits.of(timer)))
             .min_by_key(|(_, at)| *at)
     }

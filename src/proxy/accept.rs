@@ -21,8 +21,8 @@ const BATCH: usize = 64;
 /// Milliseconds before accepting is tried again after the system had no descriptor or memory.
 const PAUSE: Millis = 100;
 
-/// Milliseconds between two log lines about a listener that is full.
-const REPORT: Millis = 20_000;
+/// Milliseconds between two log lines about the same lasting trouble, such as a listener that is full.
+pub(super) const REPORT: Millis = 20_000;
 
 /// What a listener is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -15,6 +15,7 @@ use crate::exchange::{Action, Connected};
 use crate::http::framing::Framing;
 use crate::http::target::{Host, Target};
 use crate::http::Method;
+use crate::interfaces;
 use crate::owner::Owner;
 use crate::policy::Refused;
 use crate::resolver::{Found, LookupId};
@@ -139,7 +140,11 @@ impl Proxy {
         let fresh = client.session.exchange.is_fresh() || request.method() == Method::Connect;
         let port = request.target().port;
         let repeatable = request.method().is_idempotent() && matches!(request.framing(), Framing::Empty);
-        let wish = Wish { session: key, addresses, port, fresh, repeatable };
+        let scope = match &request.target().host {
+            Host::V6(_, Some(zone)) => interfaces::number(zone).unwrap_or(0),
+            _ => 0,
+        };
+        let wish = Wish { session: key, addresses, port, scope, fresh, repeatable };
         match self.upstream.connect(&wish, &mut self.poller, now) {
             Dialled::Ready(server) => self.connected(key, server),
             Dialled::Pending(dial) => self.set_waits(key, Waits::Dial(dial, rest)),
@@ -226,7 +231,7 @@ impl Proxy {
         }
         client.waits = Waits::Nothing;
         self.counters.dial_failures += 1;
-        if error == DialError::Exhausted {
+        if error == DialError::Exhausted && self.house.may_report(now) {
             log::error!(target: "download", "cannot open connections to origins: {error}");
         }
         if let Some(Host::Name(name)) = client.session.exchange.request().map(|request| &request.target().host) {

@@ -2,6 +2,7 @@
 
 use reactor::Millis;
 
+use super::accept::REPORT;
 use super::{Ingress, Options, Place, Proxy, Turn, HOUSE};
 use crate::exchange::close::CloseReason;
 use crate::interfaces;
@@ -28,6 +29,7 @@ pub(super) struct House {
     pid_saved: bool,
     draining: Option<Millis>,
     stopping: bool,
+    report_at: Millis,
     /// Somebody found the pool of buffers empty in the last second.
     starved: bool,
     /// The proxy listeners that SIGTTOU closed, until SIGTTIN.
@@ -45,6 +47,7 @@ impl House {
             pid_saved: options.pid_saved,
             draining: None,
             stopping: false,
+            report_at: 0,
             starved: false,
             parked: Vec::new(),
         }
@@ -53,6 +56,15 @@ impl House {
     /// When something is due.
     pub(super) fn next(&self) -> Millis {
         self.next
+    }
+
+    /// May a trouble that every request runs into be written to the log again?
+    pub(super) fn may_report(&mut self, now: Millis) -> bool {
+        let may = now >= self.report_at;
+        if may {
+            self.report_at = now + REPORT;
+        }
+        may
     }
 
     /// Is a soft stop under way?

@@ -119,7 +119,7 @@ impl Files {
             ..Config::default()
         };
         // What the operator set for this proxy outweighs what the host's file says for all programs.
-        config.apply(&conf, true, interface_number);
+        config.apply(&conf, true, crate::interfaces::number);
         config.timeout = naming.timeout.unwrap_or(config.timeout);
         config.attempts = naming.attempts.unwrap_or(config.attempts);
         for server in &config.servers {
@@ -148,10 +148,6 @@ fn text_of(path: &Path) -> Result<String, String> {
 
 fn about(path: &Path, error: &io::Error) -> String {
     format!("{}: {error}", path.display())
-}
-
-fn interface_number(name: &str) -> Option<u32> {
-    nix::net::if_::if_nametoindex(name).ok()
 }
 
 #[cfg(test)]

@@ -147,7 +147,7 @@ impl Race {
 
 /// The order in which addresses are tried: families take turns, the first family first (RFC 8305 §4), and addresses
 /// that failed lately come last.
-pub fn order(addresses: &[IpAddr], port: u16, mut failed_lately: impl FnMut(IpAddr) -> bool) -> Vec<SocketAddr> {
+pub fn order(addresses: &[IpAddr], mut failed_lately: impl FnMut(IpAddr) -> bool) -> Vec<IpAddr> {
     let (mut first, mut second): (Vec<_>, Vec<_>) =
         addresses.iter().copied().partition(|address| address.is_ipv6() == addresses[0].is_ipv6());
     let mut turns = Vec::with_capacity(addresses.len());
@@ -158,7 +158,7 @@ pub fn order(addresses: &[IpAddr], port: u16, mut failed_lately: impl FnMut(IpAd
         turns.extend(second.pop());
     }
     let (late, good): (Vec<_>, Vec<_>) = turns.into_iter().partition(|address| failed_lately(*address));
-    good.into_iter().chain(late).map(|address| SocketAddr::new(address, port)).collect()
+    good.into_iter().chain(late).collect()
 }
 
 #[cfg(test)]
@@ -177,7 +177,7 @@ mod tests {
     fn families_take_turns_and_late_failures_come_last() {
         let all = addresses(&["2001:db8::1", "2001:db8::2", "192.0.2.1"]);
         let order_of = |failed: &str| -> Vec<String> {
-            order(&all, 80, |address| address.to_string() == failed).iter().map(|a| a.ip().to_string()).collect()
+            order(&all, |address| address.to_string() == failed).iter().map(ToString::to_string).collect()
         };
         assert_eq!(order_of(""), ["2001:db8::1", "192.0.2.1", "2001:db8::2"]);
         assert_eq!(order_of("2001:db8::1"), ["192.0.2.1", "2001:db8::2", "2001:db8::1"]);

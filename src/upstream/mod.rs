@@ -6,7 +6,7 @@ mod failures;
 pub mod idle;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use mio::net::TcpStream;
 use reactor::alarm::Alarms;
@@ -52,10 +52,22 @@ pub struct Wish<'a> {
     pub addresses: &'a [IpAddr],
     /// The port.
     pub port: u16,
+    /// The number of the interface through which link-local addresses are reached (RFC 4007), 0 for none.
+    pub scope: u32,
     /// It must not have been used before.
     pub fresh: bool,
     /// The request could be sent again if the connection turns out dead.
     pub repeatable: bool,
+}
+
+impl Wish<'_> {
+    /// Where to connect to for one of the addresses.
+    fn place(&self, address: IpAddr) -> SocketAddr {
+        match address {
+            IpAddr::V6(v6) if self.scope > 0 => SocketAddrV6::new(v6, self.port, 0, self.scope).into(),
+            _ => SocketAddr::new(address, self.port),
+        }
+    }
 }
 
 /// What came of a wish.
@@ -131,7 +143,7 @@ impl Upstream {
         if !wish.fresh {
             let not_before = if wish.repeatable { 0 } else { now.saturating_sub(UNREPEATABLE_AGE) };
             for address in wish.addresses {
-                if let Some(mut server) = self.idle.take(&SocketAddr::new(*address, wish.port), not_before) {
+                if let Some(mut server) = self.idle.take(&wish.place(*address), not_before) {
                     server.exchanges += 1;
                     poller.assign(server.stream.route, Owner::Server(wish.session));
                     return Dialled::Ready(server);
@@ -139,7 +151,8 @@ impl Upstream {
             }
         }
         let failures = &self.failures;
-        let addresses = dial::order(wish.addresses, wish.port, |address| failures.holds(address, now));
+        let addresses = dial::order(wish.addresses, |address| failures.holds(address, now));
+        let addresses = addresses.into_iter().map(|address| wish.place(address)).collect();
         let dial = Dial { session: wish.session, race: Race::new(addresses, now), attempts: Vec::new() };
         let key = self.dials.insert(dial);
         match self.advance(key, poller, now) {
@@ -303,4 +316,18 @@ fn open(
     let mut io = TcpStream::from_std(socket.into());
     let route = poller.register(&mut io, owner)?;
     Ok(Stream::new(io, route))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_21_a_zone_goes_into_the_socket_address() {
+        let addresses = ["fe80::1".parse().expect("an address"), IpAddr::from([192, 0, 2, 1])];
+        let session = Key { index: 0, generation: 1 };
+        let wish = Wish { session, addresses: &addresses, port: 80, scope: 7, fresh: true, repeatable: false };
+        let places = addresses.map(|address| wish.place(address).to_string());
+        assert_eq!(places, ["[fe80::1%7]:80", "192.0.2.1:80"]);
+    }
 }

@@ -73,3 +73,11 @@ fn unsent_bytes_do_not_keep_a_client_from_being_drained() {
     scenario.client_ends();
     assert_eq!(scenario.actions(), [Action::Done(CloseReason::Complete)]);
 }
+
+#[test]
+fn no_time_for_draining_closes_at_once() {
+    let mut scenario = Scenario::with(|settings| settings.limits.drain = 0).sending("nonsense\r\n\r\n");
+    assert_eq!((scenario.statuses(), scenario.kind()), (vec![400], Kind::Draining));
+    scenario.at(scenario.now);
+    assert_eq!(scenario.actions().last(), Some(&Action::Done(CloseReason::Answered)));
+}

@@ -102,6 +102,10 @@ fn zero_is_for_ever() {
         };
         *limit = 0;
         let kind = scenario.kind();
+        if timer == Timer::Drain {
+            // Here no time is no time: a test of its own shows it.
+            continue;
+        }
         let first = ["head", "preface", "part of a preface"].contains(&name);
         let other = first.then_some((Timer::First, 30_000));
         assert_eq!(next(&scenario), other, "{name}");
