@@ -166,6 +166,8 @@ impl Proxy {
                     log::info!(target: "server", "{line}");
                 }
                 self.local.set_addresses(found.iter().map(|(_, address)| *address));
+                let ipv6 = found.iter().any(|(_, address)| address.is_ipv6() && !address.is_loopback());
+                self.resolver.note_ipv6(ipv6, self.clock.now());
                 self.house.interfaces = found;
             }
             Err(error) => log::error!(target: "server", "cannot read the addresses of the interfaces: {error}"),

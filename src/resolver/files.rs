@@ -61,6 +61,8 @@ impl Naming {
 pub(super) struct Files {
     naming: Naming,
     seen: [Mark; 2],
+    /// This machine has an IPv6 address beyond its loopback.
+    ipv6_here: bool,
 }
 
 /// What tells a changed file from an unchanged one.
@@ -68,7 +70,24 @@ type Mark = Option<(SystemTime, u64)>;
 
 impl Files {
     pub(super) fn new(naming: Naming) -> Files {
-        Files { naming, seen: [None, None] }
+        Files { naming, seen: [None, None], ipv6_here: true }
+    }
+
+    pub(super) fn set_naming(&mut self, naming: Naming) {
+        self.naming = naming;
+    }
+
+    /// Notes whether this machine has an IPv6 address beyond its loopback. True if that changes what is asked for.
+    pub(super) fn note_ipv6(&mut self, here: bool) -> bool {
+        let before = self.families();
+        self.ipv6_here = here;
+        self.families() != before
+    }
+
+    /// The families that are asked for. One that was asked for alone is asked for in any case.
+    fn families(&self) -> Families {
+        let naming = &self.naming;
+        Families { v4: naming.ipv4, v6: naming.ipv6 && (self.ipv6_here || !naming.ipv4) }
     }
 
     pub(super) fn naming(&self) -> &Naming {
@@ -112,7 +131,7 @@ impl Files {
         let naming = &self.naming;
         let (conf, hosts) = (resolv_conf::parse(conf), hosts::parse(hosts));
         let mut config = Config {
-            families: Families { v4: naming.ipv4, v6: naming.ipv6 },
+            families: self.families(),
             deadline: if naming.deadline.is_zero() { MAX_DEADLINE } else { naming.deadline.min(MAX_DEADLINE) },
             ttl_cap: naming.ttl,
             negative_cap: naming.negative_ttl,
@@ -188,5 +207,28 @@ mod tests {
         assert!(files.have_changed() && files.read_again().is_ok(), "a hosts file may go away");
         fs::remove_file(folder.path().join("resolv.conf")).unwrap();
         assert!(files.have_changed() && files.read_again().is_err());
+    }
+
+    #[test]
+    fn row_19_without_an_ipv6_address_no_ipv6_address_is_asked_for() {
+        let naming = Naming {
+            resolv_conf: PathBuf::new(),
+            hosts: None,
+            timeout: None,
+            attempts: None,
+            deadline: Duration::ZERO,
+            ttl: Duration::ZERO,
+            negative_ttl: Duration::ZERO,
+            ipv4: true,
+            ipv6: true,
+        };
+        let mut files = Files::new(naming.clone());
+        assert!(files.families().v6, "until the interfaces are known");
+        assert!(files.note_ipv6(false) && !files.families().v6 && files.families().v4);
+        assert!(!files.note_ipv6(false), "nothing new");
+        assert!(files.note_ipv6(true) && files.families().v6);
+        files.note_ipv6(false);
+        files.set_naming(Naming { ipv4: false, ..naming });
+        assert!(files.families().v6, "nothing else is left to ask for");
     }
 }

@@ -68,9 +68,17 @@ impl Resolver {
 
     /// Takes new options over, on a reload.
     pub fn configure(&mut self, naming: Naming, now: Millis) {
-        self.files = Files::new(naming);
+        self.files.set_naming(naming);
         let (config, hosts) = self.files.read();
         self.machine.reconfigure(config, hosts, now);
+    }
+
+    /// Tells whether this machine has an IPv6 address beyond its loopback. Without one no IPv6 address is asked for, since
+    /// none could be connected to (RFC 3493 §6.1, AI_ADDRCONFIG).
+    pub fn note_ipv6(&mut self, here: bool, now: Millis) {
+        if self.files.note_ipv6(here) {
+            self.read_again(now);
+        }
     }
 
     /// Looks a name up for a session.
@@ -154,11 +162,15 @@ impl Resolver {
         self.look_at = now + LOOK;
         if self.files.have_changed() {
             log::info!(target: "resolver", "{} or the hosts file has changed", self.files.naming().resolv_conf.display());
-            match self.files.read_again() {
-                Ok((config, hosts)) => self.machine.reconfigure(config, hosts, now),
-                Err(error) => {
-                    log::error!(target: "resolver", "cannot read {error}; what was read before stays in use");
-                }
+            self.read_again(now);
+        }
+    }
+
+    fn read_again(&mut self, now: Millis) {
+        match self.files.read_again() {
+            Ok((config, hosts)) => self.machine.reconfigure(config, hosts, now),
+            Err(error) => {
+                log::error!(target: "resolver", "cannot read {error}; what was read before stays in use");
             }
         }
     }
