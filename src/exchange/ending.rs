@@ -189,7 +189,10 @@ impl Exchange {
                 let answer = cx.settings.answers.origin_fault(OriginFault::ClosedEarly, self.request(), self.client());
                 self.answer(answer, CloseReason::ResponseCut, cx.now);
             }
-            Stage::Body if !broken && matches!(self.download.framing, Framing::UntilClose) => self.download.done = true,
+            // After a failed upload an end may hide a reset: the write has taken the error that a read would have had.
+            Stage::Body if !broken && !self.upload.broken && matches!(self.download.framing, Framing::UntilClose) => {
+                self.download.done = true;
+            }
             Stage::Body | Stage::Switch => self.cut(CloseReason::ResponseCut, cx.now),
         }
     }

@@ -193,6 +193,7 @@ impl Proxy {
     /// Ends everything at once.
     pub fn stop(&mut self) {
         for key in self.clients.keys() {
+            self.with_exchange(key, |exchange, cx| exchange.handle_stop(cx.now));
             self.end(key, CloseReason::Stopping);
         }
         self.listeners.close(&mut self.poller, |_| true);

@@ -94,3 +94,32 @@ fn a_reset_origin_is_a_502_for_a_client_that_still_uploads() {
     });
     assert_eq!(upload(&proxy, &origin, "1.1").0, 502);
 }
+
+/// The failed write learns of the reset first, after which the socket reads as if it had ended in good order.
+#[test]
+fn a_reset_is_no_end_of_a_body_for_a_client_that_still_uploads() {
+    let proxy = Proxy::start(&[]);
+    let origin = Origin::start(|peer| {
+        peer.until(b"\r\n\r\n")?;
+        peer.send("HTTP/1.1 200 OK\r\n\r\nhalf")?;
+        peer.until(b"now")?;
+        peer.reset()
+    });
+    for version in ["1.1", "1.0"] {
+        let mut client = proxy.client();
+        client.send(format!("POST {} HTTP/{version}\r\nHost: h\r\nContent-Length: {BODY}\r\n\r\n", origin.url("/")));
+        client.wire().until(b"half").expect("the response begins");
+        let mut writer = client.wire().second().expect("a second handle");
+        let sender = thread::spawn(move || {
+            let _ = writer.send("now");
+            let _ = writer.send(pattern(BODY - 3, 6));
+        });
+        let got = client.wire().rest();
+        sender.join().expect("no panic");
+        match (version, got) {
+            // Sent on in chunks, it lacks the last one; otherwise only a reset tells.
+            ("1.1", Ok(rest)) => assert!(!rest.ends_with(b"0\r\n\r\n"), "passed on as complete"),
+            (_, got) => assert!(got.is_err(), "HTTP/{version}: an orderly end: {got:?}"),
+        }
+    }
+}

@@ -82,6 +82,25 @@ fn a_second_quit_stops_at_once() {
     client.expect_end();
 }
 
+/// An ordinary end would be the end of such a body.
+#[test]
+fn a_stop_resets_a_client_whose_body_ends_with_the_connection() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut proxy = Proxy::start(&[]);
+        let origin = Origin::start(|peer| {
+            peer.until(b"\r\n\r\n")?;
+            peer.send("HTTP/1.1 200 OK\r\n\r\nhalf")?;
+            peer.hold()
+        });
+        let mut client = proxy.client();
+        client.send(format!("GET {} HTTP/1.0\r\n\r\n", origin.url("/")));
+        client.wire().until(b"half").expect("the response begins");
+        proxy.signal(signal);
+        assert_eq!(proxy.wait_exit().code(), Some(0));
+        client.expect_reset();
+    }
+}
+
 #[test]
 fn row_56_a_soft_stop_can_have_an_end() {
     let mut proxy = Proxy::start(&[("daemon.drain-timeout", "1")]);
