@@ -191,7 +191,11 @@ impl Proxy {
             Host::V4(_) | Host::V6(..) => "",
         };
         let allow = |address: &IpAddr| {
-            let verdict = self.policy.address_allowed(host, *address, target.port, &self.local);
+            let mut verdict = self.policy.address_allowed(host, *address, target.port, &self.local);
+            // Whatever security.local says: without Via nobody would see such a request come round again.
+            if self.settings.rules.transparent && self.local.listen_on(*address, target.port) {
+                verdict = Err(Refused::Loop(*address, target.port));
+            }
             refused = verdict.err().or(refused);
             verdict.is_ok()
         };
@@ -272,7 +276,7 @@ impl Proxy {
             Waits::Nothing => {}
             Waits::Lookup(id) | Waits::Rest(id) => self.resolver.cancel(id, key),
             Waits::Dial(dial, lookup) => {
-                self.upstream.cancel(dial, &mut self.poller);
+                self.upstream.cancel(dial, &mut self.poller, self.clock.now());
                 if let Some(id) = lookup {
                     self.resolver.cancel(id, key);
                 }

@@ -28,6 +28,9 @@ use idle::Idle;
 /// its origin has just closed it.
 const UNREPEATABLE_AGE: Millis = 1000;
 
+/// Milliseconds after which an attempt counts as hanging when nobody waits for it any more.
+const SLOW: Millis = 1000;
+
 /// How connections are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dialling {
@@ -95,6 +98,7 @@ struct Dial {
 struct Attempt {
     stream: Stream<TcpStream>,
     address: SocketAddr,
+    since: Millis,
 }
 
 /// All that is on its way to origins or back from them.
@@ -173,8 +177,12 @@ impl Upstream {
     }
 
     /// Nobody waits for this race any more.
-    pub fn cancel(&mut self, key: Key, poller: &mut Poller<Owner>) {
+    pub fn cancel(&mut self, key: Key, poller: &mut Poller<Owner>, now: Millis) {
         if let Some(dial) = self.dials.remove(key) {
+            // Addresses that hang are tried last next time, or the first few dead ones would hide the others for good.
+            for slow in dial.attempts.iter().flatten().filter(|attempt| attempt.since + SLOW <= now) {
+                self.failures.note(slow.address.ip(), now);
+            }
             close_attempts(dial, poller);
         }
     }
@@ -255,7 +263,7 @@ impl Upstream {
                 Step::Try(address) => {
                     let lane = free_lane(&mut dial.attempts);
                     match open(address, &self.dialling, poller, Owner::Attempt(key, lane)) {
-                        Ok(stream) => dial.attempts[lane as usize] = Some(Attempt { stream, address }),
+                        Ok(stream) => dial.attempts[lane as usize] = Some(Attempt { stream, address, since: now }),
                         Err(error) => {
                             log::debug!(target: "download", "connecting to {address} failed: {error}");
                             dial.race.handle_failed(DialError::of(&error), now);

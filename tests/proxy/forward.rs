@@ -286,3 +286,14 @@ fn an_answer_head_of_60_kib_passes() {
     let reply = Proxy::start(&[]).client().get(&origin.url("/"));
     assert_eq!(reply.value("X-Long").unwrap(), value);
 }
+
+/// Without Via nobody would see the request come round again, so it must not go out at all.
+#[test]
+fn a_transparent_proxy_does_not_go_round_in_circles() {
+    let proxy = Proxy::start(&[("http.transparent", "true")]);
+    let own = proxy.address();
+    let mut client = proxy.client();
+    client.send(format!("GET http://{own}/ HTTP/1.1\r\nHost: {own}\r\n\r\n"));
+    assert_eq!(client.reply().status(), 403);
+    assert!(proxy.counter("clients.requests") < 10, "this one, and those that ask");
+}
