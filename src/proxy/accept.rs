@@ -205,7 +205,8 @@ impl Listeners {
             }
             return None;
         }
-        loop {
+        // The next connection may be fine where this one was broken, but an error that stays must not hold the loop.
+        for _ in 0..BATCH {
             match accept(&listener.io) {
                 Accept::Connection(stream, peer) => {
                     door.inside += 1;
@@ -226,6 +227,8 @@ impl Listeners {
                 }
             }
         }
+        self.paused_until = Some(now + PAUSE);
+        None
     }
 }
 
