@@ -1,12 +1,35 @@
-//! What somebody decided about a request: the vocabulary between client, policy and, later, the helpers.
+//! What somebody decided about a request: the vocabulary between client, policy and helpers.
 
 use crate::http::answer::Answer;
+use crate::http::request::Request;
+use crate::http::target::Target;
 
 /// What is to happen with a request.
 #[derive(Debug)]
 pub enum Decision {
     /// It goes to its origin; for CONNECT that is a tunnel.
     Forward,
+    /// Another request goes out in its place; the content is still the client's.
+    Rewrite(Box<Request>),
+    /// It goes unchanged to another host than the one it names.
+    Intercept(Box<Target>),
     /// It is answered here.
+    Answer(Box<Answer>),
+}
+
+/// What a helper said about a request, before anybody has looked whether that can be done.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Let it pass.
+    Permit,
+    /// Send this request in its place. Where it is to go to another host than it names, it was diverted there already.
+    Rewrite(Box<Request>),
+    /// Send it unchanged to this host.
+    Intercept(Box<Target>),
+    /// Send the client elsewhere, with this answer of status 3xx.
+    Redirect(Box<Answer>),
+    /// Answer with the local page of this name.
+    File(String),
+    /// Answer with this.
     Answer(Box<Answer>),
 }

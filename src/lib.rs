@@ -17,6 +17,7 @@ pub mod pages;
 pub mod policy;
 pub mod proxy;
 pub mod proxy_line;
+pub mod redirector;
 pub mod resolver;
 pub mod server;
 pub mod session;

@@ -295,14 +295,15 @@ impl Exchange {
 
     /// Somebody has decided about the request.
     pub fn handle_decision(&mut self, decision: Decision, cx: &mut Context<'_>) {
+        let Phase::Deciding(request) = &mut self.phase else { return };
         match decision {
-            _ if !matches!(self.phase, Phase::Deciding(_)) => {}
-            Decision::Forward => {
-                self.step(cx.now, Phase::Resolving);
-                self.action = Some(Action::Resolve);
-            }
-            Decision::Answer(answer) => self.answer(answer, CloseReason::Answered, cx.now),
+            Decision::Forward => {}
+            Decision::Rewrite(other) => *request = other,
+            Decision::Intercept(to) => request.divert(to),
+            Decision::Answer(answer) => return self.answer(answer, CloseReason::Answered, cx.now),
         }
+        self.step(cx.now, Phase::Resolving);
+        self.action = Some(Action::Resolve);
     }
 
     /// The addresses of the origin are known to the owner.

@@ -85,10 +85,11 @@ impl Answer {
         Answer { kind: "message/http", ..Answer::new(200, body) }
     }
 
-    /// A redirect to `location`, or `None` if that holds bytes that no field may hold.
-    pub fn redirect(location: String) -> Option<Answer> {
-        let valid = location.bytes().all(|byte| matches!(byte, b'!'..=b'~' | 0x80..));
-        valid.then(|| Answer::new(302, &b""[..]).with("Location", location))
+    /// A redirect to `location` with this status (301, 302, 303, 307 or 308), or `None` if the location is empty or holds
+    /// bytes that no field may hold.
+    pub fn redirect(status: u16, location: String) -> Option<Answer> {
+        let valid = !location.is_empty() && location.bytes().all(|byte| matches!(byte, b'!'..=b'~' | 0x80..));
+        valid.then(|| Answer::new(status, &b""[..]).with("Location", location))
     }
 
     /// The same with one more field. Name and value must be ours or checked: they are written as they are.
@@ -250,9 +251,9 @@ mod tests {
 
     #[test]
     fn redirects_cannot_be_split() {
-        let answer = Answer::redirect("http://a.b/".into()).unwrap();
+        let answer = Answer::redirect(302, "http://a.b/".into()).unwrap();
         assert!(written(&answer, Version::Http11, Method::Get, true).contains("\r\nLocation: http://a.b/\r\n"));
-        assert_eq!(Answer::redirect("http://a.b/\r\nX: y".into()), None);
+        assert_eq!(Answer::redirect(302, "http://a.b/\r\nX: y".into()), None);
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub struct Request {
     connection: Connection,
     framing: Framing,
     upgrades: bool,
+    /// Where it goes instead of to its target.
+    diverted: Option<Box<Target>>,
 }
 
 /// What the Expect field asks (RFC 9110 section 10.1.1).
@@ -84,6 +86,16 @@ impl Request {
     /// Where the request goes.
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// Where to connect to for it: its target, unless somebody decided that another host is to get it unchanged.
+    pub fn destination(&self) -> &Target {
+        self.diverted.as_deref().unwrap_or(&self.target)
+    }
+
+    /// Sends it to another host, which gets the same head.
+    pub fn divert(&mut self, to: Box<Target>) {
+        self.diverted = Some(to);
     }
 
     /// The path with its query, as it goes to an origin: starts with a slash, or is `*`, or for CONNECT `host:port`.
@@ -260,6 +272,7 @@ impl Parts<'_> {
             upgrades: self.version == Version::Http11
                 && connection.upgrades()
                 && may_upgrade(&fields, self.head, rules),
+            diverted: None,
             fields,
             bytes,
         })

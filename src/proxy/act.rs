@@ -57,7 +57,7 @@ impl Proxy {
         let now = self.clock.now();
         let Some(client) = self.clients.get_mut(key) else { return };
         let Some(request) = client.session.exchange.request() else { return };
-        let literal = match &request.target().host {
+        let literal = match &request.destination().host {
             Host::V4(address) => IpAddr::V4(*address),
             Host::V6(address, _) => IpAddr::V6(*address),
             Host::Name(name) => {
@@ -101,7 +101,7 @@ impl Proxy {
     fn dial(&mut self, key: Key, found: &[IpAddr], rest: Option<LookupId>) {
         let Some(client) = self.clients.get(key) else { return };
         let Some(request) = client.session.exchange.request() else { return };
-        let (addresses, refused) = self.allowed(request.target(), found.iter().copied());
+        let (addresses, refused) = self.allowed(request.destination(), found.iter().copied());
         if addresses.is_empty() {
             return match rest {
                 Some(id) => self.set_waits(key, Waits::Rest(id)),
@@ -122,7 +122,7 @@ impl Proxy {
     fn connect_again(&mut self, key: Key, addresses: &[IpAddr]) -> bool {
         let Some(client) = self.clients.get(key) else { return false };
         let Some(server) = &client.session.server else { return false };
-        let port = client.session.exchange.request().map(|request| request.target().port);
+        let port = client.session.exchange.request().map(|request| request.destination().port);
         let same = Some(server.address.port()) == port && addresses.contains(&server.address.ip());
         if !same || client.session.exchange.is_fresh() {
             self.hang_up(key);
@@ -138,9 +138,9 @@ impl Proxy {
         let Some(client) = self.clients.get(key) else { return };
         let Some(request) = client.session.exchange.request() else { return };
         let fresh = client.session.exchange.is_fresh() || request.method() == Method::Connect;
-        let port = request.target().port;
+        let port = request.destination().port;
         let repeatable = request.method().is_idempotent() && matches!(request.framing(), Framing::Empty);
-        let scope = match &request.target().host {
+        let scope = match &request.destination().host {
             Host::V6(_, Some(zone)) => interfaces::number(zone).unwrap_or(0),
             _ => 0,
         };
@@ -163,7 +163,7 @@ impl Proxy {
     pub(super) fn more_addresses(&mut self, key: Key, lookup: LookupId, addresses: &Addresses) {
         let Some(client) = self.clients.get(key) else { return };
         let Some(request) = client.session.exchange.request() else { return };
-        let (allowed, refused) = self.allowed(request.target(), addresses.iter());
+        let (allowed, refused) = self.allowed(request.destination(), addresses.iter());
         match client.waits {
             Waits::Dial(dial, Some(id)) if id == lookup => {
                 self.set_waits(key, Waits::Dial(dial, None));
@@ -238,7 +238,7 @@ impl Proxy {
         if error == DialError::Exhausted && self.house.may_report(now) {
             log::error!(target: "download", "cannot open connections to origins: {error}");
         }
-        if let Some(Host::Name(name)) = client.session.exchange.request().map(|request| &request.target().host) {
+        if let Some(Host::Name(name)) = client.session.exchange.request().map(|request| &request.destination().host) {
             // The name may have moved since its addresses were looked up.
             self.resolver.forget(name, now);
         }

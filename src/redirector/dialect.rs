@@ -1,0 +1,94 @@
+//! The languages of helpers, and what both have in common. Pure: bytes in and out.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::icap::Icap;
+use super::url::Url;
+use crate::decision::Verdict;
+use crate::http::request::Request;
+use crate::http::rules::Rules;
+
+/// What a helper is asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The request, as the client sent it.
+    pub request: &'a Request,
+    /// Who the request comes from ([`crate::exchange::Exchange::client`]).
+    pub client: IpAddr,
+    /// Our side of the client's connection.
+    pub local: SocketAddr,
+}
+
+/// Why a complete reply is of no use.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Trouble {
+    /// It is not in the helper's language; what was wrong with it.
+    Unreadable(&'static str),
+    /// The helper says that it is broken (`BH`), and perhaps why.
+    Broken(String),
+}
+
+/// Where a reply ends in what a helper has written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Extent {
+    /// After this many bytes.
+    Complete(usize),
+    /// Not in what there is.
+    Partial,
+    /// It can never be a reply, or is longer than any may be; why.
+    Hopeless(&'static str),
+}
+
+/// The language of the helpers (`redirector.protocol` and what belongs to it).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Dialect {
+    /// Squid's lines.
+    Url(Url),
+    /// ICAP messages over standard input and output.
+    Icap(Icap),
+}
+
+impl Dialect {
+    /// Questions that one helper may have before it at a time.
+    pub fn concurrency(&self) -> usize {
+        match self {
+            Dialect::Url(url) => url.concurrency.max(1),
+            Dialect::Icap(_) => 1,
+        }
+    }
+
+    /// Appends the question as the helper reads it. `channel` is for those with several questions before them.
+    pub fn encode(&self, out: &mut Vec<u8>, question: &Question<'_>, channel: u64) {
+        match self {
+            Dialect::Url(url) => url.encode(out, question, channel),
+            Dialect::Icap(icap) => icap.encode(out, question),
+        }
+    }
+
+    /// Looks for the end of the first reply in `bytes`. Called again with more of the same bytes while it is partial.
+    pub fn extent(&self, bytes: &[u8]) -> Extent {
+        match self {
+            Dialect::Url(_) => Url::extent(bytes),
+            Dialect::Icap(_) => Icap::extent(bytes),
+        }
+    }
+
+    /// The channel that a complete reply is for; None when it names none though it must. Without channels it is 0.
+    pub fn channel(&self, reply: &[u8]) -> Option<u64> {
+        match self {
+            Dialect::Url(url) => url.channel(reply),
+            Dialect::Icap(_) => Some(0),
+        }
+    }
+
+    /// What a complete reply says about the question that it belongs to.
+    ///
+    /// # Errors
+    /// When it says nothing usable.
+    pub fn decode(&self, reply: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict, Trouble> {
+        match self {
+            Dialect::Url(url) => url.decode(reply, question, rules),
+            Dialect::Icap(icap) => icap.decode(reply, question, rules),
+        }
+    }
+}
