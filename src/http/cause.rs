@@ -59,7 +59,7 @@ impl Cause {
             Cause::NameShort => (502, 200),
             Cause::Loop => (502, 502),
             Cause::HelperFailed => (500, 200),
-            Cause::PageMissing => (500, 501),
+            Cause::PageMissing => (501, 501),
             Cause::Overloaded => (503, 503),
         };
         match compatible {
@@ -73,7 +73,7 @@ impl Cause {
         match self {
             Cause::AddressNotAllowed | Cause::ConnectFailed | Cause::ConnectTimeout => "noconnect.html",
             Cause::NameFailed | Cause::NameTimeout | Cause::NameShort => "dns.html",
-            Cause::HelperFailed | Cause::PageMissing => "internal_error.html",
+            Cause::HelperFailed => "internal_error.html",
             _ => "error.html",
         }
     }
@@ -169,7 +169,7 @@ mod tests {
             (Cause::NameTimeout, 504, 503),
             (Cause::NameShort, 502, 200),
             (Cause::HelperFailed, 500, 200),
-            (Cause::PageMissing, 500, 501),
+            (Cause::PageMissing, 501, 501),
             (Cause::Overloaded, 503, 503),
         ];
         for (cause, standard, original) in table {
