@@ -34,7 +34,7 @@ pub struct Served {
     pub missing: Option<String>,
 }
 
-/// Longest name of a page that an answer tells, in characters.
+/// Longest name of a page that answers and log tell, in characters.
 const MAX_NAME: usize = 200;
 
 impl Answers {
@@ -66,20 +66,21 @@ impl Answers {
                 (Answer { kind, follows: length, ..Answer::new(status, &b""[..]) }, Some(content))
             }
             Err(error) => {
-                let missing = Some(format!("could not serve the local page {name}: {error}"));
-                return Served { answer: self.page_missing(name, request, client), content: None, missing };
+                let name = shortened(name);
+                let missing =
+                    Some(format!("could not serve the local page {name:?}: {}", shortened(&error.to_string())));
+                return Served { answer: self.page_missing(&name, request, client), content: None, missing };
             }
         };
         Served { answer: Box::new(answer), content, missing: None }
     }
 
     fn page_missing(&self, name: &str, request: &Request, client: IpAddr) -> Box<Answer> {
-        let name: String = name.chars().take(MAX_NAME).collect();
         let text = format!("the local page {name} is missing");
         let mut answer = self.explain(Cause::PageMissing, Some(request), client, &text);
         if self.compatible {
             let mut body = b"could not serve missing file  ".to_vec();
-            push_escaped(&mut body, &name);
+            push_escaped(&mut body, name);
             answer.body = body.into();
             answer.kind = PLAIN;
         }
@@ -117,7 +118,6 @@ impl Answers {
     /// A timer has run out before there was anything to answer with.
     pub fn timeout(&self, timer: Timer, request: Option<&Request>, client: IpAddr) -> Box<Answer> {
         let cause = match timer {
-            Timer::Decision => Cause::HelperFailed,
             Timer::Resolve => Cause::NameTimeout,
             Timer::Connect => Cause::ConnectTimeout,
             Timer::Head | Timer::First => Cause::Client(Fault::HeadTimeout),
@@ -158,6 +158,10 @@ impl Answers {
         }
         answer
     }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(MAX_NAME).collect()
 }
 
 /// The scheme, as templates show it. Requests for other schemes than http do not get so far, and nearly all tunnels are
@@ -233,7 +237,9 @@ mod tests {
             let served = Answers { compatible, ..Answers::built_in() }.page(name, &get(), CLIENT, "");
             assert_eq!(served.answer.status, 501);
             assert!(text(&served.answer).contains(want), "{}", text(&served.answer));
-            assert!(served.missing.unwrap().contains(name));
+            let missing =
+                "could not serve the local page \"no/<script>\\\".html\": there is no built-in page of this name";
+            assert_eq!(served.missing.as_deref(), Some(missing));
         }
         let long = Answers::built_in().page(&"x".repeat(60_000), &get(), CLIENT, "");
         assert!(text(&long.answer).len() < 4096);
