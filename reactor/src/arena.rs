@@ -94,6 +94,13 @@ impl<T> Arena<T> {
         Some(self.entries.remove(key.index as usize).1)
     }
 
+    /// All entries to change, with their keys, in slot order.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key, &mut T)> {
+        self.entries
+            .iter_mut()
+            .map(|(index, (generation, entry))| (Key { index: index as u32, generation: *generation }, entry))
+    }
+
     /// All entries with their keys, in slot order.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
         self.entries

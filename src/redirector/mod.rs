@@ -3,4 +3,5 @@
 
 pub mod dialect;
 pub mod icap;
+pub mod pool;
 pub mod url;

@@ -1,0 +1,347 @@
+//! The pool of helpers as accounting: which question waits, who has which before it, who is started, spared, replaced and
+//! given up. Pure: it knows neither processes nor sockets nor what a question says, and time is an argument.
+//!
+//! Each question has a ticket, and tickets rise: what waits is asked in the order of arrival, and a question that has to
+//! be asked again takes its old place. After every input, `poll` tells what the owner has to do.
+
+mod staff;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+use reactor::alarm::Alarms;
+use reactor::arena::{Arena, Key};
+use reactor::Millis;
+
+use staff::Staff;
+use worker::{Flight, State, Worker};
+
+/// How many helpers there are and how long they may take.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// Helpers that always run (`redirector.minimum`).
+    pub minimum: usize,
+    /// Most helpers (`redirector.maximum`).
+    pub maximum: usize,
+    /// Milliseconds for one reply (`redirector.timeout`).
+    pub timeout: Millis,
+    /// Questions that may wait for a helper (`redirector.queue`).
+    pub queue: usize,
+    /// Questions that one helper may have before it ([`super::dialect::Dialect::concurrency`]).
+    pub concurrency: usize,
+}
+
+/// Names one question for as long as the program runs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Ticket(u64);
+
+/// What the owner of the pool has to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Start a helper, the `number`th, in this place.
+    Start(Key, u32),
+    /// Put the question before this helper. `channel` names it among those that the helper has.
+    Ask {
+        /// The helper.
+        worker: Key,
+        /// What the reply will be known by: how many questions the helper has been asked, this one included.
+        channel: u64,
+        /// The question.
+        ticket: Ticket,
+        /// Whose it is.
+        who: Key,
+    },
+    /// Tell this helper that no further question comes. It has none before it.
+    Retire(Key),
+    /// Kill this helper; why.
+    Kill(Key, &'static str),
+    /// There will be no reply to this question.
+    Fail(Ticket, Key, Fault),
+}
+
+/// Why there is no reply to a question.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Fault {
+    /// Two helpers died over it, or hung, or said that they are broken.
+    Helper,
+    /// As many questions wait as may.
+    QueueFull,
+    /// No helper runs, and none can be started at the moment.
+    NoHelper,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Fault::Helper => "two helpers in a row gave no reply",
+            Fault::QueueFull => "too many requests wait for a helper",
+            Fault::NoHelper => "no helper is running",
+        })
+    }
+}
+
+/// A question that has its reply.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Answered {
+    /// The question.
+    pub ticket: Ticket,
+    /// Whose it is.
+    pub who: Key,
+    /// It had been asked before, in vain.
+    pub again: bool,
+    /// Milliseconds that the helper took.
+    pub took: Millis,
+}
+
+/// What happened since the start.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Counters {
+    /// Questions put before a helper, repeated ones included.
+    pub asked: u64,
+    /// Replies to them.
+    pub answered: u64,
+    /// Questions that were asked a second time.
+    pub again: u64,
+    /// Questions that got no reply.
+    pub failed: u64,
+    /// Those of them for which there was no room in the queue.
+    pub refused: u64,
+    /// Questions that had to wait for a helper.
+    pub waited: u64,
+    /// Helpers started.
+    pub started: u64,
+    /// Helpers that ended without being told to.
+    pub lost: u64,
+    /// Helpers killed because a reply took too long.
+    pub hung: u64,
+    /// Helpers killed because they said something nobody had asked for.
+    pub unasked: u64,
+}
+
+/// The pool.
+#[derive(Debug)]
+pub struct Pool {
+    settings: Settings,
+    workers: Arena<Worker>,
+    /// Helpers with room, the one to ask next first.
+    free: VecDeque<Key>,
+    waiting: BTreeMap<Ticket, Waiting>,
+    tickets: u64,
+    alarms: Alarms,
+    actions: VecDeque<Action>,
+    staff: Staff,
+    counters: Counters,
+}
+
+/// A question that no helper has before it.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    who: Key,
+    since: Millis,
+    again: bool,
+}
+
+impl Pool {
+    /// A pool without helpers; the first are started by [`Pool::settle`].
+    pub fn new(settings: Settings, now: Millis) -> Pool {
+        Pool {
+            staff: Staff::new(now),
+            settings,
+            workers: Arena::new(),
+            free: VecDeque::new(),
+            waiting: BTreeMap::new(),
+            tickets: 0,
+            alarms: Alarms::new(),
+            actions: VecDeque::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// The settings that hold.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Number of questions that wait for a helper.
+    pub fn queue_len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Does this question wait for a helper?
+    pub fn is_waiting(&self, ticket: Ticket) -> bool {
+        self.waiting.contains_key(&ticket)
+    }
+
+    /// `who` has a question.
+    ///
+    /// # Errors
+    /// When as many questions wait as may.
+    pub fn ask(&mut self, who: Key, now: Millis) -> Result<Ticket, Fault> {
+        let full = self.waiting.len() >= self.settings.queue;
+        if full && self.first_free().is_none() {
+            self.counters.refused += 1;
+            self.counters.failed += 1;
+            return Err(Fault::QueueFull);
+        }
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.waiting.insert(ticket, Waiting { who, since: now, again: false });
+        self.settle(now);
+        self.counters.waited += u64::from(self.is_waiting(ticket));
+        Ok(ticket)
+    }
+
+    /// Nobody wants the reply to this question any more.
+    pub fn cancel(&mut self, ticket: Ticket) {
+        if self.waiting.remove(&ticket).is_some() {
+            return;
+        }
+        let mut flights = self.workers.iter_mut().flat_map(|(_, worker)| worker.flights.iter_mut());
+        if let Some(flight) = flights.find(|flight| flight.ticket == ticket) {
+            flight.who = None;
+        }
+    }
+
+    /// A helper has said something, under the number of a question or, with None, under none that there could be. Gives
+    /// the question that it replies to, if anybody still wants to know. Call [`Pool::settle`] once all that has come is
+    /// handed over: a second reply must not pass for that to the next question.
+    pub fn handle_reply(&mut self, key: Key, channel: Option<u64>, now: Millis) -> Option<Answered> {
+        let worker = self.workers.get_mut(key)?;
+        let Some(flight) = channel.and_then(|channel| worker.land(channel)) else {
+            if worker.state != State::Leaving {
+                self.counters.unasked += 1;
+                self.kill(key, "it said something that nobody had asked for", now);
+            }
+            return None;
+        };
+        worker.answered += 1;
+        self.counters.answered += 1;
+        self.staff.note_reply(worker.generation);
+        self.offer(key);
+        let took = now.saturating_sub(flight.sent);
+        flight.who.map(|who| Answered { ticket: flight.ticket, who, again: flight.again, took })
+    }
+
+    /// The reply to a question was of no use: asks somebody else. False when that was done before.
+    pub fn ask_again(&mut self, answered: &Answered, now: Millis) -> bool {
+        if answered.again {
+            self.counters.failed += 1;
+            return false;
+        }
+        self.counters.again += 1;
+        self.waiting.insert(answered.ticket, Waiting { who: answered.who, since: now, again: true });
+        true
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Millis) {
+        while let Some(slot) = self.alarms.pop_due(now) {
+            let Some(key) = self.workers.key_at(slot) else { continue };
+            let Some(oldest) = self.workers.get(key).and_then(|worker| worker.flights.first()) else { continue };
+            let due = oldest.sent.saturating_add(self.settings.timeout);
+            if due > now {
+                self.alarms.arm(slot, due);
+                continue;
+            }
+            self.counters.hung += 1;
+            self.kill(key, "its reply takes too long (redirector.timeout)", now);
+        }
+        self.keep_pace(now);
+        self.settle(now);
+    }
+
+    /// When [`Pool::handle_timeout`] is to be called next, if nothing else happens.
+    pub fn poll_timeout(&self) -> Option<Millis> {
+        [self.alarms.next(), self.next_pace()].into_iter().flatten().min()
+    }
+
+    /// What is to be done next.
+    pub fn poll(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Starts the helpers that are missing, and asks those that are free what waits.
+    pub fn settle(&mut self, now: Millis) {
+        self.fill(now);
+        if self.staff.alive == 0 {
+            self.give_up();
+        }
+        while !self.waiting.is_empty() {
+            let Some(key) = self.first_free() else { break };
+            let Some((ticket, waiting)) = self.waiting.pop_first() else { break };
+            self.send(key, ticket, waiting, now);
+        }
+    }
+
+    /// Nobody is there to be asked, and nobody will be in a while.
+    fn give_up(&mut self) {
+        for (ticket, waiting) in std::mem::take(&mut self.waiting) {
+            self.counters.failed += 1;
+            self.actions.push_back(Action::Fail(ticket, waiting.who, Fault::NoHelper));
+        }
+    }
+
+    fn send(&mut self, key: Key, ticket: Ticket, waiting: Waiting, now: Millis) {
+        let Some(worker) = self.workers.get_mut(key) else { return };
+        worker.asked += 1;
+        let channel = worker.asked;
+        worker.flights.push(Flight { channel, ticket, who: Some(waiting.who), again: waiting.again, sent: now });
+        // An idle helper stands in front, so that those that are used stay warm; of the busy ones each has its turn.
+        self.free.pop_front();
+        worker.listed = worker.has_room();
+        if worker.listed {
+            self.free.push_back(key);
+        }
+        self.alarms.arm(key.index, now.saturating_add(self.settings.timeout));
+        self.counters.asked += 1;
+        self.staff.note_wait(now.saturating_sub(waiting.since));
+        self.actions.push_back(Action::Ask { worker: key, channel, ticket, who: waiting.who });
+    }
+
+    /// The helper to ask next. Those that left while they stood in the list are dropped from it.
+    fn first_free(&mut self) -> Option<Key> {
+        loop {
+            let key = *self.free.front()?;
+            match self.workers.get(key) {
+                Some(worker) if worker.has_room() => return Some(key),
+                _ => self.free.pop_front(),
+            };
+        }
+    }
+
+    /// A helper has become able to take a question, or has none left before it ends.
+    fn offer(&mut self, key: Key) {
+        let Some(worker) = self.workers.get_mut(key) else { return };
+        let idle = worker.flights.is_empty();
+        if worker.state == State::Leaving && idle {
+            return self.actions.push_back(Action::Retire(key));
+        }
+        if !worker.has_room() || worker.listed {
+            return;
+        }
+        worker.listed = true;
+        match idle {
+            true => self.free.push_front(key),
+            false => self.free.push_back(key),
+        }
+    }
+
+    /// A question has lost its helper: it is asked once more elsewhere.
+    fn rescue(&mut self, flight: Flight, now: Millis) {
+        let Some(who) = flight.who else { return };
+        if flight.again {
+            self.counters.failed += 1;
+            return self.actions.push_back(Action::Fail(flight.ticket, who, Fault::Helper));
+        }
+        self.counters.again += 1;
+        self.waiting.insert(flight.ticket, Waiting { who, since: now, again: true });
+    }
+}
