@@ -7,7 +7,7 @@ use crate::answers::Answers;
 use crate::config::{self, Config, Disk, Loaded, Sources, Watched};
 use crate::daemon::account::{drop_privileges, Privileges};
 use crate::daemon::background::{daemonize, Daemonized, Notice};
-use crate::daemon::descriptors::{raise_descriptors, Budget};
+use crate::daemon::descriptors::{keep_to_ourselves, raise_descriptors, Budget};
 use crate::daemon::pidfile::{Claim, Pidfile};
 use crate::exchange::timers::Limits;
 use crate::exchange::Settings;
@@ -28,6 +28,9 @@ const FLUSH: Duration = Duration::from_secs(2);
 /// # Errors
 /// A line that says why it could not start or go on.
 pub fn run(sources: &Sources, debug: bool) -> Result<(), String> {
+    if let Err(error) = keep_to_ourselves() {
+        eprintln!("warning: what was left open may reach helper programs: {error}");
+    }
     let disk = Watched::default();
     let loaded = config::load(sources, &disk).map_err(|error| error.to_string())?;
     for warning in &loaded.warnings {

@@ -5,3 +5,4 @@ pub mod dialect;
 pub mod icap;
 pub mod pool;
 pub mod url;
+pub mod worker;
