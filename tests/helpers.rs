@@ -291,7 +291,7 @@ fn icap() -> Vec<(&'static str, String, String)> {
             get("www.google.com"),
             request(&format!("CONNECT duckduckgo.com:80 HTTP/1.1\r\n\r\n{google}")),
         ),
-        ("icap-google-to-others a.ok", connect("www.google.com"), tunnel("a.ok:443")),
+        ("icap-google-to-others a.ok:81 b.ok:444", connect("www.google.com"), tunnel("b.ok:444")),
         ("icap-safe-youtube", get("a.ok"), PERMITTED.to_owned()),
         ("icap-safe-youtube", message("GET", "m.youtube.com", video), request(safe)),
         ("icap-safe-youtube", message("GET", "youtube.com", plain), request(preset)),
