@@ -452,9 +452,37 @@ fn a_helper_in_rust_is_one_file() {
     helper.finish();
 }
 
+/// The first helper of the guide, as a reader would save it.
+#[test]
+fn the_guide_begins_with_a_helper_that_works() {
+    use std::os::unix::fs::PermissionsExt;
+    let guide = include_str!("../docs/redirectors.md");
+    let (_, rest) = guide.split_once("```sh\n").expect("a block of shell");
+    let (script, _) = rest.split_once("```").expect("its end");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("no-example");
+    std::fs::write(&file, script).expect("a script");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("permissions");
+    // By way of sh: another test may just be starting a process that still holds the file open for writing.
+    let mut command = Command::new("sh");
+    command.arg(&file);
+    let mut helper = Helper::spawn(command);
+    let cases = [
+        ("www.example.com/ 1.2.3.4 - GET -", DENIED),
+        ("example.com/ 1.2.3.4 - CONNECT -", DENIED),
+        ("example.org/ 1.2.3.4 - GET -", ""),
+        ("example.org/?u=www.example.com/ 1.2.3.4 - GET -", ""),
+    ];
+    for (question, reply) in cases {
+        assert_eq!(helper.ask(format!("{question}\n")), reply, "{question}");
+    }
+    helper.finish();
+}
+
 #[test]
 fn each_example_is_executable_and_says_how_it_is_started() {
     use std::os::unix::fs::PermissionsExt;
+    let guide = include_str!("../docs/redirectors.md");
     let mut count = 0;
     for entry in std::fs::read_dir(folder()).expect("the folder of examples").flatten() {
         let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
@@ -464,6 +492,7 @@ fn each_example_is_executable_and_says_how_it_is_started() {
         let first: Vec<&str> = text.lines().take(16).collect();
         let shown = first.iter().any(|line| line.contains("exaproxy_redirector_enable=true"));
         assert!(shown, "{name}: its first lines show no command");
+        assert!(guide.contains(&format!("(../helpers/{name})")), "{name} is not in the guide");
         count += 1;
     }
     assert!(count >= 20, "{count} examples");
