@@ -455,15 +455,12 @@ fn a_helper_in_rust_is_one_file() {
 /// The first helper of the guide, as a reader would save it.
 #[test]
 fn the_guide_begins_with_a_helper_that_works() {
-    use std::os::unix::fs::PermissionsExt;
     let guide = include_str!("../docs/redirectors.md");
     let (_, rest) = guide.split_once("```sh\n").expect("a block of shell");
     let (script, _) = rest.split_once("```").expect("its end");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("no-example");
     std::fs::write(&file, script).expect("a script");
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("permissions");
-    // By way of sh: another test may just be starting a process that still holds the file open for writing.
     let mut command = Command::new("sh");
     command.arg(&file);
     let mut helper = Helper::spawn(command);
