@@ -16,7 +16,6 @@ mod dns;
 mod dns_answers;
 mod dropped;
 mod early_answer;
-mod examples;
 mod expect;
 mod eyeballs;
 mod forward;
