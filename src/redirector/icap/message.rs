@@ -228,7 +228,9 @@ fn chunks(bytes: &[u8], mut show: impl FnMut(&[u8])) -> Chunks {
 mod tests {
     use super::*;
 
-    fn heads(reply: &str) -> Result<(u16, Option<(Part, String)>), &'static str> {
+    type Found = (u16, Option<(Part, String)>);
+
+    fn heads(reply: &str) -> Result<Found, &'static str> {
         let message = Message::parse(reply.as_bytes())?;
         Ok((message.status, message.head.map(|(part, bytes)| (part, String::from_utf8_lossy(bytes).into_owned()))))
     }
