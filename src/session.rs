@@ -309,7 +309,9 @@ impl<T: Transport> Session<T> {
                 if let Some(server) = &mut self.server {
                     server.stream.ready |= Ready::READ;
                 }
-                self.exchange.handle_upload_refused(cx);
+                // The system says EPIPE only where the origin's FIN came before its reset (tcp(7)): then all that it said
+                // is there to be read.
+                self.exchange.handle_upload_refused(error.kind() != io::ErrorKind::BrokenPipe, cx);
             }
         }
     }

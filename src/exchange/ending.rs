@@ -51,12 +51,14 @@ impl Exchange {
         }
     }
 
-    /// The origin takes no more of the request. It may have said why: its response is still read.
-    pub fn handle_upload_refused(&mut self, cx: &mut Context<'_>) {
+    /// The origin takes no more of the request. It may have said why: its response is still read. `reset` says that its
+    /// connection was reset, not closed in good order before our bytes reached it.
+    pub fn handle_upload_refused(&mut self, reset: bool, cx: &mut Context<'_>) {
         if matches!(self.phase, Phase::Tunnel { .. }) {
             return self.handle_broken(Side::Server, cx);
         }
         self.upload.broken = true;
+        self.upload.reset |= reset;
         self.reusable = false;
     }
 
@@ -203,8 +205,8 @@ impl Exchange {
                 let answer = cx.settings.answers.origin_fault(OriginFault::ClosedEarly, self.request(), self.client());
                 self.answer(answer, CloseReason::ResponseCut, cx.now);
             }
-            // After a failed upload an end may hide a reset: the write has taken the error that a read would have had.
-            Stage::Body if !broken && !self.upload.broken && matches!(self.download.framing, Framing::UntilClose) => {
+            // A write that failed has taken the error that a read would have had, so that a reset reads as an end.
+            Stage::Body if !broken && !self.upload.reset && matches!(self.download.framing, Framing::UntilClose) => {
                 self.download.done = true;
             }
             Stage::Body | Stage::Switch => self.cut(CloseReason::ResponseCut, cx.now),
@@ -228,6 +230,7 @@ impl Exchange {
                 self.entered = now;
                 self.fresh = true;
                 self.upload.broken = false;
+                self.upload.reset = false;
                 self.action = Some(Action::Redial);
             }
             other => self.phase = other,
