@@ -25,6 +25,7 @@ mod ipv6;
 mod keepalive;
 mod limits;
 mod logs;
+mod pages;
 mod pipelining;
 mod policy;
 mod probes;
