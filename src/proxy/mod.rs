@@ -293,8 +293,7 @@ impl Proxy {
         self.take_finished();
         while let Some(slot) = self.alarms.pop_due(now) {
             let Some(key) = self.clients.key_at(slot) else { continue };
-            self.with_exchange(key, |exchange, cx| exchange.handle_timeout(cx));
-            self.enqueue(key);
+            self.time_out(key);
         }
     }
 

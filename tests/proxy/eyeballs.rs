@@ -153,6 +153,21 @@ fn when_none_answers_it_is_a_504_after_the_time_for_connecting() {
 }
 
 #[test]
+fn an_origin_that_never_answers_counts_as_failed_and_its_name_is_asked_anew() {
+    let Some(names) = NameServer::zone(&[("dead.test", "127.0.0.2")]) else { return };
+    // Longer than the five seconds for which an answer is believed in any case.
+    let proxy = proxy(&names, &[("http.connect-timeout", "6"), ("tcp6.out", "false")]);
+    let port = crate::support::ports::next();
+    let _dead = Blackhole::at(SocketAddr::from(([127, 0, 0, 2], port)));
+    let url = format!("http://dead.test:{port}/");
+    assert_eq!(proxy.client().get(&url).status(), 504);
+    assert_eq!((proxy.counter("origins.failed"), names.asked("dead.test", crate::support::A)), (1, 1));
+    let mut client = proxy.client();
+    client.send(crate::support::client::get(&url));
+    eventually("a second question", || (names.asked("dead.test", crate::support::A) == 2).then_some(()));
+}
+
+#[test]
 fn a_client_that_leaves_while_connecting_ends_the_attempts() {
     let Some(names) = NameServer::zone(&[("dead.test", "127.0.0.2")]) else { return };
     let proxy = proxy(&names, &[LONG]);
