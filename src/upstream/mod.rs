@@ -246,7 +246,7 @@ impl Upstream {
         log::debug!(target: "download", "connecting to {} failed: {error}", attempt.address);
         poller.forget(attempt.stream.route);
         let error = DialError::of(&error);
-        dial.race.handle_failed(error, now);
+        dial.race.handle_failed(attempt.address, error, now);
         self.note_failure(attempt.address.ip(), error, now);
         self.go_on(key, poller, now);
     }
@@ -278,10 +278,14 @@ impl Upstream {
                         Err(error) => {
                             log::debug!(target: "download", "connecting to {address} failed: {error}");
                             let error = DialError::of(&error);
-                            dial.race.handle_failed(error, now);
+                            dial.race.handle_failed(address, error, now);
                             self.note_failure(address.ip(), error, now);
                         }
                     }
+                }
+                Step::GiveUp(address) => {
+                    give_up(dial, address, poller);
+                    self.note_failure(address.ip(), DialError::TimedOut, now);
                 }
                 Step::Wait(at) => {
                     self.alarms.arm(key.index, at);
@@ -301,6 +305,16 @@ fn free_lane(attempts: &mut Vec<Option<Attempt>>) -> u8 {
     });
     // A race runs a handful of attempts at a time, so the number always fits.
     lane as u8
+}
+
+/// Ends the attempt at this address.
+fn give_up(dial: &mut Dial, address: SocketAddr, poller: &mut Poller<Owner>) {
+    for lane in &mut dial.attempts {
+        if let Some(attempt) = lane.take_if(|attempt| attempt.address == address) {
+            log::debug!(target: "download", "connecting to {address} hangs, another address gets its place");
+            poller.forget(attempt.stream.route);
+        }
+    }
 }
 
 fn close_attempts(dial: Dial, poller: &mut Poller<Owner>) {

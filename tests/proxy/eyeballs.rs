@@ -57,6 +57,19 @@ fn row_17_every_address_is_tried_in_either_family() {
 }
 
 #[test]
+fn row_17_four_dead_addresses_do_not_hide_a_living_fifth() {
+    let dead: Vec<String> = (2..=5).map(|last| format!("127.0.0.{last}")).collect();
+    let all = dead.iter().map(String::as_str).chain(["127.0.0.1"]);
+    let entries: Vec<_> = all.map(|address| ("many.test", address)).collect();
+    let Some(names) = NameServer::zone(&entries) else { return };
+    let proxy = proxy(&names, &[LONG]);
+    let origin = Origin::on(V4, serve_site);
+    let place = |ip: &String| SocketAddr::new(ip.parse().expect("an address"), origin.port());
+    let _dead: Vec<_> = dead.iter().map(|ip| Blackhole::at(place(ip))).collect();
+    assert_eq!(proxy.client().get(&url("many.test", &origin)).text(), "/here");
+}
+
+#[test]
 fn row_17_a_dead_ipv4_address_does_not_hide_a_living_ipv6_one() {
     let Some(names) = NameServer::zone(&[("dual.test", "::1"), ("dual.test", "127.0.0.1")]) else { return };
     let proxy = proxy(&names, &[LONG]);
