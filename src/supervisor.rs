@@ -16,6 +16,11 @@ use crate::logs::{self, Messages, Rotation, Severity, Switches};
 use crate::pages::Pages;
 use crate::policy::{Policy, PolicyConfig};
 use crate::proxy::{Ingress, Options, Place, Proxy, Turn};
+use crate::redirector::dialect::Dialect;
+use crate::redirector::icap::Icap;
+use crate::redirector::url::Url;
+use crate::redirector::worker::Program;
+use crate::redirector::{self, pool};
 use crate::resolver::Naming;
 use crate::signals::Signals;
 use crate::upstream::Dialling;
@@ -255,6 +260,7 @@ fn budget(config: &Config) -> Budget {
         http: count(config.http.enable, config.http.connections),
         web: count(config.web.enable, config.web.connections),
         pool: config.http.pool as u64,
+        helpers: count(config.redirector.enable, config.redirector.maximum),
         resolver: 10 * config.dns.retries as u64,
         ..Budget::default()
     }
@@ -273,6 +279,7 @@ fn options(loaded: &Loaded, budget: Budget) -> Result<Options, String> {
         policy: policy(config),
         dialling: dialling(config, count(budget.pool)),
         naming: naming(loaded)?,
+        redirector: redirector(config),
         poll_interfaces: config.daemon.poll_interfaces,
         drain: config.daemon.drain_timeout.unwrap_or_default().as_secs(),
         pid_saved: false,
@@ -322,6 +329,25 @@ fn settings(config: &Config) -> Result<Settings, String> {
         rules: rules(config),
         answers: Answers { pages, compatible: http.compatible_status },
     })
+}
+
+fn redirector(config: &Config) -> Option<redirector::Options> {
+    let given = &config.redirector;
+    // What is wrong with the program was said when the configuration was checked.
+    let path = given.program.path.clone().ok().filter(|_| given.enable)?;
+    let dialect = match given.protocol.as_str() {
+        "url" => Dialect::Url(Url { line: given.line, concurrency: given.concurrency }),
+        uri => Dialect::Icap(Icap { uri: uri.to_owned() }),
+    };
+    let pool = pool::Settings {
+        minimum: given.minimum,
+        maximum: given.maximum,
+        timeout: millis(given.timeout),
+        queue: given.queue,
+        concurrency: dialect.concurrency(),
+    };
+    let program = Program { path, arguments: given.program.arguments.clone(), dialect };
+    Some(redirector::Options { program, pool, on_failure: given.on_failure })
 }
 
 fn naming(loaded: &Loaded) -> Result<Naming, String> {

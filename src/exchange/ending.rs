@@ -24,6 +24,7 @@ impl Exchange {
         self.flow_mut(direction).eof = true;
         match direction {
             Direction::Upload => self.client_ended(cx.now),
+            Direction::Download if self.is_answering() => self.content_ended(),
             Direction::Download => self.server_ended(false, cx),
         }
     }
@@ -75,9 +76,8 @@ impl Exchange {
                 self.keep_alive = false;
                 self.answer(answer, CloseReason::Timeout(timer), cx.now);
             }
-            (Timer::Decision | Timer::Resolve | Timer::Connect | Timer::Inactive, _)
-                if !begun && self.request().is_some() =>
-            {
+            (Timer::Decision, Phase::Deciding(_)) => self.action = Some(Action::Overdue),
+            (Timer::Resolve | Timer::Connect | Timer::Inactive, _) if !begun && self.request().is_some() => {
                 // With nothing left to pass on it is the client's content that did not come.
                 let waits = timer == Timer::Inactive && !self.upload.done && self.upload.cleared == 0;
                 let answer = match waits {
@@ -111,7 +111,10 @@ impl Exchange {
             }
             // What was cleared for the origin is dropped first, or it would pass for the client's next request.
             Phase::Answering(ending)
-                if ending.answer.is_none() && self.download.cleared == 0 && self.upload.cleared == 0 =>
+                if ending.answer.is_none()
+                    && self.download.done
+                    && self.download.cleared == 0
+                    && self.upload.cleared == 0 =>
             {
                 let (keep, reason) = (ending.keep, ending.reason);
                 self.end_exchange(keep, reason, upload_stored, now);
@@ -143,6 +146,7 @@ impl Exchange {
         if self.would_look_complete() || self.download.cleared == 0 && !self.upload.done {
             return self.close(reason, now);
         }
+        self.download.begin(Framing::Empty);
         self.enter(Phase::Answering(Ending { answer: None, keep: false, reason }), now);
         self.action = Some(Action::Hangup);
     }
@@ -178,6 +182,16 @@ impl Exchange {
                 self.close(CloseReason::RequestCut, now);
             }
             _ => {}
+        }
+    }
+
+    /// There is no more of an answer's content though more was announced. The client has to see that: nothing takes the
+    /// place of what is missing, and the connection ends.
+    fn content_ended(&mut self) {
+        if let Phase::Answering(ending) = &mut self.phase {
+            ending.keep = false;
+            ending.reason = CloseReason::ContentCut;
+            self.download.begin(Framing::Empty);
         }
     }
 

@@ -13,6 +13,7 @@ pub mod fault;
 pub mod fields;
 pub mod framing;
 pub mod head;
+pub mod media;
 pub mod request;
 pub mod response;
 pub mod rewrite;
