@@ -29,6 +29,9 @@ pub(super) struct House {
     pid_saved: bool,
     draining: Option<Millis>,
     stopping: bool,
+    /// SIGHUP has come, SIGTRAP has come.
+    reload: bool,
+    toggle: bool,
     report_at: Millis,
     /// Somebody found the pool of buffers empty in the last second.
     starved: bool,
@@ -47,6 +50,8 @@ impl House {
             pid_saved: options.pid_saved,
             draining: None,
             stopping: false,
+            reload: false,
+            toggle: false,
             report_at: 0,
             starved: false,
             parked: Vec::new(),
@@ -55,6 +60,9 @@ impl House {
 
     /// When something is due.
     pub(super) fn next(&self) -> Millis {
+        if self.reload || self.toggle {
+            return 0;
+        }
         self.next
     }
 
@@ -72,8 +80,22 @@ impl House {
         self.draining.is_some()
     }
 
+    /// What the caller of the loop has to do now: one thing at a time, the level last, since a reload sets it anew.
+    pub(super) fn outcome(&mut self, empty: bool, now: Millis) -> Turn {
+        if self.is_over(empty, now) {
+            return Turn::Stop;
+        }
+        if std::mem::take(&mut self.reload) {
+            return Turn::Reload;
+        }
+        match std::mem::take(&mut self.toggle) {
+            true => Turn::ToggleDebug,
+            false => Turn::Continue,
+        }
+    }
+
     /// Has everything come to its end?
-    pub(super) fn is_over(&self, empty: bool, now: Millis) -> bool {
+    fn is_over(&self, empty: bool, now: Millis) -> bool {
         let late = self.draining.is_some_and(|since| self.drain > 0 && now >= since + self.drain * 1000);
         self.stopping || late || self.is_draining() && empty
     }
@@ -81,8 +103,7 @@ impl House {
 
 impl Proxy {
     /// Acts on the signals that have come.
-    pub(super) fn take_signals(&mut self) -> Turn {
-        let mut turn = Turn::Continue;
+    pub(super) fn take_signals(&mut self) {
         for signal in self.signals.take() {
             crate::critical!(target: "signal", "{} received", signal.name());
             match signal {
@@ -90,13 +111,12 @@ impl Proxy {
                 Signal::Quit => self.soft_stop(),
                 Signal::StopListening => self.stop_listening(),
                 Signal::Listen => self.listen_again(),
-                Signal::Reload => turn = Turn::Reload,
-                Signal::Debug => turn = Turn::ToggleDebug,
+                Signal::Reload => self.house.reload = true,
+                Signal::Debug => self.house.toggle = true,
                 Signal::FewerHelpers => self.adjust_helpers(false),
                 Signal::MoreHelpers => self.adjust_helpers(true),
             }
         }
-        turn
     }
 
     fn adjust_helpers(&mut self, more: bool) {
