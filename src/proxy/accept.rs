@@ -10,6 +10,7 @@ use reactor::poller::Poller;
 use reactor::stream::Stream;
 use reactor::Millis;
 
+use super::house::Trouble;
 use super::{Client, Proxy, Waits};
 use crate::exchange::Exchange;
 use crate::owner::Owner;
@@ -269,7 +270,9 @@ impl Proxy {
         });
         self.counters.accepted += 1;
         if let Some(error) = failed {
-            log::error!(target: "server", "cannot watch a new connection: {error}");
+            if self.house.may_report(Trouble::Unwatched, now) {
+                log::error!(target: "server", "cannot watch a new connection: {error}");
+            }
             self.clients.remove(key);
             self.listeners.left(ingress);
         }

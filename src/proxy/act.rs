@@ -7,6 +7,7 @@ use mio::net::TcpStream;
 use reactor::arena::{Arena, Key};
 use reactor::ready::Ready;
 
+use super::house::Trouble;
 use super::{Client, Proxy, Waits};
 use crate::exchange::close::CloseReason;
 use crate::exchange::phase::{Kind, Phase};
@@ -227,7 +228,7 @@ impl Proxy {
             self.note_unreached(key);
         } else {
             self.counters.dial_failures += 1;
-            if self.house.may_report(now) {
+            if self.house.may_report(Trouble::Exhausted, now) {
                 log::error!(target: "download", "cannot open connections to origins: {error}");
             }
         }
@@ -312,6 +313,10 @@ impl Proxy {
         self.hang_up(key);
         let Some(client) = self.clients.remove(key) else { return };
         log::debug!(target: "client", "connection closed: {}", reason.explain());
+        if reason == CloseReason::Preface && self.house.may_report(Trouble::Preface, self.clock.now()) {
+            let peer = client.session.exchange.peer();
+            log::info!(target: "client", "connection of {peer} refused: {}, and http.proxied asks for one", reason.explain());
+        }
         self.counters.note_end(&client.session, reason);
         self.listeners.left(client.ingress);
         let (stream, server) = client.session.dismantle(&mut self.kit);

@@ -18,6 +18,21 @@ pub(super) fn pool_budget(connections: usize, web_connections: usize) -> usize {
     2 * (connections + web_connections)
 }
 
+/// What others can bring about as often as they like, so that the log tells of it only now and then.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Trouble {
+    /// Nothing is left to connect to origins with.
+    Exhausted,
+    /// A new client cannot be watched.
+    Unwatched,
+    /// A connection did not start with the PROXY protocol header that it must have.
+    Preface,
+}
+
+impl Trouble {
+    const KINDS: usize = 3;
+}
+
 /// What is due when, and whether the end is near.
 #[derive(Debug)]
 pub(super) struct House {
@@ -32,7 +47,8 @@ pub(super) struct House {
     /// SIGHUP has come, SIGTRAP has come.
     reload: bool,
     toggle: bool,
-    report_at: Millis,
+    /// When each kind of trouble may be written to the log again.
+    report_at: [Millis; Trouble::KINDS],
     /// Somebody found the pool of buffers empty in the last second.
     starved: bool,
     /// The proxy listeners that SIGTTOU closed, until SIGTTIN.
@@ -52,7 +68,7 @@ impl House {
             stopping: false,
             reload: false,
             toggle: false,
-            report_at: 0,
+            report_at: [0; Trouble::KINDS],
             starved: false,
             parked: Vec::new(),
         }
@@ -67,10 +83,11 @@ impl House {
     }
 
     /// May a trouble that every request runs into be written to the log again?
-    pub(super) fn may_report(&mut self, now: Millis) -> bool {
-        let may = now >= self.report_at;
+    pub(super) fn may_report(&mut self, trouble: Trouble, now: Millis) -> bool {
+        let at = &mut self.report_at[trouble as usize];
+        let may = now >= *at;
         if may {
-            self.report_at = now + REPORT;
+            *at = now + REPORT;
         }
         may
     }
