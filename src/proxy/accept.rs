@@ -105,9 +105,16 @@ impl Listeners {
             })?;
             fresh.push((opened, place.clone()));
         }
+        let opening: Vec<_> = fresh.iter().map(|(_, place)| place.clone()).collect();
         for (mut io, place) in fresh {
             let index = self.open.iter().position(Option::is_none).unwrap_or(self.open.len());
-            let route = poller.register(&mut io, Owner::Listener(index as u32))?;
+            let route = match poller.register(&mut io, Owner::Listener(index as u32)) {
+                Ok(route) => route,
+                Err(error) => {
+                    self.close(poller, |place| opening.contains(place));
+                    return Err(error);
+                }
+            };
             log::info!(target: "server", "{} listening on {}", place.ingress.name(), place.address);
             let listener = Some(Listener { io, route, place, waiting: true });
             match self.open.get_mut(index) {
