@@ -294,6 +294,11 @@ impl Exchange {
         self.flow_mut(direction).sent(count);
     }
 
+    /// The cleared bytes have been taken from the buffer, and nobody got them.
+    pub fn handle_lost(&mut self, direction: Direction) {
+        self.flow_mut(direction).cleared = 0;
+    }
+
     /// `count` bytes went from socket to socket unseen.
     pub fn handle_passed(&mut self, direction: Direction, count: usize) {
         let tunnel = matches!(self.phase, Phase::Tunnel { .. });
