@@ -80,6 +80,8 @@ impl Exchange {
             Err(fault) => return self.refuse(fault, cx),
         };
         buf.consume(length);
+        self.head_only = request.method() == Method::Head;
+        self.version = request.version();
         let noted = cx.settings.rules.forward.as_deref().and_then(|name| request.noted_client(name.as_bytes()));
         self.identity.note(noted);
         let limit = cx.settings.body_size;
@@ -87,8 +89,6 @@ impl Exchange {
         if limit > 0 && matches!(request.framing(), Framing::Sized(length) if length > limit) {
             return self.refuse(Fault::BodyTooLarge, cx);
         }
-        self.head_only = request.method() == Method::Head;
-        self.version = request.version();
         self.keep_alive = request.keep_alive();
         self.last_request = !self.keep_alive;
         self.private |= request.wants_private_connection();

@@ -18,6 +18,21 @@ pub(super) fn pool_budget(connections: usize, web_connections: usize) -> usize {
     2 * (connections + web_connections)
 }
 
+/// What others can bring about as often as they like, so that the log tells of it only now and then.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Trouble {
+    /// Nothing is left to connect to origins with.
+    Exhausted,
+    /// A new client cannot be watched.
+    Unwatched,
+    /// A connection did not start with the PROXY protocol header that it must have.
+    Preface,
+}
+
+impl Trouble {
+    const KINDS: usize = 3;
+}
+
 /// What is due when, and whether the end is near.
 #[derive(Debug)]
 pub(super) struct House {
@@ -29,7 +44,11 @@ pub(super) struct House {
     pid_saved: bool,
     draining: Option<Millis>,
     stopping: bool,
-    report_at: Millis,
+    /// SIGHUP has come, SIGTRAP has come.
+    reload: bool,
+    toggle: bool,
+    /// When each kind of trouble may be written to the log again.
+    report_at: [Millis; Trouble::KINDS],
     /// Somebody found the pool of buffers empty in the last second.
     starved: bool,
     /// The proxy listeners that SIGTTOU closed, until SIGTTIN.
@@ -47,7 +66,9 @@ impl House {
             pid_saved: options.pid_saved,
             draining: None,
             stopping: false,
-            report_at: 0,
+            reload: false,
+            toggle: false,
+            report_at: [0; Trouble::KINDS],
             starved: false,
             parked: Vec::new(),
         }
@@ -55,14 +76,18 @@ impl House {
 
     /// When something is due.
     pub(super) fn next(&self) -> Millis {
+        if self.reload || self.toggle {
+            return 0;
+        }
         self.next
     }
 
     /// May a trouble that every request runs into be written to the log again?
-    pub(super) fn may_report(&mut self, now: Millis) -> bool {
-        let may = now >= self.report_at;
+    pub(super) fn may_report(&mut self, trouble: Trouble, now: Millis) -> bool {
+        let at = &mut self.report_at[trouble as usize];
+        let may = now >= *at;
         if may {
-            self.report_at = now + REPORT;
+            *at = now + REPORT;
         }
         may
     }
@@ -72,8 +97,22 @@ impl House {
         self.draining.is_some()
     }
 
+    /// What the caller of the loop has to do now: one thing at a time, the level last, since a reload sets it anew.
+    pub(super) fn outcome(&mut self, empty: bool, now: Millis) -> Turn {
+        if self.is_over(empty, now) {
+            return Turn::Stop;
+        }
+        if std::mem::take(&mut self.reload) {
+            return Turn::Reload;
+        }
+        match std::mem::take(&mut self.toggle) {
+            true => Turn::ToggleDebug,
+            false => Turn::Continue,
+        }
+    }
+
     /// Has everything come to its end?
-    pub(super) fn is_over(&self, empty: bool, now: Millis) -> bool {
+    fn is_over(&self, empty: bool, now: Millis) -> bool {
         let late = self.draining.is_some_and(|since| self.drain > 0 && now >= since + self.drain * 1000);
         self.stopping || late || self.is_draining() && empty
     }
@@ -81,8 +120,7 @@ impl House {
 
 impl Proxy {
     /// Acts on the signals that have come.
-    pub(super) fn take_signals(&mut self) -> Turn {
-        let mut turn = Turn::Continue;
+    pub(super) fn take_signals(&mut self) {
         for signal in self.signals.take() {
             crate::critical!(target: "signal", "{} received", signal.name());
             match signal {
@@ -90,13 +128,12 @@ impl Proxy {
                 Signal::Quit => self.soft_stop(),
                 Signal::StopListening => self.stop_listening(),
                 Signal::Listen => self.listen_again(),
-                Signal::Reload => turn = Turn::Reload,
-                Signal::Debug => turn = Turn::ToggleDebug,
+                Signal::Reload => self.house.reload = true,
+                Signal::Debug => self.house.toggle = true,
                 Signal::FewerHelpers => self.adjust_helpers(false),
                 Signal::MoreHelpers => self.adjust_helpers(true),
             }
         }
-        turn
     }
 
     fn adjust_helpers(&mut self, more: bool) {

@@ -173,6 +173,17 @@ fn trap_turns_debug_messages_on_and_off() {
 }
 
 #[test]
+fn hup_and_trap_at_once_are_both_acted_upon() {
+    let proxy = Proxy::start(&[]);
+    // Stopped, it finds both of them when it goes on.
+    for signal in [Signal::SIGSTOP, Signal::SIGTRAP, Signal::SIGHUP, Signal::SIGCONT] {
+        proxy.signal(signal);
+    }
+    proxy.wait_log("configuration reloaded");
+    proxy.wait_log("log level is now DEBUG");
+}
+
+#[test]
 fn signals_without_a_meaning_here_do_no_harm() {
     let proxy = Proxy::start(&[]);
     for signal in [Signal::SIGPIPE, Signal::SIGUSR1, Signal::SIGUSR2] {
