@@ -16,6 +16,7 @@ mod dns;
 mod dns_answers;
 mod dropped;
 mod early_answer;
+mod examples;
 mod expect;
 mod eyeballs;
 mod forward;
