@@ -121,6 +121,8 @@ pub struct Exchange {
     private: bool,
     /// The request must go out on a connection that was never used.
     fresh: bool,
+    /// The client talks to this program itself, not to an origin.
+    own: bool,
     /// The last close of each side must be a reset.
     abort_client: bool,
     abort_server: bool,
@@ -146,6 +148,7 @@ impl Exchange {
             reusable: false,
             private: false,
             fresh: false,
+            own: false,
             abort_client: false,
             abort_server: false,
             entered: now,
@@ -157,6 +160,11 @@ impl Exchange {
     /// is done with it before that is complete.
     pub fn proxied(peer: IpAddr, now: Millis) -> Exchange {
         Exchange { phase: Phase::Preface { begun: false }, ..Exchange::new(peer, now) }
+    }
+
+    /// A client of this program itself has connected from the address `peer`: it need not name a host.
+    pub fn own(peer: IpAddr, now: Millis) -> Exchange {
+        Exchange { own: true, ..Exchange::new(peer, now) }
     }
 
     /// Where the exchange stands.

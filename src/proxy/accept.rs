@@ -267,7 +267,8 @@ impl Proxy {
             });
             let exchange = match ingress {
                 Ingress::Proxy if self.proxied => Exchange::proxied(peer.ip(), now),
-                Ingress::Proxy | Ingress::Web => Exchange::new(peer.ip(), now),
+                Ingress::Proxy => Exchange::new(peer.ip(), now),
+                Ingress::Web => Exchange::own(peer.ip(), now),
             };
             let session = Session::new(Stream::new(io, route), exchange);
             if let Some((_, at)) = session.exchange.poll_timeout(&settings.limits) {
