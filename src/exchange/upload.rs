@@ -98,6 +98,7 @@ impl Exchange {
     }
 
     fn refuse(&mut self, fault: Fault, cx: &mut Context<'_>) {
+        log::debug!(target: "client", "request of {} refused: {fault}", self.client());
         let answer = cx.settings.answers.fault(fault, self.client());
         self.keep_alive = false;
         self.answer(answer, CloseReason::Answered, cx.now);
