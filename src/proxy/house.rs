@@ -98,6 +98,7 @@ impl House {
     }
 
     /// What the caller of the loop has to do now: one thing at a time, the level last, since a reload sets it anew.
+    /// `empty` says that a soft stop has nobody left to wait for.
     pub(super) fn outcome(&mut self, empty: bool, now: Millis) -> Turn {
         if self.is_over(empty, now) {
             return Turn::Stop;
@@ -114,7 +115,7 @@ impl House {
     /// Has everything come to its end?
     fn is_over(&self, empty: bool, now: Millis) -> bool {
         let late = self.draining.is_some_and(|since| self.drain > 0 && now >= since + self.drain * 1000);
-        self.stopping || late || self.is_draining() && empty
+        self.stopping || late || empty
     }
 }
 
@@ -237,6 +238,11 @@ impl Proxy {
             dns: self.resolver.counters(),
             helpers: self.redirector.as_ref().map(Helpers::of),
         }
+    }
+
+    /// Has the last proxy client gone? Clients of the monitor, who may come as often as they like, hold nothing up.
+    pub(super) fn is_deserted(&self) -> bool {
+        !self.clients.iter().any(|(_, client)| client.ingress == Ingress::Proxy)
     }
 
     /// SIGQUIT: no new clients; those that are there keep full service. A second one ends everything.

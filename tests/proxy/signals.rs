@@ -102,6 +102,22 @@ fn a_stop_resets_a_client_whose_body_ends_with_the_connection() {
 }
 
 #[test]
+fn clients_of_the_monitor_do_not_hold_a_soft_stop_up() {
+    let mut proxy = Proxy::start(&[]);
+    let origin = Origin::echo();
+    let mut client = proxy.client();
+    client.tunnel(&origin.address().to_string());
+    proxy.signal(Signal::SIGQUIT);
+    wait_shut(&proxy);
+    let mut monitor = Client::connect(proxy.web());
+    monitor.send("GET /json/running HTTP/1.1\r\nHost: web\r\n\r\n");
+    assert_eq!(monitor.reply().status(), 200);
+    drop(client);
+    assert_eq!(proxy.wait_exit().code(), Some(0));
+    monitor.expect_end();
+}
+
+#[test]
 fn row_56_a_soft_stop_can_have_an_end() {
     let mut proxy = Proxy::start(&[("daemon.drain-timeout", "1")]);
     let origin = Origin::echo();
