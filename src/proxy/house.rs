@@ -51,7 +51,9 @@ pub(super) struct House {
     report_at: [Millis; Trouble::KINDS],
     /// Somebody found the pool of buffers empty in the last second.
     starved: bool,
-    /// The proxy listeners that SIGTTOU closed, until SIGTTIN.
+    /// SIGTTOU has come, and SIGTTIN not since.
+    shut: bool,
+    /// The proxy listeners that wait for SIGTTIN.
     parked: Vec<Place>,
 }
 
@@ -70,6 +72,7 @@ impl House {
             toggle: false,
             report_at: [0; Trouble::KINDS],
             starved: false,
+            shut: false,
             parked: Vec::new(),
         }
     }
@@ -150,11 +153,13 @@ impl Proxy {
     /// When a new listener cannot be opened: then nothing has changed.
     pub fn reload(&mut self, options: Options) -> std::io::Result<()> {
         if !self.house.is_draining() {
-            self.listeners.open(&options.places, options.dialling.keepalive, &mut self.poller)?;
+            let waits = |place: &Place| self.house.shut && place.ingress == Ingress::Proxy;
+            let (parked, open): (Vec<_>, Vec<_>) = options.places.iter().cloned().partition(waits);
+            self.listeners.open(&open, options.dialling.keepalive, &mut self.poller)?;
+            self.house.parked = parked;
             self.listeners.close(&mut self.poller, |place| !options.places.iter().any(|wanted| wanted.is_at(place)));
             self.listeners.set_backlogs(&options.places);
             self.local.set_listeners(self.listeners.addresses());
-            self.house.parked.clear();
         }
         self.listeners.set_limits(options.connections, options.web_connections);
         self.kit.pool.set_budget(pool_budget(options.connections, options.web_connections));
@@ -262,6 +267,7 @@ impl Proxy {
     }
 
     fn stop_listening(&mut self) {
+        self.house.shut = true;
         let parked = self.listeners.places(Ingress::Proxy);
         self.house.parked.extend(parked);
         self.listeners.close(&mut self.poller, |place| place.ingress == Ingress::Proxy);
@@ -271,10 +277,12 @@ impl Proxy {
         if self.house.is_draining() {
             return;
         }
+        self.house.shut = false;
         let places = std::mem::take(&mut self.house.parked);
         if let Err(error) = self.listeners.open(&places, self.upstream.keepalive(), &mut self.poller) {
             log::error!(target: "server", "{error}");
             self.house.parked = places;
         }
+        self.local.set_listeners(self.listeners.addresses());
     }
 }

@@ -189,6 +189,20 @@ fn trap_turns_debug_messages_on_and_off() {
 }
 
 #[test]
+fn a_reload_leaves_the_listeners_shut_that_ttou_closed() {
+    let proxy = Proxy::start(&[]);
+    proxy.signal(Signal::SIGTTOU);
+    wait_shut(&proxy);
+    proxy.signal(Signal::SIGHUP);
+    proxy.wait_log("configuration reloaded");
+    proxy.counters();
+    assert!(TcpStream::connect(proxy.address()).is_err(), "the reload has opened it again");
+    proxy.signal(Signal::SIGTTIN);
+    wait_open(&proxy);
+    proxy.assert_serves();
+}
+
+#[test]
 fn hup_and_trap_at_once_are_both_acted_upon() {
     let proxy = Proxy::start(&[]);
     // Stopped, it finds both of them when it goes on.
