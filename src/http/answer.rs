@@ -27,8 +27,11 @@ const SECRETS: [&[u8]; 4] = [b"authorization", b"proxy-authorization", b"cookie"
 pub struct Answer {
     /// The status, 200 to 599.
     pub status: u16,
-    /// Fields besides Date, Server, Content-Length, Content-Type, Cache-Control, Pragma and Connection.
+    /// Fields besides Date, Server, Content-Length, Content-Type, Cache-Control, Pragma and Connection; of a head that
+    /// somebody else has written, all but Content-Length and Connection.
     pub fields: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    /// The reason phrase of a head that somebody else has written; it gets none of our fields but those of framing.
+    pub foreign: Option<String>,
     /// The media type of the body.
     pub kind: &'static str,
     /// The body, or its start.
@@ -46,6 +49,7 @@ impl Answer {
         Answer {
             status,
             fields: Vec::new(),
+            foreign: None,
             kind: media::by_content(&body).unwrap_or(PLAIN),
             body,
             follows: 0,
@@ -113,18 +117,32 @@ impl Answer {
     pub fn write(&self, out: &mut Vec<u8>, to: &ToClient<'_>) {
         out.extend_from_slice(b"HTTP/1.1 ");
         push_number(out, u64::from(self.status));
-        push(out, &[b" ", reason(self.status).as_bytes()]);
-        push(out, &[b"\r\nDate: ", to.date.as_bytes(), b"\r\nServer: ", to.rules.server.as_bytes()]);
-        out.extend_from_slice(b"\r\nContent-Length: ");
-        push_number(out, (self.body.len() as u64).saturating_add(self.follows));
-        push(out, &[b"\r\nContent-Type: ", self.kind.as_bytes()]);
-        out.extend_from_slice(b"\r\nCache-Control: no-store\r\nPragma: no-cache\r\n");
+        let phrase = self.foreign.as_deref().unwrap_or_else(|| reason(self.status));
+        push(out, &[b" ", phrase.as_bytes(), b"\r\n"]);
+        let dated = self.foreign.is_some() && self.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("date"));
+        if !dated {
+            push(out, &[b"Date: ", to.date.as_bytes(), b"\r\n"]);
+        }
+        // These have no content, and a length would be that of something else (RFC 9110 section 8.6).
+        let bare = matches!(self.status, 204 | 304);
+        if self.foreign.is_none() {
+            push(out, &[b"Server: ", to.rules.server.as_bytes(), b"\r\n"]);
+        }
+        if !bare {
+            out.extend_from_slice(b"Content-Length: ");
+            push_number(out, (self.body.len() as u64).saturating_add(self.follows));
+            out.extend_from_slice(b"\r\n");
+        }
+        if self.foreign.is_none() {
+            push(out, &[b"Content-Type: ", self.kind.as_bytes()]);
+            out.extend_from_slice(b"\r\nCache-Control: no-store\r\nPragma: no-cache\r\n");
+        }
         for (name, value) in &self.fields {
             push(out, &[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
         }
         connection(out, to.version, self.persists(to), false);
         out.extend_from_slice(b"\r\n");
-        if to.method != Method::Head {
+        if to.method != Method::Head && !bare {
             out.extend_from_slice(&self.body);
         }
     }

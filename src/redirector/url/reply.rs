@@ -44,7 +44,7 @@ pub(super) fn read(said: &[u8], line: Line, question: &Question<'_>, rules: &Rul
     let said = if line == Line::Squid { word } else { said };
     if let Some(name) = said.strip_prefix(b"file://") {
         let name = std::str::from_utf8(name).map_err(|_| Trouble::Unreadable("the name of its page is not UTF-8"))?;
-        return Ok(Verdict::File(name.to_owned()));
+        return Ok(Verdict::File { name: name.to_owned(), comment: String::new() });
     }
     if let Some(place) = said.strip_prefix(b"intercept://") {
         return intercept(place, question);
@@ -167,7 +167,7 @@ mod tests {
             }
             Ok(Verdict::Intercept(to)) => format!("intercept {} {}", to.host, to.port),
             Ok(Verdict::Redirect(answer)) => format!("{} {}", answer.status, answer.fields[0].1),
-            Ok(Verdict::File(name)) => format!("file {name}"),
+            Ok(Verdict::File { name, .. }) => format!("file {name}"),
             Ok(Verdict::Answer(_)) => "answer".into(),
             Err(Trouble::Broken(message)) => format!("broken {message}"),
             Err(Trouble::Unreadable(_)) => "unreadable".into(),
