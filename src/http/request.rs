@@ -159,11 +159,6 @@ impl Request {
         }
     }
 
-    /// Whether the client waits for `100 Continue`.
-    pub fn expects_continue(&self) -> bool {
-        self.expectation() == Expectation::Continue
-    }
-
     /// The protocols that the client offers to switch to, if the offer is one that is passed on.
     ///
     /// That needs HTTP/1.1, `Connection: upgrade`, and protocols that the rules allow (RFC 9110 section 7.8). With several
@@ -431,7 +426,7 @@ mod tests {
     #[test]
     fn expectations() {
         assert_eq!(with("").expectation(), Expectation::None);
-        assert!(with("Expect: 100-Continue\r\n").expects_continue());
+        assert_eq!(with("Expect: 100-Continue\r\n").expectation(), Expectation::Continue);
         assert_eq!(with("Expect: foo\r\n").expectation(), Expectation::Other);
         assert_eq!(with("Expect: 100-continue, foo\r\n").expectation(), Expectation::Other);
         let old = parse("GET http://a.b/ HTTP/1.0\r\nExpect: 100-continue\r\n\r\n").unwrap();
