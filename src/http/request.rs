@@ -159,6 +159,12 @@ impl Request {
         }
     }
 
+    /// Whether an origin may overlook the content and take it for the next request: it has no meaning with these methods
+    /// (RFC 9110 sections 9.3.1, 9.3.2 and 9.3.5).
+    pub fn has_stray_content(&self) -> bool {
+        matches!(self.method, Method::Get | Method::Head | Method::Delete) && !self.framing.is_done()
+    }
+
     /// The protocols that the client offers to switch to, if the offer is one that is passed on.
     ///
     /// That needs HTTP/1.1, `Connection: upgrade`, and protocols that the rules allow (RFC 9110 section 7.8). With several
