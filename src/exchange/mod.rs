@@ -363,7 +363,7 @@ impl Exchange {
             self.upload.begin(Framing::UntilClose);
             return self.enter(Phase::Tunnel { greet: true }, cx.now);
         }
-        self.reusable = true;
+        self.reusable = !request.has_stray_content();
         self.step(cx.now, |request| Phase::Relaying(Relay::new(request, connected.reused)));
     }
 

@@ -75,7 +75,8 @@ impl Exchange {
         self.keep_alive = false;
         self.head_only = false;
         self.identity.note(None);
-        let request = match Request::parse(&buf.bytes()[..length], &cx.settings.rules) {
+        let parse = if self.own { Request::parse_own } else { Request::parse };
+        let request = match parse(&buf.bytes()[..length], &cx.settings.rules) {
             Ok(request) => request,
             Err(fault) => return self.refuse(fault, cx),
         };
@@ -97,6 +98,7 @@ impl Exchange {
     }
 
     fn refuse(&mut self, fault: Fault, cx: &mut Context<'_>) {
+        log::debug!(target: "client", "request of {} refused: {fault}", self.client());
         let answer = cx.settings.answers.fault(fault, self.client());
         self.keep_alive = false;
         self.answer(answer, CloseReason::Answered, cx.now);

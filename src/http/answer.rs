@@ -8,13 +8,10 @@ use super::media::{self, PLAIN};
 use super::request::Request;
 use super::rewrite::{connection, push, push_number};
 use super::rules::ToClient;
-use super::{Method, Version};
+use super::Method;
 
 /// The answer to CONNECT once the tunnel stands. It has no fields at all: some clients trip over them.
 pub const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection Established\r\n\r\n";
-
-/// The interim response that lets a client send its content, for when no origin will say so.
-pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// The methods named in an Allow field; others are forwarded too.
 const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE, CONNECT";
@@ -64,7 +61,6 @@ impl Answer {
         match cause {
             // What follows a faulty message cannot be told from its content.
             Cause::Client(_) => answer.close = true,
-            Cause::MethodNotAllowed => answer = answer.with("Allow", ALLOWED),
             Cause::Overloaded => {
                 answer.close = true;
                 answer = answer.with("Retry-After", RETRY_AFTER.to_string());
@@ -148,15 +144,6 @@ impl Answer {
     }
 }
 
-/// Who gets an answer when the request could not be parsed: what can be read of its first line, else HTTP/1.0, as the
-/// connection is closed anyway.
-pub fn addressee(head: &[u8]) -> (Version, Method) {
-    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
-    let version = if line.ends_with(b" HTTP/1.1") { Version::Http11 } else { Version::Http10 };
-    let method = line.split(|byte| *byte == b' ').next().map_or(Method::Extension, Method::of);
-    (version, method)
-}
-
 /// The phrase of a status (RFC 9110 section 15 and RFC 6585).
 pub fn reason(status: u16) -> &'static str {
     match status {
@@ -196,6 +183,7 @@ mod tests {
     use crate::http::fault::Fault;
     use crate::http::media::HTML;
     use crate::http::rules::Rules;
+    use crate::http::Version;
 
     const DATE: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
 
@@ -276,10 +264,9 @@ mod tests {
     }
 
     #[test]
-    fn options_and_refused_methods_tell_what_is_allowed() {
-        for answer in [Answer::options(), Answer::of(Cause::MethodNotAllowed, false)] {
-            assert!(written(&answer, Version::Http11, Method::Get, true).contains("\r\nAllow: GET, HEAD, "));
-        }
+    fn options_tells_what_is_allowed_and_overload_when_to_come_again() {
+        let options = written(&Answer::options(), Version::Http11, Method::Get, true);
+        assert!(options.contains("\r\nAllow: GET, HEAD, "));
         assert!(
             written(&Answer::of(Cause::Overloaded, false), Version::Http11, Method::Get, true).contains("Retry-After")
         );
@@ -288,13 +275,6 @@ mod tests {
     #[test]
     fn row_40_the_answer_to_connect_is_bare() {
         assert_eq!(ESTABLISHED, b"HTTP/1.1 200 Connection Established\r\n\r\n");
-    }
-
-    #[test]
-    fn unparsed_requests_still_have_an_addressee() {
-        assert_eq!(addressee(b"HEAD /a b HTTP/1.1\r\n"), (Version::Http11, Method::Head));
-        assert_eq!(addressee(b"GET /"), (Version::Http10, Method::Get));
-        assert_eq!(addressee(b"\x16\x03"), (Version::Http10, Method::Extension));
     }
 
     #[test]

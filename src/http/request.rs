@@ -159,9 +159,10 @@ impl Request {
         }
     }
 
-    /// Whether the client waits for `100 Continue`.
-    pub fn expects_continue(&self) -> bool {
-        self.expectation() == Expectation::Continue
+    /// Whether an origin may overlook the content and take it for the next request: it has no meaning with these methods
+    /// (RFC 9110 sections 9.3.1, 9.3.2 and 9.3.5).
+    pub fn has_stray_content(&self) -> bool {
+        matches!(self.method, Method::Get | Method::Head | Method::Delete) && !self.framing.is_done()
     }
 
     /// The protocols that the client offers to switch to, if the offer is one that is passed on.
@@ -431,7 +432,7 @@ mod tests {
     #[test]
     fn expectations() {
         assert_eq!(with("").expectation(), Expectation::None);
-        assert!(with("Expect: 100-Continue\r\n").expects_continue());
+        assert_eq!(with("Expect: 100-Continue\r\n").expectation(), Expectation::Continue);
         assert_eq!(with("Expect: foo\r\n").expectation(), Expectation::Other);
         assert_eq!(with("Expect: 100-continue, foo\r\n").expectation(), Expectation::Other);
         let old = parse("GET http://a.b/ HTTP/1.0\r\nExpect: 100-continue\r\n\r\n").unwrap();

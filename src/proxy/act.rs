@@ -275,9 +275,12 @@ impl Proxy {
             return self.poller.forget(server.stream.route);
         }
         let route = server.stream.route;
-        match self.upstream.idle.put(server, now) {
-            Ok(kept) => self.poller.assign(route, Owner::Idle(kept)),
-            Err(server) => self.poller.forget(server.stream.route),
+        let (kept, displaced) = self.upstream.idle.put(server, now);
+        if let Some(kept) = kept {
+            self.poller.assign(route, Owner::Idle(kept));
+        }
+        if let Some(displaced) = displaced {
+            self.poller.forget(displaced.stream.route);
         }
     }
 

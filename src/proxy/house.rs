@@ -51,7 +51,9 @@ pub(super) struct House {
     report_at: [Millis; Trouble::KINDS],
     /// Somebody found the pool of buffers empty in the last second.
     starved: bool,
-    /// The proxy listeners that SIGTTOU closed, until SIGTTIN.
+    /// SIGTTOU has come, and SIGTTIN not since.
+    shut: bool,
+    /// The proxy listeners that wait for SIGTTIN.
     parked: Vec<Place>,
 }
 
@@ -70,6 +72,7 @@ impl House {
             toggle: false,
             report_at: [0; Trouble::KINDS],
             starved: false,
+            shut: false,
             parked: Vec::new(),
         }
     }
@@ -98,6 +101,7 @@ impl House {
     }
 
     /// What the caller of the loop has to do now: one thing at a time, the level last, since a reload sets it anew.
+    /// `empty` says that a soft stop has nobody left to wait for.
     pub(super) fn outcome(&mut self, empty: bool, now: Millis) -> Turn {
         if self.is_over(empty, now) {
             return Turn::Stop;
@@ -114,7 +118,7 @@ impl House {
     /// Has everything come to its end?
     fn is_over(&self, empty: bool, now: Millis) -> bool {
         let late = self.draining.is_some_and(|since| self.drain > 0 && now >= since + self.drain * 1000);
-        self.stopping || late || self.is_draining() && empty
+        self.stopping || late || empty
     }
 }
 
@@ -149,11 +153,13 @@ impl Proxy {
     /// When a new listener cannot be opened: then nothing has changed.
     pub fn reload(&mut self, options: Options) -> std::io::Result<()> {
         if !self.house.is_draining() {
-            self.listeners.open(&options.places, options.dialling.keepalive, &mut self.poller)?;
+            let waits = |place: &Place| self.house.shut && place.ingress == Ingress::Proxy;
+            let (parked, open): (Vec<_>, Vec<_>) = options.places.iter().cloned().partition(waits);
+            self.listeners.open(&open, options.dialling.keepalive, &mut self.poller)?;
+            self.house.parked = parked;
             self.listeners.close(&mut self.poller, |place| !options.places.iter().any(|wanted| wanted.is_at(place)));
             self.listeners.set_backlogs(&options.places);
             self.local.set_listeners(self.listeners.addresses());
-            self.house.parked.clear();
         }
         self.listeners.set_limits(options.connections, options.web_connections);
         self.kit.pool.set_budget(pool_budget(options.connections, options.web_connections));
@@ -239,6 +245,11 @@ impl Proxy {
         }
     }
 
+    /// Has the last proxy client gone? Clients of the monitor, who may come as often as they like, hold nothing up.
+    pub(super) fn is_deserted(&self) -> bool {
+        !self.clients.iter().any(|(_, client)| client.ingress == Ingress::Proxy)
+    }
+
     /// SIGQUIT: no new clients; those that are there keep full service. A second one ends everything.
     fn soft_stop(&mut self) {
         if self.house.is_draining() {
@@ -256,6 +267,7 @@ impl Proxy {
     }
 
     fn stop_listening(&mut self) {
+        self.house.shut = true;
         let parked = self.listeners.places(Ingress::Proxy);
         self.house.parked.extend(parked);
         self.listeners.close(&mut self.poller, |place| place.ingress == Ingress::Proxy);
@@ -265,10 +277,12 @@ impl Proxy {
         if self.house.is_draining() {
             return;
         }
+        self.house.shut = false;
         let places = std::mem::take(&mut self.house.parked);
         if let Err(error) = self.listeners.open(&places, self.upstream.keepalive(), &mut self.poller) {
             log::error!(target: "server", "{error}");
             self.house.parked = places;
         }
+        self.local.set_listeners(self.listeners.addresses());
     }
 }

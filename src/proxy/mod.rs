@@ -196,7 +196,8 @@ impl Proxy {
         self.expire();
         self.keep_house();
         self.run_queue();
-        Ok(self.house.outcome(self.clients.is_empty(), self.clock.now()))
+        let empty = self.house.is_draining() && self.is_deserted();
+        Ok(self.house.outcome(empty, self.clock.now()))
     }
 
     /// Ends everything at once.
