@@ -12,7 +12,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 use super::{sink, Destination, Handle, Prefix, Rotation, Severity, Switches, Writer};
 
 /// Most bytes of memory for lines that wait for a slow destination: some 10,000 lines of usual length.
-const QUEUE_BYTES: usize = 1 << 20;
+pub const QUEUE_BYTES: usize = 1 << 20;
 
 /// Most bytes of the scratch text that a thread keeps from one line to the next.
 const SCRATCH_BYTES_KEPT: usize = 4 * 1024;
