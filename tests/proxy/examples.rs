@@ -159,6 +159,58 @@ fn those_of_the_url_dialect_that_choose() {
 }
 
 #[test]
+fn those_of_the_icap_dialect_that_treat_all_alike() {
+    let sites = Sites::start();
+    let icap = [("redirector.protocol", "icap://filter/check")];
+    let (explained, made) = ("Denied by the proxy", "127.0.0.1 asked for /p?q=1 on plain.example.");
+    let cases: [(&str, [Case; 2]); 6] = [
+        ("icap-allow-204", PASSED),
+        ("icap-allow-304", PASSED),
+        ("icap-deny", [Case(GET, 200, DENIED), Case(CONNECT, 403, DENIED)]),
+        ("icap-serve-file", [Case(GET, 200, SERVED), Case(CONNECT, 403, SERVED)]),
+        ("icap-serve", [Case(GET, 200, made), Case(CONNECT, 403, "127.0.0.1 asked for / on plain.example.")]),
+        ("icap-deny-proxy-explanation", [Case(GET, 403, explained), Case(CONNECT, 403, explained)]),
+    ];
+    for (words, cases) in cases {
+        sites.show(&example(words), &icap, &cases);
+    }
+}
+
+#[test]
+fn those_of_the_icap_dialect_that_choose() {
+    let sites = Sites::start();
+    let icap = [("redirector.protocol", "icap://filter/check")];
+    let cases = [
+        (
+            "icap-google-no-ssl filter.example:PORT",
+            [Case(GET_GOOGLE, 200, "here got GET /search"), Case(CONNECT_GOOGLE, 200, "elsewhere got GET /inside")],
+        ),
+        (
+            "icap-google-to-others filter.example:PORT filter.example:PORT",
+            [
+                Case(GET_GOOGLE, 200, "elsewhere got GET /search?q=a+b HTTP/1.1|Host: www.google.com:PORT|"),
+                Case(CONNECT_GOOGLE, 200, "elsewhere got GET /inside"),
+            ],
+        ),
+        (
+            "icap-safe-youtube",
+            [
+                Case("GET http://www.youtube.com:PORT/watch", 200, "|Cookie: a=b; PREF=f2=8000000"),
+                Case(
+                    "GET http://www.youtube.com:PORT/watch",
+                    200,
+                    "here got GET /watch HTTP/1.1|Host: www.youtube.com",
+                ),
+            ],
+        ),
+    ];
+    for (words, cases) in cases {
+        sites.show(&example(words), &icap, &PASSED);
+        sites.show(&example(words), &icap, &cases);
+    }
+}
+
+#[test]
 fn those_that_ask_a_list_or_a_service() {
     let sites = Sites::start();
     let list = sites.folder.path().join("list");
