@@ -36,6 +36,7 @@ pub fn run(sources: &Sources, debug: bool) -> Result<(), String> {
     if let Err(error) = keep_to_ourselves() {
         eprintln!("warning: what was left open may reach helper programs: {error}");
     }
+    logs::early::hold();
     let disk = Watched::default();
     let loaded = config::load(sources, &disk).map_err(|error| error.to_string())?;
     for warning in &loaded.warnings {

@@ -102,7 +102,9 @@ impl Messages {
     /// Makes this the log of the whole process, for good. `None` when there is one already.
     pub fn install(self) -> Option<&'static Self> {
         let messages: &'static Self = Box::leak(Box::new(self));
-        log::set_logger(messages).ok()?;
+        if !super::early::open(messages) {
+            return None;
+        }
         messages.tell_ceiling();
         Some(messages)
     }

@@ -3,6 +3,7 @@
 
 pub mod batch;
 pub mod destination;
+pub mod early;
 pub mod line;
 pub mod messages;
 pub mod rotate;
