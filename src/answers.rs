@@ -66,13 +66,26 @@ impl Answers {
     /// A timer has run out before there was anything to answer with.
     pub fn timeout(&self, timer: Timer, request: Option<&Request>, client: IpAddr) -> Box<Answer> {
         let cause = match timer {
-            Timer::Decision => Cause::HelperFailed,
             Timer::Resolve => Cause::NameTimeout,
             Timer::Connect => Cause::ConnectTimeout,
             Timer::Head | Timer::First => Cause::Client(Fault::HeadTimeout),
             _ => Cause::Origin(OriginFault::HeadTimeout),
         };
         self.explain(cause, request, client, "")
+    }
+
+    /// The local page of that name. For a CONNECT it says that there is no tunnel.
+    pub fn page(&self, name: &str, request: &Request, client: IpAddr) -> Box<Answer> {
+        let connect = request.method() == Method::Connect;
+        let (host, url, client_ip) = (request.target().host.to_string(), url(request), client.to_string());
+        let values = Values { url: &url, host: &host, client_ip: &client_ip, protocol: "http", comment: "" };
+        match self.pages.render(name, &values) {
+            Some(page) => Box::new(Answer::new(if connect { 403 } else { 200 }, page)),
+            None => {
+                log::error!(target: "download", "there is no page {name:?} (web.html)");
+                self.explain(Cause::PageMissing, Some(request), client, &format!("there is no page {name}"))
+            }
+        }
     }
 
     /// The name gave no address.

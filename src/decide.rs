@@ -13,39 +13,38 @@ use crate::http::Method;
 use crate::monitor::Running;
 use crate::policy::Policy;
 
-/// Decides about a proxy client's request.
-pub fn proxy(request: &Request, client: IpAddr, policy: &Policy, settings: &Settings) -> Decision {
+/// The answer to a proxy client's request that may not pass, whatever helpers might say about it.
+pub fn refusal(request: &Request, client: IpAddr, policy: &Policy, settings: &Settings) -> Option<Box<Answer>> {
     let answers = &settings.answers;
-    let explain = |cause: Cause| Decision::Answer(answers.explain(cause, Some(request), client, ""));
+    let explain = |cause: Cause| Some(answers.explain(cause, Some(request), client, ""));
     let target = request.target();
     if request.via_contains(settings.rules.via.as_bytes()) {
         return explain(Cause::Loop);
     }
     if request.method() == Method::Connect {
         if let Err(refused) = policy.connect_allowed(target.port) {
-            return Decision::Answer(answers.refused(&refused, Some(request), client));
+            return Some(answers.refused(&refused, Some(request), client));
         }
     }
     if settings.rules.refuses(request.expectation()) {
         return explain(Cause::Client(Fault::Expectation));
     }
-    match request.max_forwards() {
-        Ok(Some(0)) => return final_recipient(request),
-        Ok(_) => {}
-        Err(fault) => return explain(Cause::Client(fault)),
+    if let Err(fault) = request.max_forwards() {
+        return explain(Cause::Client(fault));
     }
-    if let Host::Name(name) = &target.host {
-        if let Err(refused) = policy.name_allowed(name) {
-            return Decision::Answer(answers.refused(&refused, Some(request), client));
-        }
+    match &target.host {
+        Host::Name(name) => match policy.name_allowed(name) {
+            Ok(()) => None,
+            Err(refused) => Some(answers.refused(&refused, Some(request), client)),
+        },
+        Host::V4(_) | Host::V6(..) => None,
     }
-    Decision::Forward
 }
 
-/// OPTIONS and TRACE that must go no further end here (RFC 9110 §7.6.2).
-fn final_recipient(request: &Request) -> Decision {
-    let answer = if request.method() == Method::Trace { Answer::trace(request) } else { Answer::options() };
-    Decision::Answer(Box::new(answer))
+/// The answer to an OPTIONS or TRACE that must go no further (RFC 9110 §7.6.2).
+pub fn final_recipient(request: &Request) -> Option<Box<Answer>> {
+    let last = matches!(request.max_forwards(), Ok(Some(0)));
+    last.then(|| Box::new(if request.method() == Method::Trace { Answer::trace(request) } else { Answer::options() }))
 }
 
 /// Answers a request to the monitor.

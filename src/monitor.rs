@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::exchange::close::CloseReason;
 use crate::exchange::flow::Direction;
+use crate::redirector::{pool, Redirector};
 use crate::server::Server;
 use crate::session::Session;
 
@@ -24,6 +25,10 @@ pub struct Counters {
     pub name_failures: u64,
     /// Origins that could not be connected to.
     pub dial_failures: u64,
+    /// Requests that no helper decided about, though there are some.
+    pub undecided: u64,
+    /// Replies of helpers that made no sense.
+    pub unreadable: u64,
     /// Exchanges for which a kept connection was used.
     pub reused: u64,
     /// Bytes sent to clients, by the family of the client: IPv4, IPv6. Of sessions that are open a snapshot adds them.
@@ -75,6 +80,40 @@ pub struct Running {
     pub pid_saved: bool,
     /// What the resolver counted.
     pub dns: dns::Counters,
+    /// The helpers, where there are any.
+    pub helpers: Option<Helpers>,
+}
+
+/// The helpers of one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Helpers {
+    /// Helpers that run.
+    pub forked: u64,
+    /// As few as there may be.
+    pub minimum: u64,
+    /// As many as there may be.
+    pub maximum: u64,
+    /// Requests that wait for one.
+    pub queue: u64,
+    /// They end as soon as they are started.
+    pub failing: bool,
+    /// Since the start.
+    pub counters: pool::Counters,
+}
+
+impl Helpers {
+    /// Looks at the helpers.
+    pub fn of(redirector: &Redirector) -> Helpers {
+        let pool = redirector.pool();
+        Helpers {
+            forked: pool.forked() as u64,
+            minimum: pool.settings().minimum as u64,
+            maximum: pool.settings().maximum as u64,
+            queue: pool.queue_len() as u64,
+            failing: pool.is_failing(),
+            counters: pool.counters(),
+        }
+    }
 }
 
 impl Running {
@@ -94,10 +133,7 @@ impl Running {
         row("origins.refused", counters.refused);
         row("origins.reused", counters.reused);
         row("names.failed", counters.name_failures);
-        row("processes.forked", 0);
-        row("processes.max", 0);
-        row("processes.min", 0);
-        row("queue.size", 0);
+        self.helper_rows(&mut row);
         row("servers.established", self.established);
         row("servers.idle", self.idle);
         row("servers.opening", self.opening);
@@ -114,6 +150,27 @@ impl Running {
         rows.push(("pid.saved".into(), self.pid_saved.to_string()));
         rows.sort();
         to_object(&rows)
+    }
+
+    fn helper_rows(&self, row: &mut impl FnMut(&str, u64)) {
+        let helpers = self.helpers.clone().unwrap_or_default();
+        row("processes.forked", helpers.forked);
+        row("processes.max", helpers.maximum);
+        row("processes.min", helpers.minimum);
+        row("queue.size", helpers.queue);
+        let counters = &helpers.counters;
+        row("helpers.again", counters.again);
+        row("helpers.answered", counters.answered);
+        row("helpers.asked", counters.asked);
+        row("helpers.failed", counters.failed);
+        row("helpers.hung", counters.hung);
+        row("helpers.lost", counters.lost);
+        row("helpers.refused", counters.refused);
+        row("helpers.started", counters.started);
+        row("helpers.unasked", counters.unasked);
+        row("helpers.undecided", self.counters.undecided);
+        row("helpers.unreadable", self.counters.unreadable);
+        row("helpers.waited", counters.waited);
     }
 
     fn dns_rows(&self, row: &mut impl FnMut(&str, u64)) {

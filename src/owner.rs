@@ -17,6 +17,8 @@ pub enum Owner {
     Attempt(Key, u8),
     /// A socket of the resolver.
     Resolver(Key),
+    /// The bus to a helper.
+    Helper(Key),
     /// The pair through which signals reach the loop.
     Signal,
 }

@@ -7,7 +7,7 @@ use crate::answers::Answers;
 use crate::config::{self, Config, Disk, Loaded, Sources, Watched};
 use crate::daemon::account::{drop_privileges, Privileges};
 use crate::daemon::background::{daemonize, Daemonized, Notice};
-use crate::daemon::descriptors::{raise_descriptors, Budget};
+use crate::daemon::descriptors::{keep_to_ourselves, raise_descriptors, Budget};
 use crate::daemon::pidfile::{Claim, Pidfile};
 use crate::exchange::timers::Limits;
 use crate::exchange::Settings;
@@ -16,6 +16,11 @@ use crate::logs::{self, Messages, Rotation, Severity, Switches};
 use crate::pages::Pages;
 use crate::policy::{Policy, PolicyConfig};
 use crate::proxy::{Ingress, Options, Place, Proxy, Turn};
+use crate::redirector::dialect::Dialect;
+use crate::redirector::icap::Icap;
+use crate::redirector::url::Url;
+use crate::redirector::worker::Program;
+use crate::redirector::{self, pool};
 use crate::resolver::Naming;
 use crate::signals::Signals;
 use crate::upstream::Dialling;
@@ -28,6 +33,9 @@ const FLUSH: Duration = Duration::from_secs(2);
 /// # Errors
 /// A line that says why it could not start or go on.
 pub fn run(sources: &Sources, debug: bool) -> Result<(), String> {
+    if let Err(error) = keep_to_ourselves() {
+        eprintln!("warning: what was left open may reach helper programs: {error}");
+    }
     let disk = Watched::default();
     let loaded = config::load(sources, &disk).map_err(|error| error.to_string())?;
     for warning in &loaded.warnings {
@@ -252,6 +260,7 @@ fn budget(config: &Config) -> Budget {
         http: count(config.http.enable, config.http.connections),
         web: count(config.web.enable, config.web.connections),
         pool: config.http.pool as u64,
+        helpers: count(config.redirector.enable, config.redirector.maximum),
         resolver: 10 * config.dns.retries as u64,
         ..Budget::default()
     }
@@ -270,6 +279,7 @@ fn options(loaded: &Loaded, budget: Budget) -> Result<Options, String> {
         policy: policy(config),
         dialling: dialling(config, count(budget.pool)),
         naming: naming(loaded)?,
+        redirector: redirector(config),
         poll_interfaces: config.daemon.poll_interfaces,
         drain: config.daemon.drain_timeout.unwrap_or_default().as_secs(),
         pid_saved: false,
@@ -319,6 +329,25 @@ fn settings(config: &Config) -> Result<Settings, String> {
         rules: rules(config),
         answers: Answers { pages, compatible: http.compatible_status },
     })
+}
+
+fn redirector(config: &Config) -> Option<redirector::Options> {
+    let given = &config.redirector;
+    // What is wrong with the program was said when the configuration was checked.
+    let path = given.program.path.clone().ok().filter(|_| given.enable)?;
+    let dialect = match given.protocol.as_str() {
+        "url" => Dialect::Url(Url { line: given.line, concurrency: given.concurrency }),
+        uri => Dialect::Icap(Icap { uri: uri.to_owned() }),
+    };
+    let pool = pool::Settings {
+        minimum: given.minimum,
+        maximum: given.maximum,
+        timeout: millis(given.timeout),
+        queue: given.queue,
+        concurrency: dialect.concurrency(),
+    };
+    let program = Program { path, arguments: given.program.arguments.clone(), dialect };
+    Some(redirector::Options { program, pool, on_failure: given.on_failure })
 }
 
 fn naming(loaded: &Loaded) -> Result<Naming, String> {

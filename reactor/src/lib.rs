@@ -6,6 +6,8 @@
 pub mod alarm;
 pub mod arena;
 pub mod buffer;
+pub mod bus;
+pub mod frame;
 pub mod listener;
 pub mod poller;
 pub mod ready;

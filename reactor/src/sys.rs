@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 /// Throws away up to `count` bytes that a stream socket has received, without copying them (tcp(7), MSG_TRUNC).
 /// Gives the number thrown away; 0 is the end of the stream.
@@ -49,6 +49,26 @@ pub fn fork() -> io::Result<Forked> {
         0 => Ok(Forked::Child),
         child if child > 0 => Ok(Forked::Parent),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Has a descriptor closed in programs that are started from now on (fcntl(2), FD_CLOEXEC).
+///
+/// # Errors
+/// When there is no such descriptor.
+pub fn close_on_exec(descriptor: RawFd) -> io::Result<()> {
+    // SAFETY: a flag is set on whatever has this number; no memory is touched, and a number that nobody has is an error.
+    // Whoever relied on the flag being absent would have to start a program, which only this program does.
+    let done = unsafe {
+        match libc::fcntl(descriptor, libc::F_GETFD) {
+            -1 => -1,
+            flags => libc::fcntl(descriptor, libc::F_SETFD, flags | libc::FD_CLOEXEC),
+        }
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
     }
 }
 

@@ -3,10 +3,12 @@
 //! come from.
 
 use super::lists::{Methods, Ports, Ranges, Services};
-use super::paths::{Hosts, NewFile, Pages, Place, Resolver, HOSTS, PAGES, RESOLVER};
+use super::paths::{Hosts, NewFile, Pages, Place, Program, Resolver, HOSTS, PAGES, RESOLVER};
 use super::sources::Given;
 use super::value::{Count, Flag, Kind, Limit, Port, Seconds, Timeout};
-use super::words::{BareText, FieldName, Host, Host4, Host6, Level, Protocol, Pseudonym, Reactor, Sink, Text, User};
+use super::words::{
+    BareText, FieldName, Host, Host4, Host6, Level, Line, OnFailure, Protocol, Pseudonym, Reactor, Sink, Text, User,
+};
 use super::Error;
 
 /// How an option stands to the original program.
@@ -186,7 +188,8 @@ options! {
         connect_timeout: Seconds<1> = "20", New, "seconds for connecting to a server, all its addresses together";
         connections: Connections = "32768", Changed("Where descriptors are short it is lowered with a warning."),
             "most clients at a time, over IPv4 and IPv6 together";
-        decision_timeout: Seconds<1> = "10", New, "seconds for deciding what to do with a request";
+        decision_timeout: Seconds<1> = "60", New,
+            "seconds for deciding what to do with a request, the wait for a helper program included";
         drain_timeout: Seconds<0> = "5", New,
             "seconds to go on reading from a client whose connection is being closed, 0 = close at once";
         enable: Flag = "true", OBEYED, "serve the proxy";
@@ -283,13 +286,22 @@ options! {
 
     /// The helper programs that decide about requests.
     redirector Redirector {
-        enable: Flag = "false", Unbuilt, "ask helper programs what to do with requests";
-        maximum: Count<1, 10_000> = "25", Kept, "most helper programs";
+        concurrency: Count<0, 1000> = "0", New,
+            "requests that a url helper has before it, each with a number in front; 0: one, without a number";
+        enable: Flag = "false", Kept, "ask helper programs what to do with requests";
+        line: Line = "exaproxy", New,
+            "fields of the lines that a url helper reads: exaproxy, or squid for programs that were written for Squid";
+        maximum: Count<1, 10_000> = "25", Changed("It must not be below redirector.minimum."), "most helper programs";
         minimum: Count<1, 10_000> = "5", Kept, "helper programs that always run";
-        program: Text = "etc/exaproxy/redirector/url-allow",
+        on_failure: OnFailure = "error", New,
+            "what a request gets that no helper decided about: error (a page and 503), permit or deny";
+        program: Program = "etc/exaproxy/redirector/url-allow",
             Changed("It is looked for only when redirector.enable is true."),
             "helper program and its arguments";
         protocol: Protocol = "url", Kept, "language of the helper programs: url, or icap://host/path";
+        queue: Count<0, 1_000_000> = "4096", New, "requests that may wait for a helper program";
+        timeout: Seconds<1> = "10", New,
+            "seconds that a helper program has for one reply before it is killed and another is asked";
     }
 
     /// Where clients may go.

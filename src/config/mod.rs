@@ -124,6 +124,17 @@ fn check_together(config: &Config, given: &Given) -> Result<(), Error> {
     if config.http.enable && config.web.enable && proxies.contains(&web) {
         refuse("web", "port", "a port on which the proxy does not listen")?;
     }
+    let redirector = &config.redirector;
+    if redirector.enable {
+        redirector
+            .program
+            .path
+            .as_ref()
+            .map_or_else(|expected| refuse("redirector", "program", expected), |_| Ok(()))?;
+        if redirector.minimum > redirector.maximum {
+            refuse("redirector", "minimum", "no more than redirector.maximum")?;
+        }
+    }
     Ok(())
 }
 

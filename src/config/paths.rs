@@ -196,6 +196,48 @@ impl Kind for Hosts {
     }
 }
 
+/// A helper program and its arguments, parted at single blanks without any quoting.
+pub struct Program;
+
+/// The value of a [`Program`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HelperCommand {
+    /// The text that was given.
+    text: String,
+    /// The program, or what is wrong with it.
+    pub path: Result<PathBuf, &'static str>,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+}
+
+impl Kind for Program {
+    type Value = HelperCommand;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "a program and its arguments".into()
+    }
+
+    /// Whether the program can be run matters only when it is to be.
+    fn parse(text: &str, place: &Place) -> Option<HelperCommand> {
+        let text = Text::parse(text, place)?;
+        let mut words = text.split(' ').filter(|word| !word.is_empty());
+        let found = words.next().and_then(|name| place.lookup(name));
+        let path = match found.map(|path| (place.files.kind(&path), path)) {
+            Some((Some(FileKind::File { executable: true }), path)) => Ok(path),
+            Some((Some(FileKind::File { .. }), _)) => Err("a program that may be executed"),
+            Some(_) => Err("a program, which is a file"),
+            None => Err("a program that exists"),
+        };
+        let arguments = words.map(str::to_owned).collect();
+        Some(HelperCommand { text, path, arguments })
+    }
+
+    fn print(value: &HelperCommand, _: &Place) -> String {
+        value.text.clone()
+    }
+}
+
 /// A file that the program makes itself, or nothing.
 pub struct NewFile;
 

@@ -131,7 +131,7 @@ fn unknown_names_are_reported_with_the_nearest_option() {
 
 #[test]
 fn parts_that_are_not_built_are_read_printed_and_refused() {
-    for name in ["icap", "passthrough", "profile", "redirector", "tls", "usage"] {
+    for name in ["icap", "passthrough", "profile", "tls", "usage"] {
         let file = format!("[redirector]\nprogram=/bin/helper\n[{name}]\nenable = yes");
         let loaded = read(&[], &file).expect("a sound configuration");
         assert!(loaded.print(Form::DiffIni).contains(&format!("\n[{name}]\nenable = true\n")));
@@ -140,6 +140,32 @@ fn parts_that_are_not_built_are_read_printed_and_refused() {
         assert_eq!(error, Err(format!("configuration issue, {name}.enable is true : {place}")));
     }
     assert_eq!(read(&[], "").expect("sound defaults").check_built(), Ok(()));
+}
+
+#[test]
+fn helpers_are_checked_when_they_are_to_run() {
+    let shelf = |file: &str| {
+        Shelf::default().with(FILE_PATH, file).with("/bin/helper", "#!").with("/bin/text", "x").with("/bin/", "")
+    };
+    let checked = |lines: &str| {
+        let file = format!("[redirector]\n{lines}");
+        load(&sources(&[]), &shelf(&file))
+            .map(|loaded| loaded.config.redirector.program)
+            .map_err(|error| error.to_string())
+    };
+    let program = checked("enable=true\nprogram=bin/helper -x  'a b'").expect("a program");
+    assert_eq!(program.path, Ok("/bin/helper".into()));
+    assert_eq!(program.arguments, ["-x", "'a", "b'"]);
+    for (lines, expected) in [
+        ("program=/bin/none", "a program that exists"),
+        ("program=/bin/text", "a program that may be executed"),
+        ("program=/bin/", "a program, which is a file"),
+        ("program=/bin/helper\nminimum=5\nmaximum=4", "no more than redirector.maximum"),
+    ] {
+        assert!(checked(lines).is_ok(), "{lines}");
+        let error = checked(&format!("enable=true\n{lines}")).expect_err("nothing that could run");
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 #[test]

@@ -200,6 +200,46 @@ impl Kind for Protocol {
     }
 }
 
+/// Which fields the lines of helpers have.
+pub struct Line;
+
+impl Kind for Line {
+    type Value = crate::redirector::url::Line;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "exaproxy or squid".into()
+    }
+
+    fn parse(text: &str, _: &Place) -> Option<Self::Value> {
+        Self::Value::ALL.into_iter().find(|line| line.name() == text)
+    }
+
+    fn print(value: &Self::Value, _: &Place) -> String {
+        value.name().to_owned()
+    }
+}
+
+/// What becomes of requests that no helper decided about.
+pub struct OnFailure;
+
+impl Kind for OnFailure {
+    type Value = crate::redirector::OnFailure;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "one of error permit deny".into()
+    }
+
+    fn parse(text: &str, _: &Place) -> Option<Self::Value> {
+        Self::Value::ALL.into_iter().find(|way| way.name() == text)
+    }
+
+    fn print(value: &Self::Value, _: &Place) -> String {
+        value.name().to_owned()
+    }
+}
+
 /// A numeric IPv4 address.
 pub struct Host4;
 

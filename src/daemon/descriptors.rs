@@ -1,4 +1,7 @@
-//! File descriptors: how many the proxy needs at its limits, how many it may have, and what it makes of less. Opens none.
+//! File descriptors: how many the proxy needs at its limits, how many it may have, what it makes of less, and which reach
+//! the programs that it starts. Opens none.
+
+use std::io;
 
 use nix::sys::resource::{getrlimit, rlim_t, setrlimit, Resource};
 
@@ -90,6 +93,22 @@ pub fn raise_descriptors(need: u64) -> u64 {
         }
     }
     soft
+}
+
+/// Keeps every descriptor that is open now, but for the three standard ones, from programs that are started later. What
+/// whoever started us left open would else reach the helpers; what we open ourselves is opened so.
+///
+/// # Errors
+/// When the open descriptors cannot be listed.
+pub fn keep_to_ourselves() -> io::Result<()> {
+    for entry in std::fs::read_dir("/dev/fd")? {
+        let number = entry?.file_name().to_str().and_then(|name| name.parse().ok());
+        if let Some(number) = number.filter(|number| *number > 2) {
+            // The folder's own descriptor is among them, and one that has gone by now needs nothing.
+            let _ = reactor::sys::close_on_exec(number);
+        }
+    }
+    Ok(())
 }
 
 fn system_max() -> rlim_t {

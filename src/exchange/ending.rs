@@ -73,9 +73,8 @@ impl Exchange {
                 self.keep_alive = false;
                 self.answer(answer, CloseReason::Timeout(timer), cx.now);
             }
-            (Timer::Decision | Timer::Resolve | Timer::Connect | Timer::Inactive, _)
-                if !begun && self.request().is_some() =>
-            {
+            (Timer::Decision, Phase::Deciding(_)) => self.action = Some(Action::Overdue),
+            (Timer::Resolve | Timer::Connect | Timer::Inactive, _) if !begun && self.request().is_some() => {
                 // With nothing left to pass on it is the client's content that did not come.
                 let waits = timer == Timer::Inactive && !self.upload.done && self.upload.cleared == 0;
                 let answer = match waits {

@@ -66,6 +66,8 @@ pub struct Context<'a> {
 pub enum Action {
     /// Ask for a decision about [`Exchange::request`].
     Ask,
+    /// Nobody has decided in time: do without, and tell with [`Exchange::handle_decision`].
+    Overdue,
     /// Find the addresses of the request's origin.
     Resolve,
     /// Connect to the origin.
@@ -300,7 +302,11 @@ impl Exchange {
             Decision::Forward => {}
             Decision::Rewrite(other) => *request = other,
             Decision::Intercept(to) => request.divert(to),
-            Decision::Answer(answer) => return self.answer(answer, CloseReason::Answered, cx.now),
+            Decision::Answer(answer) => {
+                let late = self.poll_timeout(&cx.settings.limits).filter(|(_, at)| *at <= cx.now);
+                let reason = late.map_or(CloseReason::Answered, |(timer, _)| CloseReason::Timeout(timer));
+                return self.answer(answer, reason, cx.now);
+            }
         }
         self.step(cx.now, Phase::Resolving);
         self.action = Some(Action::Resolve);

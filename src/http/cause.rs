@@ -30,8 +30,10 @@ pub enum Cause {
     NameShort,
     /// The request has passed here before (RFC 9110 section 7.6).
     Loop,
-    /// The helper gave no usable decision.
+    /// No helper gave a usable decision.
     HelperFailed,
+    /// No helper gave a usable decision, which counts as a refusal.
+    Denied,
     /// A local page that was asked for does not exist.
     PageMissing,
     /// Too much to do: no more connections, memory or descriptors at the moment.
@@ -58,8 +60,9 @@ impl Cause {
             Cause::NameTimeout => (504, 503),
             Cause::NameShort => (502, 200),
             Cause::Loop => (502, 502),
-            Cause::HelperFailed => (500, 200),
-            Cause::PageMissing => (500, 501),
+            Cause::HelperFailed => (503, 200),
+            Cause::Denied => (403, 403),
+            Cause::PageMissing => (501, 501),
             Cause::Overloaded => (503, 503),
         };
         match compatible {
@@ -74,6 +77,7 @@ impl Cause {
             Cause::AddressNotAllowed | Cause::ConnectFailed | Cause::ConnectTimeout => "noconnect.html",
             Cause::NameFailed | Cause::NameTimeout | Cause::NameShort => "dns.html",
             Cause::HelperFailed | Cause::PageMissing => "internal_error.html",
+            Cause::Denied => "deny.html",
             _ => "error.html",
         }
     }
@@ -90,7 +94,7 @@ impl Cause {
             Cause::Origin(OriginFault::BadCoding) => "http_response_transfer_coding",
             Cause::Origin(OriginFault::UnaskedSwitch) => "http_upgrade_failed",
             Cause::Origin(_) => "http_protocol_error",
-            Cause::ConnectNotAllowed | Cause::MethodNotAllowed => "http_request_denied",
+            Cause::ConnectNotAllowed | Cause::MethodNotAllowed | Cause::Denied => "http_request_denied",
             Cause::AddressNotAllowed => "destination_ip_prohibited",
             Cause::ConnectFailed => "connection_refused",
             Cause::ConnectTimeout => "connection_timeout",
@@ -126,6 +130,7 @@ impl fmt::Display for Cause {
             Cause::NameShort => "the name has no domain",
             Cause::Loop => "the request came back to this proxy",
             Cause::HelperFailed => "the redirector gave no usable answer",
+            Cause::Denied => "the request is refused",
             Cause::PageMissing => "a local page is missing",
             Cause::Overloaded => "the proxy has too much to do",
         })
@@ -168,8 +173,9 @@ mod tests {
             (Cause::NameFailed, 502, 503),
             (Cause::NameTimeout, 504, 503),
             (Cause::NameShort, 502, 200),
-            (Cause::HelperFailed, 500, 200),
-            (Cause::PageMissing, 500, 501),
+            (Cause::HelperFailed, 503, 200),
+            (Cause::Denied, 403, 403),
+            (Cause::PageMissing, 501, 501),
             (Cause::Overloaded, 503, 503),
         ];
         for (cause, standard, original) in table {

@@ -7,8 +7,7 @@ use mio::net::TcpStream;
 use reactor::arena::{Arena, Key};
 use reactor::ready::Ready;
 
-use super::{Client, Ingress, Proxy, Waits};
-use crate::decide;
+use super::{Client, Proxy, Waits};
 use crate::exchange::close::CloseReason;
 use crate::exchange::phase::{Kind, Phase};
 use crate::exchange::{Action, Connected};
@@ -27,6 +26,7 @@ impl Proxy {
     pub(super) fn act(&mut self, key: Key, action: Action) {
         match action {
             Action::Ask => self.ask(key),
+            Action::Overdue => self.decide_late(key),
             Action::Resolve => self.resolve(key),
             Action::Redial => {
                 self.hang_up(key);
@@ -38,18 +38,6 @@ impl Proxy {
             Action::Hangup => self.hang_up(key),
             Action::Done(reason) => self.end(key, reason),
         }
-    }
-
-    /// Decides about a request.
-    fn ask(&mut self, key: Key) {
-        let Some(client) = self.clients.get(key) else { return };
-        let Some(request) = client.session.exchange.request() else { return };
-        self.counters.requests += 1;
-        let decision = match client.ingress {
-            Ingress::Proxy => decide::proxy(request, client.session.exchange.client(), &self.policy, &self.settings),
-            Ingress::Web => decide::web(request, &self.running()),
-        };
-        self.with_exchange(key, |exchange, cx| exchange.handle_decision(decision, cx));
     }
 
     /// Finds the addresses of the request's origin.
@@ -152,7 +140,7 @@ impl Proxy {
         }
     }
 
-    fn set_waits(&mut self, key: Key, waits: Waits) {
+    pub(super) fn set_waits(&mut self, key: Key, waits: Waits) {
         if let Some(client) = self.clients.get_mut(key) {
             client.waits = waits;
         }
@@ -274,6 +262,11 @@ impl Proxy {
         let Some(client) = self.clients.get_mut(key) else { return };
         match std::mem::replace(&mut client.waits, Waits::Nothing) {
             Waits::Nothing => {}
+            Waits::Reply(ticket) => {
+                if let Some(redirector) = &mut self.redirector {
+                    redirector.cancel(ticket);
+                }
+            }
             Waits::Lookup(id) | Waits::Rest(id) => self.resolver.cancel(id, key),
             Waits::Dial(dial, lookup) => {
                 self.upstream.cancel(dial, &mut self.poller, self.clock.now());

@@ -6,7 +6,7 @@ use super::accept::REPORT;
 use super::{Ingress, Options, Place, Proxy, Turn, HOUSE};
 use crate::exchange::close::CloseReason;
 use crate::interfaces;
-use crate::monitor::Running;
+use crate::monitor::{Helpers, Running};
 use crate::signals::Signal;
 
 /// Milliseconds between two looks at the interfaces (the original meant 300 s; a new address should not be open to all
@@ -92,12 +92,18 @@ impl Proxy {
                 Signal::Listen => self.listen_again(),
                 Signal::Reload => turn = Turn::Reload,
                 Signal::Debug => turn = Turn::ToggleDebug,
-                Signal::FewerHelpers | Signal::MoreHelpers => {
-                    log::warn!(target: "signal", "there are no helpers: redirector.enable is false");
-                }
+                Signal::FewerHelpers => self.adjust_helpers(false),
+                Signal::MoreHelpers => self.adjust_helpers(true),
             }
         }
         turn
+    }
+
+    fn adjust_helpers(&mut self, more: bool) {
+        match &mut self.redirector {
+            Some(redirector) => redirector.adjust(more, self.clock.now()),
+            None => log::warn!(target: "signal", "there are no helpers: redirector.enable is false"),
+        }
     }
 
     /// Takes a new configuration over. Listeners whose address stays keep their sockets, and no client is touched.
@@ -119,6 +125,7 @@ impl Proxy {
         self.policy = options.policy;
         self.upstream.configure(options.dialling);
         self.resolver.configure(options.naming, self.clock.now());
+        self.reload_helpers(options.redirector);
         self.house.poll_interfaces = options.poll_interfaces;
         self.house.drain = options.drain;
         // A timer that became shorter is found by asking everybody once.
@@ -191,6 +198,7 @@ impl Proxy {
             blocks: self.kit.pool.lent() as u64,
             pid_saved: self.house.pid_saved,
             dns: self.resolver.counters(),
+            helpers: self.redirector.as_ref().map(Helpers::of),
         }
     }
 

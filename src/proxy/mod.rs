@@ -6,6 +6,7 @@
 
 mod accept;
 mod act;
+mod consult;
 mod house;
 
 use std::collections::VecDeque;
@@ -26,6 +27,8 @@ use crate::exchange::{Context, Settings};
 use crate::monitor::Counters;
 use crate::owner::Owner;
 use crate::policy::{LocalAddresses, Policy};
+use crate::redirector::pool::Ticket;
+use crate::redirector::{self, Redirector};
 use crate::resolver::{LookupId, News, Resolver};
 use crate::session::{Kit, Progress, Session};
 use crate::signals::Signals;
@@ -60,6 +63,8 @@ pub struct Options {
     pub dialling: Dialling,
     /// How names are found.
     pub naming: crate::resolver::Naming,
+    /// Who is asked about requests; None where nobody is.
+    pub redirector: Option<redirector::Options>,
     /// Local addresses are read again while running.
     pub poll_interfaces: bool,
     /// Seconds that a soft stop waits for its clients, 0 for ever.
@@ -81,6 +86,8 @@ struct Client {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Waits {
     Nothing,
+    /// What a helper says.
+    Reply(Ticket),
     Lookup(LookupId),
     /// A race, and the lookup that may still bring more addresses to it.
     Dial(Key, Option<LookupId>),
@@ -106,6 +113,7 @@ pub struct Proxy {
     local: LocalAddresses,
     upstream: Upstream,
     resolver: Resolver,
+    redirector: Option<Redirector>,
     signals: Signals,
     counters: Counters,
     house: house::House,
@@ -138,6 +146,7 @@ impl Proxy {
         let house = house::House::new(&options);
         let clock = Clock::new();
         let resolver = Resolver::new(options.naming, clock.now());
+        let redirector = options.redirector.map(|options| Redirector::new(options, clock.now()));
         let mut proxy = Proxy {
             poller,
             events: Vec::new(),
@@ -154,6 +163,7 @@ impl Proxy {
             local,
             upstream: Upstream::new(options.dialling),
             resolver,
+            redirector,
             signals,
             counters: Counters::default(),
             house,
@@ -196,6 +206,9 @@ impl Proxy {
             self.with_exchange(key, |exchange, cx| exchange.handle_stop(cx.now));
             self.end(key, CloseReason::Stopping);
         }
+        if let Some(redirector) = self.redirector.take() {
+            redirector.end(&mut self.poller);
+        }
         self.listeners.close(&mut self.poller, |_| true);
     }
 
@@ -209,6 +222,7 @@ impl Proxy {
             self.alarms.next(),
             self.upstream.poll_timeout(),
             self.resolver.poll_timeout(),
+            self.redirector.as_ref().and_then(Redirector::poll_timeout),
             self.listeners.poll_timeout(),
             Some(self.house.next()),
         ];
@@ -222,6 +236,9 @@ impl Proxy {
                 if let Some(client) = self.clients.get_mut(key) {
                     client.session.client.ready |= ready;
                     self.enqueue(key);
+                    if ready.has(Ready::READ_CLOSED) {
+                        self.note_leaving(key);
+                    }
                 }
             }
             Owner::Server(key) => self.note_server(key, ready),
@@ -238,6 +255,11 @@ impl Proxy {
                 self.upstream.handle_event(key, lane, ready, &mut self.poller, self.clock.now());
             }
             Owner::Resolver(key) => self.resolver.handle_event(key, ready, &mut self.poller, self.clock.now()),
+            Owner::Helper(key) => {
+                if let Some(redirector) = &mut self.redirector {
+                    redirector.handle_event(key, ready, &mut self.poller, self.clock.now());
+                }
+            }
             Owner::Signal => {}
         }
     }
@@ -278,6 +300,7 @@ impl Proxy {
             }
             self.enqueue(key);
         }
+        self.serve_helpers();
         while let Some(news) = self.resolver.poll() {
             match news {
                 News::Found(key, found, more) => self.lookup_ended(key, found, more),
@@ -290,6 +313,9 @@ impl Proxy {
         let now = self.clock.now();
         self.upstream.handle_timeout(&mut self.poller, now);
         self.resolver.handle_timeout(&mut self.poller, now);
+        if let Some(redirector) = &mut self.redirector {
+            redirector.handle_timeout(&mut self.poller, now);
+        }
         self.take_finished();
         while let Some(slot) = self.alarms.pop_due(now) {
             let Some(key) = self.clients.key_at(slot) else { continue };

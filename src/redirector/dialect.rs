@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::icap::Icap;
-use super::url::Url;
+use super::url::{Line, Url};
 use crate::decision::Verdict;
 use crate::http::request::Request;
 use crate::http::rules::Rules;
@@ -55,6 +55,16 @@ impl Dialect {
             Dialect::Url(url) => url.concurrency.max(1),
             Dialect::Icap(_) => 1,
         }
+    }
+
+    /// Do replies carry the number of their question ([`Dialect::channel`])?
+    pub fn is_numbered(&self) -> bool {
+        matches!(self, Dialect::Url(url) if url.concurrency > 0)
+    }
+
+    /// Does a question tell which of our addresses the client has reached ([`Question::local`])?
+    pub fn tells_local(&self) -> bool {
+        !matches!(self, Dialect::Url(Url { line: Line::Exaproxy, .. }))
     }
 
     /// Appends the question as the helper reads it. `channel` is for those with several questions before them.

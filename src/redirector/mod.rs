@@ -1,7 +1,383 @@
 //! Redirectors: helper programs that decide about requests. Knows how they are asked, understood, kept and replaced, and
-//! nothing of sessions: a request comes in by reference, a [`crate::decision::Verdict`] goes out.
+//! nothing of sessions: whoever asks is a key, and a question is written by whoever knows the request.
+//!
+//! `pool` decides, `worker` runs a program in a thread, `dialect` writes questions and reads replies; this is the shell
+//! that holds the loop's ends of the buses.
 
 pub mod dialect;
 pub mod icap;
 pub mod pool;
 pub mod url;
+pub mod worker;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use reactor::arena::Key;
+use reactor::bus::{Near, Received};
+use reactor::frame::Frame;
+use reactor::poller::Poller;
+use reactor::ready::Ready;
+use reactor::Millis;
+
+use crate::owner::Owner;
+use dialect::Dialect;
+use pool::{Action, Answered, Counters, Fault, Pool, Ticket};
+use worker::{kind, Program};
+
+/// Reads from one bus in a turn. A helper owes a handful of replies at most.
+const READS: usize = 16;
+
+/// How long the helpers get together to end when the proxy stops.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What becomes of requests that no helper decided about (`redirector.on-failure`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnFailure {
+    /// They get an error page.
+    Error,
+    /// They pass.
+    Permit,
+    /// They are refused.
+    Deny,
+}
+
+impl OnFailure {
+    /// All of them.
+    pub const ALL: [OnFailure; 3] = [OnFailure::Error, OnFailure::Permit, OnFailure::Deny];
+
+    /// The word in a configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            OnFailure::Error => "error",
+            OnFailure::Permit => "permit",
+            OnFailure::Deny => "deny",
+        }
+    }
+}
+
+/// What there is to know about the redirectors.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What to run.
+    pub program: Program,
+    /// How many of it, and how long they may take.
+    pub pool: pool::Settings,
+    /// What becomes of requests that no helper decided about.
+    pub on_failure: OnFailure,
+}
+
+/// What the hub has to deal with.
+#[derive(Debug)]
+pub enum News {
+    /// A helper wants to be given this question with [`Redirector::put`].
+    Wanted {
+        /// The helper.
+        worker: Key,
+        /// The question's number with that helper.
+        channel: u64,
+        /// The question.
+        ticket: Ticket,
+        /// Whose it is.
+        who: Key,
+    },
+    /// There is a reply.
+    Replied {
+        /// To which question.
+        answered: Answered,
+        /// The program that gave it, and its language.
+        program: Arc<Program>,
+        /// The reply.
+        reply: Vec<u8>,
+    },
+    /// There will be no reply.
+    Failed(Ticket, Key, Fault),
+}
+
+/// The helpers and the buses to them.
+#[derive(Debug)]
+pub struct Redirector {
+    pool: Pool,
+    program: Arc<Program>,
+    on_failure: OnFailure,
+    /// By the index of the helper's key.
+    seats: Vec<Option<Seat>>,
+    replies: VecDeque<News>,
+    /// Helpers from whose bus not everything was read.
+    behind: Vec<Key>,
+    saturated: bool,
+}
+
+#[derive(Debug)]
+struct Seat {
+    key: Key,
+    number: u32,
+    pid: u32,
+    bus: Near,
+    route: Key,
+    program: Arc<Program>,
+    /// Told to go, so that its end is nothing to worry about.
+    leaving: bool,
+}
+
+impl Redirector {
+    /// Redirectors of which none runs yet: the first turn starts them.
+    pub fn new(options: Options, now: Millis) -> Redirector {
+        Redirector {
+            pool: Pool::new(options.pool, now),
+            program: Arc::new(options.program),
+            on_failure: options.on_failure,
+            seats: Vec::new(),
+            replies: VecDeque::new(),
+            behind: Vec::new(),
+            saturated: false,
+        }
+    }
+
+    /// What becomes of requests that no helper decided about.
+    pub fn on_failure(&self) -> OnFailure {
+        self.on_failure
+    }
+
+    /// The pool, to be looked at.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> Counters {
+        self.pool.counters()
+    }
+
+    /// Somebody has a question.
+    ///
+    /// # Errors
+    /// When as many questions wait as may.
+    pub fn ask(&mut self, who: Key, now: Millis) -> Result<Ticket, Fault> {
+        self.pool.ask(who, now)
+    }
+
+    /// The reply is not wanted any more.
+    pub fn cancel(&mut self, ticket: Ticket) {
+        self.pool.cancel(ticket);
+    }
+
+    /// A reply was of no use because the helper is in trouble. False when there is nobody to ask any more.
+    pub fn ask_again(&mut self, answered: &Answered, now: Millis) -> bool {
+        let again = self.pool.ask_again(answered, now);
+        self.pool.settle(now);
+        again
+    }
+
+    /// Takes a changed configuration over, and replaces the helpers one by one even if nothing has changed.
+    pub fn reload(&mut self, options: Options, now: Millis) {
+        self.program = Arc::new(options.program);
+        self.on_failure = options.on_failure;
+        self.pool.configure(options.pool, now);
+        self.pool.renew(now);
+    }
+
+    /// One helper more or less (SIGUSR2, SIGUSR1).
+    pub fn adjust(&mut self, more: bool, now: Millis) {
+        match more {
+            true => self.pool.more(now),
+            false => self.pool.fewer(now),
+        }
+    }
+
+    /// A bus has something to tell.
+    pub fn handle_event(&mut self, key: Key, ready: Ready, poller: &mut Poller<Owner>, now: Millis) {
+        if ready.has(Ready::WRITE) {
+            if let Some(error) = self.seat(key).and_then(|seat| seat.bus.flush().err()) {
+                return self.lose(key, &error.to_string(), poller, now);
+            }
+        }
+        if ready.has(Ready::READ | Ready::READ_CLOSED | Ready::ERROR) {
+            self.read(key, poller, now);
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, poller: &mut Poller<Owner>, now: Millis) {
+        for key in std::mem::take(&mut self.behind) {
+            self.read(key, poller, now);
+        }
+        self.pool.handle_timeout(now);
+        self.note_saturation(now);
+    }
+
+    /// When [`Redirector::handle_timeout`] is to be called next.
+    pub fn poll_timeout(&self) -> Option<Millis> {
+        match self.behind.is_empty() {
+            true => self.pool.poll_timeout(),
+            false => Some(0),
+        }
+    }
+
+    /// Does what the pool wants to have done, up to the next thing that the hub has to deal with.
+    pub fn poll(&mut self, poller: &mut Poller<Owner>, now: Millis) -> Option<News> {
+        while let Some(action) = self.pool.poll() {
+            match action {
+                Action::Start(key, number) => self.start(key, number, poller, now),
+                Action::Ask { worker, channel, ticket, who } => {
+                    return Some(News::Wanted { worker, channel, ticket, who })
+                }
+                Action::Retire(key) => self.retire(key),
+                Action::Kill(key, why) => self.kill(key, why),
+                Action::Fail(ticket, who, fault) => return Some(News::Failed(ticket, who, fault)),
+            }
+        }
+        self.replies.pop_front()
+    }
+
+    /// Puts a question before a helper; `write` appends it in the helper's language.
+    pub fn put(&mut self, worker: Key, out: &mut Vec<u8>, write: impl FnOnce(&Dialect, &mut Vec<u8>)) {
+        let Some(seat) = self.seats.get_mut(worker.index as usize).and_then(Option::as_mut) else { return };
+        if seat.key != worker {
+            return;
+        }
+        out.clear();
+        write(&seat.program.dialect, out);
+        if let Err(error) = seat.bus.send(Frame { kind: kind::ASK, key: 0, payload: out }) {
+            // Its end is on its way, and brings the question back.
+            log::debug!(target: "worker", "worker {} ({}) cannot be asked: {error}", seat.number, seat.pid);
+        }
+    }
+
+    /// The language of a helper.
+    pub fn dialect(&self, worker: Key) -> Option<&Dialect> {
+        let seat = self.seats.get(worker.index as usize)?.as_ref()?;
+        (seat.key == worker).then_some(&seat.program.dialect)
+    }
+
+    /// Lets go of all helpers: their threads end them without anybody who waits for it.
+    pub fn release(self, poller: &mut Poller<Owner>) {
+        self.seats.iter().flatten().for_each(|seat| poller.forget(seat.route));
+    }
+
+    /// Ends all helpers, which get a moment to do so.
+    pub fn end(mut self, poller: &mut Poller<Owner>) {
+        let deadline = Instant::now() + FAREWELL;
+        self.seats.iter_mut().flatten().for_each(|seat| drop(seat.bus.finish()));
+        while Instant::now() < deadline && self.seats.iter().any(Option::is_some) {
+            for place in &mut self.seats {
+                let Some(seat) = place else { continue };
+                let ended = !matches!(seat.bus.receive(|_| ()), Ok(Received::Drained | Received::More));
+                if ended {
+                    poller.forget(seat.route);
+                    *place = None;
+                }
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        for seat in self.seats.iter_mut().flatten() {
+            log::warn!(target: "worker", "worker {} ({}) does not end and is killed", seat.number, seat.pid);
+            // The thread also kills it when it finds the loop gone.
+            let _ = seat.bus.send(Frame { kind: kind::KILL, key: 0, payload: b"" });
+            poller.forget(seat.route);
+        }
+    }
+
+    fn seat(&mut self, key: Key) -> Option<&mut Seat> {
+        self.seats.get_mut(key.index as usize)?.as_mut().filter(|seat| seat.key == key)
+    }
+
+    fn start(&mut self, key: Key, number: u32, poller: &mut Poller<Owner>, now: Millis) {
+        let program = Arc::clone(&self.program);
+        let started = worker::start(number, Arc::clone(&program)).and_then(|mut bus| {
+            let route = poller.register(bus.source(), Owner::Helper(key))?;
+            Ok(Seat { key, number, pid: 0, bus, route, program, leaving: false })
+        });
+        let index = key.index as usize;
+        if self.seats.len() <= index {
+            self.seats.resize_with(index + 1, || None);
+        }
+        match started {
+            Ok(seat) => self.seats[index] = Some(seat),
+            Err(error) => {
+                log::error!(target: "manager", "worker {number} cannot be started: {error}");
+                self.pool.handle_gone(key, now);
+            }
+        }
+    }
+
+    fn retire(&mut self, key: Key) {
+        if let Some(seat) = self.seat(key) {
+            seat.leaving = true;
+            // Where that fails its end is on its way already.
+            let _ = seat.bus.finish();
+        }
+    }
+
+    fn kill(&mut self, key: Key, why: &str) {
+        if let Some(seat) = self.seat(key) {
+            seat.leaving = true;
+            log::error!(target: "manager", "worker {} ({}) is killed: {why}", seat.number, seat.pid);
+            let _ = seat.bus.send(Frame { kind: kind::KILL, key: 0, payload: b"" });
+        }
+    }
+
+    /// Reads what a helper's thread has to say. What was asked for is settled only when all of it was read.
+    fn read(&mut self, key: Key, poller: &mut Poller<Owner>, now: Millis) {
+        let Redirector { pool, replies, seats, .. } = self;
+        let place = seats.get_mut(key.index as usize).and_then(Option::as_mut);
+        let Some(seat) = place.filter(|seat| seat.key == key) else { return };
+        let Seat { bus, program, pid, number, .. } = seat;
+        let mut gone = None;
+        let mut take = |frame: Frame<'_>| match frame.kind {
+            kind::RUNS => {
+                *pid = frame.key as u32;
+                log::info!(target: "manager", "worker {number} ({pid}) started");
+                pool.handle_started(key, now);
+            }
+            kind::REPLY => {
+                let channel = match program.dialect.is_numbered() {
+                    true => program.dialect.channel(frame.payload),
+                    false => Some(frame.key),
+                };
+                if let Some(answered) = pool.handle_reply(key, channel, now) {
+                    let (program, reply) = (Arc::clone(program), frame.payload.to_vec());
+                    replies.push_back(News::Replied { answered, program, reply });
+                }
+            }
+            _ => gone = Some(String::from_utf8_lossy(frame.payload).into_owned()),
+        };
+        let mut received = Ok(Received::More);
+        for _ in 0..READS {
+            received = bus.receive(&mut take);
+            if !matches!(received, Ok(Received::More)) {
+                break;
+            }
+        }
+        match (gone, received) {
+            (Some(how), _) => self.lose(key, &how, poller, now),
+            (None, Ok(Received::Drained)) => self.pool.settle(now),
+            (None, Ok(Received::More)) => self.behind.push(key),
+            (None, Ok(Received::Ended)) => self.lose(key, "its thread has ended", poller, now),
+            (None, Err(error)) => self.lose(key, &error.to_string(), poller, now),
+        }
+    }
+
+    /// A helper is no more.
+    fn lose(&mut self, key: Key, how: &str, poller: &mut Poller<Owner>, now: Millis) {
+        let Some(seat) = self.seats.get_mut(key.index as usize).and_then(Option::take) else { return };
+        poller.forget(seat.route);
+        let name = if seat.pid == 0 { String::new() } else { format!(" ({})", seat.pid) };
+        match seat.leaving {
+            true => log::info!(target: "manager", "worker {}{name} {how}", seat.number),
+            false => log::error!(target: "manager", "worker {}{name} {how}", seat.number),
+        }
+        self.pool.handle_gone(key, now);
+    }
+
+    /// Says once that all helpers are busy and no more may be started, and once that this is over.
+    fn note_saturation(&mut self, now: Millis) {
+        let saturated = self.pool.is_saturated(now);
+        if saturated && !self.saturated {
+            let (waiting, maximum) = (self.pool.queue_len(), self.pool.settings().maximum);
+            log::warn!(target: "manager", "{waiting} requests wait for one of {maximum} workers (redirector.maximum)");
+        }
+        self.saturated = saturated || self.saturated && self.pool.queue_len() > 0;
+    }
+}

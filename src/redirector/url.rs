@@ -14,6 +14,19 @@ pub enum Line {
     Squid,
 }
 
+impl Line {
+    /// All of them.
+    pub const ALL: [Line; 2] = [Line::Exaproxy, Line::Squid];
+
+    /// The word in a configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Line::Exaproxy => "exaproxy",
+            Line::Squid => "squid",
+        }
+    }
+}
+
 /// How the lines look.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Url {

@@ -211,6 +211,11 @@ impl Hub {
     fn act(&mut self, key: Key, action: Action) {
         match action {
             Action::Ask => self.await_or(key, Wait::Decision),
+            Action::Overdue => {
+                self.hang_up(key);
+                self.open += 1;
+                self.decided(key);
+            }
             Action::Resolve => self.await_or(key, Wait::Addresses),
             Action::Dial => panic!("asked for only when addresses are known"),
             Action::Release => self.release(key),

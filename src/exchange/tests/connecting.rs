@@ -81,7 +81,7 @@ fn whoever_comes_back_too_late_is_not_listened_to() {
 #[test]
 fn each_wait_has_a_timer_and_an_answer() {
     for (kind, wait, status) in
-        [(Kind::Deciding, 1_000, 500), (Kind::Resolving, 2_000, 504), (Kind::Connecting, 3_000, 504)]
+        [(Kind::Deciding, 1_000, 503), (Kind::Resolving, 2_000, 504), (Kind::Connecting, 3_000, 504)]
     {
         let mut scenario = waiting_in(kind);
         scenario.at(wait - 1);

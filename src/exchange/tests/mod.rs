@@ -246,6 +246,10 @@ impl Scenario {
     fn at(&mut self, now: Millis) {
         self.now = now;
         self.tell(|exchange, cx| exchange.handle_timeout(cx));
+        if self.actions.last() == Some(&Action::Overdue) {
+            self.actions.pop();
+            self.answer(Answer::new(503, &b"late"[..]));
+        }
     }
 
     // What there is to see.
