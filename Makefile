@@ -3,6 +3,9 @@
 CARGO      ?= cargo
 TARGET     := $(abspath $(or $(CARGO_TARGET_DIR),target))
 PREFIX     ?= /usr/local
+# Where the program looks for etc/exaproxy: beside its own sbin, and for a program in /usr/sbin also in /etc.
+SYSCONFDIR ?= $(if $(filter /usr /usr/,$(PREFIX)),/etc,$(PREFIX)/etc)
+HELPERS    := $(filter-out %.rs,$(wildcard helpers/*))
 VERSION    := $(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version *= *"\(.*\)"/\1/p' Cargo.toml)
 
 # Mutated inputs for each fuzz target in `make fuzz`, and in the smoke run that is part of `make test`.
@@ -44,10 +47,18 @@ bench: all ## measure against other proxies (BENCH= words for tests/bench/run)
 soak: ## mixed traffic for SOAK_SECONDS; memory and descriptors must return to the start
 	SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --release --locked --test soak -- --nocapture
 
-install: all ## program, examples and documents below PREFIX (and DESTDIR)
+install: all ## program, helpers, examples and documents below PREFIX (and DESTDIR)
 	install -D -m 0755 $(TARGET)/release/exaproxy $(DESTDIR)$(PREFIX)/sbin/exaproxy
 	install -D -m 0644 conf/exaproxy.conf $(DESTDIR)$(PREFIX)/share/exaproxy/exaproxy.conf
 	cp -R conf/haproxy conf/service conf/systemd $(DESTDIR)$(PREFIX)/share/exaproxy/
+	install -d $(DESTDIR)$(PREFIX)/share/exaproxy/redirector $(DESTDIR)$(SYSCONFDIR)/exaproxy/redirector
+	install -m 0755 $(HELPERS) $(DESTDIR)$(PREFIX)/share/exaproxy/redirector
+	install -m 0644 $(wildcard helpers/*.rs) $(DESTDIR)$(PREFIX)/share/exaproxy/redirector
+	@# What somebody changed in their etc stays; the helpers as they came are in share.
+	for helper in $(HELPERS); do \
+	    installed=$(DESTDIR)$(SYSCONFDIR)/exaproxy/redirector/$${helper##*/}; \
+	    [ -e "$$installed" ] || install -m 0755 "$$helper" "$$installed" || exit 1; \
+	done
 	install -d $(DESTDIR)$(PREFIX)/share/doc/exaproxy
 	install -m 0644 README.md CHANGELOG.md LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/exaproxy
 

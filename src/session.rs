@@ -13,6 +13,7 @@ use reactor::stream::{Stream, Transport};
 
 use crate::exchange::flow::Direction;
 use crate::exchange::{Action, Context, Exchange, Side};
+use crate::pages::content::Content;
 use crate::server::Server;
 
 /// Free bytes kept in front of what is read into the shared buffer, so that a head can grow where it stands.
@@ -29,6 +30,10 @@ const MIN_REACH: usize = 32 * 1024;
 /// budget, or an upload that never pauses would leave nothing for the download.
 const ROUNDS: u32 = 32;
 const BYTES: usize = 2 << 20;
+
+/// Bytes of a local file that a session may read before others get their turn. Its pages may have to come from the disk,
+/// and everybody waits meanwhile.
+const CONTENT: usize = 64 * 1024;
 
 /// What sessions share: the loop has one of each.
 #[derive(Debug)]
@@ -70,6 +75,8 @@ pub struct Session<T> {
     /// How much of a body is peeked at in one go, each way; 0 while the bytes come in small pieces.
     reach_up: Reach,
     reach_down: Reach,
+    /// What follows an answer of our own.
+    content: Option<Content>,
 }
 
 /// Why the pump came back.
@@ -94,7 +101,14 @@ impl<T: Transport> Session<T> {
             download: Buf::default(),
             reach_up: Reach::NONE,
             reach_down: Reach::NONE,
+            content: None,
         }
+    }
+
+    /// Lends the session the file whose bytes follow the answer that its exchange is about to give. It is closed as soon as
+    /// no more of it is wanted.
+    pub fn provide(&mut self, content: Option<Content>) {
+        self.content = content;
     }
 
     /// Moves what can be moved, until something has to be done by others or nothing is ready.
@@ -106,6 +120,9 @@ impl<T: Transport> Session<T> {
             moved |= self.pump(Direction::Download, kit, cx, &mut left_down);
             moved |= self.exchange.settle(self.upload.len(), self.download.len(), cx.now);
             moved |= self.shut_down(cx);
+            if self.content.is_some() && !self.exchange.needs_content() {
+                self.content = None;
+            }
             if let Some(action) = self.exchange.poll() {
                 return Progress::Act(action);
             }
@@ -173,8 +190,10 @@ impl<T: Transport> Session<T> {
     fn is_stuck(&self, kit: &Kit) -> bool {
         let server = self.server.as_ref().map(|server| server.stream.ready);
         let client = Some(self.client.ready);
+        // A file can always be read.
+        let source = if self.exchange.is_answering() { Some(Ready::READ) } else { server };
         let upload = (Direction::Upload, client, server, &self.upload, self.reach_up);
-        let download = (Direction::Download, server, client, &self.download, self.reach_down);
+        let download = (Direction::Download, source, client, &self.download, self.reach_down);
         [upload, download].into_iter().any(|(direction, from, to, stored, reach)| {
             let reads = self.exchange.wants_input(direction) && from.is_some_and(|ready| ready.has(Ready::READ));
             let writes = to.is_some_and(|ready| ready.has(Ready::WRITE));
@@ -290,7 +309,9 @@ impl<T: Transport> Session<T> {
                 if let Some(server) = &mut self.server {
                     server.stream.ready |= Ready::READ;
                 }
-                self.exchange.handle_upload_refused(cx);
+                // The system says EPIPE only where the origin's FIN came before its reset (tcp(7)): then all that it said
+                // is there to be read.
+                self.exchange.handle_upload_refused(error.kind() != io::ErrorKind::BrokenPipe, cx);
             }
         }
     }
@@ -306,6 +327,9 @@ impl<T: Transport> Session<T> {
     ) -> Option<usize> {
         if !self.exchange.wants_input(direction) {
             return None;
+        }
+        if direction == Direction::Download && self.exchange.is_answering() {
+            return self.fetch_content(work, room, kit, cx);
         }
         let (from, reach) = match direction {
             Direction::Upload => (&mut self.client, &mut self.reach_up),
@@ -338,6 +362,32 @@ impl<T: Transport> Session<T> {
             // An interrupted call leaves READ set, and nobody would tell of the bytes again.
             Ok(None) => return from.ready.has(Ready::READ).then_some(0),
             Err(error) => self.receive_failed(direction, &error, cx),
+        }
+        Some(0)
+    }
+
+    /// Gets more of what follows an answer. What it costs of the budget is in proportion to [`CONTENT`].
+    fn fetch_content(&mut self, work: &mut Buf, room: bool, kit: &mut Kit, cx: &mut Context<'_>) -> Option<usize> {
+        if !room {
+            kit.starved = true;
+            return None;
+        }
+        let space = work.space();
+        let asked = space.len().min(BLOCK);
+        let got = match &mut self.content {
+            Some(content) => content.read(&mut space[..asked]),
+            None => Ok(0),
+        };
+        match got {
+            Ok(0) => self.exchange.handle_eof(Direction::Download, cx),
+            Ok(count) => {
+                work.filled(count);
+                return Some(count * (BYTES / CONTENT));
+            }
+            Err(error) => {
+                log::warn!(target: "client", "reading a local file failed: {error}");
+                self.exchange.handle_eof(Direction::Download, cx);
+            }
         }
         Some(0)
     }

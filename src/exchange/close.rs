@@ -23,6 +23,8 @@ pub enum CloseReason {
     RequestCut,
     /// The origin ended in the middle of its response.
     ResponseCut,
+    /// The content of an answer of our own ended too soon.
+    ContentCut,
     /// The request body broke its coding after it had been passed on in part.
     RequestFault,
     /// The response broke its coding after it had been passed on in part.
@@ -35,7 +37,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// All reasons, in the order of their counters.
-    pub const ALL: [CloseReason; 22] = {
+    pub const ALL: [CloseReason; 23] = {
         use super::timers::Timer as T;
         use CloseReason as R;
         [
@@ -48,6 +50,7 @@ impl CloseReason {
             R::Preface,
             R::RequestCut,
             R::ResponseCut,
+            R::ContentCut,
             R::RequestFault,
             R::ResponseFault,
             R::Timeout(T::Connect),
@@ -83,6 +86,7 @@ impl CloseReason {
             CloseReason::Preface => "preface",
             CloseReason::RequestCut => "request-cut",
             CloseReason::ResponseCut => "response-cut",
+            CloseReason::ContentCut => "content-cut",
             CloseReason::RequestFault => "request-fault",
             CloseReason::ResponseFault => "response-fault",
             CloseReason::Timeout(T::First) => "timeout-first",
@@ -111,6 +115,7 @@ impl CloseReason {
             CloseReason::Preface => "the connection did not start with a PROXY protocol header",
             CloseReason::RequestCut => "the client ended in the middle of its request body",
             CloseReason::ResponseCut => "the origin ended in the middle of its response",
+            CloseReason::ContentCut => "a local file became shorter while it was sent, or could not be read",
             CloseReason::RequestFault => "the request body broke its coding",
             CloseReason::ResponseFault => "the response broke its coding",
             CloseReason::Timeout(timer) => timer.explain(),

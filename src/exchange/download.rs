@@ -5,7 +5,7 @@ use reactor::buffer::Buf;
 use super::close::CloseReason;
 use super::phase::{Phase, Relay, Stage};
 use super::{Context, Exchange};
-use crate::http::answer::ESTABLISHED;
+use crate::http::answer::{Answer, ESTABLISHED};
 use crate::http::fault::OriginFault;
 use crate::http::framing::Framing;
 use crate::http::response::Response;
@@ -27,23 +27,13 @@ impl Exchange {
                 Stage::Body => self.relay_response(buf, cx),
                 Stage::Send | Stage::Switch => {}
             },
-            Phase::Answering(ending) => {
-                self.download.drop_raw(buf);
-                if let Some(answer) = ending.answer.take() {
-                    cx.out.clear();
-                    let to = ToClient {
-                        version: self.version,
-                        method: if self.head_only { Method::Head } else { Method::Get },
-                        keep_alive: ending.keep,
-                        upgrade: false,
-                        date: cx.date,
-                        rules: &cx.settings.rules,
-                    };
-                    answer.write(cx.out, &to);
-                    buf.append(cx.out);
-                    self.download.cleared = buf.len() as u32;
+            Phase::Answering(ending) => match ending.answer.take() {
+                Some(answer) => {
+                    let keep = ending.keep;
+                    self.write_answer(&answer, keep, buf, cx);
                 }
-            }
+                None => self.relay_content(buf),
+            },
             Phase::Tunnel { greet } => {
                 if std::mem::take(greet) {
                     buf.replace_front(0, ESTABLISHED);
@@ -108,6 +98,32 @@ impl Exchange {
                 self.relay_response(buf, cx);
             }
         }
+    }
+
+    /// Puts an answer of our own behind what is already on its way to the client, in place of what the origin sent.
+    fn write_answer(&mut self, answer: &Answer, keep_alive: bool, buf: &mut Buf, cx: &mut Context<'_>) {
+        self.download.drop_raw(buf);
+        cx.out.clear();
+        let to = ToClient {
+            version: self.version,
+            method: if self.head_only { Method::Head } else { Method::Get },
+            keep_alive,
+            upgrade: false,
+            date: cx.date,
+            rules: &cx.settings.rules,
+        };
+        answer.write(cx.out, &to);
+        buf.append(cx.out);
+        self.download.cleared = buf.len() as u32;
+        self.download.eof = false;
+        self.download.begin(Framing::Sized(if self.head_only { 0 } else { answer.follows }));
+    }
+
+    /// Clears what has come of an answer's content.
+    fn relay_content(&mut self, buf: &mut Buf) {
+        // Only chunks can be at fault, and there are none.
+        let _ = self.download.scan(buf);
+        self.download.drop_raw(buf);
     }
 
     fn relay_response(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {

@@ -24,6 +24,7 @@ impl Exchange {
         self.flow_mut(direction).eof = true;
         match direction {
             Direction::Upload => self.client_ended(cx.now),
+            Direction::Download if self.is_answering() => self.content_ended(),
             Direction::Download => self.server_ended(false, cx),
         }
     }
@@ -50,12 +51,14 @@ impl Exchange {
         }
     }
 
-    /// The origin takes no more of the request. It may have said why: its response is still read.
-    pub fn handle_upload_refused(&mut self, cx: &mut Context<'_>) {
+    /// The origin takes no more of the request. It may have said why: its response is still read. `reset` says that its
+    /// connection was reset, not closed in good order before our bytes reached it.
+    pub fn handle_upload_refused(&mut self, reset: bool, cx: &mut Context<'_>) {
         if matches!(self.phase, Phase::Tunnel { .. }) {
             return self.handle_broken(Side::Server, cx);
         }
         self.upload.broken = true;
+        self.upload.reset |= reset;
         self.reusable = false;
     }
 
@@ -108,7 +111,10 @@ impl Exchange {
             }
             // What was cleared for the origin is dropped first, or it would pass for the client's next request.
             Phase::Answering(ending)
-                if ending.answer.is_none() && self.download.cleared == 0 && self.upload.cleared == 0 =>
+                if ending.answer.is_none()
+                    && self.download.done
+                    && self.download.cleared == 0
+                    && self.upload.cleared == 0 =>
             {
                 let (keep, reason) = (ending.keep, ending.reason);
                 self.end_exchange(keep, reason, upload_stored, now);
@@ -140,6 +146,7 @@ impl Exchange {
         if self.would_look_complete() || self.download.cleared == 0 && !self.upload.done {
             return self.close(reason, now);
         }
+        self.download.begin(Framing::Empty);
         self.enter(Phase::Answering(Ending { answer: None, keep: false, reason }), now);
         self.action = Some(Action::Hangup);
     }
@@ -178,6 +185,16 @@ impl Exchange {
         }
     }
 
+    /// There is no more of an answer's content though more was announced. The client has to see that: nothing takes the
+    /// place of what is missing, and the connection ends.
+    fn content_ended(&mut self) {
+        if let Phase::Answering(ending) = &mut self.phase {
+            ending.keep = false;
+            ending.reason = CloseReason::ContentCut;
+            self.download.begin(Framing::Empty);
+        }
+    }
+
     /// The origin has ended, or its connection is broken.
     fn server_ended(&mut self, broken: bool, cx: &mut Context<'_>) {
         let Phase::Relaying(relay) = &self.phase else { return };
@@ -188,8 +205,8 @@ impl Exchange {
                 let answer = cx.settings.answers.origin_fault(OriginFault::ClosedEarly, self.request(), self.client());
                 self.answer(answer, CloseReason::ResponseCut, cx.now);
             }
-            // After a failed upload an end may hide a reset: the write has taken the error that a read would have had.
-            Stage::Body if !broken && !self.upload.broken && matches!(self.download.framing, Framing::UntilClose) => {
+            // A write that failed has taken the error that a read would have had, so that a reset reads as an end.
+            Stage::Body if !broken && !self.upload.reset && matches!(self.download.framing, Framing::UntilClose) => {
                 self.download.done = true;
             }
             Stage::Body | Stage::Switch => self.cut(CloseReason::ResponseCut, cx.now),
@@ -213,6 +230,7 @@ impl Exchange {
                 self.entered = now;
                 self.fresh = true;
                 self.upload.broken = false;
+                self.upload.reset = false;
                 self.action = Some(Action::Redial);
             }
             other => self.phase = other,

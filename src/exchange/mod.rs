@@ -30,7 +30,7 @@ use crate::http::{Method, Version};
 use close::CloseReason;
 use flow::{Direction, Flow};
 use identity::Identity;
-use phase::{Phase, Relay, Stage};
+use phase::{Ending, Phase, Relay, Stage};
 use timers::Limits;
 
 /// What exchanges are judged by. Shared by all of them and replaced on a reload.
@@ -231,9 +231,24 @@ impl Exchange {
         match (direction, &self.phase) {
             (Direction::Upload, Phase::Preface { .. } | Phase::Idle | Phase::Head { .. }) => true,
             (Direction::Upload, Phase::Draining { .. }) => true,
+            (Direction::Download, Phase::Answering(ending)) => ending.answer.is_none() && !flow.done,
             // Behind a switch comes the tunnel's, and so does an end.
             (_, Phase::Relaying(relay)) => !flow.done && relay.stage != Stage::Switch,
             (_, Phase::Tunnel { greet }) => !(*greet && direction == Direction::Download),
+            _ => false,
+        }
+    }
+
+    /// Does the download come from the content of an answer, and no more from the origin?
+    pub fn is_answering(&self) -> bool {
+        matches!(self.phase, Phase::Answering(_))
+    }
+
+    /// Will content of an answer still be asked for?
+    pub fn needs_content(&self) -> bool {
+        match &self.phase {
+            Phase::Answering(Ending { answer: Some(answer), .. }) => answer.follows > 0 && !self.head_only,
+            Phase::Answering(_) => !self.download.done,
             _ => false,
         }
     }

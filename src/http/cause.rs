@@ -76,7 +76,7 @@ impl Cause {
         match self {
             Cause::AddressNotAllowed | Cause::ConnectFailed | Cause::ConnectTimeout => "noconnect.html",
             Cause::NameFailed | Cause::NameTimeout | Cause::NameShort => "dns.html",
-            Cause::HelperFailed | Cause::PageMissing => "internal_error.html",
+            Cause::HelperFailed => "internal_error.html",
             Cause::Denied => "deny.html",
             _ => "error.html",
         }

@@ -13,10 +13,12 @@ pub mod fault;
 pub mod fields;
 pub mod framing;
 pub mod head;
+pub mod media;
 pub mod request;
 pub mod response;
 pub mod rewrite;
 pub mod rules;
+mod stand_in;
 pub mod target;
 
 /// The protocol versions that are spoken; any other is refused (505 towards a client, 502 for an origin).

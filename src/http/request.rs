@@ -206,6 +206,13 @@ impl Request {
         parse_address(elements(named.1).last()?)
     }
 
+    /// Takes over what the exchange with a client rests on; see [`Request::in_place_of`].
+    pub(super) fn stand_in(&mut self, client: &Request, framing: Framing) {
+        self.framing = framing;
+        self.version = client.version;
+        self.upgrades &= client.upgrades;
+    }
+
     pub(crate) fn section(&self) -> &Fields {
         &self.fields
     }

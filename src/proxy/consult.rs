@@ -110,7 +110,6 @@ impl Proxy {
     fn obey(&mut self, key: Key, verdict: Verdict) {
         let Some(client) = self.clients.get(key) else { return };
         let exchange = &client.session.exchange;
-        let Some(request) = exchange.request() else { return };
         let decision = match verdict {
             Verdict::Permit => return self.permit(key),
             Verdict::Rewrite(other) => {
@@ -122,9 +121,22 @@ impl Proxy {
             }
             Verdict::Intercept(to) => Decision::Intercept(to),
             Verdict::Redirect(answer) | Verdict::Answer(answer) => Decision::Answer(answer),
-            Verdict::File(name) => Decision::Answer(self.settings.answers.page(&name, request, exchange.client())),
+            Verdict::File(name) => return self.serve_page(key, &name),
         };
         self.decided(key, decision);
+    }
+
+    /// Answers with a local page.
+    fn serve_page(&mut self, key: Key, name: &str) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let exchange = &client.session.exchange;
+        let Some(request) = exchange.request() else { return };
+        let served = self.settings.answers.page(name, request, exchange.client(), "");
+        if let Some(why) = served.missing {
+            log::error!(target: "download", "{why}");
+        }
+        client.session.provide(served.content);
+        self.decided(key, Decision::Answer(served.answer));
     }
 
     /// Lets a request pass.

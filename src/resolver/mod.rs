@@ -145,9 +145,9 @@ impl Resolver {
         })
     }
 
-    /// When [`Resolver::handle_timeout`] is due.
+    /// When [`Resolver::handle_timeout`] is due, or at once when [`Resolver::poll`] has something to tell.
     pub fn poll_timeout(&self) -> Option<Millis> {
-        if self.sockets.is_behind() {
+        if self.sockets.is_behind() || self.machine.has_events() {
             return Some(0);
         }
         self.machine.poll_timeout()
@@ -206,5 +206,52 @@ impl Random for Secret {
     fn next_u64(&mut self) -> u64 {
         self.counter = self.counter.wrapping_add(1);
         self.key.hash_one(self.counter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const SESSION: Key = Key { index: 7, generation: 1 };
+
+    fn resolver(folder: &std::path::Path, resolv_conf: &str) -> Resolver {
+        let path = folder.join("resolv.conf");
+        std::fs::write(&path, resolv_conf).expect("a file in a fresh folder");
+        let naming = Naming {
+            resolv_conf: path,
+            hosts: None,
+            timeout: None,
+            attempts: Some(1),
+            deadline: Duration::from_secs(60),
+            ttl: Duration::from_secs(60),
+            negative_ttl: Duration::from_secs(60),
+            ipv4: true,
+            ipv6: false,
+        };
+        Resolver::new(naming, 0)
+    }
+
+    /// What sending finds out at the end of a turn is news already: the loop must not sleep on it.
+    #[test]
+    fn news_that_sending_brings_is_due_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // Nobody may send to the broadcast address without asking for it first.
+        let mut resolver = resolver(folder.path(), "nameserver 255.255.255.255\n");
+        let mut poller = Poller::new().expect("a poll");
+        assert!(matches!(resolver.lookup("name.test", SESSION, 0), Lookup::Pending(_)));
+        resolver.flush(&mut poller, 0);
+        // An only server gets a second chance before it counts as unreachable.
+        for _ in 0..4 {
+            match resolver.poll_timeout() {
+                Some(0) => break,
+                at => resolver.handle_timeout(&mut poller, at.expect("somebody waits")),
+            }
+        }
+        assert_eq!(resolver.poll_timeout(), Some(0));
+        assert!(matches!(resolver.poll(), Some(News::Found(SESSION, Err(_), false))));
+        assert!(resolver.poll().is_none());
+        assert_ne!(resolver.poll_timeout(), Some(0), "news is told once");
     }
 }

@@ -1,7 +1,7 @@
 //! The resolver's sockets: for each server a set of UDP sockets with ports that the kernel chose at random, and TCP
 //! connections for what does not fit into a datagram.
 //!
-//! A question goes out from a socket picked at random (RFC 5452 §9.2). A new socket for each question would cost five more
+//! A question goes out from a socket picked at random (RFC 5452 §9.2). A new socket for each question would cost four more
 //! system calls; a set that is renewed all the time leaves a forger the same 16 bits of port to guess.
 
 use std::collections::HashMap;
@@ -32,6 +32,9 @@ const GRACE: Millis = 10_000;
 
 /// Datagrams read from one socket in a row, so that a flood does not hold the loop.
 const DATAGRAMS: usize = 256;
+
+/// Reads from one TCP connection in a row, for the same reason: about what the longest message takes.
+const READS: usize = 16;
 
 /// Bytes of the longest datagram that is read: EDNS announces 1232, longer ones are cut and found malformed.
 const DATAGRAM: usize = 4096;
@@ -151,16 +154,23 @@ impl Sockets {
         match &mut entry.kind {
             Kind::Datagrams { io, .. } => match read_datagrams(io, server, &mut buffer, &mut give) {
                 Drained::All => {}
-                Drained::Partly => self.behind.push(key),
-                Drained::Refused => self.retire(key, server, now),
+                Drained::Partly => fall_behind(&mut self.behind, key),
+                Drained::Refused => {
+                    self.retire(key, server, now);
+                    self.drop_entry(key, poller);
+                }
             },
             Kind::Connection { stream, link, waiting, connected } => {
                 stream.ready |= ready;
-                if let Err(error) = serve_stream(stream, *link, waiting, connected, &mut buffer, &mut give) {
-                    log::debug!(target: "resolver", "connection to name server {server} ended: {error}");
-                    let link = *link;
-                    self.close_stream(link, poller);
-                    give(Input::Closed(link));
+                match serve_stream(stream, *link, waiting, connected, &mut buffer, &mut give) {
+                    Ok(()) if stream.ready.has(Ready::READ) => fall_behind(&mut self.behind, key),
+                    Ok(()) => {}
+                    Err(error) => {
+                        log::debug!(target: "resolver", "connection to name server {server} ended: {error}");
+                        let link = *link;
+                        self.close_stream(link, poller);
+                        give(Input::Closed(link));
+                    }
                 }
             }
         }
@@ -266,6 +276,13 @@ impl Sockets {
     }
 }
 
+/// Notes a socket that has more to say; once is enough, however often it is told.
+fn fall_behind(behind: &mut Vec<Key>, key: Key) {
+    if !behind.contains(&key) {
+        behind.push(key);
+    }
+}
+
 enum Drained {
     All,
     Partly,
@@ -304,7 +321,10 @@ fn serve_stream(
     if *connected {
         write_waiting(stream, waiting)?;
     }
-    while stream.ready.has(Ready::READ) {
+    for _ in 0..READS {
+        if !stream.ready.has(Ready::READ) {
+            break;
+        }
         match stream.receive(buffer)? {
             Some(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Some(count) => give(Input::Data(link, &buffer[..count])),
@@ -320,4 +340,79 @@ fn write_waiting<T: Transport>(stream: &mut Stream<T>, waiting: &mut Vec<u8>) ->
         waiting.drain(..count);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::time::Duration;
+
+    use dns::{Config, Hosts, Transmit};
+
+    /// Hands the events of one turn to the sockets; gives the number of inputs of each kind: data, others.
+    fn turn(sockets: &mut Sockets, poller: &mut Poller<Owner>) -> (usize, usize) {
+        let (mut seen, mut counts) = (Vec::new(), (0, 0));
+        poller.wait(Some(Duration::from_secs(10)), &mut seen).expect("a turn");
+        for (owner, ready) in seen {
+            let Owner::Resolver(key) = owner else { panic!("{owner:?} has no socket here") };
+            sockets.handle_event(key, ready, poller, 0, |input| match input {
+                Input::Data(..) => counts.0 += 1,
+                _ => counts.1 += 1,
+            });
+        }
+        counts
+    }
+
+    /// Connections to servers have names that only the machine can give.
+    fn link() -> LinkId {
+        let servers = vec![SocketAddr::from(([192, 0, 2, 1], 53))];
+        let mut machine =
+            dns::Resolver::new(Config { servers, ..Config::default() }, Hosts::default(), Box::new(Secret::new()));
+        let _ = machine.lookup("name.test", 1, 0);
+        let mut truncated = match machine.poll_transmit() {
+            Some(Transmit::Datagram { bytes, .. }) => bytes.to_vec(),
+            other => panic!("{other:?}"),
+        };
+        // A response that was truncated (RFC 1035 section 4.1.1).
+        truncated[2] |= 0x82;
+        machine.handle_datagram(SocketAddr::from(([192, 0, 2, 1], 53)), &truncated, 0);
+        loop {
+            match machine.poll_transmit() {
+                Some(Transmit::Stream { link, .. }) => return link,
+                Some(_) => {}
+                None => panic!("no question goes over TCP"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_refused_socket_is_closed_at_once() {
+        let (mut sockets, mut poller) = (Sockets::new(Secret::new()), Poller::new().expect("a poll"));
+        let nobody = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let server = nobody.local_addr().expect("an address");
+        drop(nobody);
+        sockets.send_datagram(server, b"question", &mut poller, 0).expect("sent");
+        while turn(&mut sockets, &mut poller) == (0, 0) {}
+        assert_eq!((sockets.entries.len(), poller.sockets()), (0, 0));
+    }
+
+    #[test]
+    fn a_server_that_talks_without_end_is_read_in_turns() {
+        let (mut sockets, mut poller) = (Sockets::new(Secret::new()), Poller::new().expect("a poll"));
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let server = listener.local_addr().expect("an address");
+        sockets.send_stream(link(), server, b"question", &mut poller).expect("opened");
+        let (mut peer, _) = listener.accept().expect("a connection");
+        peer.set_nonblocking(true).expect("non-blocking");
+        let mut most = 0;
+        while !sockets.is_behind() {
+            while peer.write(&[0; DATAGRAM]).is_ok() {}
+            most = most.max(turn(&mut sockets, &mut poller).0);
+        }
+        assert!((1..=READS).contains(&most), "{most} reads in a row");
+        let mut more = 0;
+        sockets.go_on(&mut poller, 0, |input| more += usize::from(matches!(input, Input::Data(..))));
+        assert!((1..=READS).contains(&more), "{more} reads in a row, when going on");
+    }
 }

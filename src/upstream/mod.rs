@@ -208,8 +208,11 @@ impl Upstream {
         }
     }
 
-    /// When something is due.
+    /// When something is due: at once while a finished race waits to be taken.
     pub fn poll_timeout(&self) -> Option<Millis> {
+        if !self.finished.is_empty() {
+            return Some(0);
+        }
         self.alarms.next()
     }
 

@@ -95,6 +95,20 @@ fn a_reset_origin_is_a_502_for_a_client_that_still_uploads() {
     assert_eq!(upload(&proxy, &origin, "1.1").0, 502);
 }
 
+/// Whoever closes with bytes unread resets the connection behind its FIN: the failed write must not spoil what was said.
+#[test]
+fn an_early_refusal_that_ends_with_the_connection_is_complete() {
+    let proxy = Proxy::start(&[]);
+    let origin = Origin::start(|peer| {
+        peer.until(b"\r\n\r\n")?;
+        peer.send("HTTP/1.1 413 Content Too Large\r\n\r\nenough")?;
+        peer.shut()
+    });
+    for version in ["1.1", "1.0"] {
+        assert_eq!(upload(&proxy, &origin, version), (413, "enough".to_owned()), "HTTP/{version}");
+    }
+}
+
 /// The failed write learns of the reset first, after which the socket reads as if it had ended in good order.
 #[test]
 fn a_reset_is_no_end_of_a_body_for_a_client_that_still_uploads() {

@@ -85,7 +85,8 @@ impl Wire {
     pub(crate) fn tick(&mut self) -> bool {
         let moved = self.fly(End::Proxy) | self.fly(End::Peer);
         if let Some(end) = self.resetting.take() {
-            self.reset = Some((end, false));
+            // Behind an end that has arrived a reset is no news to a reader, and a broken pipe to a writer.
+            self.reset = Some((end, self.lane(end).fin_arrived));
             let lane = self.lane(end);
             lane.fin_arrived = true;
             lane.flying.clear();
@@ -286,8 +287,10 @@ impl Transport for Socket {
         let mut wire = self.wire.borrow_mut();
         wire.interrupt()?;
         assert!(!wire.to_peer.fin_sent, "sent after the shutdown");
-        if wire.is_reset(End::Proxy) {
-            return Err(ErrorKind::BrokenPipe.into());
+        if let Some((End::Proxy, told)) = &mut wire.reset {
+            let kind = if *told { ErrorKind::BrokenPipe } else { ErrorKind::ConnectionReset };
+            *told = true;
+            return Err(kind.into());
         }
         let mut room = wire.room(End::Peer);
         if wire.random.chance(10) {

@@ -202,6 +202,11 @@ impl Resolver {
         self.cache.len()
     }
 
+    /// Whether `poll_event` has something to tell.
+    pub fn has_events(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// When `handle_timeout` must be called at the latest.
     pub fn poll_timeout(&self) -> Option<Millis> {
         let links = self.servers.iter().filter_map(|server| server.link.as_ref()?.idle_at());

@@ -100,3 +100,71 @@ fn unsent_bytes_for_an_origin_do_not_outlive_it() {
     scenario.origin_takes(usize::MAX);
     assert_eq!(scenario.sending(GET).into_relaying().origin_got(), GET_SENT);
 }
+
+/// An answer that is followed by this many bytes from elsewhere.
+fn followed(count: u64) -> Answer {
+    Answer { follows: count, ..Answer::new(200, &b"start "[..]) }
+}
+
+#[test]
+fn content_from_elsewhere_follows_the_answer() {
+    let mut scenario = Scenario::get();
+    scenario.actions();
+    scenario.answer(followed(100_000));
+    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Answering, vec![Action::Hangup]));
+    assert!(scenario.client_got().ends_with("\r\nstart "));
+    scenario.client_takes(0);
+    scenario.origin(&"x".repeat(70_000)[..]);
+    assert!(!scenario.reads(Direction::Upload), "no request before the end of the answer");
+    while scenario.exchange.flow(Direction::Download).cleared() > 0 {
+        scenario.client_takes(999);
+    }
+    scenario.client_takes(usize::MAX);
+    scenario.client(GET);
+    // A file that has grown meanwhile: what is beyond the length belongs to nobody.
+    scenario.origin(&"y".repeat(30_001)[..]);
+    let got = scenario.client_got();
+    assert!(got.starts_with(&"x".repeat(70_000)) && got.ends_with(&"y".repeat(30_000)));
+    assert_eq!((got.len(), scenario.kind()), (100_000, Kind::Deciding), "and then the next request");
+    assert!(!scenario.reads(Direction::Download));
+    let mut scenario = scenario.into_relaying();
+    scenario.origin(OK);
+    assert_eq!((scenario.client_got().as_str(), scenario.kind()), (OK_SENT, Kind::Idle));
+}
+
+#[test]
+fn content_that_ends_too_soon_ends_the_connection() {
+    for head in [GET, "GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"] {
+        let mut scenario = asked(head);
+        scenario.answer(followed(9));
+        scenario.origin("12345678");
+        scenario.origin_ends();
+        assert!(scenario.client_got().ends_with("\r\nstart 12345678"), "nothing takes the place of the last byte");
+        assert!(scenario.download.shut || scenario.kind() == Kind::Closed, "{}", scenario.kind());
+        scenario.client_ends();
+        assert_eq!(scenario.actions().last(), Some(&Action::Done(CloseReason::ContentCut)));
+    }
+}
+
+#[test]
+fn content_is_not_asked_for_in_answer_to_head() {
+    let mut scenario = asked("HEAD http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    scenario.answer(followed(9));
+    let got = scenario.client_got();
+    assert!(got.contains("\r\nContent-Length: 15\r\n") && got.ends_with("\r\n\r\n"), "{got}");
+    assert_eq!((scenario.kind(), scenario.exchange.needs_content()), (Kind::Idle, false));
+}
+
+/// What is left of a response that was cut goes out, and no content is waited for behind it.
+#[test]
+fn a_cut_response_wants_no_content() {
+    let mut scenario = Scenario::get().into_relaying();
+    scenario.client_takes(0);
+    scenario.origin("HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: 20\r\n\r\nsome of it");
+    scenario.origin_resets();
+    assert_eq!((scenario.kind(), scenario.exchange.needs_content()), (Kind::Answering, false));
+    assert!(!scenario.reads(Direction::Download));
+    scenario.client_takes(usize::MAX);
+    assert!(scenario.client_got().ends_with("some of it"));
+    assert_eq!(scenario.kind(), Kind::Draining);
+}

@@ -198,12 +198,17 @@ impl Scenario {
         self.tell(|exchange, cx| exchange.handle_broken(Side::Server, cx));
     }
 
-    /// The origin has closed its window for good: what is sent to it fails.
+    /// The origin has been reset: what is sent to it fails.
     fn origin_refuses(&mut self) {
+        self.upload_fails(true);
+    }
+
+    /// What is sent to the origin fails, because it was reset or because it had closed before.
+    fn upload_fails(&mut self, reset: bool) {
         let cleared = self.exchange.flow(Direction::Upload).cleared();
         self.upload.held.consume(cleared);
         self.exchange.handle_sent(Direction::Upload, cleared);
-        self.tell(|exchange, cx| exchange.handle_upload_refused(cx));
+        self.tell(|exchange, cx| exchange.handle_upload_refused(reset, cx));
     }
 
     fn client_takes(&mut self, count: usize) {

@@ -215,6 +215,19 @@ fn an_origin_that_refuses_the_rest_may_still_say_why() {
 }
 
 #[test]
+fn an_end_after_a_failed_upload_is_an_end_unless_it_was_a_reset() {
+    for (reset, complete) in [(false, true), (true, false)] {
+        let mut scenario = Scenario::new().sending(UPLOAD.replace('4', "9000")).into_relaying();
+        scenario.client("x".repeat(100));
+        scenario.upload_fails(reset);
+        scenario.origin("HTTP/1.1 413 Too much\r\n\r\nenough");
+        scenario.origin_ends();
+        assert!(scenario.client_got().ends_with("\r\n\r\nenough"));
+        assert_eq!(scenario.exchange.aborts(Side::Client), !complete, "reset: {reset}");
+    }
+}
+
+#[test]
 fn silence_is_answered_before_the_response_and_cut_after() {
     let mut scenario = Scenario::get().into_relaying();
     scenario.at(60_000);

@@ -50,7 +50,7 @@ impl Lines {
     /// Logs what there is of a line.
     pub(super) fn finish(&mut self) {
         if !self.line.is_empty() {
-            log::warn!(target: "worker", "{}: {}", self.name, text(&self.line));
+            log::error!(target: "worker", "{}: {}", self.name, text(&self.line));
             self.line.clear();
         }
     }

@@ -4,7 +4,7 @@
 use super::{outcome, rough};
 use exaproxy::cli;
 use exaproxy::config::{self, FileKind, Files, Form, Loaded, Sources};
-use exaproxy::pages::{Pages, Values};
+use exaproxy::pages::{Found, Pages, Values};
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
@@ -121,11 +121,18 @@ pub(super) fn pages(bytes: &[u8]) -> u64 {
     let nothing = Values::default();
     let all = Values { url: &text, host: &text, client_ip: &text, protocol: &text, comment: &text };
     for page in ["dns.html", "noconnect.html"] {
-        let (empty, full) = (pages.render(page, &nothing), pages.render(page, &all));
+        let (empty, full) = (shown(&pages, page, &nothing), shown(&pages, page, &all));
         let (empty, full) = (empty.expect("an embedded page"), full.expect("an embedded page"));
         for mark in [b'<', b'>', b'"'] {
             assert_eq!(count(&empty, mark), count(&full, mark), "{page}: {:?} became markup", mark as char);
         }
     }
-    outcome((pages.render(name, &nothing).is_some(), rough(text.len()), text.contains('%'), text.contains('<')))
+    outcome((shown(&pages, name, &nothing).is_some(), rough(text.len()), text.contains('%'), text.contains('<')))
+}
+
+fn shown(pages: &Pages, name: &str, values: &Values<'_>) -> Option<Vec<u8>> {
+    match pages.find(name, values) {
+        Ok(Found::Whole { bytes, .. }) => Some(bytes),
+        Ok(Found::Large { .. }) | Err(_) => None,
+    }
 }

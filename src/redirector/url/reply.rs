@@ -1,0 +1,280 @@
+//! What a line of a helper says. Anything that is none of these is trouble, never a permission.
+//!
+//! | line | meaning |
+//! |---|---|
+//! | empty, `ERR`, `OK` | let it pass |
+//! | `http://` and the URL that was sent | let it pass |
+//! | `http://` and another path of the same host | ask for that path |
+//! | `http://`, `https://` and another host | send the client there (302); with Squid's line, ask that host instead |
+//! | `redirect://URL`, `302:URL` and other codes, `OK url=`, `OK status= url=` | send the client there |
+//! | `OK rewrite-url=` | ask for that URL instead |
+//! | `file://NAME` | answer with a local page |
+//! | `intercept://HOST[:PORT]` | send the request unchanged to that host |
+//! | `BH` | the helper is broken |
+
+use super::super::dialect::{Question, Trouble};
+use super::{pairs, push_bare_url, push_full_url, Line};
+use crate::decision::Verdict;
+use crate::http::answer::Answer;
+use crate::http::rules::Rules;
+use crate::http::target::Target;
+use crate::http::Method;
+
+/// The status of a redirect that names none.
+const FOUND: u16 = 302;
+
+/// Longest message of a helper that says it is broken, in bytes.
+const MAX_MESSAGE: usize = 500;
+
+const UNKNOWN: Trouble = Trouble::Unreadable("it is none of the known replies");
+
+/// Reads a line without its end and its number.
+pub(super) fn read(said: &[u8], line: Line, question: &Question<'_>, rules: &Rules) -> Result<Verdict, Trouble> {
+    let (word, rest) = match said.iter().position(|byte| matches!(byte, b' ' | b'\t')) {
+        Some(end) => (&said[..end], said[end..].trim_ascii()),
+        None => (said, &b""[..]),
+    };
+    match word {
+        b"" | b"ERR" => return Ok(Verdict::Permit),
+        b"OK" => return read_ok(rest, question, rules),
+        b"BH" => return Err(broken(rest)),
+        _ => {}
+    }
+    // Helpers in Squid's old style write the rest of the line behind the URL.
+    let said = if line == Line::Squid { word } else { said };
+    if let Some(name) = said.strip_prefix(b"file://") {
+        let name = std::str::from_utf8(name).map_err(|_| Trouble::Unreadable("the name of its page is not UTF-8"))?;
+        return Ok(Verdict::File(name.to_owned()));
+    }
+    if let Some(place) = said.strip_prefix(b"intercept://") {
+        return intercept(place, question);
+    }
+    if let Some(url) = said.strip_prefix(b"redirect://") {
+        return redirect(FOUND, url);
+    }
+    match said {
+        [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b':', url @ ..] => redirect(status(&said[..3])?, url),
+        _ if said.starts_with(b"http://") => read_url(said, line, question, rules),
+        _ if said.starts_with(b"https://") => redirect(FOUND, said),
+        _ if line == Line::Squid && question.request.method() == Method::Connect => rewrite(said, question, rules),
+        _ => Err(UNKNOWN),
+    }
+}
+
+fn read_ok(pairs: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict, Trouble> {
+    let find = |name| pairs::find(pairs, name).map_err(Trouble::Unreadable);
+    if let Some(url) = find("rewrite-url")? {
+        return rewrite(&url, question, rules);
+    }
+    let code = find("status")?;
+    match find("url")? {
+        Some(url) => redirect(code.map_or(Ok(FOUND), |code| status(&code))?, &url),
+        None if code.is_some() => Err(Trouble::Unreadable("it has a status without a URL")),
+        None => Ok(Verdict::Permit),
+    }
+}
+
+fn broken(pairs: &[u8]) -> Trouble {
+    let message = pairs::find(pairs, "message").ok().flatten().unwrap_or_else(|| pairs.to_vec());
+    let cut = &message[..message.len().min(MAX_MESSAGE)];
+    Trouble::Broken(String::from_utf8_lossy(cut).into_owned())
+}
+
+fn status(digits: &[u8]) -> Result<u16, Trouble> {
+    match digits {
+        b"301" => Ok(301),
+        b"302" => Ok(302),
+        b"303" => Ok(303),
+        b"307" => Ok(307),
+        b"308" => Ok(308),
+        _ => Err(Trouble::Unreadable("its status is no redirect")),
+    }
+}
+
+fn redirect(status: u16, url: &[u8]) -> Result<Verdict, Trouble> {
+    let text = String::from_utf8(url.to_vec()).map_err(|_| Trouble::Unreadable("its URL is not UTF-8"))?;
+    let answer = Answer::redirect(status, text).ok_or(Trouble::Unreadable("its URL cannot stand in a field"))?;
+    Ok(Verdict::Redirect(Box::new(answer)))
+}
+
+fn intercept(place: &[u8], question: &Question<'_>) -> Result<Verdict, Trouble> {
+    let port = question.request.target().port;
+    let target = Target::from_authority(place, Some(port));
+    let target = target.map_err(|_| Trouble::Unreadable("its host is no host[:port]"))?;
+    Ok(Verdict::Intercept(Box::new(target)))
+}
+
+/// A URL that starts with `http://`.
+fn read_url(url: &[u8], line: Line, question: &Question<'_>, rules: &Rules) -> Result<Verdict, Trouble> {
+    let request = question.request;
+    let mut bare = b"http://".to_vec();
+    push_bare_url(&mut bare, question);
+    let mut full = Vec::new();
+    push_full_url(&mut full, question);
+    if url == bare || url == full {
+        return Ok(Verdict::Permit);
+    }
+    if request.method() == Method::Connect {
+        return redirect(FOUND, url);
+    }
+    if line == Line::Squid || names_the_same_host(url, request.target()) {
+        return rewrite(url, question, rules);
+    }
+    redirect(FOUND, url)
+}
+
+/// Has the URL the host and the port of the request, the port being left out only where it is 80?
+fn names_the_same_host(url: &[u8], target: &Target) -> bool {
+    let authority = url.strip_prefix(b"http://").unwrap_or_default();
+    let end = authority.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(authority.len());
+    let named = Target::from_authority(&authority[..end], Some(crate::http::target::HTTP_PORT));
+    named.is_ok_and(|named| (named.host, named.port) == (target.host.clone(), target.port))
+}
+
+fn rewrite(url: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict, Trouble> {
+    let other = question.request.with_target(url, rules);
+    let other = other.map_err(|_| Trouble::Unreadable("its URL could not have come from a client"))?;
+    Ok(Verdict::Rewrite(Box::new(other)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::request::Request;
+
+    /// What a reply to `GET http://a.ok:27900/p?q` says, in short.
+    fn get(line: Line, reply: &str) -> String {
+        meaning("GET http://a.ok:27900/p?q", line, reply)
+    }
+
+    fn connect(line: Line, reply: &str) -> String {
+        meaning("CONNECT a.ok:443", line, reply)
+    }
+
+    fn meaning(first: &str, line: Line, reply: &str) -> String {
+        let head = format!("{first} HTTP/1.1\r\nHost: a.ok\r\n\r\n");
+        let rules = Rules::default();
+        let request = Request::parse(head.as_bytes(), &rules).unwrap();
+        let (client, local) = ("192.0.2.1".parse().unwrap(), "192.0.2.2:3128".parse().unwrap());
+        let question = Question { request: &request, client, local };
+        match read(reply.trim().as_bytes(), line, &question, &rules) {
+            Ok(Verdict::Permit) => "permit".into(),
+            Ok(Verdict::Rewrite(other)) => {
+                let mut authority = Vec::new();
+                other.target().write_authority(&mut authority);
+                let path = if other.method() == Method::Connect { &b""[..] } else { other.path() };
+                format!("rewrite {}{}", String::from_utf8_lossy(&authority), String::from_utf8_lossy(path))
+            }
+            Ok(Verdict::Intercept(to)) => format!("intercept {} {}", to.host, to.port),
+            Ok(Verdict::Redirect(answer)) => format!("{} {}", answer.status, answer.fields[0].1),
+            Ok(Verdict::File(name)) => format!("file {name}"),
+            Ok(Verdict::Answer(_)) => "answer".into(),
+            Err(Trouble::Broken(message)) => format!("broken {message}"),
+            Err(Trouble::Unreadable(_)) => "unreadable".into(),
+        }
+    }
+
+    #[test]
+    fn replies_of_the_original() {
+        for (reply, wanted) in [
+            ("", "permit"),
+            ("http://a.ok/p?q", "permit"),
+            ("http://a.ok:27900/p?q", "permit"),
+            ("http://a.ok:27900/other", "rewrite a.ok:27900/other"),
+            ("http://A.OK:27900", "rewrite a.ok:27900/"),
+            ("http://a.ok/other", "302 http://a.ok/other"),
+            ("http://b.ok/other", "302 http://b.ok/other"),
+            ("https://b.ok/", "302 https://b.ok/"),
+            ("file://deny.html", "file deny.html"),
+            ("file:///srv/a b.html", "file /srv/a b.html"),
+            ("intercept://b.ok", "intercept b.ok 27900"),
+            ("intercept://b.ok:81", "intercept b.ok 81"),
+            ("intercept://[2001:db8::1]:81", "intercept [2001:db8::1] 81"),
+            ("redirect://https://b.ok/x", "302 https://b.ok/x"),
+            ("redirect:///x", "302 /x"),
+        ] {
+            assert_eq!(get(Line::Exaproxy, reply), wanted, "{reply}");
+        }
+    }
+
+    #[test]
+    fn replies_of_squid() {
+        for line in Line::ALL {
+            for (reply, wanted) in [
+                ("OK", "permit"),
+                ("ERR", "permit"),
+                ("ERR message=\"no\"", "permit"),
+                ("OK tag=x note_=y", "permit"),
+                ("301:http://b.ok/", "301 http://b.ok/"),
+                ("308:https://b.ok/?a=b", "308 https://b.ok/?a=b"),
+                ("OK url=\"http://b.ok/\"", "302 http://b.ok/"),
+                ("OK status=303 url=\"http://b.ok/\"", "303 http://b.ok/"),
+                ("OK url=http://b.ok/%20 status=307", "307 http://b.ok/%20"),
+                ("OK rewrite-url=\"http://b.ok:81/x\"", "rewrite b.ok:81/x"),
+                ("OK rewrite-url=http%3A//b.ok/", "rewrite b.ok/"),
+                ("BH", "broken "),
+                ("BH message=\"no database\"", "broken no database"),
+                ("BH no database", "broken no database"),
+            ] {
+                assert_eq!(get(line, reply), wanted, "{reply}");
+            }
+        }
+        assert_eq!(get(Line::Squid, "http://b.ok/x 192.0.2.1/- - GET"), "rewrite b.ok/x");
+        assert_eq!(get(Line::Squid, "http://a.ok:27900/p?q 192.0.2.1/- - GET"), "permit");
+        assert_eq!(get(Line::Squid, "302:http://b.ok/ 192.0.2.1/- - GET"), "302 http://b.ok/");
+    }
+
+    #[test]
+    fn replies_to_connect() {
+        for (reply, wanted) in [
+            ("", "permit"),
+            ("http://a.ok/", "permit"),
+            ("http://b.ok/", "302 http://b.ok/"),
+            ("intercept://b.ok", "intercept b.ok 443"),
+            ("intercept://b.ok:8443", "intercept b.ok 8443"),
+            ("redirect://http://b.ok/", "302 http://b.ok/"),
+            ("file://deny.html", "file deny.html"),
+            ("OK rewrite-url=b.ok:444", "rewrite b.ok:444"),
+            ("OK rewrite-url=http://b.ok/", "unreadable"),
+            ("b.ok:444", "unreadable"),
+        ] {
+            assert_eq!(connect(Line::Exaproxy, reply), wanted, "{reply}");
+        }
+        assert_eq!(connect(Line::Squid, "b.ok:444"), "rewrite b.ok:444");
+        assert_eq!(connect(Line::Squid, "a.ok:443 192.0.2.1/- - CONNECT"), "rewrite a.ok:443");
+    }
+
+    #[test]
+    fn what_is_none_of_them_is_never_a_permission() {
+        for line in Line::ALL {
+            for reply in [
+                "a.ok/p?q",
+                "ok",
+                "err",
+                "OKAY",
+                "HTTP://b.ok/",
+                "ftp://b.ok/",
+                "deny",
+                "intercept://",
+                "intercept://b.ok/",
+                "intercept://u@b.ok",
+                "redirect://",
+                "redirect://http://b.ok/\x01",
+                "304:http://b.ok/",
+                "200:http://b.ok/",
+                "302:",
+                "OK status=302",
+                "OK status=200 url=\"http://b.ok/\"",
+                "OK url=\"http://b.ok/",
+                "OK url=\"http://b.ok/\\r\\nSet-Cookie: x\"",
+                "OK rewrite-url=https://b.ok/",
+                "OK rewrite-url=\"http://b.ok/ x\"",
+                "OK rewrite-url=\"\"",
+                "\u{feff}",
+            ] {
+                assert_eq!(get(line, reply), "unreadable", "{reply}");
+            }
+        }
+        assert_eq!(get(Line::Exaproxy, "http://b.ok/ x"), "unreadable");
+    }
+}
