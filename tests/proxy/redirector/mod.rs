@@ -7,6 +7,7 @@ mod icap;
 mod identity;
 mod numbers;
 mod processes;
+mod programs;
 mod queue;
 mod reload;
 mod sequence;
