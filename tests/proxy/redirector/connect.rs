@@ -106,7 +106,7 @@ fn replies_of_no_use_open_no_tunnel() {
     for compatible in ["false", "true"] {
         for (reply, judge) in [
             ("nonsense", assert_unreadable as fn(&_)),
-            ("file://missing.html", |answer| assert!(answer.status() >= 400, "{answer:?}")),
+            ("file://missing.html", |answer: &crate::support::Message| assert!(answer.status() >= 400, "{answer:?}")),
             ("intercept://", assert_unreadable),
             ("OK rewrite-url=\"http://127.0.0.1/\"", assert_unreadable),
             ("OK rewrite-url=\"127.0.0.1\"", assert_unreadable),

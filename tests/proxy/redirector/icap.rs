@@ -289,7 +289,8 @@ fn a_generated_page_may_be_large() {
     let site = Site::start(&[]);
     let body = "0123456789abcdef".repeat(40_000);
     let chunk = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
-    let head = "ICAP/1.0 200 OK\nEncapsulated: res-hdr=0, res-body=LEN\n\nHTTP/1.1 200 OK\nContent-Type: text/plain\n\n|";
+    let head =
+        "ICAP/1.0 200 OK\nEncapsulated: res-hdr=0, res-body=LEN\n\nHTTP/1.1 200 OK\nContent-Type: text/plain\n\n|";
     site.say(&format!("{head}{chunk}"));
     let mut client = site.proxy.client();
     for _ in 0..3 {

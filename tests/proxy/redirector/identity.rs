@@ -79,8 +79,27 @@ fn the_pragma_of_icap_names_the_same_client() {
 #[test]
 fn every_method_is_asked_about() {
     let methods = [
-        "GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND", "PROPPATCH", "MKCOL", "COPY",
-        "MOVE", "LOCK", "UNLOCK", "SEARCH", "REPORT", "BCOPY", "X-MS-ENUMATTS", "LINK", "FOOBAR",
+        "GET",
+        "HEAD",
+        "PUT",
+        "POST",
+        "DELETE",
+        "PATCH",
+        "OPTIONS",
+        "TRACE",
+        "PROPFIND",
+        "PROPPATCH",
+        "MKCOL",
+        "COPY",
+        "MOVE",
+        "LOCK",
+        "UNLOCK",
+        "SEARCH",
+        "REPORT",
+        "BCOPY",
+        "X-MS-ENUMATTS",
+        "LINK",
+        "FOOBAR",
     ];
     let (helpers, proxy) = allowing(&[("http.extensions", "REPORT LINK FOOBAR")]);
     let origin = Origin::site();

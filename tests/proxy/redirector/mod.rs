@@ -46,11 +46,17 @@ pub fn send_get(proxy: &Proxy, origin: &Origin, path: &str) -> Client {
 /// Fails the test unless this is the page for requests that no helper decided.
 pub fn assert_failed(reply: &Message) {
     assert_eq!(reply.status(), 503, "{reply:?}");
-    assert!(reply.text().starts_with("<html"), "{reply:?}");
+    assert!(is_page(reply), "{reply:?}");
 }
 
 /// Fails the test unless this is the page for replies that nobody understands.
 pub fn assert_unreadable(reply: &Message) {
     assert!([500, 503].contains(&reply.status()), "{reply:?}");
-    assert!(reply.text().starts_with("<html"), "{reply:?}");
+    assert!(is_page(reply), "{reply:?}");
+}
+
+/// Whether the body is a page for people.
+pub fn is_page(reply: &Message) -> bool {
+    let text = reply.text();
+    text.starts_with("<!doctype html>") || text.starts_with("<html")
 }

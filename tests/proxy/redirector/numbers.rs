@@ -44,7 +44,7 @@ fn row_6_helpers_are_added_while_requests_wait_and_go_when_none_do() {
     let origin = Origin::site();
     let clients: Vec<_> = (0..20).map(|number| send_get(&proxy, &origin, &format!("/{number}"))).collect();
     proxy.wait_counter("processes.forked", 6);
-    assert_eq!(helpers.pids().len(), 6);
+    helpers.wait_started(6);
     gate.open_for(20);
     for (number, mut client) in clients.into_iter().enumerate() {
         assert_eq!(client.reply().text(), format!("/{number}"));
@@ -140,7 +140,17 @@ fn row_54_every_counter_of_helpers_moves() {
         client.reply();
     }
     for name in [
-        "asked", "answered", "again", "failed", "refused", "waited", "started", "lost", "hung", "unasked", "undecided",
+        "asked",
+        "answered",
+        "again",
+        "failed",
+        "refused",
+        "waited",
+        "started",
+        "lost",
+        "hung",
+        "unasked",
+        "undecided",
         "unreadable",
     ] {
         proxy.wait_counter_reaches(&format!("helpers.{name}"), 1);

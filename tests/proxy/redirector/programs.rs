@@ -25,7 +25,7 @@ fn a_program_that_cannot_be_run_is_an_error_of_the_configuration() {
     let table = [
         (path("missing"), "exist"),
         (format!("{} with arguments", path("missing")), "exist"),
-        (path("plain"), "executable"),
+        (path("plain"), "executed"),
         (path(""), "file"),
         (String::new(), "redirector.program"),
     ];
@@ -64,7 +64,7 @@ fn options<'a>(program: &'a str, policy: &'a str) -> Vec<(&'a str, &'a str)> {
 
 #[test]
 fn row_5_the_proxy_serves_by_policy_while_its_helpers_end_at_once() {
-    for program in ["/bin/false", "/bin/true", "/bin/sh -c 'exit 3'"] {
+    for program in ["/bin/false", "/bin/true", "/bin/sh /no/such/script"] {
         let mut proxy = Proxy::start(&options(program, "permit"));
         let origin = Origin::site();
         for _ in 0..20 {
@@ -138,14 +138,13 @@ fn kill_child(proxy: &Proxy, name: &str) {
 #[test]
 fn real_programs_may_be_helpers() {
     let origin = Origin::site();
-    // sed answers each line with an empty one; sh does the same in its own words.
-    for program in ["/bin/sed -u s/.*//", "/bin/sh -c \"while read line; do echo; done\""] {
-        let proxy = Proxy::start(&options(program, "error"));
-        assert_eq!(get(&proxy, &origin, "/x").text(), "/x", "{program}");
+    // It answers each line with an empty one.
+    let proxy = Proxy::start(&options("/bin/sed -u s/.*//", "error"));
+    for _ in 0..3 {
+        assert_eq!(get(&proxy, &origin, "/x").text(), "/x");
     }
 }
 
-/// The examples of the documentation and of the original are programs that echo: that is no decision.
 #[test]
 fn helpers_are_not_started_when_they_are_not_wanted() {
     let helpers = Helpers::answering(|_| "redirect://http://elsewhere.test/".to_owned());

@@ -178,7 +178,6 @@ fn row_3_many_requests_wait_for_few_helpers() {
         clients.push(send_get(&proxy, &origin, &format!("/{number}")));
         if number % 50 == 49 {
             // Those sent together arrive in any order; each batch is there before the next is sent.
-            proxy.wait_counter("clients.requests", proxy.counter("clients.requests").max(1));
             crate::support::eventually("a batch in the queue", || {
                 let there = proxy.counter("queue.size") + 5;
                 (there >= i64::try_from(number + 1).expect("a small number")).then_some(())
@@ -215,8 +214,9 @@ fn a_stampede_of_clients_that_give_up_leaves_nothing() {
     let mut first = queue_up(&proxy, &origin, 0);
     let descriptors = proxy.descriptors();
     for _ in 0..20 {
+        // A plain close that comes with the request may be the half close of one who listens on; a reset is not.
         let wave: Vec<Wire> = (0..60).map(|_| leaver(&proxy, &origin)).collect();
-        drop(wave);
+        wave.into_iter().for_each(|client| client.reset().expect("linger of zero"));
     }
     proxy.wait_counter("queue.size", 0);
     proxy.wait_clients(1);

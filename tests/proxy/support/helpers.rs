@@ -272,7 +272,8 @@ impl Gate {
     pub fn pass(&self) -> io::Result<()> {
         let (open, changed) = &*self.0;
         let open = open.lock().expect("no holder panics");
-        let (mut open, waited) = changed.wait_timeout_while(open, PATIENCE * 2, |open| *open == 0).expect("no holder panics");
+        let (mut open, waited) =
+            changed.wait_timeout_while(open, PATIENCE * 2, |open| *open == 0).expect("no holder panics");
         if waited.timed_out() {
             return Err(io::ErrorKind::TimedOut.into());
         }
