@@ -51,6 +51,7 @@ install: all ## program, helpers, examples and documents below PREFIX (and DESTD
 	install -D -m 0755 $(TARGET)/release/exaproxy $(DESTDIR)$(PREFIX)/sbin/exaproxy
 	install -D -m 0644 conf/exaproxy.conf $(DESTDIR)$(PREFIX)/share/exaproxy/exaproxy.conf
 	cp -R conf/haproxy conf/service conf/systemd $(DESTDIR)$(PREFIX)/share/exaproxy/
+	sed 's|/usr/sbin/|$(PREFIX)/sbin/|' conf/systemd/exaproxy.service > $(DESTDIR)$(PREFIX)/share/exaproxy/systemd/exaproxy.service
 	install -d $(DESTDIR)$(PREFIX)/share/exaproxy/redirector $(DESTDIR)$(SYSCONFDIR)/exaproxy/redirector
 	install -m 0755 $(HELPERS) $(DESTDIR)$(PREFIX)/share/exaproxy/redirector
 	install -m 0644 $(wildcard helpers/*.rs) $(DESTDIR)$(PREFIX)/share/exaproxy/redirector

@@ -28,8 +28,13 @@ pub enum Verdict {
     Intercept(Box<Target>),
     /// Send the client elsewhere, with this answer of status 3xx.
     Redirect(Box<Answer>),
-    /// Answer with the local page of this name.
-    File(String),
+    /// Answer with a local page.
+    File {
+        /// Its name.
+        name: String,
+        /// What the helper has to say besides, perhaps nothing.
+        comment: String,
+    },
     /// Answer with this.
     Answer(Box<Answer>),
 }

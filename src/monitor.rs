@@ -200,3 +200,41 @@ fn to_object(rows: &[(String, String)]) -> String {
     text.push_str("}\n");
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// The keys of a table of two columns; one that starts with a dot or a dash goes on from the one before it.
+    fn keys(table: &str) -> BTreeSet<String> {
+        let mut keys = BTreeSet::new();
+        for line in table.lines().filter(|line| line.starts_with("| `")) {
+            let mut whole = "";
+            for key in line.split('|').nth(1).unwrap_or_default().split('`').skip(1).step_by(2) {
+                let (start, _) = whole.split_once(['.', '-']).unwrap_or_default();
+                if key.starts_with(['.', '-']) {
+                    keys.insert(format!("{start}{key}"));
+                } else {
+                    whole = key;
+                    keys.insert(key.to_string());
+                }
+            }
+        }
+        keys
+    }
+
+    #[test]
+    fn every_number_is_explained_to_operators_and_nothing_else() {
+        let page = include_str!("../docs/operations.md");
+        let (_, numbers) = page.split_once("\n## Numbers\n").expect("the section");
+        let (numbers, _) = numbers.split_once("\n## ").expect("another section behind it");
+        let (counters, reasons) = numbers.split_once("`ended.*` counts").expect("the second table");
+        let json = Running::default().to_json();
+        let own = json.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once('"'));
+        let (ended, own): (BTreeSet<_>, BTreeSet<_>) =
+            own.map(|(key, _)| key.to_string()).partition(|key| key.starts_with("ended."));
+        assert_eq!(keys(counters), own);
+        assert_eq!(keys(reasons).into_iter().map(|key| format!("ended.{key}")).collect::<BTreeSet<_>>(), ended);
+    }
+}

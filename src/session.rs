@@ -293,7 +293,7 @@ impl<T: Transport> Session<T> {
             }
             Err(error) => {
                 work.consume(cleared);
-                self.exchange.handle_sent(direction, cleared);
+                self.exchange.handle_lost(direction);
                 self.send_failed(direction, &error, cx);
                 Some(0)
             }

@@ -390,7 +390,6 @@ fn policy(config: &Config) -> Policy {
     Policy::new(PolicyConfig {
         connect: config.http.connect,
         connect_ports: config.security.connect.clone(),
-        extensions: config.http.extensions.clone(),
         fqdn: config.dns.fqdn,
         ipv4: config.tcp4.out,
         ipv6: config.tcp6.out,

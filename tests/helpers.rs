@@ -133,7 +133,7 @@ const URL: &[Lines] = &[
         &[
             ("a.ok/p\\q?r=%20* 127.0.0.1 - GET -", "http://a.ok/p\\q?r=%20*"),
             ("2001:db8::1/ ::1 - PUT -", "http://2001:db8::1/"),
-            ("a.ok/ 127.0.0.1 - CONNECT -", ""),
+            ("a.ok/ 127.0.0.1 - CONNECT -", "http://a.ok/"),
         ],
     ),
     (

@@ -15,6 +15,10 @@ use crate::ready::Ready;
 /// Events taken from the kernel in one turn.
 const EVENTS: usize = 1024;
 
+/// A token is the key of a route, generation and all, and a token is a usize: with 32 bits the generation would be lost
+/// and no event would find its owner.
+const _: () = assert!(usize::BITS >= u64::BITS, "pointers of 64 bits are needed");
+
 /// The poll and its routes. `Owner` is what the loop wants to know about a socket that has an event.
 #[derive(Debug)]
 pub struct Poller<Owner> {

@@ -13,6 +13,9 @@ const DEEPEST: usize = 10;
 /// Longest value after interpolation, in bytes, so that values which repeat each other cannot fill the memory.
 const LONGEST: usize = 64 * 1024;
 
+/// Longest value that may be given otherwise, in bytes: what is printed of it, quotes included, has to be read back.
+pub const LONGEST_GIVEN: usize = LONGEST - 2;
+
 /// Most replacements in one value, so that names of empty values cannot take for ever either.
 const MOST_REPLACEMENTS: usize = 10_000;
 

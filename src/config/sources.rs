@@ -120,10 +120,11 @@ impl Given {
     /// One line for each name that looks like an option and is none.
     pub(super) fn unknown(&self) -> Vec<String> {
         let names = Names::of_table();
-        let mut lines = self.unknown_environment(&names);
-        lines.extend(self.unknown_ini(&names));
-        let more = lines.len().saturating_sub(MOST_WARNINGS);
-        lines.truncate(MOST_WARNINGS);
+        let mut all = self.unknown_environment(&names);
+        all.extend(self.unknown_ini(&names));
+        let more = all.len().saturating_sub(MOST_WARNINGS);
+        // Only those that are told of are compared with every option.
+        let mut lines: Vec<String> = all.iter().take(MOST_WARNINGS).map(Unknown::line).collect();
         if more > 0 {
             lines.push(format!("configuration issue, {more} more unknown names"));
         }
@@ -159,6 +160,9 @@ impl Given {
             let Some(value) = self.environment.get(&name) else { continue };
             let source = Source::Environment(name);
             return match value.to_str() {
+                Some(text) if text.len() > ini::LONGEST_GIVEN => {
+                    Err(invalid(entry, source, text, format!("at most {} bytes", ini::LONGEST_GIVEN)))
+                }
                 Some(text) => Ok(Some(Found { text: text.to_owned(), source })),
                 None => Err(invalid(entry, source, &value.to_string_lossy(), "text in UTF-8".into())),
             };
@@ -177,34 +181,34 @@ impl Given {
         Ok(None)
     }
 
-    fn unknown_environment(&self, names: &Names) -> Vec<String> {
+    fn unknown_environment(&self, names: &Names) -> Vec<Unknown> {
         let unknown = self.environment.keys().filter(|name| !names.environment.contains(*name));
         let lines = unknown.filter_map(|name| {
             let option = name.get("exaproxy_".len()..)?.replacen('_', ".", 1);
             if !name.starts_with("EXAPROXY") {
-                return Some(names.complaint(&option, &format!("environment {}", shown(name))));
+                return Some(Unknown::Option(option, format!("environment {}", shown(name))));
             }
             // Other names in capitals belong to other programs.
             let option = option.to_ascii_lowercase();
             let place = format!("environment {}: names are written in small letters", shown(name));
             let meant = names.environment.contains(&name.to_ascii_lowercase());
-            meant.then(|| format!("configuration issue, unknown option {option} ({place})"))
+            meant.then_some(Unknown::Capitals(option, place))
         });
         lines.collect()
     }
 
-    fn unknown_ini(&self, names: &Names) -> Vec<String> {
+    fn unknown_ini(&self, names: &Names) -> Vec<Unknown> {
         let Some(path) = &self.file else { return Vec::new() };
         let place = |line| format!("{}:{line}", shown(&path.to_string_lossy()));
         let mut lines = Vec::new();
         for (section, line) in self.ini.sections() {
             if !names.sections.contains(section) {
-                lines.push(names.section_complaint(section, &place(line)));
+                lines.push(Unknown::Section(section.to_owned(), place(line)));
                 continue;
             }
             let unknown = self.ini.names(section).filter(|(key, _)| !names.ini.contains(&format!("{section}.{key}")));
             let bare = section.strip_prefix("exaproxy.").unwrap_or(section);
-            lines.extend(unknown.map(|(key, line)| names.complaint(&format!("{bare}.{key}"), &place(line))));
+            lines.extend(unknown.map(|(key, line)| Unknown::Option(format!("{bare}.{key}"), place(line))));
         }
         lines
     }
@@ -269,15 +273,29 @@ impl Names {
             sections: OPTIONS.iter().flat_map(|entry| ini_sections(entry)).collect(),
         }
     }
+}
 
-    fn complaint(&self, name: &str, place: &str) -> String {
-        let near = nearest(&name.replace('_', "-"), OPTIONS.iter().map(|entry| entry.name()));
-        format!("configuration issue, unknown option {} ({place}{})", shown(name), hint(near))
-    }
+/// A name that means nothing, and where it stands.
+enum Unknown {
+    Option(String, String),
+    /// An option but for its letters: no other name can be meant.
+    Capitals(String, String),
+    Section(String, String),
+}
 
-    fn section_complaint(&self, section: &str, place: &str) -> String {
-        let near = nearest(section, OPTIONS.iter().map(|entry| entry.section.to_owned()));
-        format!("configuration issue, unknown section [{}] ({place}{})", shown(section), hint(near))
+impl Unknown {
+    fn line(&self) -> String {
+        match self {
+            Unknown::Option(name, place) => {
+                let near = nearest(&name.replace('_', "-"), OPTIONS.iter().map(|entry| entry.name()));
+                format!("configuration issue, unknown option {} ({place}{})", shown(name), hint(near))
+            }
+            Unknown::Capitals(name, place) => format!("configuration issue, unknown option {name} ({place})"),
+            Unknown::Section(name, place) => {
+                let near = nearest(name, OPTIONS.iter().map(|entry| entry.section.to_owned()));
+                format!("configuration issue, unknown section [{}] ({place}{})", shown(name), hint(near))
+            }
+        }
     }
 }
 

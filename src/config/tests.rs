@@ -111,6 +111,15 @@ fn mistakes_name_place_option_value_and_what_was_expected() {
 }
 
 #[test]
+fn a_value_that_could_not_be_read_back_is_refused_in_the_environment_too() {
+    for (length, fits) in [(65_534, true), (65_535, false)] {
+        let text = "x".repeat(length);
+        let read = read(&[("exaproxy.http.extensions", &text)], "");
+        assert_eq!(read.is_ok(), fits, "{length}");
+    }
+}
+
+#[test]
 fn unknown_names_are_reported_with_the_nearest_option() {
     let environment =
         [("exaproxy_tcp4_prot", "1"), ("exaproxy.colour", "red"), ("EXAPROXY_TCP4_PORT", "1"), ("EXAPROXY_HOME", "/")];

@@ -121,6 +121,8 @@ pub struct Exchange {
     private: bool,
     /// The request must go out on a connection that was never used.
     fresh: bool,
+    /// The client talks to this program itself, not to an origin.
+    own: bool,
     /// The last close of each side must be a reset.
     abort_client: bool,
     abort_server: bool,
@@ -146,6 +148,7 @@ impl Exchange {
             reusable: false,
             private: false,
             fresh: false,
+            own: false,
             abort_client: false,
             abort_server: false,
             entered: now,
@@ -157,6 +160,11 @@ impl Exchange {
     /// is done with it before that is complete.
     pub fn proxied(peer: IpAddr, now: Millis) -> Exchange {
         Exchange { phase: Phase::Preface { begun: false }, ..Exchange::new(peer, now) }
+    }
+
+    /// A client of this program itself has connected from the address `peer`: it need not name a host.
+    pub fn own(peer: IpAddr, now: Millis) -> Exchange {
+        Exchange { own: true, ..Exchange::new(peer, now) }
     }
 
     /// Where the exchange stands.
@@ -294,6 +302,11 @@ impl Exchange {
         self.flow_mut(direction).sent(count);
     }
 
+    /// The cleared bytes have been taken from the buffer, and nobody got them.
+    pub fn handle_lost(&mut self, direction: Direction) {
+        self.flow_mut(direction).cleared = 0;
+    }
+
     /// `count` bytes went from socket to socket unseen.
     pub fn handle_passed(&mut self, direction: Direction, count: usize) {
         let tunnel = matches!(self.phase, Phase::Tunnel { .. });
@@ -350,7 +363,7 @@ impl Exchange {
             self.upload.begin(Framing::UntilClose);
             return self.enter(Phase::Tunnel { greet: true }, cx.now);
         }
-        self.reusable = true;
+        self.reusable = !request.has_stray_content();
         self.step(cx.now, |request| Phase::Relaying(Relay::new(request, connected.reused)));
     }
 

@@ -18,7 +18,7 @@ impl Exchange {
                 self.enter(Phase::Idle, cx.now);
             }
             Err(fault) => {
-                log::info!(target: "client", "connection of {} refused: {fault}, and http.proxied asks for it", self.peer());
+                log::debug!(target: "client", "no PROXY protocol header from {}: {fault}", self.peer());
                 self.close(CloseReason::Preface, cx.now);
             }
         }

@@ -75,11 +75,14 @@ impl Exchange {
         self.keep_alive = false;
         self.head_only = false;
         self.identity.note(None);
-        let request = match Request::parse(&buf.bytes()[..length], &cx.settings.rules) {
+        let parse = if self.own { Request::parse_own } else { Request::parse };
+        let request = match parse(&buf.bytes()[..length], &cx.settings.rules) {
             Ok(request) => request,
             Err(fault) => return self.refuse(fault, cx),
         };
         buf.consume(length);
+        self.head_only = request.method() == Method::Head;
+        self.version = request.version();
         let noted = cx.settings.rules.forward.as_deref().and_then(|name| request.noted_client(name.as_bytes()));
         self.identity.note(noted);
         let limit = cx.settings.body_size;
@@ -87,8 +90,6 @@ impl Exchange {
         if limit > 0 && matches!(request.framing(), Framing::Sized(length) if length > limit) {
             return self.refuse(Fault::BodyTooLarge, cx);
         }
-        self.head_only = request.method() == Method::Head;
-        self.version = request.version();
         self.keep_alive = request.keep_alive();
         self.last_request = !self.keep_alive;
         self.private |= request.wants_private_connection();
@@ -97,6 +98,7 @@ impl Exchange {
     }
 
     fn refuse(&mut self, fault: Fault, cx: &mut Context<'_>) {
+        log::debug!(target: "client", "request of {} refused: {fault}", self.client());
         let answer = cx.settings.answers.fault(fault, self.client());
         self.keep_alive = false;
         self.answer(answer, CloseReason::Answered, cx.now);

@@ -8,13 +8,10 @@ use super::media::{self, PLAIN};
 use super::request::Request;
 use super::rewrite::{connection, push, push_number};
 use super::rules::ToClient;
-use super::{Method, Version};
+use super::Method;
 
 /// The answer to CONNECT once the tunnel stands. It has no fields at all: some clients trip over them.
 pub const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection Established\r\n\r\n";
-
-/// The interim response that lets a client send its content, for when no origin will say so.
-pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// The methods named in an Allow field; others are forwarded too.
 const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE, CONNECT";
@@ -27,8 +24,11 @@ const SECRETS: [&[u8]; 4] = [b"authorization", b"proxy-authorization", b"cookie"
 pub struct Answer {
     /// The status, 200 to 599.
     pub status: u16,
-    /// Fields besides Date, Server, Content-Length, Content-Type, Cache-Control, Pragma and Connection.
+    /// Fields besides Date, Server, Content-Length, Content-Type, Cache-Control, Pragma and Connection; of a head that
+    /// somebody else has written, all but Content-Length and Connection.
     pub fields: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    /// The reason phrase of a head that somebody else has written; it gets none of our fields but those of framing.
+    pub foreign: Option<String>,
     /// The media type of the body.
     pub kind: &'static str,
     /// The body, or its start.
@@ -46,6 +46,7 @@ impl Answer {
         Answer {
             status,
             fields: Vec::new(),
+            foreign: None,
             kind: media::by_content(&body).unwrap_or(PLAIN),
             body,
             follows: 0,
@@ -60,7 +61,6 @@ impl Answer {
         match cause {
             // What follows a faulty message cannot be told from its content.
             Cause::Client(_) => answer.close = true,
-            Cause::MethodNotAllowed => answer = answer.with("Allow", ALLOWED),
             Cause::Overloaded => {
                 answer.close = true;
                 answer = answer.with("Retry-After", RETRY_AFTER.to_string());
@@ -113,30 +113,35 @@ impl Answer {
     pub fn write(&self, out: &mut Vec<u8>, to: &ToClient<'_>) {
         out.extend_from_slice(b"HTTP/1.1 ");
         push_number(out, u64::from(self.status));
-        push(out, &[b" ", reason(self.status).as_bytes()]);
-        push(out, &[b"\r\nDate: ", to.date.as_bytes(), b"\r\nServer: ", to.rules.server.as_bytes()]);
-        out.extend_from_slice(b"\r\nContent-Length: ");
-        push_number(out, (self.body.len() as u64).saturating_add(self.follows));
-        push(out, &[b"\r\nContent-Type: ", self.kind.as_bytes()]);
-        out.extend_from_slice(b"\r\nCache-Control: no-store\r\nPragma: no-cache\r\n");
+        let phrase = self.foreign.as_deref().unwrap_or_else(|| reason(self.status));
+        push(out, &[b" ", phrase.as_bytes(), b"\r\n"]);
+        let dated = self.foreign.is_some() && self.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("date"));
+        if !dated {
+            push(out, &[b"Date: ", to.date.as_bytes(), b"\r\n"]);
+        }
+        // These have no content, and a length would be that of something else (RFC 9110 section 8.6).
+        let bare = matches!(self.status, 204 | 304);
+        if self.foreign.is_none() {
+            push(out, &[b"Server: ", to.rules.server.as_bytes(), b"\r\n"]);
+        }
+        if !bare {
+            out.extend_from_slice(b"Content-Length: ");
+            push_number(out, (self.body.len() as u64).saturating_add(self.follows));
+            out.extend_from_slice(b"\r\n");
+        }
+        if self.foreign.is_none() {
+            push(out, &[b"Content-Type: ", self.kind.as_bytes()]);
+            out.extend_from_slice(b"\r\nCache-Control: no-store\r\nPragma: no-cache\r\n");
+        }
         for (name, value) in &self.fields {
             push(out, &[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
         }
         connection(out, to.version, self.persists(to), false);
         out.extend_from_slice(b"\r\n");
-        if to.method != Method::Head {
+        if to.method != Method::Head && !bare {
             out.extend_from_slice(&self.body);
         }
     }
-}
-
-/// Who gets an answer when the request could not be parsed: what can be read of its first line, else HTTP/1.0, as the
-/// connection is closed anyway.
-pub fn addressee(head: &[u8]) -> (Version, Method) {
-    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
-    let version = if line.ends_with(b" HTTP/1.1") { Version::Http11 } else { Version::Http10 };
-    let method = line.split(|byte| *byte == b' ').next().map_or(Method::Extension, Method::of);
-    (version, method)
 }
 
 /// The phrase of a status (RFC 9110 section 15 and RFC 6585).
@@ -178,6 +183,7 @@ mod tests {
     use crate::http::fault::Fault;
     use crate::http::media::HTML;
     use crate::http::rules::Rules;
+    use crate::http::Version;
 
     const DATE: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
 
@@ -258,10 +264,9 @@ mod tests {
     }
 
     #[test]
-    fn options_and_refused_methods_tell_what_is_allowed() {
-        for answer in [Answer::options(), Answer::of(Cause::MethodNotAllowed, false)] {
-            assert!(written(&answer, Version::Http11, Method::Get, true).contains("\r\nAllow: GET, HEAD, "));
-        }
+    fn options_tells_what_is_allowed_and_overload_when_to_come_again() {
+        let options = written(&Answer::options(), Version::Http11, Method::Get, true);
+        assert!(options.contains("\r\nAllow: GET, HEAD, "));
         assert!(
             written(&Answer::of(Cause::Overloaded, false), Version::Http11, Method::Get, true).contains("Retry-After")
         );
@@ -270,13 +275,6 @@ mod tests {
     #[test]
     fn row_40_the_answer_to_connect_is_bare() {
         assert_eq!(ESTABLISHED, b"HTTP/1.1 200 Connection Established\r\n\r\n");
-    }
-
-    #[test]
-    fn unparsed_requests_still_have_an_addressee() {
-        assert_eq!(addressee(b"HEAD /a b HTTP/1.1\r\n"), (Version::Http11, Method::Head));
-        assert_eq!(addressee(b"GET /"), (Version::Http10, Method::Get));
-        assert_eq!(addressee(b"\x16\x03"), (Version::Http10, Method::Extension));
     }
 
     #[test]

@@ -14,8 +14,6 @@ pub enum Cause {
     Origin(OriginFault),
     /// CONNECT is not allowed, or not to that port.
     ConnectNotAllowed,
-    /// The method is not allowed.
-    MethodNotAllowed,
     /// The address is one that must not be connected to.
     AddressNotAllowed,
     /// No address of the origin took the connection.
@@ -52,7 +50,6 @@ impl Cause {
             Cause::Client(fault) => (fault.status(), original_of(fault)),
             Cause::Origin(fault) => (fault.status(), fault.status()),
             Cause::ConnectNotAllowed => (403, 501),
-            Cause::MethodNotAllowed => (405, 405),
             Cause::AddressNotAllowed => (403, 400),
             Cause::ConnectFailed => (502, 400),
             Cause::ConnectTimeout => (504, 400),
@@ -94,7 +91,7 @@ impl Cause {
             Cause::Origin(OriginFault::BadCoding) => "http_response_transfer_coding",
             Cause::Origin(OriginFault::UnaskedSwitch) => "http_upgrade_failed",
             Cause::Origin(_) => "http_protocol_error",
-            Cause::ConnectNotAllowed | Cause::MethodNotAllowed | Cause::Denied => "http_request_denied",
+            Cause::ConnectNotAllowed | Cause::Denied => "http_request_denied",
             Cause::AddressNotAllowed => "destination_ip_prohibited",
             Cause::ConnectFailed => "connection_refused",
             Cause::ConnectTimeout => "connection_timeout",
@@ -121,7 +118,6 @@ impl fmt::Display for Cause {
             Cause::Client(fault) => return fault.fmt(f),
             Cause::Origin(fault) => return fault.fmt(f),
             Cause::ConnectNotAllowed => "CONNECT NOT ALLOWED",
-            Cause::MethodNotAllowed => "the method is not allowed",
             Cause::AddressNotAllowed => "the address may not be connected to",
             Cause::ConnectFailed => "the server could not be connected to",
             Cause::ConnectTimeout => "the server could not be connected to in time",
@@ -166,7 +162,6 @@ mod tests {
             (Cause::Origin(OriginFault::NotHttp), 502, 502),
             (Cause::Origin(OriginFault::HeadTimeout), 504, 504),
             (Cause::ConnectNotAllowed, 403, 501),
-            (Cause::MethodNotAllowed, 405, 405),
             (Cause::AddressNotAllowed, 403, 400),
             (Cause::ConnectFailed, 502, 400),
             (Cause::ConnectTimeout, 504, 400),

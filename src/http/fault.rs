@@ -68,8 +68,6 @@ pub enum Fault {
     HeadTimeout,
     /// The content stopped arriving.
     BodyTimeout,
-    /// A length is needed and was not given.
-    LengthRequired,
     /// The content is larger than allowed.
     BodyTooLarge,
 }
@@ -79,7 +77,6 @@ impl Fault {
     pub fn status(self) -> u16 {
         match self {
             Fault::HeadTimeout | Fault::BodyTimeout => 408,
-            Fault::LengthRequired => 411,
             Fault::BodyTooLarge => 413,
             Fault::TargetTooLarge => 414,
             Fault::Expectation => 417,
@@ -122,7 +119,6 @@ impl Fault {
             Fault::Chunk(fault) => fault.text(),
             Fault::HeadTimeout => "the request did not arrive in time",
             Fault::BodyTimeout => "the content of the request did not arrive in time",
-            Fault::LengthRequired => "the length of the content is needed",
             Fault::BodyTooLarge => "the content is too large",
         }
     }

@@ -53,6 +53,16 @@ pub enum Expectation {
 impl Request {
     /// Parses a whole head, from the first byte of the request line to the blank line, as [`super::head::HeadScan`] finds it.
     pub fn parse(head: &[u8], rules: &Rules) -> Result<Request, Fault> {
+        Request::parse_for(None, head, rules)
+    }
+
+    /// The same for a request to this program itself, which need not say so in a Host field: the monitor of the original
+    /// is asked without one.
+    pub fn parse_own(head: &[u8], rules: &Rules) -> Result<Request, Fault> {
+        Request::parse_for(Some(b"localhost"), head, rules)
+    }
+
+    fn parse_for<'h>(host: Option<&'h [u8]>, head: &'h [u8], rules: &Rules) -> Result<Request, Fault> {
         let limit = if rules.head_limit == 0 { MAX_HEAD } else { rules.head_limit.min(MAX_HEAD) };
         if head.len() > limit {
             return Err(oversized(head, limit));
@@ -66,7 +76,7 @@ impl Request {
         }
         match parsed {
             httparse::Request { method: Some(method), path: Some(target), version: Some(minor), headers } => {
-                let parts = Parts { head, method, target, version: Version::from_minor(minor) };
+                let parts = Parts { head, method, target, version: Version::from_minor(minor), host };
                 parts.judge(headers, rules)
             }
             _ => Err(Fault::BadLine),
@@ -149,9 +159,10 @@ impl Request {
         }
     }
 
-    /// Whether the client waits for `100 Continue`.
-    pub fn expects_continue(&self) -> bool {
-        self.expectation() == Expectation::Continue
+    /// Whether an origin may overlook the content and take it for the next request: it has no meaning with these methods
+    /// (RFC 9110 sections 9.3.1, 9.3.2 and 9.3.5).
+    pub fn has_stray_content(&self) -> bool {
+        matches!(self.method, Method::Get | Method::Head | Method::Delete) && !self.framing.is_done()
     }
 
     /// The protocols that the client offers to switch to, if the offer is one that is passed on.
@@ -250,6 +261,8 @@ struct Parts<'h> {
     method: &'h str,
     target: &'h str,
     version: Version,
+    /// The host where no field names one.
+    host: Option<&'h [u8]>,
 }
 
 impl Parts<'_> {
@@ -263,7 +276,8 @@ impl Parts<'_> {
         }
         let method = Method::of(self.method.as_bytes());
         let fields = Fields::of(self.head, parsed, false).map_err(|_| Fault::TooManyFields)?;
-        let (target, path) = locate(method, self.target.as_bytes(), one_host(&fields, self.head)?)?;
+        let host = one_host(&fields, self.head)?.filter(|host| !host.is_empty()).or(self.host);
+        let (target, path) = locate(method, self.target.as_bytes(), host)?;
         let (bytes, path) = self.own(path);
         let connection = fields.connection(self.head).map_err(|_| Fault::TooManyFields)?;
         let proxy_connection = fields.proxy_connection(self.head).map_err(|_| Fault::TooManyFields)?;
@@ -418,7 +432,7 @@ mod tests {
     #[test]
     fn expectations() {
         assert_eq!(with("").expectation(), Expectation::None);
-        assert!(with("Expect: 100-Continue\r\n").expects_continue());
+        assert_eq!(with("Expect: 100-Continue\r\n").expectation(), Expectation::Continue);
         assert_eq!(with("Expect: foo\r\n").expectation(), Expectation::Other);
         assert_eq!(with("Expect: 100-continue, foo\r\n").expectation(), Expectation::Other);
         let old = parse("GET http://a.b/ HTTP/1.0\r\nExpect: 100-continue\r\n\r\n").unwrap();

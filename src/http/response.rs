@@ -125,10 +125,13 @@ impl<'h> Response<'h> {
 
     /// Whether the origin's connection may be used again once the body is complete (RFC 9112 section 9.3).
     ///
-    /// Not after faulty framing either: Transfer-Encoding in HTTP/1.0 or together with Content-Length (section 6.1).
+    /// Not after faulty framing either: Transfer-Encoding in HTTP/1.0 or together with Content-Length (section 6.1), or
+    /// a 204 that announces content, which some origins then send: it would be the start of somebody else's response.
     pub fn keep_alive(&self) -> bool {
         let asked = self.version == Version::Http11 || self.connection.keeps_alive();
         let faulty = self.coded && (self.version == Version::Http10 || self.fields.has(Kind::ContentLength));
+        let announced = self.coded || self.length.is_some_and(|length| length > 0);
+        let faulty = faulty || self.status == 204 && announced;
         asked && !self.connection.closes() && !faulty && self.body != Body::UntilClose && self.status != 101
     }
 

@@ -11,6 +11,7 @@ use std::io::{self, Read, Seek};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::content::Content;
 
@@ -29,6 +30,9 @@ const MAX_DEPTH: usize = 4;
 
 /// Entries that are looked at at the start, those of the folders in it included: somebody may name a whole disk.
 const MAX_ENTRIES: usize = 10_000;
+
+/// Seconds after which a second change of a file is sure to show in its times: file systems count in steps of up to 2 s.
+const SETTLED: i64 = 3;
 
 /// Bytes of the start of a large file that are looked at to tell what it is.
 const START: usize = 256;
@@ -119,6 +123,8 @@ pub(super) fn normal(path: &Path) -> Option<String> {
 #[derive(Debug)]
 struct Page {
     stamp: Stamp,
+    /// The stamp was old enough to tell the next change.
+    settled: bool,
     bytes: Rc<[u8]>,
 }
 
@@ -141,7 +147,7 @@ struct Kept {
 impl Kept {
     fn look(&mut self, name: &str, path: &Path) -> io::Result<Sight> {
         let stamp = Stamp::of(&regular(path.metadata()?)?);
-        match self.files.get(name).filter(|page| page.stamp == stamp) {
+        match self.files.get(name).filter(|page| page.settled && page.stamp == stamp) {
             Some(page) => Ok(page.sight()),
             None => self.read(name, path),
         }
@@ -158,7 +164,8 @@ impl Kept {
         if bytes.len() as u64 > MAX_PAGE {
             return large(file);
         }
-        let page = Page { stamp: Stamp::of(&metadata), bytes: bytes.into() };
+        let stamp = Stamp::of(&metadata);
+        let page = Page { stamp, settled: stamp.is_settled(), bytes: bytes.into() };
         let sight = page.sight();
         self.keep(name, page);
         Ok(sight)
@@ -221,6 +228,12 @@ impl Stamp {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
+    }
+
+    /// Has the file been left alone for so long that its next change cannot have the same times?
+    fn is_settled(&self) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        i64::try_from(now).unwrap_or(i64::MAX) - self.changed.0.max(self.modified.0).max(0) >= SETTLED
     }
 }
 
@@ -293,6 +306,32 @@ mod tests {
         assert_eq!(folder.kept.borrow().total, "deeper".len() + "new".len());
         std::fs::rename(place.path().join("sub/new.html"), &path).unwrap();
         assert_eq!(seen(&folder, "a.html").as_deref(), Some("new"));
+    }
+
+    #[test]
+    fn quick_changes_of_the_same_length_are_seen() {
+        let (place, folder) = folder();
+        for text in ["two", "six", "ten"].iter().cycle().take(60) {
+            std::fs::write(place.path().join("a.html"), text).unwrap();
+            assert_eq!(seen(&folder, "a.html").as_deref(), Some(*text));
+        }
+    }
+
+    /// On a file that was left alone, stat(2) is all that a use costs: here it is told apart by what is kept.
+    #[test]
+    fn a_page_that_was_left_alone_is_not_read_again() {
+        let (_place, folder) = folder();
+        let page = |settled| {
+            let mut kept = folder.kept.borrow_mut();
+            let page = kept.files.get_mut("a.html").unwrap();
+            (page.settled, page.bytes) = (settled, b"kept"[..].into());
+        };
+        page(true);
+        assert_eq!(seen(&folder, "a.html").as_deref(), Some("kept"));
+        page(false);
+        assert_eq!(seen(&folder, "a.html").as_deref(), Some("one"));
+        let stamp = |changed| Stamp { file: (0, 0), length: 0, modified: (0, 0), changed: (changed, 0) };
+        assert!(stamp(0).is_settled() && !stamp(i64::MAX).is_settled());
     }
 
     #[test]

@@ -11,38 +11,6 @@ use ipnet::{IpNet, Ipv4Net};
 
 pub use address::LocalAddresses;
 
-/// The methods that the original knew (RFC 9110, RFC 5789, RFC 4918 and older WebDAV drafts). Others are forwarded all the
-/// same, as RFC 9110 section 9.1 leaves the list open; the original refused them.
-const METHODS: [&str; 27] = [
-    "GET",
-    "PUT",
-    "POST",
-    "HEAD",
-    "DELETE",
-    "PATCH",
-    "CONNECT",
-    "OPTIONS",
-    "TRACE",
-    "BCOPY",
-    "BDELETE",
-    "BMOVE",
-    "BPROPFIND",
-    "BPROPPATCH",
-    "COPY",
-    "LOCK",
-    "MKCOL",
-    "MOVE",
-    "NOTIFY",
-    "POLL",
-    "PROPFIND",
-    "PROPPATCH",
-    "SEARCH",
-    "SUBSCRIBE",
-    "UNLOCK",
-    "UNSUBSCRIBE",
-    "X-MS-ENUMATTS",
-];
-
 /// First bits of the mapped addresses, within which an IPv6 range is an IPv4 range (RFC 4291 section 2.5.5.2).
 const MAPPED_BITS: u8 = 96;
 
@@ -53,8 +21,6 @@ pub struct PolicyConfig {
     pub connect: bool,
     /// `security.connect`: the ports that CONNECT may name.
     pub connect_ports: Vec<RangeInclusive<u16>>,
-    /// `http.extensions`: further methods that count as known, in upper case.
-    pub extensions: Vec<String>,
     /// `dns.fqdn`: names without a dot are refused.
     pub fqdn: bool,
     /// `tcp4.out`: connections over IPv4 are allowed.
@@ -171,17 +137,6 @@ impl Policy {
         listed.then_some(()).ok_or(Refused::ConnectPort(port))
     }
 
-    /// Whether a request with this method is forwarded: any token is (RFC 9110 sections 5.6.2 and 9.1).
-    pub fn method_allowed(&self, method: &[u8]) -> bool {
-        !method.is_empty() && method.iter().all(|byte| is_token_byte(*byte))
-    }
-
-    /// Whether the original knew the method or `http.extensions` names it.
-    pub fn method_known(&self, method: &[u8]) -> bool {
-        let extensions = self.config.extensions.iter().map(String::as_str);
-        METHODS.into_iter().chain(extensions).any(|known| known.as_bytes() == method)
-    }
-
     /// Whether this name is looked up. Addresses are not names and always pass; so does a name that a service of
     /// `security.local` bears.
     ///
@@ -262,11 +217,6 @@ fn canonical_range(range: IpNet) -> IpNet {
     }
 }
 
-/// A byte of a token (RFC 9110 section 5.6.2).
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,7 +225,6 @@ mod tests {
         PolicyConfig {
             connect: true,
             connect_ports: vec![443..=443, 981..=981, 7000..=7010],
-            extensions: vec!["REPORT".into()],
             fqdn: true,
             ipv4: true,
             ipv6: true,
@@ -305,26 +254,6 @@ mod tests {
         }
         let none = Policy::new(PolicyConfig { connect: false, ..shipped() });
         assert_eq!(none.connect_allowed(443), Err(Refused::Connect));
-    }
-
-    #[test]
-    fn every_token_is_forwarded_and_some_are_known() {
-        let policy = Policy::new(shipped());
-        let table: [(&[u8], bool, bool); 9] = [
-            (b"GET", true, true),
-            (b"get", true, false),
-            (b"X-MS-ENUMATTS", true, true),
-            (b"REPORT", true, true),
-            (b"FOOBAR", true, false),
-            (b"", false, false),
-            (b"A B", false, false),
-            (b"GET\r", false, false),
-            (b"G\xc3\x89T", false, false),
-        ];
-        for (method, allowed, known) in table {
-            assert_eq!(policy.method_allowed(method), allowed, "{method:?}");
-            assert_eq!(policy.method_known(method), known, "{method:?}");
-        }
     }
 
     #[test]

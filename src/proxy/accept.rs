@@ -10,6 +10,7 @@ use reactor::poller::Poller;
 use reactor::stream::Stream;
 use reactor::Millis;
 
+use super::house::Trouble;
 use super::{Client, Proxy, Waits};
 use crate::exchange::Exchange;
 use crate::owner::Owner;
@@ -104,9 +105,16 @@ impl Listeners {
             })?;
             fresh.push((opened, place.clone()));
         }
+        let opening: Vec<_> = fresh.iter().map(|(_, place)| place.clone()).collect();
         for (mut io, place) in fresh {
             let index = self.open.iter().position(Option::is_none).unwrap_or(self.open.len());
-            let route = poller.register(&mut io, Owner::Listener(index as u32))?;
+            let route = match poller.register(&mut io, Owner::Listener(index as u32)) {
+                Ok(route) => route,
+                Err(error) => {
+                    self.close(poller, |place| opening.contains(place));
+                    return Err(error);
+                }
+            };
             log::info!(target: "server", "{} listening on {}", place.ingress.name(), place.address);
             let listener = Some(Listener { io, route, place, waiting: true });
             match self.open.get_mut(index) {
@@ -259,7 +267,8 @@ impl Proxy {
             });
             let exchange = match ingress {
                 Ingress::Proxy if self.proxied => Exchange::proxied(peer.ip(), now),
-                Ingress::Proxy | Ingress::Web => Exchange::new(peer.ip(), now),
+                Ingress::Proxy => Exchange::new(peer.ip(), now),
+                Ingress::Web => Exchange::own(peer.ip(), now),
             };
             let session = Session::new(Stream::new(io, route), exchange);
             if let Some((_, at)) = session.exchange.poll_timeout(&settings.limits) {
@@ -269,7 +278,9 @@ impl Proxy {
         });
         self.counters.accepted += 1;
         if let Some(error) = failed {
-            log::error!(target: "server", "cannot watch a new connection: {error}");
+            if self.house.may_report(Trouble::Unwatched, now) {
+                log::error!(target: "server", "cannot watch a new connection: {error}");
+            }
             self.clients.remove(key);
             self.listeners.left(ingress);
         }

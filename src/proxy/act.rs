@@ -7,9 +7,11 @@ use mio::net::TcpStream;
 use reactor::arena::{Arena, Key};
 use reactor::ready::Ready;
 
+use super::house::Trouble;
 use super::{Client, Proxy, Waits};
 use crate::exchange::close::CloseReason;
 use crate::exchange::phase::{Kind, Phase};
+use crate::exchange::timers::Timer;
 use crate::exchange::{Action, Connected};
 use crate::http::framing::Framing;
 use crate::http::target::{Host, Target};
@@ -222,18 +224,40 @@ impl Proxy {
             return;
         }
         client.waits = Waits::Nothing;
-        self.counters.dial_failures += 1;
-        if error == DialError::Exhausted && self.house.may_report(now) {
-            log::error!(target: "download", "cannot open connections to origins: {error}");
-        }
-        if let Some(Host::Name(name)) = client.session.exchange.request().map(|request| &request.destination().host) {
-            // The name may have moved since its addresses were looked up.
-            self.resolver.forget(name, now);
+        if error != DialError::Exhausted {
+            self.note_unreached(key);
+        } else {
+            self.counters.dial_failures += 1;
+            if self.house.may_report(Trouble::Exhausted, now) {
+                log::error!(target: "download", "cannot open connections to origins: {error}");
+            }
         }
         self.with_exchange(key, |exchange, cx| {
             let answer = cx.settings.answers.dial_error(error, exchange.request(), exchange.client());
             exchange.handle_failure(answer, cx.now);
         });
+    }
+
+    /// The origin of this session could not be connected to.
+    fn note_unreached(&mut self, key: Key) {
+        self.counters.dial_failures += 1;
+        let request = self.clients.get(key).and_then(|client| client.session.exchange.request());
+        if let Some(Host::Name(name)) = request.map(|request| &request.destination().host) {
+            // The name may have moved since its addresses were looked up.
+            self.resolver.forget(name, self.clock.now());
+        }
+    }
+
+    /// The alarm of a session has gone off. What takes too long to connect to counts as what refuses does.
+    pub(super) fn time_out(&mut self, key: Key) {
+        let Some(client) = self.clients.get(key) else { return };
+        if let Some((Timer::Connect, at)) = client.session.exchange.poll_timeout(&self.settings.limits) {
+            if at <= self.clock.now() {
+                self.note_unreached(key);
+            }
+        }
+        self.with_exchange(key, |exchange, cx| exchange.handle_timeout(cx));
+        self.enqueue(key);
     }
 
     /// Puts a session's origin connection where others can use it, unless it is the client's own.
@@ -251,9 +275,12 @@ impl Proxy {
             return self.poller.forget(server.stream.route);
         }
         let route = server.stream.route;
-        match self.upstream.idle.put(server, now) {
-            Ok(kept) => self.poller.assign(route, Owner::Idle(kept)),
-            Err(server) => self.poller.forget(server.stream.route),
+        let (kept, displaced) = self.upstream.idle.put(server, now);
+        if let Some(kept) = kept {
+            self.poller.assign(route, Owner::Idle(kept));
+        }
+        if let Some(displaced) = displaced {
+            self.poller.forget(displaced.stream.route);
         }
     }
 
@@ -289,6 +316,10 @@ impl Proxy {
         self.hang_up(key);
         let Some(client) = self.clients.remove(key) else { return };
         log::debug!(target: "client", "connection closed: {}", reason.explain());
+        if reason == CloseReason::Preface && self.house.may_report(Trouble::Preface, self.clock.now()) {
+            let peer = client.session.exchange.peer();
+            log::info!(target: "client", "connection of {peer} refused: {}, and http.proxied asks for one", reason.explain());
+        }
         self.counters.note_end(&client.session, reason);
         self.listeners.left(client.ingress);
         let (stream, server) = client.session.dismantle(&mut self.kit);

@@ -121,17 +121,17 @@ impl Proxy {
             }
             Verdict::Intercept(to) => Decision::Intercept(to),
             Verdict::Redirect(answer) | Verdict::Answer(answer) => Decision::Answer(answer),
-            Verdict::File(name) => return self.serve_page(key, &name),
+            Verdict::File { name, comment } => return self.serve_page(key, &name, &comment),
         };
         self.decided(key, decision);
     }
 
     /// Answers with a local page.
-    fn serve_page(&mut self, key: Key, name: &str) {
+    fn serve_page(&mut self, key: Key, name: &str, comment: &str) {
         let Some(client) = self.clients.get_mut(key) else { return };
         let exchange = &client.session.exchange;
         let Some(request) = exchange.request() else { return };
-        let served = self.settings.answers.page(name, request, exchange.client(), "");
+        let served = self.settings.answers.page(name, request, exchange.client(), comment);
         if let Some(why) = served.missing {
             log::error!(target: "download", "{why}");
         }

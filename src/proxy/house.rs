@@ -18,6 +18,21 @@ pub(super) fn pool_budget(connections: usize, web_connections: usize) -> usize {
     2 * (connections + web_connections)
 }
 
+/// What others can bring about as often as they like, so that the log tells of it only now and then.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Trouble {
+    /// Nothing is left to connect to origins with.
+    Exhausted,
+    /// A new client cannot be watched.
+    Unwatched,
+    /// A connection did not start with the PROXY protocol header that it must have.
+    Preface,
+}
+
+impl Trouble {
+    const KINDS: usize = 3;
+}
+
 /// What is due when, and whether the end is near.
 #[derive(Debug)]
 pub(super) struct House {
@@ -29,10 +44,16 @@ pub(super) struct House {
     pid_saved: bool,
     draining: Option<Millis>,
     stopping: bool,
-    report_at: Millis,
+    /// SIGHUP has come, SIGTRAP has come.
+    reload: bool,
+    toggle: bool,
+    /// When each kind of trouble may be written to the log again.
+    report_at: [Millis; Trouble::KINDS],
     /// Somebody found the pool of buffers empty in the last second.
     starved: bool,
-    /// The proxy listeners that SIGTTOU closed, until SIGTTIN.
+    /// SIGTTOU has come, and SIGTTIN not since.
+    shut: bool,
+    /// The proxy listeners that wait for SIGTTIN.
     parked: Vec<Place>,
 }
 
@@ -47,22 +68,29 @@ impl House {
             pid_saved: options.pid_saved,
             draining: None,
             stopping: false,
-            report_at: 0,
+            reload: false,
+            toggle: false,
+            report_at: [0; Trouble::KINDS],
             starved: false,
+            shut: false,
             parked: Vec::new(),
         }
     }
 
     /// When something is due.
     pub(super) fn next(&self) -> Millis {
+        if self.reload || self.toggle {
+            return 0;
+        }
         self.next
     }
 
     /// May a trouble that every request runs into be written to the log again?
-    pub(super) fn may_report(&mut self, now: Millis) -> bool {
-        let may = now >= self.report_at;
+    pub(super) fn may_report(&mut self, trouble: Trouble, now: Millis) -> bool {
+        let at = &mut self.report_at[trouble as usize];
+        let may = now >= *at;
         if may {
-            self.report_at = now + REPORT;
+            *at = now + REPORT;
         }
         may
     }
@@ -72,17 +100,31 @@ impl House {
         self.draining.is_some()
     }
 
+    /// What the caller of the loop has to do now: one thing at a time, the level last, since a reload sets it anew.
+    /// `empty` says that a soft stop has nobody left to wait for.
+    pub(super) fn outcome(&mut self, empty: bool, now: Millis) -> Turn {
+        if self.is_over(empty, now) {
+            return Turn::Stop;
+        }
+        if std::mem::take(&mut self.reload) {
+            return Turn::Reload;
+        }
+        match std::mem::take(&mut self.toggle) {
+            true => Turn::ToggleDebug,
+            false => Turn::Continue,
+        }
+    }
+
     /// Has everything come to its end?
-    pub(super) fn is_over(&self, empty: bool, now: Millis) -> bool {
+    fn is_over(&self, empty: bool, now: Millis) -> bool {
         let late = self.draining.is_some_and(|since| self.drain > 0 && now >= since + self.drain * 1000);
-        self.stopping || late || self.is_draining() && empty
+        self.stopping || late || empty
     }
 }
 
 impl Proxy {
     /// Acts on the signals that have come.
-    pub(super) fn take_signals(&mut self) -> Turn {
-        let mut turn = Turn::Continue;
+    pub(super) fn take_signals(&mut self) {
         for signal in self.signals.take() {
             crate::critical!(target: "signal", "{} received", signal.name());
             match signal {
@@ -90,13 +132,12 @@ impl Proxy {
                 Signal::Quit => self.soft_stop(),
                 Signal::StopListening => self.stop_listening(),
                 Signal::Listen => self.listen_again(),
-                Signal::Reload => turn = Turn::Reload,
-                Signal::Debug => turn = Turn::ToggleDebug,
+                Signal::Reload => self.house.reload = true,
+                Signal::Debug => self.house.toggle = true,
                 Signal::FewerHelpers => self.adjust_helpers(false),
                 Signal::MoreHelpers => self.adjust_helpers(true),
             }
         }
-        turn
     }
 
     fn adjust_helpers(&mut self, more: bool) {
@@ -112,11 +153,13 @@ impl Proxy {
     /// When a new listener cannot be opened: then nothing has changed.
     pub fn reload(&mut self, options: Options) -> std::io::Result<()> {
         if !self.house.is_draining() {
-            self.listeners.open(&options.places, options.dialling.keepalive, &mut self.poller)?;
+            let waits = |place: &Place| self.house.shut && place.ingress == Ingress::Proxy;
+            let (parked, open): (Vec<_>, Vec<_>) = options.places.iter().cloned().partition(waits);
+            self.listeners.open(&open, options.dialling.keepalive, &mut self.poller)?;
+            self.house.parked = parked;
             self.listeners.close(&mut self.poller, |place| !options.places.iter().any(|wanted| wanted.is_at(place)));
             self.listeners.set_backlogs(&options.places);
             self.local.set_listeners(self.listeners.addresses());
-            self.house.parked.clear();
         }
         self.listeners.set_limits(options.connections, options.web_connections);
         self.kit.pool.set_budget(pool_budget(options.connections, options.web_connections));
@@ -202,6 +245,11 @@ impl Proxy {
         }
     }
 
+    /// Has the last proxy client gone? Clients of the monitor, who may come as often as they like, hold nothing up.
+    pub(super) fn is_deserted(&self) -> bool {
+        !self.clients.iter().any(|(_, client)| client.ingress == Ingress::Proxy)
+    }
+
     /// SIGQUIT: no new clients; those that are there keep full service. A second one ends everything.
     fn soft_stop(&mut self) {
         if self.house.is_draining() {
@@ -219,6 +267,7 @@ impl Proxy {
     }
 
     fn stop_listening(&mut self) {
+        self.house.shut = true;
         let parked = self.listeners.places(Ingress::Proxy);
         self.house.parked.extend(parked);
         self.listeners.close(&mut self.poller, |place| place.ingress == Ingress::Proxy);
@@ -228,10 +277,12 @@ impl Proxy {
         if self.house.is_draining() {
             return;
         }
+        self.house.shut = false;
         let places = std::mem::take(&mut self.house.parked);
         if let Err(error) = self.listeners.open(&places, self.upstream.keepalive(), &mut self.poller) {
             log::error!(target: "server", "{error}");
             self.house.parked = places;
         }
+        self.local.set_listeners(self.listeners.addresses());
     }
 }

@@ -183,10 +183,9 @@ impl Proxy {
         self.clock.turn();
         self.counters.loops += 1;
         self.counters.events += events.len() as u64;
-        let mut turn = Turn::Continue;
         for (owner, ready) in events.drain(..) {
             if owner == Owner::Signal {
-                turn = self.take_signals();
+                self.take_signals();
             } else {
                 self.note(owner, ready);
             }
@@ -197,7 +196,8 @@ impl Proxy {
         self.expire();
         self.keep_house();
         self.run_queue();
-        Ok(if self.house.is_over(self.clients.is_empty(), self.clock.now()) { Turn::Stop } else { turn })
+        let empty = self.house.is_draining() && self.is_deserted();
+        Ok(self.house.outcome(empty, self.clock.now()))
     }
 
     /// Ends everything at once.
@@ -319,8 +319,7 @@ impl Proxy {
         self.take_finished();
         while let Some(slot) = self.alarms.pop_due(now) {
             let Some(key) = self.clients.key_at(slot) else { continue };
-            self.with_exchange(key, |exchange, cx| exchange.handle_timeout(cx));
-            self.enqueue(key);
+            self.time_out(key);
         }
     }
 

@@ -7,6 +7,8 @@ use super::url::{Line, Url};
 use crate::decision::Verdict;
 use crate::http::request::Request;
 use crate::http::rules::Rules;
+use crate::http::target::Host;
+use crate::http::Method;
 
 /// What a helper is asked about.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +19,36 @@ pub struct Question<'a> {
     pub client: IpAddr,
     /// Our side of the client's connection.
     pub local: SocketAddr,
+}
+
+impl Question<'_> {
+    /// Appends the host as helpers know it: an IPv6 address without brackets.
+    pub fn push_host(&self, out: &mut Vec<u8>) {
+        match &self.request.target().host {
+            Host::V6(address, _) => out.extend_from_slice(address.to_string().as_bytes()),
+            host => host.write(out),
+        }
+    }
+
+    /// Appends the path, which starts with a slash also where there is none: `/` for CONNECT, `/*` for `OPTIONS *`. What
+    /// could end a field or a line is percent-encoded.
+    pub fn push_path(&self, out: &mut Vec<u8>) {
+        const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+        let digit = |value: u8| DIGITS[usize::from(value & 15)];
+        let path = match self.request.method() {
+            Method::Connect => b"/",
+            _ => self.request.path(),
+        };
+        if !path.starts_with(b"/") {
+            out.push(b'/');
+        }
+        for byte in path {
+            match byte {
+                b'!'..=b'~' => out.push(*byte),
+                _ => out.extend_from_slice(&[b'%', digit(byte >> 4), digit(*byte)]),
+            }
+        }
+    }
 }
 
 /// Why a complete reply is of no use.

@@ -1,6 +1,7 @@
 //! Racing connects: which address is tried when, and what a failed race means (RFC 8305 §5). Knows no socket.
 //!
-//! A later attempt never ends an earlier one: far servers answer late, and the first handshake to finish wins.
+//! A later attempt leaves the earlier ones running: far servers answer late, and the first handshake to finish wins. Only
+//! where as many attempts as may run have been hanging for long does the oldest give its place to the next address.
 
 use std::fmt;
 use std::io;
@@ -16,6 +17,10 @@ const MAX_ADDRESSES: usize = 16;
 
 /// Attempts that run at the same time, to bound descriptors and SYNs per request.
 const MAX_PARALLEL: usize = 4;
+
+/// How long an attempt may hang before it gives its place to an address that was not tried yet: the system has sent its
+/// SYN for the third time after three seconds (RFC 6298 §2), and the answer to that one has had a second to come.
+const HANGING: Millis = 4_000;
 
 /// Why no connection came about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,7 +77,8 @@ impl fmt::Display for DialError {
 pub struct Race {
     addresses: Vec<SocketAddr>,
     next: usize,
-    running: usize,
+    /// The attempts under way and when each began, the oldest first.
+    running: Vec<(SocketAddr, Millis)>,
     /// When another address may be tried beside those that run.
     due: Millis,
     error: Option<DialError>,
@@ -83,6 +89,8 @@ pub struct Race {
 pub enum Step {
     /// Try this address now.
     Try(SocketAddr),
+    /// Give up the attempt at this address; it has been taken off the race.
+    GiveUp(SocketAddr),
     /// Wait until then, or for an attempt to end.
     Wait(Millis),
     /// Wait for an attempt to end.
@@ -96,7 +104,7 @@ impl Race {
     pub fn new(addresses: Vec<SocketAddr>, now: Millis) -> Race {
         let mut addresses = addresses;
         addresses.truncate(MAX_ADDRESSES);
-        Race { addresses, next: 0, running: 0, due: now, error: None }
+        Race { addresses, next: 0, running: Vec::new(), due: now, error: None }
     }
 
     /// More addresses of the same name have become known; those that are known already are passed over. The next one is
@@ -116,28 +124,37 @@ impl Race {
     /// What to do next.
     pub fn poll(&mut self, now: Millis) -> Step {
         let Some(&address) = self.addresses.get(self.next) else {
-            return if self.running > 0 {
-                Step::WaitForEnd
-            } else {
+            return if self.running.is_empty() {
                 Step::Lost(self.error.unwrap_or(DialError::Unreachable))
+            } else {
+                Step::WaitForEnd
             };
         };
-        if self.running >= MAX_PARALLEL {
-            return Step::WaitForEnd;
-        }
-        if self.running > 0 && now < self.due {
-            return Step::Wait(self.due);
+        if let Some(&(oldest, since)) = self.running.first() {
+            let full = self.running.len() >= MAX_PARALLEL;
+            let due = if full { self.due.max(since + HANGING) } else { self.due };
+            if now < due {
+                return Step::Wait(due);
+            }
+            if full {
+                self.end(oldest, DialError::TimedOut);
+                return Step::GiveUp(oldest);
+            }
         }
         self.next += 1;
-        self.running += 1;
+        self.running.push((address, now));
         self.due = now + ATTEMPT_DELAY;
         Step::Try(address)
     }
 
-    /// An attempt has failed: the next address need not wait.
-    pub fn handle_failed(&mut self, error: DialError, now: Millis) {
-        self.running = self.running.saturating_sub(1);
+    /// The attempt at this address has failed: the next address need not wait.
+    pub fn handle_failed(&mut self, address: SocketAddr, error: DialError, now: Millis) {
         self.due = now;
+        self.end(address, error);
+    }
+
+    fn end(&mut self, address: SocketAddr, error: DialError) {
+        self.running.retain(|(running, _)| *running != address);
         // A time-out says less about the destination than a clear refusal does.
         if self.error.is_none() || self.error == Some(DialError::TimedOut) {
             self.error = Some(error);
@@ -169,8 +186,12 @@ mod tests {
         texts.iter().map(|text| text.parse().expect("an address")).collect()
     }
 
+    fn place(last: u8) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, last], 80))
+    }
+
     fn race(count: u8) -> Race {
-        Race::new((1..=count).map(|n| SocketAddr::from(([192, 0, 2, n], 80))).collect(), 0)
+        Race::new((1..=count).map(place).collect(), 0)
     }
 
     #[test]
@@ -190,9 +211,9 @@ mod tests {
         assert_eq!(race.poll(0), Step::Wait(250));
         assert!(matches!(race.poll(250), Step::Try(_)));
         assert_eq!(race.poll(250), Step::WaitForEnd);
-        race.handle_failed(DialError::Refused, 300);
+        race.handle_failed(place(1), DialError::Refused, 300);
         assert_eq!(race.poll(300), Step::WaitForEnd, "one attempt still runs");
-        race.handle_failed(DialError::TimedOut, 400);
+        race.handle_failed(place(2), DialError::TimedOut, 400);
         assert_eq!(race.poll(400), Step::Lost(DialError::Refused), "the clearer error is kept");
     }
 
@@ -200,30 +221,47 @@ mod tests {
     fn a_failure_starts_the_next_attempt_at_once() {
         let mut race = race(2);
         assert!(matches!(race.poll(0), Step::Try(_)));
-        race.handle_failed(DialError::Unreachable, 1);
+        race.handle_failed(place(1), DialError::Unreachable, 1);
         assert!(matches!(race.poll(1), Step::Try(_)));
     }
 
     #[test]
     fn row_18_attempts_are_bounded_in_parallel_and_in_all() {
-        let mut race = race(200);
-        let mut now = 0;
-        let mut tried = 0;
+        let (mut race, mut now, mut tried, mut running) = (race(200), 0, 0, Vec::new());
+        let mut most = 0;
         loop {
             match race.poll(now) {
-                Step::Try(_) => tried += 1,
-                Step::Wait(at) => now = at,
-                Step::WaitForEnd if tried < 16 => {
-                    assert!(tried % 4 == 0 || tried > 4);
-                    race.handle_failed(DialError::TimedOut, now);
+                Step::Try(address) => {
+                    tried += 1;
+                    running.push(address);
                 }
-                Step::WaitForEnd => race.handle_failed(DialError::TimedOut, now),
+                Step::GiveUp(address) => assert_eq!(running.remove(0), address, "the oldest goes first"),
+                Step::Wait(at) => now = at,
+                Step::WaitForEnd => race.handle_failed(running.remove(0), DialError::TimedOut, now),
                 Step::Lost(error) => {
-                    assert_eq!((tried, error), (16, DialError::TimedOut));
+                    assert_eq!((tried, most, error), (16, 4, DialError::TimedOut));
                     break;
                 }
             }
+            most = most.max(running.len());
         }
+    }
+
+    /// Four dead addresses in front of a living one must not hide it for as long as the request lasts.
+    #[test]
+    fn where_four_hang_the_oldest_gives_its_place_to_the_fifth() {
+        let mut race = race(6);
+        for last in 1..=4 {
+            let at = Millis::from(last - 1) * 250;
+            assert_eq!(race.poll(at), Step::Try(place(last)));
+        }
+        assert_eq!(race.poll(750), Step::Wait(4_000), "each has its time");
+        assert_eq!(race.poll(4_000), Step::GiveUp(place(1)));
+        assert_eq!(race.poll(4_000), Step::Try(place(5)));
+        assert_eq!(race.poll(4_000), Step::Wait(4_250));
+        assert_eq!(race.poll(4_250), Step::GiveUp(place(2)));
+        assert_eq!(race.poll(4_250), Step::Try(place(6)));
+        assert_eq!(race.poll(4_500), Step::WaitForEnd, "nobody is left to give a place to");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Kept origin connections that nobody uses at the moment, shared between all clients.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use foldhash::fast::RandomState;
@@ -22,6 +22,8 @@ struct Kept {
 pub struct Idle {
     kept: Arena<Kept>,
     by_address: HashMap<SocketAddr, Vec<Key>, RandomState>,
+    /// In the order in which they came; some have gone meanwhile.
+    order: VecDeque<Key>,
     limit: usize,
     timeout: Millis,
 }
@@ -29,7 +31,7 @@ pub struct Idle {
 impl Idle {
     /// A pool of at most `limit` connections, each kept for `timeout` milliseconds.
     pub fn new(limit: usize, timeout: Millis) -> Idle {
-        Idle { kept: Arena::new(), by_address: HashMap::default(), limit, timeout }
+        Idle { kept: Arena::new(), by_address: HashMap::default(), order: VecDeque::new(), limit, timeout }
     }
 
     /// Changes the bounds, on a reload. What is too much goes with the next sweep.
@@ -48,15 +50,35 @@ impl Idle {
         self.kept.is_empty()
     }
 
-    /// Keeps a connection; gives it back when there is no room.
-    pub fn put(&mut self, server: Box<Server<TcpStream>>, now: Millis) -> Result<Key, Box<Server<TcpStream>>> {
-        if self.kept.len() >= self.limit {
-            return Err(server);
+    /// Keeps a connection. Where there is no room the one that nobody has used for longest is given back; the connection
+    /// itself where none may be kept at all.
+    pub fn put(
+        &mut self,
+        server: Box<Server<TcpStream>>,
+        now: Millis,
+    ) -> (Option<Key>, Option<Box<Server<TcpStream>>>) {
+        if self.limit == 0 {
+            return (None, Some(server));
         }
+        let displaced = if self.kept.len() >= self.limit { self.remove_oldest() } else { None };
         let address = server.address;
         let key = self.kept.insert(Kept { server, since: now });
         self.by_address.entry(address).or_default().push(key);
-        Ok(key)
+        if self.order.len() >= 2 * self.limit {
+            let kept = &self.kept;
+            self.order.retain(|key| kept.get(*key).is_some());
+        }
+        self.order.push_back(key);
+        (Some(key), displaced)
+    }
+
+    fn remove_oldest(&mut self) -> Option<Box<Server<TcpStream>>> {
+        while let Some(key) = self.order.pop_front() {
+            if let Some(server) = self.remove(key) {
+                return Some(server);
+            }
+        }
+        None
     }
 
     /// The connection to this address that was used last, if nobody has it and it was used after `not_before`.
@@ -96,6 +118,46 @@ impl Idle {
     /// Takes everything out.
     pub fn drain(&mut self) -> Vec<Box<Server<TcpStream>>> {
         self.by_address.clear();
+        self.order.clear();
         self.kept.keys().into_iter().filter_map(|key| self.kept.remove(key)).map(|kept| kept.server).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    use reactor::stream::Stream;
+
+    /// A connection to this port of 192.0.2.1, or rather to a listener that knows nothing of it.
+    fn server(listener: &TcpListener, port: u16) -> Box<Server<TcpStream>> {
+        let io = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+        let route = Key { index: 0, generation: 1 };
+        Box::new(Server {
+            stream: Stream::new(io, route),
+            address: SocketAddr::from(([192, 0, 2, 1], port)),
+            exchanges: 0,
+        })
+    }
+
+    #[test]
+    fn a_full_pool_gives_up_its_oldest_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let mut idle = Idle::new(2, 0);
+        let put = |idle: &mut Idle, port: u16| {
+            let (key, displaced) = idle.put(server(&listener, port), Millis::from(port));
+            (key.is_some(), displaced.map(|server| server.address.port()))
+        };
+        assert_eq!((put(&mut idle, 1), put(&mut idle, 2)), ((true, None), (true, None)));
+        assert_eq!(put(&mut idle, 3), (true, Some(1)));
+        assert!(idle.take(&SocketAddr::from(([192, 0, 2, 1], 2)), 0).is_some());
+        assert_eq!((put(&mut idle, 4), put(&mut idle, 5)), ((true, None), (true, Some(3))), "what was taken has gone");
+        for port in 6..100 {
+            assert_eq!(put(&mut idle, port), (true, Some(port - 2)));
+        }
+        assert!(idle.order.len() <= 5, "{} places for two connections", idle.order.len());
+        idle.configure(0, 0);
+        assert_eq!(put(&mut idle, 100), (false, Some(100)));
     }
 }

@@ -245,9 +245,17 @@ impl Upstream {
         };
         log::debug!(target: "download", "connecting to {} failed: {error}", attempt.address);
         poller.forget(attempt.stream.route);
-        self.failures.note(attempt.address.ip(), now);
-        dial.race.handle_failed(DialError::of(&error), now);
+        let error = DialError::of(&error);
+        dial.race.handle_failed(attempt.address, error, now);
+        self.note_failure(attempt.address.ip(), error, now);
         self.go_on(key, poller, now);
+    }
+
+    /// Remembers that an address failed. Where this host has nothing left to connect with, that says nothing about it.
+    fn note_failure(&mut self, address: IpAddr, error: DialError, now: Millis) {
+        if error != DialError::Exhausted {
+            self.failures.note(address, now);
+        }
     }
 
     fn go_on(&mut self, key: Key, poller: &mut Poller<Owner>, now: Millis) {
@@ -269,10 +277,15 @@ impl Upstream {
                         Ok(stream) => dial.attempts[lane as usize] = Some(Attempt { stream, address, since: now }),
                         Err(error) => {
                             log::debug!(target: "download", "connecting to {address} failed: {error}");
-                            dial.race.handle_failed(DialError::of(&error), now);
-                            self.failures.note(address.ip(), now);
+                            let error = DialError::of(&error);
+                            dial.race.handle_failed(address, error, now);
+                            self.note_failure(address.ip(), error, now);
                         }
                     }
+                }
+                Step::GiveUp(address) => {
+                    give_up(dial, address, poller);
+                    self.note_failure(address.ip(), DialError::TimedOut, now);
                 }
                 Step::Wait(at) => {
                     self.alarms.arm(key.index, at);
@@ -292,6 +305,16 @@ fn free_lane(attempts: &mut Vec<Option<Attempt>>) -> u8 {
     });
     // A race runs a handful of attempts at a time, so the number always fits.
     lane as u8
+}
+
+/// Ends the attempt at this address.
+fn give_up(dial: &mut Dial, address: SocketAddr, poller: &mut Poller<Owner>) {
+    for lane in &mut dial.attempts {
+        if let Some(attempt) = lane.take_if(|attempt| attempt.address == address) {
+            log::debug!(target: "download", "connecting to {address} hangs, another address gets its place");
+            poller.forget(attempt.stream.route);
+        }
+    }
 }
 
 fn close_attempts(dial: Dial, poller: &mut Poller<Owner>) {
@@ -340,5 +363,18 @@ mod tests {
         let wish = Wish { session, addresses: &addresses, port: 80, scope: 7, fresh: true, repeatable: false };
         let places = addresses.map(|address| wish.place(address).to_string());
         assert_eq!(places, ["[fe80::1%7]:80", "192.0.2.1:80"]);
+    }
+
+    #[test]
+    fn an_exhausted_host_is_no_fault_of_the_address() {
+        let dialling = Dialling { bind4: None, bind6: None, keepalive: 0, pool: 0, pool_timeout: 0 };
+        let mut upstream = Upstream::new(dialling);
+        for (last, errno, failed) in
+            [(1, libc::EMFILE, false), (2, libc::EADDRNOTAVAIL, false), (3, libc::EHOSTUNREACH, true)]
+        {
+            let address = IpAddr::from([192, 0, 2, last]);
+            upstream.note_failure(address, DialError::of(&io::Error::from_raw_os_error(errno)), 0);
+            assert_eq!(upstream.failures.holds(address, 1), failed, "errno {errno}");
+        }
     }
 }

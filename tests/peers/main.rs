@@ -8,6 +8,7 @@ mod openssl;
 mod programs;
 mod reuse;
 mod servers;
+mod squidguard;
 // Shared with the behaviour tests; each set of tests uses another part of it.
 #[allow(dead_code, unreachable_pub, unused_imports)]
 #[path = "../proxy/support/mod.rs"]

@@ -57,6 +57,19 @@ fn row_17_every_address_is_tried_in_either_family() {
 }
 
 #[test]
+fn row_17_four_dead_addresses_do_not_hide_a_living_fifth() {
+    let dead: Vec<String> = (2..=5).map(|last| format!("127.0.0.{last}")).collect();
+    let all = dead.iter().map(String::as_str).chain(["127.0.0.1"]);
+    let entries: Vec<_> = all.map(|address| ("many.test", address)).collect();
+    let Some(names) = NameServer::zone(&entries) else { return };
+    let proxy = proxy(&names, &[LONG]);
+    let origin = Origin::on(V4, serve_site);
+    let place = |ip: &String| SocketAddr::new(ip.parse().expect("an address"), origin.port());
+    let _dead: Vec<_> = dead.iter().map(|ip| Blackhole::at(place(ip))).collect();
+    assert_eq!(proxy.client().get(&url("many.test", &origin)).text(), "/here");
+}
+
+#[test]
 fn row_17_a_dead_ipv4_address_does_not_hide_a_living_ipv6_one() {
     let Some(names) = NameServer::zone(&[("dual.test", "::1"), ("dual.test", "127.0.0.1")]) else { return };
     let proxy = proxy(&names, &[LONG]);
@@ -150,6 +163,21 @@ fn when_none_answers_it_is_a_504_after_the_time_for_connecting() {
     drop(clients);
     // The resolver keeps a set of sockets for its name server; 80 attempts that were not closed would be more.
     eventually("descriptors back at the start", || (proxy.descriptors() <= before + 40).then_some(()));
+}
+
+#[test]
+fn an_origin_that_never_answers_counts_as_failed_and_its_name_is_asked_anew() {
+    let Some(names) = NameServer::zone(&[("dead.test", "127.0.0.2")]) else { return };
+    // Longer than the five seconds for which an answer is believed in any case.
+    let proxy = proxy(&names, &[("http.connect-timeout", "6"), ("tcp6.out", "false")]);
+    let port = crate::support::ports::next();
+    let _dead = Blackhole::at(SocketAddr::from(([127, 0, 0, 2], port)));
+    let url = format!("http://dead.test:{port}/");
+    assert_eq!(proxy.client().get(&url).status(), 504);
+    assert_eq!((proxy.counter("origins.failed"), names.asked("dead.test", crate::support::A)), (1, 1));
+    let mut client = proxy.client();
+    client.send(crate::support::client::get(&url));
+    eventually("a second question", || (names.asked("dead.test", crate::support::A) == 2).then_some(()));
 }
 
 #[test]

@@ -25,6 +25,15 @@ fn lines_have_the_form_of_the_original() {
 }
 
 #[test]
+fn who_looks_for_the_reason_of_a_400_finds_it_with_its_client() {
+    let proxy = Proxy::start(&[("log.level", "DEBUG")]);
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost : h\r\n\r\n");
+    assert_eq!(client.reply().status(), 400);
+    proxy.wait_log("request of 127.0.0.1 refused: ");
+}
+
+#[test]
 fn messages_may_go_to_a_file_that_is_opened_again_on_hup() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (path, old) = (folder.path().join("messages"), folder.path().join("messages.old"));

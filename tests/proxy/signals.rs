@@ -102,6 +102,22 @@ fn a_stop_resets_a_client_whose_body_ends_with_the_connection() {
 }
 
 #[test]
+fn clients_of_the_monitor_do_not_hold_a_soft_stop_up() {
+    let mut proxy = Proxy::start(&[]);
+    let origin = Origin::echo();
+    let mut client = proxy.client();
+    client.tunnel(&origin.address().to_string());
+    proxy.signal(Signal::SIGQUIT);
+    wait_shut(&proxy);
+    let mut monitor = Client::connect(proxy.web());
+    monitor.send("GET /json/running HTTP/1.1\r\nHost: web\r\n\r\n");
+    assert_eq!(monitor.reply().status(), 200);
+    drop(client);
+    assert_eq!(proxy.wait_exit().code(), Some(0));
+    monitor.expect_end();
+}
+
+#[test]
 fn row_56_a_soft_stop_can_have_an_end() {
     let mut proxy = Proxy::start(&[("daemon.drain-timeout", "1")]);
     let origin = Origin::echo();
@@ -170,6 +186,31 @@ fn trap_turns_debug_messages_on_and_off() {
         (lines() == before).then_some(())
     };
     eventually("no more debug messages", quiet);
+}
+
+#[test]
+fn a_reload_leaves_the_listeners_shut_that_ttou_closed() {
+    let proxy = Proxy::start(&[]);
+    proxy.signal(Signal::SIGTTOU);
+    wait_shut(&proxy);
+    proxy.signal(Signal::SIGHUP);
+    proxy.wait_log("configuration reloaded");
+    proxy.counters();
+    assert!(TcpStream::connect(proxy.address()).is_err(), "the reload has opened it again");
+    proxy.signal(Signal::SIGTTIN);
+    wait_open(&proxy);
+    proxy.assert_serves();
+}
+
+#[test]
+fn hup_and_trap_at_once_are_both_acted_upon() {
+    let proxy = Proxy::start(&[]);
+    // Stopped, it finds both of them when it goes on.
+    for signal in [Signal::SIGSTOP, Signal::SIGTRAP, Signal::SIGHUP, Signal::SIGCONT] {
+        proxy.signal(signal);
+    }
+    proxy.wait_log("configuration reloaded");
+    proxy.wait_log("log level is now DEBUG");
 }
 
 #[test]

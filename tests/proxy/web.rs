@@ -35,6 +35,15 @@ fn the_counters_can_be_asked_for_again_on_one_connection() {
 }
 
 #[test]
+fn the_counters_need_no_host() {
+    let proxy = Proxy::start(&[]);
+    for head in ["HTTP/1.0\r\n", "HTTP/1.1\r\n", "HTTP/1.1\r\nHost:\r\n", "HTTP/1.1\r\nHost: a b\r\n"] {
+        let status = ask(&proxy, &format!("GET /json/running {head}\r\n")).status();
+        assert_eq!(status, if head.contains("a b") { 400 } else { 200 }, "{head:?}");
+    }
+}
+
+#[test]
 fn other_pages_are_not_there() {
     let proxy = Proxy::start(&[]);
     for target in ["/", "/../etc/passwd", "/json", "/json/running/x", "//json/running"] {

@@ -12,6 +12,7 @@ use exaproxy::exchange::{Action, Connected, Context, Exchange, Settings, Side};
 use exaproxy::http::answer::Answer;
 use exaproxy::http::rules::Rules;
 use exaproxy::http::Method;
+use exaproxy::pages::content::Content;
 use exaproxy::pages::Pages;
 use exaproxy::server::Server;
 use exaproxy::session::{Kit, Progress, Session};
@@ -249,11 +250,30 @@ impl Hub {
         self.open -= 1;
         let Some(request) = self.clients.get(key).and_then(|client| client.session.exchange.request()) else { return };
         let id = id_of(request.path());
-        let decision = match self.plans.borrow().all[id].local {
-            true => Decision::Answer(Box::new(Answer::new(403, vec![b'-'; self.random.size(30_000)]))),
+        let local = self.plans.borrow().all[id].local;
+        let decision = match local {
+            true => Decision::Answer(self.local_answer(key)),
             false => Decision::Forward,
         };
         self.with_exchange(key, |exchange, cx| exchange.handle_decision(decision, cx));
+    }
+
+    /// An answer of our own, at times followed by a file; in a storm by one that is shorter than announced.
+    fn local_answer(&mut self, key: Key) -> Box<Answer> {
+        let mut answer = Answer::new(403, vec![b'-'; self.random.size(30_000)]);
+        if self.random.chance(50) {
+            answer.follows = self.random.size(300_000) as u64;
+            let cut = match self.plans.borrow().weather {
+                Weather::Storm => self.random.size(100_000),
+                _ => 0,
+            };
+            let file = tempfile::tempfile().expect("a temporary file");
+            file.set_len(answer.follows.saturating_sub(cut as u64)).expect("a file as long as that");
+            if let Some(client) = self.clients.get_mut(key) {
+                client.session.provide(Some(Content::new(file)));
+            }
+        }
+        Box::new(answer)
     }
 
     fn resolved(&mut self, key: Key) {

@@ -8,6 +8,7 @@ use exaproxy::exchange::flow::Direction;
 use exaproxy::exchange::phase::Kind;
 use exaproxy::exchange::{Action, Connected, Context, Exchange, Settings};
 use exaproxy::http::answer::Answer;
+use exaproxy::pages::content::Content;
 use exaproxy::server::Server;
 use exaproxy::session::{Kit, Progress, Session};
 use reactor::arena::Key;
@@ -128,6 +129,17 @@ impl Bench {
         what(&mut self.session.exchange, &mut cx);
     }
 
+    /// Answers the request that is there with a file of so many bytes.
+    fn serve(&mut self, count: u64) {
+        self.client(GET);
+        assert_eq!(self.run(), [Action::Ask]);
+        let file = tempfile::tempfile().expect("a temporary file");
+        file.set_len(count).expect("a file as long as that");
+        self.session.provide(Some(Content::new(file)));
+        let answer = Box::new(Answer { follows: count, ..Answer::new(200, &b""[..]) });
+        self.tell(|exchange, cx| exchange.handle_decision(Decision::Answer(answer), cx));
+    }
+
     /// From a request that is there to its origin.
     fn connect(&mut self) {
         assert_eq!(self.run(), [Action::Ask]);
@@ -208,6 +220,43 @@ fn an_endless_upload_leaves_the_download_its_share() {
     let moved = [Direction::Upload, Direction::Download].map(|way| bench.session.exchange.flow(way).moved);
     assert!(moved.iter().all(|moved| *moved > 1 << 20), "{moved:?}");
     assert_eq!((bench.kit.pool.lent(), bench.session.stored()), (0, 0), "and nothing is held");
+}
+
+/// Everybody waits while a file is read from the disk.
+#[test]
+fn a_long_file_leaves_others_their_turn() {
+    let mut bench = Bench::new(4);
+    bench.serve(1 << 20);
+    assert_eq!(bench.once(), Progress::Act(Action::Hangup));
+    let mut before = bench.session.client.io.output.len();
+    let mut turns = 1;
+    while bench.once() == Progress::Again {
+        let now = bench.session.client.io.output.len();
+        assert!(now - before <= 80 * 1024, "{} bytes in one turn", now - before);
+        (before, turns) = (now, turns + 1);
+    }
+    assert!(turns >= 16, "{turns} turns");
+    assert!(bench.session.client.io.output.len() > 1 << 20);
+    assert_eq!(bench.session.exchange.phase().kind(), Kind::Idle);
+    assert_eq!((bench.kit.pool.lent(), bench.session.stored()), (0, 0));
+}
+
+#[test]
+fn a_slow_client_holds_one_block_of_a_file() {
+    let mut bench = Bench::new(4);
+    bench.serve(1 << 20);
+    bench.session.client.ready.clear(Ready::WRITE);
+    assert_eq!(bench.run(), [Action::Hangup]);
+    assert!(bench.kit.pool.lent() == 1 && bench.session.stored() <= 16 * 1024);
+    // Once the head is out, the file must not be read without a block.
+    bench.kit.pool.set_budget(0);
+    bench.session.client.ready |= Ready::WRITE;
+    assert_eq!(bench.run(), []);
+    assert!(bench.session.exchange.phase().kind() == Kind::Idle || std::mem::take(&mut bench.kit.starved));
+    bench.kit.pool.set_budget(4);
+    assert_eq!(bench.run(), []);
+    assert_eq!((bench.session.exchange.phase().kind(), bench.kit.pool.lent()), (Kind::Idle, 0));
+    assert!(bench.session.client.io.output.len() > 1 << 20);
 }
 
 #[test]

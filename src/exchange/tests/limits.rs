@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::exchange::close::CloseReason;
+use crate::http::Version;
 
 fn post(lines: &str) -> String {
     format!("POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\n{lines}\r\n")
@@ -17,6 +18,18 @@ fn a_body_that_says_it_is_too_large_is_refused_at_once() {
     assert_eq!((scenario.statuses(), scenario.kind()), (vec![413], Kind::Draining));
     assert_eq!(scenario.actions(), [Action::Hangup], "nobody is asked about it");
     assert_eq!(limited().sending(post("Content-Length: 10\r\n")).kind(), Kind::Deciding);
+}
+
+#[test]
+fn who_is_refused_for_a_body_gets_an_answer_of_his_kind() {
+    let (head, post) = (post("Content-Length: 11\r\n").replacen("POST", "HEAD", 1), post("Content-Length: 11\r\n"));
+    let body =
+        |request: String| limited().sending(request).client_got().split_once("\r\n\r\n").map(|(_, body)| body.len());
+    assert_eq!(body(head), Some(0), "nothing follows the head of an answer to HEAD");
+    assert!(body(post.clone()) > Some(0));
+    let mut old = limited().sending(post.replacen("HTTP/1.1", "HTTP/1.0", 1));
+    assert!(old.client_got().starts_with("HTTP/1.1 413 "));
+    assert_eq!(old.exchange.version, Version::Http10);
 }
 
 #[test]

@@ -207,7 +207,7 @@ impl Scenario {
     fn upload_fails(&mut self, reset: bool) {
         let cleared = self.exchange.flow(Direction::Upload).cleared();
         self.upload.held.consume(cleared);
-        self.exchange.handle_sent(Direction::Upload, cleared);
+        self.exchange.handle_lost(Direction::Upload);
         self.tell(|exchange, cx| exchange.handle_upload_refused(reset, cx));
     }
 

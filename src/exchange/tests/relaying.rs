@@ -228,6 +228,16 @@ fn an_end_after_a_failed_upload_is_an_end_unless_it_was_a_reset() {
 }
 
 #[test]
+fn bytes_that_could_not_be_sent_do_not_count_as_sent() {
+    let mut scenario = Scenario::new().sending(UPLOAD).into_relaying();
+    let head = scenario.origin_got().len() as u64;
+    scenario.origin_takes(0);
+    scenario.client("body");
+    scenario.origin_refuses();
+    assert_eq!(scenario.exchange.flow(Direction::Upload).moved, head);
+}
+
+#[test]
 fn silence_is_answered_before_the_response_and_cut_after() {
     let mut scenario = Scenario::get().into_relaying();
     scenario.at(60_000);

@@ -267,6 +267,86 @@ fn row_45_an_empty_content_length_is_refused_both_ways() {
     }
 }
 
+/// Ways to hide or to bend a length or a coding, each of which some reader falls for.
+#[test]
+fn framing_in_disguise_is_refused() {
+    let lines = [
+        "Content-Length: 5 5",
+        "Content-Length: 5;",
+        "Content-Length: 0x5",
+        "Content-Length: 5.0",
+        "Content-Length: -0",
+        "Content-Length: 5\u{a0}",
+        "Content-Length: \u{ff15}",
+        "Content-Length: \"5\"",
+        "Content-Length: 5, 6",
+        "Content-Length: 99999999999999999999",
+        "Content-Length : 5",
+        "Content-Length\t: 5",
+        "Content-Length\0: 5",
+        "Content-Length: 5\r\n 6",
+        " Content-Length: 5",
+        "content-length: 5\r\nCONTENT-LENGTH: 4",
+        "X: y\rContent-Length: 5",
+        "Transfer-Encoding:",
+        "Transfer-Encoding: ,",
+        "Transfer-Encoding: chunked chunked",
+        "Transfer-Encoding: chunked, chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: identity",
+        "Transfer-Encoding: identity, chunked",
+        "Transfer-Encoding: gzip, chunked",
+        "Transfer-Encoding: chunked;q=1",
+        "Transfer-Encoding: \"chunked\"",
+        "Transfer-Encoding: chunked\u{b}",
+        "Transfer-Encoding: \u{a0}chunked",
+        "Transfer-Encoding: chunked\r\n ",
+        "Transfer-Encoding:\r\n chunked",
+        "Transfer-Encoding : chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: x",
+        "Transfer-Encoding: x\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 0",
+        "X: y\rTransfer-Encoding: chunked",
+    ];
+    for line in lines {
+        let head = format!("{POST}{line}\r\n\r\n");
+        assert!(fault_of(&head).is_some(), "{}", line.escape_default());
+    }
+}
+
+/// No Connection field takes away what frames or routes a message (RFC 9110 section 7.6.1).
+#[test]
+fn connection_options_do_not_touch_framing_or_host() {
+    let out = sent(&format!("{POST}Connection: close, content-length, host\r\nContent-Length: 5\r\n\r\n"));
+    assert!(out.contains("\r\nContent-Length: 5\r\n") && out.contains("\r\nHost: a.b\r\n"), "{out}");
+    let out = sent(&format!("{POST}Connection: transfer-encoding\r\nTransfer-Encoding: chunked\r\n\r\n"));
+    assert!(out.contains("\r\nTransfer-Encoding: chunked\r\n"), "{out}");
+    let out = returned("HTTP/1.1 200 OK\r\nConnection: content-length\r\nContent-Length: 5\r\n\r\n");
+    assert!(out.contains("\r\nContent-Length: 5\r\n"), "{out}");
+}
+
+/// Where an origin gets its liberties, they must not make a length out of what is none.
+#[test]
+fn responses_in_disguise_have_the_framing_that_is_written_or_none() {
+    for (lines, want) in [
+        ("Content-Length : 5", Some("Content-Length: 5")),
+        ("Transfer-Encoding : chunked", Some("Transfer-Encoding: chunked")),
+        ("Content-Length: 5\r\n 6", None),
+        ("Content-Length: 5\r\n\t,6", None),
+        ("Content-Length : 5\r\nContent-Length: 6", None),
+        ("Transfer-Encoding: chunked\r\n ,gzip", None),
+        ("Transfer-Encoding: xchunked", None),
+        ("X: y\rContent-Length: 5", None),
+        ("Content-Length: +5", None),
+    ] {
+        let head = format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n");
+        match want {
+            Some(want) => assert!(returned(&head).contains(&format!("\r\n{want}\r\n")), "{}", lines.escape_default()),
+            None => assert!(origin_fault_of(&head).is_some(), "{}", lines.escape_default()),
+        }
+    }
+}
+
 #[test]
 fn row_46_what_goes_out_has_one_framing() {
     for coding in ["chunked", "Chunked", "chunked,", " ,chunked", "\tchunked\t"] {

@@ -15,7 +15,6 @@ mod reply;
 use super::dialect::{Extent, Question, Trouble};
 use crate::decision::Verdict;
 use crate::http::rules::Rules;
-use crate::http::target::Host;
 use crate::http::Method;
 
 /// Longest line of a reply, in bytes, its end included. The longest URLs in use have a few thousand.
@@ -123,14 +122,10 @@ fn split_channel(reply: &[u8]) -> (Option<u64>, &[u8]) {
     }
 }
 
-/// `host/path`, without port, and without the brackets of an IPv6 address.
+/// `host/path`, without port.
 fn push_bare_url(out: &mut Vec<u8>, question: &Question<'_>) {
-    let target = question.request.target();
-    match &target.host {
-        Host::V6(address, _) => out.extend_from_slice(address.to_string().as_bytes()),
-        host => host.write(out),
-    }
-    push_path(out, question);
+    question.push_host(out);
+    question.push_path(out);
 }
 
 /// The URL as Squid writes it; for CONNECT `host:port`.
@@ -141,29 +136,7 @@ fn push_full_url(out: &mut Vec<u8>, question: &Question<'_>) {
     }
     out.extend_from_slice(b"http://");
     target.write_authority(out);
-    push_path(out, question);
-}
-
-/// The path, which starts with a slash also where there is none: `/` for CONNECT, `/*` for `OPTIONS *`. What could end the
-/// field or the line is percent-encoded.
-fn push_path(out: &mut Vec<u8>, question: &Question<'_>) {
-    let path = match question.request.method() {
-        Method::Connect => b"/",
-        _ => question.request.path(),
-    };
-    if !path.starts_with(b"/") {
-        out.push(b'/');
-    }
-    for byte in path {
-        match byte {
-            b'!'..=b'~' => out.push(*byte),
-            _ => {
-                const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-                let digit = |value: u8| DIGITS[usize::from(value & 15)];
-                out.extend_from_slice(&[b'%', digit(byte >> 4), digit(*byte)]);
-            }
-        }
-    }
+    question.push_path(out);
 }
 
 #[cfg(test)]

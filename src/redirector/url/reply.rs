@@ -7,7 +7,7 @@
 //! | `http://` and another path of the same host | ask for that path |
 //! | `http://`, `https://` and another host | send the client there (302); with Squid's line, ask that host instead |
 //! | `redirect://URL`, `302:URL` and other codes, `OK url=`, `OK status= url=` | send the client there |
-//! | `OK rewrite-url=` | ask for that URL instead |
+//! | `OK rewrite-url=` | ask for that URL instead; for CONNECT open the tunnel to that `host:port`, or send the client to that URL |
 //! | `file://NAME` | answer with a local page |
 //! | `intercept://HOST[:PORT]` | send the request unchanged to that host |
 //! | `BH` | the helper is broken |
@@ -44,7 +44,7 @@ pub(super) fn read(said: &[u8], line: Line, question: &Question<'_>, rules: &Rul
     let said = if line == Line::Squid { word } else { said };
     if let Some(name) = said.strip_prefix(b"file://") {
         let name = std::str::from_utf8(name).map_err(|_| Trouble::Unreadable("the name of its page is not UTF-8"))?;
-        return Ok(Verdict::File(name.to_owned()));
+        return Ok(Verdict::File { name: name.to_owned(), comment: String::new() });
     }
     if let Some(place) = said.strip_prefix(b"intercept://") {
         return intercept(place, question);
@@ -132,6 +132,10 @@ fn names_the_same_host(url: &[u8], target: &Target) -> bool {
 }
 
 fn rewrite(url: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict, Trouble> {
+    // squidGuard writes its page for everything, and a tunnel cannot be rewritten into a page.
+    if question.request.method() == Method::Connect && memchr::memmem::find(url, b"://").is_some() {
+        return redirect(FOUND, url);
+    }
     let other = question.request.with_target(url, rules);
     let other = other.map_err(|_| Trouble::Unreadable("its URL could not have come from a client"))?;
     Ok(Verdict::Rewrite(Box::new(other)))
@@ -167,7 +171,7 @@ mod tests {
             }
             Ok(Verdict::Intercept(to)) => format!("intercept {} {}", to.host, to.port),
             Ok(Verdict::Redirect(answer)) => format!("{} {}", answer.status, answer.fields[0].1),
-            Ok(Verdict::File(name)) => format!("file {name}"),
+            Ok(Verdict::File { name, .. }) => format!("file {name}"),
             Ok(Verdict::Answer(_)) => "answer".into(),
             Err(Trouble::Broken(message)) => format!("broken {message}"),
             Err(Trouble::Unreadable(_)) => "unreadable".into(),
@@ -235,7 +239,8 @@ mod tests {
             ("redirect://http://b.ok/", "302 http://b.ok/"),
             ("file://deny.html", "file deny.html"),
             ("OK rewrite-url=b.ok:444", "rewrite b.ok:444"),
-            ("OK rewrite-url=http://b.ok/", "unreadable"),
+            ("OK rewrite-url=http://b.ok/", "302 http://b.ok/"),
+            ("OK rewrite-url=/x", "unreadable"),
             ("b.ok:444", "unreadable"),
         ] {
             assert_eq!(connect(Line::Exaproxy, reply), wanted, "{reply}");

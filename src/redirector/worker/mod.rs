@@ -16,6 +16,7 @@ use std::thread;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use reactor::bus::{self, Far, Near};
 use reactor::frame::Frame;
+use smallvec::{smallvec, SmallVec};
 
 use super::dialect::{Dialect, Extent};
 use child::Helper;
@@ -160,7 +161,7 @@ impl Worker {
     fn wait(&mut self) -> io::Result<Ready> {
         let timeout = if self.asked > self.replied { PollTimeout::from(LOOK) } else { PollTimeout::NONE };
         let input = if self.backlog.is_empty() { None } else { self.helper.stdin.as_ref() };
-        let mut fds = vec![
+        let mut fds: SmallVec<[PollFd<'_>; 4]> = smallvec![
             PollFd::new(self.bus.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.helper.stdout.as_fd(), PollFlags::POLLIN),
         ];

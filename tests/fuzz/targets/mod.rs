@@ -4,6 +4,7 @@
 mod bodies;
 mod heads;
 mod names;
+mod replies;
 mod settings;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -31,6 +32,8 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "pages", seeds: settings::VALUES, run: settings::pages },
     Target { name: "dns_message", seeds: names::MESSAGES, run: names::message },
     Target { name: "dns_resolver", seeds: names::SCRIPTS, run: names::resolver },
+    Target { name: "url_reply", seeds: replies::LINES, run: replies::url },
+    Target { name: "icap_reply", seeds: replies::MESSAGES, run: replies::icap },
     Target { name: "resolv_conf", seeds: names::RESOLV_CONFS, run: names::resolv_conf },
     Target { name: "hosts", seeds: names::HOSTS, run: names::hosts },
 ];

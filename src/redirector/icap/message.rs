@@ -1,0 +1,320 @@
+//! The parts of an ICAP response: status, the fields that matter, what is encapsulated (RFC 3507 section 4.4). Knows where
+//! a message ends, and not what it means. Lines may end with LF alone, as scripts write them.
+
+use super::super::dialect::Extent;
+use crate::http::head::{leading_blank, HeadScan};
+
+/// Longest ICAP head, in bytes.
+const MAX_HEAD: usize = 64 << 10;
+
+/// Longest reply, in bytes, with all that is encapsulated: heads and a page.
+const MAX_REPLY: usize = 4 << 20;
+
+/// What may be encapsulated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Part {
+    RequestHead,
+    ResponseHead,
+    RequestBody,
+    ResponseBody,
+    NullBody,
+}
+
+impl Part {
+    fn of(name: &str) -> Option<Part> {
+        match name {
+            "req-hdr" => Some(Part::RequestHead),
+            "res-hdr" => Some(Part::ResponseHead),
+            "req-body" => Some(Part::RequestBody),
+            "res-body" => Some(Part::ResponseBody),
+            "null-body" => Some(Part::NullBody),
+            _ => None,
+        }
+    }
+
+    fn is_body(self) -> bool {
+        matches!(self, Part::RequestBody | Part::ResponseBody | Part::NullBody)
+    }
+}
+
+/// A complete reply.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Message<'m> {
+    pub(super) status: u16,
+    /// Whether it says `X-Intercept: active`.
+    pub(super) intercepts: bool,
+    /// The text of `Pragma: comment: …`.
+    pub(super) comment: &'m str,
+    /// The part that a reply is about and its bytes, if it has any.
+    pub(super) head: Option<(Part, &'m [u8])>,
+    /// The content behind it without its chunks, if there is any.
+    pub(super) body: Option<Vec<u8>>,
+}
+
+/// Where the first reply ends.
+pub(super) fn extent(bytes: &[u8]) -> Extent {
+    let blank = leading_blank(bytes);
+    let message = &bytes[blank..];
+    let Some(head) = HeadScan::default().find(&message[..message.len().min(MAX_HEAD)]) else {
+        return match message.len() < MAX_HEAD && blank < MAX_HEAD {
+            true => Extent::Partial,
+            false => Extent::Hopeless("the head of its reply has no end"),
+        };
+    };
+    let parts = Head::parse(&message[..head]).ok().and_then(|head| head.parts);
+    // Whoever reads a head that cannot be understood says so.
+    let Some((last, heads)) = parts.as_ref().and_then(|parts| parts.last()) else {
+        return Extent::Complete(blank + head);
+    };
+    let Some(start) = head.checked_add(*heads).filter(|start| *start <= MAX_REPLY) else {
+        return Extent::Hopeless("its reply is too long");
+    };
+    if message.len() < start {
+        return Extent::Partial;
+    }
+    match last {
+        Part::RequestBody | Part::ResponseBody => match chunks(&message[start..], |_| ()) {
+            Chunks::Complete(length) => Extent::Complete(blank + start + length),
+            Chunks::Partial if message.len() < MAX_REPLY => Extent::Partial,
+            Chunks::Partial => Extent::Hopeless("its reply is too long"),
+            Chunks::Wrong => Extent::Hopeless("the chunks of its reply are none"),
+        },
+        _ => Extent::Complete(blank + start),
+    }
+}
+
+impl Message<'_> {
+    /// Takes a complete reply apart, as [`extent`] has found it.
+    pub(super) fn parse(reply: &[u8]) -> Result<Message<'_>, &'static str> {
+        let message = &reply[leading_blank(reply)..];
+        let length = HeadScan::default().find(message).ok_or("its ICAP head has no end")?;
+        let (head, content) = message.split_at(length);
+        let head = Head::parse(head)?;
+        let mut parsed =
+            Message { status: head.status, intercepts: head.intercepts, comment: head.comment, head: None, body: None };
+        let Some(parts) = head.parts else { return Ok(parsed) };
+        let Some(((last, heads), before)) = parts.split_last() else { return Err("its Encapsulated is empty") };
+        if !last.is_body() || *heads > content.len() {
+            return Err("its Encapsulated does not fit what follows");
+        }
+        match before {
+            [] => {}
+            [(part, 0)] => parsed.head = Some((*part, &content[..*heads])),
+            _ => return Err("its Encapsulated names more than one head"),
+        }
+        let behind = &content[*heads..];
+        if *last == Part::NullBody {
+            return match behind.is_empty() {
+                true => Ok(parsed),
+                false => Err("its Encapsulated does not fit what follows"),
+            };
+        }
+        let mut body = Vec::new();
+        match chunks(behind, |data| body.extend_from_slice(data)) {
+            Chunks::Complete(length) if length == behind.len() => parsed.body = Some(body),
+            _ => return Err("the chunks of its content are none"),
+        }
+        Ok(parsed)
+    }
+}
+
+/// What an ICAP head says.
+struct Head<'h> {
+    status: u16,
+    intercepts: bool,
+    comment: &'h str,
+    /// The parts with their offsets, rising from 0; None without the field.
+    parts: Option<Vec<(Part, usize)>>,
+}
+
+impl Head<'_> {
+    fn parse(bytes: &[u8]) -> Result<Head<'_>, &'static str> {
+        let text = std::str::from_utf8(bytes).map_err(|_| "its ICAP head is not UTF-8")?;
+        let mut lines = text.lines();
+        let status = status(lines.next().unwrap_or_default())?;
+        let mut head = Head { status, intercepts: false, comment: "", parts: None };
+        for line in lines.take_while(|line| !line.is_empty()) {
+            let (name, value) = line.split_once(':').ok_or("a line of its ICAP head has no colon")?;
+            let value = value.trim();
+            match name.trim() {
+                name if name.eq_ignore_ascii_case("encapsulated") => match head.parts {
+                    None => head.parts = Some(parts(value)?),
+                    Some(_) => return Err("it has more than one Encapsulated"),
+                },
+                name if name.eq_ignore_ascii_case("x-intercept") => head.intercepts = value == "active",
+                name if name.eq_ignore_ascii_case("pragma") => {
+                    if let Some(comment) = value.strip_prefix("comment:") {
+                        head.comment = comment.trim();
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(head)
+    }
+}
+
+fn status(line: &str) -> Result<u16, &'static str> {
+    let mut words = line.split_ascii_whitespace();
+    if words.next() != Some("ICAP/1.0") {
+        return Err("its version is not ICAP/1.0");
+    }
+    let code = words.next().filter(|code| code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit()));
+    code.and_then(|code| code.parse().ok()).ok_or("its status is no number")
+}
+
+/// Offsets count from the first byte behind the ICAP head and rise.
+fn parts(value: &str) -> Result<Vec<(Part, usize)>, &'static str> {
+    const WRONG: &str = "its Encapsulated cannot be understood";
+    let mut parts: Vec<(Part, usize)> = Vec::new();
+    for item in value.split(',').take(4) {
+        let (name, offset) = item.split_once('=').ok_or(WRONG)?;
+        let part = Part::of(name.trim()).ok_or(WRONG)?;
+        let offset = offset.trim();
+        let digits = !offset.is_empty() && offset.bytes().all(|byte| byte.is_ascii_digit());
+        let offset = digits.then(|| offset.parse().ok()).flatten().ok_or(WRONG)?;
+        let rises = match parts.last() {
+            None => offset == 0,
+            Some((last, before)) => !last.is_body() && offset >= *before,
+        };
+        if !rises {
+            return Err(WRONG);
+        }
+        parts.push((part, offset));
+    }
+    Ok(parts)
+}
+
+#[derive(PartialEq, Eq, Debug)]
+enum Chunks {
+    /// They end after this many bytes, the line of the last chunk included. The blank line that should follow is no part
+    /// of it: some leave it out.
+    Complete(usize),
+    Partial,
+    Wrong,
+}
+
+/// Goes through chunks (RFC 9112 section 7.1) and shows the data of each. The line end behind the data may be missing.
+fn chunks(bytes: &[u8], mut show: impl FnMut(&[u8])) -> Chunks {
+    /// Digits of the size of the largest reply.
+    const MAX_DIGITS: usize = 6;
+    let mut at = 0;
+    loop {
+        let rest = &bytes[at..];
+        let Some(end) = memchr::memchr(b'\n', &rest[..rest.len().min(256)]) else {
+            return if rest.len() < 256 { Chunks::Partial } else { Chunks::Wrong };
+        };
+        let line = rest[..end].split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        let valid = !line.is_empty() && line.len() <= MAX_DIGITS && line.iter().all(u8::is_ascii_hexdigit);
+        let size =
+            std::str::from_utf8(line).ok().filter(|_| valid).and_then(|line| usize::from_str_radix(line, 16).ok());
+        let Some(size) = size else { return Chunks::Wrong };
+        at += end + 1;
+        if size == 0 {
+            return Chunks::Complete(at);
+        }
+        let Some(data) = bytes.get(at..at + size) else { return Chunks::Partial };
+        show(data);
+        at += size;
+        at += match &bytes[at..] {
+            [b'\n', ..] => 1,
+            [b'\r', b'\n', ..] => 2,
+            _ => 0,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Found = (u16, Option<(Part, String)>);
+
+    fn heads(reply: &str) -> Result<Found, &'static str> {
+        let message = Message::parse(reply.as_bytes())?;
+        Ok((message.status, message.head.map(|(part, bytes)| (part, String::from_utf8_lossy(bytes).into_owned()))))
+    }
+
+    #[test]
+    fn parts_are_found_whatever_the_line_ends() {
+        assert_eq!(heads("ICAP/1.0 204 No Content\n\n"), Ok((204, None)));
+        assert_eq!(heads("\r\n\nICAP/1.0 204\r\nX: y\r\n\r\n"), Ok((204, None)));
+        let head = (Part::ResponseHead, "HTTP/1.1 403 No\n\n".to_owned());
+        assert_eq!(
+            heads("ICAP/1.0 200 OK\nEncapsulated: res-hdr=0, null-body=17\n\nHTTP/1.1 403 No\n\n"),
+            Ok((200, Some(head)))
+        );
+        assert_eq!(heads("ICAP/1.0 200 OK\r\nEncapsulated: null-body=0\r\n\r\n"), Ok((200, None)));
+    }
+
+    #[test]
+    fn fields_that_matter_are_found() {
+        let text = "ICAP/1.0 200 OK\nX-Intercept: active\nPragma: other: x\npragma: comment: a word\n\n";
+        let message = Message::parse(text.as_bytes()).unwrap();
+        assert_eq!((message.intercepts, message.comment), (true, "a word"));
+        assert!(!Message::parse(b"ICAP/1.0 200 OK\nX-Intercept: ACTIVE\n\n").unwrap().intercepts);
+    }
+
+    #[test]
+    fn row_15_what_does_not_fit_is_refused() {
+        for text in [
+            "ICAP/1.1 204 x\n\n",
+            "HTTP/1.1 204 x\n\n",
+            "ICAP/1.0\n\n",
+            "ICAP/1.0 2x4\n\n",
+            "ICAP/1.0 +24\n\n",
+            "ICAP/1.0 204 x\nno colon\n\n",
+            "ICAP/1.0 200 x\nEncapsulated: res-hdr=0\n\nabc",
+            "ICAP/1.0 200 x\nEncapsulated: res-hdr=0, null-body=4\n\nabc",
+            "ICAP/1.0 200 x\nEncapsulated: res-hdr=0, null-body=2\n\nabc",
+            "ICAP/1.0 200 x\nEncapsulated: res-hdr=1, null-body=3\n\nabc",
+            "ICAP/1.0 200 x\nEncapsulated: res-hdr=0, null-body=-1\n\nabc",
+            "ICAP/1.0 200 x\nEncapsulated: other=0, null-body=3\n\nabc",
+            "ICAP/1.0 200 x\nEncapsulated: null-body=0, res-hdr=0\n\n",
+            "ICAP/1.0 200 x\nEncapsulated: req-hdr=0, res-hdr=1, null-body=3\n\nabc",
+            "ICAP/1.0 200 x\nEncapsulated: res-hdr=0, res-body=3\n\nabc",
+            "ICAP/1.0 200 x\nEncapsulated: res-hdr=0, res-body=3\n\nabcz\r\n",
+            "ICAP/1.0 200 x\nEncapsulated: res-hdr=0, null-body=3\nEncapsulated: res-hdr=0, null-body=2\n\nabc",
+            "ICAP/1.0 200 x\nEncapsulated: \n\n",
+            "",
+        ] {
+            assert!(heads(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn chunks_in_all_their_forms() {
+        for text in ["5\r\nhello\r\n0\r\n", "5\nhello\n0\n", "5;x=y\r\nhello0\r\n", "2\r\nhe\r\n03\r\nllo\r\n0\r\n"] {
+            let mut data = Vec::new();
+            assert_eq!(chunks(text.as_bytes(), |part| data.extend_from_slice(part)), Chunks::Complete(text.len()));
+            assert_eq!(data, b"hello", "{text}");
+            for cut in 0..text.len() {
+                assert_eq!(chunks(&text.as_bytes()[..cut], |_| ()), Chunks::Partial, "{}", &text[..cut]);
+            }
+        }
+        for text in ["x\r\n", "\r\n", "-1\r\n", "1234567\r\n", "ffffffffffffffffffff\r\n"] {
+            assert_eq!(chunks(text.as_bytes(), |_| ()), Chunks::Wrong, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_reply_ends_where_its_last_part_does() {
+        for reply in [
+            "ICAP/1.0 204 No Content\n\n",
+            "ICAP/1.0 200 OK\r\nEncapsulated: res-hdr=0, null-body=3\r\n\r\nabc",
+            "ICAP/1.0 200 OK\nEncapsulated: res-hdr=0, res-body=3\n\nabc5\r\nhello\r\n0\r\n",
+            "\r\n\nICAP/1.0 204 No Content\r\n\r\n",
+        ] {
+            for cut in 0..reply.len() {
+                assert_eq!(extent(&reply.as_bytes()[..cut]), Extent::Partial, "{}", &reply[..cut]);
+            }
+            assert_eq!(extent(reply.as_bytes()), Extent::Complete(reply.len()), "{reply}");
+            let next = format!("{reply}\r\nICAP/1.0 204 x\n\n");
+            assert_eq!(extent(next.as_bytes()), Extent::Complete(reply.len()), "{reply}");
+        }
+        assert!(matches!(extent(&[b'x'; MAX_HEAD]), Extent::Hopeless(_)));
+        assert!(matches!(extent(&[b'\n'; MAX_HEAD]), Extent::Hopeless(_)));
+        let long = format!("ICAP/1.0 200 OK\nEncapsulated: res-hdr=0, null-body={MAX_REPLY}\n\n");
+        assert!(matches!(extent(long.as_bytes()), Extent::Hopeless(_)));
+    }
+}

@@ -1,0 +1,108 @@
+//! The dialect `icap://…`: ICAP messages (RFC 3507) over standard input and output, as the original spoke it. A request is
+//! a REQMOD without content, line ends are LF, and `Encapsulated` comes last, which helpers rely on:
+//!
+//! ```text
+//! REQMOD icap://srv.name/some/path ICAP/1.0
+//! Host: srv.name
+//! Pragma: transport=http
+//! Pragma: proxy=test
+//! Pragma: scheme=http
+//! Pragma: accept=192.0.2.254
+//! Pragma: accept-port=3128
+//! Pragma: client=192.0.2.1
+//! Pragma: host=www.a.example
+//! Pragma: path=/p?q=1
+//! Pragma: method=GET
+//! Encapsulated: req-hdr=0, null-body=79
+//!
+//! GET http://www.a.example/p?q=1 HTTP/1.1 …
+//! ```
+//!
+//! `message` finds the parts of a reply, `meaning` says what they mean.
+
+mod meaning;
+mod message;
+
+use super::dialect::{Extent, Question, Trouble};
+use crate::decision::Verdict;
+use crate::http::rules::Rules;
+
+/// How the messages look.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Icap {
+    /// The text of `redirector.protocol`, which the first line of a request carries.
+    pub uri: String,
+}
+
+impl Icap {
+    /// Appends a REQMOD message with the client's head as it came.
+    pub fn encode(&self, out: &mut Vec<u8>, question: &Question<'_>) {
+        use std::io::Write;
+        let service = self.uri.strip_prefix("icap://").unwrap_or_default();
+        let server = service.split('/').next().unwrap_or_default();
+        let (accept, port) = (question.local.ip().to_canonical(), question.local.port());
+        let client = question.client.to_canonical();
+        let head = question.request.raw();
+        // Writing into a Vec cannot fail.
+        let _ = write!(out, "REQMOD {} ICAP/1.0\nHost: {server}\n", self.uri);
+        out.extend_from_slice(b"Pragma: transport=http\nPragma: proxy=test\nPragma: scheme=http\n");
+        let _ = write!(out, "Pragma: accept={accept}\nPragma: accept-port={port}\nPragma: client={client}\n");
+        out.extend_from_slice(b"Pragma: host=");
+        question.push_host(out);
+        out.extend_from_slice(b"\nPragma: path=");
+        question.push_path(out);
+        out.extend_from_slice(b"\nPragma: method=");
+        out.extend_from_slice(question.request.method_name());
+        let _ = write!(out, "\nEncapsulated: req-hdr=0, null-body={}\n\n", head.len());
+        out.extend_from_slice(head);
+    }
+
+    /// Where the first message ends. Blank lines in front belong to it: they are what some leave behind a chunked body.
+    pub fn extent(bytes: &[u8]) -> Extent {
+        message::extent(bytes)
+    }
+
+    /// What a message says.
+    ///
+    /// # Errors
+    /// When it says nothing usable.
+    pub fn decode(&self, reply: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict, Trouble> {
+        let message = message::Message::parse(reply).map_err(Trouble::Unreadable)?;
+        meaning::read(&message, question, rules).map_err(Trouble::Unreadable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::request::Request;
+
+    #[test]
+    fn the_request_is_that_of_the_original_to_the_byte() {
+        let icap = Icap { uri: "icap://srv.name/some/path".into() };
+        let head = "GET http://a.ok:27900/p?q=1 HTTP/1.1\r\nHost: a.ok:27900\r\nProxy-Connection: k\r\n\r\n";
+        let request = Request::parse(head.as_bytes(), &Rules::default()).unwrap();
+        let (client, local) = ("127.0.0.1".parse().unwrap(), "127.0.0.1:27128".parse().unwrap());
+        let mut out = Vec::new();
+        icap.encode(&mut out, &Question { request: &request, client, local });
+        let wanted = "REQMOD icap://srv.name/some/path ICAP/1.0\nHost: srv.name\nPragma: transport=http\n\
+            Pragma: proxy=test\nPragma: scheme=http\nPragma: accept=127.0.0.1\nPragma: accept-port=27128\n\
+            Pragma: client=127.0.0.1\nPragma: host=a.ok\nPragma: path=/p?q=1\nPragma: method=GET\n\
+            Encapsulated: req-hdr=0, null-body=79\n\n";
+        assert_eq!(String::from_utf8(out).unwrap(), format!("{wanted}{head}"));
+    }
+
+    #[test]
+    fn connect_has_a_path_and_an_ipv6_host_no_brackets() {
+        let icap = Icap { uri: "icap://srv".into() };
+        let head = "CONNECT [2001:db8::1]:443 HTTP/1.1\r\nHost: x\r\n\r\n";
+        let request = Request::parse(head.as_bytes(), &Rules::default()).unwrap();
+        let (client, local) = ("::ffff:192.0.2.1".parse().unwrap(), "[2001:db8::9]:3128".parse().unwrap());
+        let mut out = Vec::new();
+        icap.encode(&mut out, &Question { request: &request, client, local });
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.starts_with("REQMOD icap://srv ICAP/1.0\nHost: srv\n"), "{text}");
+        assert!(text.contains("\nPragma: accept=2001:db8::9\nPragma: accept-port=3128\nPragma: client=192.0.2.1\n"));
+        assert!(text.contains("\nPragma: host=2001:db8::1\nPragma: path=/\nPragma: method=CONNECT\n"), "{text}");
+    }
+}

@@ -1,0 +1,136 @@
+//! What helpers write. Whatever it is, a verdict holds to what the client's exchange rests on, and nothing that goes to a
+//! client or an origin can break a line. Where a reply ends does not depend on what comes behind it.
+
+use super::{outcome, rough};
+use exaproxy::decision::Verdict;
+use exaproxy::http::answer::Answer;
+use exaproxy::http::request::Request;
+use exaproxy::http::rules::{Rules, ToClient};
+use exaproxy::http::{rewrite, Method, Version};
+use exaproxy::redirector::dialect::{Dialect, Extent, Question, Trouble};
+use exaproxy::redirector::icap::Icap;
+use exaproxy::redirector::url::{Line, Url};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+pub(super) const LINES: &[&[u8]] = &[
+    b"\n",
+    b"http://a.example:81/other\n",
+    b"http://b.example/\n",
+    b"file://deny.html\n",
+    b"intercept://[2001:db8::1]:81\n",
+    b"redirect://https://b.example/x\n",
+    b"308:http://b.example/\n",
+    b"OK status=302 url=\"http://b.example/\\\"\" note_=x\n",
+    b"OK rewrite-url=http%3A//b.example/\n",
+    b"7 BH message=\"no\"\n",
+];
+
+pub(super) const MESSAGES: &[&[u8]] = &[
+    b"ICAP/1.0 204 No Content\n\n",
+    b"ICAP/1.0 200 OK\r\nEncapsulated: res-hdr=0, null-body=26\r\n\r\nHTTP/1.1 403 No\r\nX: y\r\n\r\n",
+    b"ICAP/1.0 200 OK\nEncapsulated: res-hdr=0, res-body=17\n\nHTTP/1.1 200 OK\n\n5\nhello\n0\n\n",
+    b"ICAP/1.0 200 OK\nEncapsulated: req-hdr=0, null-body=48\n\nGET http://b.example/ HTTP/1.1\nHost: b.example\n\n\n",
+    b"ICAP/1.0 200 OK\nX-Intercept: active\nEncapsulated: req-hdr=0, null-body=23\n\nCONNECT b:81 HTTP/1.1\n\n",
+    b"ICAP/1.0 302 OK\nPragma: comment: x\nEncapsulated: res-hdr=0, null-body=35\n\nGET file://deny.html HTTP/1.1\r\n\r\n\r\n\r\n",
+];
+
+const CLIENTS: [&str; 4] = [
+    "GET http://a.example:81/p?q HTTP/1.1\r\nHost: a.example:81\r\n\r\n",
+    "POST http://a.example:81/ HTTP/1.0\r\nContent-Length: 5\r\n\r\n",
+    "HEAD http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n",
+    "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n",
+];
+
+pub(super) fn url(bytes: &[u8]) -> u64 {
+    let mut seen = 0;
+    for line in Line::ALL {
+        for concurrency in [0, 2] {
+            seen ^= reply(&Dialect::Url(Url { line, concurrency }), bytes);
+        }
+    }
+    seen
+}
+
+pub(super) fn icap(bytes: &[u8]) -> u64 {
+    reply(&Dialect::Icap(Icap { uri: "icap://server/path".into() }), bytes)
+}
+
+fn reply(dialect: &Dialect, bytes: &[u8]) -> u64 {
+    let first = match dialect.extent(bytes) {
+        Extent::Complete(length) => {
+            assert!(length > 0 && length <= bytes.len());
+            let alone = &bytes[..length];
+            assert_eq!(dialect.extent(alone), Extent::Complete(length), "what follows decides where a reply ends");
+            assert_eq!(dialect.extent(&bytes[..length - 1]), Extent::Partial, "a reply ends before its last byte");
+            alone
+        }
+        // The parser must bear what its scanner would not have let through, too.
+        Extent::Partial | Extent::Hopeless(_) => bytes,
+    };
+    let _ = dialect.channel(first);
+    let mut seen = Vec::new();
+    for client in CLIENTS {
+        let rules = Rules::default();
+        let request = Request::parse(client.as_bytes(), &rules).expect("a request without fault");
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let question = Question { request: &request, client: address, local: SocketAddr::new(address, 3128) };
+        seen.push(match dialect.decode(first, &question, &rules) {
+            Ok(verdict) => check(verdict, &request, &rules),
+            Err(Trouble::Unreadable(why)) => outcome(why),
+            Err(Trouble::Broken(_)) => 1,
+        });
+    }
+    outcome(seen)
+}
+
+fn check(verdict: Verdict, client: &Request, rules: &Rules) -> u64 {
+    match verdict {
+        Verdict::Permit => 2,
+        Verdict::Rewrite(other) => {
+            for method in [Method::Head, Method::Connect] {
+                assert_eq!(other.method() == method, client.method() == method);
+            }
+            assert_eq!((other.framing(), other.version()), (client.framing(), client.version()));
+            let mut head = Vec::new();
+            rewrite::request(&mut head, &other, rules, IpAddr::V4(Ipv4Addr::LOCALHOST));
+            // The limit of heads is for those that come in.
+            let any_length = Rules { head_limit: 0, ..Rules::default() };
+            Request::parse(&head, &any_length).expect("what goes to an origin can be read");
+            outcome((3, rough(head.len())))
+        }
+        Verdict::Intercept(to) => outcome((4, to.port == client.target().port)),
+        Verdict::File { name, .. } => outcome((5, rough(name.len()))),
+        Verdict::Redirect(answer) => {
+            assert!((301..=308).contains(&answer.status));
+            written(&answer, client, rules)
+        }
+        Verdict::Answer(answer) => {
+            let tunnel = client.method() == Method::Connect && answer.status < 300;
+            assert!(!tunnel, "an answer that looks like an open tunnel");
+            written(&answer, client, rules)
+        }
+    }
+}
+
+/// An answer has one head, which ends where its content begins.
+fn written(answer: &Answer, client: &Request, rules: &Rules) -> u64 {
+    let to = ToClient {
+        version: Version::Http11,
+        method: client.method(),
+        keep_alive: true,
+        upgrade: false,
+        date: "NOW",
+        rules,
+    };
+    let mut out = Vec::new();
+    answer.write(&mut out, &to);
+    let bare = matches!(answer.status, 204 | 304) || client.method() == Method::Head;
+    let content = if bare { 0 } else { answer.body.len() };
+    let head = &out[..out.len() - content];
+    let text = String::from_utf8_lossy(head);
+    assert!(text.ends_with("\r\n\r\n") && text.matches("\r\n\r\n").count() == 1, "{text}");
+    assert!(text.split("\r\n").all(|line| !line.contains(['\r', '\n', '\0'])), "{text}");
+    let lengths = text.lines().filter(|line| line.to_ascii_lowercase().starts_with("content-length:")).count();
+    assert_eq!(lengths, usize::from(!matches!(answer.status, 204 | 304)), "{text}");
+    outcome((6, answer.status, rough(answer.fields.len())))
+}
