@@ -40,7 +40,7 @@ def verdict(value, must, goal):
 
 
 def unmeasured(label, ours, what, goal):
-    return [label, number(ours['cost']), what + ' not measured', '-', '-', number(goal[4]), number(goal[5]), '-']
+    return [label, number(ours.get(goal[2])), what + ' not measured', '-', '-', number(goal[4]), number(goal[5]), '-']
 
 
 def ratios(ours, other, field):
