@@ -2,6 +2,7 @@
 //! and what becomes of requests when helpers fail.
 
 mod connect;
+mod extremes;
 mod failures;
 mod icap;
 mod identity;
