@@ -12,7 +12,7 @@ use crate::daemon::pidfile::{Claim, Pidfile};
 use crate::exchange::timers::Limits;
 use crate::exchange::Settings;
 use crate::http::rules::Rules;
-use crate::logs::{self, Messages, Rotation, Severity, Switches};
+use crate::logs::{self, Messages, Rotation, Severity, Switches, UsageLog, Writer};
 use crate::pages::Pages;
 use crate::policy::{Policy, PolicyConfig};
 use crate::proxy::{Ingress, Options, Place, Proxy, Turn};
@@ -36,6 +36,7 @@ pub fn run(sources: &Sources, debug: bool) -> Result<(), String> {
     if let Err(error) = keep_to_ourselves() {
         eprintln!("warning: what was left open may reach helper programs: {error}");
     }
+    logs::early::hold();
     let disk = Watched::default();
     let loaded = config::load(sources, &disk).map_err(|error| error.to_string())?;
     for warning in &loaded.warnings {
@@ -100,7 +101,7 @@ impl<'a> Supervisor<'a> {
         let mut options = options(&loaded, budget.fitted(got))?;
         let pidfile = Claimed(claim_pidfile(config)?);
         options.pid_saved = pidfile.0.is_some();
-        let proxy = Proxy::new(options, signals).map_err(|error| error.to_string())?;
+        let mut proxy = Proxy::new(options, signals).map_err(|error| error.to_string())?;
         let outright = loaded.is_set("daemon", "user");
         let privileges = drop_privileges(&config.daemon.user, outright).map_err(|error| error.to_string())?;
         // Last, because it starts a thread, and a thread would keep the privileges that it was started with.
@@ -123,6 +124,7 @@ impl<'a> Supervisor<'a> {
             );
             log::warn!(target: "supervisor", "{text}");
         }
+        proxy.set_usage(usage_log(config, debug, messages)?);
         let supervisor = Supervisor { sources, disk, debug, proxy, messages, log, pidfile };
         if let Privileges::Dropped { .. } = privileges {
             supervisor.foresee(&config.daemon.user);
@@ -171,7 +173,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn try_reload(&mut self) -> Result<(), String> {
-        let (options, log) = self.read_again()?;
+        let (options, log, config) = self.read_again()?;
         self.messages.apply(&log).map_err(|error| format!("log.destination: {error}"))?;
         if let Err(error) = self.proxy.reload(options) {
             // A log that cannot be had back stays the new one: better that than none.
@@ -181,11 +183,13 @@ impl<'a> Supervisor<'a> {
             );
         }
         self.log = log;
+        let usage = usage_log(&config, self.debug, self.messages)?;
+        self.proxy.set_usage(usage);
         Ok(())
     }
 
     /// Reads everything that a reload needs, and changes nothing.
-    fn read_again(&self) -> Result<(Options, logs::Settings), String> {
+    fn read_again(&self) -> Result<(Options, logs::Settings, Config), String> {
         let loaded = config::load(self.sources, &self.disk);
         if let Some(path) = self.disk.take_hidden() {
             return Err(format!("{}: permission denied, though it could be read at the start", path.display()));
@@ -194,7 +198,7 @@ impl<'a> Supervisor<'a> {
         loaded.check_built().map_err(|error| error.to_string())?;
         let budget = budget(&loaded.config);
         let options = options(&loaded, budget.fitted(raise_descriptors(budget.need())))?;
-        Ok((options, log_settings(&loaded.config, self.debug)))
+        Ok((options, log_settings(&loaded.config, self.debug), loaded.config))
     }
 }
 
@@ -251,6 +255,26 @@ fn log_settings(config: &Config, debug: bool) -> logs::Settings {
         rotation: Rotation::new(log.rotate.unwrap_or(0), u32::try_from(log.keep).unwrap_or(u32::MAX)),
         directives: std::env::var("RUST_LOG").ok(),
     }
+}
+
+/// The log of decisions, which shares the message log's writer where both go to the same place.
+fn usage_log(config: &Config, debug: bool, messages: &Messages) -> Result<Option<UsageLog>, String> {
+    if !config.usage.enable && !debug {
+        return Ok(None);
+    }
+    let destination = &config.usage.destination;
+    let handle = match *destination == config.log.destination {
+        true => messages.handle(),
+        false => {
+            let rotation = log_settings(config, debug).rotation;
+            let output =
+                logs::sink::open(destination, rotation).map_err(|error| format!("usage.destination: {error}"))?;
+            let prefix = messages.prefix();
+            let notice = move |text: &str| prefix.line("usage", format_args!("{text}"));
+            Writer::spawn(output, logs::messages::QUEUE_BYTES, Box::new(notice)).map_err(|error| error.to_string())?
+        }
+    };
+    Ok(Some(UsageLog::new(handle, messages.prefix())))
 }
 
 /// Descriptors that the limits of the configuration could use.

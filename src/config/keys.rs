@@ -352,7 +352,8 @@ options! {
     /// The log of decisions, one line per request.
     usage Usage {
         destination: Sink = "stdout", Kept, "where the lines go, as in log.destination";
-        enable: Flag = "false", Unbuilt, "write one line per request";
+        enable: Flag = "false", Changed("Its lines are written also when log.worker is false; -d switches it on."),
+            "write one line for each decision";
     }
 
     /// Monitoring pages and local pages.

@@ -140,7 +140,7 @@ fn unknown_names_are_reported_with_the_nearest_option() {
 
 #[test]
 fn parts_that_are_not_built_are_read_printed_and_refused() {
-    for name in ["icap", "passthrough", "profile", "tls", "usage"] {
+    for name in ["icap", "passthrough", "profile", "tls"] {
         let file = format!("[redirector]\nprogram=/bin/helper\n[{name}]\nenable = yes");
         let loaded = read(&[], &file).expect("a sound configuration");
         assert!(loaded.print(Form::DiffIni).contains(&format!("\n[{name}]\nenable = true\n")));

@@ -24,6 +24,8 @@ const SECRETS: [&[u8]; 4] = [b"authorization", b"proxy-authorization", b"cookie"
 pub struct Answer {
     /// The status, 200 to 599.
     pub status: u16,
+    /// Why the request cannot be served, if that is what it says.
+    pub cause: Option<Cause>,
     /// Fields besides Date, Server, Content-Length, Content-Type, Cache-Control, Pragma and Connection; of a head that
     /// somebody else has written, all but Content-Length and Connection.
     pub fields: Vec<(Cow<'static, str>, Cow<'static, str>)>,
@@ -45,6 +47,7 @@ impl Answer {
         let body = body.into();
         Answer {
             status,
+            cause: None,
             fields: Vec::new(),
             foreign: None,
             kind: media::by_content(&body).unwrap_or(PLAIN),
@@ -58,6 +61,7 @@ impl Answer {
     /// page of the cause. With `compatible` the status is the original's.
     pub fn of(cause: Cause, compatible: bool) -> Answer {
         let mut answer = Answer::new(cause.status(compatible), format!("{cause}\n").into_bytes());
+        answer.cause = Some(cause);
         match cause {
             // What follows a faulty message cannot be told from its content.
             Cause::Client(_) => answer.close = true,

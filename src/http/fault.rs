@@ -114,7 +114,7 @@ impl Fault {
             Fault::UnknownCoding => "the Transfer-Encoding is unknown",
             Fault::CodingTooOld => "a Transfer-Encoding in an HTTP/1.0 request",
             Fault::BodyForbidden => "the method does not allow content",
-            Fault::BadMaxForwards => "INVALID MAX-FORWARDS",
+            Fault::BadMaxForwards => "INVALID MAX FORWARDS",
             Fault::Expectation => "the expectation can not be met",
             Fault::Chunk(fault) => fault.text(),
             Fault::HeadTimeout => "the request did not arrive in time",

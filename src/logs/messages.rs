@@ -12,7 +12,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 use super::{sink, Destination, Handle, Prefix, Rotation, Severity, Switches, Writer};
 
 /// Most bytes of memory for lines that wait for a slow destination: some 10,000 lines of usual length.
-const QUEUE_BYTES: usize = 1 << 20;
+pub const QUEUE_BYTES: usize = 1 << 20;
 
 /// Most bytes of the scratch text that a thread keeps from one line to the next.
 const SCRATCH_BYTES_KEPT: usize = 4 * 1024;
@@ -102,7 +102,9 @@ impl Messages {
     /// Makes this the log of the whole process, for good. `None` when there is one already.
     pub fn install(self) -> Option<&'static Self> {
         let messages: &'static Self = Box::leak(Box::new(self));
-        log::set_logger(messages).ok()?;
+        if !super::early::open(messages) {
+            return None;
+        }
         messages.tell_ceiling();
         Some(messages)
     }

@@ -3,6 +3,7 @@
 
 pub mod batch;
 pub mod destination;
+pub mod early;
 pub mod line;
 pub mod messages;
 pub mod rotate;
@@ -10,6 +11,7 @@ pub mod severity;
 pub mod sink;
 pub mod subsystem;
 pub mod syslog;
+pub mod usage;
 pub mod writer;
 
 pub use destination::Destination;
@@ -18,6 +20,7 @@ pub use messages::{Messages, Settings};
 pub use rotate::Rotation;
 pub use severity::Severity;
 pub use subsystem::Switches;
+pub use usage::{Usage, UsageLog, Word};
 pub use writer::{Handle, Writer};
 
 /// Logs a message of the highest severity, which the `log` crate has no level for: an error whose target carries the mark

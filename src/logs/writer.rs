@@ -28,6 +28,12 @@ pub struct Writer {
 #[derive(Clone)]
 pub struct Handle(Arc<Owner>);
 
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Handle")
+    }
+}
+
 struct Owner(Arc<Queue>);
 
 #[derive(Default)]

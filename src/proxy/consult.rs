@@ -8,7 +8,10 @@ use reactor::arena::Key;
 use super::{Ingress, Proxy, Waits};
 use crate::decide;
 use crate::decision::{Decision, Verdict};
+use crate::http::answer::Answer;
 use crate::http::cause::Cause;
+use crate::http::Method;
+use crate::logs::{Usage, UsageLog, Word};
 use crate::redirector::dialect::{Question, Trouble};
 use crate::redirector::pool::{Answered, Fault, Ticket};
 use crate::redirector::worker::Program;
@@ -25,10 +28,10 @@ impl Proxy {
         self.counters.requests += 1;
         if client.ingress == Ingress::Web {
             let decision = decide::web(request, &self.running());
-            return self.decided(key, decision);
+            return self.with_exchange(key, |exchange, cx| exchange.handle_decision(decision, cx));
         }
         match decide::refusal(request, client.session.exchange.client(), &self.policy, &self.settings) {
-            Some(answer) => self.decided(key, Decision::Answer(answer)),
+            Some(answer) => self.refuse(key, answer),
             None => self.consult(key),
         }
     }
@@ -110,20 +113,20 @@ impl Proxy {
     fn obey(&mut self, key: Key, verdict: Verdict) {
         let Some(client) = self.clients.get(key) else { return };
         let exchange = &client.session.exchange;
-        let decision = match verdict {
-            Verdict::Permit => return self.permit(key),
-            Verdict::Rewrite(other) => {
-                let refusal = decide::refusal(&other, exchange.client(), &self.policy, &self.settings);
-                match refusal.or_else(|| decide::final_recipient(&other)) {
-                    Some(answer) => Decision::Answer(answer),
-                    None => Decision::Rewrite(other),
+        match verdict {
+            Verdict::Permit => self.permit(key),
+            Verdict::Rewrite(other) => match decide::refusal(&other, exchange.client(), &self.policy, &self.settings) {
+                Some(answer) => self.refuse(key, answer),
+                None => {
+                    let last = decide::final_recipient(&other).map(Decision::Answer);
+                    self.decided(key, Word::Rewrite, last.unwrap_or(Decision::Rewrite(other)));
                 }
-            }
-            Verdict::Intercept(to) => Decision::Intercept(to),
-            Verdict::Redirect(answer) | Verdict::Answer(answer) => Decision::Answer(answer),
-            Verdict::File { name, comment } => return self.serve_page(key, &name, &comment),
-        };
-        self.decided(key, decision);
+            },
+            Verdict::Intercept(to) => self.decided(key, Word::Intercept, Decision::Intercept(to)),
+            Verdict::Redirect(answer) => self.decided(key, Word::Redirect, Decision::Answer(answer)),
+            Verdict::Answer(answer) => self.decided(key, Word::Local, Decision::Answer(answer)),
+            Verdict::File { name, comment } => self.serve_page(key, &name, &comment),
+        }
     }
 
     /// Answers with a local page.
@@ -136,14 +139,31 @@ impl Proxy {
             log::error!(target: "download", "{why}");
         }
         client.session.provide(served.content);
-        self.decided(key, Decision::Answer(served.answer));
+        self.decided(key, Word::File, Decision::Answer(served.answer));
     }
 
     /// Lets a request pass.
     fn permit(&mut self, key: Key) {
         let Some(request) = self.clients.get(key).and_then(|client| client.session.exchange.request()) else { return };
-        let decision = decide::final_recipient(request).map_or(Decision::Forward, Decision::Answer);
-        self.decided(key, decision);
+        match decide::final_recipient(request) {
+            Some(answer) => {
+                let method = String::from_utf8_lossy(request.method_name()).into_owned();
+                self.note_usage(key, Word::Permit, Some(&method));
+                self.decide(key, Decision::Answer(answer));
+            }
+            None => self.decided(key, Word::Permit, Decision::Forward),
+        }
+    }
+
+    /// Answers a request that may not pass, or that is no sound request.
+    fn refuse(&mut self, key: Key, answer: Box<Answer>) {
+        let word = match answer.cause {
+            Some(Cause::Client(_) | Cause::HelperFailed) => Word::Error,
+            _ => Word::Deny,
+        };
+        let why = answer.cause.map_or_else(String::new, |cause| cause.to_string().to_ascii_uppercase());
+        self.note_usage(key, word, Some(&why));
+        self.decide(key, Decision::Answer(answer));
     }
 
     /// No helper has decided about a request, and none will; `why` says what there is to say.
@@ -159,7 +179,7 @@ impl Proxy {
         let exchange = &client.session.exchange;
         let comment = if cause == Cause::Denied { "" } else { why };
         let answer = self.settings.answers.explain(cause, exchange.request(), exchange.client(), comment);
-        self.decided(key, Decision::Answer(answer));
+        self.refuse(key, answer);
     }
 
     /// The time for a decision is over.
@@ -168,8 +188,38 @@ impl Proxy {
         self.undecided(key, "no helper decided in time");
     }
 
-    fn decided(&mut self, key: Key, decision: Decision) {
+    fn decided(&mut self, key: Key, word: Word, decision: Decision) {
+        self.note_usage(key, word, None);
+        self.decide(key, decision);
+    }
+
+    fn decide(&mut self, key: Key, decision: Decision) {
         self.with_exchange(key, |exchange, cx| exchange.handle_decision(decision, cx));
+    }
+
+    /// Writes what was decided to the usage log: why, or for which host.
+    fn note_usage(&mut self, key: Key, word: Word, why: Option<&str>) {
+        let (Some(log), Some(client)) = (&mut self.usage, self.clients.get(key)) else { return };
+        let exchange = &client.session.exchange;
+        let Some(request) = exchange.request() else { return };
+        let host = request.target().host.to_string();
+        let mut url = Vec::new();
+        request.target().write_authority(&mut url);
+        url.extend_from_slice(if request.method() == Method::Connect { b"/" } else { request.path() });
+        log.write(&Usage {
+            connection: key.generation,
+            port: local_address(true, &client.session.client.io).port(),
+            client: exchange.client(),
+            method: &String::from_utf8_lossy(request.method_name()),
+            url: &String::from_utf8_lossy(&url),
+            word,
+            detail: why.unwrap_or(&host),
+        });
+    }
+
+    /// Where decisions are written to from now on, if anywhere.
+    pub fn set_usage(&mut self, usage: Option<UsageLog>) {
+        self.usage = usage;
     }
 
     /// True if that session waited for this reply, which it does no more.

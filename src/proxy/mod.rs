@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::exchange::close::CloseReason;
 use crate::exchange::phase::Kind;
 use crate::exchange::{Context, Settings};
+use crate::logs::UsageLog;
 use crate::monitor::Counters;
 use crate::owner::Owner;
 use crate::policy::{LocalAddresses, Policy};
@@ -114,6 +115,7 @@ pub struct Proxy {
     upstream: Upstream,
     resolver: Resolver,
     redirector: Option<Redirector>,
+    usage: Option<UsageLog>,
     signals: Signals,
     counters: Counters,
     house: house::House,
@@ -164,6 +166,7 @@ impl Proxy {
             upstream: Upstream::new(options.dialling),
             resolver,
             redirector,
+            usage: None,
             signals,
             counters: Counters::default(),
             house,

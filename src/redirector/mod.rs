@@ -14,6 +14,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{killpg, Signal};
+use nix::unistd::Pid;
 use reactor::arena::Key;
 use reactor::bus::{Near, Received};
 use reactor::frame::Frame;
@@ -273,8 +275,10 @@ impl Redirector {
         }
         for seat in self.seats.iter_mut().flatten() {
             log::warn!(target: "worker", "worker {} ({}) does not end and is killed", seat.number, seat.pid);
-            // The thread also kills it when it finds the loop gone.
-            let _ = seat.bus.send(Frame { kind: kind::KILL, key: 0, payload: b"" });
+            // Its thread waits for it, and will not live to lose its patience. As it has not told of an end, the number is
+            // still that of the helper, which leads its group.
+            let group = i32::try_from(seat.pid).ok().filter(|pid| *pid > 1);
+            let _ = group.map(|pid| killpg(Pid::from_raw(pid), Signal::SIGKILL));
             poller.forget(seat.route);
         }
     }

@@ -34,6 +34,18 @@ fn who_looks_for_the_reason_of_a_400_finds_it_with_its_client() {
 }
 
 #[test]
+fn listeners_opened_before_the_log_are_in_it_first() {
+    let proxy = Proxy::start(&[]);
+    proxy.wait_log("Starting exaproxy");
+    let log = proxy.log();
+    let (listening, starting) = (log.find("http proxy listening on 127.0.0.1:"), log.find("Starting exaproxy"));
+    assert!(listening.is_some() && listening < starting, "{log}");
+    let quiet = Proxy::start(&[("log.level", "ERROR")]);
+    quiet.wait_log("Starting exaproxy");
+    assert!(!quiet.log().contains("listening on"), "{}", quiet.log());
+}
+
+#[test]
 fn messages_may_go_to_a_file_that_is_opened_again_on_hup() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (path, old) = (folder.path().join("messages"), folder.path().join("messages.old"));
@@ -58,8 +70,11 @@ fn messages_may_go_to_a_syslog_server() {
     let port = server.local_addr().expect("a bound socket has an address").port();
     let proxy = Proxy::start(&[("log.destination", &format!("host:127.0.0.1:{port}"))]);
     let mut datagram = [0; 2048];
-    let count = server.recv(&mut datagram).expect("a message");
-    let text = String::from_utf8_lossy(&datagram[..count]).into_owned();
+    let mut message = || {
+        let count = server.recv(&mut datagram).expect("a message");
+        String::from_utf8_lossy(&datagram[..count]).into_owned()
+    };
+    let text = std::iter::repeat_with(&mut message).find(|text| text.contains("Starting")).expect("it never ends");
     // Facility user (1), severity error (3), as the original writes its first line.
     assert!(text.starts_with(&format!("<11>ExaProxy {:<6} ", proxy.pid())), "{text:?}");
     assert!(text.ends_with('\0'), "{text:?}");

@@ -32,6 +32,7 @@ mod policy;
 mod probes;
 mod process;
 mod proxied;
+mod redirector;
 mod rows;
 mod signals;
 mod support;

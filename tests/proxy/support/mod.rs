@@ -4,6 +4,7 @@
 
 pub mod blackhole;
 pub mod client;
+pub mod helpers;
 pub mod message;
 pub mod nameserver;
 pub mod origin;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 pub use blackhole::{Blackhole, Refusing};
 pub use client::Client;
+pub use helpers::{Desk, Gate, Helpers};
 pub use message::Message;
 pub use nameserver::{Answer, NameServer};
 pub use origin::{Origin, Peer};

@@ -1,0 +1,62 @@
+//! Helper programs that decide about requests, beside a real proxy: what they are asked, what becomes of their replies,
+//! and what becomes of requests when helpers fail.
+
+mod connect;
+mod failures;
+mod icap;
+mod identity;
+mod numbers;
+mod processes;
+mod programs;
+mod queue;
+mod reload;
+mod sequence;
+mod url;
+
+use crate::support::{client, Client, Message, Origin, Proxy};
+
+/// A request whose content the origin sends back.
+pub const CONTENT: &str = "some content";
+
+/// Sends a request with [`CONTENT`] and reads the response.
+pub fn post(client: &mut Client, url: &str) -> Message {
+    let length = CONTENT.len();
+    client.send(format!("POST {url} HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{CONTENT}"));
+    client.reply()
+}
+
+/// Sends CONNECT and reads the response.
+pub fn connect(client: &mut Client, authority: &str) -> Message {
+    client.send(format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n"));
+    client.reply_to("CONNECT")
+}
+
+/// Asks for a path on a new connection.
+pub fn get(proxy: &Proxy, origin: &Origin, path: &str) -> Message {
+    proxy.client().get(&origin.url(path))
+}
+
+/// Asks for a path on a new connection, and leaves the response for later.
+pub fn send_get(proxy: &Proxy, origin: &Origin, path: &str) -> Client {
+    let mut client = proxy.client();
+    client.send(client::get(&origin.url(path)));
+    client
+}
+
+/// Fails the test unless this is the page for requests that no helper decided.
+pub fn assert_failed(reply: &Message) {
+    assert_eq!(reply.status(), 503, "{reply:?}");
+    assert!(is_page(reply), "{reply:?}");
+}
+
+/// Fails the test unless this is the page for replies that nobody understands.
+pub fn assert_unreadable(reply: &Message) {
+    assert!([500, 503].contains(&reply.status()), "{reply:?}");
+    assert!(is_page(reply), "{reply:?}");
+}
+
+/// Whether the body is a page for people.
+pub fn is_page(reply: &Message) -> bool {
+    let text = reply.text();
+    text.starts_with("<!doctype html>") || text.starts_with("<html")
+}
