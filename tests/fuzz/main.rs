@@ -112,5 +112,4 @@ tests! {
     ini environment command_line pages
     dns_message dns_resolver resolv_conf hosts
     url_reply icap_reply
-    url_reply icap_reply
 }

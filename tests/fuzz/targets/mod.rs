@@ -5,7 +5,6 @@ mod bodies;
 mod heads;
 mod names;
 mod replies;
-mod replies;
 mod settings;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -37,8 +36,6 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "icap_reply", seeds: replies::MESSAGES, run: replies::icap },
     Target { name: "resolv_conf", seeds: names::RESOLV_CONFS, run: names::resolv_conf },
     Target { name: "hosts", seeds: names::HOSTS, run: names::hosts },
-    Target { name: "url_reply", seeds: replies::LINES, run: replies::url_reply },
-    Target { name: "icap_reply", seeds: replies::MESSAGES, run: replies::icap_reply },
 ];
 
 /// One number for what happened.
