@@ -27,6 +27,9 @@ use crate::http::Method;
 
 type Reading = Result<Verdict, &'static str>;
 
+/// A head without its blank line may have been cut anywhere.
+const ENDLESS: &str = "a head in it has no end";
+
 /// Fields that belong to a connection or to a framing, and not to an answer (RFC 9110 section 7.6.1).
 const OURS: [&str; 8] =
     ["connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
@@ -54,9 +57,9 @@ pub(super) fn read(message: &Message<'_>, question: &Question<'_>, rules: &Rules
         (Some(b"CONNECT"), Some(authority)) => connect(head, authority, message.intercepts, question, rules),
         (Some(_), Some(url)) if url.starts_with(b"file://") => file(&url[7..], message.comment),
         _ => {
-            let (first, rest) = split(head);
+            let (first, rest) = split(head).ok_or(ENDLESS)?;
             match rest.trim_ascii().is_empty() {
-                true => Ok(Verdict::Rewrite(Box::new(stand_in(&first, question, rules)?))),
+                true => Ok(Verdict::Rewrite(Box::new(stand_in(first, question, rules)?))),
                 false => Err("something follows its request"),
             }
         }
@@ -73,8 +76,9 @@ fn connect(head: &[u8], authority: &[u8], intercepts: bool, question: &Question<
     let client = question.request;
     let to = Target::from_authority(authority, Some(client.target().port));
     let to = Box::new(to.map_err(|_| "its CONNECT names no host")?);
-    let (first, rest) = split(head);
-    if !has_fields_only(&first) {
+    // It may stand without its blank line, though not cut within its first.
+    let (first, rest) = split(head).unwrap_or((head, b""));
+    if !first.ends_with(b"\n") || !has_fields_only(first) {
         return Err("its CONNECT is no request");
     }
     let rest = &rest[leading_blank(rest)..];
@@ -92,11 +96,11 @@ fn connect(head: &[u8], authority: &[u8], intercepts: bool, question: &Question<
             _ => Ok(Verdict::Intercept(to)),
         };
     }
-    let (second, after) = split(rest);
+    let (second, after) = split(rest).ok_or(ENDLESS)?;
     if !after.trim_ascii().is_empty() {
         return Err("something follows its request");
     }
-    let mut other = stand_in(&second, question, rules)?;
+    let mut other = stand_in(second, question, rules)?;
     other.divert(to);
     Ok(Verdict::Rewrite(Box::new(other)))
 }
@@ -113,25 +117,17 @@ fn stand_in(head: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Reque
     other.in_place_of(question.request).map_err(|_| "its request cannot stand for the client's")
 }
 
-/// The first head, complete also where its blank line is missing, and what follows it.
-fn split(text: &[u8]) -> (Vec<u8>, &[u8]) {
-    match HeadScan::default().find(text) {
-        Some(end) => (text[..end].to_vec(), &text[end..]),
-        None => {
-            let mut head = text.to_vec();
-            let ends: &[u8] = if text.ends_with(b"\n") { b"\r\n" } else { b"\r\n\r\n" };
-            head.extend_from_slice(ends);
-            (head, b"")
-        }
-    }
+/// The first head with its blank line, if there is one, and what follows it.
+fn split(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    HeadScan::default().find(text).map(|end| text.split_at(end))
 }
 
 /// An HTTP response, with the content behind its head, or in chunks of its own.
 fn answer(text: &[u8], body: Option<&[u8]>, question: &Question<'_>) -> Reading {
     const WRONG: &str = "its HTTP response cannot be understood";
-    let (head, behind) = split(text);
+    let (head, behind) = split(text).ok_or(ENDLESS)?;
     let method = question.request.method();
-    let response = Response::parse(&head, Method::Get).map_err(|_| WRONG)?;
+    let response = Response::parse(head, Method::Get).map_err(|_| WRONG)?;
     if !behind.is_empty() && response.field(b"transfer-encoding").is_some() {
         return Err("its HTTP response has a coding of its own");
     }
