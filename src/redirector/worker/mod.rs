@@ -2,7 +2,8 @@
 //! standard output go back, and what it writes to standard error goes to the log. Knows where a reply ends, and neither
 //! what it says nor whom it is for.
 //!
-//! A question costs the thread six system calls: poll, read and write on its way there, the same on its way back.
+//! A question costs the thread six system calls, and the program's own (counted with strace over 1,000 questions to one
+//! shell): poll, recvfrom on the bus and write on its way there, poll, read and sendto on its way back.
 
 mod child;
 mod stderr;
