@@ -37,4 +37,5 @@ mod rows;
 mod signals;
 mod support;
 mod upgrade;
+mod usage;
 mod web;

@@ -26,6 +26,9 @@ use crate::http::Method;
 
 type Reading = Result<Verdict, &'static str>;
 
+/// A head without its blank line may have been cut anywhere.
+const ENDLESS: &str = "a head in it has no end";
+
 /// Fields that belong to a connection or to a framing, and not to an answer (RFC 9110 section 7.6.1).
 const OURS: [&str; 8] =
     ["connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
@@ -53,9 +56,9 @@ pub(super) fn read(message: &Message<'_>, question: &Question<'_>, rules: &Rules
         (Some(b"CONNECT"), Some(authority)) => connect(head, authority, message.intercepts, question, rules),
         (Some(_), Some(url)) if url.starts_with(b"file://") => file(&url[7..], message.comment),
         _ => {
-            let (first, rest) = split(head);
+            let (first, rest) = split(head).ok_or(ENDLESS)?;
             match rest.trim_ascii().is_empty() {
-                true => Ok(Verdict::Rewrite(Box::new(stand_in(&first, question, rules)?))),
+                true => Ok(Verdict::Rewrite(Box::new(stand_in(first, question, rules)?))),
                 false => Err("something follows its request"),
             }
         }
@@ -72,7 +75,7 @@ fn connect(head: &[u8], authority: &[u8], intercepts: bool, question: &Question<
     let client = question.request;
     let to = Target::from_authority(authority, Some(client.target().port));
     let to = Box::new(to.map_err(|_| "its CONNECT names no host")?);
-    let (_, rest) = split(head);
+    let rest = split(head).map_or(&b""[..], |(_, rest)| rest);
     let rest = &rest[leading_blank(rest)..];
     if intercepts {
         return Ok(Verdict::Intercept(to));
@@ -88,11 +91,11 @@ fn connect(head: &[u8], authority: &[u8], intercepts: bool, question: &Question<
             _ => Ok(Verdict::Intercept(to)),
         };
     }
-    let (second, after) = split(rest);
+    let (second, after) = split(rest).ok_or(ENDLESS)?;
     if !after.trim_ascii().is_empty() {
         return Err("something follows its request");
     }
-    let mut other = stand_in(&second, question, rules)?;
+    let mut other = stand_in(second, question, rules)?;
     other.divert(to);
     Ok(Verdict::Rewrite(Box::new(other)))
 }
@@ -102,25 +105,17 @@ fn stand_in(head: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Reque
     other.in_place_of(question.request).map_err(|_| "its request cannot stand for the client's")
 }
 
-/// The first head, complete also where its blank line is missing, and what follows it.
-fn split(text: &[u8]) -> (Vec<u8>, &[u8]) {
-    match HeadScan::default().find(text) {
-        Some(end) => (text[..end].to_vec(), &text[end..]),
-        None => {
-            let mut head = text.to_vec();
-            let ends: &[u8] = if text.ends_with(b"\n") { b"\r\n" } else { b"\r\n\r\n" };
-            head.extend_from_slice(ends);
-            (head, b"")
-        }
-    }
+/// The first head with its blank line, if there is one, and what follows it.
+fn split(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    HeadScan::default().find(text).map(|end| text.split_at(end))
 }
 
 /// An HTTP response, with the content behind its head, or in chunks of its own.
 fn answer(text: &[u8], body: Option<&[u8]>, question: &Question<'_>) -> Reading {
     const WRONG: &str = "its HTTP response cannot be understood";
-    let (head, behind) = split(text);
+    let (head, behind) = split(text).ok_or(ENDLESS)?;
     let method = question.request.method();
-    let response = Response::parse(&head, Method::Get).map_err(|_| WRONG)?;
+    let response = Response::parse(head, Method::Get).map_err(|_| WRONG)?;
     let mut content = behind.to_vec();
     content.extend_from_slice(body.unwrap_or_default());
     let mut answer = match response.status() {

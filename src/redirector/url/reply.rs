@@ -17,7 +17,7 @@ use super::{pairs, push_bare_url, push_full_url, Line};
 use crate::decision::Verdict;
 use crate::http::answer::Answer;
 use crate::http::rules::Rules;
-use crate::http::target::Target;
+use crate::http::target::{Target, HTTP_PORT};
 use crate::http::Method;
 
 /// The status of a redirect that names none.
@@ -55,7 +55,10 @@ pub(super) fn read(said: &[u8], line: Line, question: &Question<'_>, rules: &Rul
     match said {
         [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b':', url @ ..] => redirect(status(&said[..3])?, url),
         _ if said.starts_with(b"http://") => read_url(said, line, question, rules),
-        _ if said.starts_with(b"https://") => redirect(FOUND, said),
+        _ if said.starts_with(b"https://") => match place_of(&said[8..]) {
+            Some(_) => redirect(FOUND, said),
+            None => Err(UNKNOWN),
+        },
         _ if line == Line::Squid && question.request.method() == Method::Connect => rewrite(said, question, rules),
         _ => Err(UNKNOWN),
     }
@@ -114,21 +117,20 @@ fn read_url(url: &[u8], line: Line, question: &Question<'_>, rules: &Rules) -> R
     if url == bare || url == full {
         return Ok(Verdict::Permit);
     }
-    if request.method() == Method::Connect {
-        return redirect(FOUND, url);
+    let Some(named) = place_of(&url[7..]) else { return Err(UNKNOWN) };
+    // The port may be left out only where it is 80.
+    let same = (&named.host, named.port) == (&request.target().host, request.target().port);
+    match request.method() {
+        Method::Connect => redirect(FOUND, url),
+        _ if line == Line::Squid || same => rewrite(url, question, rules),
+        _ => redirect(FOUND, url),
     }
-    if line == Line::Squid || names_the_same_host(url, request.target()) {
-        return rewrite(url, question, rules);
-    }
-    redirect(FOUND, url)
 }
 
-/// Has the URL the host and the port of the request, the port being left out only where it is 80?
-fn names_the_same_host(url: &[u8], target: &Target) -> bool {
-    let authority = url.strip_prefix(b"http://").unwrap_or_default();
-    let end = authority.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(authority.len());
-    let named = Target::from_authority(&authority[..end], Some(crate::http::target::HTTP_PORT));
-    named.is_ok_and(|named| (named.host, named.port) == (target.host.clone(), target.port))
+/// The host and the port of a URL without its scheme.
+fn place_of(url: &[u8]) -> Option<Target> {
+    let end = url.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(url.len());
+    Target::from_authority(&url[..end], Some(HTTP_PORT)).ok()
 }
 
 fn rewrite(url: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict, Trouble> {
@@ -259,6 +261,9 @@ mod tests {
                 "OKAY",
                 "HTTP://b.ok/",
                 "ftp://b.ok/",
+                "http://",
+                "http:///x",
+                "https://",
                 "deny",
                 "intercept://",
                 "intercept://b.ok/",

@@ -43,6 +43,15 @@ pub fn send_get(proxy: &Proxy, origin: &Origin, path: &str) -> Client {
     client
 }
 
+/// The connection for the next request: the same, or a new one where the answer has announced the end of it.
+pub fn carry_on(proxy: &Proxy, mut client: Client, answer: &Message) -> Client {
+    if !answer.lists("Connection", "close") {
+        return client;
+    }
+    client.expect_close();
+    proxy.client()
+}
+
 /// Fails the test unless this is the page for requests that no helper decided.
 pub fn assert_failed(reply: &Message) {
     assert_eq!(reply.status(), 503, "{reply:?}");

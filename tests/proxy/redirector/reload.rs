@@ -121,7 +121,10 @@ fn a_reload_waits_for_helpers_that_think() {
     new.wait_started(4);
     eventually("decisions of the new helpers alone", || {
         let others = (0..4).map(|_| get(&proxy, &origin, "/x").status());
-        others.fold(true, |all, status| all && status == 302).then_some(())
+        {
+            let mut others = others;
+            others.all(|status| status == 302).then_some(())
+        }
     });
     gate.open();
     assert_eq!(before.reply().text(), "/before");

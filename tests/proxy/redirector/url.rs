@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use super::{assert_failed, assert_unreadable, connect, post, CONTENT};
+use super::{assert_failed, assert_unreadable, carry_on, connect, post, CONTENT};
 use crate::support::{Client, Helpers, Message, Origin, Peer, Proxy};
 
 /// What has to come of a request for `/path`.
@@ -32,8 +32,9 @@ const REPLIES: &[(&str, Outcome)] = &[
     ("http://HOST/path", At("/path")),
     ("http://HOST:PORT/path", At("/path")),
     ("http://HOST:PORT/new?a=b", At("/new?a=b")),
-    ("http://HOST/new", At("/new")),
-    (" http://HOST/new \r", At("/new")),
+    (" http://HOST:PORT/new \r", At("/new")),
+    // Without a port it is another server than the one that was asked for.
+    ("http://HOST/new", Redirect(302, "http://HOST/new")),
     ("http://elsewhere.test/a?b=c", Redirect(302, "http://elsewhere.test/a?b=c")),
     ("https://elsewhere.test/", Redirect(302, "https://elsewhere.test/")),
     ("https://HOST/path", Redirect(302, "https://HOST/path")),
@@ -109,6 +110,7 @@ impl Site {
             let answer = ask(&mut client, &self.origin.url("/path"));
             eprintln!("{reply:?} gave {answer:?}");
             self.judge(&answer, outcome, content);
+            client = carry_on(&self.proxy, client, &answer);
             let next = client.get(&self.origin.url("/next"));
             assert_eq!(next.text(), "/next", "after {reply:?}: {next:?}");
         }

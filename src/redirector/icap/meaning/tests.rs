@@ -76,6 +76,8 @@ fn what_is_not_understood_is_never_a_permission() {
         &reply(200, "res-hdr", "HTTP/1.1 403 x\r\nbad field\r\n\r\n"),
         &reply(200, "req-hdr", "GET http://a.ok/ HTTP/1.1\r\nHost: a.ok\r\n\r\nand more"),
         &reply(200, "req-hdr", "CONNECT  HTTP/1.1\n\n"),
+        &reply(200, "req-hdr", "GET http://a.ok/ HTTP/1.1\r\nHost: a.ok\r\n\r"),
+        &reply(200, "res-hdr", "HTTP/1.1 403 Forbidden\r\n"),
         "ICAP/1.0 200 OK\nEncapsulated: req-hdr=0, req-body=0\n\n5\nhello\n0\n",
     ] {
         assert_eq!(meaning(GET, text), "unreadable", "{text}");
