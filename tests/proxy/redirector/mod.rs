@@ -7,6 +7,7 @@ mod failures;
 mod icap;
 mod identity;
 mod numbers;
+mod place;
 mod processes;
 mod programs;
 mod queue;
