@@ -2,8 +2,18 @@
 
 use std::path::Path;
 
-/// Number and want, for the rows that a proxy without helpers, interception and authentication can meet.
+/// Number and want, for the rows that a proxy without interception and authentication can meet.
 const ROWS: &[(u32, &str)] = &[
+    (1, "no request is lost with a helper"),
+    (2, "each request in the queue has its own deadline"),
+    (3, "overload is shed, and never ends the proxy"),
+    (4, "one helper that hangs is replaced alone"),
+    (5, "the proxy serves on while its helpers cannot be started"),
+    (6, "helpers are added and let go by the wait"),
+    (7, "helpers can be started at any moment"),
+    (8, "no pipe that is full blocks anybody"),
+    (11, "a local answer to CONNECT leaves nothing open"),
+    (15, "lengths that do not fit fail one request"),
     (16, "a name with a dead AAAA still works by its A"),
     (17, "no wait of minutes on one dead family"),
     (18, "addresses are raced, with no more attempts than needed"),
@@ -57,7 +67,8 @@ const ROWS: &[(u32, &str)] = &[
 fn every_listed_want_has_a_test() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/proxy");
     let mut text = String::new();
-    for entry in std::fs::read_dir(folder).expect("the folder of this file") {
+    let entries = |folder: &Path| std::fs::read_dir(folder).expect("a folder of tests");
+    for entry in entries(&folder).chain(entries(&folder.join("redirector"))) {
         let path = entry.expect("a readable folder").path();
         if path.extension().is_some_and(|extension| extension == "rs") {
             text += &std::fs::read_to_string(path).expect("a source of text");

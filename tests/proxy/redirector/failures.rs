@@ -117,10 +117,10 @@ fn a_helper_that_floods_standard_output_is_replaced() {
 #[test]
 fn row_8_a_helper_that_floods_standard_error_is_replaced() {
     let helpers = first_fails(|desk| {
-        desk.complain("nothing but trouble\n".repeat(1 << 19))?;
+        desk.complain("nothing but trouble\n".repeat(1 << 16))?;
         desk.hang()
     });
-    let proxy = served_by_another(&helpers, &pair_and("redirector.timeout", "5"));
+    let proxy = served_by_another(&helpers, &pair_and("redirector.timeout", "10"));
     proxy.wait_log("nothing but trouble");
     assert!(proxy.log().len() < 4 << 20, "the flood went to the log: {} bytes", proxy.log().len());
 }

@@ -49,7 +49,7 @@ fn a_reload_restarts_the_helpers() {
 }
 
 #[test]
-fn a_reload_under_load_fails_no_request() {
+fn row_7_a_reload_under_load_fails_no_request() {
     let helpers = permitting();
     let proxy = Proxy::start_with(&[], &ini(&helpers, ""));
     let origin = Origin::site();

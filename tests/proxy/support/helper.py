@@ -23,18 +23,20 @@ def tell(kind, content=b''):
 
 
 def exact(count):
-    content = b''
-    while len(content) < count:
-        piece = desk.recv(count - len(content))
-        if not piece:
+    content = bytearray(count)
+    rest = memoryview(content)
+    while rest:
+        taken = desk.recv_into(rest)
+        if not taken:
             os._exit(0)
-        content += piece
-    return content
+        rest = rest[taken:]
+    return bytes(content)
 
 
 def write(descriptor, content):
-    while content:
-        content = content[os.write(descriptor, content):]
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest):]
 
 
 def close(descriptors):
