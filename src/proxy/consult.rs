@@ -238,6 +238,8 @@ impl Proxy {
         let Some(client) = self.clients.get(key) else { return };
         let Waits::Reply(ticket) = client.waits else { return };
         if self.redirector.as_ref().is_some_and(|helpers| helpers.pool().is_waiting(ticket)) {
+            // At once: a helper that becomes free within this turn must not be given the question of a request that is gone.
+            self.hang_up(key);
             self.with_exchange(key, |exchange, cx| exchange.handle_broken(crate::exchange::Side::Client, cx));
         }
     }
