@@ -3,7 +3,6 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
