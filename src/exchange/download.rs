@@ -4,7 +4,7 @@ use reactor::buffer::Buf;
 
 use super::close::CloseReason;
 use super::phase::{Phase, Relay, Stage};
-use super::{Context, Exchange};
+use super::{Account, Context, Exchange};
 use crate::http::answer::{Answer, ESTABLISHED};
 use crate::http::fault::OriginFault;
 use crate::http::framing::Framing;
@@ -54,7 +54,8 @@ impl Exchange {
         let taken = match found {
             None if buf.len() < cx.settings.head_size => return false,
             Some(length) if length <= cx.settings.head_size => {
-                take_response(relay, length, buf, self.keep_alive, self.upload.done, cx)
+                let to_client = (self.keep_alive, self.upload.done);
+                take_response(relay, self.account.as_deref_mut(), length, buf, to_client, cx)
             }
             _ => Err(OriginFault::HeadTooLarge),
         };
@@ -150,10 +151,10 @@ enum Kind {
 /// Parses the head at the front of the buffer and puts what the client gets in its place.
 fn take_response(
     relay: &mut Relay,
+    account: Option<&mut Account>,
     length: usize,
     buf: &mut Buf,
-    keep: bool,
-    uploaded: bool,
+    (keep, uploaded): (bool, bool),
     cx: &mut Context<'_>,
 ) -> Result<Head, OriginFault> {
     let request = &relay.request;
@@ -193,6 +194,9 @@ fn take_response(
             framing,
         }
     };
+    if let Some(account) = account.filter(|_| !matches!(kind, Kind::Interim)) {
+        account.note_response(&response);
+    }
     buf.replace_front(length, cx.out);
     Ok(Head { length: cx.out.len() as u32, kind })
 }

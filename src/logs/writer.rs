@@ -10,7 +10,8 @@ use super::batch::Batch;
 use super::sink::{Output, Report};
 use super::Severity;
 
-/// Makes a line of the log's own form from a text about the log itself: lost lines, a file that cannot be opened again.
+/// Makes a line of the log's own form from a text about the log itself: lost lines, a file that cannot be opened again. An
+/// empty one is not written.
 pub type Notice = Box<dyn Fn(&str) -> String + Send>;
 
 /// Starts writers.
@@ -20,6 +21,8 @@ pub struct Writer {
     notice: Notice,
     batch: Batch,
     failed: u64,
+    /// How many lines must be lost before a destination that goes on failing is spoken of again.
+    cry_at: u64,
     trouble: Option<String>,
 }
 
@@ -68,8 +71,15 @@ impl Writer {
     /// What the system says when no thread can be started.
     pub fn spawn(output: Box<dyn Output>, capacity: usize, notice: Notice) -> io::Result<Handle> {
         let queue = Arc::new(Queue { state: Mutex::new(State { capacity, ..State::default() }), ..Queue::default() });
-        let writer =
-            Self { queue: Arc::clone(&queue), output, notice, batch: Batch::default(), failed: 0, trouble: None };
+        let writer = Self {
+            queue: Arc::clone(&queue),
+            output,
+            notice,
+            batch: Batch::default(),
+            failed: 0,
+            cry_at: 1,
+            trouble: None,
+        };
         thread::Builder::new().name("log writer".to_owned()).spawn(move || writer.run())?;
         Ok(Handle(Arc::new(Owner(queue))))
     }
@@ -126,11 +136,22 @@ impl Writer {
         self.note(report);
         self.batch.clear();
         if went_through {
+            self.cry_at = 1;
             self.tell(refused)
         } else {
             self.failed += refused;
+            self.cry();
         }
         lost
+    }
+
+    /// A notice that is told elsewhere is told while the destination fails; twice as many lines must be lost until the next.
+    /// One that is a line of this log has to wait.
+    fn cry(&mut self) {
+        if self.failed >= self.cry_at {
+            self.cry_at = self.failed.saturating_mul(2);
+            (self.notice)(&lost_lines(self.failed, self.trouble.as_deref()));
+        }
     }
 
     fn note(&mut self, report: Report) {
@@ -143,18 +164,24 @@ impl Writer {
     /// Says in a line of its own what was lost and why.
     fn tell(&mut self, refused: u64) {
         let trouble = self.trouble.take();
-        let reason = trouble.as_deref().unwrap_or("too many at once");
         let text = match (self.failed + refused, &trouble) {
             (0, None) => return,
             (0, Some(trouble)) => trouble.clone(),
-            (lost, _) => format!("{lost} log lines were lost: {reason}"),
+            (lost, _) => lost_lines(lost, trouble.as_deref()),
         };
-        self.batch.push(Severity::Error, &(self.notice)(&text));
+        let line = (self.notice)(&text);
+        if !line.is_empty() {
+            self.batch.push(Severity::Error, &line);
+        }
         let told = self.output.write(&self.batch).lost == 0;
         self.batch.clear();
         self.failed = if told { 0 } else { self.failed + refused };
         self.trouble = trouble.filter(|_| !told);
     }
+}
+
+fn lost_lines(count: u64, trouble: Option<&str>) -> String {
+    format!("{count} log lines were lost: {}", trouble.unwrap_or("too many at once"))
 }
 
 impl Handle {
@@ -348,6 +375,28 @@ mod tests {
         }
         assert_eq!(control.text(), "c\nnotice: 2 log lines were lost: disk full\n");
         assert_eq!(handle.lost(), 2);
+    }
+
+    #[test]
+    fn what_is_told_elsewhere_is_told_at_once_and_ever_more_rarely() {
+        let (output, control) = gate();
+        let (told, news) = channel();
+        let notice = move |text: &str| {
+            told.send(text.to_owned()).unwrap();
+            String::new()
+        };
+        let handle = Writer::spawn(output, 1 << 16, Box::new(notice)).unwrap();
+        for _ in 0..5 {
+            handle.write(Severity::Info, "x");
+            control.answer(false);
+            assert!(handle.flush(LIMIT));
+        }
+        let counts = |news: &Receiver<String>| news.try_iter().map(|text| text[..1].to_owned()).collect::<Vec<_>>();
+        assert_eq!(counts(&news), ["1", "2", "4"]);
+        handle.write(Severity::Info, "y");
+        control.answer(true);
+        assert!(handle.flush(LIMIT));
+        assert_eq!((counts(&news), control.text().as_str()), (vec!["5".to_owned()], "y\n"));
     }
 
     #[test]

@@ -84,7 +84,7 @@ pub(crate) fn settings() -> Settings {
         drain: 20_000,
     };
     let answers = Answers { pages: Pages::default(), compatible: false };
-    Settings { limits, head_size: 8192, body_size: 0, rules: Rules::default(), answers }
+    Settings { limits, head_size: 8192, body_size: 0, rules: Rules::default(), answers, account: false }
 }
 
 impl Hub {
@@ -225,6 +225,7 @@ impl Hub {
                 self.hang_up(key);
                 self.await_or(key, Wait::Addresses);
             }
+            Action::Record => panic!("nobody keeps accounts"),
             Action::Done(_) => self.end(key),
         }
     }
