@@ -193,8 +193,10 @@ impl Inbox {
             take(frame);
             done += length;
         }
-        self.bytes.copy_within(done..self.held, 0);
-        self.held -= done;
+        if done > 0 {
+            self.bytes.copy_within(done..self.held, 0);
+            self.held -= done;
+        }
         debug_assert!(self.held <= HEADER + MAX_PAYLOAD);
         if self.held == 0 && self.bytes.len() > KEPT {
             self.bytes = Vec::new();

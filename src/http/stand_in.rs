@@ -13,6 +13,10 @@ impl Request {
     /// # Errors
     /// When a client could not have sent it.
     pub fn with_target(&self, target: &[u8], rules: &Rules) -> Result<Request, Fault> {
+        // A blank or a line end would end the target, and what follows it would be read as version and fields.
+        if target.iter().any(|byte| matches!(byte, 0..=b' ' | 0x7f)) {
+            return Err(Fault::BadTarget);
+        }
         let head = self.raw();
         let line_end = head.iter().position(|byte| *byte == b'\n').map_or(head.len(), |end| end + 1);
         let version = self.version().number().as_bytes();
@@ -78,6 +82,19 @@ mod tests {
             ["http://a.b/x y", "http://u@a.b/", "http:///", "c.d:443", "http://a.b/\r\nX: y", "", "http://a.b/\0"]
         {
             assert!(get.with_target(target.as_bytes(), &Rules::default()).is_err(), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_target_cannot_bring_fields_along() {
+        let get = parse("GET http://a.b/x HTTP/1.1\r\nHost: a.b\r\n\r\n");
+        for end in ["\r\n", "\n", "\r"] {
+            let target = format!("http://a.b/ HTTP/1.1{end}X-Admin: yes{end}Y:");
+            assert_eq!(
+                get.with_target(target.as_bytes(), &Rules::default()).err(),
+                Some(Fault::BadTarget),
+                "{target:?}"
+            );
         }
     }
 

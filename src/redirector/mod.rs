@@ -14,8 +14,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{killpg, Signal};
-use nix::unistd::Pid;
 use reactor::arena::Key;
 use reactor::bus::{Near, Received};
 use reactor::frame::Frame;
@@ -31,8 +29,11 @@ use worker::{kind, Program};
 /// Reads from one bus in a turn. A helper owes a handful of replies at most.
 const READS: usize = 16;
 
-/// How long the helpers get together to end when the proxy stops.
+/// How long the helpers get together to end when the proxy stops, and again when they are killed.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Pause between two looks at who has ended.
+const GLANCE: Duration = Duration::from_millis(2);
 
 /// What becomes of requests that no helper decided about (`redirector.on-failure`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -260,26 +261,40 @@ impl Redirector {
 
     /// Ends all helpers, which get a moment to do so.
     pub fn end(mut self, poller: &mut Poller<Owner>) {
+        self.say(kind::RETIRE);
+        self.await_ends(poller);
+        for seat in self.seats.iter().flatten() {
+            log::warn!(target: "worker", "worker {} ({}) does not end and is killed", seat.number, seat.pid);
+        }
+        self.say(kind::KILL);
+        // Else the process would be gone before its threads have killed anybody.
+        self.await_ends(poller);
+        self.release(poller);
+    }
+
+    /// Says the same to all helpers that are left.
+    fn say(&mut self, kind: u8) {
+        for seat in self.seats.iter_mut().flatten() {
+            // Where that fails its end is on its way already.
+            let _ = seat.bus.send(Frame { kind, key: 0, payload: b"" });
+        }
+    }
+
+    /// Waits until all helpers have ended, but not for long.
+    fn await_ends(&mut self, poller: &mut Poller<Owner>) {
         let deadline = Instant::now() + FAREWELL;
-        self.seats.iter_mut().flatten().for_each(|seat| drop(seat.bus.finish()));
         while Instant::now() < deadline && self.seats.iter().any(Option::is_some) {
             for place in &mut self.seats {
                 let Some(seat) = place else { continue };
-                let ended = !matches!(seat.bus.receive(|_| ()), Ok(Received::Drained | Received::More));
-                if ended {
+                let lost = seat.bus.flush().is_err();
+                let mut gone = false;
+                let received = seat.bus.receive(|frame| gone |= frame.kind == kind::GONE);
+                if lost || gone || !matches!(received, Ok(Received::Drained | Received::More)) {
                     poller.forget(seat.route);
                     *place = None;
                 }
             }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        for seat in self.seats.iter_mut().flatten() {
-            log::warn!(target: "worker", "worker {} ({}) does not end and is killed", seat.number, seat.pid);
-            // Its thread waits for it, and will not live to lose its patience. As it has not told of an end, the number is
-            // still that of the helper, which leads its group.
-            let group = i32::try_from(seat.pid).ok().filter(|pid| *pid > 1);
-            let _ = group.map(|pid| killpg(Pid::from_raw(pid), Signal::SIGKILL));
-            poller.forget(seat.route);
+            std::thread::sleep(GLANCE);
         }
     }
 
@@ -310,7 +325,7 @@ impl Redirector {
         if let Some(seat) = self.seat(key) {
             seat.leaving = true;
             // Where that fails its end is on its way already.
-            let _ = seat.bus.finish();
+            let _ = seat.bus.send(Frame { kind: kind::RETIRE, key: 0, payload: b"" });
         }
     }
 

@@ -17,6 +17,7 @@ use super::super::dialect::Question;
 use super::message::{Message, Part};
 use crate::decision::Verdict;
 use crate::http::answer::Answer;
+use crate::http::fields::{is_token, is_value};
 use crate::http::head::{leading_blank, HeadScan};
 use crate::http::request::Request;
 use crate::http::response::Response;
@@ -75,7 +76,11 @@ fn connect(head: &[u8], authority: &[u8], intercepts: bool, question: &Question<
     let client = question.request;
     let to = Target::from_authority(authority, Some(client.target().port));
     let to = Box::new(to.map_err(|_| "its CONNECT names no host")?);
-    let rest = split(head).map_or(&b""[..], |(_, rest)| rest);
+    // It may stand without its blank line, though not cut within its first.
+    let (first, rest) = split(head).unwrap_or((head, b""));
+    if !first.ends_with(b"\n") || !has_fields_only(first) {
+        return Err("its CONNECT is no request");
+    }
     let rest = &rest[leading_blank(rest)..];
     if intercepts {
         return Ok(Verdict::Intercept(to));
@@ -100,6 +105,13 @@ fn connect(head: &[u8], authority: &[u8], intercepts: bool, question: &Question<
     Ok(Verdict::Rewrite(Box::new(other)))
 }
 
+/// Are all lines behind the first one fields? Where the blank line behind a CONNECT is missing, a request follows there.
+fn has_fields_only(head: &[u8]) -> bool {
+    let lines = head.split(|byte| *byte == b'\n').skip(1).map(<[u8]>::trim_ascii_end);
+    let is_field = |line: &[u8]| memchr::memchr(b':', line).is_some_and(|colon| is_token(&line[..colon]));
+    lines.filter(|line| !line.is_empty()).all(is_field)
+}
+
 fn stand_in(head: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Request, &'static str> {
     let other = Request::parse(head, rules).map_err(|_| "its request could not have come from a client")?;
     other.in_place_of(question.request).map_err(|_| "its request cannot stand for the client's")
@@ -116,6 +128,9 @@ fn answer(text: &[u8], body: Option<&[u8]>, question: &Question<'_>) -> Reading 
     let (head, behind) = split(text).ok_or(ENDLESS)?;
     let method = question.request.method();
     let response = Response::parse(head, Method::Get).map_err(|_| WRONG)?;
+    if !behind.is_empty() && response.field(b"transfer-encoding").is_some() {
+        return Err("its HTTP response has a coding of its own");
+    }
     let mut content = behind.to_vec();
     content.extend_from_slice(body.unwrap_or_default());
     let mut answer = match response.status() {
@@ -127,13 +142,16 @@ fn answer(text: &[u8], body: Option<&[u8]>, question: &Question<'_>) -> Reading 
     let phrase = std::str::from_utf8(response.reason()).map_err(|_| WRONG)?;
     let same = answer.status == response.status();
     answer.foreign = Some(if same { phrase } else { "Forbidden" }.to_owned());
+    let nominated = |name: &str| response.section().is_nominated(response.raw(), name.as_bytes());
     for (name, value) in response.fields() {
         let name = std::str::from_utf8(name).map_err(|_| WRONG)?;
         let value = std::str::from_utf8(value).map_err(|_| WRONG)?;
-        if value.contains(char::is_control) {
+        // A folded value has its line ends within.
+        if !is_token(name.as_bytes()) || !is_value(value.as_bytes()) {
             return Err(WRONG);
         }
-        if !OURS.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+        let ours = OURS.iter().any(|own| name.eq_ignore_ascii_case(own));
+        if !ours && !nominated(name) {
             answer = answer.with(name.to_owned(), value.to_owned());
         }
     }

@@ -10,6 +10,11 @@ const MAX_HEAD: usize = 64 << 10;
 /// Longest reply, in bytes, with all that is encapsulated: heads and a page.
 const MAX_REPLY: usize = 4 << 20;
 
+/// Most chunks of one content: they are gone through again each time that more has come.
+const MAX_CHUNKS: usize = 16 << 10;
+
+const TOO_LONG: Extent = Extent::Hopeless("its reply is too long");
+
 /// What may be encapsulated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Part {
@@ -51,7 +56,8 @@ pub(super) struct Message<'m> {
     pub(super) body: Option<Vec<u8>>,
 }
 
-/// Where the first reply ends.
+/// Where the first reply ends. That does not depend on whether its head can be understood, as long as `Encapsulated` tells
+/// the length: what follows a reply that is in error must not be taken for the next one.
 pub(super) fn extent(bytes: &[u8]) -> Extent {
     let blank = leading_blank(bytes);
     let message = &bytes[blank..];
@@ -61,26 +67,40 @@ pub(super) fn extent(bytes: &[u8]) -> Extent {
             false => Extent::Hopeless("the head of its reply has no end"),
         };
     };
-    let parts = Head::parse(&message[..head]).ok().and_then(|head| head.parts);
-    // Whoever reads a head that cannot be understood says so.
-    let Some((last, heads)) = parts.as_ref().and_then(|parts| parts.last()) else {
-        return Extent::Complete(blank + head);
-    };
-    let Some(start) = head.checked_add(*heads).filter(|start| *start <= MAX_REPLY) else {
-        return Extent::Hopeless("its reply is too long");
+    // Where the field does not tell, whoever reads the head says so, and nobody has asked for what else there is.
+    let Some((last, heads)) = following(&message[..head]) else { return Extent::Complete(blank + head) };
+    let Some(start) = head.checked_add(heads).filter(|start| *start <= MAX_REPLY) else {
+        return TOO_LONG;
     };
     if message.len() < start {
         return Extent::Partial;
     }
     match last {
-        Part::RequestBody | Part::ResponseBody => match chunks(&message[start..], |_| ()) {
+        Part::RequestBody | Part::ResponseBody => match chunks(&message[start..message.len().min(MAX_REPLY)], |_| ()) {
             Chunks::Complete(length) => Extent::Complete(blank + start + length),
             Chunks::Partial if message.len() < MAX_REPLY => Extent::Partial,
-            Chunks::Partial => Extent::Hopeless("its reply is too long"),
+            Chunks::Partial => TOO_LONG,
             Chunks::Wrong => Extent::Hopeless("the chunks of its reply are none"),
         },
         _ => Extent::Complete(blank + start),
     }
+}
+
+/// How many bytes follow an ICAP head, and what comes behind them: the last item of `Encapsulated`, nothing without that
+/// field. None where the field does not tell.
+fn following(head: &[u8]) -> Option<(Part, usize)> {
+    let mut found = None;
+    for line in head.split(|byte| *byte == b'\n') {
+        let colon = memchr::memchr(b':', line).unwrap_or(line.len());
+        if line[..colon].trim_ascii().eq_ignore_ascii_case(b"encapsulated") {
+            let value = std::str::from_utf8(line.get(colon + 1..)?).ok()?;
+            let last = item(value.rsplit(',').next()?)?;
+            if found.replace(last).is_some() || !last.0.is_body() {
+                return None;
+            }
+        }
+    }
+    Some(found.unwrap_or((Part::NullBody, 0)))
 }
 
 impl Message<'_> {
@@ -167,12 +187,9 @@ fn status(line: &str) -> Result<u16, &'static str> {
 fn parts(value: &str) -> Result<Vec<(Part, usize)>, &'static str> {
     const WRONG: &str = "its Encapsulated cannot be understood";
     let mut parts: Vec<(Part, usize)> = Vec::new();
-    for item in value.split(',').take(4) {
-        let (name, offset) = item.split_once('=').ok_or(WRONG)?;
-        let part = Part::of(name.trim()).ok_or(WRONG)?;
-        let offset = offset.trim();
-        let digits = !offset.is_empty() && offset.bytes().all(|byte| byte.is_ascii_digit());
-        let offset = digits.then(|| offset.parse().ok()).flatten().ok_or(WRONG)?;
+    // More than four would fail below anyway, as what comes behind a body does.
+    for item in value.split(',').take(5) {
+        let (part, offset) = self::item(item).ok_or(WRONG)?;
         let rises = match parts.last() {
             None => offset == 0,
             Some((last, before)) => !last.is_body() && offset >= *before,
@@ -183,6 +200,13 @@ fn parts(value: &str) -> Result<Vec<(Part, usize)>, &'static str> {
         parts.push((part, offset));
     }
     Ok(parts)
+}
+
+fn item(text: &str) -> Option<(Part, usize)> {
+    let (name, offset) = text.split_once('=')?;
+    let offset = offset.trim();
+    let digits = !offset.is_empty() && offset.bytes().all(|byte| byte.is_ascii_digit());
+    Some((Part::of(name.trim())?, offset.parse().ok().filter(|_| digits)?))
 }
 
 #[derive(PartialEq, Eq, Debug)]
@@ -196,10 +220,10 @@ enum Chunks {
 
 /// Goes through chunks (RFC 9112 section 7.1) and shows the data of each. The line end behind the data may be missing.
 fn chunks(bytes: &[u8], mut show: impl FnMut(&[u8])) -> Chunks {
-    /// Digits of the size of the largest reply.
-    const MAX_DIGITS: usize = 6;
+    /// Digits of a size, leading zeros included; any number of so many fits.
+    const MAX_DIGITS: usize = 8;
     let mut at = 0;
-    loop {
+    for _ in 0..MAX_CHUNKS {
         let rest = &bytes[at..];
         let Some(end) = memchr::memchr(b'\n', &rest[..rest.len().min(256)]) else {
             return if rest.len() < 256 { Chunks::Partial } else { Chunks::Wrong };
@@ -213,6 +237,9 @@ fn chunks(bytes: &[u8], mut show: impl FnMut(&[u8])) -> Chunks {
         if size == 0 {
             return Chunks::Complete(at);
         }
+        if size > MAX_REPLY {
+            return Chunks::Wrong;
+        }
         let Some(data) = bytes.get(at..at + size) else { return Chunks::Partial };
         show(data);
         at += size;
@@ -222,6 +249,7 @@ fn chunks(bytes: &[u8], mut show: impl FnMut(&[u8])) -> Chunks {
             _ => 0,
         };
     }
+    Chunks::Wrong
 }
 
 #[cfg(test)]
@@ -284,7 +312,9 @@ mod tests {
 
     #[test]
     fn chunks_in_all_their_forms() {
-        for text in ["5\r\nhello\r\n0\r\n", "5\nhello\n0\n", "5;x=y\r\nhello0\r\n", "2\r\nhe\r\n03\r\nllo\r\n0\r\n"] {
+        for text in
+            ["5\r\nhello\r\n0\r\n", "5\nhello\n0\n", "5;x=y\r\nhello0\r\n", "2\r\nhe\r\n00000003\r\nllo\r\n0\r\n"]
+        {
             let mut data = Vec::new();
             assert_eq!(chunks(text.as_bytes(), |part| data.extend_from_slice(part)), Chunks::Complete(text.len()));
             assert_eq!(data, b"hello", "{text}");
@@ -292,9 +322,37 @@ mod tests {
                 assert_eq!(chunks(&text.as_bytes()[..cut], |_| ()), Chunks::Partial, "{}", &text[..cut]);
             }
         }
-        for text in ["x\r\n", "\r\n", "-1\r\n", "1234567\r\n", "ffffffffffffffffffff\r\n"] {
+        for text in
+            ["x\r\n", "\r\n", "-1\r\n", "1234567\r\n", "000000001\r\n", "ffffffff\r\n", "ffffffffffffffffffff\r\n"]
+        {
             assert_eq!(chunks(text.as_bytes(), |_| ()), Chunks::Wrong, "{text}");
         }
+    }
+
+    #[test]
+    fn what_follows_a_head_in_error_is_not_the_next_reply() {
+        let next = "ICAP/1.0 204 No Content\n\n";
+        for head in [
+            "ICAP/1.0 2x4 OK\nEncapsulated: res-hdr=0, null-body=25\n\n",
+            "ICAP/1.0 200 OK\nno colon\nEncapsulated: res-hdr=0, null-body=25\n\n",
+            "ICAP/1.0 200 OK\nEncapsulated: res-hdr=1, null-body=25\n\n",
+            "ICAP/1.0 200 OK\nEncapsulated: other=0, null-body=25\n\n",
+        ] {
+            assert_eq!(extent(format!("{head}{next}").as_bytes()), Extent::Complete(head.len() + next.len()), "{head}");
+            assert!(heads(&format!("{head}{next}")).is_err(), "{head}");
+        }
+        let latin: &[u8] = b"ICAP/1.0 200 OK\nX: \xe9\nEncapsulated: res-hdr=0, null-body=3\n\nabc";
+        assert_eq!(extent(latin), Extent::Complete(latin.len()));
+        for value in
+            ["", "res-hdr=0", "res-hdr=0, null-body=", "null-body=-1", "null-body=x", "other=3", "null-body=3,"]
+        {
+            let head = format!("ICAP/1.0 200 OK\nEncapsulated: {value}\n\n");
+            assert_eq!(extent(format!("{head}{next}").as_bytes()), Extent::Complete(head.len()), "{value}");
+            assert!(Message::parse(head.as_bytes()).is_err(), "{value}");
+        }
+        let twice = b"ICAP/1.0 204 OK\nEncapsulated: null-body=0\nEncapsulated: null-body=3\n\nabc";
+        assert_eq!(extent(twice), Extent::Complete(twice.len() - 3));
+        assert!(Message::parse(twice).is_err());
     }
 
     #[test]
@@ -313,6 +371,7 @@ mod tests {
             assert_eq!(extent(next.as_bytes()), Extent::Complete(reply.len()), "{reply}");
         }
         assert!(matches!(extent(&[b'x'; MAX_HEAD]), Extent::Hopeless(_)));
+        assert!(matches!(chunks("1\nx\n".repeat(MAX_CHUNKS).as_bytes(), |_| ()), Chunks::Wrong));
         assert!(matches!(extent(&[b'\n'; MAX_HEAD]), Extent::Hopeless(_)));
         let long = format!("ICAP/1.0 200 OK\nEncapsulated: res-hdr=0, null-body={MAX_REPLY}\n\n");
         assert!(matches!(extent(long.as_bytes()), Extent::Hopeless(_)));

@@ -104,7 +104,10 @@ impl Url {
     pub fn decode(&self, reply: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict, Trouble> {
         let said = match self.concurrency {
             0 => reply.trim_ascii(),
-            _ => split_channel(reply).1,
+            _ => match split_channel(reply) {
+                (Some(_), said) => said,
+                (None, _) => return Err(Trouble::Unreadable("it has no number in front")),
+            },
         };
         reply::read(said, self.line, question, rules)
     }
@@ -206,6 +209,17 @@ mod tests {
             ("99999999999999999999 OK\n", None, "OK"),
         ] {
             assert_eq!(split_channel(reply.as_bytes()), (channel, rest.as_bytes()), "{reply}");
+        }
+    }
+
+    #[test]
+    fn a_reply_without_its_number_says_nothing() {
+        let request = Request::parse(b"GET http://a.ok/ HTTP/1.1\r\nHost: a.ok\r\n\r\n", &Rules::default()).unwrap();
+        let local: SocketAddr = "192.0.2.254:3128".parse().unwrap();
+        let question = Question { request: &request, client: local.ip(), local };
+        for (reply, permits) in [("7 OK\n", true), ("7\n", true), ("OK\n", false), ("7OK\n", false), ("\n", false)] {
+            let said = Url { concurrency: 5, ..OLD }.decode(reply.as_bytes(), &question, &Rules::default());
+            assert_eq!(matches!(said, Ok(Verdict::Permit)), permits, "{reply}");
         }
     }
 

@@ -1,24 +1,44 @@
 //! `key=value` pairs of Squid's helper protocol. A value is bare, or stands in double quotes with backslash escapes.
 
-/// The value of the first pair of that name; `Err` when the pairs cannot be told apart.
+/// The value of the first pair of that name, in any letter case; `Err` when the pairs cannot be told apart.
 pub(super) fn find(text: &[u8], name: &str) -> Result<Option<Vec<u8>>, &'static str> {
-    let mut rest = text.trim_ascii_start();
     let mut found = None;
+    each(text, |key, value| {
+        if let (None, Some(value)) = (&found, value) {
+            if key.eq_ignore_ascii_case(name.as_bytes()) {
+                found = Some(value);
+            }
+        }
+    })?;
+    Ok(found)
+}
+
+/// Does the text hold nothing but pairs whose names could be names?
+pub(super) fn are_all(text: &[u8]) -> bool {
+    let name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let mut all = true;
+    let apart = each(text, |key, value| all &= value.is_some() && !key.is_empty() && key.iter().all(name_byte));
+    apart.is_ok() && all
+}
+
+/// Shows each pair, and each word without a value.
+fn each(text: &[u8], mut show: impl FnMut(&[u8], Option<Vec<u8>>)) -> Result<(), &'static str> {
+    let mut rest = text.trim_ascii_start();
     while !rest.is_empty() {
         let end = rest.iter().position(|byte| matches!(byte, b'=' | b' ' | b'\t')).unwrap_or(rest.len());
         let key = &rest[..end];
         rest = &rest[end..];
-        // A word without a value is a remark.
-        if let [b'=', after @ ..] = rest {
-            let (value, after) = value(after)?;
-            rest = after;
-            if found.is_none() && key == name.as_bytes() {
-                found = Some(value);
+        match rest {
+            [b'=', after @ ..] => {
+                let (value, after) = value(after)?;
+                rest = after;
+                show(key, Some(value));
             }
+            _ => show(key, None),
         }
         rest = rest.trim_ascii_start();
     }
-    Ok(found)
+    Ok(())
 }
 
 fn value(text: &[u8]) -> Result<(Vec<u8>, &[u8]), &'static str> {
@@ -82,6 +102,20 @@ fn plain(text: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_and_odd_names_are_no_pairs() {
+        for (text, all) in [
+            ("", true),
+            ("a=1 clt_conn_tag=\"x y\" n_=", true),
+            ("a=1 word", false),
+            ("=1", false),
+            ("http://a/?b=c", false),
+            ("a=\"1", false),
+        ] {
+            assert_eq!(are_all(text.as_bytes()), all, "{text}");
+        }
+    }
 
     #[test]
     fn values_are_found_among_others() {

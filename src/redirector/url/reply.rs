@@ -66,14 +66,19 @@ pub(super) fn read(said: &[u8], line: Line, question: &Question<'_>, rules: &Rul
 
 fn read_ok(pairs: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict, Trouble> {
     let find = |name| pairs::find(pairs, name).map_err(Trouble::Unreadable);
+    let code = find("status")?;
+    // With both a redirect and a rewrite Squid redirects.
+    if let Some(url) = find("url")? {
+        return redirect(code.map_or(Ok(FOUND), |code| status(&code))?, &url);
+    }
     if let Some(url) = find("rewrite-url")? {
         return rewrite(&url, question, rules);
     }
-    let code = find("status")?;
-    match find("url")? {
-        Some(url) => redirect(code.map_or(Ok(FOUND), |code| status(&code))?, &url),
-        None if code.is_some() => Err(Trouble::Unreadable("it has a status without a URL")),
-        None => Ok(Verdict::Permit),
+    match code {
+        Some(_) => Err(Trouble::Unreadable("it has a status without a URL")),
+        None if pairs::are_all(pairs) => Ok(Verdict::Permit),
+        // Such as `OK http://…`, whose writer did not mean that the request may pass.
+        None => Err(Trouble::Unreadable("what stands behind its OK has no name")),
     }
 }
 
@@ -112,9 +117,7 @@ fn read_url(url: &[u8], line: Line, question: &Question<'_>, rules: &Rules) -> R
     let request = question.request;
     let mut bare = b"http://".to_vec();
     push_bare_url(&mut bare, question);
-    let mut full = Vec::new();
-    push_full_url(&mut full, question);
-    if url == bare || url == full {
+    if url == bare || is_own(url, question) {
         return Ok(Verdict::Permit);
     }
     let Some(named) = place_of(&url[7..]) else { return Err(UNKNOWN) };
@@ -133,7 +136,17 @@ fn place_of(url: &[u8]) -> Option<Target> {
     Target::from_authority(&url[..end], Some(HTTP_PORT)).ok()
 }
 
+/// Is it the URL of the request, for CONNECT its `host:port`?
+fn is_own(url: &[u8], question: &Question<'_>) -> bool {
+    let mut full = Vec::new();
+    push_full_url(&mut full, question);
+    url == full
+}
+
 fn rewrite(url: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict, Trouble> {
+    if is_own(url, question) {
+        return Ok(Verdict::Permit);
+    }
     // squidGuard writes its page for everything, and a tunnel cannot be rewritten into a page.
     if question.request.method() == Method::Connect && memchr::memmem::find(url, b"://").is_some() {
         return redirect(FOUND, url);
@@ -218,6 +231,10 @@ mod tests {
                 ("OK url=http://b.ok/%20 status=307", "307 http://b.ok/%20"),
                 ("OK rewrite-url=\"http://b.ok:81/x\"", "rewrite b.ok:81/x"),
                 ("OK rewrite-url=http%3A//b.ok/", "rewrite b.ok/"),
+                ("OK rewrite-url=\"http://a.ok:27900/p?q\"", "permit"),
+                ("OK rewrite-url=http://b.ok/ url=http://c.ok/", "302 http://c.ok/"),
+                ("OK URL=\"http://b.ok/\" Status=301", "301 http://b.ok/"),
+                ("OK\ttag=x  url=\"http://b.ok/\"word", "302 http://b.ok/"),
                 ("BH", "broken "),
                 ("BH message=\"no database\"", "broken no database"),
                 ("BH no database", "broken no database"),
@@ -248,7 +265,7 @@ mod tests {
             assert_eq!(connect(Line::Exaproxy, reply), wanted, "{reply}");
         }
         assert_eq!(connect(Line::Squid, "b.ok:444"), "rewrite b.ok:444");
-        assert_eq!(connect(Line::Squid, "a.ok:443 192.0.2.1/- - CONNECT"), "rewrite a.ok:443");
+        assert_eq!(connect(Line::Squid, "a.ok:443 192.0.2.1/- - CONNECT"), "permit");
     }
 
     #[test]
@@ -280,6 +297,13 @@ mod tests {
                 "OK rewrite-url=https://b.ok/",
                 "OK rewrite-url=\"http://b.ok/ x\"",
                 "OK rewrite-url=\"\"",
+                "OK rewrite-url=\"http://b.ok/ HTTP/1.1\\r\\nX-Admin: yes\\r\\nY:\"",
+                "OK http://b.ok/",
+                "OK http://b.ok/?a=b",
+                "OK 302:http://b.ok/",
+                "OK file://deny.html",
+                "OK =x",
+                "OK deny",
                 "\u{feff}",
             ] {
                 assert_eq!(get(line, reply), "unreadable", "{reply}");

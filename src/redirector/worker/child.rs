@@ -4,11 +4,11 @@ use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::sys::signal::{killpg, Signal};
+use nix::sys::wait::{waitid, Id, WaitPidFlag, WaitStatus};
 use nix::unistd::Pid;
 
 use super::stderr::Lines;
@@ -20,6 +20,17 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Shortest and longest pause between two looks at whether a helper has ended.
 const GLANCE: Duration = Duration::from_millis(1);
 const GAZE: Duration = Duration::from_millis(50);
+
+/// Lets so much time pass. True if the helper is to be killed without further ado.
+pub(super) type Pause<'a> = &'a mut dyn FnMut(Duration) -> bool;
+
+/// What waiting for the end has come to.
+#[derive(PartialEq, Eq)]
+enum Wait {
+    Ended,
+    TooLong,
+    Killed,
+}
 
 /// A running helper.
 pub(super) struct Helper {
@@ -41,10 +52,15 @@ impl Helper {
             return Err(io::Error::other("the pipes to the program are missing"));
         };
         let name = format!("worker {number} ({})", child.id());
-        let helper =
+        let mut helper =
             Helper { number, child, stdin: Some(stdin), stdout, stderr: Some(stderr), lines: Lines::new(name) };
-        helper.unblock()?;
-        Ok(helper)
+        match helper.unblock() {
+            Ok(()) => Ok(helper),
+            Err(error) => {
+                helper.kill();
+                Err(error)
+            }
+        }
     }
 
     fn unblock(&self) -> io::Result<()> {
@@ -80,74 +96,78 @@ impl Helper {
         Ok(())
     }
 
-    /// Has the process ended?
-    pub(super) fn has_ended(&mut self) -> bool {
-        !matches!(self.child.try_wait(), Ok(None))
+    /// Has the process ended? It stays unreaped, so that its number, which is that of its group, goes to nobody else.
+    pub(super) fn has_ended(&self) -> bool {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        !matches!(waitid(Id::Pid(self.group()), flags), Ok(WaitStatus::StillAlive))
     }
 
     /// Kills the helper and what it has started.
     pub(super) fn kill(&mut self) -> String {
-        self.signal(Signal::SIGKILL);
         self.report(None)
     }
 
     /// Ends the helper in good order: no more input, then a request, then force.
-    pub(super) fn retire(&mut self) -> String {
+    pub(super) fn retire(&mut self, pause: Pause<'_>) -> String {
         self.stdin = None;
-        if !self.ends_within(GRACE) {
+        let mut wait = self.wait(GRACE, pause);
+        if wait == Wait::TooLong {
             self.signal(Signal::SIGTERM);
-            if !self.ends_within(GRACE) {
-                log::warn!(target: "worker", "{} ignores SIGTERM and is killed", self.name());
-                return self.kill();
-            }
+            wait = self.wait(GRACE, pause);
+        }
+        if wait == Wait::TooLong {
+            log::warn!(target: "worker", "{} ignores SIGTERM and is killed", self.name());
         }
         self.report(None)
     }
 
     /// The helper has closed its standard output, which is its end whether it thinks so or not.
-    pub(super) fn bury(&mut self) -> String {
+    pub(super) fn bury(&mut self, pause: Pause<'_>) -> String {
         self.stdin = None;
-        if self.ends_within(GRACE) {
-            return self.report(None);
+        match self.wait(GRACE, pause) {
+            Wait::TooLong => self.report(Some("it closed its standard output without ending, and ")),
+            Wait::Ended | Wait::Killed => self.report(None),
         }
-        self.signal(Signal::SIGKILL);
-        self.report(Some("it closed its standard output without ending, and "))
     }
 
-    fn signal(&mut self, signal: Signal) {
-        // While it was not reaped its number cannot be that of anybody else.
-        if self.has_ended() {
-            return;
-        }
-        if let Ok(id) = i32::try_from(self.child.id()) {
-            if let Err(error) = killpg(Pid::from_raw(id), signal) {
-                log::error!(target: "worker", "{} cannot be sent {signal}: {error}", self.name());
-            }
+    fn group(&self) -> Pid {
+        // Process ids fit; no group has the number that would stand for one that does not.
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(i32::MAX))
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Err(error) = killpg(self.group(), signal) {
+            log::error!(target: "worker", "{} cannot be sent {signal}: {error}", self.name());
         }
     }
 
     /// Waits for the end, reading on, so that the helper does not wait for us in turn.
-    fn ends_within(&mut self, time: Duration) -> bool {
+    fn wait(&mut self, time: Duration, pause: Pause<'_>) -> Wait {
         let deadline = Instant::now() + time;
-        let mut pause = GLANCE;
+        let mut glance = GLANCE;
         while !self.has_ended() {
             if Instant::now() >= deadline {
-                return false;
+                return Wait::TooLong;
             }
             let mut bytes = [0; 4096];
             let heard = matches!(self.stdout.read(&mut bytes), Ok(1..));
-            if !heard {
-                // What it says in its last moments is still logged, and cannot make things worse.
-                let _ = self.read_stderr();
-                thread::sleep(pause);
-                pause = (pause * 2).min(GAZE);
+            // What it says in its last moments is still logged, and cannot make things worse.
+            let _ = self.read_stderr();
+            // One that talks without end is asked for its end as one that is silent.
+            if pause(if heard { Duration::ZERO } else { glance }) {
+                return Wait::Killed;
             }
+            glance = if heard { GLANCE } else { (glance * 2).min(GAZE) };
         }
-        true
+        Wait::Ended
     }
 
-    /// Reaps the process and says how it ended.
+    /// Kills what there still is of the helper and of what it has started, reaps it, and says how it ended. One that had
+    /// ended by itself is still said to have done so.
     fn report(&mut self, before: Option<&str>) -> String {
+        self.signal(Signal::SIGKILL);
+        // One that has moved to another group would else be waited for without end.
+        let _ = self.child.kill();
         let how = match self.child.wait() {
             Ok(status) => explain(status),
             Err(error) => format!("cannot be waited for: {error}"),

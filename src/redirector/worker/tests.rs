@@ -39,7 +39,11 @@ impl Bench {
     }
 
     fn kill(&mut self) {
-        self.near.send(Frame { kind: kind::KILL, key: 0, payload: b"" }).unwrap();
+        self.say(kind::KILL);
+    }
+
+    fn say(&mut self, kind: u8) {
+        self.near.send(Frame { kind, key: 0, payload: b"" }).unwrap();
     }
 
     /// Waits for the next thing that the thread says.
@@ -201,6 +205,56 @@ fn a_helper_has_three_descriptors_and_a_process_group_of_its_own() {
     assert_eq!((mask("SigBlk:"), mask("SigIgn:")), (0, 0));
     bench.kill();
     bench.gone();
+}
+
+#[test]
+fn a_helper_that_is_retired_can_still_be_killed() {
+    // It becomes another program once its input has ended, so that its thread waits for it by then. SIGTERM would do.
+    let mut bench = shell("while read line; do :; done; exec sleep 1000");
+    let id = bench.runs();
+    bench.say(kind::RETIRE);
+    while !std::fs::read_to_string(format!("/proc/{id}/comm")).unwrap().starts_with("sleep") {
+        std::thread::yield_now();
+    }
+    bench.kill();
+    assert_eq!(bench.gone(), "was killed by signal 9 (SIGKILL)");
+}
+
+#[test]
+fn a_helper_that_ends_by_itself_leaves_nobody_behind() {
+    let mut bench = shell("sleep 1000 & echo $!; read line; exit 7");
+    bench.runs();
+    let Said::Reply(0, line) = bench.next() else { panic!("no line") };
+    let sleeper = Pid::from_raw(line.trim().parse().unwrap());
+    // The sleeper holds the pipes open: only the look at the process tells.
+    bench.ask("x\n");
+    bench.ask("y\n");
+    assert_eq!(bench.gone(), "exited with code 7");
+    while nix::sys::signal::kill(sleeper, None).is_ok() && !is_zombie(sleeper) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_helper_that_talks_without_end_is_heard_once_too_often_and_can_be_killed() {
+    let mut bench = shell("exec yes");
+    bench.runs();
+    assert_eq!(bench.next(), Said::Reply(0, "y\n".into()));
+    bench.kill();
+    assert_eq!(bench.next(), Said::Gone("was killed by signal 9 (SIGKILL)".into()));
+    let mut bench = shell("read line; echo; echo; echo; exec sleep 1000");
+    bench.runs();
+    bench.ask("x\n");
+    assert_eq!((bench.next(), bench.next()), (Said::Reply(1, "\n".into()), Said::Reply(1, "\n".into())));
+    bench.kill();
+    assert_eq!(bench.next(), Said::Gone("was killed by signal 9 (SIGKILL)".into()));
+}
+
+#[test]
+fn a_line_without_end_is_a_flood() {
+    let mut bench = shell("tr '\\0' x </dev/zero");
+    bench.runs();
+    assert_eq!(bench.next(), Said::Gone("it floods its standard output, and was killed by signal 9 (SIGKILL)".into()));
 }
 
 #[test]

@@ -3,7 +3,8 @@ from .report import compared, number
 
 BEST = 'best peer'
 
-# workload, what a reader calls it, the figure, compared with (None: the figure itself), must be at most, goal
+# workload (and variant), what a reader calls it, the figure, compared with (None: the figure itself), must be at most,
+# goal; of a rate it is the other's that is divided by ours
 GOALS = [
     ('W1', 'small GET, 64 keep-alive clients', 'cost', 'haproxy', 1.0, 0.8),
     ('W2', 'new client connection per request', 'cost', 'haproxy', 1.1, 0.9),
@@ -14,9 +15,16 @@ GOALS = [
     ('W8', 'cold names through a local name server', 'cost', 'haproxy-dst', 1.2, 1.0),
     ('W6', 'idle client connection, bytes of RSS', 'cost', None, 1024, 350),
     ('W6', 'small GET while 9,000 idle clients are held, against itself', 'slowdown', None, 1.1, 1.05),
+    ('W7 c', 'small GET with url helpers in C', 'cost', 'squid-c100', 0.5, 0.4),
+    ('W7 c', 'the same', 'cost', 'original', 0.12, 0.1),
+    ('W7 c', 'the same, on top of the plain request', 'on_top', None, 20, 15),
+    ('W7', 'requests per second with url helpers', 'rate', 'squid-c100', 1.0, 1.0),
+    ('W7', 'requests per second with url helpers', 'rate', 'original', 1.0, 1.0),
+    ('W10', '500 requests wait for slow helpers: p99 of others rises by, ms', 'cost', None, 5, 2),
     ('W5s', '32 uploads to a slow origin, growth in MiB', 'cost', None, 4.0, 1.4),
 ]
-UNITS = {'W1': 'us', 'W2': 'us', 'W9': 'us', 'W8': 'us', 'W3': 's/GiB', 'W4': 's/GiB', 'W5': 's/GiB'}
+UNITS = {'W1': 'us', 'W7': 'us', 'W2': 'us', 'W9': 'us', 'W8': 'us', 'W3': 's/GiB', 'W4': 's/GiB', 'W5': 's/GiB'}
+RATE_UNITS = {'rate': 'req/s'}
 
 
 def reference(rows, wanted):
@@ -31,18 +39,32 @@ def verdict(value, must, goal):
     return 'goal' if value <= goal else 'met' if value <= must else 'MISSED'
 
 
+def unmeasured(label, ours, what, goal):
+    return [label, number(ours.get(goal[2])), what + ' not measured', '-', '-', number(goal[4]), number(goal[5]), '-']
+
+
+def ratios(ours, other, field):
+    """Of medians and of lowest values; below one is in our favour."""
+    if field == 'rate':
+        return other['rate'] / ours['rate'], None
+    return ours[field] / other[field], ours['cost_low'] / other['cost_low']
+
+
 def line(what, ours, rows, goal):
     name, _, field, wanted, must, aim = goal
+    unit = UNITS.get(name.split()[0], '') if field in ('cost', 'on_top') else RATE_UNITS.get(field, '')
     label = what + (' (%s)' % ours['variant'] if ours['variant'] else '')
     if wanted is None:
+        if field not in ours:
+            return unmeasured(label, ours, 'W1', goal)
         value, lows, against = ours[field], None, '-'
     else:
         other = reference(rows, wanted)
         if other is None:
-            return [label, number(ours['cost']), wanted + ' not measured', '-', '-', number(must), number(aim), '-']
-        value, lows = ours['cost'] / other['cost'], ours['cost_low'] / other['cost_low']
-        against = '%s %s %s' % (other['subject'], number(other['cost']), UNITS.get(name, ''))
-    shown = number(ours[field]) + (' ' + UNITS[name] if name in UNITS else '')
+            return unmeasured(label, ours, wanted, goal)
+        value, lows = ratios(ours, other, field)
+        against = '%s %s %s' % (other['subject'], number(other[field]), unit)
+    shown = number(ours[field]) + (' ' + unit if unit else '')
     return [label, shown, against.strip(), number(value) if wanted else '-', number(lows), number(must), number(aim),
             verdict(value, must, aim)]
 
@@ -51,12 +73,13 @@ def table(summary, subject='exaproxy'):
     """Markdown text; empty where the subject was not measured."""
     lines = []
     for goal in GOALS:
+        workload, _, variant = goal[0].partition(' ')
         for ours in summary:
-            if ours['workload'] == goal[0] and ours['subject'] == subject:
+            if ours['workload'] == workload and ours['subject'] == subject and variant in ('', ours['variant']):
                 if 'error' in ours:
                     lines.append([goal[1], 'failed', '-', '-', '-', number(goal[4]), number(goal[5]), 'MISSED'])
                     continue
-                same = [r for r in summary if r['workload'] == goal[0] and r['variant'] == ours['variant']
+                same = [r for r in summary if r['workload'] == workload and r['variant'] == ours['variant']
                         and 'error' not in r]
                 lines.append(line(goal[1], ours, same, goal))
     if not lines:

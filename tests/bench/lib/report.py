@@ -7,7 +7,8 @@ from .workloads import WORKLOADS
 LABEL = {'p50_us': 'p50 us', 'p99_us': 'p99 us', 'load_core': 'load core', 'helper_us': 'helper us/req',
          'peak_mib': 'peak RSS MiB', 'base_mib': 'base RSS MiB', 'main_cpu': 'CPU s', 'rss_mib': 'RSS MiB held', 'setup_us': 'us CPU to set up',
          'w1_before_us': 'W1 us before', 'w1_held_us': 'W1 us held', 'slowdown': 'CPU/req ratio',
-         'rate_ratio': 'rate ratio', 'helpers': 'helpers'}
+         'rate_ratio': 'rate ratio', 'helpers': 'helpers', 'calm_ms': 'p99 ms before', 'tunnel_ms': 'tunnel p99 ms',
+         'page_ms': 'page p99 ms', 'growth_mib': 'MiB RSS growth', 'errors': 'errors'}
 
 
 def number(x):
@@ -72,6 +73,9 @@ def summarise(samples):
             row['cost_vs_best'] = row['cost'] / best['cost'] if row['subject'] != 'direct' else None
             row['low_vs_best'] = row['cost_low'] / low if row['subject'] != 'direct' and low > 0 else None
             row['rate_vs_best'] = row['rate'] / best['rate']
+        plain = [r for r in out if r['workload'] == 'W1' and r['subject'] == row['subject'] and 'error' not in r]
+        if row['workload'] == 'W7' and plain:
+            row['on_top'] = row['cost'] - plain[0]['cost']
         original = [r for r in same if r['subject'] == 'original']
         if original and original[0]['cost'] > 0:
             row['cost_vs_original'] = row['cost'] / original[0]['cost'] if row['subject'] != 'direct' else None

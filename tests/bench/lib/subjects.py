@@ -138,7 +138,8 @@ class Squid(Subject):
         if opts.get('helper'):
             channel = ' channel' if self.channels else ''
             lines += ['url_rewrite_program %s%s' % (ctx.helper_command(opts['helper']), channel),
-                      'url_rewrite_children 25 startup=5 idle=1 concurrency=%d queue-size=1000' % self.channels]
+                      'url_rewrite_children %d startup=5 idle=1 concurrency=%d queue-size=1000' % (
+                          opts.get('helpers', 25), self.channels)]
         conf = write(os.path.join(folder, 'squid.conf'), '\n'.join(lines) + '\n')
         return ['squid', '-N', '-f', conf], {}
 
@@ -302,7 +303,8 @@ class Exa(Subject):
         if opts.get('helper'):
             env.update({'exaproxy_redirector_enable': 'true', 'exaproxy_redirector_protocol': 'url',
                         'exaproxy_redirector_program': ctx.helper_command(opts['helper']),
-                        'exaproxy_redirector_minimum': '5', 'exaproxy_redirector_maximum': '25'})
+                        'exaproxy_redirector_minimum': '5',
+                        'exaproxy_redirector_maximum': str(opts.get('helpers', 25))})
         return self.words(), env
 
 
@@ -344,6 +346,7 @@ class Running:
             return
         self.port = ctx.free_port()
         argv, env = subject.command(ctx, self.folder, self.port, self.opts)
+        self.web_port = int(env.get('exaproxy_web_port', 0))
         self.out = open(os.path.join(self.folder, 'output'), 'wb')
         clean = {k: v for k, v in os.environ.items() if not k.startswith('exaproxy')}
         self.process = subprocess.Popen(

@@ -19,6 +19,7 @@ LOADS = {
     'W3': ('GiB', dict(mode='get', path='/b/%d' % (GIB // 8), conns=8, requests=8), lambda g: g['bytes_in'] / GIB),
     'W4': ('GiB', dict(mode='tunnel', path='/b/%d' % (GIB // 8), conns=8, requests=8), lambda g: g['bytes_in'] / GIB),
     'W5': ('GiB', dict(mode='post', body=GIB // 16, conns=8, requests=16), lambda g: g['requests'] / 16),
+    'W7': ('request', dict(mode='get', path='/b/1024', conns=64, requests=10000), lambda g: g['requests']),
     'W9': ('tunnel', dict(mode='churn', conns=32, requests=5000), lambda g: g['requests']),
 }
 
@@ -58,7 +59,7 @@ def count(ctx, subject, workload):
     unit, load, units = LOADS[workload.name]
     load = dict(load)
     mode = load.pop('mode')
-    with Running(subject, ctx, {}) as run:
+    with Running(subject, ctx, workload.opts(workload.variants[0])) as run:
         gen(ctx, run, mode, **dict(load, requests=load['conns']))     # connections and caches are warm
         out = os.path.join(ctx.top, 'strace-%s-%s' % (workload.name, subject.name))
         tracer = attach(run.pid, out)

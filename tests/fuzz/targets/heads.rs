@@ -56,7 +56,7 @@ pub(super) const PROXY_LINES: &[&[u8]] = &[
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
 /// A head that was written by us ends where it ends and nowhere before.
-fn assert_one_head(head: &[u8]) {
+pub(super) fn assert_one_head(head: &[u8]) {
     let shown = || head.escape_ascii().to_string();
     assert_eq!(HeadScan::default().find(head), Some(head.len()), "not one head: {}", shown());
     let bare = head.iter().enumerate().any(|(at, byte)| *byte == b'\r' && head.get(at + 1) != Some(&b'\n'));

@@ -23,6 +23,8 @@ pub(super) const LINES: &[&[u8]] = &[
     b"OK status=302 url=\"http://b.example/\\\"\" note_=x\n",
     b"OK rewrite-url=http%3A//b.example/\n",
     b"7 BH message=\"no\"\n",
+    b"OK rewrite-url=\"http://b.example/ HTTP/1.1\\r\\nX: y\"\n",
+    b"OK rewrite-url=b.example:444 url_=x\n",
 ];
 
 pub(super) const MESSAGES: &[&[u8]] = &[
@@ -31,6 +33,8 @@ pub(super) const MESSAGES: &[&[u8]] = &[
     b"ICAP/1.0 200 OK\nEncapsulated: res-hdr=0, res-body=17\n\nHTTP/1.1 200 OK\n\n5\nhello\n0\n\n",
     b"ICAP/1.0 200 OK\nEncapsulated: req-hdr=0, null-body=48\n\nGET http://b.example/ HTTP/1.1\nHost: b.example\n\n\n",
     b"ICAP/1.0 200 OK\nX-Intercept: active\nEncapsulated: req-hdr=0, null-body=23\n\nCONNECT b:81 HTTP/1.1\n\n",
+    b"ICAP/1.0 200 OK\nEncapsulated: req-hdr=0, null-body=56\n\nCONNECT b:81\n\nGET http://a.example/ HTTP/1.1\nHost: a.ok\n\n",
+    b"ICAP/1.0 2x4 OK\nEncapsulated: res-hdr=1, null-body=25\n\nICAP/1.0 204 No Content\n\n",
     b"ICAP/1.0 302 OK\nPragma: comment: x\nEncapsulated: res-hdr=0, null-body=35\n\nGET file://deny.html HTTP/1.1\r\n\r\n\r\n\r\n",
 ];
 
@@ -40,6 +44,9 @@ const CLIENTS: [&str; 4] = [
     "HEAD http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n",
     "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n",
 ];
+
+/// Bytes at the end of a reply that come one by one: each is a search from the start.
+const PIECES: usize = 512;
 
 pub(super) fn url(bytes: &[u8]) -> u64 {
     let mut seen = 0;
@@ -61,7 +68,9 @@ fn reply(dialect: &Dialect, bytes: &[u8]) -> u64 {
             assert!(length > 0 && length <= bytes.len());
             let alone = &bytes[..length];
             assert_eq!(dialect.extent(alone), Extent::Complete(length), "what follows decides where a reply ends");
-            assert_eq!(dialect.extent(&bytes[..length - 1]), Extent::Partial, "a reply ends before its last byte");
+            for before in length.saturating_sub(PIECES)..length {
+                assert_eq!(dialect.extent(&bytes[..before]), Extent::Partial, "a reply ends before its last byte");
+            }
             alone
         }
         // The parser must bear what its scanner would not have let through, too.
@@ -75,6 +84,19 @@ fn reply(dialect: &Dialect, bytes: &[u8]) -> u64 {
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let question = Question { request: &request, client: address, local: SocketAddr::new(address, 3128) };
         seen.push(match dialect.decode(first, &question, &rules) {
+            Ok(Verdict::Permit) => {
+                assert!(permits(first, &request), "a permission: {}", first.escape_ascii());
+                2
+            }
+            Ok(Verdict::Rewrite(other)) => {
+                let lines = matches!(dialect, Dialect::Url(_));
+                assert!(
+                    !lines || other.fields().eq(request.fields()),
+                    "a URL brought fields: {}",
+                    first.escape_ascii()
+                );
+                stands_in(&other, &request, &rules)
+            }
             Ok(verdict) => check(verdict, &request, &rules),
             Err(Trouble::Unreadable(why)) => outcome(why),
             Err(Trouble::Broken(_)) => 1,
@@ -83,21 +105,40 @@ fn reply(dialect: &Dialect, bytes: &[u8]) -> u64 {
     outcome(seen)
 }
 
+/// Is it one of the few things that may be understood as a permission?
+fn permits(reply: &[u8], client: &Request) -> bool {
+    let mut words = reply.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).peekable();
+    words.next_if(|word| word.iter().all(u8::is_ascii_digit));
+    let place = client.target().to_string();
+    let path = if client.method() == Method::Connect { b"/" } else { client.path() };
+    let path = String::from_utf8_lossy(path);
+    let own = [format!("http://a.example{path}"), format!("http://{place}{path}"), place.clone()];
+    match (words.next(), words.next()) {
+        (None | Some(b"OK" | b"ERR"), _) => true,
+        (Some(b"ICAP/1.0"), Some(code)) => matches!(code, b"204" | b"304"),
+        (Some(url), _) => own.iter().any(|own| own.as_bytes() == url),
+    }
+}
+
+/// A stand-in goes out as one head, and leaves the content and the version to the client.
+fn stands_in(other: &Request, client: &Request, rules: &Rules) -> u64 {
+    for method in [Method::Head, Method::Connect] {
+        assert_eq!(other.method() == method, client.method() == method);
+    }
+    assert_eq!((other.framing(), other.version()), (client.framing(), client.version()));
+    let mut head = Vec::new();
+    rewrite::request(&mut head, other, rules, IpAddr::V4(Ipv4Addr::LOCALHOST));
+    super::heads::assert_one_head(&head);
+    // The limit of heads is for those that come in.
+    let any_length = Rules { head_limit: 0, ..Rules::default() };
+    let again = Request::parse(&head, &any_length).expect("what goes to an origin can be read");
+    assert_eq!(again.framing(), client.framing(), "framed anew: {}", head.escape_ascii());
+    outcome((3, rough(head.len()), other.destination().port == other.target().port))
+}
+
 fn check(verdict: Verdict, client: &Request, rules: &Rules) -> u64 {
     match verdict {
-        Verdict::Permit => 2,
-        Verdict::Rewrite(other) => {
-            for method in [Method::Head, Method::Connect] {
-                assert_eq!(other.method() == method, client.method() == method);
-            }
-            assert_eq!((other.framing(), other.version()), (client.framing(), client.version()));
-            let mut head = Vec::new();
-            rewrite::request(&mut head, &other, rules, IpAddr::V4(Ipv4Addr::LOCALHOST));
-            // The limit of heads is for those that come in.
-            let any_length = Rules { head_limit: 0, ..Rules::default() };
-            Request::parse(&head, &any_length).expect("what goes to an origin can be read");
-            outcome((3, rough(head.len())))
-        }
+        Verdict::Permit | Verdict::Rewrite(_) => 2,
         Verdict::Intercept(to) => outcome((4, to.port == client.target().port)),
         Verdict::File { name, .. } => outcome((5, rough(name.len()))),
         Verdict::Redirect(answer) => {

@@ -12,6 +12,7 @@ mod queue;
 mod reload;
 mod sequence;
 mod url;
+mod usage;
 
 use crate::support::{client, Client, Message, Origin, Proxy};
 

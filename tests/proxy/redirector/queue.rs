@@ -144,6 +144,7 @@ fn a_client_that_leaves_while_its_helper_thinks_is_gone() {
     let helpers = gated(&gate);
     let proxy = helpers.proxy(&[]);
     let origin = Origin::site();
+    helpers.wait_started(1);
     let before = proxy.descriptors();
     for round in 1..=5 {
         let client = send_get(&proxy, &origin, "/gone");
@@ -186,8 +187,8 @@ fn row_3_many_requests_wait_for_few_helpers() {
     }
     assert_eq!(proxy.counter("queue.size"), 495);
     assert!(proxy.rss() - memory < 16 << 20, "{} bytes for {REQUESTS} requests", proxy.rss() - memory);
+    gate.open_for(REQUESTS);
     for (number, mut client) in clients.into_iter().enumerate() {
-        gate.open();
         tunnel.send("still there");
         assert_eq!(tunnel.read(11), b"still there");
         assert_eq!(client.reply().text(), format!("/{number}"));

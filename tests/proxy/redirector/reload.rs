@@ -120,11 +120,8 @@ fn a_reload_waits_for_helpers_that_think() {
     reload(&proxy, &ini(&new, ""));
     new.wait_started(4);
     eventually("decisions of the new helpers alone", || {
-        let others = (0..4).map(|_| get(&proxy, &origin, "/x").status());
-        {
-            let mut others = others;
-            others.all(|status| status == 302).then_some(())
-        }
+        let mut others = (0..4).map(|_| get(&proxy, &origin, "/x").status());
+        others.all(|status| status == 302).then_some(())
     });
     gate.open();
     assert_eq!(before.reply().text(), "/before");

@@ -76,6 +76,12 @@ fn what_is_not_understood_is_never_a_permission() {
         &reply(200, "res-hdr", "HTTP/1.1 403 x\r\nbad field\r\n\r\n"),
         &reply(200, "req-hdr", "GET http://a.ok/ HTTP/1.1\r\nHost: a.ok\r\n\r\nand more"),
         &reply(200, "req-hdr", "CONNECT  HTTP/1.1\n\n"),
+        &reply(200, "req-hdr", "CONNECT b.ok:81\nGET http://a.ok/ HTTP/1.1\n\n"),
+        &reply(200, "req-hdr", "CONNECT b.ok:81 HTTP/1.1\n\nnonsense\n\n"),
+        &reply(200, "res-hdr", "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n5\nhello\n0\n\n"),
+        &reply(200, "res-hdr", "HTTP/1.1 403 x\nX: folded\n  on\n\n"),
+        &reply(200, "res-hdr", "HTTP/1.1 403 x\nX: \u{7f}\n\n"),
+        &reply(200, "req-hdr", "CONNECT b.ok:8"),
         &reply(200, "req-hdr", "GET http://a.ok/ HTTP/1.1\r\nHost: a.ok\r\n\r"),
         &reply(200, "res-hdr", "HTTP/1.1 403 Forbidden\r\n"),
         "ICAP/1.0 200 OK\nEncapsulated: req-hdr=0, req-body=0\n\n5\nhello\n0\n",
@@ -104,6 +110,8 @@ fn answers_go_out_with_their_own_fields_and_our_framing() {
             format!("ICAP/1.0 200 OK\nEncapsulated: res-hdr=0, res-body={}\n\n{head}6\r\na page\r\n0\r\n", head.len());
         assert_eq!(meaning(client, &body), format!("{wanted}a page"));
     }
+    let nominating = "HTTP/1.1 403 No\nConnection: x-hop, close\nX-Hop: 1\nX-Own: a\tb\n\n";
+    assert_eq!(meaning(GET, &reply(200, "res-hdr", nominating)), "403 No [X-Own: a\tb] ");
     let redirect = "HTTP/1.0 302 Found\nLocation: http://b.ok/\n\n";
     assert_eq!(meaning(CONNECT, &reply(302, "res-hdr", redirect)), "302 Found [Location: http://b.ok/] ");
 }
