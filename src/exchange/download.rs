@@ -8,6 +8,7 @@ use super::{Account, Context, Exchange};
 use crate::http::answer::{Answer, ESTABLISHED};
 use crate::http::fault::OriginFault;
 use crate::http::framing::Framing;
+use crate::http::proxy_status;
 use crate::http::response::Response;
 use crate::http::rewrite;
 use crate::http::rules::ToClient;
@@ -28,9 +29,9 @@ impl Exchange {
                 Stage::Send | Stage::Switch => {}
             },
             Phase::Answering(ending) => match ending.answer.take() {
-                Some(answer) => {
+                Some(mut answer) => {
                     let keep = ending.keep;
-                    self.write_answer(&answer, keep, buf, cx);
+                    self.write_answer(&mut answer, keep, buf, cx);
                 }
                 None => self.relay_content(buf),
             },
@@ -102,8 +103,14 @@ impl Exchange {
     }
 
     /// Puts an answer of our own behind what is already on its way to the client, in place of what the origin sent.
-    fn write_answer(&mut self, answer: &Answer, keep_alive: bool, buf: &mut Buf, cx: &mut Context<'_>) {
+    fn write_answer(&mut self, answer: &mut Answer, keep_alive: bool, buf: &mut Buf, cx: &mut Context<'_>) {
         self.download.drop_raw(buf);
+        let rules = &cx.settings.rules;
+        // To clients of the monitor it is no proxy, and what a helper has written is not ours.
+        if !self.own && !rules.transparent && answer.foreign.is_none() {
+            let value = proxy_status::value(&rules.via, answer.cause);
+            answer.fields.push(("Proxy-Status".into(), value.into()));
+        }
         cx.out.clear();
         let to = ToClient {
             version: self.version,

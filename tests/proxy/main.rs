@@ -33,6 +33,7 @@ mod policy;
 mod probes;
 mod process;
 mod proxied;
+mod proxy_status;
 mod redirector;
 mod rows;
 mod signals;

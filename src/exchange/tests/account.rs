@@ -106,8 +106,8 @@ fn what_could_not_be_read_has_one_too() {
 
 #[test]
 fn a_failure_has_a_word() {
-    type Ending = fn(&mut Scenario);
-    let table: [(&str, Ending, Option<u16>, Option<&str>, bool); 6] = [
+    type Row = (&'static str, fn(&mut Scenario), Option<u16>, Option<&'static str>, bool);
+    let table: [Row; 6] = [
         (
             "cannot connect",
             |s| s.fails(Answer::of(Cause::ConnectFailed, false)),
