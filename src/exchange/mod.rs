@@ -352,7 +352,10 @@ impl Exchange {
         }
         match decision {
             Decision::Forward => {}
-            Decision::Rewrite(other) => *request = other,
+            Decision::Rewrite(other) => {
+                self.private |= other.wants_private_connection();
+                *request = other;
+            }
             Decision::Intercept(to) => request.divert(to),
             Decision::Answer(answer) => {
                 let late = self.poll_timeout(&cx.settings.limits).filter(|(_, at)| *at <= cx.now);

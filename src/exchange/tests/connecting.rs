@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::exchange::close::CloseReason;
+use crate::http::request::Request;
 
 const PHASES: [Kind; 3] = [Kind::Deciding, Kind::Resolving, Kind::Connecting];
 
@@ -133,4 +134,15 @@ fn a_stop_ends_every_phase() {
         scenario.tell(|exchange, cx| exchange.handle_stop(cx.now));
         assert_eq!(scenario.actions(), [Action::Done(CloseReason::Stopping)], "{kind}");
     }
+}
+
+#[test]
+fn credentials_that_a_helper_adds_make_the_connection_private_too() {
+    let mut scenario = Scenario::get();
+    let head = "GET http://b.example/ HTTP/1.1\r\nHost: b.example\r\nAuthorization: NTLM TlRMTQ==\r\n\r\n";
+    let other = Request::parse(head.as_bytes(), &scenario.settings.rules).unwrap();
+    assert!(!scenario.exchange.is_private());
+    scenario.decide(Decision::Rewrite(Box::new(other)));
+    assert!(scenario.exchange.is_private());
+    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Resolving, vec![Action::Ask, Action::Resolve]));
 }

@@ -2,10 +2,12 @@
 //! and what becomes of requests when helpers fail.
 
 mod connect;
+mod extremes;
 mod failures;
 mod icap;
 mod identity;
 mod numbers;
+mod place;
 mod processes;
 mod programs;
 mod queue;

@@ -289,7 +289,8 @@ pub fn signal(pid: u32, signal: Signal) {
 
 /// Whether there is no such process any more; one that nobody has reaped is still there.
 pub fn gone(pid: u32) -> bool {
-    !Path::new(&format!("/proc/{pid}")).exists()
+    // Whoever adopts what a helper has left behind may be slow to take note of its end.
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
 }
 
 /// Waits until a process is gone.
