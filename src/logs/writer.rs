@@ -14,6 +14,10 @@ use super::Severity;
 /// empty one is not written.
 pub type Notice = Box<dyn Fn(&str) -> String + Send>;
 
+/// How long the thread lets lines gather after it has written some. Waking it costs as much as a small request: with a line
+/// for each of 20,000 requests a second, on one core, it took 13 us of 35 us for each of them.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// Starts writers.
 pub struct Writer {
     queue: Arc<Queue>,
@@ -53,6 +57,8 @@ struct State {
     capacity: usize,
     /// The thread waits for work. Waking it costs a system call, so it is done only then.
     asleep: bool,
+    /// The thread is to let no more lines gather: somebody waits for them, or there is little room left.
+    urgent: bool,
     reopen: bool,
     replacement: Option<Box<dyn Output>>,
     closed: bool,
@@ -96,7 +102,9 @@ impl Writer {
                 state = queue.work.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
             state.asleep = false;
+            state.urgent = false;
             self.serve(state);
+            queue.pause();
         }
     }
 
@@ -194,21 +202,22 @@ impl Handle {
             return;
         }
         state.batch.push(severity, line);
-        self.order(state);
+        let filling = state.batch.cost_with(0) > state.capacity / 2;
+        self.order(state, filling);
     }
 
     /// Has the destination opened anew before the next line. When that fails the old one is kept and a line says so.
     pub fn reopen(&self) {
         let mut state = self.queue().lock();
         state.reopen = true;
-        self.order(state);
+        self.order(state, true);
     }
 
     /// Writes the next lines to another destination, which the caller has opened.
     pub fn replace(&self, output: Box<dyn Output>) {
         let mut state = self.queue().lock();
         state.replacement = Some(output);
-        self.order(state);
+        self.order(state, true);
     }
 
     /// Lines lost since the start, by a full queue or a destination that failed.
@@ -221,6 +230,8 @@ impl Handle {
         let deadline = Instant::now() + limit;
         let mut state = self.queue().lock();
         let goal = state.given;
+        state.urgent = true;
+        self.queue().work.notify_one();
         while state.done < goal {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -235,9 +246,9 @@ impl Handle {
         &self.0 .0
     }
 
-    fn order(&self, mut state: MutexGuard<'_, State>) {
+    fn order(&self, mut state: MutexGuard<'_, State>, urgent: bool) {
         state.given += 1;
-        let wake = std::mem::take(&mut state.asleep);
+        let wake = std::mem::take(&mut state.asleep) || urgent && !std::mem::replace(&mut state.urgent, true);
         drop(state);
         if wake {
             self.queue().work.notify_one();
@@ -256,6 +267,12 @@ impl Queue {
     /// The state; a thread that panicked while it held it left it whole, since every change is a few plain stores.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for lines to gather, unless that is not wanted.
+    fn pause(&self) {
+        let waits = |state: &mut State| !state.urgent && !state.closed;
+        drop(self.work.wait_timeout_while(self.lock(), PAUSE, waits).unwrap_or_else(PoisonError::into_inner));
     }
 }
 
