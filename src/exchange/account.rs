@@ -21,17 +21,19 @@ const MAX_FIELD: usize = 1024;
 /// Most bytes that are remembered of a media type (RFC 6838 section 4.2 allows two names of 127).
 const MAX_MEDIA: usize = 255;
 
+/// Bytes that the text of an account has beside the path, as a rule: a browser's name has 110.
+const USUAL_TEXT: usize = 256;
+
 /// A request from its first byte to the last of its response.
 #[derive(Debug)]
 pub struct Account {
-    /// Method, target, user agent and referrer, one behind the other, each with the place where it ends.
+    /// Method, target, user agent, referrer and the response's media type, one behind the other, each with the place where
+    /// it ends.
     text: Vec<u8>,
-    ends: [usize; 4],
+    ends: [usize; 5],
     version: Option<Version>,
     /// The status that the client got; none if it got no response.
     pub status: Option<u16>,
-    /// The media type of the response, as its sender put it.
-    pub media: Vec<u8>,
     /// Why the proxy answered for itself, when that was because of a failure.
     pub cause: Option<Cause>,
     /// The word for what was decided about it.
@@ -65,10 +67,9 @@ impl Account {
     pub fn unread(began: Millis, moved: Moved) -> Account {
         Account {
             text: Vec::new(),
-            ends: [0; 4],
+            ends: [0; 5],
             version: None,
             status: None,
-            media: Vec::new(),
             cause: None,
             decision: None,
             origin: None,
@@ -85,6 +86,7 @@ impl Account {
     pub fn note_request(&mut self, request: &Request) {
         self.version = Some(request.version());
         self.text.clear();
+        self.text.reserve(request.path().len().min(MAX_TARGET) + USUAL_TEXT);
         self.text.extend_from_slice(request.method_name());
         self.ends[0] = self.text.len();
         if request.method() != Method::Connect {
@@ -101,6 +103,7 @@ impl Account {
             self.text.extend_from_slice(&value[..value.len().min(MAX_FIELD)]);
             self.ends[end] = self.text.len();
         }
+        self.ends[4] = self.text.len();
     }
 
     /// There is a connection. A tunnel has its answer with that.
@@ -126,7 +129,9 @@ impl Account {
 
     fn note_media(&mut self, value: &[u8]) {
         let kind = value.split(|byte| matches!(byte, b';' | b' ' | b'\t')).next().unwrap_or_default();
-        self.media = kind[..kind.len().min(MAX_MEDIA)].to_vec();
+        self.text.truncate(self.ends[3]);
+        self.text.extend_from_slice(&kind[..kind.len().min(MAX_MEDIA)]);
+        self.ends[4] = self.text.len();
     }
 
     /// It is over. `moved` is what both directions have moved since the connection began. Only the first end counts.
@@ -166,6 +171,11 @@ impl Account {
     /// The Referer field, perhaps empty.
     pub fn referer(&self) -> &[u8] {
         self.part(3)
+    }
+
+    /// The media type of the response, as its sender put it; perhaps empty.
+    pub fn media(&self) -> &[u8] {
+        self.part(4)
     }
 
     /// The client's version, if it could be read.

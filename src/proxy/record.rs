@@ -1,7 +1,5 @@
 //! From the account of a request that is over to its line in the access log.
 
-use std::time::SystemTime;
-
 use reactor::arena::Key;
 use reactor::Millis;
 
@@ -25,8 +23,6 @@ impl Proxy {
         let Moved { up, down } = account.moved();
         // A phase that did not come about has no length, and neither has one that came before it in another attempt.
         let between = |from: Option<Millis>, to: Option<Millis>| to?.checked_sub(from?);
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let since = u64::try_from(wall.as_millis()).unwrap_or(u64::MAX);
         log.write(&Record {
             client: exchange.client(),
             peer: exchange.peer(),
@@ -35,10 +31,10 @@ impl Proxy {
             target: account.target(),
             version: account.version().map(Version::number),
             status: account.status,
-            media: &account.media,
+            media: account.media(),
             to_client: down,
             to_origin: up,
-            ended: since.saturating_sub(self.clock.now().saturating_sub(ended)),
+            ended: self.clock.since_epoch(ended),
             duration: ended.saturating_sub(account.began),
             decide: between(Some(account.began), account.decided),
             resolve: between(account.decided, account.resolved),

@@ -37,7 +37,7 @@ fn each_request_of_a_connection_has_its_own() {
         scenario.origin("HTTP/1.1 201 Made\r\nDate: D\r\nContent-Type: text/x; charset=y\r\nContent-Length: 0\r\n\r\n");
     });
     assert_eq!((second.method(), second.target()), (&b"POST"[..], &b"http://a.example/?x"[..]));
-    assert_eq!((second.user_agent(), second.referer(), &second.media[..]), (&b"u a"[..], &b"r"[..], &b"text/x"[..]));
+    assert_eq!((second.user_agent(), second.referer(), second.media()), (&b"u a"[..], &b"r"[..], &b"text/x"[..]));
     assert_eq!((second.status, second.failure(), second.is_cut()), (Some(201), None, false));
     assert!(second.moved().up > 3 && second.moved().down < 100, "{:?}", second.moved());
     assert!(scenario.exchange.take_account().is_none(), "it is taken only once");
