@@ -13,12 +13,14 @@ pub struct Clock {
     now: Millis,
     date: String,
     date_until: Millis,
+    /// Milliseconds since 1970 when `now` was 0, as the system saw it last.
+    epoch: u64,
 }
 
 impl Clock {
     /// Starts at 0.
     pub fn new() -> Clock {
-        let mut clock = Clock { start: Instant::now(), now: 0, date: String::new(), date_until: 0 };
+        let mut clock = Clock { start: Instant::now(), now: 0, date: String::new(), date_until: 0, epoch: 0 };
         clock.write_date();
         clock
     }
@@ -42,9 +44,15 @@ impl Clock {
         &self.date
     }
 
+    /// A time of this clock in milliseconds since 1970. A step of the system's time shows within a second.
+    pub fn since_epoch(&self, at: Millis) -> u64 {
+        self.epoch.saturating_add(at)
+    }
+
     fn write_date(&mut self) {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.date = date::stamp(since.as_secs());
+        self.epoch = u64::try_from(since.as_millis()).unwrap_or(u64::MAX).saturating_sub(self.now);
         self.date_until = self.now + 1000 - Millis::from(since.subsec_millis());
     }
 }

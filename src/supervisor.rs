@@ -12,7 +12,7 @@ use crate::daemon::pidfile::{Claim, Pidfile};
 use crate::exchange::timers::Limits;
 use crate::exchange::Settings;
 use crate::http::rules::Rules;
-use crate::logs::{self, Messages, Rotation, Severity, Switches, UsageLog, Writer};
+use crate::logs::{self, Messages, Rotation, Severity, Switches};
 use crate::pages::Pages;
 use crate::policy::{Policy, PolicyConfig};
 use crate::proxy::{Ingress, Options, Place, Proxy, Turn};
@@ -24,6 +24,9 @@ use crate::redirector::{self, pool};
 use crate::resolver::Naming;
 use crate::signals::Signals;
 use crate::upstream::Dialling;
+use books::Books;
+
+mod books;
 
 /// Longest wait for the last log lines at the end.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -78,6 +81,8 @@ struct Supervisor<'a> {
     proxy: Proxy,
     messages: &'static Messages,
     log: logs::Settings,
+    /// Those of the other logs.
+    writers: Vec<logs::Handle>,
     pidfile: Claimed,
 }
 
@@ -124,8 +129,9 @@ impl<'a> Supervisor<'a> {
             );
             log::warn!(target: "supervisor", "{text}");
         }
-        proxy.set_usage(usage_log(config, debug, messages)?);
-        let supervisor = Supervisor { sources, disk, debug, proxy, messages, log, pidfile };
+        let (books, writers) = Books::open(config, &log, debug, messages)?;
+        books.hand_over(&mut proxy);
+        let supervisor = Supervisor { sources, disk, debug, proxy, messages, log, writers, pidfile };
         if let Privileges::Dropped { .. } = privileges {
             supervisor.foresee(&config.daemon.user);
         }
@@ -159,6 +165,9 @@ impl<'a> Supervisor<'a> {
         self.proxy.stop();
         drop(self.pidfile);
         log::error!(target: "supervisor", "exaproxy has stopped");
+        for writer in &self.writers {
+            writer.flush(FLUSH);
+        }
         self.messages.flush(FLUSH);
         ended
     }
@@ -166,6 +175,7 @@ impl<'a> Supervisor<'a> {
     /// Reads the configuration again. Either all of it is taken over or nothing.
     fn reload(&mut self) {
         self.messages.reopen();
+        self.writers.iter().for_each(logs::Handle::reopen);
         match self.try_reload() {
             Ok(()) => log::error!(target: "supervisor", "configuration reloaded"),
             Err(error) => log::error!(target: "supervisor", "the configuration stays as it was: {error}"),
@@ -174,6 +184,7 @@ impl<'a> Supervisor<'a> {
 
     fn try_reload(&mut self) -> Result<(), String> {
         let (options, log, config) = self.read_again()?;
+        let (books, writers) = Books::open(&config, &log, self.debug, self.messages)?;
         self.messages.apply(&log).map_err(|error| format!("log.destination: {error}"))?;
         if let Err(error) = self.proxy.reload(options) {
             // A log that cannot be had back stays the new one: better that than none.
@@ -183,8 +194,8 @@ impl<'a> Supervisor<'a> {
             );
         }
         self.log = log;
-        let usage = usage_log(&config, self.debug, self.messages)?;
-        self.proxy.set_usage(usage);
+        self.writers = writers;
+        books.hand_over(&mut self.proxy);
         Ok(())
     }
 
@@ -252,29 +263,14 @@ fn log_settings(config: &Config, debug: bool) -> logs::Settings {
         level,
         switches,
         destination: log.destination.clone(),
-        rotation: Rotation::new(log.rotate.unwrap_or(0), u32::try_from(log.keep).unwrap_or(u32::MAX)),
+        rotation: rotation(log.rotate, log.keep),
         directives: std::env::var("RUST_LOG").ok(),
     }
 }
 
-/// The log of decisions, which shares the message log's writer where both go to the same place.
-fn usage_log(config: &Config, debug: bool, messages: &Messages) -> Result<Option<UsageLog>, String> {
-    if !config.usage.enable && !debug {
-        return Ok(None);
-    }
-    let destination = &config.usage.destination;
-    let handle = match *destination == config.log.destination {
-        true => messages.handle(),
-        false => {
-            let rotation = log_settings(config, debug).rotation;
-            let output =
-                logs::sink::open(destination, rotation).map_err(|error| format!("usage.destination: {error}"))?;
-            let prefix = messages.prefix();
-            let notice = move |text: &str| prefix.line("usage", format_args!("{text}"));
-            Writer::spawn(output, logs::messages::QUEUE_BYTES, Box::new(notice)).map_err(|error| error.to_string())?
-        }
-    };
-    Ok(Some(UsageLog::new(handle, messages.prefix())))
+/// When a file is put aside: at `bytes`, None for never.
+fn rotation(bytes: Option<u64>, keep: usize) -> Rotation {
+    Rotation::new(bytes.unwrap_or(0), u32::try_from(keep).unwrap_or(u32::MAX))
 }
 
 /// Descriptors that the limits of the configuration could use.
@@ -352,6 +348,7 @@ fn settings(config: &Config) -> Result<Settings, String> {
         body_size: http.body_size.unwrap_or(0),
         rules: rules(config),
         answers: Answers { pages, compatible: http.compatible_status },
+        account: config.access.enable,
     })
 }
 

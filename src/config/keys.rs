@@ -7,7 +7,8 @@ use super::paths::{Hosts, NewFile, Pages, Place, Program, Resolver, HOSTS, PAGES
 use super::sources::Given;
 use super::value::{Count, Flag, Kind, Limit, Port, Seconds, Timeout};
 use super::words::{
-    BareText, FieldName, Host, Host4, Host6, Level, Line, OnFailure, Protocol, Pseudonym, Reactor, Sink, Text, User,
+    BareText, FieldName, Host, Host4, Host6, Level, Line, LineFormat, OnFailure, Protocol, Pseudonym, Reactor, Sink,
+    Text, User,
 };
 use super::Error;
 
@@ -140,6 +141,16 @@ const PYTHON: History = Obsolete("It belonged to the Python program.");
 type Connections = Count<1, 10_000_000>;
 
 options! {
+    /// The log of requests, one line for each when it is over.
+    access Access {
+        destination: Sink = "stdout", New, "where the lines go, as in log.destination";
+        enable: Flag = "false", New, "write one line for each request";
+        format: LineFormat = "combined", New,
+            "form of the lines: common, combined, squid, json, or a text with codes such as %h";
+        keep: Count<0, 1000> = "5", New, "how many old files are kept when the lines go to a file";
+        rotate: Limit = "5242880", New, "bytes after which the file is put aside and a new one begun, 0 = never";
+    }
+
     /// The process itself.
     daemon Daemon {
         daemonize: Flag = "false", Kept, "go to the background";

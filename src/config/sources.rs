@@ -103,7 +103,8 @@ impl Given {
             return value.ok_or_else(|| invalid(entry, Source::Default, entry.default, K::form()));
         };
         let value = K::parse(unquote(&found.text), place);
-        value.ok_or_else(|| invalid(entry, found.source, &found.text, K::form()))
+        let expected = || K::fault(unquote(&found.text)).unwrap_or_else(K::form);
+        value.ok_or_else(|| invalid(entry, found.source.clone(), &found.text, expected()))
     }
 
     /// Where the value of an option comes from.

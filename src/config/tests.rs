@@ -243,7 +243,8 @@ fn printing_has_the_form_of_the_original() {
     assert_eq!(loaded.print(Form::DiffIni), "\n[daemon]\nuser = 'root'\n\n[web]\nport = 27080\n");
     assert_eq!(loaded.print(Form::DiffEnv), "\nexaproxy.daemon.user='root'\nexaproxy.web.port=27080\n");
     let ini = loaded.print(Form::Ini);
-    assert!(ini.starts_with("\n[daemon]\ndaemonize = false\ndrain-timeout = 0\nidentifier = ExaProxy\npidfile = ''\n"));
+    assert!(ini.starts_with("\n[access]\ndestination = 'stdout'\nenable = false\nformat = 'combined'\nkeep = 5\n"));
+    assert!(ini.contains("\n\n[daemon]\ndaemonize = false\ndrain-timeout = 0\nidentifier = ExaProxy\npidfile = ''\n"));
     assert!(ini.contains("\n\n[dns]\ndefinitions = 'etc/exaproxy/dns/types'\nfqdn = true\n"));
     assert!(ini.contains("\n[security]\nconnect = '443 981 7000'\ndeny = ''\nlocal = ''\n"));
     assert!(!ini.contains("[debug]") && !ini.contains("[proxy]"));

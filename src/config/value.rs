@@ -17,6 +17,10 @@ pub trait Kind {
     fn form() -> String;
     /// The value of a text, or nothing when the text is not of this [`form`](Kind::form).
     fn parse(text: &str, place: &Place) -> Option<Self::Value>;
+    /// What would be accepted in place of this text, where more can be said than the form.
+    fn fault(_text: &str) -> Option<String> {
+        None
+    }
     /// The value of a default that nobody has set: only options that search for a file differ here.
     fn initial(text: &str, place: &Place) -> Option<Self::Value> {
         Self::parse(text, place)

@@ -3,6 +3,7 @@
 
 use super::paths::Place;
 use super::value::Kind;
+use crate::logs::access::{Format, FormatError};
 use crate::logs::{Destination, Severity};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -130,6 +131,30 @@ impl Kind for Level {
     }
 
     fn print(value: &Severity, _: &Place) -> String {
+        value.to_string()
+    }
+}
+
+/// The form of the lines of the access log.
+pub struct LineFormat;
+
+impl Kind for LineFormat {
+    type Value = Format;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        FormatError::NoFormat.to_string()
+    }
+
+    fn parse(text: &str, place: &Place) -> Option<Format> {
+        Text::parse(text, place)?.parse().ok()
+    }
+
+    fn fault(text: &str) -> Option<String> {
+        text.parse::<Format>().err().map(|error| error.to_string())
+    }
+
+    fn print(value: &Format, _: &Place) -> String {
         value.to_string()
     }
 }

@@ -4,10 +4,11 @@ use reactor::buffer::Buf;
 
 use super::close::CloseReason;
 use super::phase::{Phase, Relay, Stage};
-use super::{Context, Exchange};
+use super::{Account, Context, Exchange};
 use crate::http::answer::{Answer, ESTABLISHED};
 use crate::http::fault::OriginFault;
 use crate::http::framing::Framing;
+use crate::http::proxy_status;
 use crate::http::response::Response;
 use crate::http::rewrite;
 use crate::http::rules::ToClient;
@@ -28,9 +29,9 @@ impl Exchange {
                 Stage::Send | Stage::Switch => {}
             },
             Phase::Answering(ending) => match ending.answer.take() {
-                Some(answer) => {
+                Some(mut answer) => {
                     let keep = ending.keep;
-                    self.write_answer(&answer, keep, buf, cx);
+                    self.write_answer(&mut answer, keep, buf, cx);
                 }
                 None => self.relay_content(buf),
             },
@@ -54,7 +55,8 @@ impl Exchange {
         let taken = match found {
             None if buf.len() < cx.settings.head_size => return false,
             Some(length) if length <= cx.settings.head_size => {
-                take_response(relay, length, buf, self.keep_alive, self.upload.done, cx)
+                let to_client = (self.keep_alive, self.upload.done);
+                take_response(relay, self.account.as_deref_mut(), length, buf, to_client, cx)
             }
             _ => Err(OriginFault::HeadTooLarge),
         };
@@ -101,8 +103,14 @@ impl Exchange {
     }
 
     /// Puts an answer of our own behind what is already on its way to the client, in place of what the origin sent.
-    fn write_answer(&mut self, answer: &Answer, keep_alive: bool, buf: &mut Buf, cx: &mut Context<'_>) {
+    fn write_answer(&mut self, answer: &mut Answer, keep_alive: bool, buf: &mut Buf, cx: &mut Context<'_>) {
         self.download.drop_raw(buf);
+        let rules = &cx.settings.rules;
+        // To clients of the monitor it is no proxy, and what a helper has written is not ours.
+        if !self.own && !rules.transparent && answer.foreign.is_none() {
+            let value = proxy_status::value(&rules.via, answer.cause);
+            answer.fields.push(("Proxy-Status".into(), value.into()));
+        }
         cx.out.clear();
         let to = ToClient {
             version: self.version,
@@ -150,10 +158,10 @@ enum Kind {
 /// Parses the head at the front of the buffer and puts what the client gets in its place.
 fn take_response(
     relay: &mut Relay,
+    account: Option<&mut Account>,
     length: usize,
     buf: &mut Buf,
-    keep: bool,
-    uploaded: bool,
+    (keep, uploaded): (bool, bool),
     cx: &mut Context<'_>,
 ) -> Result<Head, OriginFault> {
     let request = &relay.request;
@@ -193,6 +201,9 @@ fn take_response(
             framing,
         }
     };
+    if let Some(account) = account.filter(|_| !matches!(kind, Kind::Interim)) {
+        account.note_response(&response);
+    }
     buf.replace_front(length, cx.out);
     Ok(Head { length: cx.out.len() as u32, kind })
 }

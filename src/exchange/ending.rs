@@ -74,6 +74,7 @@ impl Exchange {
             (Timer::Head | Timer::First, Phase::Head { .. }) => {
                 let answer = answers.timeout(Timer::Head, None, self.client());
                 self.keep_alive = false;
+                self.open_account(cx);
                 self.answer(answer, CloseReason::Timeout(timer), cx.now);
             }
             (Timer::Decision, Phase::Deciding(_)) => self.action = Some(Action::Overdue),
@@ -136,6 +137,9 @@ impl Exchange {
         // What follows a refused CONNECT may be meant for the tunnel, so it must not be taken for a request.
         let tunnel = self.request().is_some_and(|request| request.method() == Method::Connect);
         let keep = self.keep_alive && self.upload.done && !answer.close && !tunnel;
+        if let Some(account) = &mut self.account {
+            account.note_answer(&answer);
+        }
         let ending = Ending { answer: Some(answer), keep, reason };
         self.enter(Phase::Answering(ending), now);
         self.action = Some(Action::Hangup);
@@ -155,6 +159,7 @@ impl Exchange {
         if matches!(self.phase, Phase::Closed(_)) {
             return;
         }
+        self.finish_account(reason, now);
         self.abort_client |= self.would_look_complete();
         self.action = self.action.filter(|action| *action == Action::Release);
         self.enter(Phase::Closed(reason), now);
@@ -247,6 +252,7 @@ impl Exchange {
 
     /// Goes on to the next request, or to the end of the client's connection (RFC 9112 §9.6).
     fn end_exchange(&mut self, keep: bool, reason: CloseReason, upload_stored: usize, now: Millis) {
+        self.finish_account(reason, now);
         if keep {
             self.upload = Flow { moved: self.upload.moved, eof: self.upload.eof, ..Flow::new() };
             self.fresh = false;

@@ -4,6 +4,7 @@
 //! Inputs are the `handle_*` methods and `advance`; after each, `poll` tells what the owner has to do. Interest is never
 //! stored: `wants_input` and `wants_shutdown` compute it from the phase and the flows.
 
+mod account;
 pub mod close;
 mod download;
 mod ending;
@@ -27,6 +28,7 @@ use crate::http::framing::Framing;
 use crate::http::request::Request;
 use crate::http::rules::Rules;
 use crate::http::{Method, Version};
+pub use account::{Account, Moved};
 use close::CloseReason;
 use flow::{Direction, Flow};
 use identity::Identity;
@@ -46,6 +48,8 @@ pub struct Settings {
     pub rules: Rules,
     /// What the proxy says itself.
     pub answers: Answers,
+    /// Keep an [`Account`] of each request.
+    pub account: bool,
 }
 
 /// What a step of the machine is given.
@@ -78,6 +82,9 @@ pub enum Action {
     Hangup,
     /// Give up the origin's connection and find another, never used one for the same request.
     Redial,
+    /// A request is over: take its account with [`Exchange::take_account`]. Any other action may come in its place, so that
+    /// the account has to be looked for then too.
+    Record,
     /// Close the client's connection: the session is over.
     Done(CloseReason),
 }
@@ -123,6 +130,8 @@ pub struct Exchange {
     fresh: bool,
     /// The client talks to this program itself, not to an origin.
     own: bool,
+    /// What is remembered of the request for whoever wants to know in the end.
+    account: Option<Box<Account>>,
     /// The last close of each side must be a reset.
     abort_client: bool,
     abort_server: bool,
@@ -149,6 +158,7 @@ impl Exchange {
             private: false,
             fresh: false,
             own: false,
+            account: None,
             abort_client: false,
             abort_server: false,
             entered: now,
@@ -226,8 +236,19 @@ impl Exchange {
     pub fn poll(&mut self) -> Option<Action> {
         self.action.take().or(match self.phase {
             Phase::Closed(reason) => Some(Action::Done(reason)),
+            _ if self.account.as_ref().is_some_and(|account| account.end().is_some()) => Some(Action::Record),
             _ => None,
         })
+    }
+
+    /// What is remembered of the request under way, or of one that is over and was not asked for yet.
+    pub fn account_mut(&mut self) -> Option<&mut Account> {
+        self.account.as_deref_mut()
+    }
+
+    /// The account of a request that is over, once.
+    pub fn take_account(&mut self) -> Option<Box<Account>> {
+        self.account.take_if(|account| account.end().is_some())
     }
 
     /// Is more input wanted in this direction? Only asked when all that was cleared has been sent.
@@ -326,6 +347,9 @@ impl Exchange {
     /// Somebody has decided about the request.
     pub fn handle_decision(&mut self, decision: Decision, cx: &mut Context<'_>) {
         let Phase::Deciding(request) = &mut self.phase else { return };
+        if let Some(account) = &mut self.account {
+            account.decided = Some(cx.now);
+        }
         match decision {
             Decision::Forward => {}
             Decision::Rewrite(other) => {
@@ -346,6 +370,9 @@ impl Exchange {
     /// The addresses of the origin are known to the owner.
     pub fn handle_resolved(&mut self, cx: &mut Context<'_>) {
         if matches!(self.phase, Phase::Resolving(_)) {
+            if let Some(account) = &mut self.account {
+                account.resolved = Some(cx.now);
+            }
             self.step(cx.now, Phase::Connecting);
             self.action = Some(Action::Dial);
         }
@@ -362,12 +389,37 @@ impl Exchange {
     pub fn handle_connected(&mut self, connected: Connected, cx: &mut Context<'_>) {
         let Phase::Connecting(request) = &self.phase else { return };
         self.download = Flow { moved: self.download.moved, ..Flow::new() };
+        if let Some(account) = &mut self.account {
+            account.note_connected(request, cx.now);
+        }
         if request.method() == Method::Connect {
             self.upload.begin(Framing::UntilClose);
             return self.enter(Phase::Tunnel { greet: true }, cx.now);
         }
         self.reusable = !request.has_stray_content();
         self.step(cx.now, |request| Phase::Relaying(Relay::new(request, connected.reused)));
+    }
+
+    /// A request has begun: opens its account.
+    fn open_account(&mut self, cx: &Context<'_>) {
+        let read = !matches!(self.phase, Phase::Idle | Phase::Head { .. });
+        if !cx.settings.account || self.own || read {
+            return;
+        }
+        let began = if self.phase.kind() == phase::Kind::Head { self.entered } else { cx.now };
+        self.account = Some(Box::new(Account::unread(began, self.moved())));
+    }
+
+    /// The request is over, whatever becomes of the connection.
+    fn finish_account(&mut self, reason: CloseReason, now: Millis) {
+        let moved = self.moved();
+        if let Some(account) = &mut self.account {
+            account.finish(reason, now, moved);
+        }
+    }
+
+    fn moved(&self) -> Moved {
+        Moved { up: self.upload.moved, down: self.download.moved }
     }
 
     fn flow_mut(&mut self, direction: Direction) -> &mut Flow {

@@ -59,7 +59,10 @@ impl Exchange {
         match found {
             Some(length) if length <= cx.settings.head_size => self.take_head(length, buf, cx),
             None if buf.len() < cx.settings.head_size => self.await_head(scan, cx),
-            _ => self.refuse(oversized(buf.bytes(), cx.settings.head_size), cx),
+            _ => {
+                self.open_account(cx);
+                self.refuse(oversized(buf.bytes(), cx.settings.head_size), cx);
+            }
         }
     }
 
@@ -75,6 +78,7 @@ impl Exchange {
         self.keep_alive = false;
         self.head_only = false;
         self.identity.note(None);
+        self.open_account(cx);
         let parse = if self.own { Request::parse_own } else { Request::parse };
         let request = match parse(&buf.bytes()[..length], &cx.settings.rules) {
             Ok(request) => request,
@@ -85,6 +89,9 @@ impl Exchange {
         self.version = request.version();
         let noted = cx.settings.rules.forward.as_deref().and_then(|name| request.noted_client(name.as_bytes()));
         self.identity.note(noted);
+        if let Some(account) = &mut self.account {
+            account.note_request(&request);
+        }
         let limit = cx.settings.body_size;
         self.upload.begin(request.framing());
         if limit > 0 && matches!(request.framing(), Framing::Sized(length) if length > limit) {

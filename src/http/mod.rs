@@ -14,6 +14,7 @@ pub mod fields;
 pub mod framing;
 pub mod head;
 pub mod media;
+pub mod proxy_status;
 pub mod request;
 pub mod response;
 pub mod rewrite;

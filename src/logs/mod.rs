@@ -1,6 +1,7 @@
 //! Logs: lines go to a bounded queue, and a thread of their own writes them to a file, a stream or syslog, so that a full
 //! disk or a stuck reader never holds the event loop. This folder knows no configuration and no HTTP.
 
+pub mod access;
 pub mod batch;
 pub mod destination;
 pub mod early;
@@ -14,6 +15,7 @@ pub mod syslog;
 pub mod usage;
 pub mod writer;
 
+pub use access::AccessLog;
 pub use destination::Destination;
 pub use line::Prefix;
 pub use messages::{Messages, Settings};

@@ -10,8 +10,13 @@ use super::batch::Batch;
 use super::sink::{Output, Report};
 use super::Severity;
 
-/// Makes a line of the log's own form from a text about the log itself: lost lines, a file that cannot be opened again.
+/// Makes a line of the log's own form from a text about the log itself: lost lines, a file that cannot be opened again. An
+/// empty one is not written.
 pub type Notice = Box<dyn Fn(&str) -> String + Send>;
+
+/// How long the thread lets lines gather after it has written some. Waking it costs as much as a small request: with a line
+/// for each of 20,000 requests a second, on one core, it took 13 us of 35 us for each of them.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Starts writers.
 pub struct Writer {
@@ -20,6 +25,8 @@ pub struct Writer {
     notice: Notice,
     batch: Batch,
     failed: u64,
+    /// How many lines must be lost before a destination that goes on failing is spoken of again.
+    cry_at: u64,
     trouble: Option<String>,
 }
 
@@ -50,6 +57,8 @@ struct State {
     capacity: usize,
     /// The thread waits for work. Waking it costs a system call, so it is done only then.
     asleep: bool,
+    /// The thread is to let no more lines gather: somebody waits for them, or there is little room left.
+    urgent: bool,
     reopen: bool,
     replacement: Option<Box<dyn Output>>,
     closed: bool,
@@ -68,8 +77,15 @@ impl Writer {
     /// What the system says when no thread can be started.
     pub fn spawn(output: Box<dyn Output>, capacity: usize, notice: Notice) -> io::Result<Handle> {
         let queue = Arc::new(Queue { state: Mutex::new(State { capacity, ..State::default() }), ..Queue::default() });
-        let writer =
-            Self { queue: Arc::clone(&queue), output, notice, batch: Batch::default(), failed: 0, trouble: None };
+        let writer = Self {
+            queue: Arc::clone(&queue),
+            output,
+            notice,
+            batch: Batch::default(),
+            failed: 0,
+            cry_at: 1,
+            trouble: None,
+        };
         thread::Builder::new().name("log writer".to_owned()).spawn(move || writer.run())?;
         Ok(Handle(Arc::new(Owner(queue))))
     }
@@ -86,7 +102,9 @@ impl Writer {
                 state = queue.work.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
             state.asleep = false;
+            state.urgent = false;
             self.serve(state);
+            queue.pause();
         }
     }
 
@@ -126,11 +144,22 @@ impl Writer {
         self.note(report);
         self.batch.clear();
         if went_through {
+            self.cry_at = 1;
             self.tell(refused)
         } else {
             self.failed += refused;
+            self.cry();
         }
         lost
+    }
+
+    /// A notice that is told elsewhere is told while the destination fails; twice as many lines must be lost until the next.
+    /// One that is a line of this log has to wait.
+    fn cry(&mut self) {
+        if self.failed >= self.cry_at {
+            self.cry_at = self.failed.saturating_mul(2);
+            (self.notice)(&lost_lines(self.failed, self.trouble.as_deref()));
+        }
     }
 
     fn note(&mut self, report: Report) {
@@ -143,18 +172,24 @@ impl Writer {
     /// Says in a line of its own what was lost and why.
     fn tell(&mut self, refused: u64) {
         let trouble = self.trouble.take();
-        let reason = trouble.as_deref().unwrap_or("too many at once");
         let text = match (self.failed + refused, &trouble) {
             (0, None) => return,
             (0, Some(trouble)) => trouble.clone(),
-            (lost, _) => format!("{lost} log lines were lost: {reason}"),
+            (lost, _) => lost_lines(lost, trouble.as_deref()),
         };
-        self.batch.push(Severity::Error, &(self.notice)(&text));
+        let line = (self.notice)(&text);
+        if !line.is_empty() {
+            self.batch.push(Severity::Error, &line);
+        }
         let told = self.output.write(&self.batch).lost == 0;
         self.batch.clear();
         self.failed = if told { 0 } else { self.failed + refused };
         self.trouble = trouble.filter(|_| !told);
     }
+}
+
+fn lost_lines(count: u64, trouble: Option<&str>) -> String {
+    format!("{count} log lines were lost: {}", trouble.unwrap_or("too many at once"))
 }
 
 impl Handle {
@@ -167,21 +202,22 @@ impl Handle {
             return;
         }
         state.batch.push(severity, line);
-        self.order(state);
+        let filling = state.batch.cost_with(0) > state.capacity / 2;
+        self.order(state, filling);
     }
 
     /// Has the destination opened anew before the next line. When that fails the old one is kept and a line says so.
     pub fn reopen(&self) {
         let mut state = self.queue().lock();
         state.reopen = true;
-        self.order(state);
+        self.order(state, true);
     }
 
     /// Writes the next lines to another destination, which the caller has opened.
     pub fn replace(&self, output: Box<dyn Output>) {
         let mut state = self.queue().lock();
         state.replacement = Some(output);
-        self.order(state);
+        self.order(state, true);
     }
 
     /// Lines lost since the start, by a full queue or a destination that failed.
@@ -194,6 +230,8 @@ impl Handle {
         let deadline = Instant::now() + limit;
         let mut state = self.queue().lock();
         let goal = state.given;
+        state.urgent = true;
+        self.queue().work.notify_one();
         while state.done < goal {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -208,9 +246,9 @@ impl Handle {
         &self.0 .0
     }
 
-    fn order(&self, mut state: MutexGuard<'_, State>) {
+    fn order(&self, mut state: MutexGuard<'_, State>, urgent: bool) {
         state.given += 1;
-        let wake = std::mem::take(&mut state.asleep);
+        let wake = std::mem::take(&mut state.asleep) || urgent && !std::mem::replace(&mut state.urgent, true);
         drop(state);
         if wake {
             self.queue().work.notify_one();
@@ -229,6 +267,12 @@ impl Queue {
     /// The state; a thread that panicked while it held it left it whole, since every change is a few plain stores.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for lines to gather, unless that is not wanted.
+    fn pause(&self) {
+        let waits = |state: &mut State| !state.urgent && !state.closed;
+        drop(self.work.wait_timeout_while(self.lock(), PAUSE, waits).unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -348,6 +392,28 @@ mod tests {
         }
         assert_eq!(control.text(), "c\nnotice: 2 log lines were lost: disk full\n");
         assert_eq!(handle.lost(), 2);
+    }
+
+    #[test]
+    fn what_is_told_elsewhere_is_told_at_once_and_ever_more_rarely() {
+        let (output, control) = gate();
+        let (told, news) = channel();
+        let notice = move |text: &str| {
+            told.send(text.to_owned()).unwrap();
+            String::new()
+        };
+        let handle = Writer::spawn(output, 1 << 16, Box::new(notice)).unwrap();
+        for _ in 0..5 {
+            handle.write(Severity::Info, "x");
+            control.answer(false);
+            assert!(handle.flush(LIMIT));
+        }
+        let counts = |news: &Receiver<String>| news.try_iter().map(|text| text[..1].to_owned()).collect::<Vec<_>>();
+        assert_eq!(counts(&news), ["1", "2", "4"]);
+        handle.write(Severity::Info, "y");
+        control.answer(true);
+        assert!(handle.flush(LIMIT));
+        assert_eq!((counts(&news), control.text().as_str()), (vec!["5".to_owned()], "y\n"));
     }
 
     #[test]

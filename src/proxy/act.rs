@@ -26,6 +26,7 @@ use crate::upstream::{Dialled, Wish};
 
 impl Proxy {
     pub(super) fn act(&mut self, key: Key, action: Action) {
+        self.note_access(key);
         match action {
             Action::Ask => self.ask(key),
             Action::Overdue => self.decide_late(key),
@@ -38,6 +39,8 @@ impl Proxy {
             Action::Dial => {}
             Action::Release => self.release(key),
             Action::Hangup => self.hang_up(key),
+            // Done already, as with any other action.
+            Action::Record => {}
             Action::Done(reason) => self.end(key, reason),
         }
     }
@@ -114,9 +117,13 @@ impl Proxy {
         let Some(server) = &client.session.server else { return false };
         let port = client.session.exchange.request().map(|request| request.destination().port);
         let same = Some(server.address.port()) == port && addresses.contains(&server.address.ip());
+        let address = server.address;
         if !same || client.session.exchange.is_fresh() {
             self.hang_up(key);
             return false;
+        }
+        if let Some(account) = self.clients.get_mut(key).and_then(|client| client.session.exchange.account_mut()) {
+            account.origin = Some(address);
         }
         self.with_exchange(key, |exchange, cx| exchange.handle_connected(Connected { reused: true }, cx));
         true
@@ -211,6 +218,9 @@ impl Proxy {
             return self.poller.forget(server.stream.route);
         };
         client.waits = Waits::Nothing;
+        if let Some(account) = client.session.exchange.account_mut() {
+            account.origin = Some(server.address);
+        }
         client.session.server = Some(server);
         self.with_exchange(key, |exchange, cx| exchange.handle_connected(Connected { reused }, cx));
     }
@@ -313,6 +323,7 @@ impl Proxy {
 
     /// Ends a session.
     pub(super) fn end(&mut self, key: Key, reason: CloseReason) {
+        self.note_access(key);
         self.hang_up(key);
         let Some(client) = self.clients.remove(key) else { return };
         log::debug!(target: "client", "connection closed: {}", reason.explain());

@@ -199,7 +199,11 @@ impl Proxy {
 
     /// Writes what was decided to the usage log: why, or for which host.
     fn note_usage(&mut self, key: Key, word: Word, why: Option<&str>) {
-        let (Some(log), Some(client)) = (&mut self.usage, self.clients.get(key)) else { return };
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if let Some(account) = client.session.exchange.account_mut() {
+            account.decision = Some(word.name());
+        }
+        let Some(log) = &mut self.usage else { return };
         let exchange = &client.session.exchange;
         let Some(request) = exchange.request() else { return };
         let host = request.target().host.to_string();

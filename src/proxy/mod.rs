@@ -8,6 +8,7 @@ mod accept;
 mod act;
 mod consult;
 mod house;
+mod record;
 
 use std::collections::VecDeque;
 use std::io;
@@ -24,7 +25,7 @@ use crate::clock::Clock;
 use crate::exchange::close::CloseReason;
 use crate::exchange::phase::Kind;
 use crate::exchange::{Context, Settings};
-use crate::logs::UsageLog;
+use crate::logs::{AccessLog, UsageLog};
 use crate::monitor::Counters;
 use crate::owner::Owner;
 use crate::policy::{LocalAddresses, Policy};
@@ -116,6 +117,7 @@ pub struct Proxy {
     resolver: Resolver,
     redirector: Option<Redirector>,
     usage: Option<UsageLog>,
+    access: Option<AccessLog>,
     signals: Signals,
     counters: Counters,
     house: house::House,
@@ -167,6 +169,7 @@ impl Proxy {
             resolver,
             redirector,
             usage: None,
+            access: None,
             signals,
             counters: Counters::default(),
             house,

@@ -3,6 +3,7 @@
 
 mod chromium;
 mod curl;
+mod goaccess;
 mod names;
 mod openssl;
 mod programs;

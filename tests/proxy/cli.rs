@@ -46,7 +46,7 @@ fn the_configuration_is_printed_as_ini_in_all_spellings() {
     for argument in ["-i", "-fi", "--ini"] {
         let run = with_file(&[argument], &[], "[tcp4]\nport = 4000\n");
         assert_eq!(run.code, Some(0), "{}", run.stderr);
-        assert!(run.stdout.starts_with("\n[daemon]\n"), "{}", run.stdout);
+        assert!(run.stdout.starts_with("\n[access]\n"), "{}", run.stdout);
         assert!(run.stdout.contains("\n[tcp4]\n") && run.stdout.contains("\nport = 4000\n"), "{}", run.stdout);
         assert!(!run.stdout.contains("[debug]") && !run.stdout.contains("[proxy]"), "{}", run.stdout);
     }

@@ -7,6 +7,7 @@
 // Nothing outside this target can reach a `pub` here; `pub(crate)` on each line would only be noise.
 #![allow(unreachable_pub)]
 
+mod access;
 mod answers;
 mod backpressure;
 mod boundaries;
@@ -32,6 +33,7 @@ mod policy;
 mod probes;
 mod process;
 mod proxied;
+mod proxy_status;
 mod redirector;
 mod rows;
 mod signals;

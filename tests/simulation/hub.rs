@@ -6,9 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use exaproxy::answers::Answers;
 use exaproxy::decision::Decision;
+use exaproxy::exchange::flow::Direction;
 use exaproxy::exchange::phase::Kind;
 use exaproxy::exchange::timers::Limits;
-use exaproxy::exchange::{Action, Connected, Context, Exchange, Settings, Side};
+use exaproxy::exchange::{Action, Connected, Context, Exchange, Moved, Settings, Side};
 use exaproxy::http::answer::Answer;
 use exaproxy::http::rules::Rules;
 use exaproxy::http::Method;
@@ -46,6 +47,9 @@ struct Client {
     session: Session<Socket>,
     waits: Option<(Millis, Wait)>,
     queued: bool,
+    /// What the accounts of its requests add up to.
+    accounts: u32,
+    accounted: Moved,
 }
 
 /// The hub.
@@ -84,7 +88,7 @@ pub(crate) fn settings() -> Settings {
         drain: 20_000,
     };
     let answers = Answers { pages: Pages::default(), compatible: false };
-    Settings { limits, head_size: 8192, body_size: 0, rules: Rules::default(), answers }
+    Settings { limits, head_size: 8192, body_size: 0, rules: Rules::default(), answers, account: true }
 }
 
 impl Hub {
@@ -115,7 +119,7 @@ impl Hub {
         let exchange = Exchange::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), self.now);
         let key = self.clients.insert_with(|key| {
             let session = Session::new(Stream::new(Socket::new(&wire), key), exchange);
-            Client { session, waits: None, queued: false }
+            Client { session, waits: None, queued: false, accounts: 0, accounted: Moved { up: 0, down: 0 } }
         });
         self.enqueue(key);
         wire
@@ -210,6 +214,7 @@ impl Hub {
     }
 
     fn act(&mut self, key: Key, action: Action) {
+        self.take_account(key);
         match action {
             Action::Ask => self.await_or(key, Wait::Decision),
             Action::Overdue => {
@@ -225,6 +230,7 @@ impl Hub {
                 self.hang_up(key);
                 self.await_or(key, Wait::Addresses);
             }
+            Action::Record => {}
             Action::Done(_) => self.end(key),
         }
     }
@@ -354,9 +360,25 @@ impl Hub {
         }
     }
 
+    /// A request is over.
+    fn take_account(&mut self, key: Key) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(account) = client.session.exchange.take_account() else { return };
+        client.accounts += 1;
+        client.accounted.up += account.moved().up;
+        client.accounted.down += account.moved().down;
+    }
+
     fn end(&mut self, key: Key) {
+        self.take_account(key);
         self.hang_up(key);
         let client = self.clients.remove(key).expect("a session ends once");
+        let exchange = &client.session.exchange;
+        // Every byte that was sent belongs to one request, and every request has an account; so has a head that never came.
+        let moved = [Direction::Upload, Direction::Download].map(|direction| exchange.flow(direction).moved);
+        assert_eq!([client.accounted.up, client.accounted.down], moved);
+        let unread = client.accounts.checked_sub(exchange.requests());
+        assert!(matches!(unread, Some(0 | 1)), "{} accounts of {} requests", client.accounts, exchange.requests());
         assert_eq!(client.session.exchange.phase().kind(), Kind::Closed);
         drop(client.session.dismantle(&mut self.kit));
     }

@@ -92,7 +92,12 @@ impl Bench {
         let exchange = Exchange::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
         let mut client = Stream::new(Fake::default(), ROUTE);
         client.ready |= Ready::WRITE;
-        Bench { session: Session::new(client, exchange), kit: Kit::new(blocks), settings: settings(), out: Vec::new() }
+        Bench {
+            session: Session::new(client, exchange),
+            kit: Kit::new(blocks),
+            settings: Settings { account: false, ..settings() },
+            out: Vec::new(),
+        }
     }
 
     fn client(&mut self, bytes: impl AsRef<[u8]>) {

@@ -1,6 +1,7 @@
 //! Scenarios of the pure machine, one file per phase: bytes and inputs go in; what goes out on either side, and what the
 //! owner is asked to do, is looked at. Knows no socket: [`Scenario`] stands in for the pump and for both peers.
 
+mod account;
 mod answering;
 mod connecting;
 mod draining;
@@ -76,6 +77,8 @@ struct Scenario {
     upload: Lane,
     download: Lane,
     actions: Vec<Action>,
+    /// Come to rest when a request is over, so that its account can be taken.
+    stops_at_record: bool,
 }
 
 /// Settings under which heads go through as they are, so that a test shows only what it is about.
@@ -98,6 +101,7 @@ fn settings() -> Settings {
         body_size: 0,
         rules: Rules { transparent: true, ..Rules::default() },
         answers: Answers::built_in(),
+        account: false,
     }
 }
 
@@ -119,6 +123,7 @@ impl Scenario {
             upload: Lane::new(),
             download: Lane::new(),
             actions: Vec::new(),
+            stops_at_record: false,
         }
     }
 
@@ -305,6 +310,10 @@ impl Scenario {
             moved |= self.exchange.settle(self.upload.held.len(), self.download.held.len(), self.now);
             if moved {
                 self.exchange.handle_activity(self.now);
+            }
+            let over = self.exchange.account_mut().is_some_and(|account| account.end().is_some());
+            if over && self.stops_at_record {
+                return;
             }
             match self.exchange.poll() {
                 Some(done @ Action::Done(_)) => {

@@ -1,0 +1,73 @@
+//! The Proxy-Status field (RFC 9209), by which an answer tells programs that a proxy has made it, and why. Knows the form of
+//! the field; which answers get it is for others to say.
+
+use super::cause::Cause;
+
+/// The error type of an answer that is given in place of an origin's though nothing failed (RFC 9209 section 2.3).
+const OWN: &str = "proxy_internal_response";
+
+/// The value for an answer of the proxy with this name. A cause is told in the words of its own text, which holds nothing of
+/// what somebody sent and nothing of the network behind.
+pub fn value(name: &str, cause: Option<Cause>) -> String {
+    let name = if is_token(name) { name.to_owned() } else { quoted(name) };
+    match cause {
+        Some(cause) => format!("{name}; error={}; details={}", cause.proxy_status(), quoted(&cause.to_string())),
+        None => format!("{name}; error={OWN}"),
+    }
+}
+
+/// Whether a text is a token of structured fields (RFC 9651 section 3.3.4), which differs from that of HTTP.
+fn is_token(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(&byte);
+    text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '*') && text.bytes().all(inner)
+}
+
+/// A string of structured fields (RFC 9651 section 3.3.3). What it cannot hold is left out.
+fn quoted(text: &str) -> String {
+    let mut out = String::from('"');
+    for character in text.chars().filter(|character| matches!(character, ' '..='~')) {
+        if matches!(character, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(character);
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::fault::{Fault, OriginFault};
+
+    #[test]
+    fn a_value_is_a_list_of_one_name_with_parameters() {
+        let table = [
+            (
+                "ExaProxy-2.0.0-id-7",
+                Some(Cause::ConnectFailed),
+                "ExaProxy-2.0.0-id-7; error=connection_refused; details=\"the server could not be connected to\"",
+            ),
+            (
+                "proxy.example:3128",
+                Some(Cause::Client(Fault::BadLine)),
+                "proxy.example:3128; error=http_request_error; details=\"the first line is not a request line\"",
+            ),
+            (
+                "[::1]:3128",
+                Some(Cause::Origin(OriginFault::HeadTimeout)),
+                "\"[::1]:3128\"; error=http_response_timeout; details=\"the server did not answer in time\"",
+            ),
+            ("7proxy", None, "\"7proxy\"; error=proxy_internal_response"),
+            ("", None, "\"\"; error=proxy_internal_response"),
+        ];
+        for (name, cause, wanted) in table {
+            assert_eq!(value(name, cause), wanted);
+        }
+    }
+
+    #[test]
+    fn a_string_ends_where_it_should() {
+        assert_eq!(quoted("a\"b\\c\r\né d"), "\"a\\\"b\\\\c d\"");
+    }
+}

@@ -1,0 +1,211 @@
+//! The form of a line, as `access.format` says it: one of four names, or a text with codes in Apache's manner. Pure.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::escape::Place;
+
+/// What Apache and everybody else means by `common` and `combined`.
+const COMMON: &str = "%h %l %u %t \"%r\" %>s %b";
+const COMBINED: &str = "%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-Agent}i\"";
+
+/// Most codes and texts between them in one format: a line is not to become endless by them.
+const MAX_PIECES: usize = 128;
+
+/// How lines look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Format {
+    text: String,
+    pub(super) form: Form,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Squid,
+    Json,
+    Pieces(Vec<Piece>),
+}
+
+/// A part of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    Text(String),
+    Code(Code, Place),
+}
+
+/// What stands for a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Code {
+    Client,
+    Peer,
+    Nobody,
+    User,
+    Time,
+    Began(Unit),
+    Line,
+    Method,
+    Target,
+    Protocol,
+    Status,
+    ToClientOrDash,
+    ToClient,
+    ToOrigin,
+    Duration(Unit),
+    UserAgent,
+    Referer,
+    Media,
+    Origin,
+    Decision,
+    Failure,
+    Decide,
+    Resolve,
+    Connect,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    Seconds,
+    Milliseconds,
+    Microseconds,
+}
+
+/// Every code, as it is written behind the percent sign, with what it stands for. docs/operations.md explains them.
+const CODES: &[(&str, Code)] = &[
+    ("h", Code::Client),
+    ("a", Code::Client),
+    ("{c}a", Code::Peer),
+    ("l", Code::Nobody),
+    ("u", Code::User),
+    ("t", Code::Time),
+    ("{sec}t", Code::Began(Unit::Seconds)),
+    ("{msec}t", Code::Began(Unit::Milliseconds)),
+    ("r", Code::Line),
+    ("m", Code::Method),
+    ("U", Code::Target),
+    ("H", Code::Protocol),
+    ("s", Code::Status),
+    (">s", Code::Status),
+    ("b", Code::ToClientOrDash),
+    ("B", Code::ToClient),
+    ("O", Code::ToClient),
+    ("I", Code::ToOrigin),
+    ("T", Code::Duration(Unit::Seconds)),
+    ("{s}T", Code::Duration(Unit::Seconds)),
+    ("{ms}T", Code::Duration(Unit::Milliseconds)),
+    ("{us}T", Code::Duration(Unit::Microseconds)),
+    ("D", Code::Duration(Unit::Microseconds)),
+    ("{user-agent}i", Code::UserAgent),
+    ("{referer}i", Code::Referer),
+    ("{content-type}o", Code::Media),
+    ("{origin}x", Code::Origin),
+    ("{decision}x", Code::Decision),
+    ("{failure}x", Code::Failure),
+    ("{decide}x", Code::Decide),
+    ("{resolve}x", Code::Resolve),
+    ("{connect}x", Code::Connect),
+];
+
+/// Why a text is no format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FormatError {
+    /// Neither one of the names nor a text with a code.
+    NoFormat,
+    /// At this character, counted from one, stands a code that means nothing here.
+    UnknownCode(usize, String),
+    /// At this character, counted from one, stands a brace that is never closed, or the end of the text.
+    Unfinished(usize),
+    /// More parts than a format may have.
+    TooLong,
+}
+
+impl fmt::Display for FormatError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoFormat => out.write_str("common, combined, squid, json, or a text with codes such as %h and %r"),
+            Self::UnknownCode(at, code) => write!(out, "a code that is known in place of {code} at character {at}"),
+            Self::Unfinished(at) => write!(out, "the rest of the code that begins at character {at}"),
+            Self::TooLong => write!(out, "at most {MAX_PIECES} codes and texts between them"),
+        }
+    }
+}
+
+impl std::error::Error for FormatError {}
+
+impl fmt::Display for Format {
+    /// The text that parses back to the same format.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.text)
+    }
+}
+
+impl FromStr for Format {
+    type Err = FormatError;
+
+    fn from_str(text: &str) -> Result<Format, FormatError> {
+        let form = match text {
+            "squid" => Form::Squid,
+            "json" => Form::Json,
+            "common" => Form::Pieces(pieces(COMMON)?),
+            "combined" => Form::Pieces(pieces(COMBINED)?),
+            other if other.contains('%') => Form::Pieces(pieces(other)?),
+            _ => return Err(FormatError::NoFormat),
+        };
+        Ok(Format { text: text.to_owned(), form })
+    }
+}
+
+fn pieces(text: &str) -> Result<Vec<Piece>, FormatError> {
+    let (mut found, mut literal, mut place) = (Vec::new(), String::new(), Place::Bare);
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let at = text.chars().count() - rest.chars().count() + 1;
+        rest = &rest[character.len_utf8()..];
+        match character {
+            '%' if rest.starts_with('%') => {
+                literal.push('%');
+                rest = &rest[1..];
+            }
+            '%' => {
+                if !literal.is_empty() {
+                    found.push(Piece::Text(std::mem::take(&mut literal)));
+                }
+                let (code, length) = code(rest, at)?;
+                found.push(Piece::Code(code, place));
+                rest = &rest[length..];
+            }
+            '"' => {
+                literal.push('"');
+                place = if place == Place::Bare { Place::Quoted } else { Place::Bare };
+            }
+            other => literal.push(other),
+        }
+        if found.len() >= MAX_PIECES {
+            return Err(FormatError::TooLong);
+        }
+    }
+    if !literal.is_empty() {
+        found.push(Piece::Text(literal));
+    }
+    Ok(found)
+}
+
+/// The code at the beginning of the text, and its length. `at` is where its percent sign stands.
+fn code(text: &str, at: usize) -> Result<(Code, usize), FormatError> {
+    let open = text.strip_prefix('>').unwrap_or(text);
+    let braces = match open.starts_with('{') {
+        true => open.find('}').map(|end| end + 1).ok_or(FormatError::Unfinished(at))?,
+        false => 0,
+    };
+    let before = text.len() - open.len() + braces;
+    let last = text[before..].chars().next().ok_or(FormatError::Unfinished(at))?;
+    let written = &text[..before + last.len_utf8()];
+    // Only the letter behind the braces tells capitals from small ones.
+    let (name, letter) = written.split_at(before);
+    let known = CODES.iter().find(|(code, _)| {
+        code.strip_suffix(letter).is_some_and(|known| known.eq_ignore_ascii_case(name) && !letter.is_empty())
+    });
+    match known {
+        Some((_, code)) => Ok((*code, written.len())),
+        None => Err(FormatError::UnknownCode(at, format!("%{written}"))),
+    }
+}

@@ -1,0 +1,92 @@
+//! The access log: a line for each request, written when it is over and all bytes of it are counted. Knows what is in a
+//! [`Record`] and how lines look; not when a request is over, nor where lines go.
+
+mod escape;
+mod format;
+mod line;
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, SocketAddr};
+
+pub use format::{Format, FormatError};
+use line::Stamps;
+
+use super::{Handle, Severity};
+
+/// A request that is over.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// Who it comes from.
+    pub client: IpAddr,
+    /// Who opened the connection: the client, or a proxy in front of this one.
+    pub peer: IpAddr,
+    /// The name that the client has proved to have.
+    pub user: Option<&'a str>,
+    /// The method; empty when the request could not be read.
+    pub method: &'a [u8],
+    /// The target in full, `host:port` for CONNECT; empty when the request could not be read.
+    pub target: &'a [u8],
+    /// The client's version of HTTP, such as `1.1`.
+    pub version: Option<&'static str>,
+    /// The status that the client got, if it got one.
+    pub status: Option<u16>,
+    /// The media type of the response; empty when there was none.
+    pub media: &'a [u8],
+    /// Bytes that were sent to the client, heads included.
+    pub to_client: u64,
+    /// Bytes that were sent to the origin, heads included.
+    pub to_origin: u64,
+    /// When its last byte was sent, in milliseconds since 1970.
+    pub ended: u64,
+    /// Milliseconds from its first byte to then.
+    pub duration: u64,
+    /// Milliseconds until it was decided about.
+    pub decide: Option<u64>,
+    /// Milliseconds from there until its addresses were known.
+    pub resolve: Option<u64>,
+    /// Milliseconds from there until there was a connection.
+    pub connect: Option<u64>,
+    /// Where it went.
+    pub origin: Option<SocketAddr>,
+    /// What was decided about it, in the words of the usage log.
+    pub decision: Option<&'static str>,
+    /// Why it did not end well, in a word.
+    pub failure: Option<&'static str>,
+    /// The client did not get all of the response.
+    pub cut: bool,
+    /// The User-Agent field, perhaps empty.
+    pub user_agent: &'a [u8],
+    /// The Referer field, perhaps empty.
+    pub referer: &'a [u8],
+}
+
+impl Record<'_> {
+    /// When it began, in milliseconds since 1970.
+    fn began(&self) -> u64 {
+        self.ended.saturating_sub(self.duration)
+    }
+}
+
+/// The log.
+#[derive(Debug)]
+pub struct AccessLog {
+    handle: Handle,
+    format: Format,
+    line: String,
+    stamps: Stamps,
+}
+
+impl AccessLog {
+    /// A log that writes lines of this form through this handle.
+    pub fn new(handle: Handle, format: Format) -> AccessLog {
+        AccessLog { handle, format, line: String::new(), stamps: Stamps::default() }
+    }
+
+    /// Writes the line of a request.
+    pub fn write(&mut self, record: &Record<'_>) {
+        self.line.clear();
+        line::append(&mut self.line, &self.format, record, &mut self.stamps);
+        self.handle.write(Severity::Info, &self.line);
+    }
+}

@@ -1,0 +1,209 @@
+//! Lines of every form, and formats that are none.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::line::append;
+use super::*;
+
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+fn record() -> Record<'static> {
+    Record {
+        client: CLIENT,
+        peer: IpAddr::V6(Ipv6Addr::LOCALHOST),
+        user: None,
+        method: b"GET",
+        target: b"http://a.example/p?q=1",
+        version: Some("1.1"),
+        status: Some(200),
+        media: b"text/html",
+        to_client: 512,
+        to_origin: 90,
+        ended: 1_795_222_956_512,
+        duration: 1234,
+        decide: Some(1),
+        resolve: Some(20),
+        connect: None,
+        origin: Some("[2001:db8::1]:80".parse().unwrap()),
+        decision: Some("PERMIT"),
+        failure: None,
+        cut: false,
+        user_agent: b"curl/8",
+        referer: b"",
+    }
+}
+
+fn tunnel() -> Record<'static> {
+    Record { method: b"CONNECT", target: b"a.example:443", media: b"", ..record() }
+}
+
+/// A client that said nothing that could be read.
+fn unread() -> Record<'static> {
+    let blank = Record { method: b"", target: b"", version: None, origin: None, decision: None, ..record() };
+    Record { status: Some(400), failure: Some("http_request_error"), media: b"text/html", user_agent: b"", ..blank }
+}
+
+/// What somebody sends who wants to write lines of his own.
+fn hostile() -> Record<'static> {
+    Record {
+        target: b"http://h/\"\n\\ \x1b\xff",
+        user_agent: b"\" 200 1 \"\r\nx\x00\xc3\xa9\xe2\x80\xa8\xff \\",
+        referer: b"%h %{x}",
+        ..record()
+    }
+}
+
+fn line(format: &str, record: &Record<'_>) -> String {
+    let mut out = String::new();
+    append(&mut out, &format.parse().unwrap(), record, &mut Stamps::default());
+    out
+}
+
+/// A line without the time, which depends on where this machine stands.
+fn timeless(format: &str, record: &Record<'_>) -> String {
+    let line = line(format, record);
+    let (before, rest) = line.split_once('[').unwrap();
+    let (time, after) = rest.split_once(']').unwrap();
+    assert_eq!(time.len(), "21/Nov/2026:01:02:35 +0000".len(), "{time}");
+    format!("{before}T{after}")
+}
+
+#[test]
+fn common_and_combined_are_as_everybody_reads_them() {
+    let common = "192.0.2.1 - - T \"GET http://a.example/p?q=1 HTTP/1.1\" 200 512";
+    assert_eq!(timeless("common", &record()), common);
+    assert_eq!(timeless("combined", &record()), format!("{common} \"-\" \"curl/8\""));
+    let gone = Record { status: None, to_client: 0, ..tunnel() };
+    assert_eq!(timeless("common", &gone), "192.0.2.1 - - T \"CONNECT a.example:443 HTTP/1.1\" 499 -");
+    assert_eq!(timeless("combined", &unread()), "192.0.2.1 - - T \"-\" 400 512 \"-\" \"-\"");
+    let named = Record { user: Some("jane doe"), ..record() };
+    assert!(timeless("common", &named).starts_with("192.0.2.1 - jane\\x20doe T "));
+}
+
+#[test]
+fn squids_form_has_ten_fields_whatever_happened() {
+    let url = "GET http://a.example/p?q=1 - HIER_DIRECT/2001:db8::1 text/html";
+    let table = [
+        (record(), format!("1795222956.512   1234 192.0.2.1 TCP_MISS/200 512 {url}")),
+        (
+            Record { cut: true, status: None, ..record() },
+            format!("1795222956.512   1234 192.0.2.1 TCP_MISS_ABORTED/000 512 {url}"),
+        ),
+        (
+            Record { decision: Some("DENY"), status: Some(403), ..record() },
+            format!("1795222956.512   1234 192.0.2.1 TCP_DENIED/403 512 {url}"),
+        ),
+        (
+            Record { decision: Some("REDIRECT"), ..record() },
+            format!("1795222956.512   1234 192.0.2.1 TCP_REDIRECT/200 512 {url}"),
+        ),
+        (
+            Record { decision: Some("FILE"), duration: 1_234_567, ..record() },
+            format!("1795222956.512 1234567 192.0.2.1 NONE_NONE/200 512 {url}"),
+        ),
+        (
+            tunnel(),
+            "1795222956.512   1234 192.0.2.1 TCP_TUNNEL/200 512 CONNECT a.example:443 - HIER_DIRECT/2001:db8::1 -"
+                .into(),
+        ),
+        (
+            unread(),
+            "1795222956.512   1234 192.0.2.1 NONE_NONE/400 512 NONE error:invalid-request - HIER_NONE/- text/html"
+                .into(),
+        ),
+    ];
+    for (record, wanted) in table {
+        assert_eq!(line("squid", &record), wanted);
+        assert_eq!(wanted.split_whitespace().count(), 10);
+    }
+}
+
+#[test]
+fn json_is_an_object_in_one_line() {
+    let wanted = "{\"time\":\"2026-11-21T01:02:35.278Z\",\"client\":\"192.0.2.1\",\"peer\":\"::1\",\"user\":null,\
+        \"method\":\"GET\",\"target\":\"http://a.example/p?q=1\",\"version\":\"1.1\",\"status\":200,\
+        \"media\":\"text/html\",\"to_client\":512,\"to_origin\":90,\"duration_ms\":1234,\"decide_ms\":1,\
+        \"resolve_ms\":20,\"connect_ms\":null,\"origin\":\"[2001:db8::1]:80\",\"decision\":\"PERMIT\",\
+        \"failure\":null,\"user_agent\":\"curl/8\",\"referer\":null}";
+    assert_eq!(line("json", &record()), wanted);
+}
+
+#[test]
+fn nothing_that_was_sent_can_break_a_line() {
+    let quoted = timeless("combined", &hostile());
+    let target = "http://h/\\\"\\x0a\\\\\\x20\\x1b\\xff";
+    let agent = "\\\" 200 1 \\\"\\x0d\\x0ax\\x00\\xc3\\xa9\\xe2\\x80\\xa8\\xff \\\\";
+    assert_eq!(quoted, format!("192.0.2.1 - - T \"GET {target} HTTP/1.1\" 200 512 \"%h %{{x}}\" \"{agent}\""));
+    let squid = line("squid", &hostile());
+    assert!(squid.contains(" http://h/\"%0a\\%20%1b%ff - "), "{squid}");
+    assert_eq!(squid.split(' ').filter(|field| !field.is_empty()).count(), 10);
+    let json = line("json", &hostile());
+    assert!(json.contains("\"target\":\"http://h/\\\"\\u000a\\\\ \\u001b\u{fffd}\""), "{json}");
+    assert!(json.contains("\\\" 200 1 \\\"\\u000d\\u000ax\\u0000é\\u2028\u{fffd} \\\\\""), "{json}");
+    for format in ["common", "combined", "squid", "json", "%U %{user-agent}i", "\"%m\" %{Referer}i"] {
+        let line = line(format, &hostile());
+        assert!(!line.contains(char::is_control), "{line}");
+    }
+    assert_eq!(line("%{User-Agent}i %m", &hostile()).split(' ').count(), 2, "blanks of a bare field are escaped");
+}
+
+#[test]
+fn every_code_has_its_value() {
+    let table = [
+        ("%a %h %{c}a", "192.0.2.1 192.0.2.1 ::1"),
+        ("%{sec}t %{msec}t", "1795222955 1795222955278"),
+        ("%m %U %H", "GET http://a.example/p?q=1 HTTP/1.1"),
+        ("%s %>s %b %B %O %I", "200 200 512 512 512 90"),
+        ("%T %{s}T %{ms}T %{us}T %D", "1 1 1234 1234000 1234000"),
+        ("%{User-agent}i %{REFERER}i %{Content-Type}o", "curl/8 - text/html"),
+        ("%{origin}x %{decision}x %{failure}x", "[2001:db8::1]:80 PERMIT -"),
+        ("%{decide}x|%{resolve}x|%{connect}x", "1|20|-"),
+        ("100%% %l%u é", "100% -- é"),
+    ];
+    for (format, wanted) in table {
+        assert_eq!(line(format, &record()), wanted, "{format}");
+        assert_eq!(format.parse::<Format>().unwrap().to_string(), format);
+    }
+}
+
+#[test]
+fn a_format_that_is_none_is_refused_with_its_place() {
+    let unknown = |at, code: &str| FormatError::UnknownCode(at, code.into());
+    let table = [
+        ("", FormatError::NoFormat),
+        ("Combined", FormatError::NoFormat),
+        ("%h %", FormatError::Unfinished(4)),
+        ("é%{origin", FormatError::Unfinished(2)),
+        ("%{origin}", FormatError::Unfinished(1)),
+        ("%h %z", unknown(4, "%z")),
+        ("%S", unknown(1, "%S")),
+        ("%>h", unknown(1, "%>h")),
+        ("%{cookie}i", unknown(1, "%{cookie}i")),
+        ("%é", unknown(1, "%é")),
+        ("%{é}x", unknown(1, "%{é}x")),
+    ];
+    for (text, wanted) in table {
+        assert_eq!(text.parse::<Format>(), Err(wanted), "{text}");
+    }
+    assert_eq!("%h".repeat(1000).parse::<Format>(), Err(FormatError::TooLong));
+}
+
+#[test]
+fn a_line_is_bounded() {
+    let target = vec![b'\n'; 8192];
+    let long = Record { target: &target, ..record() };
+    for format in ["combined".to_owned(), "json".into(), "squid".into(), "%U".repeat(100)] {
+        assert!(line(&format, &long).len() <= crate::logs::line::LINE_BYTES_MAX);
+    }
+}
+
+#[test]
+fn stamps_follow_the_second() {
+    let (mut stamps, mut out) = (Stamps::default(), String::new());
+    let format: Format = "json".parse().unwrap();
+    for ended in [1_234, 1_999, 2_000, 1_234] {
+        append(&mut out, &format, &Record { ended, duration: 0, ..record() }, &mut stamps);
+    }
+    let times: Vec<&str> = out.split("\"time\":\"").skip(1).map(|rest| &rest[17..24]).collect();
+    assert_eq!(times, ["01.234Z", "01.999Z", "02.000Z", "01.234Z"]);
+}
