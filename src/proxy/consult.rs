@@ -12,7 +12,7 @@ use crate::http::answer::Answer;
 use crate::http::cause::Cause;
 use crate::http::Method;
 use crate::logs::{Usage, UsageLog, Word};
-use crate::redirector::dialect::{Question, Trouble};
+use crate::redirector::dialect::{Dialect, Question, Trouble};
 use crate::redirector::pool::{Answered, Fault, Ticket};
 use crate::redirector::worker::Program;
 use crate::redirector::{News, OnFailure, Redirector};
@@ -103,10 +103,20 @@ impl Proxy {
             Err(Trouble::Unreadable(why)) => {
                 self.counters.unreadable += 1;
                 log::error!(target: "manager", "a worker's reply cannot be read, {why}: {}", sample(reply));
-                self.undecided(key, "the reply of a helper could not be read");
+                self.misread(key, &program.dialect);
             }
         }
         self.enqueue(key);
+    }
+
+    /// A reply cannot be read. What it would have said is not known, so a line never passes for a permission; a message is
+    /// a failure like any other.
+    fn misread(&mut self, key: Key, dialect: &Dialect) {
+        const WHY: &str = "the reply of a helper could not be read";
+        match dialect {
+            Dialect::Url(_) => self.fail(key, Cause::HelperFailed, WHY),
+            Dialect::Icap(_) => self.undecided(key, WHY),
+        }
     }
 
     /// Does what a helper says, within what policy allows.
@@ -169,16 +179,22 @@ impl Proxy {
     /// No helper has decided about a request, and none will; `why` says what there is to say.
     pub(super) fn undecided(&mut self, key: Key, why: &str) {
         let Some(redirector) = &self.redirector else { return self.permit(key) };
+        match redirector.on_failure() {
+            OnFailure::Permit => {
+                self.counters.undecided += 1;
+                self.permit(key);
+            }
+            OnFailure::Deny => self.fail(key, Cause::Denied, ""),
+            OnFailure::Error => self.fail(key, Cause::HelperFailed, why),
+        }
+    }
+
+    /// Answers a request that nobody has decided about.
+    fn fail(&mut self, key: Key, cause: Cause, why: &str) {
         self.counters.undecided += 1;
-        let cause = match redirector.on_failure() {
-            OnFailure::Permit => return self.permit(key),
-            OnFailure::Deny => Cause::Denied,
-            OnFailure::Error => Cause::HelperFailed,
-        };
         let Some(client) = self.clients.get(key) else { return };
         let exchange = &client.session.exchange;
-        let comment = if cause == Cause::Denied { "" } else { why };
-        let answer = self.settings.answers.explain(cause, exchange.request(), exchange.client(), comment);
+        let answer = self.settings.answers.explain(cause, exchange.request(), exchange.client(), why);
         self.refuse(key, answer);
     }
 
