@@ -373,3 +373,27 @@ fn a_helper_that_was_asked_by_a_client_that_left_goes_on() {
     assert_eq!(next.reply().text(), "/next");
     assert_eq!(helpers.pids().len(), 1, "it was no failure of the helper");
 }
+
+/// A line that cannot be read might have been a refusal: it never lets a request pass. An ICAP message is a failure like
+/// any other.
+#[test]
+fn a_line_that_cannot_be_read_lets_nothing_pass() {
+    let origin = Origin::site();
+    for value in ["error", "permit", "deny"] {
+        let helpers = Helpers::answering(|_| "nonsense".to_owned());
+        let proxy = helpers.proxy(&[("redirector.on-failure", value)]);
+        let reply = proxy.client().get(&origin.url("/x"));
+        assert_eq!(reply.status(), 503, "{value}: {reply:?}");
+        let helpers = Helpers::answering_icap(|_| b"ICAP/1.0 299 What\n\n".to_vec());
+        let proxy = helpers.proxy(&[("redirector.on-failure", value), ("redirector.protocol", "icap://x/")]);
+        let reply = proxy.client().get(&origin.url("/x"));
+        let wanted = if value == "error" {
+            503
+        } else if value == "permit" {
+            200
+        } else {
+            403
+        };
+        assert_eq!(reply.status(), wanted, "{value}: {reply:?}");
+    }
+}
