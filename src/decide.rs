@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use crate::decision::Decision;
 use crate::exchange::Settings;
 use crate::http::answer::Answer;
 use crate::http::cause::Cause;
@@ -10,7 +9,6 @@ use crate::http::fault::Fault;
 use crate::http::request::Request;
 use crate::http::target::Host;
 use crate::http::Method;
-use crate::monitor::Running;
 use crate::policy::Policy;
 
 /// The answer to a proxy client's request that may not pass, whatever helpers might say about it.
@@ -45,18 +43,4 @@ pub fn refusal(request: &Request, client: IpAddr, policy: &Policy, settings: &Se
 pub fn final_recipient(request: &Request) -> Option<Box<Answer>> {
     let last = matches!(request.max_forwards(), Ok(Some(0)));
     last.then(|| Box::new(if request.method() == Method::Trace { Answer::trace(request) } else { Answer::options() }))
-}
-
-/// Answers a request to the monitor.
-pub fn web(request: &Request, running: &Running) -> Decision {
-    let path = request.path().split(|byte| *byte == b'?').next().unwrap_or_default();
-    let answer = match path {
-        b"/json/running" => {
-            let mut answer = Answer::new(200, running.to_json().into_bytes());
-            answer.kind = "application/json";
-            answer
-        }
-        _ => Answer::new(404, &b"only /json/running is served here\n"[..]),
-    };
-    Decision::Answer(Box::new(answer))
 }

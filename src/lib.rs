@@ -24,3 +24,4 @@ pub mod session;
 pub mod signals;
 pub mod supervisor;
 pub mod upstream;
+pub mod web;

@@ -24,6 +24,7 @@ use crate::redirector::{self, pool};
 use crate::resolver::Naming;
 use crate::signals::Signals;
 use crate::upstream::Dialling;
+use crate::web::Facts;
 use books::Books;
 
 mod books;
@@ -300,6 +301,7 @@ fn options(loaded: &Loaded, budget: Budget) -> Result<Options, String> {
         dialling: dialling(config, count(budget.pool)),
         naming: naming(loaded)?,
         redirector: redirector(config),
+        facts: Facts { configuration: loaded.facts() },
         poll_interfaces: config.daemon.poll_interfaces,
         drain: config.daemon.drain_timeout.unwrap_or_default().as_secs(),
         pid_saved: false,

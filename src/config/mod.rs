@@ -6,6 +6,7 @@ mod disk;
 #[cfg(test)]
 mod document;
 mod error;
+mod facts;
 pub mod ini;
 pub mod keys;
 pub mod lists;
@@ -99,6 +100,11 @@ impl Loaded {
     pub fn is_set(&self, section: &str, key: &str) -> bool {
         let named = |value: &&Value| value.entry.section == section && value.entry.key == key;
         self.values.iter().find(named).is_some_and(|value| value.source != Source::Default)
+    }
+
+    /// Every option as the monitor shows it: its name, its text, and whether that is JSON already.
+    pub fn facts(&self) -> Vec<(String, String, bool)> {
+        facts::of(&self.values, &self.config)
     }
 
     /// The configuration in a form that can be read again.

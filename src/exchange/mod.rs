@@ -311,6 +311,11 @@ impl Exchange {
         }
     }
 
+    /// Milliseconds since the present phase began.
+    pub fn waited(&self, now: Millis) -> Millis {
+        now.saturating_sub(self.entered)
+    }
+
     /// Bytes have moved on either side.
     pub fn handle_activity(&mut self, now: Millis) {
         if self.requests > 0 {

@@ -69,6 +69,7 @@ impl Proxy {
         let Some(client) = self.clients.get_mut(key) else { return };
         let Waits::Lookup(id) = client.waits else { return };
         client.waits = Waits::Nothing;
+        self.counters.name_time.note(client.session.exchange.waited(self.clock.now()));
         self.resolved(key, found, more.then_some(id));
         self.enqueue(key);
     }
@@ -218,6 +219,9 @@ impl Proxy {
             return self.poller.forget(server.stream.route);
         };
         client.waits = Waits::Nothing;
+        if !reused {
+            self.counters.connect_time.note(client.session.exchange.waited(self.clock.now()));
+        }
         if let Some(account) = client.session.exchange.account_mut() {
             account.origin = Some(server.address);
         }

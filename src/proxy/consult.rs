@@ -16,6 +16,7 @@ use crate::redirector::dialect::{Dialect, Question, Trouble};
 use crate::redirector::pool::{Answered, Fault, Ticket};
 use crate::redirector::worker::Program;
 use crate::redirector::{News, OnFailure, Redirector};
+use crate::web;
 
 /// Bytes of an unreadable reply that are logged.
 const SAMPLE: usize = 200;
@@ -27,7 +28,8 @@ impl Proxy {
         let Some(request) = client.session.exchange.request() else { return };
         self.counters.requests += 1;
         if client.ingress == Ingress::Web {
-            let decision = decide::web(request, &self.running());
+            let answer = web::answer(request, &self.running(), &self.facts);
+            let decision = Decision::Answer(Box::new(answer));
             return self.with_exchange(key, |exchange, cx| exchange.handle_decision(decision, cx));
         }
         match decide::refusal(request, client.session.exchange.client(), &self.policy, &self.settings) {
@@ -81,6 +83,7 @@ impl Proxy {
     /// A helper has replied.
     fn replied(&mut self, answered: &Answered, program: &Program, reply: &[u8]) {
         let key = answered.who;
+        self.counters.helper_time.note(answered.took);
         if !self.stop_waiting(key, answered.ticket) {
             return;
         }

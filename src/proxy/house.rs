@@ -7,6 +7,7 @@ use super::{Ingress, Options, Place, Proxy, Turn, HOUSE};
 use crate::exchange::close::CloseReason;
 use crate::interfaces;
 use crate::monitor::{Helpers, Running};
+use crate::redirector::OnFailure;
 use crate::signals::Signal;
 
 /// Milliseconds between two looks at the interfaces (the original meant 300 s; a new address should not be open to all
@@ -169,6 +170,7 @@ impl Proxy {
         self.upstream.configure(options.dialling);
         self.resolver.configure(options.naming, self.clock.now());
         self.reload_helpers(options.redirector);
+        self.facts = options.facts;
         self.house.poll_interfaces = options.poll_interfaces;
         self.house.drain = options.drain;
         // A timer that became shorter is found by asking everybody once.
@@ -239,6 +241,9 @@ impl Proxy {
                 + self.upstream.idle.len() as u64,
             idle: self.upstream.idle.len() as u64,
             blocks: self.kit.pool.lent() as u64,
+            draining: self.house.is_draining(),
+            listening: !self.listeners.places(Ingress::Proxy).is_empty(),
+            judged_by_error: self.redirector.as_ref().is_some_and(|helpers| helpers.on_failure() == OnFailure::Error),
             pid_saved: self.house.pid_saved,
             dns: self.resolver.counters(),
             helpers: self.redirector.as_ref().map(Helpers::of),

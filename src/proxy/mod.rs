@@ -35,6 +35,7 @@ use crate::resolver::{LookupId, News, Resolver};
 use crate::session::{Kit, Progress, Session};
 use crate::signals::Signals;
 use crate::upstream::{Dialling, Upstream};
+use crate::web::Facts;
 use accept::Listeners;
 
 pub use accept::{Ingress, Place};
@@ -67,6 +68,8 @@ pub struct Options {
     pub naming: crate::resolver::Naming,
     /// Who is asked about requests; None where nobody is.
     pub redirector: Option<redirector::Options>,
+    /// What the monitor shows besides numbers.
+    pub facts: Facts,
     /// Local addresses are read again while running.
     pub poll_interfaces: bool,
     /// Seconds that a soft stop waits for its clients, 0 for ever.
@@ -120,6 +123,7 @@ pub struct Proxy {
     access: Option<AccessLog>,
     signals: Signals,
     counters: Counters,
+    facts: Facts,
     house: house::House,
 }
 
@@ -172,6 +176,7 @@ impl Proxy {
             access: None,
             signals,
             counters: Counters::default(),
+            facts: options.facts,
             house,
         };
         proxy.look_at_interfaces();

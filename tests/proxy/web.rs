@@ -1,6 +1,8 @@
-//! The web port, which serves the counters alone until its pages are built.
+//! The web port, which serves numbers, configuration and health until its pages are built.
 
-use crate::support::{client, ports, Client, Origin, Proxy};
+use nix::sys::signal::Signal;
+
+use crate::support::{client, eventually, ports, Client, Origin, Proxy};
 
 fn ask(proxy: &Proxy, request: &str) -> crate::support::Message {
     let mut client = Client::connect(proxy.web());
@@ -44,9 +46,106 @@ fn the_counters_need_no_host() {
 }
 
 #[test]
+fn the_configuration_has_the_names_and_types_of_the_original() {
+    let proxy = Proxy::start(&[("http.forward", "X-\"Who\""), ("security.local", "*:80 127.0.0.1:81")]);
+    assert_eq!(ask(&proxy, "GET /json/configuration HTTP/1.1\r\n\r\n").status(), 200);
+    let proxy = Proxy::start(&[("security.local", "*:80 127.0.0.1:81")]);
+    let text = ask(&proxy, "GET /json/configuration?x HTTP/1.1\r\n\r\n").text();
+    for line in [
+        "\"daemon.deamonize\": false,",
+        "\"daemon.identifier\": \"ExaProxy\",",
+        "\"daemon.reactor\": \"epoll\",",
+        "\"daemon.sleep\": 2,",
+        "\"dns.ttl\": 900,",
+        "\"http.connect\": true,",
+        "\"http.extensions\": \"\",",
+        "\"log.level.client\": true,",
+        "\"redirector.enable\": false,",
+        "\"redirector.maximum\": 25,",
+        "\"redirector.protocol\": \"url\",",
+        "\"security.connect\": \"443 981 7000\",",
+        "\"security.local\": \"('*', 80) ('127.0.0.1', 81)\",",
+        "\"tcp4.listen\": true,",
+        "\"usage.destination\": \"stdout\",",
+        "\"web.host\": \"127.0.0.1\",",
+    ] {
+        assert!(text.lines().any(|own| own.trim() == line), "{line} is missing in {text}");
+    }
+    let names: Vec<&str> = text.lines().filter_map(|line| line.split_once(": ")).map(|(name, _)| name.trim()).collect();
+    assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "{names:?}");
+}
+
+#[test]
+fn health_is_what_a_balancer_has_to_know() {
+    let proxy = Proxy::start(&[]);
+    let origin = Origin::echo();
+    let mut tunnel = proxy.client();
+    tunnel.tunnel(&origin.address().to_string());
+    let health = || ask(&proxy, "GET /health HTTP/1.0\r\n\r\n");
+    assert_eq!((health().status(), health().text().as_str()), (200, "ok\n"));
+    proxy.signal(Signal::SIGTTOU);
+    eventually("health without listeners", || (health().status() == 503).then_some(()));
+    proxy.signal(Signal::SIGTTIN);
+    eventually("health with listeners", || (health().status() == 200).then_some(()));
+    proxy.signal(Signal::SIGQUIT);
+    eventually("health in a soft stop", || (health().text() == "draining\n").then_some(()));
+    tunnel.send("still there");
+    assert_eq!(tunnel.read(11), b"still there");
+}
+
+#[test]
+fn health_fails_with_helpers_that_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = folder.path().join("helper");
+    std::fs::write(&script, "exit 1\n").expect("a script");
+    let program = format!("/bin/sh {}", script.display());
+    let common = [("redirector.enable", "true"), ("redirector.program", program.as_str())];
+    for (value, failing) in [("error", true), ("permit", false)] {
+        let proxy = Proxy::start(&[&common[..], &[("redirector.on-failure", value)]].concat());
+        eventually("helpers that were given up", || (proxy.counter("helpers.lost") > 6).then_some(()));
+        let health = || ask(&proxy, "GET /health HTTP/1.0\r\n\r\n").status();
+        match failing {
+            true => eventually("a failing proxy", || (health() == 503).then_some(())),
+            false => assert_eq!(health(), 200),
+        }
+    }
+}
+
+#[test]
+fn metrics_move() {
+    let helpers = crate::support::Helpers::answering(|_| String::new());
+    let proxy = helpers.proxy(&[]);
+    let origin = Origin::site();
+    let metric = |name: &str| -> f64 {
+        let reply = ask(&proxy, "GET /metrics HTTP/1.1\r\n\r\n");
+        assert!(reply.value("Content-Type").unwrap().starts_with("text/plain; version=0.0.4"), "{reply:?}");
+        let text = reply.text();
+        let line = text.lines().find(|line| line.split(' ').next() == Some(name)).map(str::to_owned);
+        line.unwrap_or_else(|| panic!("no {name} in {text}")).rsplit(' ').next().unwrap().parse().expect("a number")
+    };
+    let names = [
+        "exaproxy_requests_total",
+        "exaproxy_helper_seconds_count",
+        "exaproxy_connect_seconds_count",
+        "exaproxy_sent_to_clients_bytes_total{family=\"ipv4\"}",
+        "exaproxy_helper_questions_total",
+    ];
+    let before = names.map(metric);
+    assert_eq!(proxy.client().get(&origin.url("/x")).text(), "/x");
+    for (name, before) in names.iter().zip(before) {
+        assert!(metric(name) > before, "{name} did not move");
+    }
+    assert_eq!(metric("exaproxy_up"), 1.0);
+}
+
+#[test]
 fn other_pages_are_not_there() {
     let proxy = Proxy::start(&[]);
-    for target in ["/", "/../etc/passwd", "/json", "/json/running/x", "//json/running"] {
+    for target in ["/json", "/json/running/x"] {
+        let reply = ask(&proxy, &format!("GET {target} HTTP/1.1\r\nHost: web\r\n\r\n"));
+        assert!(reply.text().contains("\"errror\": \"invalid url\""), "{target}: {reply:?}");
+    }
+    for target in ["/", "/../etc/passwd", "//json/running", "/healthy"] {
         let reply = ask(&proxy, &format!("GET {target} HTTP/1.1\r\nHost: web\r\n\r\n"));
         assert_eq!(reply.status(), 404, "{target}");
     }

@@ -1,5 +1,7 @@
 //! Counters, and what can be seen of them. Rendered from snapshots only, so that pages can be tested without a proxy.
 
+pub mod histogram;
+
 use std::fmt::Write;
 
 use crate::exchange::close::CloseReason;
@@ -7,6 +9,7 @@ use crate::exchange::flow::Direction;
 use crate::redirector::{pool, Redirector};
 use crate::server::Server;
 use crate::session::Session;
+use histogram::Histogram;
 
 /// What happened since the start.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +32,12 @@ pub struct Counters {
     pub undecided: u64,
     /// Replies of helpers that made no sense.
     pub unreadable: u64,
+    /// How long requests waited for a name that was not known.
+    pub name_time: Histogram,
+    /// How long new connections to origins took.
+    pub connect_time: Histogram,
+    /// How long helpers took for a reply.
+    pub helper_time: Histogram,
     /// Exchanges for which a kept connection was used.
     pub reused: u64,
     /// Bytes sent to clients, by the family of the client: IPv4, IPv6. Of sessions that are open a snapshot adds them.
@@ -76,6 +85,12 @@ pub struct Running {
     pub idle: u64,
     /// Blocks lent.
     pub blocks: u64,
+    /// A soft stop is under way.
+    pub draining: bool,
+    /// Somebody can connect to the proxy.
+    pub listening: bool,
+    /// Requests that no helper decides about get an error (`redirector.on-failure`).
+    pub judged_by_error: bool,
     /// A pidfile was written.
     pub pid_saved: bool,
     /// What the resolver counted.
@@ -117,6 +132,16 @@ impl Helpers {
 }
 
 impl Running {
+    /// Are new clients welcome?
+    pub fn accepts(&self) -> bool {
+        self.listening && !self.draining
+    }
+
+    /// Do requests fail because no helper works?
+    pub fn helpers_fail(&self) -> bool {
+        self.judged_by_error && self.helpers.as_ref().is_some_and(|helpers| helpers.failing && helpers.forked == 0)
+    }
+
     /// The numbers as a JSON object, sorted by key; the keys of the original keep their names.
     pub fn to_json(&self) -> String {
         let counters = &self.counters;
@@ -226,7 +251,7 @@ mod tests {
 
     #[test]
     fn every_number_is_explained_to_operators_and_nothing_else() {
-        let page = include_str!("../docs/operations.md");
+        let page = include_str!("../../docs/operations.md");
         let (_, numbers) = page.split_once("\n## Numbers\n").expect("the section");
         let (numbers, _) = numbers.split_once("\n## ").expect("another section behind it");
         let (counters, reasons) = numbers.split_once("`ended.*` counts").expect("the second table");

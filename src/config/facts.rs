@@ -1,0 +1,67 @@
+//! The configuration as the monitor shows it: every option under its name, and under the original's where that was another
+//! one, as JSON has it: numbers and booleans as they are, everything else as text.
+
+use super::{Config, Value};
+
+/// Names that the original's monitor had for options of other names.
+const RENAMED: [(&str, &str); 2] = [("daemon.daemonize", "daemon.deamonize"), ("daemon.speed", "daemon.sleep")];
+
+/// The reactor that a machine of this system has.
+#[cfg(target_os = "linux")]
+const REACTOR: &str = "epoll";
+#[cfg(not(target_os = "linux"))]
+const REACTOR: &str = "kqueue";
+
+/// Names, texts, and whether a text is JSON already.
+pub(super) fn of(values: &[Value], config: &Config) -> Vec<(String, String, bool)> {
+    let mut facts = Vec::new();
+    for value in values {
+        let name = value.entry.name();
+        let text = match name.as_str() {
+            "daemon.reactor" => REACTOR.to_owned(),
+            "redirector.program" => program(&value.text, config),
+            "security.local" => tuples(&value.text),
+            _ => value.text.clone(),
+        };
+        let plain = text == "true" || text == "false" || text.parse::<i64>().is_ok();
+        let is_json = plain && !value.entry.quoted;
+        if let Some((_, old)) = RENAMED.iter().find(|(own, _)| *own == name) {
+            facts.push(((*old).to_owned(), text.clone(), is_json));
+        }
+        // The switches of subsystems, which are the flags without an older name.
+        if let Some(subsystem) = name.strip_prefix("log.").filter(|_| text == "true" || text == "false") {
+            if subsystem != "enable" {
+                facts.push((format!("log.level.{subsystem}"), text.clone(), is_json));
+            }
+        }
+        facts.push((name, text, is_json));
+    }
+    facts
+}
+
+fn program(text: &str, config: &Config) -> String {
+    let Ok(path) = &config.redirector.program.path else { return text.to_owned() };
+    let mut words = vec![path.to_string_lossy().into_owned()];
+    words.extend(config.redirector.program.arguments.iter().cloned());
+    words.join(" ")
+}
+
+/// `host:port` as the original wrote it, which was as Python writes a tuple.
+fn tuples(text: &str) -> String {
+    let tuple = |word: &str| match word.rsplit_once(':') {
+        Some((host, port)) => format!("('{host}', {port})"),
+        None => word.to_owned(),
+    };
+    text.split_whitespace().map(tuple).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_are_written_as_tuples() {
+        assert_eq!(tuples("*:27900 *:27901"), "('*', 27900) ('*', 27901)");
+        assert_eq!(tuples(""), "");
+    }
+}

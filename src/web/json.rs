@@ -1,0 +1,58 @@
+//! JSON for scripts, with the original's words where it had any.
+
+use serde_json::{json, Map, Value};
+
+use crate::exchange::close::CloseReason;
+use crate::monitor::Running;
+
+/// Addresses that exist, with the original's own spelling of the key.
+pub(super) fn index() -> String {
+    const PATHS: [&str; 3] = ["/json/running", "/json/configuration", "/json/errors"];
+    text(&json!({ "errror": "invalid url", "valid-paths": PATHS }))
+}
+
+/// Every option with its value.
+pub(super) fn configuration(options: &[(String, String, bool)]) -> String {
+    let value = |text: &str, is_json: bool| match is_json.then(|| serde_json::from_str(text)) {
+        Some(Ok(value)) => value,
+        _ => Value::from(text),
+    };
+    let rows = options.iter().map(|(name, text, is_json)| (name.clone(), value(text, *is_json)));
+    text(&Value::Object(rows.collect::<Map<String, Value>>()))
+}
+
+/// What went wrong, by who is to blame.
+pub(super) fn errors(running: &Running) -> String {
+    let counters = &running.counters;
+    let ended = CloseReason::ALL.iter().zip(counters.ended);
+    let sessions: Map<String, Value> = ended.map(|(reason, count)| (reason.name().to_owned(), count.into())).collect();
+    let helpers = running.helpers.clone().unwrap_or_default().counters;
+    let dns = &running.dns;
+    text(&json!({
+        "sessions": sessions,
+        "origins": { "failed": counters.dial_failures, "refused": counters.refused },
+        "names": {
+            "failed": counters.name_failures,
+            "timeouts": dns.timeouts,
+            "dropped": dns.dropped(),
+            "servers-failed": dns.failed,
+        },
+        "helpers": {
+            "failed": helpers.failed,
+            "refused": helpers.refused,
+            "lost": helpers.lost,
+            "hung": helpers.hung,
+            "unasked": helpers.unasked,
+            "unreadable": counters.unreadable,
+            "undecided": counters.undecided,
+        },
+    }))
+}
+
+/// Indented by two, keys in order, as the original had it.
+fn text(value: &Value) -> String {
+    // A value that was made here has no key that is no text, which is all that could fail.
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    text
+}

@@ -1,0 +1,201 @@
+//! The counters in the text format of Prometheus, version 0.0.4: HELP and TYPE for each, times in seconds.
+
+use std::fmt::Write;
+
+use crate::exchange::close::CloseReason;
+use crate::monitor::histogram::Histogram;
+use crate::monitor::Running;
+
+/// The media type of the format.
+pub(super) const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All metrics of one moment.
+pub(super) fn render(running: &Running) -> String {
+    let mut page = Page(String::new());
+    clients(&mut page, running);
+    origins(&mut page, running);
+    names(&mut page, running);
+    helpers(&mut page, running);
+    page.gauge(
+        "up",
+        "Whether requests are accepted: 0 during a soft stop, or while nothing is listened on.",
+        [("", u64::from(running.accepts()))],
+    );
+    page.gauge("buffer_blocks", "Buffers of 16 KiB that are lent to sessions.", [("", running.blocks)]);
+    page.counter("loop_turns_total", "Turns of the event loop.", [("", running.counters.loops)]);
+    page.counter("loop_events_total", "Socket events.", [("", running.counters.events)]);
+    page.0
+}
+
+fn clients(page: &mut Page, running: &Running) {
+    let counters = &running.counters;
+    page.counter(
+        "connections_total",
+        "Connections accepted, those to the monitor included.",
+        [("", counters.accepted)],
+    );
+    page.counter("requests_total", "Requests, those to the monitor included.", [("", counters.requests)]);
+    page.gauge("clients", "Connections of proxy clients.", [("", running.clients)]);
+    page.gauge("clients_silent", "Those of them without a first request.", [("", running.silent)]);
+    let by_family = |bytes: [u64; 2]| [("family=\"ipv4\"", bytes[0]), ("family=\"ipv6\"", bytes[1])];
+    page.counter("sent_to_clients_bytes_total", "Bytes sent to clients.", by_family(counters.to_clients));
+    page.counter("sent_to_origins_bytes_total", "Bytes sent to origins.", by_family(counters.to_origins));
+    let reasons = CloseReason::ALL.iter().zip(counters.ended);
+    let labels: Vec<(String, u64)> =
+        reasons.map(|(reason, count)| (format!("reason=\"{}\"", reason.name()), count)).collect();
+    let rows = labels.iter().map(|(label, count)| (label.as_str(), *count));
+    page.counter("sessions_ended_total", "Connections of clients that ended, by the reason.", rows);
+}
+
+fn origins(page: &mut Page, running: &Running) {
+    let counters = &running.counters;
+    let states = [("state=\"used\"", running.established - running.idle), ("state=\"idle\"", running.idle)];
+    page.gauge("origin_connections", "Connections to origins.", states);
+    page.gauge("origin_connections_opening", "Connections to origins under way.", [("", running.opening)]);
+    page.counter(
+        "origin_failures_total",
+        "Requests for which no connection came about.",
+        [("", counters.dial_failures)],
+    );
+    page.counter("origin_refused_total", "Requests whose addresses were all forbidden.", [("", counters.refused)]);
+    page.counter(
+        "origin_reused_total",
+        "Exchanges on a connection that had carried one before.",
+        [("", counters.reused)],
+    );
+    page.times("connect_seconds", "Time until a new connection to an origin stood.", &counters.connect_time);
+}
+
+fn names(page: &mut Page, running: &Running) {
+    let dns = &running.dns;
+    page.counter("dns_lookups_total", "Names asked for.", [("", dns.lookups)]);
+    page.counter("dns_cached_total", "Names answered from the cache.", [("", dns.cache_hits)]);
+    page.counter("dns_messages_total", "Messages sent to name servers, repetitions included.", [("", dns.sent)]);
+    page.counter("dns_retries_total", "Questions sent again after a wait.", [("", dns.retries)]);
+    page.counter("dns_timeouts_total", "Waits for a name server without a response.", [("", dns.timeouts)]);
+    page.counter("dns_dropped_total", "Responses thrown away as forged or malformed.", [("", dns.dropped())]);
+    page.counter("dns_failures_total", "Names that gave no address.", [("", running.counters.name_failures)]);
+    page.times("dns_seconds", "Time that requests waited for a name.", &running.counters.name_time);
+}
+
+fn helpers(page: &mut Page, running: &Running) {
+    let helpers = running.helpers.clone().unwrap_or_default();
+    let counters = &helpers.counters;
+    page.gauge("helpers", "Helpers that run.", [("", helpers.forked)]);
+    page.gauge("helpers_minimum", "Helpers that always run.", [("", helpers.minimum)]);
+    page.gauge("helpers_maximum", "Most helpers.", [("", helpers.maximum)]);
+    page.gauge(
+        "helpers_failing",
+        "Whether helpers end as soon as they are started.",
+        [("", u64::from(helpers.failing))],
+    );
+    page.gauge("helper_queue", "Requests that wait for a helper.", [("", helpers.queue)]);
+    page.counter("helper_questions_total", "Questions put before helpers.", [("", counters.asked)]);
+    page.counter("helper_replies_total", "Replies of helpers.", [("", counters.answered)]);
+    page.counter("helper_repeated_total", "Questions asked a second time.", [("", counters.again)]);
+    page.counter("helper_started_total", "Helpers started.", [("", counters.started)]);
+    let why =
+        [("why=\"ended\"", counters.lost), ("why=\"hung\"", counters.hung), ("why=\"unasked\"", counters.unasked)];
+    page.counter("helper_lost_total", "Helpers that ended by themselves or were killed.", why);
+    page.counter("helper_refused_total", "Requests for which the queue was full.", [("", counters.refused)]);
+    page.counter("helper_unreadable_total", "Replies that could not be read.", [("", running.counters.unreadable)]);
+    page.counter(
+        "helper_undecided_total",
+        "Requests that no helper decided about.",
+        [("", running.counters.undecided)],
+    );
+    page.times("helper_seconds", "Time that helpers took for a reply.", &running.counters.helper_time);
+}
+
+struct Page(String);
+
+impl Page {
+    fn counter<'a>(&mut self, name: &str, help: &str, rows: impl IntoIterator<Item = (&'a str, u64)>) {
+        self.family(name, help, "counter", rows);
+    }
+
+    fn gauge<'a>(&mut self, name: &str, help: &str, rows: impl IntoIterator<Item = (&'a str, u64)>) {
+        self.family(name, help, "gauge", rows);
+    }
+
+    fn family<'a>(&mut self, name: &str, help: &str, kind: &str, rows: impl IntoIterator<Item = (&'a str, u64)>) {
+        self.head(name, help, kind);
+        for (labels, value) in rows {
+            let braces = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+            // Writing to a String cannot fail.
+            let _ = writeln!(self.0, "exaproxy_{name}{braces} {value}");
+        }
+    }
+
+    fn head(&mut self, name: &str, help: &str, kind: &str) {
+        let _ = writeln!(self.0, "# HELP exaproxy_{name} {help}\n# TYPE exaproxy_{name} {kind}");
+    }
+
+    fn times(&mut self, name: &str, help: &str, times: &Histogram) {
+        self.head(name, help, "histogram");
+        for (bound, count) in times.cumulative() {
+            let _ = writeln!(self.0, "exaproxy_{name}_bucket{{le=\"{}\"}} {count}", seconds(bound));
+        }
+        let (count, sum) = (times.count(), seconds(times.sum()));
+        let _ = writeln!(self.0, "exaproxy_{name}_bucket{{le=\"+Inf\"}} {count}");
+        let _ = writeln!(self.0, "exaproxy_{name}_sum {sum}\nexaproxy_{name}_count {count}");
+    }
+}
+
+/// Milliseconds as seconds, without needless digits.
+fn seconds(millis: u64) -> String {
+    let text = format!("{}.{:03}", millis / 1000, millis % 1000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_has_help_and_type_and_a_number() {
+        let text = render(&Running::default());
+        let mut named = std::collections::HashSet::new();
+        for line in text.lines() {
+            match line.strip_prefix("# ") {
+                Some(comment) => {
+                    let words: Vec<&str> = comment.splitn(3, ' ').collect();
+                    assert!(words.len() == 3 && ["HELP", "TYPE"].contains(&words[0]), "{line}");
+                    let fresh = named.insert((words[0].to_owned(), words[1].to_owned()));
+                    assert!(fresh, "{line} stands there twice");
+                }
+                None => {
+                    let (name, value) = line.rsplit_once(' ').expect("a value");
+                    let family = name.split('{').next().unwrap();
+                    let ends = ["", "_bucket", "_sum", "_count"];
+                    let of = |end: &&str| {
+                        family.strip_suffix(*end).is_some_and(|base| {
+                            named.contains(&("HELP".into(), base.into()))
+                                && named.contains(&("TYPE".into(), base.into()))
+                        })
+                    };
+                    assert!(ends.iter().any(of), "{line}");
+                    assert!(value.parse::<f64>().is_ok(), "{line}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn times_are_in_seconds() {
+        let mut running = Running::default();
+        running.counters.helper_time.note(3);
+        running.counters.helper_time.note(1500);
+        let text = render(&running);
+        for line in [
+            "exaproxy_helper_seconds_bucket{le=\"0.002\"} 0",
+            "exaproxy_helper_seconds_bucket{le=\"0.005\"} 1",
+            "exaproxy_helper_seconds_bucket{le=\"2\"} 2",
+            "exaproxy_helper_seconds_bucket{le=\"+Inf\"} 2",
+            "exaproxy_helper_seconds_sum 1.503",
+            "exaproxy_helper_seconds_count 2",
+        ] {
+            assert!(text.lines().any(|own| own == line), "{line}\n{text}");
+        }
+    }
+}
