@@ -167,6 +167,16 @@ fn every_code_has_its_value() {
 }
 
 #[test]
+fn numbers_and_addresses_are_whole() {
+    for value in [0, 7, 10, 12_345_678_901, u64::MAX] {
+        assert_eq!(line("%B", &Record { to_client: value, ..record() }), value.to_string());
+    }
+    for client in ["0.0.0.0", "10.200.3.255", "2001:db8::1"] {
+        assert_eq!(line("%h", &Record { client: client.parse().unwrap(), ..record() }), client);
+    }
+}
+
+#[test]
 fn a_format_that_is_none_is_refused_with_its_place() {
     let unknown = |at, code: &str| FormatError::UnknownCode(at, code.into());
     let table = [
