@@ -61,7 +61,6 @@ fn the_configuration_has_the_names_and_types_of_the_original() {
         "\"redirector.enable\": false,",
         "\"redirector.maximum\": 25,",
         "\"redirector.protocol\": \"url\",",
-        "\"security.connect\": \"443 981 7000\",",
         "\"security.local\": \"('*', 80) ('127.0.0.1', 81)\",",
         "\"tcp4.listen\": true,",
         "\"usage.destination\": \"stdout\",",
