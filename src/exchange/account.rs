@@ -94,7 +94,8 @@ impl Account {
         }
         request.target().write_authority(&mut self.text);
         if request.method() != Method::Connect && request.path() != b"*" {
-            self.text.extend_from_slice(request.path());
+            // Cut before it is copied: the memory of what is cut off afterwards would stay.
+            self.text.extend_from_slice(&request.path()[..request.path().len().min(MAX_TARGET)]);
         }
         self.text.truncate(self.ends[0] + MAX_TARGET);
         self.ends[1] = self.text.len();
@@ -204,5 +205,21 @@ impl Account {
             Timeout(_) | CloseReason::ResponseCut | CloseReason::ResponseFault | RequestFault => self.cause.is_none(),
             _ => true,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::rules::Rules;
+
+    #[test]
+    fn what_is_cut_off_takes_no_memory() {
+        let long = "x".repeat(60_000);
+        let head = format!("GET http://h/{long} HTTP/1.1\r\nHost: h\r\n\r\n");
+        let mut account = Account::unread(0, Moved { up: 0, down: 0 });
+        account.note_request(&Request::parse(head.as_bytes(), &Rules::default()).unwrap());
+        assert_eq!(account.target().len(), MAX_TARGET);
+        assert!(account.text.capacity() < 3 * MAX_TARGET, "{}", account.text.capacity());
     }
 }

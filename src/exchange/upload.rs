@@ -55,6 +55,10 @@ impl Exchange {
         if buf.is_empty() {
             return;
         }
+        if matches!(self.phase, Phase::Idle) {
+            // Whoever sent the last request need not be the one who sends this.
+            self.identity.note(None);
+        }
         let found = scan.find(buf.bytes());
         match found {
             Some(length) if length <= cx.settings.head_size => self.take_head(length, buf, cx),
@@ -77,7 +81,6 @@ impl Exchange {
         self.requests = self.requests.saturating_add(1);
         self.keep_alive = false;
         self.head_only = false;
-        self.identity.note(None);
         self.open_account(cx);
         let parse = if self.own { Request::parse_own } else { Request::parse };
         let request = match parse(&buf.bytes()[..length], &cx.settings.rules) {

@@ -133,3 +133,27 @@ fn row_67_the_client_is_who_is_noted_and_the_next_hop_gets_the_peer() {
         scenario.actions();
     }
 }
+
+#[test]
+fn who_sent_the_last_request_need_not_have_sent_what_comes_next() {
+    let noted = "GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\nX-Client: 198.51.100.9\r\n\r\n";
+    let next: [(&str, fn(&mut Scenario)); 3] = [
+        ("a head that does not come", |scenario| {
+            scenario.client("GET /");
+            scenario.at(scenario.now + 20_000);
+        }),
+        ("a head that is too large", |scenario| scenario.client(format!("GET /{}", "x".repeat(2000)))),
+        ("a head that is none", |scenario| scenario.client("nonsense\r\n\r\n")),
+    ];
+    for (what, step) in next {
+        let mut scenario = Scenario::with(|settings| {
+            settings.rules = Rules { forward: Some("x-client".into()), ..Rules::default() };
+        });
+        scenario.client(noted);
+        assert_eq!(scenario.exchange.client(), IpAddr::V4(Ipv4Addr::new(198, 51, 100, 9)), "{what}");
+        scenario.answer(Answer::new(200, &b"ok"[..]));
+        step(&mut scenario);
+        assert_eq!(scenario.exchange.client(), scenario.exchange.peer(), "{what}");
+        assert!(scenario.client_got().contains("HTTP/1.1 4"), "{what}");
+    }
+}
