@@ -58,7 +58,7 @@ impl Exchange {
             return self.handle_broken(Side::Server, cx);
         }
         self.upload.broken = true;
-        self.upload.reset |= reset;
+        self.origin_reset |= reset;
         self.reusable = false;
     }
 
@@ -211,7 +211,7 @@ impl Exchange {
                 self.answer(answer, CloseReason::ResponseCut, cx.now);
             }
             // A write that failed has taken the error that a read would have had, so that a reset reads as an end.
-            Stage::Body if !broken && !self.upload.reset && matches!(self.download.framing, Framing::UntilClose) => {
+            Stage::Body if !broken && !self.origin_reset && matches!(self.download.framing, Framing::UntilClose) => {
                 self.download.done = true;
             }
             Stage::Body | Stage::Switch => self.cut(CloseReason::ResponseCut, cx.now),
@@ -235,7 +235,7 @@ impl Exchange {
                 self.entered = now;
                 self.fresh = true;
                 self.upload.broken = false;
-                self.upload.reset = false;
+                self.origin_reset = false;
                 self.action = Some(Action::Redial);
             }
             other => self.phase = other,
@@ -256,6 +256,7 @@ impl Exchange {
         if keep {
             self.upload = Flow { moved: self.upload.moved, eof: self.upload.eof, ..Flow::new() };
             self.fresh = false;
+            self.origin_reset = false;
             self.head_only = false;
             return self.enter(Phase::Idle, now);
         }

@@ -31,8 +31,6 @@ pub struct Flow {
     pub done: bool,
     /// The destination takes no more; what still comes is thrown away.
     pub broken: bool,
-    /// The destination's connection was reset, so an end that is read from it may be none.
-    pub reset: bool,
     /// Payload bytes sent since the connection began.
     pub moved: u64,
 }
@@ -40,16 +38,7 @@ pub struct Flow {
 impl Flow {
     /// A direction in which nothing is expected.
     pub fn new() -> Flow {
-        Flow {
-            framing: Framing::Empty,
-            cleared: 0,
-            eof: false,
-            shut: false,
-            done: false,
-            broken: false,
-            reset: false,
-            moved: 0,
-        }
+        Flow { framing: Framing::Empty, cleared: 0, eof: false, shut: false, done: false, broken: false, moved: 0 }
     }
 
     /// Starts on the body of a message whose head is out of the way.

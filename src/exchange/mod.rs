@@ -130,6 +130,8 @@ pub struct Exchange {
     fresh: bool,
     /// The client talks to this program itself, not to an origin.
     own: bool,
+    /// The origin's connection was reset while it was sent to, so an end that is read from it may be none.
+    origin_reset: bool,
     /// What is remembered of the request for whoever wants to know in the end.
     account: Option<Box<Account>>,
     /// The last close of each side must be a reset.
@@ -158,6 +160,7 @@ impl Exchange {
             private: false,
             fresh: false,
             own: false,
+            origin_reset: false,
             account: None,
             abort_client: false,
             abort_server: false,
