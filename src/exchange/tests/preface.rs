@@ -137,7 +137,8 @@ fn row_67_the_client_is_who_is_noted_and_the_next_hop_gets_the_peer() {
 #[test]
 fn who_sent_the_last_request_need_not_have_sent_what_comes_next() {
     let noted = "GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\nX-Client: 198.51.100.9\r\n\r\n";
-    let next: [(&str, fn(&mut Scenario)); 3] = [
+    type Step = fn(&mut Scenario);
+    let next: [(&str, Step); 3] = [
         ("a head that does not come", |scenario| {
             scenario.client("GET /");
             scenario.at(scenario.now + 20_000);
