@@ -276,7 +276,7 @@ class Floor1M(Floor):
 
 class Exa(Subject):
     """The original and this project take the same environment variables."""
-    variable, default, peer, log, usage = '', '', False, False, False
+    variable, default, peer, log, usage, access = '', '', False, False, False, None
 
     def words(self):
         return shlex.split(os.environ.get(self.variable, self.default))
@@ -300,6 +300,9 @@ class Exa(Subject):
             'exaproxy_usage_destination': os.path.join(folder, 'usage.log') if self.usage else 'stdout',
             'exaproxy_dns_resolver': ctx.resolv_conf,
         }
+        if self.access:
+            env.update({'exaproxy_access_enable': 'true', 'exaproxy_access_format': self.access,
+                        'exaproxy_access_destination': os.path.join(folder, 'access.log')})
         if opts.get('helper'):
             env.update({'exaproxy_redirector_enable': 'true', 'exaproxy_redirector_protocol': 'url',
                         'exaproxy_redirector_program': ctx.helper_command(opts['helper']),
@@ -328,9 +331,13 @@ class ExaProxyLog(ExaProxy):
     name, log, what = 'exaproxy-log', True, 'as exaproxy, message log on as shipped'
 
 
+class ExaProxyAccess(ExaProxy):
+    name, access, what = 'exaproxy-access', 'squid', "as exaproxy, with an access log file in Squid's form"
+
+
 SUBJECTS = {s.name: s for s in (cls() for cls in (
     Direct, Floor, Floor16, Floor64, Floor1M, HAProxy, HAProxyDst, HAProxySplice, HAProxyTcp, HAProxyTcpCopy, Squid, SquidLog, SquidChannels,
-    Tinyproxy, Nginx, NginxDyn, Sozu, Original, OriginalLog, ExaProxy, ExaProxyLog))}
+    Tinyproxy, Nginx, NginxDyn, Sozu, Original, OriginalLog, ExaProxy, ExaProxyLog, ExaProxyAccess))}
 
 
 class Running:
