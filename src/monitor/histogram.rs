@@ -32,6 +32,29 @@ impl Histogram {
         self.sum
     }
 
+    /// Those of these times that an older state of the same histogram did not have.
+    pub fn since(&self, old: &Histogram) -> Histogram {
+        let mut new = *self;
+        new.classes.iter_mut().zip(old.classes).for_each(|(count, old)| *count = count.saturating_sub(old));
+        new.count = new.count.saturating_sub(old.count);
+        new.sum = new.sum.saturating_sub(old.sum);
+        new
+    }
+
+    /// The mean in milliseconds, 0 of no times.
+    pub fn mean(&self) -> f64 {
+        self.sum as f64 / self.count.max(1) as f64
+    }
+
+    /// The bound below which this share of all times lies, 0 of no times; None where that is longer than the last bound.
+    pub fn quantile(&self, share: f64) -> Option<u64> {
+        let wanted = (self.count as f64 * share).ceil() as u64;
+        if wanted == 0 {
+            return Some(0);
+        }
+        self.cumulative().find(|(_, count)| *count >= wanted).map(|(bound, _)| bound)
+    }
+
     /// Each bound with the number of times up to it.
     pub fn cumulative(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         let mut below = 0;
@@ -55,5 +78,16 @@ mod tests {
         let up_to = |bound: u64| times.cumulative().find(|(own, _)| *own == bound).map(|(_, count)| count);
         assert_eq!((up_to(1), up_to(2), up_to(5), up_to(10_000)), (Some(2), Some(3), Some(4), Some(5)));
         assert_eq!((times.count(), times.sum()), (7, u64::MAX));
+    }
+    #[test]
+    fn quantiles_are_bounds_of_classes() {
+        let mut times = Histogram::default();
+        assert_eq!((times.quantile(0.95), times.mean()), (Some(0), 0.0));
+        (0..95).for_each(|_| times.note(4));
+        (0..5).for_each(|_| times.note(400));
+        assert_eq!((times.quantile(0.5), times.quantile(0.95), times.quantile(0.96)), (Some(5), Some(5), Some(500)));
+        let old = times;
+        times.note(60_000);
+        assert_eq!((times.since(&old).quantile(0.5), times.since(&old).mean()), (None, 60_000.0));
     }
 }

@@ -1,6 +1,9 @@
 //! Counters, and what can be seen of them. Rendered from snapshots only, so that pages can be tested without a proxy.
 
 pub mod histogram;
+pub mod history;
+pub mod hosts;
+pub mod sessions;
 
 use std::fmt::Write;
 

@@ -1,0 +1,103 @@
+//! Which hosts are asked for most: those of the last full minute, the rest of them together. Bounded in memory, so that a
+//! client which makes names up costs nothing but their place among the others.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use reactor::Millis;
+
+use super::sessions::first;
+
+/// Different hosts that are counted in a minute. Those that come later count as others.
+const MOST_HOSTS: usize = 4096;
+
+/// Hosts that are named.
+pub const NAMED: usize = 10;
+
+/// Milliseconds that are looked at.
+const MINUTE: Millis = 60_000;
+
+/// Requests by host.
+#[derive(Clone, Debug, Default)]
+pub struct Hosts {
+    counts: HashMap<Box<str>, u64, RandomState>,
+    others: u64,
+    top: Top,
+    until: Millis,
+}
+
+/// The hosts that were asked for most.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Top {
+    /// Host and number of requests, most first; of as many in the order of their names.
+    pub hosts: Vec<(Box<str>, u64)>,
+    /// Requests to all other hosts.
+    pub others: u64,
+}
+
+impl Hosts {
+    /// A request to this host.
+    pub fn note(&mut self, host: &str) {
+        if let Some(count) = self.counts.get_mut(host) {
+            *count += 1;
+        } else if self.counts.len() < MOST_HOSTS {
+            self.counts.insert(host.into(), 1);
+        } else {
+            self.others += 1;
+        }
+    }
+
+    /// Closes a minute that is over. Called about once a second.
+    pub fn keep_house(&mut self, now: Millis) {
+        if now < self.until {
+            return;
+        }
+        self.until = now + MINUTE;
+        let all: u64 = self.counts.values().sum();
+        let hosts =
+            first(self.counts.drain().collect(), NAMED, |(host, count)| (std::cmp::Reverse(*count), host.clone()));
+        let named: u64 = hosts.iter().map(|(_, count)| count).sum();
+        self.top = Top { hosts, others: std::mem::take(&mut self.others) + all - named };
+        self.counts.shrink_to(2 * NAMED);
+    }
+
+    /// Those of the last full minute.
+    pub fn top(&self) -> &Top {
+        &self.top
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_wanted_of_a_full_minute_are_named_and_the_others_counted() {
+        let mut hosts = Hosts::default();
+        hosts.keep_house(0);
+        for number in 0..20_u64 {
+            (0..=number).for_each(|_| hosts.note(&format!("h{number:02}.example")));
+        }
+        hosts.keep_house(59_999);
+        assert_eq!(*hosts.top(), Top::default());
+        hosts.keep_house(60_000);
+        let top = hosts.top();
+        assert_eq!((top.hosts.len(), &top.hosts[0]), (NAMED, &("h19.example".into(), 20)));
+        assert_eq!(top.others, (1..=10).sum::<u64>());
+        hosts.keep_house(120_000);
+        assert_eq!(*hosts.top(), Top::default());
+    }
+
+    #[test]
+    fn names_that_are_made_up_take_no_memory_without_bound() {
+        let mut hosts = Hosts::default();
+        hosts.keep_house(0);
+        (0..MOST_HOSTS + 500).for_each(|number| hosts.note(&number.to_string()));
+        assert_eq!((hosts.counts.len(), hosts.others), (MOST_HOSTS, 500));
+        hosts.note("7");
+        hosts.keep_house(60_000);
+        let top = hosts.top();
+        assert_eq!(top.hosts[0], ("7".into(), 2));
+        assert_eq!(top.others as usize, MOST_HOSTS + 500 - (NAMED - 1) - 1);
+    }
+}

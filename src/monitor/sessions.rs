@@ -1,0 +1,178 @@
+//! What can be seen of sessions: the rows of the live view, which of them are asked for, and how many there are at each
+//! address. Bounded, however many sessions there are.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use foldhash::fast::RandomState;
+
+/// Most rows that are given at once.
+pub const MOST_ROWS: usize = 1000;
+
+/// Rows of a page unless it is asked for more.
+pub const ROWS: usize = 100;
+
+/// A session as it stands at this moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The number of the connection, as in the usage log.
+    pub id: u32,
+    /// Who the client is (see `exchange::identity`).
+    pub client: IpAddr,
+    /// A client of the monitor.
+    pub web: bool,
+    /// The name of the phase.
+    pub phase: &'static str,
+    /// Seconds since the client connected.
+    pub age: u64,
+    /// Seconds since the phase was entered.
+    pub still: u64,
+    /// Requests so far.
+    pub requests: u32,
+    /// `host:port` of the request under way or of the tunnel; empty where there is none.
+    pub host: String,
+    /// The other end of the origin's connection.
+    pub origin: Option<SocketAddr>,
+    /// Bytes sent to the client.
+    pub to_client: u64,
+    /// Bytes sent to origins.
+    pub to_origin: u64,
+    /// Why the proxy last answered for itself on this connection.
+    pub trouble: Option<&'static str>,
+}
+
+/// Which sessions come first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Sort {
+    /// Those that are there for longest.
+    #[default]
+    Age,
+    /// Those that stand still for longest.
+    Still,
+    /// Those that sent most to their client.
+    Received,
+    /// Those that sent most to origins.
+    Sent,
+}
+
+impl Sort {
+    /// All orders with their words in addresses.
+    pub const ALL: [(Sort, &'static str); 4] =
+        [(Sort::Age, "age"), (Sort::Still, "still"), (Sort::Received, "received"), (Sort::Sent, "sent")];
+}
+
+/// Which sessions are asked for. Empty texts stand for any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// The start of the client's address.
+    pub client: String,
+    /// A part of the host, in lower case.
+    pub host: String,
+    /// The name of the phase.
+    pub phase: String,
+    /// Which come first.
+    pub sort: Sort,
+    /// Most rows, at most [`MOST_ROWS`].
+    pub limit: usize,
+}
+
+/// The answer to a filter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sessions {
+    /// All sessions there are.
+    pub total: usize,
+    /// Those that the filter picks.
+    pub matched: usize,
+    /// The first of them.
+    pub rows: Vec<Row>,
+}
+
+/// Whose addresses are counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// Those of clients.
+    Clients,
+    /// Those of origins.
+    Servers,
+}
+
+/// Connections at an address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct End {
+    /// Number of connections.
+    pub connections: u64,
+    /// Bytes that they have sent to clients.
+    pub to_clients: u64,
+    /// Bytes that they have sent to origins.
+    pub to_origins: u64,
+}
+
+/// Connections by address.
+#[derive(Debug, Default)]
+pub struct Ends(HashMap<IpAddr, End, RandomState>);
+
+impl Ends {
+    /// One more connection at this address.
+    pub fn add(&mut self, address: IpAddr, to_clients: u64, to_origins: u64) {
+        let end = self.0.entry(address.to_canonical()).or_default();
+        end.connections += 1;
+        end.to_clients += to_clients;
+        end.to_origins += to_origins;
+    }
+
+    /// Number of addresses.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True where nobody is connected.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Those with most connections, at most `limit`; of as many the lower address first.
+    pub fn top(&self, limit: usize) -> Vec<(IpAddr, End)> {
+        let all = self.0.iter().map(|(address, end)| (*address, *end));
+        first(all.collect(), limit, |(address, end)| (std::cmp::Reverse(end.connections), *address))
+    }
+}
+
+/// The first `limit` by this order, without sorting the rest.
+pub fn first<T, K: Ord>(mut all: Vec<T>, limit: usize, order: impl Fn(&T) -> K) -> Vec<T> {
+    if limit < all.len() {
+        all.select_nth_unstable_by_key(limit, &order);
+        all.truncate(limit);
+    }
+    all.sort_unstable_by_key(order);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_top_is_bounded_and_in_order() {
+        let mut ends = Ends::default();
+        for number in 0..100_u8 {
+            for _ in 0..number % 7 {
+                ends.add(IpAddr::from([10, 0, 0, number]), 3, 1);
+            }
+        }
+        let top = ends.top(3);
+        let wanted = |last, connections: u64| {
+            let end = End { connections, to_clients: 3 * connections, to_origins: connections };
+            (IpAddr::from([10, 0, 0, last]), end)
+        };
+        assert_eq!(top, [wanted(6, 6), wanted(13, 6), wanted(20, 6)]);
+        assert_eq!((ends.len(), ends.top(1000).len()), (85, 85));
+    }
+
+    #[test]
+    fn an_address_of_the_one_family_in_the_other_counts_once() {
+        let mut ends = Ends::default();
+        ends.add("::ffff:192.0.2.1".parse().unwrap(), 0, 0);
+        ends.add("192.0.2.1".parse().unwrap(), 0, 0);
+        assert_eq!(ends.top(9)[0].1.connections, 2);
+    }
+}
