@@ -40,7 +40,7 @@ impl Switches {
     /// Whether records of this target are written. The first word counts, so `worker 7` is `worker`; a target without
     /// a switch is always written.
     pub fn allow(self, target: &str) -> bool {
-        bit_of(target).map_or(true, |bit| self.0 & bit != 0)
+        bit_of(target).is_none_or(|bit| self.0 & bit != 0)
     }
 
     pub(crate) fn to_bits(self) -> u32 {

@@ -194,7 +194,7 @@ impl LocalService {
             LocalHost::Address(listed) => *listed == address,
             LocalHost::Name(_) => self.is_named(host),
         };
-        here && self.port.map_or(true, |listed| listed == port)
+        here && self.port.is_none_or(|listed| listed == port)
     }
 
     fn is_named(&self, host: &str) -> bool {

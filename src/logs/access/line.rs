@@ -33,7 +33,7 @@ impl Stamps {
 }
 
 fn stamp(cached: &mut Option<(u64, String)>, seconds: u64, format: impl Fn(DateTime<Utc>) -> String) -> &str {
-    if !cached.as_ref().is_some_and(|(cached, _)| *cached == seconds) {
+    if cached.as_ref().is_none_or(|(cached, _)| *cached != seconds) {
         *cached = None;
     }
     let (_, text) = cached.get_or_insert_with(|| {
