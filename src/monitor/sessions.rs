@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use foldhash::fast::RandomState;
+use serde::Serialize;
 
 /// Most rows that are given at once.
 pub const MOST_ROWS: usize = 1000;
@@ -13,13 +14,15 @@ pub const MOST_ROWS: usize = 1000;
 pub const ROWS: usize = 100;
 
 /// A session as it stands at this moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Row {
     /// The number of the connection, as in the usage log.
     pub id: u32,
     /// Who the client is (see `exchange::identity`).
     pub client: IpAddr,
     /// A client of the monitor.
+    #[serde(rename = "monitor")]
     pub web: bool,
     /// The name of the phase.
     pub phase: &'static str,
@@ -32,12 +35,15 @@ pub struct Row {
     /// `host:port` of the request under way or of the tunnel; empty where there is none.
     pub host: String,
     /// The other end of the origin's connection.
+    #[serde(rename = "server")]
     pub origin: Option<SocketAddr>,
     /// Bytes sent to the client.
     pub to_client: u64,
     /// Bytes sent to origins.
+    #[serde(rename = "to-server")]
     pub to_origin: u64,
     /// Why the proxy last answered for itself on this connection.
+    #[serde(rename = "error")]
     pub trouble: Option<&'static str>,
 }
 
@@ -77,13 +83,14 @@ pub struct Filter {
 }
 
 /// The answer to a filter.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Sessions {
     /// All sessions there are.
     pub total: usize,
     /// Those that the filter picks.
     pub matched: usize,
     /// The first of them.
+    #[serde(rename = "sessions")]
     pub rows: Vec<Row>,
 }
 

@@ -1,5 +1,6 @@
 //! JSON for scripts, with the original's words where it had any.
 
+use serde::Serialize;
 use serde_json::{json, Map, Value};
 
 use crate::exchange::close::CloseReason;
@@ -50,7 +51,7 @@ pub(super) fn errors(running: &Running) -> Value {
 }
 
 /// Indented by two, keys in order, as the original had it.
-pub(super) fn text(value: &Value) -> String {
+pub(super) fn text(value: &impl Serialize) -> String {
     // A value that was made here has no key that is no text, which is all that could fail.
     let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
     text.push('\n');

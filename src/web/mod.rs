@@ -151,7 +151,7 @@ fn for_programs(path: &str, query: &[u8], source: &dyn Source) -> Option<Answer>
         "/json/running" => of_kind(JSON, source.running().to_json()),
         "/json/configuration" => of_kind(JSON, json::configuration(&source.facts().configuration)),
         "/json/errors" => of_kind(JSON, json::text(&json::errors(&source.running()))),
-        "/json/sessions" => of_kind(JSON, json::text(&sessions::json(&source.sessions(&sessions::filter(query))))),
+        "/json/sessions" => of_kind(JSON, json::text(&source.sessions(&sessions::filter(query)))),
         "/metrics" => of_kind(metrics::KIND, metrics::render(&source.running(), source.hosts())),
         "/health" => health(&source.running()),
         "/style.css" => of_kind(STYLE, include_str!("style.css")),

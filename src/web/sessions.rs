@@ -1,12 +1,11 @@
 //! The live view: sessions and addresses, filtered and bounded.
 
 use maud::{html, Markup};
-use serde_json::{json, Value};
 
 use super::{units, Source};
 use crate::exchange::phase::Kind;
 use crate::monitor::hosts::Top;
-use crate::monitor::sessions::{Filter, Row, Sessions, Side, Sort, MOST_ROWS, ROWS};
+use crate::monitor::sessions::{Filter, Row, Side, Sort, MOST_ROWS, ROWS};
 
 /// Addresses of a table.
 const ADDRESSES: usize = 100;
@@ -112,28 +111,6 @@ fn table(rows: &[Row]) -> Markup {
             }
         }
     }
-}
-
-/// The live view for programs.
-pub(super) fn json(sessions: &Sessions) -> Value {
-    let row = |row: &Row| {
-        json!({
-            "id": row.id,
-            "client": row.client.to_string(),
-            "monitor": row.web,
-            "phase": row.phase,
-            "age": row.age,
-            "still": row.still,
-            "requests": row.requests,
-            "host": row.host,
-            "server": row.origin.map(|origin| origin.to_string()),
-            "to-client": row.to_client,
-            "to-server": row.to_origin,
-            "error": row.trouble,
-        })
-    };
-    let rows: Vec<Value> = sessions.rows.iter().map(row).collect();
-    json!({ "total": sessions.total, "matched": sessions.matched, "sessions": rows })
 }
 
 /// Connections by address, most first.

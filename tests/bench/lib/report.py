@@ -2,13 +2,15 @@
 import statistics
 
 from .subjects import SUBJECTS
-from .workloads import WORKLOADS
+from .catalogue import WORKLOADS
 
 LABEL = {'p50_us': 'p50 us', 'p99_us': 'p99 us', 'load_core': 'load core', 'helper_us': 'helper us/req',
          'peak_mib': 'peak RSS MiB', 'base_mib': 'base RSS MiB', 'main_cpu': 'CPU s', 'rss_mib': 'RSS MiB held', 'setup_us': 'us CPU to set up',
          'w1_before_us': 'W1 us before', 'w1_held_us': 'W1 us held', 'slowdown': 'CPU/req ratio',
          'rate_ratio': 'rate ratio', 'helpers': 'helpers', 'calm_ms': 'p99 ms before', 'tunnel_ms': 'tunnel p99 ms',
-         'page_ms': 'page p99 ms', 'growth_mib': 'MiB RSS growth', 'errors': 'errors'}
+         'page_ms': 'page p99 ms', 'growth_mib': 'MiB RSS growth', 'errors': 'errors',
+         'scrape_ms': 'ms CPU for both', 'trip_ms': 'round trip ms', 'statistics_ms': 'ms CPU for the statistics',
+         'statistics_trip_ms': 'their round trip ms'}
 
 
 def number(x):
