@@ -301,7 +301,7 @@ fn options(loaded: &Loaded, budget: Budget) -> Result<Options, String> {
         dialling: dialling(config, count(budget.pool)),
         naming: naming(loaded)?,
         redirector: redirector(config),
-        facts: Facts { configuration: loaded.facts() },
+        facts: Facts { configuration: loaded.facts(), control: config.web.debug },
         poll_interfaces: config.daemon.poll_interfaces,
         drain: config.daemon.drain_timeout.unwrap_or_default().as_secs(),
         pid_saved: false,

@@ -370,8 +370,8 @@ options! {
     /// Monitoring pages and local pages.
     web Web {
         connections: Connections = "100", Kept, "most clients at a time";
-        debug: Flag = "false", Obsolete("The page that could run code does not exist any more."),
-            "allow the page that runs code";
+        debug: Flag = "false", Changed("It allowed a page that runs Python code, which does not exist any more."),
+            "let the pages of control change things: helpers, debug messages, listening, soft stop";
         enable: Flag = "true", Kept, "serve the monitoring pages";
         host: Host = "127.0.0.1", Kept, "address to listen on";
         html: Pages = PAGES, Changed("Pages are built in; a folder overrides them."),

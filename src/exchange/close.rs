@@ -73,6 +73,21 @@ impl CloseReason {
         Self::ALL.iter().position(|reason| *reason == self).unwrap_or(0)
     }
 
+    /// Is this how connections are meant to end, or what a stop of the proxy brings about?
+    pub fn is_peaceful(self) -> bool {
+        use super::timers::Timer as T;
+        use CloseReason as R;
+        matches!(
+            self,
+            R::ClientLeft
+                | R::Complete
+                | R::Answered
+                | R::TunnelEnd
+                | R::Stopping
+                | R::Timeout(T::First | T::Idle | T::Drain)
+        )
+    }
+
     /// The word used in counters and logs.
     pub fn name(self) -> &'static str {
         use super::timers::Timer as T;

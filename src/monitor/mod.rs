@@ -80,6 +80,8 @@ pub struct Running {
     pub silent: u64,
     /// All proxy clients.
     pub clients: u64,
+    /// Most proxy clients.
+    pub limit: u64,
     /// Connections to origins under way.
     pub opening: u64,
     /// Connections to origins.
@@ -145,8 +147,27 @@ impl Running {
         self.judged_by_error && self.helpers.as_ref().is_some_and(|helpers| helpers.failing && helpers.forked == 0)
     }
 
+    /// What went wrong since the start, by kind, always in the same order: requests that could not be served, and sessions
+    /// that did not end well.
+    pub fn errors(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let counters = &self.counters;
+        let ended = CloseReason::ALL.iter().zip(counters.ended).filter(|(reason, _)| !reason.is_peaceful());
+        let requests = [
+            ("names that gave no address", counters.name_failures),
+            ("servers that could not be connected to", counters.dial_failures),
+            ("addresses that are forbidden", counters.refused),
+            ("requests without a decision", counters.undecided),
+        ];
+        requests.into_iter().chain(ended.map(|(reason, count)| (reason.name(), count)))
+    }
+
     /// The numbers as a JSON object, sorted by key; the keys of the original keep their names.
     pub fn to_json(&self) -> String {
+        to_object(&self.rows())
+    }
+
+    /// The numbers with their keys, sorted by them.
+    pub fn rows(&self) -> Vec<(String, String)> {
         let counters = &self.counters;
         let mut rows: Vec<(String, String)> = Vec::new();
         let mut row = |key: &str, value: u64| rows.push((key.to_string(), value.to_string()));
@@ -177,7 +198,7 @@ impl Running {
         self.dns_rows(&mut row);
         rows.push(("pid.saved".into(), self.pid_saved.to_string()));
         rows.sort();
-        to_object(&rows)
+        rows
     }
 
     fn helper_rows(&self, row: &mut impl FnMut(&str, u64)) {

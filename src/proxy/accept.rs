@@ -158,6 +158,11 @@ impl Listeners {
         self.web.gate.set_limit(web_connections);
     }
 
+    /// Most proxy clients.
+    pub(super) fn limit(&self) -> usize {
+        self.proxy.gate.limit()
+    }
+
     /// The places that are open for this kind.
     pub(super) fn places(&self, ingress: Ingress) -> Vec<Place> {
         self.open
@@ -274,7 +279,13 @@ impl Proxy {
             if let Some((_, at)) = session.exchange.poll_timeout(&settings.limits) {
                 alarms.arm(key.index, at);
             }
-            Client { session, ingress, waits: Waits::Nothing, queued: false }
+            Client {
+                session,
+                ingress,
+                waits: Waits::Nothing,
+                queued: false,
+                since: u32::try_from(now / 1000).unwrap_or(u32::MAX),
+            }
         });
         self.counters.accepted += 1;
         if let Some(error) = failed {

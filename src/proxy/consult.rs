@@ -10,13 +10,13 @@ use crate::decide;
 use crate::decision::{Decision, Verdict};
 use crate::http::answer::Answer;
 use crate::http::cause::Cause;
+use crate::http::target::Host;
 use crate::http::Method;
 use crate::logs::{Usage, UsageLog, Word};
 use crate::redirector::dialect::{Dialect, Question, Trouble};
 use crate::redirector::pool::{Answered, Fault, Ticket};
 use crate::redirector::worker::Program;
 use crate::redirector::{News, OnFailure, Redirector};
-use crate::web;
 
 /// Bytes of an unreadable reply that are logged.
 const SAMPLE: usize = 200;
@@ -28,9 +28,10 @@ impl Proxy {
         let Some(request) = client.session.exchange.request() else { return };
         self.counters.requests += 1;
         if client.ingress == Ingress::Web {
-            let answer = web::answer(request, &self.running(), &self.facts);
-            let decision = Decision::Answer(Box::new(answer));
-            return self.with_exchange(key, |exchange, cx| exchange.handle_decision(decision, cx));
+            return self.answer_monitor(key);
+        }
+        if let Host::Name(name) = &request.target().host {
+            self.watch.hosts.note(name);
         }
         match decide::refusal(request, client.session.exchange.client(), &self.policy, &self.settings) {
             Some(answer) => self.refuse(key, answer),

@@ -4,10 +4,7 @@ use reactor::Millis;
 
 use super::accept::REPORT;
 use super::{Ingress, Options, Place, Proxy, Turn, HOUSE};
-use crate::exchange::close::CloseReason;
 use crate::interfaces;
-use crate::monitor::{Helpers, Running};
-use crate::redirector::OnFailure;
 use crate::signals::Signal;
 
 /// Milliseconds between two looks at the interfaces (the original meant 300 s; a new address should not be open to all
@@ -96,6 +93,11 @@ impl House {
         may
     }
 
+    /// Was a pidfile written?
+    pub(super) fn pid_saved(&self) -> bool {
+        self.pid_saved
+    }
+
     /// Is a soft stop under way?
     pub(super) fn is_draining(&self) -> bool {
         self.draining.is_some()
@@ -132,7 +134,11 @@ impl Proxy {
                 Signal::Terminate | Signal::Interrupt => self.house.stopping = true,
                 Signal::Quit => self.soft_stop(),
                 Signal::StopListening => self.stop_listening(),
-                Signal::Listen => self.listen_again(),
+                Signal::Listen => {
+                    if let Err(error) = self.listen_again() {
+                        log::error!(target: "server", "still not listening: {error}");
+                    }
+                }
                 Signal::Reload => self.house.reload = true,
                 Signal::Debug => self.house.toggle = true,
                 Signal::FewerHelpers => self.adjust_helpers(false),
@@ -170,7 +176,7 @@ impl Proxy {
         self.upstream.configure(options.dialling);
         self.resolver.configure(options.naming, self.clock.now());
         self.reload_helpers(options.redirector);
-        self.facts = options.facts;
+        self.watch.set_facts(options.facts);
         self.house.poll_interfaces = options.poll_interfaces;
         self.house.drain = options.drain;
         // A timer that became shorter is found by asking everybody once.
@@ -192,6 +198,7 @@ impl Proxy {
         }
         self.resolver.keep_house(&mut self.poller, now);
         self.wake_the_starved();
+        self.note_second();
         if self.house.poll_interfaces && now >= self.house.interfaces_at {
             self.house.interfaces_at = now + INTERFACES;
             self.look_at_interfaces();
@@ -226,37 +233,13 @@ impl Proxy {
         }
     }
 
-    /// The numbers of this moment.
-    pub(super) fn running(&self) -> Running {
-        let users = || self.clients.iter().map(|(_, client)| client).filter(|client| client.ingress == Ingress::Proxy);
-        let silent = users().filter(|client| client.session.exchange.requests() == 0).count();
-        let mut counters = self.counters.clone();
-        self.clients.iter().for_each(|(_, client)| counters.add_transfer(&client.session));
-        Running {
-            counters,
-            silent: silent as u64,
-            clients: users().count() as u64,
-            opening: self.upstream.opening() as u64,
-            established: self.clients.iter().filter(|(_, client)| client.session.server.is_some()).count() as u64
-                + self.upstream.idle.len() as u64,
-            idle: self.upstream.idle.len() as u64,
-            blocks: self.kit.pool.lent() as u64,
-            draining: self.house.is_draining(),
-            listening: !self.listeners.places(Ingress::Proxy).is_empty(),
-            judged_by_error: self.redirector.as_ref().is_some_and(|helpers| helpers.on_failure() == OnFailure::Error),
-            pid_saved: self.house.pid_saved,
-            dns: self.resolver.counters(),
-            helpers: self.redirector.as_ref().map(Helpers::of),
-        }
-    }
-
     /// Has the last proxy client gone? Clients of the monitor, who may come as often as they like, hold nothing up.
     pub(super) fn is_deserted(&self) -> bool {
         !self.clients.iter().any(|(_, client)| client.ingress == Ingress::Proxy)
     }
 
     /// SIGQUIT: no new clients; those that are there keep full service. A second one ends everything.
-    fn soft_stop(&mut self) {
+    pub(super) fn soft_stop(&mut self) {
         if self.house.is_draining() {
             self.house.stopping = true;
             return;
@@ -264,30 +247,30 @@ impl Proxy {
         self.house.draining = Some(self.clock.now());
         self.house.parked.clear();
         self.listeners.close(&mut self.poller, |place| place.ingress == Ingress::Proxy);
-        let idle: Vec<_> =
-            self.clients.iter().filter(|(_, client)| client.ingress == Ingress::Web).map(|(key, _)| key).collect();
-        for key in idle {
-            self.end(key, CloseReason::Stopping);
-        }
     }
 
-    fn stop_listening(&mut self) {
+    pub(super) fn stop_listening(&mut self) {
         self.house.shut = true;
         let parked = self.listeners.places(Ingress::Proxy);
         self.house.parked.extend(parked);
         self.listeners.close(&mut self.poller, |place| place.ingress == Ingress::Proxy);
     }
 
-    fn listen_again(&mut self) {
+    /// Opens the listeners of the proxy again.
+    ///
+    /// # Errors
+    /// Why they stay closed.
+    pub(super) fn listen_again(&mut self) -> Result<(), String> {
         if self.house.is_draining() {
-            return;
+            return Err("a soft stop is under way".to_owned());
         }
         self.house.shut = false;
         let places = std::mem::take(&mut self.house.parked);
-        if let Err(error) = self.listeners.open(&places, self.upstream.keepalive(), &mut self.poller) {
-            log::error!(target: "server", "{error}");
+        let opened = self.listeners.open(&places, self.upstream.keepalive(), &mut self.poller);
+        if opened.is_err() {
             self.house.parked = places;
         }
         self.local.set_listeners(self.listeners.addresses());
+        opened.map_err(|error| error.to_string())
     }
 }

@@ -8,6 +8,7 @@ mod accept;
 mod act;
 mod consult;
 mod house;
+mod monitoring;
 mod record;
 
 use std::collections::VecDeque;
@@ -85,6 +86,8 @@ struct Client {
     ingress: Ingress,
     waits: Waits,
     queued: bool,
+    /// The second of the loop's clock in which it connected.
+    since: u32,
 }
 
 /// Who will come back with something for a session.
@@ -123,7 +126,7 @@ pub struct Proxy {
     access: Option<AccessLog>,
     signals: Signals,
     counters: Counters,
-    facts: Facts,
+    watch: monitoring::Watch,
     house: house::House,
 }
 
@@ -153,6 +156,7 @@ impl Proxy {
         let local = LocalAddresses::new([], listeners.addresses());
         let house = house::House::new(&options);
         let clock = Clock::new();
+        let watch = monitoring::Watch::new(options.facts, clock.since_epoch(clock.now()) / 1000)?;
         let resolver = Resolver::new(options.naming, clock.now());
         let redirector = options.redirector.map(|options| Redirector::new(options, clock.now()));
         let mut proxy = Proxy {
@@ -176,7 +180,7 @@ impl Proxy {
             access: None,
             signals,
             counters: Counters::default(),
-            facts: options.facts,
+            watch,
             house,
         };
         proxy.look_at_interfaces();

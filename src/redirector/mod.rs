@@ -189,6 +189,11 @@ impl Redirector {
         }
     }
 
+    /// As few and as many helpers as there may be, until the configuration is read again.
+    pub fn set_bounds(&mut self, minimum: usize, maximum: usize, now: Millis) {
+        self.pool.set_bounds(minimum, maximum, now);
+    }
+
     /// A bus has something to tell.
     pub fn handle_event(&mut self, key: Key, ready: Ready, poller: &mut Poller<Owner>, now: Millis) {
         if ready.has(Ready::WRITE) {

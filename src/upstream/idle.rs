@@ -45,6 +45,11 @@ impl Idle {
         self.kept.len()
     }
 
+    /// The other end of each.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.kept.iter().map(|(_, kept)| kept.server.address)
+    }
+
     /// True when nothing is kept.
     pub fn is_empty(&self) -> bool {
         self.kept.is_empty()

@@ -7,7 +7,7 @@ use crate::monitor::Running;
 
 /// Addresses that exist, with the original's own spelling of the key.
 pub(super) fn index() -> String {
-    const PATHS: [&str; 3] = ["/json/running", "/json/configuration", "/json/errors"];
+    const PATHS: [&str; 4] = ["/json/running", "/json/configuration", "/json/errors", "/json/sessions"];
     text(&json!({ "errror": "invalid url", "valid-paths": PATHS }))
 }
 
@@ -22,13 +22,13 @@ pub(super) fn configuration(options: &[(String, String, bool)]) -> String {
 }
 
 /// What went wrong, by who is to blame.
-pub(super) fn errors(running: &Running) -> String {
+pub(super) fn errors(running: &Running) -> Value {
     let counters = &running.counters;
     let ended = CloseReason::ALL.iter().zip(counters.ended);
     let sessions: Map<String, Value> = ended.map(|(reason, count)| (reason.name().to_owned(), count.into())).collect();
     let helpers = running.helpers.clone().unwrap_or_default().counters;
     let dns = &running.dns;
-    text(&json!({
+    json!({
         "sessions": sessions,
         "origins": { "failed": counters.dial_failures, "refused": counters.refused },
         "names": {
@@ -46,11 +46,11 @@ pub(super) fn errors(running: &Running) -> String {
             "unreadable": counters.unreadable,
             "undecided": counters.undecided,
         },
-    }))
+    })
 }
 
 /// Indented by two, keys in order, as the original had it.
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     // A value that was made here has no key that is no text, which is all that could fail.
     let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
     text.push('\n');

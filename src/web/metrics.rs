@@ -4,16 +4,18 @@ use std::fmt::Write;
 
 use crate::exchange::close::CloseReason;
 use crate::monitor::histogram::Histogram;
+use crate::monitor::hosts::Top;
 use crate::monitor::Running;
 
 /// The media type of the format.
 pub(super) const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All metrics of one moment.
-pub(super) fn render(running: &Running) -> String {
+pub(super) fn render(running: &Running, hosts: &Top) -> String {
     let mut page = Page(String::new());
     clients(&mut page, running);
     origins(&mut page, running);
+    top(&mut page, hosts);
     names(&mut page, running);
     helpers(&mut page, running);
     page.gauge(
@@ -64,6 +66,20 @@ fn origins(page: &mut Page, running: &Running) {
         [("", counters.reused)],
     );
     page.times("connect_seconds", "Time until a new connection to an origin stood.", &counters.connect_time);
+}
+
+/// A gauge, since a host comes and goes: what a counter of it would lose cannot be told from a restart.
+fn top(page: &mut Page, hosts: &Top) {
+    let label =
+        |host: &str, count: u64| (format!("host=\"{}\"", host.replace('\\', "\\\\").replace('"', "\\\"")), count);
+    let mut rows: Vec<(String, u64)> = hosts.hosts.iter().map(|(host, count)| label(host, *count)).collect();
+    rows.push(("host=\"(other)\"".to_owned(), hosts.others));
+    let rows = rows.iter().map(|(label, count)| (label.as_str(), *count));
+    page.gauge(
+        "host_requests",
+        "Requests of the last full minute, by host: those that were asked for most, and all others together.",
+        rows,
+    );
 }
 
 fn names(page: &mut Page, running: &Running) {
@@ -154,7 +170,7 @@ mod tests {
 
     #[test]
     fn every_metric_has_help_and_type_and_a_number() {
-        let text = render(&Running::default());
+        let text = render(&Running::default(), &Top::default());
         let mut named = std::collections::HashSet::new();
         for line in text.lines() {
             match line.strip_prefix("# ") {
@@ -186,7 +202,7 @@ mod tests {
         let mut running = Running::default();
         running.counters.helper_time.note(3);
         running.counters.helper_time.note(1500);
-        let text = render(&running);
+        let text = render(&running, &Top::default());
         for line in [
             "exaproxy_helper_seconds_bucket{le=\"0.002\"} 0",
             "exaproxy_helper_seconds_bucket{le=\"0.005\"} 1",

@@ -1,37 +1,204 @@
-//! What the monitor says at its addresses, made from snapshots only. Knows no socket, clock or session.
+//! What the monitor says at its addresses: pages, JSON, metrics, health, and which changes are asked for. Made from what
+//! a [`Source`] knows, and from nothing else. Knows no socket, clock or session, and carries no order out.
 
+mod about;
+mod chart;
+mod control;
+mod frame;
+mod front;
+mod graphs;
+mod information;
 mod json;
 mod metrics;
+mod sessions;
+mod units;
+
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 
+use maud::html;
+
 use crate::http::answer::Answer;
-use crate::http::media::PLAIN;
+use crate::http::media::{PLAIN, SCRIPT};
 use crate::http::request::Request;
+use crate::monitor::history::History;
+use crate::monitor::hosts::Top;
+use crate::monitor::sessions::{Ends, Filter, Sessions, Side};
 use crate::monitor::Running;
+use control::Asked;
+pub use control::Order;
+use frame::Page;
 
 /// The media type of JSON (RFC 8259 section 11).
 const JSON: &str = "application/json";
 
-/// What there is to show besides the numbers of the moment.
+/// The media type of style sheets (RFC 2318).
+const STYLE: &str = "text/css; charset=utf-8";
+
+/// Longest path, in bytes, as the original had it.
+const MAX_PATH: usize = 5000;
+
+/// What the configuration says to the monitor.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// Every option with its value, as `/json/configuration` has it: name, text, whether the text is JSON already.
     pub configuration: Vec<(String, String, bool)>,
+    /// Things can be changed from here (`web.debug`).
+    pub control: bool,
 }
 
-/// The answer to a request to the monitor.
-pub fn answer(request: &Request, running: &Running, facts: &Facts) -> Answer {
-    let path = request.path().split(|byte| *byte == b'?').next().unwrap_or_default();
-    match path {
-        b"/json/running" => of_kind(JSON, running.to_json()),
-        b"/json/configuration" => of_kind(JSON, json::configuration(&facts.configuration)),
-        b"/json/errors" => of_kind(JSON, json::errors(running)),
-        b"/metrics" => of_kind(metrics::KIND, metrics::render(running)),
-        b"/health" => health(running),
-        _ if path == b"/json" || path.starts_with(b"/json/") => of_kind(JSON, json::index()),
-        _ => Answer::new(404, &b"see /json, /metrics and /health\n"[..]),
+/// What stays the same while the process lives.
+#[derive(Clone, Debug, Default)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// When it started, in seconds since 1970.
+    pub started: u64,
+    /// What a request must know to change anything. Nobody can guess it.
+    pub token: String,
+}
+
+/// Whose messages are asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Messages {
+    /// Those of the proxy itself.
+    Proxy,
+    /// What helpers write to their standard error.
+    Helpers,
+}
+
+/// A message of the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// When it was written, in seconds since 1970.
+    pub at: u64,
+    /// How grave it is.
+    pub severity: &'static str,
+    /// Who says it.
+    pub subsystem: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// Where pages get what they show. Each method takes a snapshot, and only what a page needs is asked for.
+pub trait Source {
+    /// The numbers of this moment.
+    fn running(&self) -> Running;
+    /// Those of the last minute and hour.
+    fn history(&self) -> &History;
+    /// The hosts that were asked for most.
+    fn hosts(&self) -> &Top;
+    /// What the configuration says.
+    fn facts(&self) -> &Facts;
+    /// What stays the same.
+    fn process(&self) -> &Process;
+    /// The time in seconds since 1970.
+    fn now(&self) -> u64;
+    /// The sessions that a filter picks.
+    fn sessions(&self, filter: &Filter) -> Sessions;
+    /// Connections by address.
+    fn ends(&self, side: Side) -> Ends;
+    /// The newest messages, oldest first, at most `limit`.
+    fn messages(&self, which: Messages, limit: usize) -> Vec<Message>;
+    /// Debug messages are written.
+    fn is_debug(&self) -> bool;
+}
+
+/// What becomes of a request to the monitor.
+#[derive(Debug)]
+pub enum Reply {
+    /// It is answered.
+    Answer(Box<Answer>),
+    /// This is to be done; [`done`] has the answer then.
+    Order(Order),
+}
+
+/// Answers a request to the monitor, or says what it wants done. `content` is the request's.
+pub fn answer(request: &Request, content: &[u8], source: &dyn Source) -> Reply {
+    let whole = request.path();
+    let (path, query) = whole.split_at(whole.iter().position(|byte| *byte == b'?').unwrap_or(whole.len()));
+    let query = query.strip_prefix(b"?").unwrap_or_default();
+    let path = match std::str::from_utf8(path) {
+        Ok(path) if whole.len() <= MAX_PATH => path,
+        _ => return reply(too_long().answer("", source)),
+    };
+    if !path.starts_with("/control") {
+        let answer =
+            for_programs(path, query, source).unwrap_or_else(|| page(path, query, source).answer(path, source));
+        return reply(answer);
     }
+    match control::ask(path, request, content, source) {
+        Asked::Page(page) => reply(page.answer(path, source)),
+        Asked::Token => reply(of_kind(PLAIN, format!("{}\n", source.process().token))),
+        Asked::Order(order) => Reply::Order(order),
+    }
+}
+
+/// The answer to a request whose order was carried out, or could not be.
+pub fn done(order: Order, outcome: &Result<(), String>, request: &Request, source: &dyn Source) -> Answer {
+    control::done(order, outcome, request, source).answer("/control.html", source)
+}
+
+fn reply(answer: Answer) -> Reply {
+    Reply::Answer(Box::new(answer))
+}
+
+/// What has no frame.
+fn for_programs(path: &str, query: &[u8], source: &dyn Source) -> Option<Answer> {
+    Some(match path {
+        "/json/running" => of_kind(JSON, source.running().to_json()),
+        "/json/configuration" => of_kind(JSON, json::configuration(&source.facts().configuration)),
+        "/json/errors" => of_kind(JSON, json::text(&json::errors(&source.running()))),
+        "/json/sessions" => of_kind(JSON, json::text(&sessions::json(&source.sessions(&sessions::filter(query))))),
+        "/metrics" => of_kind(metrics::KIND, metrics::render(&source.running(), source.hosts())),
+        "/health" => health(&source.running()),
+        "/style.css" => of_kind(STYLE, include_str!("style.css")),
+        "/refresh.js" => of_kind(SCRIPT, include_str!("refresh.js")),
+        "/humans.txt" => of_kind(PLAIN, about::HUMANS),
+        _ if path == "/json" || path.starts_with("/json/") => of_kind(JSON, json::index()),
+        _ => return None,
+    })
+}
+
+fn page(path: &str, query: &[u8], source: &dyn Source) -> Page {
+    match path {
+        "/" | "/index.html" => Page::new("Overview", front::page(source)).every(2),
+        "/information.html" => Page::new("Information", information::overview()),
+        "/information/sessions.html" => Page::new("Sessions", sessions::page(query, source)).every(5),
+        "/information/configuration.html" => Page::new("Configuration", information::configuration(source)),
+        "/information/statistics.html" => Page::new("Statistics", information::statistics(source)).every(2),
+        "/information/errors.html" => Page::new("Errors", information::errors(source)).every(5),
+        "/information/logs.html" => Page::new("Log", information::logs(Messages::Proxy, source)),
+        "/information/errs.html" => Page::new("Log of the helpers", information::logs(Messages::Helpers, source)),
+        "/graph.html" => Page::new("Graphs", graphs::overview(source)).every(5),
+        "/end-point.html" | "/end-point/clients.html" => {
+            Page::new("Clients", sessions::ends(Side::Clients, source)).every(5)
+        }
+        "/end-point/servers.html" => Page::new("Servers", sessions::ends(Side::Servers, source)).every(5),
+        "/about.html" => Page::new("About", about::about()),
+        "/about/email.html" => Page::new("Contact", about::email()),
+        "/about/licence.html" => Page::new("Licence", about::licence()),
+        "/humans.html" => Page::new("Humans", about::humans()),
+        // Where the original let people look into its objects.
+        _ if path.starts_with("/information/introspection") => {
+            Page::new("Sessions", sessions::page(query, source)).every(5)
+        }
+        _ => match path.strip_prefix("/graph/").and_then(|rest| graphs::Graph::find(rest.strip_suffix(".html")?)) {
+            Some(graph) => Page::new(graph.title, graphs::page(graph, source)).every(2),
+            None => missing(),
+        },
+    }
+}
+
+fn missing() -> Page {
+    Page::new("Not found", html! { h1 { "There is no such page" } p { "The menu has all that there are." } })
+        .with_status(404)
+}
+
+fn too_long() -> Page {
+    Page::new("Not found", html! { h1 { "path is too long" } }).with_status(414)
 }
 
 /// For balancers: may new clients be sent here?
@@ -45,60 +212,10 @@ fn health(running: &Running) -> Answer {
     Answer { kind: PLAIN, ..Answer::new(status, text.as_bytes()) }
 }
 
-fn of_kind(kind: &'static str, text: String) -> Answer {
-    let body: Cow<'static, [u8]> = text.into_bytes().into();
+fn of_kind(kind: &'static str, text: impl Into<Cow<'static, str>>) -> Answer {
+    let body: Cow<'static, [u8]> = match text.into() {
+        Cow::Borrowed(text) => text.as_bytes().into(),
+        Cow::Owned(text) => text.into_bytes().into(),
+    };
     Answer { kind, ..Answer::new(200, body) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::http::rules::Rules;
-    use crate::monitor::Helpers;
-
-    fn get(path: &str, running: &Running) -> (u16, String, &'static str) {
-        let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
-        let request = Request::parse(head.as_bytes(), &Rules::default()).unwrap();
-        let facts = Facts {
-            configuration: vec![("web.host".into(), "1.2.3.4\"".into(), false), ("a.b".into(), "7".into(), true)],
-        };
-        let answer = answer(&request, running, &facts);
-        (answer.status, String::from_utf8(answer.body.into_owned()).unwrap(), answer.kind)
-    }
-
-    #[test]
-    fn health_tells_whether_clients_may_be_sent_here() {
-        let well = Running { listening: true, ..Running::default() };
-        assert_eq!(get("/health", &well).0, 200);
-        assert_eq!(get("/health?x", &well).1, "ok\n");
-        assert_eq!(get("/health", &Running { draining: true, ..well.clone() }).0, 503);
-        assert_eq!(get("/health", &Running { listening: false, ..well.clone() }).0, 503);
-        let failing = Helpers { failing: true, forked: 0, ..Helpers::default() };
-        let with = |judged: bool| Running { helpers: Some(failing.clone()), judged_by_error: judged, ..well.clone() };
-        assert_eq!((get("/health", &with(true)).0, get("/health", &with(false)).0), (503, 200));
-    }
-
-    #[test]
-    fn unknown_addresses_below_json_list_the_known_ones() {
-        for path in ["/json", "/json/", "/json/x"] {
-            let (status, text, kind) = get(path, &Running::default());
-            assert!(status == 200 && kind == JSON && text.contains("\"/json/running\""), "{text}");
-        }
-        assert_eq!(get("/nothing", &Running::default()).0, 404);
-    }
-
-    #[test]
-    fn configuration_keeps_its_types() {
-        let text = get("/json/configuration", &Running::default()).1;
-        assert_eq!(text, "{\n  \"a.b\": 7,\n  \"web.host\": \"1.2.3.4\\\"\"\n}\n");
-    }
-
-    #[test]
-    fn errors_are_by_cause() {
-        let (_, text, kind) = get("/json/errors", &Running::default());
-        assert_eq!(kind, JSON);
-        for key in ["\"client-gone\": 0", "\"origins\": {", "\"names\": {", "\"helpers\": {"] {
-            assert!(text.contains(key), "{key}\n{text}");
-        }
-    }
 }

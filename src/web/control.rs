@@ -1,0 +1,279 @@
+//! Control: what may be changed from the monitor, by whom, and what became of it. Reads forms; carries nothing out.
+//!
+//! A change is a POST that carries the token of this process, which only its own pages show. Whoever makes a browser send a
+//! form from elsewhere does not know it, and is told apart by `Origin` and `Sec-Fetch-Site` besides. A name that somebody
+//! points at this address ("DNS rebinding") would be a way around both, so that only addresses and `localhost` will do for
+//! a Host.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use maud::{html, Markup};
+
+use super::frame::Page;
+use super::Source;
+use crate::http::request::Request;
+use crate::http::Method;
+
+/// What is to be changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// As few helpers as there may be.
+    Minimum(usize),
+    /// As many helpers as there may be.
+    Maximum(usize),
+    /// Debug messages on or off.
+    Debug(bool),
+    /// Listen to proxy clients or stop it.
+    Listen(bool),
+    /// No new clients, and the end when the last has gone.
+    SoftStop,
+}
+
+/// Where forms are sent to.
+const WORKERS: &str = "/control/workers/commit";
+const DEBUG: &str = "/control/debug/commit";
+const LISTEN: &str = "/control/listen/commit";
+const STOP: &str = "/control/stop/commit";
+
+/// Most helpers that can be asked for, as `redirector.maximum` has it.
+const MOST_HELPERS: usize = 10_000;
+
+/// What a request to control comes to.
+pub(super) enum Asked {
+    /// A page to look at.
+    Page(Page),
+    /// The token, for programs.
+    Token,
+    /// Something to do.
+    Order(Order),
+}
+
+/// Reads a request whose path starts with `/control`.
+pub(super) fn ask(path: &str, request: &Request, content: &[u8], source: &dyn Source) -> Asked {
+    let asked = match path {
+        "/control.html" | "/control/workers.html" | "/control/debug.html" => {
+            Ok(Asked::Page(page(path, request, source, None)))
+        }
+        "/control/token" => may_see(request, source).map(|()| Asked::Token),
+        "/control/debug/eval" | "/control/debug/exec" => Err(
+            "Version 1 could run Python code that was sent to it here. This version runs no code that is sent to it."
+                .to_owned(),
+        ),
+        WORKERS | DEBUG | LISTEN | STOP => {
+            may_change(request, content, source).and_then(|()| read(path, content, source)).map(Asked::Order)
+        }
+        _ => return Asked::Page(super::missing()),
+    };
+    asked.unwrap_or_else(|why| Asked::Page(refusal(&why)))
+}
+
+/// May this request be shown what changes things?
+fn may_see(request: &Request, source: &dyn Source) -> Result<(), String> {
+    if !source.facts().control {
+        return Err("Control is read-only. With web.debug=true in the configuration it can change things.".to_owned());
+    }
+    let host = request.field(b"host").unwrap_or_default();
+    match is_address(host) {
+        true => Ok(()),
+        false => Err(format!(
+            "Control is only for those who ask for this machine by its address or as localhost, not as {:?}: \
+             a name can be made to lead here by others.",
+            String::from_utf8_lossy(host)
+        )),
+    }
+}
+
+/// May this request change things?
+fn may_change(request: &Request, content: &[u8], source: &dyn Source) -> Result<(), String> {
+    if request.method() != Method::Post {
+        return Err(format!(
+            "Version 1 took changes from the query of an address, which any page of any site could make a browser send. \
+             This version takes them by POST, with the token of this process in the field token. \
+             The pages of control have such forms; programs find the token at /control/token: \
+             curl -d token=TOKEN -d exaproxy.redirector.minimum=5 http://127.0.0.1:8080{WORKERS}"
+        ));
+    }
+    may_see(request, source)?;
+    let site = request.field(b"sec-fetch-site").unwrap_or(b"none");
+    let own = [b"http://", request.field(b"host").unwrap_or_default()].concat();
+    let origin = request.field(b"origin").unwrap_or(&own);
+    if !matches!(site, b"same-origin" | b"none") || !origin.eq_ignore_ascii_case(&own) {
+        return Err("This request comes from a page of another site.".to_owned());
+    }
+    let token = field(content, "token").unwrap_or_default();
+    match is_same(token.as_bytes(), source.process().token.as_bytes()) {
+        true => Ok(()),
+        false => Err(
+            "The token is missing or is not that of this process. Load the page again: it changes with every start."
+                .to_owned(),
+        ),
+    }
+}
+
+/// The same bytes? Takes as long wherever the first difference is.
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).fold(0, |all, (one, other)| all | (one ^ other)) == 0
+}
+
+/// Is this Host field an address or `localhost`, with or without a port?
+fn is_address(host: &[u8]) -> bool {
+    let Ok(host) = std::str::from_utf8(host) else { return false };
+    if let Some(rest) = host.strip_prefix('[') {
+        return rest.split_once(']').is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok());
+    }
+    let name = host.split(':').next().unwrap_or_default();
+    name.eq_ignore_ascii_case("localhost") || name.parse::<Ipv4Addr>().is_ok()
+}
+
+/// What a form says, once it may say it.
+fn read(path: &str, content: &[u8], source: &dyn Source) -> Result<Order, String> {
+    let switch = |name: &str| match field(content, name).as_deref() {
+        Some("on") => Ok(true),
+        Some("off") => Ok(false),
+        _ => Err(format!("The field {name} must be on or off.")),
+    };
+    match path {
+        DEBUG => switch("debug").map(Order::Debug),
+        LISTEN => switch("listen").map(Order::Listen),
+        STOP => Ok(Order::SoftStop),
+        _ => helpers(content, source),
+    }
+}
+
+/// The bounds of the number of helpers, with the words of the original.
+fn helpers(content: &[u8], source: &dyn Source) -> Result<Order, String> {
+    let running = source.running();
+    let Some(helpers) = running.helpers else {
+        return Err("There are no helpers: redirector.enable is false.".to_owned());
+    };
+    let (minimum, maximum) = (helpers.minimum as usize, helpers.maximum as usize);
+    let number = |text: String| text.parse::<usize>().ok().filter(|number| *number <= MOST_HELPERS);
+    let number = |name: &str| field(content, name).map(|text| number(text).ok_or("invalid request"));
+    match (number("exaproxy.redirector.minimum"), number("exaproxy.redirector.maximum")) {
+        (Some(Ok(number)), None) if number > maximum => {
+            Err("value is higher than exaproxy.redirector.maximum".to_owned())
+        }
+        (Some(Ok(number)), None) => Ok(Order::Minimum(number)),
+        (None, Some(Ok(number))) if number < minimum.max(1) => {
+            Err("value is lower than exaproxy.redirector.minimum".to_owned())
+        }
+        (None, Some(Ok(number))) => Ok(Order::Maximum(number)),
+        _ => Err("invalid request".to_owned()),
+    }
+}
+
+fn field(content: &[u8], name: &str) -> Option<String> {
+    form_urlencoded::parse(content).find(|(own, _)| own == name).map(|(_, value)| value.into_owned())
+}
+
+fn refusal(why: &str) -> Page {
+    Page::new("Control", html! { h1 { "Nothing was changed" } p .note.bad { (why) } }).with_status(403)
+}
+
+/// The page after an order. `outcome` is what the one who carried it out says.
+pub(super) fn done(order: Order, outcome: &Result<(), String>, request: &Request, source: &dyn Source) -> Page {
+    let path = match order {
+        Order::Minimum(_) | Order::Maximum(_) => "/control/workers.html",
+        Order::Debug(_) => "/control/debug.html",
+        Order::Listen(_) | Order::SoftStop => "/control.html",
+    };
+    let note = match outcome {
+        Ok(()) => html! { p .note.good role="status" { "changed successfully" } },
+        Err(why) => html! { p .note.bad role="status" { (why) } },
+    };
+    let page = page(path, request, source, Some(&note));
+    if outcome.is_ok() {
+        page
+    } else {
+        page.with_status(503)
+    }
+}
+
+fn page(path: &str, request: &Request, source: &dyn Source, note: Option<&Markup>) -> Page {
+    let may = may_see(request, source);
+    let form = Form { token: may.is_ok().then(|| source.process().token.as_str()) };
+    let content = match path {
+        "/control/workers.html" => workers(&form, source),
+        "/control/debug.html" => debug(&form, source),
+        _ => process(&form, source),
+    };
+    Page::new(
+        "Control",
+        html! {
+            @if let Some(note) = note { (note) }
+            @if let Err(why) = &may { p .note { (why) } }
+            (content)
+        },
+    )
+}
+
+/// What forms need: a token, or they can only be looked at.
+struct Form<'a> {
+    token: Option<&'a str>,
+}
+
+impl Form<'_> {
+    fn of(&self, action: &str, fields: &Markup, button: &str) -> Markup {
+        html! {
+            form method="post" action=(action) {
+                @if let Some(token) = self.token { input type="hidden" name="token" value=(token); }
+                (fields)
+                button disabled[self.token.is_none()] { (button) }
+            }
+        }
+    }
+
+    fn switch(&self, action: &str, name: &str, on: bool, button: &str) -> Markup {
+        let value = if on { "on" } else { "off" };
+        self.of(action, &html! { input type="hidden" name=(name) value=(value); }, button)
+    }
+
+    fn number(&self, name: &str, label: &str, value: u64) -> Markup {
+        let input = html! {
+            label { (label) input name=(name) type="number" min="0" max=(MOST_HELPERS) value=(value) disabled[self.token.is_none()]; }
+        };
+        self.of(WORKERS, &input, "Change")
+    }
+}
+
+fn workers(form: &Form<'_>, source: &dyn Source) -> Markup {
+    let running = source.running();
+    html! {
+        h1 { "Helpers" }
+        @match &running.helpers {
+            None => p { "There are none: redirector.enable is false." },
+            Some(helpers) => {
+                p { (helpers.forked) " run, " (helpers.queue) " requests wait for one. What is set here holds until the configuration is read again." }
+                (form.number("exaproxy.redirector.minimum", "As few as", helpers.minimum))
+                (form.number("exaproxy.redirector.maximum", "As many as", helpers.maximum))
+            }
+        }
+    }
+}
+
+fn debug(form: &Form<'_>, source: &dyn Source) -> Markup {
+    let on = source.is_debug();
+    html! {
+        h1 { "Debugging" }
+        p { "Debug messages are " (if on { "written" } else { "not written" }) " to the log." }
+        (form.switch(DEBUG, "debug", !on, if on { "Stop writing them" } else { "Write them" }))
+        p { "Version 1 ran Python code here. This version runs no code that is sent to it; what goes on can be seen at " a href="/information/sessions.html" { "Sessions" } "." }
+    }
+}
+
+fn process(form: &Form<'_>, source: &dyn Source) -> Markup {
+    let running = source.running();
+    html! {
+        h1 { "Stop, listen" }
+        @if running.draining {
+            p { "A soft stop is under way: " (running.clients) " clients are left." }
+        } @else {
+            h2 { "Listening" }
+            p { @if running.listening { "New clients are accepted." } @else { "New clients are not accepted; those that are there are served." } }
+            (form.switch(LISTEN, "listen", !running.listening, if running.listening { "Stop listening" } else { "Listen again" }))
+            h2 { "Soft stop" }
+            p { "Accepts no more clients, serves those that are there, and ends when the last of them has gone. It cannot be taken back." }
+            (form.of(STOP, &html! {}, "Stop softly"))
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Pages of plain facts: configuration, numbers, errors, logs.
+
+use maud::{html, Markup};
+
+use super::{Messages, Source};
+
+/// Messages that are shown, as the original showed them.
+const MESSAGES: usize = 1000;
+
+/// What there is to know, and where.
+pub(super) fn overview() -> Markup {
+    const PAGES: [(&str, &str, &str); 6] = [
+        ("sessions", "Sessions", "who is connected now, what for, and for how long"),
+        ("statistics", "Statistics", "all numbers of this moment"),
+        ("errors", "Errors", "what went wrong since the start, by who is to blame"),
+        ("configuration", "Configuration", "every option with its value"),
+        ("logs", "Log", "the last messages of the proxy"),
+        ("errs", "Log of the helpers", "what helpers have written to their standard error"),
+    ];
+    html! {
+        h1 { "Information" }
+        ul { @for (name, title, text) in PAGES { li { a href={ "/information/" (name) ".html" } { (title) } ": " (text) } } }
+    }
+}
+
+/// The configuration, as `/json/configuration` has it.
+pub(super) fn configuration(source: &dyn Source) -> Markup {
+    let rows = source.facts().configuration.iter().map(|(name, text, _)| (name.as_str(), text.as_str()));
+    html! { h1 { "Configuration" } (pairs("Option", "Value", rows)) }
+}
+
+/// The numbers, as `/json/running` has them.
+pub(super) fn statistics(source: &dyn Source) -> Markup {
+    let rows = source.running().rows();
+    html! {
+        h1 { "Statistics" }
+        (pairs("Number", "Value", rows.iter().map(|(name, text)| (name.as_str(), text.as_str()))))
+    }
+}
+
+/// What went wrong, as `/json/errors` has it.
+pub(super) fn errors(source: &dyn Source) -> Markup {
+    let errors = super::json::errors(&source.running());
+    html! {
+        h1 { "Errors since the start" }
+        @for (group, counts) in errors.as_object().into_iter().flatten() {
+            h2 { (group) }
+            div .scroll {
+                table {
+                    @for (name, count) in counts.as_object().into_iter().flatten() {
+                        tr { th scope="row" { (name) } td .number { (count) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The last messages, newest at the end as in the log itself.
+pub(super) fn logs(which: Messages, source: &dyn Source) -> Markup {
+    let messages = source.messages(which, MESSAGES);
+    html! {
+        h1 { @match which { Messages::Proxy => "Log", Messages::Helpers => "Log of the helpers" } }
+        p { "The last messages that were written, at most " (MESSAGES) ". Times are GMT." }
+        @if messages.is_empty() { p .empty { "None so far." } }
+        @else {
+            div .scroll {
+                table .log {
+                    tr { th scope="col" { "Time" } th scope="col" { "Subsystem" } th scope="col" { "Level" } th scope="col" { "Message" } }
+                    @for message in &messages {
+                        tr {
+                            td { (crate::http::date::stamp(message.at)) }
+                            td { (message.subsystem) }
+                            td { (message.severity) }
+                            td { (message.text) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn pairs<'a>(left: &str, right: &str, rows: impl Iterator<Item = (&'a str, &'a str)>) -> Markup {
+    html! {
+        div .scroll {
+            table {
+                tr { th scope="col" { (left) } th scope="col" { (right) } }
+                @for (name, text) in rows { tr { th scope="row" { (name) } td .wrap { (text) } } }
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The live view: sessions and addresses, filtered and bounded.
+
+use maud::{html, Markup};
+use serde_json::{json, Value};
+
+use super::{units, Source};
+use crate::exchange::phase::Kind;
+use crate::monitor::hosts::Top;
+use crate::monitor::sessions::{Filter, Row, Sessions, Side, Sort, MOST_ROWS, ROWS};
+
+/// Addresses of a table.
+const ADDRESSES: usize = 100;
+
+/// Reads a filter from the query of an address. What makes no sense counts as not said.
+pub(super) fn filter(query: &[u8]) -> Filter {
+    let mut filter = Filter { limit: ROWS, ..Filter::default() };
+    for (name, value) in form_urlencoded::parse(query) {
+        match &*name {
+            "client" => filter.client = value.trim().to_owned(),
+            "host" => filter.host = value.trim().to_ascii_lowercase(),
+            "phase" => filter.phase = value.into_owned(),
+            "sort" => {
+                filter.sort = Sort::ALL.iter().find(|(_, word)| *word == value).map_or(filter.sort, |(sort, _)| *sort)
+            }
+            "limit" => filter.limit = value.parse().map_or(ROWS, |limit: usize| limit.clamp(1, MOST_ROWS)),
+            _ => {}
+        }
+    }
+    filter
+}
+
+/// The page of the live view.
+pub(super) fn page(query: &[u8], source: &dyn Source) -> Markup {
+    let filter = filter(query);
+    let sessions = source.sessions(&filter);
+    html! {
+        h1 { "Sessions" }
+        (form(&filter))
+        p { (units::count(sessions.rows.len() as u64)) " of " (units::count(sessions.matched as u64)) " that match, of " (units::count(sessions.total as u64)) " in all." }
+        @if !sessions.rows.is_empty() { (table(&sessions.rows)) }
+    }
+}
+
+fn form(filter: &Filter) -> Markup {
+    const PHASES: [Kind; 10] = [
+        Kind::Preface,
+        Kind::Idle,
+        Kind::Head,
+        Kind::Deciding,
+        Kind::Resolving,
+        Kind::Connecting,
+        Kind::Relaying,
+        Kind::Answering,
+        Kind::Tunnel,
+        Kind::Draining,
+    ];
+    html! {
+        form method="get" action="/information/sessions.html" {
+            label { "Client's address starts with" input name="client" value=(filter.client) autocomplete="off"; }
+            label { "Host contains" input name="host" value=(filter.host) autocomplete="off"; }
+            label {
+                "Phase"
+                select name="phase" {
+                    option value="" { "any" }
+                    @for phase in PHASES { option selected[phase.name() == filter.phase] { (phase.name()) } }
+                }
+            }
+            label {
+                "First come those with most"
+                select name="sort" { @for (sort, word) in Sort::ALL { option value=(word) selected[sort == filter.sort] { (title(sort)) } } }
+            }
+            label { "Rows" input name="limit" type="number" min="1" max=(MOST_ROWS) value=(filter.limit); }
+            button { "Show" }
+        }
+    }
+}
+
+fn title(sort: Sort) -> &'static str {
+    match sort {
+        Sort::Age => "age",
+        Sort::Still => "time in their phase",
+        Sort::Received => "bytes to the client",
+        Sort::Sent => "bytes to the server",
+    }
+}
+
+fn table(rows: &[Row]) -> Markup {
+    html! {
+        div .scroll {
+            table {
+                tr {
+                    th scope="col" .number { "Id" } th scope="col" { "Client" } th scope="col" { "Phase" }
+                    th scope="col" .number { "In phase" } th scope="col" .number { "Age" } th scope="col" .number { "Requests" }
+                    th scope="col" { "Host" } th scope="col" { "Server" }
+                    th scope="col" .number { "To client" } th scope="col" .number { "To server" } th scope="col" { "Last error" }
+                }
+                @for row in rows {
+                    tr {
+                        td .number { (row.id) }
+                        td { (row.client) @if row.web { " (monitor)" } }
+                        td { (row.phase) }
+                        td .number { (units::seconds(row.still)) }
+                        td .number { (units::seconds(row.age)) }
+                        td .number { (row.requests) }
+                        td .wrap { (row.host) }
+                        td { @if let Some(origin) = row.origin { (origin) } }
+                        td .number { (units::bytes(row.to_client)) }
+                        td .number { (units::bytes(row.to_origin)) }
+                        td { (row.trouble.unwrap_or_default()) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The live view for programs.
+pub(super) fn json(sessions: &Sessions) -> Value {
+    let row = |row: &Row| {
+        json!({
+            "id": row.id,
+            "client": row.client.to_string(),
+            "monitor": row.web,
+            "phase": row.phase,
+            "age": row.age,
+            "still": row.still,
+            "requests": row.requests,
+            "host": row.host,
+            "server": row.origin.map(|origin| origin.to_string()),
+            "to-client": row.to_client,
+            "to-server": row.to_origin,
+            "error": row.trouble,
+        })
+    };
+    let rows: Vec<Value> = sessions.rows.iter().map(row).collect();
+    json!({ "total": sessions.total, "matched": sessions.matched, "sessions": rows })
+}
+
+/// Connections by address, most first.
+pub(super) fn ends(side: Side, source: &dyn Source) -> Markup {
+    let ends = source.ends(side);
+    let title = match side {
+        Side::Clients => "Clients",
+        Side::Servers => "Servers",
+    };
+    html! {
+        h1 { (title) " by address" }
+        p { (units::count(ends.len() as u64)) " addresses are connected now; those with most connections come first, at most " (ADDRESSES) "." }
+        @if !ends.is_empty() {
+            div .scroll {
+                table {
+                    tr { th scope="col" { "Address" } th scope="col" .number { "Connections" } th scope="col" .number { "To clients" } th scope="col" .number { "To servers" } }
+                    @for (address, end) in ends.top(ADDRESSES) {
+                        tr {
+                            td {
+                                @if side == Side::Clients { a href={ "/information/sessions.html?client=" (address) } { (address) } }
+                                @else { (address) }
+                            }
+                            td .number { (units::count(end.connections)) }
+                            td .number { (units::bytes(end.to_clients)) }
+                            td .number { (units::bytes(end.to_origins)) }
+                        }
+                    }
+                }
+            }
+        }
+        @if side == Side::Servers { (hosts(source.hosts())) }
+    }
+}
+
+fn hosts(top: &Top) -> Markup {
+    html! {
+        h2 { "Hosts asked for most in the last full minute" }
+        @if top.hosts.is_empty() { p .empty { "None." } }
+        @else {
+            div .scroll {
+                table {
+                    tr { th scope="col" { "Host" } th scope="col" .number { "Requests" } }
+                    @for (host, count) in &top.hosts { tr { td .wrap { (host) } td .number { (units::count(*count)) } } }
+                    tr { td { "all others" } td .number { (units::count(top.others)) } }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_takes_what_makes_sense() {
+        let all = filter(b"client=+192.0.2.&host=A%2eExample&phase=tunnel&sort=sent&limit=7&x=y");
+        let wanted = Filter {
+            client: "192.0.2.".into(),
+            host: "a.example".into(),
+            phase: "tunnel".into(),
+            sort: Sort::Sent,
+            limit: 7,
+        };
+        assert_eq!(all, wanted);
+        for (query, limit) in [("", ROWS), ("limit=0", 1), ("limit=99999999", MOST_ROWS), ("limit=-1&sort=%ff&%", ROWS)]
+        {
+            assert_eq!(filter(query.as_bytes()), Filter { limit, ..Filter::default() }, "{query}");
+        }
+    }
+}

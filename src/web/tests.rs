@@ -1,0 +1,366 @@
+//! The monitor over a proxy that is not there.
+
+use std::net::IpAddr;
+
+use super::*;
+use crate::http::media::HTML;
+use crate::http::rules::Rules;
+use crate::monitor::sessions::Row;
+use crate::monitor::Helpers;
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// What nobody may get into a page as it stands.
+const EVIL: &str = "<script>alert(1)</script>\"'&";
+
+/// A proxy that is not there.
+struct Fake {
+    running: Running,
+    history: History,
+    hosts: Top,
+    facts: Facts,
+    process: Process,
+}
+
+impl Fake {
+    fn new() -> Fake {
+        let configuration = vec![
+            ("web.host".into(), "1.2.3.4\"".into(), false),
+            ("a.b".into(), "7".into(), true),
+            ("evil".into(), EVIL.into(), false),
+        ];
+        let helpers = Helpers { forked: 5, minimum: 5, maximum: 25, ..Helpers::default() };
+        let running = Running { listening: true, helpers: Some(helpers), limit: 9, ..Running::default() };
+        let mut history = History::default();
+        history.push(0, running.clone());
+        history.push(1000, running.clone());
+        Fake {
+            running,
+            history,
+            hosts: Top { hosts: vec![(EVIL.into(), 1)], others: 3 },
+            facts: Facts { configuration, control: true },
+            process: Process { pid: 7, started: 1_000_000, token: TOKEN.into() },
+        }
+    }
+
+    fn reply(&self, method: &str, path: &str, fields: &str, content: &str) -> Reply {
+        let head = format!("{method} {path} HTTP/1.1\r\n{fields}\r\n");
+        answer(&Request::parse_own(head.as_bytes(), &Rules::default()).expect(&head), content.as_bytes(), self)
+    }
+
+    fn get(&self, path: &str) -> (u16, String, &'static str) {
+        text_of(self.reply("GET", path, "Host: 127.0.0.1:8080\r\n", ""))
+    }
+
+    fn post(&self, path: &str, content: &str) -> Reply {
+        self.reply("POST", path, "Host: 127.0.0.1:8080\r\n", &format!("token={TOKEN}&{content}"))
+    }
+}
+
+fn text_of(reply: Reply) -> (u16, String, &'static str) {
+    let Reply::Answer(answer) = reply else { panic!("{reply:?}") };
+    (answer.status, String::from_utf8(answer.body.into_owned()).unwrap(), answer.kind)
+}
+
+impl Source for Fake {
+    fn running(&self) -> Running {
+        self.running.clone()
+    }
+
+    fn history(&self) -> &History {
+        &self.history
+    }
+
+    fn hosts(&self) -> &Top {
+        &self.hosts
+    }
+
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn process(&self) -> &Process {
+        &self.process
+    }
+
+    fn now(&self) -> u64 {
+        self.process.started + 90_061
+    }
+
+    fn sessions(&self, filter: &Filter) -> Sessions {
+        let row = Row {
+            id: 1,
+            client: IpAddr::from([192, 0, 2, 1]),
+            web: false,
+            phase: "tunnel",
+            age: 60,
+            still: 59,
+            requests: 1,
+            host: format!("{EVIL}:443"),
+            origin: None,
+            to_client: 1 << 20,
+            to_origin: 10,
+            trouble: Some("dns_error"),
+        };
+        Sessions { total: 10, matched: 5, rows: vec![row; filter.limit.min(2)] }
+    }
+
+    fn ends(&self, _: Side) -> Ends {
+        let mut ends = Ends::default();
+        ends.add(IpAddr::from([192, 0, 2, 7]), 1, 2);
+        ends
+    }
+
+    fn messages(&self, which: Messages, _: usize) -> Vec<Message> {
+        let subsystem = if which == Messages::Proxy { "supervisor" } else { "worker 3" };
+        vec![Message { at: 0, severity: "error", subsystem: subsystem.into(), text: EVIL.into() }]
+    }
+
+    fn is_debug(&self) -> bool {
+        false
+    }
+}
+
+/// Every address of the original, and what came since.
+const PAGES: [&str; 40] = [
+    "/",
+    "/index.html",
+    "/information.html",
+    "/information/introspection.html",
+    "/information/introspection/supervisor/a.html",
+    "/information/sessions.html",
+    "/information/sessions.html?client=1&host=%3Cscript%3Ealert(1)%3C/script%3E&phase=%22%27&sort=x&limit=2",
+    "/information/configuration.html",
+    "/information/statistics.html",
+    "/information/errors.html",
+    "/information/logs.html",
+    "/information/errs.html",
+    "/graph.html",
+    "/graph/requests.html",
+    "/graph/connections.html",
+    "/graph/clients.html",
+    "/graph/servers.html",
+    "/graph/transfered.html",
+    "/graph/loops.html",
+    "/graph/events.html",
+    "/graph/processes.html",
+    "/graph/queue.html",
+    "/graph/latency.html",
+    "/end-point.html",
+    "/end-point/clients.html",
+    "/end-point/servers.html",
+    "/control.html",
+    "/control/workers.html",
+    "/control/debug.html",
+    "/about.html",
+    "/about/email.html",
+    "/about/licence.html",
+    "/humans.html",
+    "/humans.txt",
+    "/style.css",
+    "/refresh.js",
+    "/json/running",
+    "/json/sessions?limit=1",
+    "/metrics",
+    "/health",
+];
+
+#[test]
+fn every_page_is_there_and_inert() {
+    let fake = Fake::new();
+    for path in PAGES {
+        let (status, text, kind) = fake.get(path);
+        assert_eq!(status, 200, "{path}: {text}");
+        if kind == HTML {
+            assert!(text.starts_with("<!DOCTYPE html>") && text.contains("<main id=\"content\""), "{path}: {text}");
+            assert_eq!(
+                text.matches("<script").count(),
+                text.matches("<script src=\"/refresh.js\" defer>").count(),
+                "{path}"
+            );
+            assert!(!text.contains(" style=") && !text.contains(" onclick"), "{path}");
+            assert!(!text.contains(EVIL), "{path}: {text}");
+        }
+    }
+}
+
+#[test]
+fn the_menu_leads_to_pages_that_are_there() {
+    let fake = Fake::new();
+    let (_, text, _) = fake.get("/");
+    let links: Vec<&str> = text.split(" href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(links.len() > 30, "{links:?}");
+    for link in links.into_iter().filter(|link| link.starts_with('/')) {
+        assert_eq!(fake.get(link).0, 200, "{link}");
+    }
+    assert_eq!(text.matches("aria-current=\"page\"").count(), 1);
+}
+
+#[test]
+fn a_browser_is_told_to_load_nothing_from_elsewhere() {
+    let Reply::Answer(answer) = Fake::new().reply("GET", "/", "", "") else { panic!("an order") };
+    let policy = answer.fields.iter().find(|(name, _)| name == "Content-Security-Policy").expect("a policy");
+    assert!(policy.1.starts_with("default-src 'none'; script-src 'self';"), "{policy:?}");
+}
+
+#[test]
+fn what_is_not_there_says_so() {
+    let fake = Fake::new();
+    for path in ["/nothing", "/x.html", "/graph/x.html", "/graph/requests", "/control/x", "/control", "/%00", "/é"] {
+        assert_eq!(fake.get(path).0, 404, "{path}");
+    }
+    let (status, text, _) = fake.get(&format!("/{}", "x".repeat(MAX_PATH)));
+    assert!(status == 414 && text.contains("path is too long"), "{text}");
+    for path in ["/json", "/json/", "/json/x"] {
+        let (status, text, kind) = fake.get(path);
+        assert!(status == 200 && kind == JSON && text.contains("\"/json/running\""), "{text}");
+    }
+}
+
+#[test]
+fn health_tells_whether_clients_may_be_sent_here() {
+    let mut fake = Fake::new();
+    let well = Running { listening: true, ..Running::default() };
+    let mut health = |running: Running| {
+        fake.running = running;
+        fake.get("/health?x").0
+    };
+    assert_eq!(health(well.clone()), 200);
+    assert_eq!(health(Running { draining: true, ..well.clone() }), 503);
+    assert_eq!(health(Running { listening: false, ..well.clone() }), 503);
+    let failing = Helpers { failing: true, forked: 0, ..Helpers::default() };
+    let with = |judged: bool| Running { helpers: Some(failing.clone()), judged_by_error: judged, ..well.clone() };
+    assert_eq!((health(with(true)), health(with(false))), (503, 200));
+}
+
+#[test]
+fn the_front_page_tells_the_state() {
+    let mut fake = Fake::new();
+    let well = Running { listening: true, limit: 9, ..Running::default() };
+    let failing = Helpers { failing: true, ..Helpers::default() };
+    for (running, word) in [
+        (well.clone(), "Nothing to worry about"),
+        (Running { draining: true, ..well.clone() }, "Draining"),
+        (Running { listening: false, ..well.clone() }, "Not listening"),
+        (Running { helpers: Some(failing.clone()), judged_by_error: true, ..well.clone() }, "Helpers fail"),
+        (Running { helpers: Some(failing), ..well.clone() }, "helpers end as soon as they are started"),
+        (Running { clients: 9, ..well.clone() }, "as many clients as may be: 9"),
+    ] {
+        fake.running = running;
+        let text = fake.get("/").1;
+        assert!(text.contains(word), "{word}: {text}");
+    }
+}
+
+#[test]
+fn configuration_keeps_its_types() {
+    let text = Fake::new().get("/json/configuration").1;
+    assert!(text.starts_with("{\n  \"a.b\": 7,\n") && text.contains("  \"web.host\": \"1.2.3.4\\\"\"\n"), "{text}");
+}
+
+#[test]
+fn errors_are_by_cause() {
+    let (_, text, kind) = Fake::new().get("/json/errors");
+    assert_eq!(kind, JSON);
+    for key in ["\"client-gone\": 0", "\"origins\": {", "\"names\": {", "\"helpers\": {"] {
+        assert!(text.contains(key), "{key}\n{text}");
+    }
+}
+
+#[test]
+fn changes_need_the_token() {
+    let fake = Fake::new();
+    let order = |reply: Reply| match reply {
+        Reply::Order(order) => order,
+        Reply::Answer(answer) => panic!("{}", String::from_utf8_lossy(&answer.body)),
+    };
+    let workers = "/control/workers/commit";
+    assert_eq!(order(fake.post(workers, "exaproxy.redirector.minimum=25")), Order::Minimum(25));
+    assert_eq!(order(fake.post(workers, "exaproxy.redirector.maximum=5")), Order::Maximum(5));
+    assert_eq!(order(fake.post("/control/debug/commit", "debug=on")), Order::Debug(true));
+    assert_eq!(order(fake.post("/control/listen/commit", "listen=off")), Order::Listen(false));
+    assert_eq!(order(fake.post("/control/stop/commit", "")), Order::SoftStop);
+}
+
+#[test]
+fn changes_that_make_no_sense_are_refused_in_the_words_of_the_original() {
+    let fake = Fake::new();
+    for (content, why) in [
+        ("exaproxy.redirector.minimum=26", "value is higher than exaproxy.redirector.maximum"),
+        ("exaproxy.redirector.maximum=4", "value is lower than exaproxy.redirector.minimum"),
+        ("exaproxy.redirector.minimum=x", "invalid request"),
+        ("exaproxy.redirector.minimum=-1", "invalid request"),
+        ("exaproxy.redirector.minimum=99999999999999999999", "invalid request"),
+        ("exaproxy.redirector.maximum=10001", "invalid request"),
+        ("exaproxy.redirector.minimum=1&exaproxy.redirector.maximum=9", "invalid request"),
+        ("", "invalid request"),
+        ("other=1", "invalid request"),
+    ] {
+        let (status, text, _) = text_of(fake.post("/control/workers/commit", content));
+        assert!(status == 403 && text.contains(why), "{content}: {text}");
+    }
+    assert!(text_of(fake.post("/control/debug/commit", "debug=maybe")).1.contains("must be on or off"));
+}
+
+#[test]
+fn row_68_nobody_else_can_change_anything() {
+    let mut fake = Fake::new();
+    let content = format!("token={TOKEN}&exaproxy.redirector.minimum=6");
+    let workers = "/control/workers/commit";
+    let own = "Host: 127.0.0.1:8080\r\n";
+    let refused = |fake: &Fake, method: &str, path: &str, fields: &str, content: &str, why: &str| {
+        let (status, text, _) = text_of(fake.reply(method, path, fields, content));
+        assert!(status == 403 && text.contains(why), "{method} {path} {fields}: {status} {text}");
+    };
+    refused(&fake, "GET", "/control/workers/commit?exaproxy.redirector.minimum=6", own, "", "by POST");
+    refused(&fake, "PUT", workers, own, &content, "by POST");
+    refused(&fake, "GET", "/control/debug/eval?python=1", own, "", "runs no code");
+    refused(&fake, "POST", "/control/debug/exec", own, &content, "runs no code");
+    refused(&fake, "POST", workers, own, "exaproxy.redirector.minimum=6", "token");
+    refused(&fake, "POST", workers, own, "token=&exaproxy.redirector.minimum=6", "token");
+    refused(&fake, "POST", workers, own, &content.replace("token=0", "token=1"), "token");
+    for host in ["Host: evil.example:8080\r\n", "", "Host: 127.0.0.1.evil.example\r\n", "Host: x@127.0.0.1\r\n"] {
+        if Request::parse_own(format!("GET / HTTP/1.1\r\n{host}\r\n").as_bytes(), &Rules::default()).is_ok() {
+            refused(&fake, "POST", workers, host, &content, "by its address");
+            assert!(!text_of(fake.reply("GET", "/control/workers.html", host, "")).1.contains(TOKEN), "{host}");
+            refused(&fake, "GET", "/control/token", host, "", "by its address");
+        }
+    }
+    for elsewhere in [
+        "Origin: http://evil.example",
+        "Origin: null",
+        "Sec-Fetch-Site: cross-site",
+        "Sec-Fetch-Site: same-site",
+        "Origin: http://127.0.0.1:81",
+    ] {
+        refused(&fake, "POST", workers, &format!("{own}{elsewhere}\r\n"), &content, "of another site");
+    }
+    for fine in ["Origin: http://127.0.0.1:8080", "Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: none"] {
+        assert!(
+            matches!(fake.reply("POST", workers, &format!("{own}{fine}\r\n"), &content), Reply::Order(_)),
+            "{fine}"
+        );
+    }
+    for host in ["localhost", "LocalHost:8080", "[::1]:8080", "10.1.2.3"] {
+        assert!(
+            matches!(fake.reply("POST", workers, &format!("Host: {host}\r\n"), &content), Reply::Order(_)),
+            "{host}"
+        );
+    }
+    assert_eq!(fake.get("/control/token").1, format!("{TOKEN}\n"));
+    fake.facts.control = false;
+    refused(&fake, "POST", workers, own, &content, "read-only");
+    refused(&fake, "GET", "/control/token", own, "", "read-only");
+    assert!(!fake.get("/control/workers.html").1.contains(TOKEN));
+}
+
+#[test]
+fn after_a_change_its_page_says_what_became_of_it() {
+    let fake = Fake::new();
+    let head = b"POST /control/workers/commit HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    let request = Request::parse_own(head, &Rules::default()).unwrap();
+    let fine = done(Order::Minimum(3), &Ok(()), &request, &fake);
+    assert!(fine.status == 200 && String::from_utf8_lossy(&fine.body).contains("changed successfully"));
+    let failed = done(Order::Listen(true), &Err("address in use".into()), &request, &fake);
+    assert!(failed.status == 503 && String::from_utf8_lossy(&failed.body).contains("address in use"));
+}
