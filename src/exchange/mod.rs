@@ -10,6 +10,7 @@ mod download;
 mod ending;
 pub mod flow;
 pub mod identity;
+mod own;
 pub mod phase;
 mod preface;
 #[cfg(test)]
@@ -192,6 +193,11 @@ impl Exchange {
             Phase::Relaying(relay) => Some(&relay.request),
             _ => None,
         }
+    }
+
+    /// The content of the request under way, of one to this program itself; empty for all others.
+    pub fn content(&self) -> &[u8] {
+        self.request().map(Request::content).unwrap_or_default()
     }
 
     /// Number of complete request heads seen on this connection.

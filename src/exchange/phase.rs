@@ -21,6 +21,8 @@ pub enum Phase {
     Head {
         /// How far its end was looked for.
         scan: HeadScan,
+        /// How many bytes the head and the content have together that are waited for; 0 while that is not known.
+        whole: u32,
     },
     /// The request waits for a decision.
     Deciding(Box<Request>),

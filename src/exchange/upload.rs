@@ -4,7 +4,7 @@ use reactor::buffer::Buf;
 
 use super::close::CloseReason;
 use super::phase::{Phase, Stage};
-use super::{Action, Context, Exchange};
+use super::{own, Action, Context, Exchange};
 use crate::http::fault::Fault;
 use crate::http::framing::Framing;
 use crate::http::head::{leading_blank, oversized, HeadScan};
@@ -44,15 +44,15 @@ impl Exchange {
     }
 
     fn read_head(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
-        let mut scan = match &self.phase {
-            Phase::Head { scan } => *scan,
+        let (mut scan, whole) = match &self.phase {
+            Phase::Head { scan, whole } => (*scan, *whole as usize),
             _ => {
                 // RFC 9112 §2.2: empty lines before a request line are passed over.
                 buf.consume(leading_blank(buf.bytes()));
-                HeadScan::default()
+                (HeadScan::default(), 0)
             }
         };
-        if buf.is_empty() {
+        if buf.is_empty() || buf.len() < whole {
             return;
         }
         if matches!(self.phase, Phase::Idle) {
@@ -61,8 +61,8 @@ impl Exchange {
         }
         let found = scan.find(buf.bytes());
         match found {
-            Some(length) if length <= cx.settings.head_size => self.take_head(length, buf, cx),
-            None if buf.len() < cx.settings.head_size => self.await_head(scan, cx),
+            Some(length) if length <= cx.settings.head_size => self.take_head(scan, length, buf, cx),
+            None if buf.len() < cx.settings.head_size => self.await_rest(scan, 0, cx),
             _ => {
                 self.open_account(cx);
                 self.refuse(oversized(buf.bytes(), cx.settings.head_size), cx);
@@ -70,24 +70,38 @@ impl Exchange {
         }
     }
 
-    fn await_head(&mut self, scan: HeadScan, cx: &mut Context<'_>) {
+    /// The request is not complete; `whole` is how long it is in all, if that is known.
+    fn await_rest(&mut self, scan: HeadScan, whole: usize, cx: &mut Context<'_>) {
+        // A sum of two limits, 1 MiB and 8 KiB.
+        let next = Phase::Head { scan, whole: whole as u32 };
         match &mut self.phase {
-            Phase::Head { scan: seen } => *seen = scan,
-            _ => self.enter(Phase::Head { scan }, cx.now),
+            // It is the same request, and the time for it goes on.
+            phase @ Phase::Head { .. } => *phase = next,
+            _ => self.enter(next, cx.now),
         }
     }
 
-    fn take_head(&mut self, length: usize, buf: &mut Buf, cx: &mut Context<'_>) {
+    fn take_head(&mut self, scan: HeadScan, length: usize, buf: &mut Buf, cx: &mut Context<'_>) {
+        let parse = if self.own { Request::parse_own } else { Request::parse };
+        let parsed = parse(&buf.bytes()[..length], &cx.settings.rules);
+        let more = parsed.as_ref().ok().filter(|_| self.own);
+        if let Some(count) = more.and_then(|request| own::awaited(request, buf.len() - length)) {
+            return self.await_rest(scan, length + count, cx);
+        }
         self.requests = self.requests.saturating_add(1);
         self.keep_alive = false;
         self.head_only = false;
         self.open_account(cx);
-        let parse = if self.own { Request::parse_own } else { Request::parse };
-        let request = match parse(&buf.bytes()[..length], &cx.settings.rules) {
-            Ok(request) => request,
-            Err(fault) => return self.refuse(fault, cx),
-        };
-        buf.consume(length);
+        match parsed {
+            Ok(request) => {
+                buf.consume(length);
+                self.take_request(request, buf, cx);
+            }
+            Err(fault) => self.refuse(fault, cx),
+        }
+    }
+
+    fn take_request(&mut self, mut request: Request, buf: &mut Buf, cx: &mut Context<'_>) {
         self.head_only = request.method() == Method::Head;
         self.version = request.version();
         let noted = cx.settings.rules.forward.as_deref().and_then(|name| request.noted_client(name.as_bytes()));
@@ -95,16 +109,29 @@ impl Exchange {
         if let Some(account) = &mut self.account {
             account.note_request(&request);
         }
-        let limit = cx.settings.body_size;
         self.upload.begin(request.framing());
-        if limit > 0 && matches!(request.framing(), Framing::Sized(length) if length > limit) {
-            return self.refuse(Fault::BodyTooLarge, cx);
+        if let Err(fault) = self.admit_content(&mut request, buf, cx.settings.body_size) {
+            return self.refuse(fault, cx);
         }
         self.keep_alive = request.keep_alive();
         self.last_request = !self.keep_alive;
         self.private |= request.wants_private_connection();
         self.enter(Phase::Deciding(Box::new(request)), cx.now);
         self.action = Some(Action::Ask);
+    }
+
+    /// Looks at what the head says of the content. That of a request to this program itself is taken.
+    fn admit_content(&mut self, request: &mut Request, buf: &mut Buf, limit: u64) -> Result<(), Fault> {
+        match request.framing() {
+            _ if self.own => {
+                own::hold(request, buf.bytes())?;
+                buf.consume(request.content().len());
+                self.upload.begin(Framing::Empty);
+                Ok(())
+            }
+            Framing::Sized(length) if limit > 0 && length > limit => Err(Fault::BodyTooLarge),
+            _ => Ok(()),
+        }
     }
 
     fn refuse(&mut self, fault: Fault, cx: &mut Context<'_>) {

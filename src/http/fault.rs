@@ -70,6 +70,8 @@ pub enum Fault {
     BodyTimeout,
     /// The content is larger than allowed.
     BodyTooLarge,
+    /// How long the content is has to be known beforehand, and is not (RFC 9110 section 15.5.12).
+    LengthMissing,
 }
 
 impl Fault {
@@ -77,6 +79,7 @@ impl Fault {
     pub fn status(self) -> u16 {
         match self {
             Fault::HeadTimeout | Fault::BodyTimeout => 408,
+            Fault::LengthMissing => 411,
             Fault::BodyTooLarge => 413,
             Fault::TargetTooLarge => 414,
             Fault::Expectation => 417,
@@ -120,6 +123,7 @@ impl Fault {
             Fault::HeadTimeout => "the request did not arrive in time",
             Fault::BodyTimeout => "the content of the request did not arrive in time",
             Fault::BodyTooLarge => "the content is too large",
+            Fault::LengthMissing => "the content needs a Content-Length",
         }
     }
 }

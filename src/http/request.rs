@@ -37,6 +37,8 @@ pub struct Request {
     upgrades: bool,
     /// Where it goes instead of to its target.
     diverted: Option<Box<Target>>,
+    /// Its content, if it is kept with the head.
+    content: Box<[u8]>,
 }
 
 /// What the Expect field asks (RFC 9110 section 10.1.1).
@@ -137,6 +139,16 @@ impl Request {
     /// How the content is framed, from its first byte on.
     pub fn framing(&self) -> Framing {
         self.framing.clone()
+    }
+
+    /// Keeps this with the head as the content.
+    pub fn hold_content(&mut self, content: &[u8]) {
+        self.content = content.into();
+    }
+
+    /// The content, if it is kept with the head; content that is passed on is not.
+    pub fn content(&self) -> &[u8] {
+        &self.content
     }
 
     /// Whether the client's connection may serve another request (RFC 9112 section 9.3).
@@ -294,6 +306,7 @@ impl Parts<'_> {
                 && connection.upgrades()
                 && may_upgrade(&fields, self.head, rules),
             diverted: None,
+            content: Box::default(),
             fields,
             bytes,
         })

@@ -176,6 +176,30 @@ fn bad_requests_to_the_web_port_do_no_harm() {
 }
 
 #[test]
+fn a_form_is_read_with_its_content_and_the_connection_goes_on() {
+    let proxy = Proxy::start(&[]);
+    let mut client = Client::connect(proxy.web());
+    let content = "x".repeat(8 * 1024);
+    let form = format!("POST /nothing HTTP/1.1\r\nHost: web\r\nContent-Length: {}\r\n\r\n{content}", content.len());
+    let next = "GET /health HTTP/1.1\r\nHost: web\r\n\r\n";
+    client.send_pieces(format!("{form}{next}{form}"), 3000);
+    assert_eq!(client.reply().value("Connection"), None);
+    assert_eq!(client.reply().text(), "ok\n");
+    client.reply();
+    client.send(next);
+    assert_eq!(client.reply().text(), "ok\n");
+}
+
+#[test]
+fn content_that_the_web_port_cannot_want_is_refused() {
+    let proxy = Proxy::start(&[]);
+    for (lines, status) in [("Content-Length: 8193", 413), ("Transfer-Encoding: chunked", 411)] {
+        let reply = ask(&proxy, &format!("POST / HTTP/1.1\r\nHost: web\r\n{lines}\r\n\r\n"));
+        assert_eq!((reply.status(), reply.value("Connection").as_deref()), (status, Some("close")), "{lines}");
+    }
+}
+
+#[test]
 fn the_web_port_can_be_left_shut() {
     let proxy = Proxy::start(&[("web.enable", "false")]);
     proxy.assert_serves();

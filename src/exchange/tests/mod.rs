@@ -8,6 +8,7 @@ mod draining;
 mod head;
 mod limits;
 mod moves;
+mod own;
 mod preface;
 mod relaying;
 mod responses;
@@ -130,6 +131,11 @@ impl Scenario {
     /// A balancer that has connected and must say first for whom.
     fn proxied() -> Scenario {
         Scenario { exchange: Exchange::proxied(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 0), ..Scenario::new() }
+    }
+
+    /// A client of the program itself.
+    fn own() -> Scenario {
+        Scenario { exchange: Exchange::own(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 0), ..Scenario::new() }
     }
 
     /// A client that has asked for a page.
