@@ -46,7 +46,7 @@ impl Proxy {
         let Some(client) = self.clients.get(key) else { return };
         let exchange = &client.session.exchange;
         let Some(request) = exchange.request() else { return };
-        let answer = match web::answer(request, b"", self) {
+        let answer = match web::answer(request, self) {
             Reply::Answer(answer) => answer,
             Reply::Order(order) => {
                 let peer = exchange.client();

@@ -49,7 +49,7 @@ pub(super) enum Asked {
 }
 
 /// Reads a request whose path starts with `/control`.
-pub(super) fn ask(path: &str, request: &Request, content: &[u8], source: &dyn Source) -> Asked {
+pub(super) fn ask(path: &str, request: &Request, source: &dyn Source) -> Asked {
     let asked = match path {
         "/control.html" | "/control/workers.html" | "/control/debug.html" => {
             Ok(Asked::Page(page(path, request, source, None)))
@@ -60,7 +60,7 @@ pub(super) fn ask(path: &str, request: &Request, content: &[u8], source: &dyn So
                 .to_owned(),
         ),
         WORKERS | DEBUG | LISTEN | STOP => {
-            may_change(request, content, source).and_then(|()| read(path, content, source)).map(Asked::Order)
+            may_change(request, source).and_then(|()| read(path, request.content(), source)).map(Asked::Order)
         }
         _ => return Asked::Page(super::missing()),
     };
@@ -84,7 +84,7 @@ fn may_see(request: &Request, source: &dyn Source) -> Result<(), String> {
 }
 
 /// May this request change things?
-fn may_change(request: &Request, content: &[u8], source: &dyn Source) -> Result<(), String> {
+fn may_change(request: &Request, source: &dyn Source) -> Result<(), String> {
     if request.method() != Method::Post {
         return Err(format!(
             "Version 1 took changes from the query of an address, which any page of any site could make a browser send. \
@@ -100,7 +100,7 @@ fn may_change(request: &Request, content: &[u8], source: &dyn Source) -> Result<
     if !matches!(site, b"same-origin" | b"none") || !origin.eq_ignore_ascii_case(&own) {
         return Err("This request comes from a page of another site.".to_owned());
     }
-    let token = field(content, "token").unwrap_or_default();
+    let token = field(request.content(), "token").unwrap_or_default();
     match is_same(token.as_bytes(), source.process().token.as_bytes()) {
         true => Ok(()),
         false => Err(

@@ -115,8 +115,8 @@ pub enum Reply {
     Order(Order),
 }
 
-/// Answers a request to the monitor, or says what it wants done. `content` is the request's.
-pub fn answer(request: &Request, content: &[u8], source: &dyn Source) -> Reply {
+/// Answers a request to the monitor, or says what it wants done.
+pub fn answer(request: &Request, source: &dyn Source) -> Reply {
     let whole = request.path();
     let (path, query) = whole.split_at(whole.iter().position(|byte| *byte == b'?').unwrap_or(whole.len()));
     let query = query.strip_prefix(b"?").unwrap_or_default();
@@ -129,7 +129,7 @@ pub fn answer(request: &Request, content: &[u8], source: &dyn Source) -> Reply {
             for_programs(path, query, source).unwrap_or_else(|| page(path, query, source).answer(path, source));
         return reply(answer);
     }
-    match control::ask(path, request, content, source) {
+    match control::ask(path, request, source) {
         Asked::Page(page) => reply(page.answer(path, source)),
         Asked::Token => reply(of_kind(PLAIN, format!("{}\n", source.process().token))),
         Asked::Order(order) => Reply::Order(order),

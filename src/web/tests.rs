@@ -45,7 +45,9 @@ impl Fake {
 
     fn reply(&self, method: &str, path: &str, fields: &str, content: &str) -> Reply {
         let head = format!("{method} {path} HTTP/1.1\r\n{fields}\r\n");
-        answer(&Request::parse_own(head.as_bytes(), &Rules::default()).expect(&head), content.as_bytes(), self)
+        let mut request = Request::parse_own(head.as_bytes(), &Rules::default()).expect(&head);
+        request.hold_content(content.as_bytes());
+        answer(&request, self)
     }
 
     fn get(&self, path: &str) -> (u16, String, &'static str) {

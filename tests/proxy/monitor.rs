@@ -1,0 +1,114 @@
+//! The monitor's pages on a proxy at work.
+
+use std::collections::BTreeSet;
+
+use crate::support::{eventually, Client, Message, Origin, Proxy};
+
+fn get(proxy: &Proxy, path: &str) -> Message {
+    let mut client = Client::connect(proxy.web());
+    client.send(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", proxy.web()));
+    client.reply()
+}
+
+fn links(page: &Message) -> BTreeSet<String> {
+    let text = page.text();
+    let links = text.split(" href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    links.filter(|link| link.starts_with('/')).map(|link| link.replace("&amp;", "&")).collect()
+}
+
+#[test]
+fn every_page_can_be_walked_to() {
+    let proxy = Proxy::start(&[]);
+    assert_eq!(proxy.client().get(&Origin::site().url("/x")).text(), "/x");
+    let mut client = Client::connect(proxy.web());
+    let mut seen = BTreeSet::new();
+    let mut left = vec!["/".to_owned()];
+    while let Some(path) = left.pop() {
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        // All of them on one connection, which no page may end.
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        let page = client.reply();
+        assert_eq!(page.status(), 200, "{path}: {page:?}");
+        left.extend(links(&page));
+    }
+    for path in
+        ["/information/sessions.html", "/graph/latency.html", "/json/sessions", "/style.css", "/about/email.html"]
+    {
+        assert!(seen.contains(path), "{path} is linked from nowhere: {seen:?}");
+    }
+}
+
+#[test]
+fn every_address_of_the_original_is_there() {
+    let proxy = Proxy::start(&[]);
+    let addresses = "/ /index.html /information.html /graph.html /end-point.html /control.html /about.html \
+        /information/introspection.html /information/introspection/supervisor.html /information/configuration.html \
+        /information/statistics.html /information/logs.html /information/errs.html /graph/requests.html /graph/loops.html \
+        /graph/events.html /graph/processes.html /graph/queue.html /graph/connections.html /graph/transfered.html \
+        /graph/clients.html /graph/servers.html /end-point/clients.html /end-point/servers.html /control/workers.html \
+        /control/debug.html /json /json/running /json/configuration /about/email.html /about/licence.html /humans.txt \
+        /humans.html";
+    for path in addresses.split_whitespace() {
+        assert_eq!(get(&proxy, path).status(), 200, "{path}");
+    }
+    for path in ["/control/workers/commit", "/control/debug/eval?python=1", "/control/debug/exec?python=1"] {
+        assert_eq!(get(&proxy, path).status(), 403, "{path}");
+    }
+}
+
+#[test]
+fn pages_do_for_head_and_for_an_absolute_target() {
+    let proxy = Proxy::start(&[]);
+    let mut client = Client::connect(proxy.web());
+    client.send("HEAD / HTTP/1.1\r\n\r\n");
+    let head = client.reply_to("HEAD");
+    assert!(head.status() == 200 && head.value("Content-Length").unwrap() != "0", "{head:?}");
+    client.send("GET http://monitor.example/graph.html HTTP/1.1\r\nHost: monitor.example\r\n\r\n");
+    assert!(client.reply().text().contains("<h1>Graphs</h1>"));
+}
+
+#[test]
+fn the_numbers_of_the_front_page_move() {
+    let proxy = Proxy::start(&[]);
+    let origin = Origin::site();
+    let client = std::cell::RefCell::new(proxy.client());
+    let output = |tile: &str| {
+        let text = get(&proxy, "/").text();
+        let (_, rest) =
+            text.split_once(&format!("id=\"tile-{tile}\"")).unwrap_or_else(|| panic!("no {tile} in {text}"));
+        rest.split("<output>").nth(1).and_then(|rest| rest.split("</output>").next()).expect("an output").to_owned()
+    };
+    assert_eq!(output("connections"), "1");
+    let still = ["0 /s", "0 b/s"];
+    for (tile, still) in ["requests", "transfer"].iter().zip(still) {
+        eventually(tile, || {
+            assert_eq!(client.borrow_mut().get(&origin.url("/x")).text(), "/x");
+            (output(tile) != still).then_some(())
+        });
+    }
+    let refused = crate::support::Refusing::new();
+    eventually("an error", || {
+        let reply = client.borrow_mut().get(&format!("http://{}/", refused.address()));
+        assert_eq!(reply.status(), 502, "{reply:?}");
+        (output("errors") != "0").then_some(())
+    });
+}
+
+#[test]
+fn addresses_are_counted() {
+    let proxy = Proxy::start(&[]);
+    let origin = Origin::echo();
+    let mut tunnels: Vec<Client> = (0..3).map(|_| proxy.client()).collect();
+    for tunnel in &mut tunnels {
+        tunnel.tunnel(&origin.address().to_string());
+        tunnel.send("12345");
+        assert_eq!(tunnel.read(5), b"12345");
+    }
+    let servers = get(&proxy, "/end-point/servers.html").text();
+    assert!(servers.contains("<td>127.0.0.1</td><td class=\"number\">3</td>"), "{servers}");
+    let clients = get(&proxy, "/end-point/clients.html").text();
+    // The one who asks is a client too.
+    assert!(clients.contains(">127.0.0.1</a></td><td class=\"number\">4</td>"), "{clients}");
+}
