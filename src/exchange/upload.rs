@@ -64,7 +64,7 @@ impl Exchange {
             Some(length) if length <= cx.settings.head_size => self.take_head(scan, length, buf, cx),
             None if buf.len() < cx.settings.head_size => self.await_rest(scan, 0, cx),
             _ => {
-                self.open_account(cx);
+                self.begin_request(cx);
                 self.refuse(oversized(buf.bytes(), cx.settings.head_size), cx);
             }
         }
@@ -91,7 +91,7 @@ impl Exchange {
         self.requests = self.requests.saturating_add(1);
         self.keep_alive = false;
         self.head_only = false;
-        self.open_account(cx);
+        self.begin_request(cx);
         match parsed {
             Ok(request) => {
                 buf.consume(length);
@@ -138,7 +138,7 @@ impl Exchange {
         log::debug!(target: "client", "request of {} refused: {fault}", self.client());
         let answer = cx.settings.answers.fault(fault, self.client());
         self.keep_alive = false;
-        self.answer(answer, CloseReason::Answered, cx.now);
+        self.answer(answer, CloseReason::Answered, cx);
     }
 
     fn relay_request(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {

@@ -1,6 +1,5 @@
 //! Counters, and what can be seen of them. Rendered from snapshots only, so that pages can be tested without a proxy.
 
-pub mod histogram;
 pub mod history;
 pub mod hosts;
 pub mod sessions;
@@ -9,10 +8,11 @@ use std::fmt::Write;
 
 use crate::exchange::close::CloseReason;
 use crate::exchange::flow::Direction;
+use crate::histogram::Histogram;
 use crate::redirector::{pool, Redirector};
 use crate::server::Server;
 use crate::session::Session;
-use histogram::Histogram;
+use crate::tally::Tally;
 
 /// What happened since the start.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +47,8 @@ pub struct Counters {
     pub to_clients: [u64; 2],
     /// Bytes sent to origins, by the family of the client.
     pub to_origins: [u64; 2],
+    /// What exchanges count themselves.
+    pub tally: Tally,
     /// Sessions by why they ended, in the order of [`CloseReason::ALL`].
     pub ended: [u64; CloseReason::ALL.len()],
 }

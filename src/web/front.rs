@@ -5,7 +5,7 @@ use maud::{html, Markup};
 use super::chart::spark;
 use super::graphs::Graph;
 use super::{units, Source};
-use crate::monitor::histogram::Histogram;
+use crate::histogram::Histogram;
 use crate::monitor::history::{History, Span, POINTS};
 use crate::monitor::Running;
 

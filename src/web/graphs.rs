@@ -4,7 +4,7 @@ use maud::{html, Markup};
 
 use super::chart::{chart, spark};
 use super::{units, Source};
-use crate::monitor::histogram::Histogram;
+use crate::histogram::Histogram;
 use crate::monitor::history::{History, Span, POINTS};
 use crate::monitor::Running;
 
