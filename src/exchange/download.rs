@@ -30,6 +30,7 @@ impl Exchange {
             },
             Phase::Answering(ending) => match ending.answer.take() {
                 Some(mut answer) => {
+                    ending.keep &= self.upload.done;
                     let keep = ending.keep;
                     self.write_answer(&mut answer, keep, buf, cx);
                 }

@@ -141,11 +141,13 @@ impl Exchange {
     pub(super) fn answer(&mut self, answer: Box<Answer>, reason: CloseReason, cx: &mut Context<'_>) {
         // What follows a refused CONNECT may be meant for the tunnel, so it must not be taken for a request.
         let tunnel = self.request().is_some_and(|request| request.method() == Method::Connect);
-        let keep = self.keep_alive && self.upload.done && !answer.close && !tunnel;
+        let keep = self.keep_alive && !answer.close && !tunnel;
         self.note_cause(&answer, cx);
         if let Some(account) = &mut self.account {
             account.note_answer(&answer);
         }
+        // Nobody takes what is left of the request.
+        self.upload.broken = true;
         self.enter(Phase::Answering(Ending { answer: Some(answer), keep, whole: true, reason }), cx.now);
         self.action = Some(Action::Hangup);
     }

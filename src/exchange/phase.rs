@@ -87,7 +87,7 @@ pub enum Stage {
 pub struct Ending {
     /// The answer, until it is put into the buffer.
     pub answer: Option<Box<Answer>>,
-    /// The client connection stays open for the next request.
+    /// The client connection stays open for the next request, if none of the present one is still to come.
     pub keep: bool,
     /// The client gets all that it is to get; not so if a response was cut.
     pub whole: bool,

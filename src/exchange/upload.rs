@@ -25,6 +25,8 @@ impl Exchange {
             Phase::Idle | Phase::Head { .. } => self.read_head(buf, cx),
             Phase::Relaying(_) => self.relay_request(buf, cx),
             Phase::Tunnel { .. } => self.upload.clear_all(buf),
+            // With all of the content out of the way the next request can be found behind it.
+            Phase::Answering(ending) if ending.answer.is_some() => ending.keep &= self.upload.scan(buf).is_ok(),
             Phase::Draining { budget, reason } => {
                 let count = buf.len();
                 buf.consume(count);

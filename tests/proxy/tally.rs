@@ -93,6 +93,18 @@ fn each_cause_counts_once() {
     assert!(client.reply().text().contains("\"proxy_loop_detected\": 1"));
 }
 
+/// An answer of the proxy says that the connection is kept, and it is, when all content of its request was there.
+#[test]
+fn a_refused_upload_that_came_whole_keeps_its_connection() {
+    let proxy = Proxy::start(&[("security.deny", "192.0.2.0/24")]);
+    let mut client = proxy.client();
+    for _ in 0..3 {
+        client.send("POST http://192.0.2.9/ HTTP/1.1\r\nHost: 192.0.2.9\r\nContent-Length: 5\r\n\r\nhello");
+        let reply = client.reply();
+        assert_eq!((reply.status(), reply.value("Connection")), (403, None));
+    }
+}
+
 /// What the live view says of the sessions to the proxy, as text.
 fn sessions(proxy: &Proxy) -> String {
     let mut client = Client::connect(proxy.web());
