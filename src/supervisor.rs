@@ -132,6 +132,7 @@ impl<'a> Supervisor<'a> {
         }
         let (books, writers) = Books::open(config, &log, debug, messages)?;
         books.hand_over(&mut proxy);
+        proxy.set_messages(messages);
         let supervisor = Supervisor { sources, disk, debug, proxy, messages, log, writers, pidfile };
         if let Privileges::Dropped { .. } = privileges {
             supervisor.foresee(&config.daemon.user);

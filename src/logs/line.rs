@@ -27,14 +27,19 @@ impl Prefix {
     }
 
     /// Appends one line with its end to `out`. Control characters of the message are written as escapes and what exceeds
-    /// [`LINE_BYTES_MAX`] is cut.
-    pub fn append(&self, out: &mut String, subsystem: &str, message: fmt::Arguments<'_>) {
+    /// [`LINE_BYTES_MAX`] is cut. Returns where in `out` the message begins.
+    pub fn append(&self, out: &mut String, subsystem: &str, message: fmt::Arguments<'_>) -> usize {
         let mut line = Escaped::new(out);
-        let whole = write!(line, "{}{subsystem:<SUBSYSTEM_WIDTH$} {message}", self.0);
+        let mut start = 0;
+        let whole = write!(line, "{}{subsystem:<SUBSYSTEM_WIDTH$} ", self.0).and_then(|()| {
+            start = line.out.len();
+            line.write_fmt(message)
+        });
         if whole.is_err() {
             out.push_str(CUT_MARK);
         }
         out.push('\n');
+        start
     }
 
     /// One line as its own text, with its end.

@@ -5,10 +5,11 @@ use std::cell::Cell;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use log::{LevelFilter, Log, Metadata, Record};
 
+use super::recent::{self, Recent};
 use super::{sink, Destination, Handle, Prefix, Rotation, Severity, Switches, Writer};
 
 /// Most bytes of memory for lines that wait for a slow destination: some 10,000 lines of usual length.
@@ -52,6 +53,7 @@ impl Settings {
 }
 
 /// The message log.
+#[derive(Debug)]
 pub struct Messages {
     enabled: AtomicBool,
     level: AtomicU8,
@@ -60,8 +62,10 @@ pub struct Messages {
     switches: AtomicU32,
     /// Replaced as a whole, and never held while a message is formatted: its parts may log in their turn.
     output: RwLock<Arc<Output>>,
+    recent: Recent,
 }
 
+#[derive(Debug)]
 struct Output {
     pid: u32,
     prefix: Prefix,
@@ -95,6 +99,7 @@ impl Messages {
                 directives: settings.directives.as_deref().map(parse_directives),
                 handle: Writer::spawn(output, QUEUE_BYTES, Box::new(notice))?,
             })),
+            recent: Recent::default(),
         };
         Ok(messages)
     }
@@ -147,10 +152,26 @@ impl Messages {
 
     /// Raises the level to debug, or brings it back to that of the settings. Returns the level from now on.
     pub fn toggle_debug(&self) -> Severity {
+        self.set_debug(!self.is_debug())
+    }
+
+    /// Raises the level to debug, or brings it back to that of the settings, which may be debug too. Returns the level from
+    /// now on.
+    pub fn set_debug(&self, on: bool) -> Severity {
         let configured = Severity::from_number(self.configured.load(Ordering::Relaxed));
-        let next = if self.level() == Severity::Debug { configured } else { Severity::Debug };
+        let next = if on { Severity::Debug } else { configured };
         self.set_level(next);
         next
+    }
+
+    /// Are debug messages written?
+    pub fn is_debug(&self) -> bool {
+        self.level() == Severity::Debug
+    }
+
+    /// The newest messages of those subsystems that are wanted, at most `limit`, oldest first.
+    pub fn recent(&self, wanted: impl Fn(&str) -> bool, limit: usize) -> Vec<recent::Line> {
+        self.recent.newest(wanted, limit)
     }
 
     /// Which subsystems are written now.
@@ -224,8 +245,14 @@ impl Log for Messages {
         // A message whose parts log in their turn finds an empty scratch text, and that is all.
         let mut line = SCRATCH.take();
         line.clear();
-        output.prefix.append(&mut line, target, *record.args());
+        let start = output.prefix.append(&mut line, target, *record.args());
         output.handle.write(severity, &line);
+        self.recent.push(
+            SystemTime::now(),
+            severity,
+            target,
+            line.get(start..).unwrap_or_default().trim_end_matches('\n'),
+        );
         if line.capacity() <= SCRATCH_BYTES_KEPT {
             SCRATCH.set(line);
         }
@@ -292,6 +319,10 @@ mod tests {
             "ExaProxy 4049   worker 3      late",
         ];
         assert_eq!(written(&messages, &path), expected);
+        let recent = messages.recent(|subsystem| subsystem != "signal", 10);
+        let recent: Vec<_> = recent.iter().map(|line| (&*line.subsystem, line.severity, &*line.text)).collect();
+        let wanted = [("web", Severity::Debug, "written\\r\\nnow"), ("worker 3", Severity::Warning, "late")];
+        assert_eq!(recent, wanted);
         std::fs::remove_file(path).unwrap();
     }
 

@@ -7,6 +7,7 @@ pub mod destination;
 pub mod early;
 pub mod line;
 pub mod messages;
+pub mod recent;
 pub mod rotate;
 pub mod severity;
 pub mod sink;

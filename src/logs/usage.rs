@@ -89,6 +89,11 @@ impl UsageLog {
         UsageLog { handle, prefix, line: String::new(), second: 0, stamp: String::new() }
     }
 
+    /// Lines of its writer that were lost since the start.
+    pub fn lost(&self) -> u64 {
+        self.handle.lost()
+    }
+
     /// Writes a line.
     pub fn write(&mut self, usage: &Usage<'_>) {
         let now = SystemTime::now();

@@ -104,6 +104,20 @@ pub struct Running {
     pub dns: dns::Counters,
     /// The helpers, where there are any.
     pub helpers: Option<Helpers>,
+    /// Lines that no log has.
+    pub lost: Lost,
+}
+
+/// Lines that were lost because a destination did not take them, by the log that they were meant for. Logs with one
+/// destination have one writer, and each of them shows what that writer has lost.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lost {
+    /// Messages.
+    pub messages: u64,
+    /// Decisions.
+    pub usage: u64,
+    /// Requests.
+    pub access: u64,
 }
 
 /// The helpers of one moment.
@@ -179,6 +193,9 @@ impl Running {
         row("clients.speaking", self.clients);
         row("load.events", counters.events);
         row("load.loops", counters.loops);
+        row("logs.lost.access", self.lost.access);
+        row("logs.lost.messages", self.lost.messages);
+        row("logs.lost.usage", self.lost.usage);
         row("memory.blocks", self.blocks);
         row("origins.failed", counters.dial_failures);
         row("origins.refused", counters.refused);

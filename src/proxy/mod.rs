@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::exchange::close::CloseReason;
 use crate::exchange::phase::Kind;
 use crate::exchange::{Context, Settings};
-use crate::logs::{AccessLog, UsageLog};
+use crate::logs::{AccessLog, Messages, UsageLog};
 use crate::monitor::Counters;
 use crate::owner::Owner;
 use crate::policy::{LocalAddresses, Policy};
@@ -124,6 +124,7 @@ pub struct Proxy {
     redirector: Option<Redirector>,
     usage: Option<UsageLog>,
     access: Option<AccessLog>,
+    messages: Option<&'static Messages>,
     signals: Signals,
     counters: Counters,
     watch: monitoring::Watch,
@@ -178,6 +179,7 @@ impl Proxy {
             redirector,
             usage: None,
             access: None,
+            messages: None,
             signals,
             counters: Counters::default(),
             watch,

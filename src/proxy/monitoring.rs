@@ -1,18 +1,24 @@
 //! The hub as the monitor sees it: snapshots of what it owns, the answers to the monitor's clients, and what they may
 //! have changed.
 
+use std::time::SystemTime;
+
 use reactor::arena::Key;
 
 use super::{Client, Ingress, Proxy};
 use crate::decision::Decision;
 use crate::exchange::flow::Direction;
 use crate::http::cause::Cause;
+use crate::logs::{self, recent::Line};
 use crate::monitor::history::History;
 use crate::monitor::hosts::{Hosts, Top};
 use crate::monitor::sessions::{first, Ends, Filter, Row, Sessions, Side, Sort, MOST_ROWS};
-use crate::monitor::{Helpers, Running};
+use crate::monitor::{Helpers, Lost, Running};
 use crate::redirector::OnFailure;
 use crate::web::{self, Facts, Message, Messages, Order, Process, Reply, Source};
+
+/// The subsystem of what helpers write to their standard error.
+const HELPERS: &str = "worker";
 
 /// What is kept for the monitor alone.
 #[derive(Debug)]
@@ -66,7 +72,9 @@ impl Proxy {
         match order {
             Order::Minimum(_) | Order::Maximum(_) => self.bound_helpers(order),
             Order::Debug(on) => {
-                let _ = on;
+                let messages = self.messages.ok_or("there is no log")?;
+                let level = messages.set_debug(on);
+                log::error!(target: "web", "log level is now {}", level.name());
                 Ok(())
             }
             Order::Listen(true) => self.listen_again(),
@@ -93,6 +101,11 @@ impl Proxy {
         };
         redirector.set_bounds(minimum, maximum, now);
         Ok(())
+    }
+
+    /// The message log, which the monitor shows and may switch to debug.
+    pub fn set_messages(&mut self, messages: &'static logs::Messages) {
+        self.messages = Some(messages);
     }
 
     /// What the monitor wants to know once a second.
@@ -133,6 +146,11 @@ impl Source for Proxy {
             pid_saved: self.house.pid_saved(),
             dns: self.resolver.counters(),
             helpers: self.redirector.as_ref().map(Helpers::of),
+            lost: Lost {
+                messages: self.messages.map_or(0, logs::Messages::lost),
+                usage: self.usage.as_ref().map_or(0, logs::UsageLog::lost),
+                access: self.access.as_ref().map_or(0, logs::AccessLog::lost),
+            },
         }
     }
 
@@ -186,12 +204,19 @@ impl Source for Proxy {
     }
 
     fn messages(&self, which: Messages, limit: usize) -> Vec<Message> {
-        let _ = (which, limit);
-        Vec::new()
+        let Some(messages) = self.messages else { return Vec::new() };
+        let wanted = |subsystem: &str| (subsystem == HELPERS) == (which == Messages::Helpers);
+        let shown = |line: Line| Message {
+            at: line.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs(),
+            severity: line.severity.name(),
+            subsystem: line.subsystem,
+            text: line.text,
+        };
+        messages.recent(wanted, limit).into_iter().map(shown).collect()
     }
 
     fn is_debug(&self) -> bool {
-        log::max_level() >= log::LevelFilter::Debug
+        self.messages.is_some_and(logs::Messages::is_debug)
     }
 }
 

@@ -74,6 +74,10 @@ fn troubles(running: &Running) -> Vec<String> {
     if running.limit > 0 && running.clients >= running.limit {
         troubles.push(format!("as many clients as may be: {}", units::count(running.limit)));
     }
+    let lost = running.lost.messages.max(running.lost.usage).max(running.lost.access);
+    if lost > 0 {
+        troubles.push(format!("{} lines of a log were lost", units::count(lost)));
+    }
     if let Some(helpers) = &running.helpers {
         if helpers.failing {
             troubles.push("helpers end as soon as they are started".to_owned());

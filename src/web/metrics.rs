@@ -24,6 +24,12 @@ pub(super) fn render(running: &Running, hosts: &Top) -> String {
         [("", u64::from(running.accepts()))],
     );
     page.gauge("buffer_blocks", "Buffers of 16 KiB that are lent to sessions.", [("", running.blocks)]);
+    let lost = [
+        ("log=\"messages\"", running.lost.messages),
+        ("log=\"usage\"", running.lost.usage),
+        ("log=\"access\"", running.lost.access),
+    ];
+    page.counter("log_lines_lost_total", "Lines that a log's destination did not take in time.", lost);
     page.counter("loop_turns_total", "Turns of the event loop.", [("", running.counters.loops)]);
     page.counter("loop_events_total", "Socket events.", [("", running.counters.events)]);
     page.0

@@ -77,9 +77,9 @@ pub struct Message {
     /// How grave it is.
     pub severity: &'static str,
     /// Who says it.
-    pub subsystem: String,
+    pub subsystem: Box<str>,
     /// What it says.
-    pub text: String,
+    pub text: Box<str>,
 }
 
 /// Where pages get what they show. Each method takes a snapshot, and only what a page needs is asked for.

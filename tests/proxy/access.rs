@@ -174,6 +174,8 @@ fn a_full_disk_holds_nobody_up_and_is_told() {
         assert_eq!(client.get(&origin.url("/")).status(), 200);
     }
     proxy.wait_log(" log lines were lost: No space left on device");
+    proxy.wait_counter("logs.lost.access", 50);
+    assert_eq!(proxy.counter("logs.lost.messages"), 0);
 }
 
 #[test]

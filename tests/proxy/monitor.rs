@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::{eventually, Client, Message, Origin, Proxy};
+use crate::support::{eventually, Client, Helpers, Message, Origin, Proxy};
 
 fn get(proxy: &Proxy, path: &str) -> Message {
     let mut client = Client::connect(proxy.web());
@@ -111,4 +111,53 @@ fn addresses_are_counted() {
     let clients = get(&proxy, "/end-point/clients.html").text();
     // The one who asks is a client too.
     assert!(clients.contains(">127.0.0.1</a></td><td class=\"number\">4</td>"), "{clients}");
+}
+
+/// What nobody may get into a page as it stands.
+const EVIL: &str = "<script>alert(1)</script>";
+
+fn assert_inert(proxy: &Proxy, path: &str, shown: &str) {
+    let text = eventually(path, || Some(get(proxy, path).text()).filter(|text| text.contains(shown)));
+    assert!(!text.contains(EVIL), "{path}: {text}");
+}
+
+#[test]
+fn what_strangers_say_is_shown_as_text() {
+    let helpers = Helpers::start(|desk| {
+        while desk.line()?.is_some() {
+            desk.complain(format!("{EVIL}\n"))?;
+            desk.say("\n")?;
+        }
+        Ok(())
+    });
+    let proxy = helpers.proxy(&[("web.debug", "true"), ("log.enable", "true"), ("log.level", "DEBUG")]);
+    let mut client = proxy.client();
+    client.send(format!("GET {}{EVIL} HTTP/1.1\r\nHost: x\r\nUser-Agent: {EVIL}\r\n\r\n", Origin::site().url("/")));
+    client.reply();
+    let mut broken = proxy.client();
+    broken.send(format!("GET {EVIL} HTTP/1.1\r\nHost: {EVIL}\r\n\r\n"));
+    broken.reply();
+    assert_inert(&proxy, "/information/errs.html", "&lt;script&gt;alert(1)&lt;/script&gt;");
+    for path in ["/information/logs.html", "/information/sessions.html", "/end-point/servers.html", "/"] {
+        assert_inert(&proxy, path, "<main");
+    }
+    let script = "%3Cscript%3Ealert(1)%3C/script%3E";
+    let query =
+        format!("/information/sessions.html?client={script}&host={script}&phase={script}&sort={script}&limit={script}");
+    assert_inert(&proxy, &query, "&lt;script&gt;");
+    assert_inert(&proxy, &format!("/{EVIL}.html"), "There is no such page");
+    let elsewhere = format!("GET /control/token HTTP/1.1\r\nHost: x.example\r\nReferer: {EVIL}\r\n\r\n");
+    let mut client = Client::connect(proxy.web());
+    client.send(elsewhere);
+    assert!(!client.reply().text().contains(EVIL));
+}
+
+#[test]
+fn the_last_messages_are_shown() {
+    let proxy = Proxy::start(&[("log.enable", "true")]);
+    let text = get(&proxy, "/information/logs.html").text();
+    assert!(text.contains(">supervisor</td><td>ERROR</td><td>Starting exaproxy version"), "{text}");
+    assert!(get(&proxy, "/information/errs.html").text().contains("None so far"));
+    let quiet = Proxy::start(&[("log.enable", "false")]);
+    assert!(get(&quiet, "/information/logs.html").text().contains("None so far"));
 }

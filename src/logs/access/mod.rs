@@ -83,6 +83,11 @@ impl AccessLog {
         AccessLog { handle, format, line: String::new(), stamps: Stamps::default() }
     }
 
+    /// Lines of its writer that were lost since the start.
+    pub fn lost(&self) -> u64 {
+        self.handle.lost()
+    }
+
     /// Writes the line of a request.
     pub fn write(&mut self, record: &Record<'_>) {
         self.line.clear();
