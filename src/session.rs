@@ -118,7 +118,7 @@ impl<T: Transport> Session<T> {
             self.note_errors(cx);
             let mut moved = self.pump(Direction::Upload, kit, cx, &mut left_up);
             moved |= self.pump(Direction::Download, kit, cx, &mut left_down);
-            moved |= self.exchange.settle(self.upload.len(), self.download.len(), cx.now);
+            moved |= self.exchange.settle(self.upload.len(), self.download.len(), cx);
             moved |= self.shut_down(cx);
             if self.content.is_some() && !self.exchange.needs_content() {
                 self.content = None;

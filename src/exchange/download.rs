@@ -30,12 +30,13 @@ impl Exchange {
             },
             Phase::Answering(ending) => match ending.answer.take() {
                 Some(mut answer) => {
+                    ending.keep &= self.upload.done;
                     let keep = ending.keep;
                     self.write_answer(&mut answer, keep, buf, cx);
                 }
                 None => self.relay_content(buf),
             },
-            Phase::Tunnel { greet } => {
+            Phase::Tunnel { greet, .. } => {
                 if std::mem::take(greet) {
                     buf.replace_front(0, ESTABLISHED);
                 }
@@ -66,7 +67,7 @@ impl Exchange {
                 self.reusable = false;
                 buf.consume(buf.len());
                 let answer = cx.settings.answers.origin_fault(fault, self.request(), self.client());
-                self.answer(answer, CloseReason::ResponseFault, cx.now);
+                self.answer(answer, CloseReason::ResponseFault, cx);
             }
         }
         true

@@ -74,8 +74,8 @@ impl Exchange {
             (Timer::Head | Timer::First, Phase::Head { .. }) => {
                 let answer = answers.timeout(Timer::Head, None, self.client());
                 self.keep_alive = false;
-                self.open_account(cx);
-                self.answer(answer, CloseReason::Timeout(timer), cx.now);
+                self.begin_request(cx);
+                self.answer(answer, CloseReason::Timeout(timer), cx);
             }
             (Timer::Decision, Phase::Deciding(_)) => self.action = Some(Action::Overdue),
             (Timer::Resolve | Timer::Connect | Timer::Inactive, _) if !begun && self.request().is_some() => {
@@ -85,7 +85,7 @@ impl Exchange {
                     true => answers.fault(Fault::BodyTimeout, self.client()),
                     false => answers.timeout(timer, self.request(), self.client()),
                 };
-                self.answer(answer, CloseReason::Timeout(timer), cx.now);
+                self.answer(answer, CloseReason::Timeout(timer), cx);
             }
             (_, Phase::Relaying(_)) => self.cut(CloseReason::Timeout(timer), cx.now),
             (_, Phase::Draining { reason, .. }) => self.close(*reason, cx.now),
@@ -100,14 +100,16 @@ impl Exchange {
 
     /// Looks at joint conditions once both directions have been pumped. `stored` is what each buffer holds.
     /// True when something has changed, so that another round is worth while.
-    pub fn settle(&mut self, upload_stored: usize, download_stored: usize, now: Millis) -> bool {
+    pub fn settle(&mut self, upload_stored: usize, download_stored: usize, cx: &mut Context<'_>) -> bool {
         match &self.phase {
             Phase::Relaying(relay) if relay.stage == Stage::Switch && self.download.cleared == 0 => {
-                self.enter(Phase::Tunnel { greet: false }, now);
+                self.note_served(cx);
+                self.step(cx.now, |request| Phase::tunnel(false, *request));
                 true
             }
             Phase::Relaying(_) if self.download.done && self.download.cleared == 0 => {
-                self.finish(upload_stored, download_stored, now);
+                self.note_served(cx);
+                self.finish(upload_stored, download_stored, cx.now);
                 true
             }
             // What was cleared for the origin is dropped first, or it would pass for the client's next request.
@@ -118,14 +120,17 @@ impl Exchange {
                     && self.upload.cleared == 0 =>
             {
                 let (keep, reason) = (ending.keep, ending.reason);
-                self.end_exchange(keep, reason, upload_stored, now);
+                if ending.whole {
+                    self.note_served(cx);
+                }
+                self.end_exchange(keep, reason, upload_stored, cx.now);
                 true
             }
             // Closing tells both sides at once, so the second end needs no shutdown of its own.
-            Phase::Tunnel { greet: false }
+            Phase::Tunnel { greet: false, .. }
                 if self.upload.eof && self.download.eof && upload_stored == 0 && download_stored == 0 =>
             {
-                self.close(CloseReason::TunnelEnd, now);
+                self.close(CloseReason::TunnelEnd, cx.now);
                 true
             }
             _ => false,
@@ -133,16 +138,25 @@ impl Exchange {
     }
 
     /// Says something of our own to the client, and ends the exchange with it.
-    pub(super) fn answer(&mut self, answer: Box<Answer>, reason: CloseReason, now: Millis) {
+    pub(super) fn answer(&mut self, answer: Box<Answer>, reason: CloseReason, cx: &mut Context<'_>) {
         // What follows a refused CONNECT may be meant for the tunnel, so it must not be taken for a request.
         let tunnel = self.request().is_some_and(|request| request.method() == Method::Connect);
-        let keep = self.keep_alive && self.upload.done && !answer.close && !tunnel;
+        let keep = self.keep_alive && !answer.close && !tunnel;
+        self.note_cause(&answer, cx);
         if let Some(account) = &mut self.account {
             account.note_answer(&answer);
         }
-        let ending = Ending { answer: Some(answer), keep, reason };
-        self.enter(Phase::Answering(ending), now);
+        // Nobody takes what is left of the request.
+        self.upload.broken = true;
+        self.enter(Phase::Answering(Ending { answer: Some(answer), keep, whole: true, reason }), cx.now);
         self.action = Some(Action::Hangup);
+    }
+
+    /// To clients of the monitor it is no proxy, so that no answer stands in place of another.
+    fn note_cause(&mut self, answer: &Answer, cx: &mut Context<'_>) {
+        let Some(cause) = answer.cause.filter(|_| !self.own) else { return };
+        self.trouble = Some(cause);
+        cx.tally.note_answer(cause);
     }
 
     /// Ends a response that will not be complete. What is cleared still goes out, unless the client has to see a reset.
@@ -151,7 +165,7 @@ impl Exchange {
             return self.close(reason, now);
         }
         self.download.begin(Framing::Empty);
-        self.enter(Phase::Answering(Ending { answer: None, keep: false, reason }), now);
+        self.enter(Phase::Answering(Ending { answer: None, keep: false, whole: false, reason }), now);
         self.action = Some(Action::Hangup);
     }
 
@@ -194,7 +208,7 @@ impl Exchange {
     /// place of what is missing, and the connection ends.
     fn content_ended(&mut self) {
         if let Phase::Answering(ending) = &mut self.phase {
-            ending.keep = false;
+            (ending.keep, ending.whole) = (false, false);
             ending.reason = CloseReason::ContentCut;
             self.download.begin(Framing::Empty);
         }
@@ -208,7 +222,7 @@ impl Exchange {
             Stage::Send | Stage::Await if self.can_ask_again() => self.ask_again(cx.now),
             Stage::Send | Stage::Await => {
                 let answer = cx.settings.answers.origin_fault(OriginFault::ClosedEarly, self.request(), self.client());
-                self.answer(answer, CloseReason::ResponseCut, cx.now);
+                self.answer(answer, CloseReason::ResponseCut, cx);
             }
             // A write that failed has taken the error that a read would have had, so that a reset reads as an end.
             Stage::Body if !broken && !self.origin_reset && matches!(self.download.framing, Framing::UntilClose) => {
@@ -228,18 +242,11 @@ impl Exchange {
     }
 
     fn ask_again(&mut self, now: Millis) {
-        let from = std::mem::replace(&mut self.phase, Phase::Idle);
-        match from {
-            Phase::Relaying(relay) => {
-                self.phase = Phase::Resolving(relay.request);
-                self.entered = now;
-                self.fresh = true;
-                self.upload.broken = false;
-                self.origin_reset = false;
-                self.action = Some(Action::Redial);
-            }
-            other => self.phase = other,
-        }
+        self.step(now, Phase::Resolving);
+        self.fresh = true;
+        self.upload.broken = false;
+        self.origin_reset = false;
+        self.action = Some(Action::Redial);
     }
 
     /// The response is complete and sent.

@@ -25,10 +25,13 @@ use reactor::Millis;
 use crate::answers::Answers;
 use crate::decision::Decision;
 use crate::http::answer::Answer;
+use crate::http::cause::Cause;
 use crate::http::framing::Framing;
 use crate::http::request::Request;
 use crate::http::rules::Rules;
+use crate::http::target::Target;
 use crate::http::{Method, Version};
+use crate::tally::Tally;
 pub use account::{Account, Moved};
 use close::CloseReason;
 use flow::{Direction, Flow};
@@ -64,6 +67,8 @@ pub struct Context<'a> {
     pub date: &'a str,
     /// A place to write heads in before they go into a buffer.
     pub out: &'a mut Vec<u8>,
+    /// What exchanges count.
+    pub tally: &'a mut Tally,
 }
 
 /// What the owner of an exchange has to do.
@@ -138,6 +143,11 @@ pub struct Exchange {
     /// The last close of each side must be a reset.
     abort_client: bool,
     abort_server: bool,
+    /// Why the proxy last answered for itself.
+    trouble: Option<Cause>,
+    /// When the request under way began: the low bits of the time, which tell 49 days apart. A request that takes longer is
+    /// counted as too short by that, and an idle session saves what the others would cost it.
+    began: u32,
     entered: Millis,
     /// When bytes last moved; before the first request, when the client connected.
     touched: Millis,
@@ -165,6 +175,8 @@ impl Exchange {
             account: None,
             abort_client: false,
             abort_server: false,
+            trouble: None,
+            began: 0,
             entered: now,
             touched: now,
         }
@@ -195,9 +207,17 @@ impl Exchange {
         }
     }
 
-    /// The content of the request under way, of one to this program itself; empty for all others.
-    pub fn content(&self) -> &[u8] {
-        self.request().map(Request::content).unwrap_or_default()
+    /// Where the request under way is sent, or was sent that became a tunnel.
+    pub fn target(&self) -> Option<&Target> {
+        match &self.phase {
+            Phase::Tunnel { target, .. } => Some(target),
+            _ => self.request().map(Request::destination),
+        }
+    }
+
+    /// Why the proxy answered for itself on this connection, the last time it did.
+    pub fn trouble(&self) -> Option<Cause> {
+        self.trouble
     }
 
     /// Number of complete request heads seen on this connection.
@@ -272,7 +292,7 @@ impl Exchange {
             (Direction::Download, Phase::Answering(ending)) => ending.answer.is_none() && !flow.done,
             // Behind a switch comes the tunnel's, and so does an end.
             (_, Phase::Relaying(relay)) => !flow.done && relay.stage != Stage::Switch,
-            (_, Phase::Tunnel { greet }) => !(*greet && direction == Direction::Download),
+            (_, Phase::Tunnel { greet, .. }) => !(*greet && direction == Direction::Download),
             _ => false,
         }
     }
@@ -298,7 +318,7 @@ impl Exchange {
             return 0;
         }
         match &self.phase {
-            Phase::Tunnel { greet: false } => u64::MAX,
+            Phase::Tunnel { greet: false, .. } => u64::MAX,
             Phase::Relaying(relay) if direction == Direction::Upload && relay.stage != Stage::Send => {
                 flow.framing.passable()
             }
@@ -314,7 +334,7 @@ impl Exchange {
             return false;
         }
         match &self.phase {
-            Phase::Tunnel { greet } => flow.eof && stored == 0 && !greet,
+            Phase::Tunnel { greet, .. } => flow.eof && stored == 0 && !greet,
             Phase::Draining { .. } => direction == Direction::Download,
             _ => false,
         }
@@ -374,7 +394,7 @@ impl Exchange {
             Decision::Answer(answer) => {
                 let late = self.poll_timeout(&cx.settings.limits).filter(|(_, at)| *at <= cx.now);
                 let reason = late.map_or(CloseReason::Answered, |(timer, _)| CloseReason::Timeout(timer));
-                return self.answer(answer, reason, cx.now);
+                return self.answer(answer, reason, cx);
             }
         }
         self.step(cx.now, Phase::Resolving);
@@ -393,9 +413,9 @@ impl Exchange {
     }
 
     /// The request cannot be served; `answer` says why.
-    pub fn handle_failure(&mut self, answer: Box<Answer>, now: Millis) {
+    pub fn handle_failure(&mut self, answer: Box<Answer>, cx: &mut Context<'_>) {
         if matches!(self.phase, Phase::Deciding(_) | Phase::Resolving(_) | Phase::Connecting(_)) {
-            self.answer(answer, CloseReason::Answered, now);
+            self.answer(answer, CloseReason::Answered, cx);
         }
     }
 
@@ -408,20 +428,28 @@ impl Exchange {
         }
         if request.method() == Method::Connect {
             self.upload.begin(Framing::UntilClose);
-            return self.enter(Phase::Tunnel { greet: true }, cx.now);
+            self.note_served(cx);
+            return self.step(cx.now, |request| Phase::tunnel(true, *request));
         }
         self.reusable = !request.has_stray_content();
         self.step(cx.now, |request| Phase::Relaying(Relay::new(request, connected.reused)));
     }
 
-    /// A request has begun: opens its account.
-    fn open_account(&mut self, cx: &Context<'_>) {
-        let read = !matches!(self.phase, Phase::Idle | Phase::Head { .. });
-        if !cx.settings.account || self.own || read {
-            return;
-        }
+    /// There is a request, whatever it is worth. It began with its first byte.
+    fn begin_request(&mut self, cx: &Context<'_>) {
         let began = if self.phase.kind() == phase::Kind::Head { self.entered } else { cx.now };
-        self.account = Some(Box::new(Account::unread(began, self.moved())));
+        self.began = began as u32;
+        if cx.settings.account && !self.own {
+            self.account = Some(Box::new(Account::unread(began, self.moved())));
+        }
+    }
+
+    /// The client has got all of its response, or its tunnel.
+    fn note_served(&self, cx: &mut Context<'_>) {
+        if !self.own {
+            let took = (cx.now as u32).wrapping_sub(self.began);
+            cx.tally.request_time.note(took.into());
+        }
     }
 
     /// The request is over, whatever becomes of the connection.
@@ -457,7 +485,10 @@ impl Exchange {
         let from = std::mem::replace(&mut self.phase, Phase::Idle);
         let kind = from.kind();
         match from {
-            Phase::Deciding(request) | Phase::Resolving(request) | Phase::Connecting(request) => {
+            Phase::Deciding(request)
+            | Phase::Resolving(request)
+            | Phase::Connecting(request)
+            | Phase::Relaying(Relay { request, .. }) => {
                 let next = next(request);
                 debug_assert!(kind.leads_to(next.kind()), "no way from {kind} to {next}");
                 log::trace!(target: "client", "{kind} -> {next}");

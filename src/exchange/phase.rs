@@ -6,6 +6,7 @@ use super::close::CloseReason;
 use crate::http::answer::Answer;
 use crate::http::head::HeadScan;
 use crate::http::request::Request;
+use crate::http::target::Target;
 
 /// Where an exchange stands. Each phase carries what only it needs.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub enum Phase {
     Tunnel {
         /// The answer to CONNECT is still to be put before what the origin sends.
         greet: bool,
+        /// Where it leads, as the request had it.
+        target: Box<Target>,
     },
     /// All is said; what the client still sends is thrown away until it closes.
     Draining {
@@ -84,13 +87,20 @@ pub enum Stage {
 pub struct Ending {
     /// The answer, until it is put into the buffer.
     pub answer: Option<Box<Answer>>,
-    /// The client connection stays open for the next request.
+    /// The client connection stays open for the next request, if none of the present one is still to come.
     pub keep: bool,
+    /// The client gets all that it is to get; not so if a response was cut.
+    pub whole: bool,
     /// Why the session ends, if it does.
     pub reason: CloseReason,
 }
 
 impl Phase {
+    /// The tunnel that a request becomes; `greet` as in [`Phase::Tunnel`].
+    pub fn tunnel(greet: bool, request: Request) -> Phase {
+        Phase::Tunnel { greet, target: Box::new(request.into_destination()) }
+    }
+
     /// Which phase this is, without what it carries.
     pub fn kind(&self) -> Kind {
         match self {

@@ -25,6 +25,8 @@ impl Exchange {
             Phase::Idle | Phase::Head { .. } => self.read_head(buf, cx),
             Phase::Relaying(_) => self.relay_request(buf, cx),
             Phase::Tunnel { .. } => self.upload.clear_all(buf),
+            // With all of the content out of the way the next request can be found behind it.
+            Phase::Answering(ending) if ending.answer.is_some() => ending.keep &= self.upload.scan(buf).is_ok(),
             Phase::Draining { budget, reason } => {
                 let count = buf.len();
                 buf.consume(count);
@@ -64,7 +66,7 @@ impl Exchange {
             Some(length) if length <= cx.settings.head_size => self.take_head(scan, length, buf, cx),
             None if buf.len() < cx.settings.head_size => self.await_rest(scan, 0, cx),
             _ => {
-                self.open_account(cx);
+                self.begin_request(cx);
                 self.refuse(oversized(buf.bytes(), cx.settings.head_size), cx);
             }
         }
@@ -91,7 +93,7 @@ impl Exchange {
         self.requests = self.requests.saturating_add(1);
         self.keep_alive = false;
         self.head_only = false;
-        self.open_account(cx);
+        self.begin_request(cx);
         match parsed {
             Ok(request) => {
                 buf.consume(length);
@@ -138,7 +140,7 @@ impl Exchange {
         log::debug!(target: "client", "request of {} refused: {fault}", self.client());
         let answer = cx.settings.answers.fault(fault, self.client());
         self.keep_alive = false;
-        self.answer(answer, CloseReason::Answered, cx.now);
+        self.answer(answer, CloseReason::Answered, cx);
     }
 
     fn relay_request(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {

@@ -79,6 +79,26 @@ impl Cause {
         }
     }
 
+    /// Every error type that [`Cause::proxy_status`] gives.
+    pub const ERROR_TYPES: [&'static str; 16] = [
+        "connection_limit_reached",
+        "connection_refused",
+        "connection_terminated",
+        "connection_timeout",
+        "destination_ip_prohibited",
+        "dns_error",
+        "dns_timeout",
+        "http_protocol_error",
+        "http_request_denied",
+        "http_request_error",
+        "http_response_header_section_size",
+        "http_response_timeout",
+        "http_response_transfer_coding",
+        "http_upgrade_failed",
+        "proxy_internal_error",
+        "proxy_loop_detected",
+    ];
+
     /// The error type of a Proxy-Status field (RFC 9209 section 2.3).
     pub fn proxy_status(self) -> &'static str {
         match self {
@@ -176,5 +196,25 @@ mod tests {
         for (cause, standard, original) in table {
             assert_eq!((cause.status(false), cause.status(true)), (standard, original), "{cause}");
         }
+    }
+
+    #[test]
+    fn every_error_type_is_in_the_list_and_no_other() {
+        use OriginFault::*;
+        let faults = [NotHttp, BadField, BadByte, TooManyFields, HeadTooLarge, BadLength, LengthsDiffer, BadCoding];
+        let others = [ClosedEarly, UnaskedSwitch, TooManyInterims, HeadTimeout];
+        let mut causes: Vec<Cause> = faults.into_iter().chain(others).map(Cause::Origin).collect();
+        causes.extend([
+            Cause::ConnectNotAllowed,
+            Cause::AddressNotAllowed,
+            Cause::ConnectFailed,
+            Cause::ConnectTimeout,
+        ]);
+        causes.extend([Cause::NameFailed, Cause::NameTimeout, Cause::NameShort, Cause::Loop, Cause::HelperFailed]);
+        causes.extend([Cause::Denied, Cause::PageMissing, Cause::Overloaded, Cause::Client(Fault::BadLine)]);
+        let mut given: Vec<&str> = causes.into_iter().map(Cause::proxy_status).collect();
+        given.sort_unstable();
+        given.dedup();
+        assert_eq!(given, Cause::ERROR_TYPES);
     }
 }

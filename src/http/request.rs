@@ -105,6 +105,11 @@ impl Request {
         self.diverted.as_deref().unwrap_or(&self.target)
     }
 
+    /// The same, when nothing else of the request is wanted any more.
+    pub fn into_destination(self) -> Target {
+        self.diverted.map_or(self.target, |target| *target)
+    }
+
     /// Sends it to another host, which gets the same head.
     pub fn divert(&mut self, to: Box<Target>) {
         self.diverted = Some(to);

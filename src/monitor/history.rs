@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use reactor::Millis;
 
-use super::histogram::Histogram;
 use super::Running;
+use crate::histogram::Histogram;
 
 /// Points of a line: as many seconds, or as many minutes.
 pub const POINTS: usize = 60;

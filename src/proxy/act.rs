@@ -85,7 +85,7 @@ impl Proxy {
                 self.counters.name_failures += 1;
                 self.with_exchange(key, |exchange, cx| {
                     let answer = cx.settings.answers.name_failure(&failure, exchange.request(), exchange.client());
-                    exchange.handle_failure(answer, cx.now);
+                    exchange.handle_failure(answer, cx);
                 });
             }
         }
@@ -208,7 +208,7 @@ impl Proxy {
                 Some(refused) => answers.refused(refused, exchange.request(), exchange.client()),
                 None => answers.dial_error(DialError::Unreachable, exchange.request(), exchange.client()),
             };
-            exchange.handle_failure(answer, cx.now);
+            exchange.handle_failure(answer, cx);
         });
     }
 
@@ -248,7 +248,7 @@ impl Proxy {
         }
         self.with_exchange(key, |exchange, cx| {
             let answer = cx.settings.answers.dial_error(error, exchange.request(), exchange.client());
-            exchange.handle_failure(answer, cx.now);
+            exchange.handle_failure(answer, cx);
         });
     }
 

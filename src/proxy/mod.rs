@@ -360,6 +360,7 @@ impl Proxy {
                 now: self.clock.now(),
                 date: self.clock.date(),
                 out: &mut self.out,
+                tally: &mut self.counters.tally,
             };
             match client.session.run(&mut self.kit, &mut cx) {
                 Progress::Act(action) => self.act(key, action),
@@ -381,6 +382,7 @@ impl Proxy {
                 now: self.clock.now(),
                 date: self.clock.date(),
                 out: &mut self.out,
+                tally: &mut self.counters.tally,
             };
             tell(&mut client.session.exchange, &mut cx);
         }

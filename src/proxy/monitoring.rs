@@ -8,6 +8,7 @@ use reactor::arena::Key;
 use super::{Client, Ingress, Proxy};
 use crate::decision::Decision;
 use crate::exchange::flow::Direction;
+use crate::http::cause::Cause;
 use crate::logs::{self, recent::Line};
 use crate::monitor::history::History;
 use crate::monitor::hosts::{Hosts, Top};
@@ -240,26 +241,18 @@ impl Proxy {
             age: (now / 1000).saturating_sub(client.since.into()),
             still: exchange.waited(now) / 1000,
             requests: exchange.requests(),
-            host: exchange
-                .request()
-                .map(|request| request.destination())
-                .map_or_else(String::new, |target| format!("{}:{}", target.host, target.port)),
+            host: exchange.target().map_or_else(String::new, |target| format!("{}:{}", target.host, target.port)),
             origin: client.session.server.as_ref().map(|server| server.address),
             to_client: exchange.flow(Direction::Download).moved,
             to_origin: exchange.flow(Direction::Upload).moved,
-            trouble: None,
+            trouble: exchange.trouble().map(Cause::proxy_status),
         }
     }
 }
 
 fn is_picked(client: &Client, filter: &Filter) -> bool {
     let exchange = &client.session.exchange;
-    let host = || {
-        exchange
-            .request()
-            .map(|request| request.destination())
-            .is_some_and(|target| target.host.to_string().contains(&filter.host))
-    };
+    let host = || exchange.target().is_some_and(|target| target.host.to_string().contains(&filter.host));
     (filter.phase.is_empty() || exchange.phase().kind().name() == filter.phase)
         && (filter.client.is_empty() || exchange.client().to_string().starts_with(&filter.client))
         && (filter.host.is_empty() || host())

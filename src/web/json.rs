@@ -29,8 +29,11 @@ pub(super) fn errors(running: &Running) -> Value {
     let sessions: Map<String, Value> = ended.map(|(reason, count)| (reason.name().to_owned(), count.into())).collect();
     let helpers = running.helpers.clone().unwrap_or_default().counters;
     let dns = &running.dns;
+    let answers: Map<String, Value> =
+        counters.tally.answers().map(|(cause, count)| (cause.to_owned(), count.into())).collect();
     json!({
         "sessions": sessions,
+        "answers": answers,
         "origins": { "failed": counters.dial_failures, "refused": counters.refused },
         "names": {
             "failed": counters.name_failures,

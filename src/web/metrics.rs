@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::exchange::close::CloseReason;
-use crate::monitor::histogram::Histogram;
+use crate::histogram::Histogram;
 use crate::monitor::hosts::Top;
 use crate::monitor::Running;
 
@@ -43,6 +43,18 @@ fn clients(page: &mut Page, running: &Running) {
         [("", counters.accepted)],
     );
     page.counter("requests_total", "Requests, those to the monitor included.", [("", counters.requests)]);
+    page.times(
+        "request_seconds",
+        "Time from the first byte of a request to the last of its response, or until its tunnel stood.",
+        &counters.tally.request_time,
+    );
+    let causes: Vec<(String, u64)> =
+        counters.tally.answers().map(|(cause, count)| (format!("cause=\"{cause}\""), count)).collect();
+    page.counter(
+        "answers_total",
+        "Requests that the proxy answered itself because they failed or were refused, by the error type of RFC 9209.",
+        causes.iter().map(|(label, count)| (label.as_str(), *count)),
+    );
     page.gauge("clients", "Connections of proxy clients.", [("", running.clients)]);
     page.gauge("clients_silent", "Those of them without a first request.", [("", running.silent)]);
     let by_family = |bytes: [u64; 2]| [("family=\"ipv4\"", bytes[0]), ("family=\"ipv6\"", bytes[1])];

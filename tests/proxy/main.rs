@@ -40,6 +40,7 @@ mod redirector;
 mod rows;
 mod signals;
 mod support;
+mod tally;
 mod upgrade;
 mod usage;
 mod web;

@@ -17,6 +17,7 @@ use exaproxy::pages::content::Content;
 use exaproxy::pages::Pages;
 use exaproxy::server::Server;
 use exaproxy::session::{Kit, Progress, Session};
+use exaproxy::tally::Tally;
 use exaproxy::upstream::dial::DialError;
 use reactor::alarm::Alarms;
 use reactor::arena::{Arena, Key};
@@ -64,6 +65,7 @@ pub(crate) struct Hub {
     pub(crate) kit: Kit,
     settings: Settings,
     out: Vec<u8>,
+    tally: Tally,
     plans: Shared,
     random: Random,
     capacity: usize,
@@ -103,6 +105,7 @@ impl Hub {
             kit: Kit::new(64),
             settings: settings(),
             out: Vec::new(),
+            tally: Tally::default(),
             plans,
             random: Random::new(random.next()),
             capacity,
@@ -201,7 +204,13 @@ impl Hub {
         for _ in 0..ACTIONS {
             let Some(client) = self.clients.get_mut(key) else { return };
             client.queued = false;
-            let mut cx = Context { settings: &self.settings, now: self.now, date: "NOW", out: &mut self.out };
+            let mut cx = Context {
+                settings: &self.settings,
+                now: self.now,
+                date: "NOW",
+                out: &mut self.out,
+                tally: &mut self.tally,
+            };
             let progress = client.session.run(&mut self.kit, &mut cx);
             assert!(client.session.stored() <= MOST_STORED, "{} bytes are held", client.session.stored());
             match progress {
@@ -333,7 +342,7 @@ impl Hub {
         self.with_exchange(key, |exchange, cx| {
             let answers = &cx.settings.answers;
             let answer = answers.dial_error(DialError::TimedOut, exchange.request(), exchange.client());
-            exchange.handle_failure(answer, cx.now);
+            exchange.handle_failure(answer, cx);
         });
     }
 
@@ -385,7 +394,13 @@ impl Hub {
 
     fn with_exchange(&mut self, key: Key, tell: impl FnOnce(&mut Exchange, &mut Context<'_>)) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        let mut cx = Context { settings: &self.settings, now: self.now, date: "NOW", out: &mut self.out };
+        let mut cx = Context {
+            settings: &self.settings,
+            now: self.now,
+            date: "NOW",
+            out: &mut self.out,
+            tally: &mut self.tally,
+        };
         tell(&mut client.session.exchange, &mut cx);
     }
 

@@ -11,6 +11,7 @@ use exaproxy::http::answer::Answer;
 use exaproxy::pages::content::Content;
 use exaproxy::server::Server;
 use exaproxy::session::{Kit, Progress, Session};
+use exaproxy::tally::Tally;
 use reactor::arena::Key;
 use reactor::ready::Ready;
 use reactor::stream::{Stream, Transport};
@@ -83,6 +84,7 @@ struct Bench {
     kit: Kit,
     settings: Settings,
     out: Vec<u8>,
+    tally: Tally,
 }
 
 const ROUTE: Key = Key { index: 0, generation: 0 };
@@ -97,6 +99,7 @@ impl Bench {
             kit: Kit::new(blocks),
             settings: Settings { account: false, ..settings() },
             out: Vec::new(),
+            tally: Tally::default(),
         }
     }
 
@@ -112,7 +115,8 @@ impl Bench {
     }
 
     fn once(&mut self) -> Progress {
-        let mut cx = Context { settings: &self.settings, now: 0, date: "NOW", out: &mut self.out };
+        let mut cx =
+            Context { settings: &self.settings, now: 0, date: "NOW", out: &mut self.out, tally: &mut self.tally };
         self.session.run(&mut self.kit, &mut cx)
     }
 
@@ -130,7 +134,8 @@ impl Bench {
     }
 
     fn tell(&mut self, what: impl FnOnce(&mut Exchange, &mut Context<'_>)) {
-        let mut cx = Context { settings: &self.settings, now: 0, date: "NOW", out: &mut self.out };
+        let mut cx =
+            Context { settings: &self.settings, now: 0, date: "NOW", out: &mut self.out, tally: &mut self.tally };
         what(&mut self.session.exchange, &mut cx);
     }
 

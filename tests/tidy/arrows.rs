@@ -4,8 +4,21 @@
 use crate::source::{self, is_word, Source};
 
 /// Modules of the program that know no sockets, files, threads, clocks or globals: all that they get is an argument.
-const PURE: &[&str] =
-    &["http", "exchange", "decision", "decide", "answers", "policy", "proxy_line", "tls", "icap", "monitor", "web"];
+const PURE: &[&str] = &[
+    "http",
+    "exchange",
+    "decision",
+    "decide",
+    "answers",
+    "policy",
+    "proxy_line",
+    "tls",
+    "icap",
+    "monitor",
+    "web",
+    "tally",
+    "histogram",
+];
 
 /// What reads a clock; a moment as an argument is fine.
 const CLOCKS: &[&str] = &["Instant::now", "SystemTime::now"];
@@ -37,7 +50,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("http", &["http"]),
     ("decision", &["decision", "http"]),
     ("policy", &["policy", "http", "decision"]),
-    ("exchange", &["exchange", "http", "decision", "policy", "answers", "proxy_line"]),
+    ("exchange", &["exchange", "http", "decision", "policy", "answers", "proxy_line", "tally"]),
+    ("tally", &["tally", "histogram", "http"]),
+    ("histogram", &["histogram"]),
     ("logs", &["logs"]),
     ("pages", &["pages", "http"]),
 ];

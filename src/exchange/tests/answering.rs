@@ -29,6 +29,42 @@ fn the_connection_goes_as_client_and_answer_want() {
     }
 }
 
+/// Content that is there already is out of the way of the next request.
+#[test]
+fn a_refused_upload_costs_the_connection_only_if_some_of_it_is_still_to_come() {
+    let post = |lines: &str| format!("POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\n{lines}\r\n");
+    let (sized, chunked) = (post("Content-Length: 5\r\n"), post("Transfer-Encoding: chunked\r\n"));
+    let table = [
+        (format!("{sized}hello"), true),
+        (format!("{chunked}5\r\nhello\r\n0\r\n\r\n"), true),
+        (format!("{chunked}2;a=b\r\nhe\r\n003\r\nllo\r\n0\r\nA: b\r\n\r\n"), true),
+        (format!("{sized}hell"), false),
+        (sized, false),
+        (format!("{chunked}5\r\nhello\r\n0\r\n\r"), false),
+        (format!("{chunked}x\r\nhello\r\n0\r\n\r\n"), false),
+    ];
+    for (request, kept) in table {
+        let mut scenario = asked(&request);
+        scenario.answer(Answer::new(403, &b"no\n"[..]));
+        let got = scenario.client_got();
+        assert_eq!(got.contains("Connection: close"), !kept, "{request:?} {got}");
+        assert_eq!((scenario.kind(), scenario.upload.held.len()), (if kept { Kind::Idle } else { Kind::Draining }, 0));
+        scenario.actions();
+        if kept {
+            assert_eq!(scenario.sending(GET).into_relaying().origin_got(), GET_SENT, "{request:?}");
+        }
+    }
+}
+
+#[test]
+fn a_request_behind_a_refused_upload_is_served() {
+    let post = "POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\nhello";
+    let mut scenario = asked(&format!("{post}{GET}"));
+    scenario.answer(Answer::new(403, &b"no\n"[..]));
+    assert_eq!((scenario.statuses(), scenario.actions.remove(0)), (vec![403], Action::Hangup));
+    assert_eq!(scenario.into_relaying().origin_got(), GET_SENT);
+}
+
 #[test]
 fn an_answer_to_head_has_no_body() {
     let mut scenario = asked("HEAD http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n");

@@ -13,6 +13,7 @@ mod preface;
 mod relaying;
 mod responses;
 mod retry;
+mod tally;
 mod timers;
 mod tunnel;
 
@@ -29,6 +30,7 @@ use crate::answers::Answers;
 use crate::decision::Decision;
 use crate::http::answer::Answer;
 use crate::http::rules::Rules;
+use crate::tally::Tally;
 
 /// What a plain request looks like, and what of it an origin gets.
 const GET: &str = "GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n";
@@ -75,6 +77,7 @@ struct Scenario {
     settings: Settings,
     now: Millis,
     out: Vec<u8>,
+    tally: Tally,
     upload: Lane,
     download: Lane,
     actions: Vec<Action>,
@@ -121,6 +124,7 @@ impl Scenario {
             settings,
             now: 0,
             out: Vec::new(),
+            tally: Tally::default(),
             upload: Lane::new(),
             download: Lane::new(),
             actions: Vec::new(),
@@ -254,8 +258,7 @@ impl Scenario {
     }
 
     fn fails(&mut self, answer: Answer) {
-        let now = self.now;
-        self.tell(|exchange, _| exchange.handle_failure(Box::new(answer), now));
+        self.tell(|exchange, cx| exchange.handle_failure(Box::new(answer), cx));
     }
 
     /// Time goes on to `now`.
@@ -302,7 +305,13 @@ impl Scenario {
     // The stand-in for the pump.
 
     fn tell(&mut self, what: impl FnOnce(&mut Exchange, &mut Context<'_>)) {
-        let mut cx = Context { settings: &self.settings, now: self.now, date: "NOW", out: &mut self.out };
+        let mut cx = Context {
+            settings: &self.settings,
+            now: self.now,
+            date: "NOW",
+            out: &mut self.out,
+            tally: &mut self.tally,
+        };
         what(&mut self.exchange, &mut cx);
         self.run();
     }
@@ -313,7 +322,10 @@ impl Scenario {
             let mut moved = self.pump(Direction::Upload);
             moved |= self.pump(Direction::Download);
             moved |= self.shut_down();
-            moved |= self.exchange.settle(self.upload.held.len(), self.download.held.len(), self.now);
+            let held = (self.upload.held.len(), self.download.held.len());
+            let (settings, out, tally) = (&self.settings, &mut self.out, &mut self.tally);
+            let mut cx = Context { settings, now: self.now, date: "NOW", out, tally };
+            moved |= self.exchange.settle(held.0, held.1, &mut cx);
             if moved {
                 self.exchange.handle_activity(self.now);
             }
@@ -348,7 +360,13 @@ impl Scenario {
 
     /// One look, and one write or else one read.
     fn step(&mut self, direction: Direction) -> bool {
-        let mut cx = Context { settings: &self.settings, now: self.now, date: "NOW", out: &mut self.out };
+        let mut cx = Context {
+            settings: &self.settings,
+            now: self.now,
+            date: "NOW",
+            out: &mut self.out,
+            tally: &mut self.tally,
+        };
         let lane = match direction {
             Direction::Upload => &mut self.upload,
             Direction::Download => &mut self.download,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::exchange::close::CloseReason;
+use crate::http::target::Target;
 
 const CONNECT: &str = "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n";
 const GREETING: &str = "HTTP/1.1 200 Connection Established\r\n\r\n";
@@ -25,6 +26,25 @@ fn bytes_go_both_ways_as_they_are() {
     assert_eq!(scenario.client_got(), "\u{0}\r\nany");
     assert_eq!(scenario.exchange.passable(Direction::Upload), u64::MAX);
     assert_eq!(scenario.exchange.passable(Direction::Download), u64::MAX);
+}
+
+#[test]
+fn where_a_tunnel_leads_is_known_for_as_long_as_it_stands() {
+    let target = |scenario: &Scenario| scenario.exchange.target().map(|target| (target.host.to_string(), target.port));
+    let mut scenario = tunnel();
+    assert_eq!(target(&scenario), Some(("a.example".into(), 443)));
+    scenario.origin_ends();
+    scenario.client_ends();
+    assert_eq!((scenario.kind(), target(&scenario)), (Kind::Closed, None));
+    let mut scenario = Scenario::new().sending(UPGRADE);
+    assert_eq!(target(&scenario), Some(("a.example".into(), 80)));
+    let other = Target::from_authority(b"b.example:8080", None).unwrap();
+    scenario.decide(Decision::Intercept(Box::new(other)));
+    scenario.resolved();
+    scenario.connect(false);
+    scenario.origin(SWITCH);
+    assert_eq!((scenario.kind(), target(&scenario)), (Kind::Tunnel, Some(("b.example".into(), 8080))));
+    assert_eq!(target(&Scenario::new()), None);
 }
 
 #[test]
