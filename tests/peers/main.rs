@@ -4,9 +4,11 @@
 mod chromium;
 mod curl;
 mod goaccess;
+mod haproxy;
 mod names;
 mod openssl;
 mod programs;
+mod promtool;
 mod reuse;
 mod servers;
 mod squidguard;
