@@ -118,7 +118,8 @@ fn sessions_are_shown_and_can_be_picked() {
     };
     assert_eq!(rows("").0, 3);
     let (matched, text) = rows("phase=tunnel");
-    for line in ["\"phase\": \"tunnel\",", "\"to-client\": 44", "\"to-server\": 5,", &format!("\"host\": \"{target}\",")]
+    for line in
+        ["\"phase\": \"tunnel\",", "\"to-client\": 44", "\"to-server\": 5,", &format!("\"host\": \"{target}\",")]
     {
         assert!(matched == 1 && text.contains(line.trim_end_matches(',')), "{line} is missing in {text}");
     }
