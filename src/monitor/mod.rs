@@ -163,18 +163,12 @@ impl Running {
         self.judged_by_error && self.helpers.as_ref().is_some_and(|helpers| helpers.failing && helpers.forked == 0)
     }
 
-    /// What went wrong since the start, by kind, always in the same order: requests that could not be served, and sessions
-    /// that did not end well.
+    /// What went wrong since the start, by cause, always in the same order: requests that the proxy had to answer itself, and
+    /// sessions that did not end well.
     pub fn errors(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let counters = &self.counters;
         let ended = CloseReason::ALL.iter().zip(counters.ended).filter(|(reason, _)| !reason.is_peaceful());
-        let requests = [
-            ("names that gave no address", counters.name_failures),
-            ("servers that could not be connected to", counters.dial_failures),
-            ("addresses that are forbidden", counters.refused),
-            ("requests without a decision", counters.undecided),
-        ];
-        requests.into_iter().chain(ended.map(|(reason, count)| (reason.name(), count)))
+        counters.tally.answers().chain(ended.map(|(reason, count)| (reason.name(), count)))
     }
 
     /// The numbers as a JSON object, sorted by key; the keys of the original keep their names.

@@ -3,7 +3,7 @@
 //! A change is a POST that carries the token of this process, which only its own pages show. Whoever makes a browser send a
 //! form from elsewhere does not know it, and is told apart by `Origin` and `Sec-Fetch-Site` besides. A name that somebody
 //! points at this address ("DNS rebinding") would be a way around both, so that only addresses and `localhost` will do for
-//! a Host.
+//! a Host. Nor may a request have come through a proxy, this one first of all.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -71,6 +71,10 @@ pub(super) fn ask(path: &str, request: &Request, source: &dyn Source) -> Asked {
 fn may_see(request: &Request, source: &dyn Source) -> Result<(), String> {
     if !source.facts().control {
         return Err("Control is read-only. With web.debug=true in the configuration it can change things.".to_owned());
+    }
+    // Clients of the proxy may be allowed to reach this machine, and with it the monitor; control is not for them.
+    if [&b"via"[..], b"x-forwarded-for", b"forwarded"].iter().any(|name| request.field(name).is_some()) {
+        return Err("Control is not for requests that come through a proxy.".to_owned());
     }
     let host = request.field(b"host").unwrap_or_default();
     match is_address(host) {

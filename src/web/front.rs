@@ -23,6 +23,7 @@ pub(super) fn page(source: &dyn Source) -> Markup {
             (connections(&running, history))
             (transfer(&running, history))
             (errors(&running, history))
+            (times(history))
             (names(history))
             (helpers(&running, history))
         }
@@ -133,10 +134,22 @@ fn errors(running: &Running, history: &History) -> Markup {
     kinds.sort_by_key(|(_, added)| std::cmp::Reverse(*added));
     let rest = html! {
         p { "in the last minute" }
-        ul { @for (name, added) in kinds.iter().take(KINDS) { li { (units::count(*added)) " " (name) } } }
+        ul { @for (name, added) in kinds.iter().take(KINDS) { li { (units::count(*added)) " × " (name) } } }
         (line(&history.rates(Span::Minute, |running| running.errors().map(|(_, count)| count).sum())))
     };
     tile("errors", "/information/errors.html", "Errors", &value, &rest)
+}
+
+fn times(history: &History) -> Markup {
+    let rest = html! { p { "from the first byte of a request to the last of its response" } };
+    latency(
+        "times",
+        "/graph/latency.html",
+        "Response time",
+        &rest,
+        |running| running.counters.tally.request_time,
+        history,
+    )
 }
 
 fn names(history: &History) -> Markup {

@@ -118,6 +118,7 @@ pub(super) const GRAPHS: [Graph; 10] = [
         title: "Mean times",
         unit: Unit::Millis,
         lines: &[
+            ("requests", Mean(|running| running.counters.tally.request_time)),
             ("names", Mean(|running| running.counters.name_time)),
             ("connections", Mean(|running| running.counters.connect_time)),
             ("helpers", Mean(|running| running.counters.helper_time)),

@@ -337,6 +337,10 @@ fn row_68_nobody_else_can_change_anything() {
     ] {
         refused(&fake, "POST", workers, &format!("{own}{elsewhere}\r\n"), &content, "of another site");
     }
+    for proxied in ["Via: 1.1 x", "X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.1"] {
+        refused(&fake, "POST", workers, &format!("{own}{proxied}\r\n"), &content, "through a proxy");
+        refused(&fake, "GET", "/control/token", &format!("{own}{proxied}\r\n"), "", "through a proxy");
+    }
     for fine in ["Origin: http://127.0.0.1:8080", "Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: none"] {
         assert!(
             matches!(fake.reply("POST", workers, &format!("{own}{fine}\r\n"), &content), Reply::Order(_)),

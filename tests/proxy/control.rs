@@ -138,7 +138,10 @@ fn row_68_nobody_changes_anything_who_may_not() {
     let renamed = format!("POST {workers} HTTP/1.1\r\nHost: evil.example\r\nContent-Length: {length}\r\n\r\n{content}");
     assert_eq!(ask(&proxy, &renamed).status(), 403);
     assert_eq!(proxy.counter("processes.min"), 1);
-    // A stranger who hides a form in a proxied request meets an origin, not the monitor.
+    let mut client = proxy.client();
+    client.send(format!("GET http://{own}/control/token HTTP/1.1\r\nHost: {own}\r\n\r\n"));
+    let reply = client.reply();
+    assert!(reply.status() == 403 && reply.text().contains("through a proxy"), "{reply:?}");
     assert_eq!(post(&proxy, workers, "", &content).status(), 200);
     assert_eq!(proxy.counter("processes.min"), 2);
 }

@@ -97,6 +97,44 @@ fn the_numbers_of_the_front_page_move() {
 }
 
 #[test]
+fn sessions_are_shown_and_can_be_picked() {
+    let proxy = Proxy::start(&[]);
+    let origin = Origin::echo();
+    let target = origin.address().to_string();
+    let mut tunnel = proxy.client();
+    tunnel.tunnel(&target);
+    tunnel.send("12345");
+    assert_eq!(tunnel.read(5), b"12345");
+    let mut failed = proxy.client();
+    assert_eq!(failed.get("http://127.0.0.1:1/").status(), 502);
+    let rows = |query: &str| {
+        let text = get(&proxy, &format!("/json/sessions?{query}")).text();
+        let count = |key: &str| {
+            let (_, rest) = text.split_once(&format!("\"{key}\": ")).unwrap_or_else(|| panic!("no {key} in {text}"));
+            rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default().parse::<usize>().expect("a number")
+        };
+        assert_eq!(count("total"), 3, "{text}");
+        (count("matched"), text)
+    };
+    assert_eq!(rows("").0, 3);
+    let (matched, text) = rows("phase=tunnel");
+    for line in ["\"phase\": \"tunnel\",", "\"to-client\": 44", "\"to-server\": 5,", &format!("\"host\": \"{target}\",")]
+    {
+        assert!(matched == 1 && text.contains(line.trim_end_matches(',')), "{line} is missing in {text}");
+    }
+    assert!(text.contains(&format!("\"server\": \"{target}\"")), "{text}");
+    let (matched, text) = rows("phase=idle");
+    assert!(matched == 1 && text.contains("\"error\": \"connection_refused\""), "{text}");
+    for (query, wanted) in [("host=127.0", 2), ("host=nowhere", 0), ("client=127.0.0.1", 3), ("client=10.", 0)] {
+        assert_eq!(rows(query).0, wanted, "{query}");
+    }
+    let (_, first) = rows("sort=sent&limit=1");
+    assert!(first.matches("\"phase\"").count() == 1 && first.contains("\"phase\": \"tunnel\""), "{first}");
+    let page = get(&proxy, "/information/sessions.html?phase=tunnel").text();
+    assert!(page.contains("1 of 1 that match, of 3 in all") && page.contains(&target), "{page}");
+}
+
+#[test]
 fn addresses_are_counted() {
     let proxy = Proxy::start(&[]);
     let origin = Origin::echo();
