@@ -135,7 +135,7 @@ fn sessions_are_shown_and_can_be_picked() {
     let (_, first) = rows("sort=sent&limit=1");
     assert!(first.matches("\"phase\"").count() == 1 && first.contains("\"phase\": \"tunnel\""), "{first}");
     let page = get(&proxy, "/information/sessions.html?phase=tunnel").text();
-    assert!(page.contains("1 of 1 that match, of 3 in all") && page.contains(&target), "{page}");
+    assert!(page.contains("1 of 1 that match, of 4 in all") && page.contains(&target), "{page}");
 }
 
 #[test]
