@@ -9,6 +9,7 @@ mod names;
 mod openssl;
 mod pages;
 mod programs;
+mod promtool;
 mod reuse;
 mod servers;
 mod squidguard;
