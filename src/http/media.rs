@@ -13,7 +13,7 @@ pub const SCRIPT: &str = "text/javascript; charset=utf-8";
 pub const BYTES: &str = "application/octet-stream";
 
 /// Media type of vector pictures.
-const SVG: &str = "image/svg+xml";
+pub const SVG: &str = "image/svg+xml";
 
 /// How content begins that says what it is, in lower case; blanks before it do not count.
 const STARTS: [(&[u8], &str); 9] = [

@@ -2,10 +2,12 @@
 //! address. Bounded, however many sessions there are.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
 use foldhash::fast::RandomState;
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
 /// Most rows that are given at once.
 pub const MOST_ROWS: usize = 1000;
@@ -14,15 +16,13 @@ pub const MOST_ROWS: usize = 1000;
 pub const ROWS: usize = 100;
 
 /// A session as it stands at this moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// The number of the connection, as in the usage log.
     pub id: u32,
     /// Who the client is (see `exchange::identity`).
     pub client: IpAddr,
     /// A client of the monitor.
-    #[serde(rename = "monitor")]
     pub web: bool,
     /// The name of the phase.
     pub phase: &'static str,
@@ -35,15 +35,12 @@ pub struct Row {
     /// `host:port` of the request under way or of the tunnel; empty where there is none.
     pub host: String,
     /// The other end of the origin's connection.
-    #[serde(rename = "server")]
     pub origin: Option<SocketAddr>,
     /// Bytes sent to the client.
     pub to_client: u64,
     /// Bytes sent to origins.
-    #[serde(rename = "to-server")]
     pub to_origin: u64,
     /// Why the proxy last answered for itself on this connection.
-    #[serde(rename = "error")]
     pub trouble: Option<&'static str>,
 }
 
@@ -83,15 +80,53 @@ pub struct Filter {
 }
 
 /// The answer to a filter.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sessions {
     /// All sessions there are.
     pub total: usize,
     /// Those that the filter picks.
     pub matched: usize,
     /// The first of them.
-    #[serde(rename = "sessions")]
     pub rows: Vec<Row>,
+}
+
+// Written by hand: what derives it is a second parser of Rust beside the one that the pages are built with.
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut row = serializer.serialize_map(None)?;
+        row.serialize_entry("id", &self.id)?;
+        row.serialize_entry("client", &Shown(self.client))?;
+        row.serialize_entry("monitor", &self.web)?;
+        row.serialize_entry("phase", self.phase)?;
+        row.serialize_entry("age", &self.age)?;
+        row.serialize_entry("still", &self.still)?;
+        row.serialize_entry("requests", &self.requests)?;
+        row.serialize_entry("host", &self.host)?;
+        row.serialize_entry("server", &self.origin.map(Shown))?;
+        row.serialize_entry("to-client", &self.to_client)?;
+        row.serialize_entry("to-server", &self.to_origin)?;
+        row.serialize_entry("error", &self.trouble)?;
+        row.end()
+    }
+}
+
+impl Serialize for Sessions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut sessions = serializer.serialize_map(None)?;
+        sessions.serialize_entry("total", &self.total)?;
+        sessions.serialize_entry("matched", &self.matched)?;
+        sessions.serialize_entry("sessions", &self.rows)?;
+        sessions.end()
+    }
+}
+
+/// An address as text.
+struct Shown<T>(T);
+
+impl<T: Display> Serialize for Shown<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
 }
 
 /// Whose addresses are counted.

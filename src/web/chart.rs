@@ -13,7 +13,7 @@ const MESH: RGBColor = RGBColor(1, 0, 0);
 const LABEL: RGBColor = RGBColor(1, 0, 1);
 
 /// Width and height of a chart and of a small one, in the units of its own space; the page scales them.
-const CHART: (u32, u32) = (860, 260);
+const CHART: (u32, u32) = (560, 240);
 const SPARK: (u32, u32) = (260, 48);
 
 type Points = [f64; POINTS];
@@ -42,9 +42,9 @@ fn draw(text: &mut String, lines: &[Points], span: Span, label: fn(f64) -> Strin
     };
     let root = SVGBackend::with_string(text, CHART).into_drawing_area();
     let mut builder = ChartBuilder::on(&root);
-    builder.margin(8).margin_right(20).x_label_area_size(26).y_label_area_size(78);
+    builder.margin(8).margin_right(20).x_label_area_size(28).y_label_area_size(76);
     let mut chart = builder.build_cartesian_2d(oldest()..0, 0.0..top(lines))?;
-    let style = ("sans-serif", 15).into_font().color(&LABEL);
+    let style = ("sans-serif", 17).into_font().color(&LABEL);
     chart
         .configure_mesh()
         .disable_x_mesh()

@@ -64,7 +64,7 @@ impl Page {
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     title { (self.title) " · ExaProxy Monitoring" }
                     link rel="stylesheet" href="/style.css";
-                    link rel="icon" href="data:,";
+                    link rel="icon" href="/icon.svg";
                     @if self.refresh > 0 {
                         noscript { meta http-equiv="refresh" content=(RELOAD); }
                         script src="/refresh.js" defer {}

@@ -168,8 +168,10 @@ impl Unit {
 pub(super) fn page(graph: &Graph, source: &dyn Source) -> Markup {
     html! {
         h1 { (graph.title) }
-        (figure(graph, source.history(), Span::Minute, "Last minute"))
-        (figure(graph, source.history(), Span::Hour, "Last hour"))
+        div .pair {
+            (figure(graph, source.history(), Span::Minute, "Last minute"))
+            (figure(graph, source.history(), Span::Hour, "Last hour"))
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use std::borrow::Cow;
 use maud::html;
 
 use crate::http::answer::Answer;
-use crate::http::media::{PLAIN, SCRIPT};
+use crate::http::media::{PLAIN, SCRIPT, SVG};
 use crate::http::request::Request;
 use crate::monitor::history::History;
 use crate::monitor::hosts::Top;
@@ -156,6 +156,7 @@ fn for_programs(path: &str, query: &[u8], source: &dyn Source) -> Option<Answer>
         "/health" => health(&source.running()),
         "/style.css" => of_kind(STYLE, include_str!("style.css")),
         "/refresh.js" => of_kind(SCRIPT, include_str!("refresh.js")),
+        "/icon.svg" | "/favicon.ico" => of_kind(SVG, include_str!("icon.svg")),
         "/humans.txt" => of_kind(PLAIN, about::HUMANS),
         _ if path == "/json" || path.starts_with("/json/") => of_kind(JSON, json::index()),
         _ => return None,

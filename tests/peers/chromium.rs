@@ -11,7 +11,7 @@ use std::process::{Child, Stdio};
 const RESOURCES: usize = 50;
 
 /// Without these Chromium looks for updates, profiles and other hosts of its maker.
-const QUIET: &[&str] = &[
+pub(crate) const QUIET: &[&str] = &[
     "--headless",
     "--no-sandbox",
     "--disable-gpu",

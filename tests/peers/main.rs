@@ -1,12 +1,14 @@
 //! The real binary between real programs: clients that people use in front of it, servers that people run behind it.
 //! Knows nothing of the proxy's insides; what each program may see and send is not scripted here.
 
+mod browser;
 mod chromium;
 mod curl;
 mod goaccess;
 mod haproxy;
 mod names;
 mod openssl;
+mod pages;
 mod programs;
 mod promtool;
 mod reuse;
