@@ -6,6 +6,8 @@ pub mod sessions;
 
 use std::fmt::Write;
 
+use reactor::Millis;
+
 use crate::exchange::close::CloseReason;
 use crate::exchange::flow::Direction;
 use crate::histogram::Histogram;
@@ -133,13 +135,15 @@ pub struct Helpers {
     pub queue: u64,
     /// They end as soon as they are started.
     pub failing: bool,
+    /// One of them has shown that it works.
+    pub served: bool,
     /// Since the start.
     pub counters: pool::Counters,
 }
 
 impl Helpers {
     /// Looks at the helpers.
-    pub fn of(redirector: &Redirector) -> Helpers {
+    pub fn of(redirector: &Redirector, now: Millis) -> Helpers {
         let pool = redirector.pool();
         Helpers {
             forked: pool.forked() as u64,
@@ -147,6 +151,7 @@ impl Helpers {
             maximum: pool.settings().maximum as u64,
             queue: pool.queue_len() as u64,
             failing: pool.is_failing(),
+            served: pool.is_served(now),
             counters: pool.counters(),
         }
     }
@@ -160,7 +165,7 @@ impl Running {
 
     /// Do requests fail because no helper works?
     pub fn helpers_fail(&self) -> bool {
-        self.judged_by_error && self.helpers.as_ref().is_some_and(|helpers| helpers.failing && helpers.forked == 0)
+        self.judged_by_error && self.helpers.as_ref().is_some_and(|helpers| helpers.failing && !helpers.served)
     }
 
     /// What went wrong since the start, by cause, always in the same order: requests that the proxy had to answer itself, and

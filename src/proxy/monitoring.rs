@@ -145,7 +145,7 @@ impl Source for Proxy {
             judged_by_error: self.redirector.as_ref().is_some_and(|helpers| helpers.on_failure() == OnFailure::Error),
             pid_saved: self.house.pid_saved(),
             dns: self.resolver.counters(),
-            helpers: self.redirector.as_ref().map(Helpers::of),
+            helpers: self.redirector.as_ref().map(|helpers| Helpers::of(helpers, self.clock.now())),
             lost: Lost {
                 messages: self.messages.map_or(0, logs::Messages::lost),
                 usage: self.usage.as_ref().map_or(0, logs::UsageLog::lost),

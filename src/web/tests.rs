@@ -230,9 +230,13 @@ fn health_tells_whether_clients_may_be_sent_here() {
     assert_eq!(health(well.clone()), 200);
     assert_eq!(health(Running { draining: true, ..well.clone() }), 503);
     assert_eq!(health(Running { listening: false, ..well.clone() }), 503);
-    let failing = Helpers { failing: true, forked: 0, ..Helpers::default() };
-    let with = |judged: bool| Running { helpers: Some(failing.clone()), judged_by_error: judged, ..well.clone() };
-    assert_eq!((health(with(true)), health(with(false))), (503, 200));
+    let with = |judged_by_error: bool, failing: bool, served: bool| {
+        // Those that are started in vain run for a while.
+        let helpers = Some(Helpers { failing, served, forked: 1, ..Helpers::default() });
+        Running { helpers, judged_by_error, ..well.clone() }
+    };
+    assert_eq!((health(with(true, true, false)), health(with(false, true, false))), (503, 200));
+    assert_eq!((health(with(true, true, true)), health(with(true, false, false))), (200, 200));
 }
 
 #[test]
