@@ -49,7 +49,9 @@ impl Balancer {
             replace(&format!("127.0.0.1:{listener} "), &format!("{} ", node.address()));
             replace(&format!("check port {monitor}\n"), &format!("check port {}\n", node.web().port()));
         }
-        replace("inter 2s", "inter 20ms");
+        // Checks often; but an answer may take as long as it takes on a machine with too much to do.
+        replace("inter 2s", "inter 50ms");
+        replace("defaults\n", "defaults\n    timeout check 10s\n");
         // Each takes two descriptors, of which a machine for tests may have few.
         replace("maxconn 65536", "maxconn 1000");
         replace("global\n", &format!("global\n    stats socket {} level admin\n", control.display()));
@@ -125,7 +127,8 @@ impl Balancer {
                         let path = format!("/{number}/{request}");
                         let reply = self.ask(number, &origin.url(&path));
                         let reply = reply.unwrap_or_else(|error| panic!("{path}: {error}"));
-                        assert_eq!((reply.status(), reply.text()), (200, path), "{reply:?}");
+                        let right = reply.status() == 200 && reply.text() == path;
+                        assert!(right, "{path}: {:?} {:?}", reply.start(), reply.value("Proxy-Status"));
                     }
                 });
             }
