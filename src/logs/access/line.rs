@@ -121,13 +121,18 @@ fn protocol(out: &mut String, record: &Record<'_>) {
 /// Squid's own form: end of the request, milliseconds, client, result and status, bytes, method, URL, user, way and
 /// origin, media type.
 fn squid(out: &mut String, record: &Record<'_>) {
-    let (seconds, millis) = (record.ended / 1000, record.ended % 1000);
-    let status = record.status.unwrap_or(0);
-    let aborted = if record.cut { "_ABORTED" } else { "" };
-    let duration = record.duration;
-    // Writing to a String cannot fail.
-    let _ = write!(out, "{seconds}.{millis:03} {duration:>6} {} ", record.client);
-    let _ = write!(out, "{}{aborted}/{status:03} {} ", result(record), record.to_client);
+    digits(out, record.ended / 1000);
+    out.push('.');
+    padded(out, record.ended % 1000, 3, '0');
+    out.push(' ');
+    padded(out, record.duration, 6, ' ');
+    out.push(' ');
+    address(out, record.client);
+    out.extend([" ", result(record), if record.cut { "_ABORTED/" } else { "/" }]);
+    padded(out, u64::from(record.status.unwrap_or(0)), 3, '0');
+    out.push(' ');
+    digits(out, record.to_client);
+    out.push(' ');
     match record.method.is_empty() {
         true => out.push_str("NONE error:invalid-request"),
         false => {
@@ -139,7 +144,11 @@ fn squid(out: &mut String, record: &Record<'_>) {
     out.push(' ');
     push_url(out, record.user.unwrap_or_default().as_bytes());
     match record.origin {
-        Some(origin) => show(out, format_args!(" HIER_DIRECT/{} ", origin.ip())),
+        Some(origin) => {
+            out.push_str(" HIER_DIRECT/");
+            address(out, origin.ip());
+            out.push(' ');
+        }
         None => out.push_str(" HIER_NONE/- "),
     }
     push_url(out, record.media);
@@ -210,6 +219,13 @@ fn digits(out: &mut String, value: u64) {
     }
     // They are all digits.
     out.push_str(std::str::from_utf8(&text[at..]).unwrap_or_default());
+}
+
+/// At least `width` characters, filled up at the left.
+fn padded(out: &mut String, value: u64, width: usize, fill: char) {
+    let length = value.checked_ilog10().map_or(1, |log| log as usize + 1);
+    (length..width).for_each(|_| out.push(fill));
+    digits(out, value);
 }
 
 fn address(out: &mut String, address: IpAddr) {
