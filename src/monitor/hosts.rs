@@ -20,7 +20,8 @@ const MINUTE: Millis = 60_000;
 /// Requests by host.
 #[derive(Clone, Debug, Default)]
 pub struct Hosts {
-    counts: HashMap<Box<str>, u64, RandomState>,
+    /// By the host as a Host field has it.
+    counts: HashMap<Box<[u8]>, u64, RandomState>,
     others: u64,
     top: Top,
     until: Millis,
@@ -37,7 +38,7 @@ pub struct Top {
 
 impl Hosts {
     /// A request to this host.
-    pub fn note(&mut self, host: &str) {
+    pub fn note(&mut self, host: &[u8]) {
         if let Some(count) = self.counts.get_mut(host) {
             *count += 1;
         } else if self.counts.len() < MOST_HOSTS {
@@ -76,7 +77,7 @@ mod tests {
         let mut hosts = Hosts::default();
         hosts.keep_house(0);
         for number in 0..20_u64 {
-            (0..=number).for_each(|_| hosts.note(&format!("h{number:02}.example")));
+            (0..=number).for_each(|_| hosts.note(format!("h{number:02}.example").as_bytes()));
         }
         hosts.keep_house(59_999);
         assert_eq!(*hosts.top(), Top::default());
@@ -92,9 +93,9 @@ mod tests {
     fn names_that_are_made_up_take_no_memory_without_bound() {
         let mut hosts = Hosts::default();
         hosts.keep_house(0);
-        (0..MOST_HOSTS + 500).for_each(|number| hosts.note(&number.to_string()));
+        (0..MOST_HOSTS + 500).for_each(|number| hosts.note(number.to_string().as_bytes()));
         assert_eq!((hosts.counts.len(), hosts.others), (MOST_HOSTS, 500));
-        hosts.note("7");
+        hosts.note(b"7");
         hosts.keep_house(60_000);
         let top = hosts.top();
         assert_eq!(top.hosts[0], ("7".into(), 2));

@@ -10,7 +10,6 @@ use crate::decide;
 use crate::decision::{Decision, Verdict};
 use crate::http::answer::Answer;
 use crate::http::cause::Cause;
-use crate::http::target::Host;
 use crate::http::Method;
 use crate::logs::{Usage, UsageLog, Word};
 use crate::redirector::dialect::{Dialect, Question, Trouble};
@@ -30,9 +29,9 @@ impl Proxy {
         if client.ingress == Ingress::Web {
             return self.answer_monitor(key);
         }
-        if let Host::Name(name) = &request.target().host {
-            self.watch.hosts.note(name);
-        }
+        self.out.clear();
+        request.target().host.write(&mut self.out);
+        self.watch.hosts.note(&self.out);
         match decide::refusal(request, client.session.exchange.client(), &self.policy, &self.settings) {
             Some(answer) => self.refuse(key, answer),
             None => self.consult(key),
