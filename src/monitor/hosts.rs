@@ -55,8 +55,10 @@ impl Hosts {
         }
         self.until = now + MINUTE;
         let all: u64 = self.counts.values().sum();
-        let hosts =
-            first(self.counts.drain().collect(), NAMED, |(host, count)| (std::cmp::Reverse(*count), host.clone()));
+        let order = |(host, count): &(Box<[u8]>, u64)| (std::cmp::Reverse(*count), host.clone());
+        let text = |(host, count): (Box<[u8]>, u64)| (String::from_utf8_lossy(&host).into(), count);
+        let hosts: Vec<(Box<str>, u64)> =
+            first(self.counts.drain().collect(), NAMED, order).into_iter().map(text).collect();
         let named: u64 = hosts.iter().map(|(_, count)| count).sum();
         self.top = Top { hosts, others: std::mem::take(&mut self.others) + all - named };
         self.counts.shrink_to(2 * NAMED);
