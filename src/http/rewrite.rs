@@ -3,7 +3,7 @@
 //! Each head is written from its parsed form: our version, our Host, our framing, our Connection. A field that nobody has
 //! to touch and that stands as we would write it is copied together with its neighbours; all others are written anew.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use memchr::memchr2;
 
@@ -194,16 +194,19 @@ fn push_elements<'a>(out: &mut Vec<u8>, values: impl Iterator<Item = &'a [u8]>) 
 fn push_address(out: &mut Vec<u8>, address: IpAddr) {
     use std::io::Write;
     match address.to_canonical() {
-        IpAddr::V4(address) => {
-            let [first, rest @ ..] = address.octets();
-            push_number(out, u64::from(first));
-            for octet in rest {
-                out.push(b'.');
-                push_number(out, u64::from(octet));
-            }
-        }
+        IpAddr::V4(address) => push_ipv4(out, address),
         // Writing into a Vec cannot fail.
         IpAddr::V6(address) => drop(write!(out, "{address}")),
+    }
+}
+
+/// Appends an address in dotted decimal digits.
+pub(crate) fn push_ipv4(out: &mut Vec<u8>, address: Ipv4Addr) {
+    let [first, rest @ ..] = address.octets();
+    push_number(out, u64::from(first));
+    for octet in rest {
+        out.push(b'.');
+        push_number(out, u64::from(octet));
     }
 }
 
