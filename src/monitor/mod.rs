@@ -12,7 +12,6 @@ use crate::exchange::close::CloseReason;
 use crate::exchange::flow::Direction;
 use crate::histogram::Histogram;
 use crate::redirector::{pool, Redirector};
-use crate::server::Server;
 use crate::session::Session;
 use crate::tally::Tally;
 
@@ -67,11 +66,6 @@ impl Counters {
         let family = usize::from(session.exchange.peer().is_ipv6());
         self.to_clients[family] += session.exchange.flow(Direction::Download).moved;
         self.to_origins[family] += session.exchange.flow(Direction::Upload).moved;
-    }
-
-    /// An exchange is over whose connection may be kept.
-    pub fn note_server<T>(&mut self, server: &Server<T>) {
-        self.reused += u64::from(server.exchanges > 0);
     }
 }
 
