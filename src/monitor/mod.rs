@@ -50,15 +50,17 @@ pub struct Counters {
     pub to_origins: [u64; 2],
     /// What exchanges count themselves.
     pub tally: Tally,
-    /// Sessions by why they ended, in the order of [`CloseReason::ALL`].
-    pub ended: [u64; CloseReason::ALL.len()],
+    /// Sessions by why they ended, in the order of [`CloseReason::COUNTED`].
+    pub ended: [u64; CloseReason::COUNTED.len()],
 }
 
 impl Counters {
     /// A session has ended.
     pub fn note_end<T>(&mut self, session: &Session<T>, reason: CloseReason) {
         self.add_transfer(session);
-        self.ended[reason.index()] += 1;
+        if let Some(place) = reason.index() {
+            self.ended[place] += 1;
+        }
     }
 
     /// Adds what a session has moved so far.
@@ -166,7 +168,7 @@ impl Running {
     /// sessions that did not end well.
     pub fn errors(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let counters = &self.counters;
-        let ended = CloseReason::ALL.iter().zip(counters.ended).filter(|(reason, _)| !reason.is_peaceful());
+        let ended = CloseReason::COUNTED.iter().zip(counters.ended).filter(|(reason, _)| !reason.is_peaceful());
         counters.tally.answers().chain(ended.map(|(reason, count)| (reason.name(), count)))
     }
 
@@ -204,7 +206,7 @@ impl Running {
         row("transfer.content", counters.to_origins.iter().sum());
         row("transfer.content4", counters.to_origins[0]);
         row("transfer.content6", counters.to_origins[1]);
-        for (reason, count) in CloseReason::ALL.iter().zip(counters.ended) {
+        for (reason, count) in CloseReason::COUNTED.iter().zip(counters.ended) {
             row(&format!("ended.{}", reason.name()), count);
         }
         self.dns_rows(&mut row);
