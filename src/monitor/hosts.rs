@@ -18,7 +18,7 @@ pub const NAMED: usize = 10;
 const MINUTE: Millis = 60_000;
 
 /// Requests by host.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Hosts {
     /// By the host as a Host field has it.
     counts: HashMap<Box<[u8]>, u64, RandomState>,
@@ -34,6 +34,13 @@ pub struct Top {
     pub hosts: Vec<(Box<str>, u64)>,
     /// Requests to all other hosts.
     pub others: u64,
+}
+
+impl Default for Hosts {
+    /// The first minute starts at 0.
+    fn default() -> Hosts {
+        Hosts { counts: HashMap::default(), others: 0, top: Top::default(), until: MINUTE }
+    }
 }
 
 impl Hosts {
@@ -77,7 +84,6 @@ mod tests {
     #[test]
     fn the_most_wanted_of_a_full_minute_are_named_and_the_others_counted() {
         let mut hosts = Hosts::default();
-        hosts.keep_house(0);
         for number in 0..20_u64 {
             (0..=number).for_each(|_| hosts.note(format!("h{number:02}.example").as_bytes()));
         }
@@ -91,10 +97,20 @@ mod tests {
         assert_eq!(*hosts.top(), Top::default());
     }
 
+    /// The first second was shown for a minute as if it were one.
+    #[test]
+    fn the_first_second_is_no_minute() {
+        let mut hosts = Hosts::default();
+        hosts.note(b"h.example");
+        hosts.keep_house(1000);
+        assert_eq!(*hosts.top(), Top::default());
+        hosts.keep_house(60_000);
+        assert_eq!(hosts.top().hosts, [("h.example".into(), 1)]);
+    }
+
     #[test]
     fn names_that_are_made_up_take_no_memory_without_bound() {
         let mut hosts = Hosts::default();
-        hosts.keep_house(0);
         (0..MOST_HOSTS + 500).for_each(|number| hosts.note(number.to_string().as_bytes()));
         assert_eq!((hosts.counts.len(), hosts.others), (MOST_HOSTS, 500));
         hosts.note(b"7");

@@ -126,6 +126,7 @@ impl Proxy {
         if let Some(account) = self.clients.get_mut(key).and_then(|client| client.session.exchange.account_mut()) {
             account.origin = Some(address);
         }
+        self.counters.reused += 1;
         self.with_exchange(key, |exchange, cx| exchange.handle_connected(Connected { reused: true }, cx));
         true
     }
@@ -219,8 +220,9 @@ impl Proxy {
             return self.poller.forget(server.stream.route);
         };
         client.waits = Waits::Nothing;
-        if !reused {
-            self.counters.connect_time.note(client.session.exchange.waited(self.clock.now()));
+        match reused {
+            true => self.counters.reused += 1,
+            false => self.counters.connect_time.note(client.session.exchange.waited(self.clock.now())),
         }
         if let Some(account) = client.session.exchange.account_mut() {
             account.origin = Some(server.address);
@@ -284,7 +286,6 @@ impl Proxy {
             return if staying && quiet { client.session.count_exchange() } else { self.hang_up(key) };
         }
         let Some(mut server) = client.session.server.take() else { return };
-        self.counters.note_server(&server);
         if !is_quiet(&mut server) {
             return self.poller.forget(server.stream.route);
         }
