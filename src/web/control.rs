@@ -17,10 +17,13 @@ use crate::http::Method;
 /// What is to be changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Order {
-    /// As few helpers as there may be.
-    Minimum(usize),
-    /// As many helpers as there may be.
-    Maximum(usize),
+    /// As few and as many helpers as there may be, the first not above the second.
+    Helpers {
+        #[allow(missing_docs)]
+        minimum: usize,
+        #[allow(missing_docs)]
+        maximum: usize,
+    },
     /// Debug messages on or off.
     Debug(bool),
     /// Listen to proxy clients or stop it.
@@ -153,16 +156,16 @@ fn helpers(content: &[u8], source: &dyn Source) -> Result<Order, String> {
     let (minimum, maximum) = (helpers.minimum as usize, helpers.maximum as usize);
     let number = |text: String| text.parse::<usize>().ok().filter(|number| *number <= MOST_HELPERS);
     let number = |name: &str| field(content, name).map(|text| number(text).ok_or("invalid request"));
-    match (number("exaproxy.redirector.minimum"), number("exaproxy.redirector.maximum")) {
-        (Some(Ok(number)), None) if number > maximum => {
-            Err("value is higher than exaproxy.redirector.maximum".to_owned())
-        }
-        (Some(Ok(number)), None) => Ok(Order::Minimum(number)),
-        (None, Some(Ok(number))) if number < minimum.max(1) => {
-            Err("value is lower than exaproxy.redirector.minimum".to_owned())
-        }
-        (None, Some(Ok(number))) => Ok(Order::Maximum(number)),
-        _ => Err("invalid request".to_owned()),
+    let (minimum, maximum) = match (number("exaproxy.redirector.minimum"), number("exaproxy.redirector.maximum")) {
+        (Some(Ok(number)), None) => (number, maximum),
+        (None, Some(Ok(number))) => (minimum, number),
+        _ => return Err("invalid request".to_owned()),
+    };
+    match maximum {
+        0 => Err("exaproxy.redirector.maximum is at least 1".to_owned()),
+        _ if minimum <= maximum => Ok(Order::Helpers { minimum, maximum }),
+        _ if minimum as u64 == helpers.minimum => Err("value is lower than exaproxy.redirector.minimum".to_owned()),
+        _ => Err("value is higher than exaproxy.redirector.maximum".to_owned()),
     }
 }
 
@@ -177,7 +180,7 @@ fn refusal(why: &str) -> Page {
 /// The page after an order. `outcome` is what the one who carried it out says.
 pub(super) fn done(order: Order, outcome: &Result<(), String>, request: &Request, source: &dyn Source) -> Page {
     let path = match order {
-        Order::Minimum(_) | Order::Maximum(_) => "/control/workers.html",
+        Order::Helpers { .. } => "/control/workers.html",
         Order::Debug(_) => "/control/debug.html",
         Order::Listen(_) | Order::SoftStop => "/control.html",
     };
