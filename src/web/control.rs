@@ -38,7 +38,7 @@ const DEBUG: &str = "/control/debug/commit";
 const LISTEN: &str = "/control/listen/commit";
 const STOP: &str = "/control/stop/commit";
 
-/// Most helpers that can be asked for, as `redirector.maximum` has it.
+/// Most helpers that can be asked for, as `redirector.maximum` has it; at least one.
 const MOST_HELPERS: usize = 10_000;
 
 /// What a request to control comes to.
@@ -154,18 +154,17 @@ fn helpers(content: &[u8], source: &dyn Source) -> Result<Order, String> {
         return Err("There are no helpers: redirector.enable is false.".to_owned());
     };
     let (minimum, maximum) = (helpers.minimum as usize, helpers.maximum as usize);
-    let number = |text: String| text.parse::<usize>().ok().filter(|number| *number <= MOST_HELPERS);
+    let number = |text: String| text.parse::<usize>().ok().filter(|number| (1..=MOST_HELPERS).contains(number));
     let number = |name: &str| field(content, name).map(|text| number(text).ok_or("invalid request"));
     let (minimum, maximum) = match (number("exaproxy.redirector.minimum"), number("exaproxy.redirector.maximum")) {
         (Some(Ok(number)), None) => (number, maximum),
         (None, Some(Ok(number))) => (minimum, number),
         _ => return Err("invalid request".to_owned()),
     };
-    match maximum {
-        0 => Err("exaproxy.redirector.maximum is at least 1".to_owned()),
-        _ if minimum <= maximum => Ok(Order::Helpers { minimum, maximum }),
-        _ if minimum as u64 == helpers.minimum => Err("value is lower than exaproxy.redirector.minimum".to_owned()),
-        _ => Err("value is higher than exaproxy.redirector.maximum".to_owned()),
+    match (minimum <= maximum, minimum as u64 == helpers.minimum) {
+        (true, _) => Ok(Order::Helpers { minimum, maximum }),
+        (false, true) => Err("value is lower than exaproxy.redirector.minimum".to_owned()),
+        (false, false) => Err("value is higher than exaproxy.redirector.maximum".to_owned()),
     }
 }
 
@@ -237,7 +236,7 @@ impl Form<'_> {
 
     fn number(&self, name: &str, label: &str, value: u64) -> Markup {
         let input = html! {
-            label { (label) input name=(name) type="number" min="0" max=(MOST_HELPERS) value=(value) disabled[self.token.is_none()]; }
+            label { (label) input name=(name) type="number" min="1" max=(MOST_HELPERS) value=(value) disabled[self.token.is_none()]; }
         };
         self.of(WORKERS, &input, "Change")
     }

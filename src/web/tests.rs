@@ -298,6 +298,7 @@ fn changes_that_make_no_sense_are_refused_in_the_words_of_the_original() {
         ("exaproxy.redirector.minimum=26", "value is higher than exaproxy.redirector.maximum"),
         ("exaproxy.redirector.maximum=4", "value is lower than exaproxy.redirector.minimum"),
         ("exaproxy.redirector.minimum=x", "invalid request"),
+        ("exaproxy.redirector.minimum=0", "invalid request"),
         ("exaproxy.redirector.minimum=-1", "invalid request"),
         ("exaproxy.redirector.minimum=99999999999999999999", "invalid request"),
         ("exaproxy.redirector.maximum=10001", "invalid request"),
