@@ -221,6 +221,30 @@ fn row_55_the_log_goes_on_where_the_account_may_not_rotate_it() {
 }
 
 #[test]
+fn every_log_that_cannot_be_rotated_is_told_at_the_start() {
+    if !superuser() {
+        return skip("dropping privileges needs the superuser");
+    }
+    let folder = open_folder();
+    let [usage, access] = ["usage.log", "access.log"].map(|name| folder.path().join(name));
+    for file in [&usage, &access] {
+        std::fs::write(file, "").expect("a log file");
+        give_away(file);
+    }
+    let options = [
+        ("usage.enable", "true"),
+        ("usage.destination", text(&usage)),
+        ("access.enable", "true"),
+        ("access.destination", text(&access)),
+    ];
+    let log = dropped(&options, "").log();
+    for file in [&usage, &access] {
+        let warned = log.lines().any(|line| line.contains(NO_ROTATION) && line.contains(text(file)));
+        assert!(warned, "nothing about {}: {log}", file.display());
+    }
+}
+
+#[test]
 fn a_log_file_that_the_account_may_not_write_stops_the_start() {
     if !superuser() {
         return skip("dropping privileges needs the superuser");
