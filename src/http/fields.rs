@@ -178,7 +178,9 @@ impl Fields {
 
     /// The value of the first field of that name, in any letter case.
     pub(crate) fn first<'h>(&self, head: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
-        let span = self.spans.iter().find(|span| span.name(head).eq_ignore_ascii_case(name))?;
+        let is_it =
+            |span: &&Span| usize::from(span.name_len) == name.len() && span.name(head).eq_ignore_ascii_case(name);
+        let span = self.spans.iter().find(is_it)?;
         Some(span.value(head))
     }
 

@@ -70,7 +70,11 @@ impl Proxy {
 
     fn carry_out(&mut self, order: Order) -> Result<(), String> {
         match order {
-            Order::Minimum(_) | Order::Maximum(_) => self.bound_helpers(order),
+            Order::Helpers { minimum, maximum } => {
+                let redirector = self.redirector.as_mut().ok_or("there are no helpers")?;
+                redirector.set_bounds(minimum, maximum, self.clock.now());
+                Ok(())
+            }
             Order::Debug(on) => {
                 let messages = self.messages.ok_or("there is no log")?;
                 let level = messages.set_debug(on);
@@ -88,19 +92,6 @@ impl Proxy {
                 Ok(())
             }
         }
-    }
-
-    fn bound_helpers(&mut self, order: Order) -> Result<(), String> {
-        let now = self.clock.now();
-        let redirector = self.redirector.as_mut().ok_or("there are no helpers")?;
-        let settings = redirector.pool().settings();
-        let (minimum, maximum) = match order {
-            Order::Minimum(minimum) => (minimum, settings.maximum),
-            Order::Maximum(maximum) => (settings.minimum, maximum),
-            _ => return Ok(()),
-        };
-        redirector.set_bounds(minimum, maximum, now);
-        Ok(())
     }
 
     /// The message log, which the monitor shows and may switch to debug.
