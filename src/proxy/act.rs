@@ -264,13 +264,18 @@ impl Proxy {
         }
     }
 
-    /// The alarm of a session has gone off. What takes too long to connect to counts as what refuses does.
+    /// The alarm of a session has gone off. What takes too long to find or to connect to counts as what fails does.
     pub(super) fn time_out(&mut self, key: Key) {
+        let now = self.clock.now();
         let Some(client) = self.clients.get(key) else { return };
-        if let Some((Timer::Connect, at)) = client.session.exchange.poll_timeout(&self.settings.limits) {
-            if at <= self.clock.now() {
-                self.note_unreached(key);
+        let due = client.session.exchange.poll_timeout(&self.settings.limits).filter(|(_, at)| *at <= now);
+        match (due, client.waits) {
+            (Some((Timer::Connect, _)), _) => self.note_unreached(key),
+            (Some((Timer::Resolve, _)), Waits::Lookup(_)) => {
+                self.counters.name_time.note(client.session.exchange.waited(now));
+                self.counters.name_failures += 1;
             }
+            _ => {}
         }
         self.with_exchange(key, |exchange, cx| exchange.handle_timeout(cx));
         self.enqueue(key);
