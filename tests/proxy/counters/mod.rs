@@ -17,9 +17,8 @@ mod times;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
 
-use crate::support::{client, Client, Helpers, Message, NameServer, Proxy, PATIENCE};
+use crate::support::{client, patiently, Client, Helpers, Message, NameServer, Proxy};
 use books::{is_restless, meaning, Books, Numbers};
 
 /// Something that happens to a proxy.
@@ -68,19 +67,16 @@ impl<T> Stage<T> {
 
     /// Waits until all has moved that a step claims and nothing else, and still has when looked at once more.
     fn expect(&self, step: &Step<T>, before: &Numbers) -> Numbers {
-        let end = Instant::now() + PATIENCE;
         let wanted = claims(step.moves);
+        let mut last = Vec::new();
         let mut seen = false;
-        loop {
+        let found = patiently(|| {
             let now = self.books.look();
-            let wrong = wrong(&wanted, before, &now);
-            if wrong.is_empty() && seen {
-                return now;
-            }
-            seen = wrong.is_empty();
-            assert!(Instant::now() < end, "{}: {}", step.what, wrong.join(", "));
-            std::thread::yield_now();
-        }
+            last = wrong(&wanted, before, &now);
+            let again = std::mem::replace(&mut seen, last.is_empty());
+            (again && seen).then_some(now)
+        });
+        found.unwrap_or_else(|| panic!("{}: {}", step.what, last.join(", ")))
     }
 }
 

@@ -145,7 +145,9 @@ fn peers() -> Peers {
 
 /// A proxy on which one timer is short.
 fn proxy(option: &str) -> (Proxy, Option<Helpers>, Option<NameServer>) {
-    let mut options = vec![(option, "1"), ("http.pool", "0"), ("tcp6.out", "false")];
+    // The one who looks is a kept client too, and must not be ended for a moment of rest.
+    let seconds = if option == "http.idle-timeout" { "3" } else { "1" };
+    let mut options = vec![(option, seconds), ("http.pool", "0"), ("tcp6.out", "false")];
     if option == "http.decision-timeout" {
         let helpers = Helpers::start(|desk| desk.hang());
         let proxy = helpers.proxy(&options);

@@ -33,13 +33,18 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Waits until `condition` gives a value; fails the test with `what` when it does not come.
-pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    patiently(condition).unwrap_or_else(|| panic!("waited in vain for: {what}"))
+}
+
+/// Waits until `condition` gives a value; None when it does not come, for tests that have more to say then.
+pub fn patiently<T>(mut condition: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + PATIENCE;
     loop {
-        if let Some(value) = condition() {
+        let value = condition();
+        if value.is_some() || Instant::now() >= end {
             return value;
         }
-        assert!(Instant::now() < end, "waited in vain for: {what}");
         std::thread::sleep(LOOK_AGAIN);
     }
 }
