@@ -11,7 +11,7 @@ use crate::decision::{Decision, Verdict};
 use crate::http::answer::Answer;
 use crate::http::cause::Cause;
 use crate::http::Method;
-use crate::logs::{Usage, UsageLog, Word};
+use crate::logs::{Usage, Word};
 use crate::redirector::dialect::{Dialect, Question, Trouble};
 use crate::redirector::pool::{Answered, Fault, Ticket};
 use crate::redirector::worker::Program;
@@ -238,11 +238,6 @@ impl Proxy {
             word,
             detail: why.unwrap_or(&host),
         });
-    }
-
-    /// Where decisions are written to from now on, if anywhere.
-    pub fn set_usage(&mut self, usage: Option<UsageLog>) {
-        self.usage = usage;
     }
 
     /// True if that session waited for this reply, which it does no more.
