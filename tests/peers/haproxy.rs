@@ -3,7 +3,7 @@
 
 use crate::programs::{command, find, have, run};
 use crate::servers::Server;
-use crate::support::{client, eventually, ports, Client, Message, Origin, Proxy, Wire, PATIENCE};
+use crate::support::{client, eventually, ports, Message, Origin, Proxy, Wire, PATIENCE};
 use nix::sys::signal::Signal;
 use socket2::{Domain, Socket, Type};
 use std::io::{self, Read, Write};
