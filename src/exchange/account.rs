@@ -99,7 +99,7 @@ impl Account {
         }
         self.text.truncate(self.ends[0] + MAX_TARGET);
         self.ends[1] = self.text.len();
-        for (end, name) in [(2, "user-agent"), (3, "referer")] {
+        for (end, name) in [(2, "User-Agent"), (3, "Referer")] {
             let value = request.field(name.as_bytes()).unwrap_or_default();
             self.text.extend_from_slice(&value[..value.len().min(MAX_FIELD)]);
             self.ends[end] = self.text.len();
@@ -118,7 +118,7 @@ impl Account {
     /// The client gets this response.
     pub fn note_response(&mut self, response: &Response<'_>) {
         self.status = Some(response.status());
-        self.note_media(response.field(b"content-type").unwrap_or_default());
+        self.note_media(response.field(b"Content-Type").unwrap_or_default());
     }
 
     /// The client gets this answer of our own.

@@ -187,7 +187,7 @@ impl Host {
         use std::io::Write;
         match self {
             Host::Name(name) => out.extend_from_slice(name.as_bytes()),
-            Host::V4(address) => super::rewrite::push_v4(out, *address),
+            Host::V4(address) => super::rewrite::push_ipv4(out, *address),
             // Writing into a Vec cannot fail.
             Host::V6(address, _) => drop(write!(out, "[{address}]")),
         }

@@ -60,9 +60,10 @@ impl Batch {
     }
 
     /// Appends a line. A line end is added where it is missing.
-    pub fn push(&mut self, severity: Severity, line: &str) {
-        self.bytes.extend_from_slice(line.as_bytes());
-        if !line.ends_with('\n') {
+    pub fn push(&mut self, severity: Severity, line: impl AsRef<[u8]>) {
+        let line = line.as_ref();
+        self.bytes.extend_from_slice(line);
+        if !line.ends_with(b"\n") {
             self.bytes.push(b'\n');
         }
         self.entries.push(Entry { severity, end: self.bytes.len() });

@@ -195,7 +195,8 @@ fn lost_lines(count: u64, trouble: Option<&str>) -> String {
 
 impl Handle {
     /// Queues a line, and adds its line end where that is missing. Never waits for the destination.
-    pub fn write(&self, severity: Severity, line: &str) {
+    pub fn write(&self, severity: Severity, line: impl AsRef<[u8]>) {
+        let line = line.as_ref();
         let mut state = self.queue().lock();
         if state.batch.cost_with(line.len() + 1) > state.capacity {
             state.refused += 1;

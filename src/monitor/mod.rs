@@ -12,7 +12,6 @@ use crate::exchange::close::CloseReason;
 use crate::exchange::flow::Direction;
 use crate::histogram::Histogram;
 use crate::redirector::{pool, Redirector};
-use crate::server::Server;
 use crate::session::Session;
 use crate::tally::Tally;
 
@@ -51,15 +50,17 @@ pub struct Counters {
     pub to_origins: [u64; 2],
     /// What exchanges count themselves.
     pub tally: Tally,
-    /// Sessions by why they ended, in the order of [`CloseReason::ALL`].
-    pub ended: [u64; CloseReason::ALL.len()],
+    /// Sessions by why they ended, in the order of [`CloseReason::COUNTED`].
+    pub ended: [u64; CloseReason::COUNTED.len()],
 }
 
 impl Counters {
     /// A session has ended.
     pub fn note_end<T>(&mut self, session: &Session<T>, reason: CloseReason) {
         self.add_transfer(session);
-        self.ended[reason.index()] += 1;
+        if let Some(place) = reason.index() {
+            self.ended[place] += 1;
+        }
     }
 
     /// Adds what a session has moved so far.
@@ -67,11 +68,6 @@ impl Counters {
         let family = usize::from(session.exchange.peer().is_ipv6());
         self.to_clients[family] += session.exchange.flow(Direction::Download).moved;
         self.to_origins[family] += session.exchange.flow(Direction::Upload).moved;
-    }
-
-    /// An exchange is over whose connection may be kept.
-    pub fn note_server<T>(&mut self, server: &Server<T>) {
-        self.reused += u64::from(server.exchanges > 0);
     }
 }
 
@@ -172,7 +168,7 @@ impl Running {
     /// sessions that did not end well.
     pub fn errors(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let counters = &self.counters;
-        let ended = CloseReason::ALL.iter().zip(counters.ended).filter(|(reason, _)| !reason.is_peaceful());
+        let ended = CloseReason::COUNTED.iter().zip(counters.ended).filter(|(reason, _)| !reason.is_peaceful());
         counters.tally.answers().chain(ended.map(|(reason, count)| (reason.name(), count)))
     }
 
@@ -210,7 +206,7 @@ impl Running {
         row("transfer.content", counters.to_origins.iter().sum());
         row("transfer.content4", counters.to_origins[0]);
         row("transfer.content6", counters.to_origins[1]);
-        for (reason, count) in CloseReason::ALL.iter().zip(counters.ended) {
+        for (reason, count) in CloseReason::COUNTED.iter().zip(counters.ended) {
             row(&format!("ended.{}", reason.name()), count);
         }
         self.dns_rows(&mut row);

@@ -281,8 +281,11 @@ fn changes_need_the_token() {
         Reply::Answer(answer) => panic!("{}", String::from_utf8_lossy(&answer.body)),
     };
     let workers = "/control/workers/commit";
-    assert_eq!(order(fake.post(workers, "exaproxy.redirector.minimum=25")), Order::Minimum(25));
-    assert_eq!(order(fake.post(workers, "exaproxy.redirector.maximum=5")), Order::Maximum(5));
+    assert_eq!(
+        order(fake.post(workers, "exaproxy.redirector.minimum=25")),
+        Order::Helpers { minimum: 25, maximum: 25 }
+    );
+    assert_eq!(order(fake.post(workers, "exaproxy.redirector.maximum=5")), Order::Helpers { minimum: 5, maximum: 5 });
     assert_eq!(order(fake.post("/control/debug/commit", "debug=on")), Order::Debug(true));
     assert_eq!(order(fake.post("/control/listen/commit", "listen=off")), Order::Listen(false));
     assert_eq!(order(fake.post("/control/stop/commit", "")), Order::SoftStop);
@@ -295,6 +298,7 @@ fn changes_that_make_no_sense_are_refused_in_the_words_of_the_original() {
         ("exaproxy.redirector.minimum=26", "value is higher than exaproxy.redirector.maximum"),
         ("exaproxy.redirector.maximum=4", "value is lower than exaproxy.redirector.minimum"),
         ("exaproxy.redirector.minimum=x", "invalid request"),
+        ("exaproxy.redirector.minimum=0", "invalid request"),
         ("exaproxy.redirector.minimum=-1", "invalid request"),
         ("exaproxy.redirector.minimum=99999999999999999999", "invalid request"),
         ("exaproxy.redirector.maximum=10001", "invalid request"),
@@ -369,7 +373,7 @@ fn after_a_change_its_page_says_what_became_of_it() {
     let fake = Fake::new();
     let head = b"POST /control/workers/commit HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
     let request = Request::parse_own(head, &Rules::default()).unwrap();
-    let fine = done(Order::Minimum(3), &Ok(()), &request, &fake);
+    let fine = done(Order::Helpers { minimum: 3, maximum: 3 }, &Ok(()), &request, &fake);
     assert!(fine.status == 200 && String::from_utf8_lossy(&fine.body).contains("changed successfully"));
     let failed = done(Order::Listen(true), &Err("address in use".into()), &request, &fake);
     assert!(failed.status == 503 && String::from_utf8_lossy(&failed.body).contains("address in use"));

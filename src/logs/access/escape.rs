@@ -1,6 +1,6 @@
 //! What clients and origins sent, written so that it cannot end a line, a quoted text or a field. Pure.
 
-use std::fmt::Write;
+use std::io::Write;
 
 /// Where a text stands in a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,64 +13,77 @@ pub(super) enum Place {
 
 /// Appends a text with quotes, backslashes, control bytes and whatever is not ASCII escaped as in Apache's logs; a dash
 /// where there is none.
-pub(super) fn push(out: &mut String, text: &[u8], place: Place) {
-    let plain = |byte: u8| match byte {
-        b'"' | b'\\' => false,
-        b' ' => place == Place::Quoted,
-        other => matches!(other, b'!'..=b'~'),
-    };
+pub(super) fn push(out: &mut Vec<u8>, text: &[u8], place: Place) {
+    let blanks = place == Place::Quoted;
+    let plain = |byte: u8| is_visible(byte) & (byte != b'"') & (byte != b'\\') | (byte == b' ') & blanks;
     push_with(out, text, plain, |out, byte| match byte {
-        b'"' | b'\\' => out.extend(['\\', char::from(byte)]),
+        b'"' | b'\\' => out.extend([b'\\', byte]),
         other => push_hex(out, "\\x", other),
     });
 }
 
 /// Appends a text for a line of fields between blanks, with blanks, control bytes and whatever is not ASCII encoded as in a
 /// URL (RFC 3986 section 2.1); a dash where there is none.
-pub(super) fn push_url(out: &mut String, text: &[u8]) {
-    push_with(out, text, |byte| matches!(byte, b'!'..=b'~'), |out, byte| push_hex(out, "%", byte));
+pub(super) fn push_url(out: &mut Vec<u8>, text: &[u8]) {
+    push_with(out, text, is_visible, |out, byte| push_hex(out, "%", byte));
 }
 
 /// Appends a JSON string (RFC 8259 section 7). What is not UTF-8 is replaced by U+FFFD.
-pub(super) fn push_json(out: &mut String, text: &[u8]) {
-    out.push('"');
+pub(super) fn push_json(out: &mut Vec<u8>, text: &[u8]) {
+    out.push(b'"');
+    match all(text, |byte| (is_visible(byte) | (byte == b' ')) & (byte != b'"') & (byte != b'\\')) {
+        true => out.extend_from_slice(text),
+        false => push_json_characters(out, text),
+    }
+    out.push(b'"');
+}
+
+fn push_json_characters(out: &mut Vec<u8>, text: &[u8]) {
     for character in String::from_utf8_lossy(text).chars() {
         match character {
-            '"' | '\\' => out.extend(['\\', character]),
-            // U+2028 and U+2029 end lines for some readers.
-            '\u{2028}' | '\u{2029}' => push_unicode(out, character),
+            '"' | '\\' => out.extend([b'\\', character as u8]),
+            // U+2028 and U+2029 end lines for some readers; the others turn the text around that is shown behind them (UAX #9).
+            '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}' => {
+                push_unicode(out, character);
+            }
             control if control.is_control() => push_unicode(out, control),
-            other => out.push(other),
+            other => out.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
-    out.push('"');
 }
 
-/// Appends stretches of plain ASCII as they stand and has every other byte written by `escape`; a dash for no bytes at all.
-fn push_with(out: &mut String, text: &[u8], plain: impl Fn(u8) -> bool, escape: impl Fn(&mut String, u8)) {
+/// Appends a text that is plain as it stands, as nearly all are; else has each byte written by itself, by `escape` where it
+/// is not plain. A dash for no bytes at all.
+fn push_with(out: &mut Vec<u8>, text: &[u8], plain: impl Fn(u8) -> bool, escape: impl Fn(&mut Vec<u8>, u8)) {
     if text.is_empty() {
-        out.push('-');
+        return out.push(b'-');
     }
-    let mut rest = text;
-    while let Some(at) = rest.iter().position(|byte| !plain(*byte)) {
-        push_ascii(out, &rest[..at]);
-        escape(out, rest[at]);
-        rest = &rest[at + 1..];
+    if all(text, &plain) {
+        return out.extend_from_slice(text);
     }
-    push_ascii(out, rest);
+    for byte in text {
+        match plain(*byte) {
+            true => out.push(*byte),
+            false => escape(out, *byte),
+        }
+    }
 }
 
-fn push_ascii(out: &mut String, plain: &[u8]) {
-    // What is plain is ASCII, and so this always is text.
-    out.push_str(std::str::from_utf8(plain).unwrap_or_default());
+/// Whether this holds for every byte. It looks at all of them, so that the compiler can take many at a time.
+fn all(text: &[u8], holds: impl Fn(u8) -> bool) -> bool {
+    text.iter().fold(true, |so_far, byte| so_far & holds(*byte))
 }
 
-fn push_hex(out: &mut String, mark: &str, byte: u8) {
-    // Writing to a String cannot fail.
+fn is_visible(byte: u8) -> bool {
+    matches!(byte, b'!'..=b'~')
+}
+
+fn push_hex(out: &mut Vec<u8>, mark: &str, byte: u8) {
+    // Writing into a Vec cannot fail.
     let _ = write!(out, "{mark}{byte:02x}");
 }
 
-fn push_unicode(out: &mut String, character: char) {
-    // All that come here are below U+10000. Writing to a String cannot fail.
+fn push_unicode(out: &mut Vec<u8>, character: char) {
+    // All that come here are below U+10000. Writing into a Vec cannot fail.
     let _ = write!(out, "\\u{:04x}", u32::from(character));
 }

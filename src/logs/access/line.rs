@@ -1,17 +1,21 @@
 //! From a record to its line, in each of the forms. Reads no clock, but the zone of this machine. A line has no end here.
 
-use std::fmt::{Display, Write};
-use std::net::IpAddr;
+use std::fmt::Display;
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
 
 use chrono::{DateTime, Local, Utc};
 
 use super::escape::{push, push_json, push_url, Place};
 use super::format::{Code, Form, Format, Piece, Unit};
 use super::Record;
-use crate::logs::line::{head_within, LINE_BYTES_MAX};
+use crate::logs::line::LINE_BYTES_MAX;
 
 /// Stands for the status of a client that got none, as in the logs of nginx: analysers know it.
 const GOT_NONE: u16 = 499;
+
+/// Digits of the largest number.
+const MOST_DIGITS: usize = 20;
 
 /// Times as text, made anew only when the second is another one.
 #[derive(Debug, Default)]
@@ -44,50 +48,57 @@ fn stamp(cached: &mut Option<(u64, String)>, seconds: u64, format: impl Fn(DateT
 }
 
 /// Appends the line of a record.
-pub(super) fn append(out: &mut String, format: &Format, record: &Record<'_>, stamps: &mut Stamps) {
+pub(super) fn append(out: &mut Vec<u8>, format: &Format, record: &Record<'_>, stamps: &mut Stamps) {
     match &format.form {
         Form::Squid => squid(out, record),
         Form::Json => json(out, record, stamps),
         Form::Pieces(pieces) => {
             for piece in pieces {
                 match piece {
-                    Piece::Text(text) => out.push_str(text),
+                    Piece::Text(text) => put(out, &[text]),
                     Piece::Code(code, place) => value(out, *code, *place, record, stamps),
                 }
             }
-            // Only formats that repeat codes come here.
-            let kept = head_within(out, LINE_BYTES_MAX).len();
-            out.truncate(kept);
+            cut(out);
         }
     }
 }
 
-fn value(out: &mut String, code: Code, place: Place, record: &Record<'_>, stamps: &mut Stamps) {
+/// Cuts what is too long, as only a format can make it that repeats codes, and leaves no half of a character of its texts.
+fn cut(line: &mut Vec<u8>) {
+    let continues = |at: usize| line.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
+    if line.len() > LINE_BYTES_MAX {
+        let end = (0..=LINE_BYTES_MAX).rev().find(|at| !continues(*at));
+        line.truncate(end.unwrap_or(0));
+    }
+}
+
+fn value(out: &mut Vec<u8>, code: Code, place: Place, record: &Record<'_>, stamps: &mut Stamps) {
     match code {
         Code::Client => address(out, record.client),
         Code::Peer => address(out, record.peer),
-        Code::Nobody => out.push('-'),
+        Code::Nobody => out.push(b'-'),
         Code::User => push(out, record.user.unwrap_or_default().as_bytes(), place),
-        Code::Time => out.push_str(stamps.local(record.began() / 1000)),
-        Code::Began(unit) => show(out, in_unit(record.began(), unit)),
+        Code::Time => put(out, &[stamps.local(record.began() / 1000)]),
+        Code::Began(unit) => digits(out, in_unit(record.began(), unit)),
         Code::Line => request_line(out, record),
         Code::Method => push(out, record.method, place),
         Code::Target => push(out, record.target, place),
         Code::Protocol => protocol(out, record),
         Code::Status => digits(out, u64::from(record.status.unwrap_or(GOT_NONE))),
-        Code::ToClientOrDash if record.to_client == 0 => out.push('-'),
+        Code::ToClientOrDash if record.to_client == 0 => out.push(b'-'),
         Code::ToClientOrDash | Code::ToClient => digits(out, record.to_client),
         Code::ToOrigin => digits(out, record.to_origin),
         Code::Duration(unit) => digits(out, in_unit(record.duration, unit)),
         Code::UserAgent => push(out, record.user_agent, place),
         Code::Referer => push(out, record.referer, place),
         Code::Media => push(out, record.media, place),
-        Code::Origin => show_or_dash(out, record.origin),
-        Code::Decision => show_or_dash(out, record.decision),
-        Code::Failure => show_or_dash(out, record.failure),
-        Code::Decide => show_or_dash(out, record.decide),
-        Code::Resolve => show_or_dash(out, record.resolve),
-        Code::Connect => show_or_dash(out, record.connect),
+        Code::Origin => or_dash(out, record.origin, socket),
+        Code::Decision => put(out, &[record.decision.unwrap_or("-")]),
+        Code::Failure => put(out, &[record.failure.unwrap_or("-")]),
+        Code::Decide => or_dash(out, record.decide, digits),
+        Code::Resolve => or_dash(out, record.resolve, digits),
+        Code::Connect => or_dash(out, record.connect, digits),
     }
 }
 
@@ -100,57 +111,57 @@ fn in_unit(milliseconds: u64, unit: Unit) -> u64 {
 }
 
 /// The request line as it would be written to a proxy; a dash where there was none to be read.
-fn request_line(out: &mut String, record: &Record<'_>) {
+fn request_line(out: &mut Vec<u8>, record: &Record<'_>) {
     if record.method.is_empty() {
-        return out.push('-');
+        return out.push(b'-');
     }
     push(out, record.method, Place::Bare);
-    out.push(' ');
+    out.push(b' ');
     push(out, record.target, Place::Bare);
-    out.push(' ');
+    out.push(b' ');
     protocol(out, record);
 }
 
-fn protocol(out: &mut String, record: &Record<'_>) {
+fn protocol(out: &mut Vec<u8>, record: &Record<'_>) {
     match record.version {
-        Some(version) => out.extend(["HTTP/", version]),
-        None => out.push('-'),
+        Some(version) => put(out, &["HTTP/", version]),
+        None => out.push(b'-'),
     }
 }
 
 /// Squid's own form: end of the request, milliseconds, client, result and status, bytes, method, URL, user, way and
 /// origin, media type.
-fn squid(out: &mut String, record: &Record<'_>) {
+fn squid(out: &mut Vec<u8>, record: &Record<'_>) {
     digits(out, record.ended / 1000);
-    out.push('.');
-    padded(out, record.ended % 1000, 3, '0');
-    out.push(' ');
-    padded(out, record.duration, 6, ' ');
-    out.push(' ');
+    out.push(b'.');
+    padded(out, record.ended % 1000, 3, b'0');
+    out.push(b' ');
+    padded(out, record.duration, 6, b' ');
+    out.push(b' ');
     address(out, record.client);
-    out.extend([" ", result(record), if record.cut { "_ABORTED/" } else { "/" }]);
-    padded(out, u64::from(record.status.unwrap_or(0)), 3, '0');
-    out.push(' ');
+    put(out, &[" ", result(record), if record.cut { "_ABORTED/" } else { "/" }]);
+    padded(out, u64::from(record.status.unwrap_or(0)), 3, b'0');
+    out.push(b' ');
     digits(out, record.to_client);
-    out.push(' ');
+    out.push(b' ');
     match record.method.is_empty() {
-        true => out.push_str("NONE error:invalid-request"),
+        true => put(out, &["NONE error:invalid-request"]),
         false => {
             push_url(out, record.method);
-            out.push(' ');
+            out.push(b' ');
             push_url(out, record.target);
         }
     }
-    out.push(' ');
+    out.push(b' ');
     push_url(out, record.user.unwrap_or_default().as_bytes());
     match record.origin {
         Some(origin) => {
-            out.push_str(" HIER_DIRECT/");
+            put(out, &[" HIER_DIRECT/"]);
             address(out, origin.ip());
-            out.push(' ');
         }
-        None => out.push_str(" HIER_NONE/- "),
+        None => put(out, &[" HIER_NONE/-"]),
     }
+    out.push(b' ');
     push_url(out, record.media);
 }
 
@@ -167,11 +178,15 @@ fn result(record: &Record<'_>) -> &'static str {
 }
 
 /// An object in one line; what is not known is null.
-fn json(out: &mut String, record: &Record<'_>, stamps: &mut Stamps) {
+fn json(out: &mut Vec<u8>, record: &Record<'_>, stamps: &mut Stamps) {
     let began = record.began();
-    out.extend(["{\"time\":\"", stamps.utc(began / 1000)]);
-    show(out, format_args!(".{:03}Z\"", began % 1000));
-    show(out, format_args!(",\"client\":\"{}\",\"peer\":\"{}\"", record.client, record.peer));
+    put(out, &["{\"time\":\"", stamps.utc(began / 1000), "."]);
+    padded(out, began % 1000, 3, b'0');
+    put(out, &["Z\",\"client\":\""]);
+    address(out, record.client);
+    put(out, &["\",\"peer\":\""]);
+    address(out, record.peer);
+    out.push(b'"');
     text(out, "user", record.user.unwrap_or_default().as_bytes());
     text(out, "method", record.method);
     text(out, "target", record.target);
@@ -184,55 +199,76 @@ fn json(out: &mut String, record: &Record<'_>, stamps: &mut Stamps) {
     number(out, "decide_ms", record.decide);
     number(out, "resolve_ms", record.resolve);
     number(out, "connect_ms", record.connect);
-    text(out, "origin", record.origin.map(|origin| origin.to_string()).unwrap_or_default().as_bytes());
+    key(out, "origin");
+    or_null(out, record.origin, |out, origin| {
+        out.push(b'"');
+        socket(out, origin);
+        out.push(b'"');
+    });
     text(out, "decision", record.decision.unwrap_or_default().as_bytes());
     text(out, "failure", record.failure.unwrap_or_default().as_bytes());
     text(out, "user_agent", record.user_agent);
     text(out, "referer", record.referer);
-    out.push('}');
+    out.push(b'}');
 }
 
-fn text(out: &mut String, key: &str, value: &[u8]) {
-    show(out, format_args!(",\"{key}\":"));
+fn key(out: &mut Vec<u8>, name: &str) {
+    put(out, &[",\"", name, "\":"]);
+}
+
+fn text(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    key(out, name);
+    or_null(out, Some(value).filter(|value| !value.is_empty()), push_json);
+}
+
+fn number(out: &mut Vec<u8>, name: &str, value: Option<u64>) {
+    key(out, name);
+    or_null(out, value, digits);
+}
+
+fn or_null<T>(out: &mut Vec<u8>, value: Option<T>, show: impl Fn(&mut Vec<u8>, T)) {
     match value {
-        b"" => out.push_str("null"),
-        value => push_json(out, value),
+        Some(value) => show(out, value),
+        None => put(out, &["null"]),
     }
 }
 
-fn number(out: &mut String, key: &str, value: Option<u64>) {
+fn or_dash<T>(out: &mut Vec<u8>, value: Option<T>, show: impl Fn(&mut Vec<u8>, T)) {
     match value {
-        Some(value) => show(out, format_args!(",\"{key}\":{value}")),
-        None => show(out, format_args!(",\"{key}\":null")),
+        Some(value) => show(out, value),
+        None => out.push(b'-'),
     }
 }
 
-/// The usual kinds of numbers and addresses, without the formatter: it takes several times as long.
-fn digits(out: &mut String, value: u64) {
-    let mut text = [b'0'; 20];
-    let (mut at, mut rest) = (text.len(), value);
-    while at > 0 && (rest > 0 || at == text.len()) {
-        at -= 1;
+/// Numbers and IPv4 addresses are written without the formatter, which takes several times as long.
+fn digits(out: &mut Vec<u8>, value: u64) {
+    padded(out, value, 1, b'0');
+}
+
+/// Fills up to `width` digits, at most [`MOST_DIGITS`], from the left.
+fn padded(out: &mut Vec<u8>, value: u64, width: usize, fill: u8) {
+    let mut text = [fill; MOST_DIGITS];
+    let (mut start, mut rest) = (MOST_DIGITS, value);
+    // A number has no more digits than there are places.
+    loop {
+        start -= 1;
         // A remainder of ten is one digit.
-        text[at] = b'0' + (rest % 10) as u8;
+        text[start] = b'0' + (rest % 10) as u8;
         rest /= 10;
+        if rest == 0 {
+            break;
+        }
     }
-    // They are all digits.
-    out.push_str(std::str::from_utf8(&text[at..]).unwrap_or_default());
+    out.extend_from_slice(&text[start.min(MOST_DIGITS - width)..]);
 }
 
-/// At least `width` characters, filled up at the left.
-fn padded(out: &mut String, value: u64, width: usize, fill: char) {
-    let length = value.checked_ilog10().map_or(1, |log| log as usize + 1);
-    (length..width).for_each(|_| out.push(fill));
-    digits(out, value);
-}
-
-fn address(out: &mut String, address: IpAddr) {
+fn address(out: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(address) => {
             for (place, octet) in address.octets().into_iter().enumerate() {
-                out.push_str(if place > 0 { "." } else { "" });
+                if place > 0 {
+                    out.push(b'.');
+                }
                 digits(out, u64::from(octet));
             }
         }
@@ -240,14 +276,24 @@ fn address(out: &mut String, address: IpAddr) {
     }
 }
 
-fn show(out: &mut String, value: impl Display) {
-    // Writing to a String cannot fail.
+fn socket(out: &mut Vec<u8>, socket: SocketAddr) {
+    match socket {
+        SocketAddr::V4(_) => {
+            address(out, socket.ip());
+            out.push(b':');
+            digits(out, u64::from(socket.port()));
+        }
+        SocketAddr::V6(socket) => show(out, socket),
+    }
+}
+
+fn show(out: &mut Vec<u8>, value: impl Display) {
+    // Writing into a Vec cannot fail.
     let _ = write!(out, "{value}");
 }
 
-fn show_or_dash(out: &mut String, value: Option<impl Display>) {
-    match value {
-        Some(value) => show(out, value),
-        None => out.push('-'),
+fn put(out: &mut Vec<u8>, parts: &[&str]) {
+    for part in parts {
+        out.extend_from_slice(part.as_bytes());
     }
 }

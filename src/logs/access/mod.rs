@@ -73,14 +73,14 @@ impl Record<'_> {
 pub struct AccessLog {
     handle: Handle,
     format: Format,
-    line: String,
+    line: Vec<u8>,
     stamps: Stamps,
 }
 
 impl AccessLog {
     /// A log that writes lines of this form through this handle.
     pub fn new(handle: Handle, format: Format) -> AccessLog {
-        AccessLog { handle, format, line: String::new(), stamps: Stamps::default() }
+        AccessLog { handle, format, line: Vec::new(), stamps: Stamps::default() }
     }
 
     /// Lines of its writer that were lost since the start.

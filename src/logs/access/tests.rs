@@ -54,9 +54,9 @@ fn hostile() -> Record<'static> {
 }
 
 fn line(format: &str, record: &Record<'_>) -> String {
-    let mut out = String::new();
+    let mut out = Vec::new();
     append(&mut out, &format.parse().unwrap(), record, &mut Stamps::default());
-    out
+    String::from_utf8(out).unwrap()
 }
 
 /// A line without the time, which depends on where this machine stands.
@@ -202,18 +202,27 @@ fn a_format_that_is_none_is_refused_with_its_place() {
 fn a_line_is_bounded() {
     let target = vec![b'\n'; 8192];
     let long = Record { target: &target, ..record() };
-    for format in ["combined".to_owned(), "json".into(), "squid".into(), "%U".repeat(100)] {
+    for format in ["combined".to_owned(), "json".into(), "squid".into(), "%U".repeat(100), "€".repeat(30_000) + "%m"]
+    {
         assert!(line(&format, &long).len() <= crate::logs::line::LINE_BYTES_MAX);
     }
 }
 
 #[test]
 fn stamps_follow_the_second() {
-    let (mut stamps, mut out) = (Stamps::default(), String::new());
+    let (mut stamps, mut out) = (Stamps::default(), Vec::new());
     let format: Format = "json".parse().unwrap();
     for ended in [1_234, 1_999, 2_000, 1_234] {
         append(&mut out, &format, &Record { ended, duration: 0, ..record() }, &mut stamps);
     }
+    let out = String::from_utf8(out).unwrap();
     let times: Vec<&str> = out.split("\"time\":\"").skip(1).map(|rest| &rest[17..24]).collect();
     assert_eq!(times, ["01.234Z", "01.999Z", "02.000Z", "01.234Z"]);
+}
+
+#[test]
+fn nothing_in_json_turns_the_text_around_that_is_shown_behind_it() {
+    let user_agent = "a\u{202e}b\u{2066}c\u{200f}d\u{61c}\u{2027}".as_bytes();
+    let json = line("json", &Record { user_agent, ..record() });
+    assert!(json.contains("\"user_agent\":\"a\\u202eb\\u2066c\\u200fd\\u061c\u{2027}\""), "{json}");
 }
