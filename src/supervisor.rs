@@ -135,19 +135,20 @@ impl<'a> Supervisor<'a> {
         proxy.set_messages(messages);
         let supervisor = Supervisor { sources, disk, debug, proxy, messages, log, writers, pidfile };
         if let Privileges::Dropped { .. } = privileges {
-            supervisor.foresee(&config.daemon.user);
+            supervisor.foresee(config);
         }
         Ok(supervisor)
     }
 
     /// Says what will fail later because the privileges are gone, now that somebody looks: files that only root can read
     /// were read at the start, and a reload will not be able to.
-    fn foresee(&self, user: &str) {
+    fn foresee(&self, config: &Config) {
+        let user = &config.daemon.user;
         if let Err(error) = self.read_again() {
             warn(&format!("user {user} will not be able to reload the configuration (SIGHUP): {error}"));
         }
-        if let Some(obstacle) = self.log.obstacle() {
-            warn(&format!("user {user} will not be able to rotate the log: {obstacle}"));
+        for obstacle in books::obstacles(config, &self.log) {
+            warn(&format!("user {user} will not be able to rotate a log: {obstacle}"));
         }
     }
 

@@ -137,6 +137,12 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All phases, in the order in which an exchange goes through them.
+    pub const ALL: [Kind; 11] = {
+        use Kind::*;
+        [Preface, Idle, Head, Deciding, Resolving, Connecting, Relaying, Answering, Tunnel, Draining, Closed]
+    };
+
     /// The name in logs and on pages.
     pub fn name(self) -> &'static str {
         match self {

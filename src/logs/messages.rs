@@ -42,16 +42,6 @@ pub struct Settings {
     pub directives: Option<String>,
 }
 
-impl Settings {
-    /// What of these settings this process will not be able to do, for a word of warning while somebody looks.
-    pub fn obstacle(&self) -> Option<String> {
-        match &self.destination {
-            Destination::File(path) => super::rotate::obstacle(path, self.rotation),
-            _ => None,
-        }
-    }
-}
-
 /// The message log.
 #[derive(Debug)]
 pub struct Messages {

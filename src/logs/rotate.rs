@@ -11,6 +11,7 @@ use nix::unistd::{access, AccessFlags};
 
 use super::batch::Batch;
 use super::sink::{put, Output, Report};
+use super::Destination;
 
 /// Most old files that are kept: each costs a rename per rotation.
 const KEEP_MAX: u32 = 1_000;
@@ -34,7 +35,8 @@ impl Rotation {
 }
 
 /// Why a log could not be rotated by this account, for a word of warning before it is due; None where it could.
-pub(super) fn obstacle(path: &Path, rotation: Rotation) -> Option<String> {
+pub fn obstacle(destination: &Destination, rotation: Rotation) -> Option<String> {
+    let Destination::File(path) = destination else { return None };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let errno = access(folder, AccessFlags::W_OK | AccessFlags::X_OK).err().filter(|_| rotation.bytes > 0)?;
     Some(format!("{} cannot be rotated: {}: {}", path.display(), folder.display(), errno.desc()))

@@ -18,9 +18,10 @@ pub const NAMED: usize = 10;
 const MINUTE: Millis = 60_000;
 
 /// Requests by host.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Hosts {
-    counts: HashMap<Box<str>, u64, RandomState>,
+    /// By the host as a Host field has it.
+    counts: HashMap<Box<[u8]>, u64, RandomState>,
     others: u64,
     top: Top,
     until: Millis,
@@ -35,9 +36,16 @@ pub struct Top {
     pub others: u64,
 }
 
+impl Default for Hosts {
+    /// The first minute starts at 0.
+    fn default() -> Hosts {
+        Hosts { counts: HashMap::default(), others: 0, top: Top::default(), until: MINUTE }
+    }
+}
+
 impl Hosts {
     /// A request to this host.
-    pub fn note(&mut self, host: &str) {
+    pub fn note(&mut self, host: &[u8]) {
         if let Some(count) = self.counts.get_mut(host) {
             *count += 1;
         } else if self.counts.len() < MOST_HOSTS {
@@ -54,8 +62,10 @@ impl Hosts {
         }
         self.until = now + MINUTE;
         let all: u64 = self.counts.values().sum();
-        let hosts =
-            first(self.counts.drain().collect(), NAMED, |(host, count)| (std::cmp::Reverse(*count), host.clone()));
+        let order = |(host, count): &(Box<[u8]>, u64)| (std::cmp::Reverse(*count), host.clone());
+        let text = |(host, count): (Box<[u8]>, u64)| (String::from_utf8_lossy(&host).into(), count);
+        let hosts: Vec<(Box<str>, u64)> =
+            first(self.counts.drain().collect(), NAMED, order).into_iter().map(text).collect();
         let named: u64 = hosts.iter().map(|(_, count)| count).sum();
         self.top = Top { hosts, others: std::mem::take(&mut self.others) + all - named };
         self.counts.shrink_to(2 * NAMED);
@@ -74,9 +84,8 @@ mod tests {
     #[test]
     fn the_most_wanted_of_a_full_minute_are_named_and_the_others_counted() {
         let mut hosts = Hosts::default();
-        hosts.keep_house(0);
         for number in 0..20_u64 {
-            (0..=number).for_each(|_| hosts.note(&format!("h{number:02}.example")));
+            (0..=number).for_each(|_| hosts.note(format!("h{number:02}.example").as_bytes()));
         }
         hosts.keep_house(59_999);
         assert_eq!(*hosts.top(), Top::default());
@@ -88,13 +97,23 @@ mod tests {
         assert_eq!(*hosts.top(), Top::default());
     }
 
+    /// The first second was shown for a minute as if it were one.
+    #[test]
+    fn the_first_second_is_no_minute() {
+        let mut hosts = Hosts::default();
+        hosts.note(b"h.example");
+        hosts.keep_house(1000);
+        assert_eq!(*hosts.top(), Top::default());
+        hosts.keep_house(60_000);
+        assert_eq!(hosts.top().hosts, [("h.example".into(), 1)]);
+    }
+
     #[test]
     fn names_that_are_made_up_take_no_memory_without_bound() {
         let mut hosts = Hosts::default();
-        hosts.keep_house(0);
-        (0..MOST_HOSTS + 500).for_each(|number| hosts.note(&number.to_string()));
+        (0..MOST_HOSTS + 500).for_each(|number| hosts.note(number.to_string().as_bytes()));
         assert_eq!((hosts.counts.len(), hosts.others), (MOST_HOSTS, 500));
-        hosts.note("7");
+        hosts.note(b"7");
         hosts.keep_house(60_000);
         let top = hosts.top();
         assert_eq!(top.hosts[0], ("7".into(), 2));

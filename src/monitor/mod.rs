@@ -6,11 +6,12 @@ pub mod sessions;
 
 use std::fmt::Write;
 
+use reactor::Millis;
+
 use crate::exchange::close::CloseReason;
 use crate::exchange::flow::Direction;
 use crate::histogram::Histogram;
 use crate::redirector::{pool, Redirector};
-use crate::server::Server;
 use crate::session::Session;
 use crate::tally::Tally;
 
@@ -49,15 +50,17 @@ pub struct Counters {
     pub to_origins: [u64; 2],
     /// What exchanges count themselves.
     pub tally: Tally,
-    /// Sessions by why they ended, in the order of [`CloseReason::ALL`].
-    pub ended: [u64; CloseReason::ALL.len()],
+    /// Sessions by why they ended, in the order of [`CloseReason::COUNTED`].
+    pub ended: [u64; CloseReason::COUNTED.len()],
 }
 
 impl Counters {
     /// A session has ended.
     pub fn note_end<T>(&mut self, session: &Session<T>, reason: CloseReason) {
         self.add_transfer(session);
-        self.ended[reason.index()] += 1;
+        if let Some(place) = reason.index() {
+            self.ended[place] += 1;
+        }
     }
 
     /// Adds what a session has moved so far.
@@ -65,11 +68,6 @@ impl Counters {
         let family = usize::from(session.exchange.peer().is_ipv6());
         self.to_clients[family] += session.exchange.flow(Direction::Download).moved;
         self.to_origins[family] += session.exchange.flow(Direction::Upload).moved;
-    }
-
-    /// An exchange is over whose connection may be kept.
-    pub fn note_server<T>(&mut self, server: &Server<T>) {
-        self.reused += u64::from(server.exchanges > 0);
     }
 }
 
@@ -133,13 +131,15 @@ pub struct Helpers {
     pub queue: u64,
     /// They end as soon as they are started.
     pub failing: bool,
+    /// One of them has shown that it works.
+    pub served: bool,
     /// Since the start.
     pub counters: pool::Counters,
 }
 
 impl Helpers {
     /// Looks at the helpers.
-    pub fn of(redirector: &Redirector) -> Helpers {
+    pub fn of(redirector: &Redirector, now: Millis) -> Helpers {
         let pool = redirector.pool();
         Helpers {
             forked: pool.forked() as u64,
@@ -147,6 +147,7 @@ impl Helpers {
             maximum: pool.settings().maximum as u64,
             queue: pool.queue_len() as u64,
             failing: pool.is_failing(),
+            served: pool.is_served(now),
             counters: pool.counters(),
         }
     }
@@ -160,14 +161,14 @@ impl Running {
 
     /// Do requests fail because no helper works?
     pub fn helpers_fail(&self) -> bool {
-        self.judged_by_error && self.helpers.as_ref().is_some_and(|helpers| helpers.failing && helpers.forked == 0)
+        self.judged_by_error && self.helpers.as_ref().is_some_and(|helpers| helpers.failing && !helpers.served)
     }
 
     /// What went wrong since the start, by cause, always in the same order: requests that the proxy had to answer itself, and
     /// sessions that did not end well.
     pub fn errors(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let counters = &self.counters;
-        let ended = CloseReason::ALL.iter().zip(counters.ended).filter(|(reason, _)| !reason.is_peaceful());
+        let ended = CloseReason::COUNTED.iter().zip(counters.ended).filter(|(reason, _)| !reason.is_peaceful());
         counters.tally.answers().chain(ended.map(|(reason, count)| (reason.name(), count)))
     }
 
@@ -205,7 +206,7 @@ impl Running {
         row("transfer.content", counters.to_origins.iter().sum());
         row("transfer.content4", counters.to_origins[0]);
         row("transfer.content6", counters.to_origins[1]);
-        for (reason, count) in CloseReason::ALL.iter().zip(counters.ended) {
+        for (reason, count) in CloseReason::COUNTED.iter().zip(counters.ended) {
             row(&format!("ended.{}", reason.name()), count);
         }
         self.dns_rows(&mut row);

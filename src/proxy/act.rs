@@ -126,6 +126,7 @@ impl Proxy {
         if let Some(account) = self.clients.get_mut(key).and_then(|client| client.session.exchange.account_mut()) {
             account.origin = Some(address);
         }
+        self.counters.reused += 1;
         self.with_exchange(key, |exchange, cx| exchange.handle_connected(Connected { reused: true }, cx));
         true
     }
@@ -219,8 +220,9 @@ impl Proxy {
             return self.poller.forget(server.stream.route);
         };
         client.waits = Waits::Nothing;
-        if !reused {
-            self.counters.connect_time.note(client.session.exchange.waited(self.clock.now()));
+        match reused {
+            true => self.counters.reused += 1,
+            false => self.counters.connect_time.note(client.session.exchange.waited(self.clock.now())),
         }
         if let Some(account) = client.session.exchange.account_mut() {
             account.origin = Some(server.address);
@@ -262,13 +264,18 @@ impl Proxy {
         }
     }
 
-    /// The alarm of a session has gone off. What takes too long to connect to counts as what refuses does.
+    /// The alarm of a session has gone off. What takes too long to find or to connect to counts as what fails does.
     pub(super) fn time_out(&mut self, key: Key) {
+        let now = self.clock.now();
         let Some(client) = self.clients.get(key) else { return };
-        if let Some((Timer::Connect, at)) = client.session.exchange.poll_timeout(&self.settings.limits) {
-            if at <= self.clock.now() {
-                self.note_unreached(key);
+        let due = client.session.exchange.poll_timeout(&self.settings.limits).filter(|(_, at)| *at <= now);
+        match (due, client.waits) {
+            (Some((Timer::Connect, _)), _) => self.note_unreached(key),
+            (Some((Timer::Resolve, _)), Waits::Lookup(_)) => {
+                self.counters.name_time.note(client.session.exchange.waited(now));
+                self.counters.name_failures += 1;
             }
+            _ => {}
         }
         self.with_exchange(key, |exchange, cx| exchange.handle_timeout(cx));
         self.enqueue(key);
@@ -284,7 +291,6 @@ impl Proxy {
             return if staying && quiet { client.session.count_exchange() } else { self.hang_up(key) };
         }
         let Some(mut server) = client.session.server.take() else { return };
-        self.counters.note_server(&server);
         if !is_quiet(&mut server) {
             return self.poller.forget(server.stream.route);
         }

@@ -10,9 +10,8 @@ use crate::decide;
 use crate::decision::{Decision, Verdict};
 use crate::http::answer::Answer;
 use crate::http::cause::Cause;
-use crate::http::target::Host;
 use crate::http::Method;
-use crate::logs::{Usage, UsageLog, Word};
+use crate::logs::{Usage, Word};
 use crate::redirector::dialect::{Dialect, Question, Trouble};
 use crate::redirector::pool::{Answered, Fault, Ticket};
 use crate::redirector::worker::Program;
@@ -30,9 +29,9 @@ impl Proxy {
         if client.ingress == Ingress::Web {
             return self.answer_monitor(key);
         }
-        if let Host::Name(name) = &request.target().host {
-            self.watch.hosts.note(name);
-        }
+        self.out.clear();
+        request.target().host.write(&mut self.out);
+        self.watch.hosts.note(&self.out);
         match decide::refusal(request, client.session.exchange.client(), &self.policy, &self.settings) {
             Some(answer) => self.refuse(key, answer),
             None => self.consult(key),
@@ -239,11 +238,6 @@ impl Proxy {
             word,
             detail: why.unwrap_or(&host),
         });
-    }
-
-    /// Where decisions are written to from now on, if anywhere.
-    pub fn set_usage(&mut self, usage: Option<UsageLog>) {
-        self.usage = usage;
     }
 
     /// True if that session waited for this reply, which it does no more.

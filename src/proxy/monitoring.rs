@@ -9,7 +9,7 @@ use super::{Client, Ingress, Proxy};
 use crate::decision::Decision;
 use crate::exchange::flow::Direction;
 use crate::http::cause::Cause;
-use crate::logs::{self, recent::Line};
+use crate::logs::{self, recent::Line, AccessLog, UsageLog};
 use crate::monitor::history::History;
 use crate::monitor::hosts::{Hosts, Top};
 use crate::monitor::sessions::{first, Ends, Filter, Row, Sessions, Side, Sort, MOST_ROWS};
@@ -25,6 +25,8 @@ const HELPERS: &str = "worker";
 pub(super) struct Watch {
     pub(super) history: History,
     pub(super) hosts: Hosts,
+    /// Lines lost by writers that a reload has replaced.
+    lost: Lost,
     facts: Facts,
     process: Process,
 }
@@ -39,7 +41,7 @@ impl Watch {
         getrandom::fill(&mut random).map_err(std::io::Error::other)?;
         let token = format!("{:032x}", u128::from_ne_bytes(random));
         let process = Process { pid: std::process::id(), started, token };
-        Ok(Watch { history: History::default(), hosts: Hosts::default(), facts, process })
+        Ok(Watch { history: History::default(), hosts: Hosts::default(), lost: Lost::default(), facts, process })
     }
 
     pub(super) fn set_facts(&mut self, facts: Facts) {
@@ -70,7 +72,11 @@ impl Proxy {
 
     fn carry_out(&mut self, order: Order) -> Result<(), String> {
         match order {
-            Order::Minimum(_) | Order::Maximum(_) => self.bound_helpers(order),
+            Order::Helpers { minimum, maximum } => {
+                let redirector = self.redirector.as_mut().ok_or("there are no helpers")?;
+                redirector.set_bounds(minimum, maximum, self.clock.now());
+                Ok(())
+            }
             Order::Debug(on) => {
                 let messages = self.messages.ok_or("there is no log")?;
                 let level = messages.set_debug(on);
@@ -90,22 +96,33 @@ impl Proxy {
         }
     }
 
-    fn bound_helpers(&mut self, order: Order) -> Result<(), String> {
-        let now = self.clock.now();
-        let redirector = self.redirector.as_mut().ok_or("there are no helpers")?;
-        let settings = redirector.pool().settings();
-        let (minimum, maximum) = match order {
-            Order::Minimum(minimum) => (minimum, settings.maximum),
-            Order::Maximum(maximum) => (settings.minimum, maximum),
-            _ => return Ok(()),
-        };
-        redirector.set_bounds(minimum, maximum, now);
-        Ok(())
-    }
-
     /// The message log, which the monitor shows and may switch to debug.
     pub fn set_messages(&mut self, messages: &'static logs::Messages) {
         self.messages = Some(messages);
+    }
+
+    /// Where decisions are written to from now on, if anywhere.
+    pub fn set_usage(&mut self, usage: Option<UsageLog>) {
+        let before = self.lost().usage;
+        self.usage = usage;
+        // A writer that it shares with messages goes on, and has counted already.
+        self.watch.lost.usage = before.saturating_sub(self.usage.as_ref().map_or(0, UsageLog::lost));
+    }
+
+    /// Where requests are written to from now on, if anywhere. Whether exchanges keep accounts is for the settings to say.
+    pub fn set_access(&mut self, access: Option<AccessLog>) {
+        let before = self.lost().access;
+        self.access = access;
+        self.watch.lost.access = before.saturating_sub(self.access.as_ref().map_or(0, AccessLog::lost));
+    }
+
+    fn lost(&self) -> Lost {
+        let Lost { usage, access, .. } = self.watch.lost;
+        Lost {
+            messages: self.messages.map_or(0, logs::Messages::lost),
+            usage: usage + self.usage.as_ref().map_or(0, UsageLog::lost),
+            access: access + self.access.as_ref().map_or(0, AccessLog::lost),
+        }
     }
 
     /// What the monitor wants to know once a second.
@@ -145,12 +162,8 @@ impl Source for Proxy {
             judged_by_error: self.redirector.as_ref().is_some_and(|helpers| helpers.on_failure() == OnFailure::Error),
             pid_saved: self.house.pid_saved(),
             dns: self.resolver.counters(),
-            helpers: self.redirector.as_ref().map(Helpers::of),
-            lost: Lost {
-                messages: self.messages.map_or(0, logs::Messages::lost),
-                usage: self.usage.as_ref().map_or(0, logs::UsageLog::lost),
-                access: self.access.as_ref().map_or(0, logs::AccessLog::lost),
-            },
+            helpers: self.redirector.as_ref().map(|helpers| Helpers::of(helpers, self.clock.now())),
+            lost: self.lost(),
         }
     }
 

@@ -6,14 +6,9 @@ use reactor::Millis;
 use super::Proxy;
 use crate::exchange::Moved;
 use crate::http::Version;
-use crate::logs::access::{AccessLog, Record};
+use crate::logs::access::Record;
 
 impl Proxy {
-    /// Where requests are written to from now on, if anywhere. Whether exchanges keep accounts is for the settings to say.
-    pub fn set_access(&mut self, access: Option<AccessLog>) {
-        self.access = access;
-    }
-
     /// Writes the line of a session's request if that is over.
     pub(super) fn note_access(&mut self, key: Key) {
         let Some(client) = self.clients.get_mut(key) else { return };

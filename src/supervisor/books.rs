@@ -50,6 +50,22 @@ impl Books {
     }
 }
 
+/// What of these logs cannot be rotated by this process, though it should be.
+pub(super) fn obstacles(config: &Config, log: &logs::Settings) -> Vec<String> {
+    let (usage, access) = (&config.usage, &config.access);
+    let wanted = [
+        (log.enable, &log.destination, log.rotation),
+        (usage.enable, &usage.destination, log.rotation),
+        (access.enable, &access.destination, super::rotation(access.rotate, access.keep)),
+    ];
+    let mut found: Vec<String> = Vec::new();
+    for (_, destination, rotation) in wanted.into_iter().filter(|(enabled, ..)| *enabled) {
+        let obstacle = logs::rotate::obstacle(destination, rotation);
+        found.extend(obstacle.filter(|obstacle| !found.contains(obstacle)));
+    }
+    found
+}
+
 /// Lines that are read by programs have no sentences between them: what is wrong with the access log is a message.
 fn report(text: &str) -> String {
     log::error!(target: "supervisor", "access log: {text}");

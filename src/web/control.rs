@@ -17,10 +17,13 @@ use crate::http::Method;
 /// What is to be changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Order {
-    /// As few helpers as there may be.
-    Minimum(usize),
-    /// As many helpers as there may be.
-    Maximum(usize),
+    /// As few and as many helpers as there may be, the first not above the second.
+    Helpers {
+        #[allow(missing_docs)]
+        minimum: usize,
+        #[allow(missing_docs)]
+        maximum: usize,
+    },
     /// Debug messages on or off.
     Debug(bool),
     /// Listen to proxy clients or stop it.
@@ -35,7 +38,7 @@ const DEBUG: &str = "/control/debug/commit";
 const LISTEN: &str = "/control/listen/commit";
 const STOP: &str = "/control/stop/commit";
 
-/// Most helpers that can be asked for, as `redirector.maximum` has it.
+/// Most helpers that can be asked for, as `redirector.maximum` has it; at least one.
 const MOST_HELPERS: usize = 10_000;
 
 /// What a request to control comes to.
@@ -151,18 +154,17 @@ fn helpers(content: &[u8], source: &dyn Source) -> Result<Order, String> {
         return Err("There are no helpers: redirector.enable is false.".to_owned());
     };
     let (minimum, maximum) = (helpers.minimum as usize, helpers.maximum as usize);
-    let number = |text: String| text.parse::<usize>().ok().filter(|number| *number <= MOST_HELPERS);
+    let number = |text: String| text.parse::<usize>().ok().filter(|number| (1..=MOST_HELPERS).contains(number));
     let number = |name: &str| field(content, name).map(|text| number(text).ok_or("invalid request"));
-    match (number("exaproxy.redirector.minimum"), number("exaproxy.redirector.maximum")) {
-        (Some(Ok(number)), None) if number > maximum => {
-            Err("value is higher than exaproxy.redirector.maximum".to_owned())
-        }
-        (Some(Ok(number)), None) => Ok(Order::Minimum(number)),
-        (None, Some(Ok(number))) if number < minimum.max(1) => {
-            Err("value is lower than exaproxy.redirector.minimum".to_owned())
-        }
-        (None, Some(Ok(number))) => Ok(Order::Maximum(number)),
-        _ => Err("invalid request".to_owned()),
+    let (minimum, maximum) = match (number("exaproxy.redirector.minimum"), number("exaproxy.redirector.maximum")) {
+        (Some(Ok(number)), None) => (number, maximum),
+        (None, Some(Ok(number))) => (minimum, number),
+        _ => return Err("invalid request".to_owned()),
+    };
+    match (minimum <= maximum, minimum as u64 == helpers.minimum) {
+        (true, _) => Ok(Order::Helpers { minimum, maximum }),
+        (false, true) => Err("value is lower than exaproxy.redirector.minimum".to_owned()),
+        (false, false) => Err("value is higher than exaproxy.redirector.maximum".to_owned()),
     }
 }
 
@@ -177,7 +179,7 @@ fn refusal(why: &str) -> Page {
 /// The page after an order. `outcome` is what the one who carried it out says.
 pub(super) fn done(order: Order, outcome: &Result<(), String>, request: &Request, source: &dyn Source) -> Page {
     let path = match order {
-        Order::Minimum(_) | Order::Maximum(_) => "/control/workers.html",
+        Order::Helpers { .. } => "/control/workers.html",
         Order::Debug(_) => "/control/debug.html",
         Order::Listen(_) | Order::SoftStop => "/control.html",
     };
@@ -234,7 +236,7 @@ impl Form<'_> {
 
     fn number(&self, name: &str, label: &str, value: u64) -> Markup {
         let input = html! {
-            label { (label) input name=(name) type="number" min="0" max=(MOST_HELPERS) value=(value) disabled[self.token.is_none()]; }
+            label { (label) input name=(name) type="number" min="1" max=(MOST_HELPERS) value=(value) disabled[self.token.is_none()]; }
         };
         self.of(WORKERS, &input, "Change")
     }

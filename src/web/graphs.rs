@@ -109,7 +109,7 @@ pub(super) const GRAPHS: [Graph; 10] = [
     },
     Graph {
         name: "queue",
-        title: "Requests that wait for a helper",
+        title: "Queue for helpers",
         unit: Unit::Each,
         lines: &[("waiting", Level(|running| running.helpers.as_ref().map_or(0, |helpers| helpers.queue)))],
     },

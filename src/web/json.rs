@@ -25,7 +25,7 @@ pub(super) fn configuration(options: &[(String, String, bool)]) -> String {
 /// What went wrong, by who is to blame.
 pub(super) fn errors(running: &Running) -> Value {
     let counters = &running.counters;
-    let ended = CloseReason::ALL.iter().zip(counters.ended);
+    let ended = CloseReason::COUNTED.iter().zip(counters.ended);
     let sessions: Map<String, Value> = ended.map(|(reason, count)| (reason.name().to_owned(), count.into())).collect();
     let helpers = running.helpers.clone().unwrap_or_default().counters;
     let dns = &running.dns;

@@ -60,7 +60,7 @@ fn clients(page: &mut Page, running: &Running) {
     let by_family = |bytes: [u64; 2]| [("family=\"ipv4\"", bytes[0]), ("family=\"ipv6\"", bytes[1])];
     page.counter("sent_to_clients_bytes_total", "Bytes sent to clients.", by_family(counters.to_clients));
     page.counter("sent_to_origins_bytes_total", "Bytes sent to origins.", by_family(counters.to_origins));
-    let reasons = CloseReason::ALL.iter().zip(counters.ended);
+    let reasons = CloseReason::COUNTED.iter().zip(counters.ended);
     let labels: Vec<(String, u64)> =
         reasons.map(|(reason, count)| (format!("reason=\"{}\"", reason.name()), count)).collect();
     let rows = labels.iter().map(|(label, count)| (label.as_str(), *count));

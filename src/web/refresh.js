@@ -5,25 +5,39 @@
   const lost = document.getElementById("lost");
   if (!seconds) return;
 
-  // Whoever fills in a form must not lose it.
+  // Whoever fills in a form or marks a text must not lose it.
   function busy() {
+    const content = document.getElementById("content");
     const at = document.activeElement;
-    return document.hidden || (at && at.closest("#content") && at.matches("input, select, button"));
+    const mark = getSelection();
+    return document.hidden
+      || (at && content.contains(at) && at.matches("input, select, button"))
+      || (!mark.isCollapsed && content.contains(mark.anchorNode));
+  }
+
+  // Where a table was pushed to, and which link has the focus.
+  function place(content) {
+    const at = document.activeElement;
+    return {
+      pushed: Array.from(content.querySelectorAll(".scroll"), (table) => table.scrollLeft),
+      link: content.contains(at) ? at.getAttribute("href") : null,
+    };
+  }
+
+  function restore(content, { pushed, link }) {
+    content.querySelectorAll(".scroll").forEach((table, number) => { table.scrollLeft = pushed[number] || 0; });
+    const again = link && Array.from(content.querySelectorAll("a")).find((a) => a.getAttribute("href") === link);
+    if (again) again.focus({ preventScroll: true });
   }
 
   async function refresh() {
-    const limit = AbortSignal.timeout(10000);
-    const reply = await fetch(location.href, { cache: "no-store", signal: limit });
-    const text = await reply.text();
-    const fresh = new DOMParser().parseFromString(text, "text/html").getElementById("content");
-    const old = document.getElementById("content");
+    const reply = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(10000) });
+    const fresh = new DOMParser().parseFromString(await reply.text(), "text/html").getElementById("content");
     if (!fresh || busy()) return;
-    const link = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
-    old.replaceChildren(...fresh.childNodes);
-    if (link) {
-      const again = Array.from(old.querySelectorAll("a")).find((a) => a.getAttribute("href") === link);
-      if (again) again.focus({ preventScroll: true });
-    }
+    const content = document.getElementById("content");
+    const before = place(content);
+    content.replaceChildren(...fresh.childNodes);
+    restore(content, before);
   }
 
   async function run() {
@@ -31,7 +45,7 @@
       if (!busy()) await refresh();
       lost.textContent = "";
     } catch (error) {
-      lost.textContent = "no answer since " + new Date().toLocaleTimeString();
+      if (!lost.textContent) lost.textContent = "no answer since " + new Date().toLocaleTimeString();
     }
     setTimeout(run, seconds * 1000);
   }

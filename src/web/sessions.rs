@@ -41,18 +41,7 @@ pub(super) fn page(query: &[u8], source: &dyn Source) -> Markup {
 }
 
 fn form(filter: &Filter) -> Markup {
-    const PHASES: [Kind; 10] = [
-        Kind::Preface,
-        Kind::Idle,
-        Kind::Head,
-        Kind::Deciding,
-        Kind::Resolving,
-        Kind::Connecting,
-        Kind::Relaying,
-        Kind::Answering,
-        Kind::Tunnel,
-        Kind::Draining,
-    ];
+    let phases = Kind::ALL.into_iter().filter(|phase| *phase != Kind::Closed);
     html! {
         form method="get" action="/information/sessions.html" {
             label { "Client's address starts with" input name="client" value=(filter.client) autocomplete="off"; }
@@ -61,7 +50,7 @@ fn form(filter: &Filter) -> Markup {
                 "Phase"
                 select name="phase" {
                     option value="" { "any" }
-                    @for phase in PHASES { option selected[phase.name() == filter.phase] { (phase.name()) } }
+                    @for phase in phases { option selected[phase.name() == filter.phase] { (phase.name()) } }
                 }
             }
             label {

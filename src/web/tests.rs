@@ -230,9 +230,13 @@ fn health_tells_whether_clients_may_be_sent_here() {
     assert_eq!(health(well.clone()), 200);
     assert_eq!(health(Running { draining: true, ..well.clone() }), 503);
     assert_eq!(health(Running { listening: false, ..well.clone() }), 503);
-    let failing = Helpers { failing: true, forked: 0, ..Helpers::default() };
-    let with = |judged: bool| Running { helpers: Some(failing.clone()), judged_by_error: judged, ..well.clone() };
-    assert_eq!((health(with(true)), health(with(false))), (503, 200));
+    let with = |judged_by_error: bool, failing: bool, served: bool| {
+        // Those that are started in vain run for a while.
+        let helpers = Some(Helpers { failing, served, forked: 1, ..Helpers::default() });
+        Running { helpers, judged_by_error, ..well.clone() }
+    };
+    assert_eq!((health(with(true, true, false)), health(with(false, true, false))), (503, 200));
+    assert_eq!((health(with(true, true, true)), health(with(true, false, false))), (200, 200));
 }
 
 #[test]
@@ -277,8 +281,11 @@ fn changes_need_the_token() {
         Reply::Answer(answer) => panic!("{}", String::from_utf8_lossy(&answer.body)),
     };
     let workers = "/control/workers/commit";
-    assert_eq!(order(fake.post(workers, "exaproxy.redirector.minimum=25")), Order::Minimum(25));
-    assert_eq!(order(fake.post(workers, "exaproxy.redirector.maximum=5")), Order::Maximum(5));
+    assert_eq!(
+        order(fake.post(workers, "exaproxy.redirector.minimum=25")),
+        Order::Helpers { minimum: 25, maximum: 25 }
+    );
+    assert_eq!(order(fake.post(workers, "exaproxy.redirector.maximum=5")), Order::Helpers { minimum: 5, maximum: 5 });
     assert_eq!(order(fake.post("/control/debug/commit", "debug=on")), Order::Debug(true));
     assert_eq!(order(fake.post("/control/listen/commit", "listen=off")), Order::Listen(false));
     assert_eq!(order(fake.post("/control/stop/commit", "")), Order::SoftStop);
@@ -291,6 +298,7 @@ fn changes_that_make_no_sense_are_refused_in_the_words_of_the_original() {
         ("exaproxy.redirector.minimum=26", "value is higher than exaproxy.redirector.maximum"),
         ("exaproxy.redirector.maximum=4", "value is lower than exaproxy.redirector.minimum"),
         ("exaproxy.redirector.minimum=x", "invalid request"),
+        ("exaproxy.redirector.minimum=0", "invalid request"),
         ("exaproxy.redirector.minimum=-1", "invalid request"),
         ("exaproxy.redirector.minimum=99999999999999999999", "invalid request"),
         ("exaproxy.redirector.maximum=10001", "invalid request"),
@@ -365,7 +373,7 @@ fn after_a_change_its_page_says_what_became_of_it() {
     let fake = Fake::new();
     let head = b"POST /control/workers/commit HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
     let request = Request::parse_own(head, &Rules::default()).unwrap();
-    let fine = done(Order::Minimum(3), &Ok(()), &request, &fake);
+    let fine = done(Order::Helpers { minimum: 3, maximum: 3 }, &Ok(()), &request, &fake);
     assert!(fine.status == 200 && String::from_utf8_lossy(&fine.body).contains("changed successfully"));
     let failed = done(Order::Listen(true), &Err("address in use".into()), &request, &fake);
     assert!(failed.status == 503 && String::from_utf8_lossy(&failed.body).contains("address in use"));

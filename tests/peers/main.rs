@@ -5,6 +5,7 @@ mod browser;
 mod chromium;
 mod curl;
 mod goaccess;
+mod haproxy;
 mod names;
 mod openssl;
 mod pages;

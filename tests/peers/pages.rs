@@ -130,6 +130,7 @@ fn the_numbers_move_by_themselves() {
         (browser.evaluate("document.querySelector('#tile-requests p').textContent") != before).then_some(())
     });
     assert_eq!(browser.evaluate("window.mark"), 1, "the page was not loaded anew");
+    assert_eq!(browser.evaluate("document.getElementById('lost').textContent"), "");
     for name in GRAPHS {
         browser.open(&busy.url(&format!("/graph/{name}.html")));
         assert_eq!(browser.evaluate("document.querySelectorAll('main svg').length"), 2, "{name}");
@@ -162,6 +163,14 @@ fn pages_fit_a_phone_and_the_dark() {
         assert_eq!(width, 390, "{path} is wider than the screen");
         browser.shoot(&picture(&format!("phone{}.png", path.trim_end_matches(".html").replace('/', "-"))));
     }
+    browser.open(&busy.url("/information/sessions.html"));
+    let pushed = "document.querySelector('.scroll').scrollLeft";
+    browser.evaluate("document.querySelector('.scroll').scrollLeft = 40");
+    browser.evaluate("window.old = document.querySelector('.scroll')");
+    eventually("a refreshed table", || {
+        (browser.evaluate("document.querySelector('.scroll') !== window.old") == true).then_some(())
+    });
+    assert_eq!(browser.evaluate(pushed), 40, "a table stays where it was pushed to");
     let ground = "getComputedStyle(document.body).backgroundColor";
     let ink = "getComputedStyle(document.body).color";
     let light = (browser.evaluate(ground), browser.evaluate(ink));
@@ -201,6 +210,21 @@ fn everything_can_be_reached_without_a_mouse() {
         assert_eq!(browser.evaluate("window.reached.size"), count, "{path}");
     }
     assert_content(&browser, &busy);
+}
+
+#[test]
+fn an_end_of_the_proxy_is_told() {
+    if !possible() {
+        return;
+    }
+    let proxy = Proxy::start(&[]);
+    let mut browser = Browser::start(1280, 800);
+    browser.open(&format!("http://{}/", proxy.web()));
+    drop(proxy);
+    eventually("a word about it", || {
+        let told = browser.evaluate("document.getElementById('lost').textContent");
+        told.as_str().is_some_and(|told| told.starts_with("no answer since ")).then_some(())
+    });
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::support::skip;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// A client that runs longer than this, in seconds, is ended and has failed.
 const LONGEST_RUN: &str = "60";
@@ -56,12 +56,17 @@ impl Ran {
 
 /// Runs a client to its end, within bounds.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> Ran {
+    run_on(program, arguments, Stdio::null())
+}
+
+/// The same, with this as its input.
+pub(crate) fn run_on(program: &str, arguments: &[&str], input: Stdio) -> Ran {
     let mut bounded = command("timeout");
     let Output { status, stdout, stderr } = bounded
         .args(["-k", "5", LONGEST_RUN])
         .arg(find(program).unwrap_or_else(|| panic!("{program} was there a moment ago")))
         .args(arguments)
-        .stdin(std::process::Stdio::null())
+        .stdin(input)
         .output()
         .expect("timeout runs the client");
     Ran { code: status.code(), out: stdout, err: String::from_utf8_lossy(&stderr).into_owned() }

@@ -211,6 +211,27 @@ fn a_stalled_pipe_holds_nobody_up_and_each_lost_line_is_counted() {
     proxy.wait_log(" log lines were lost: ");
 }
 
+/// Each reload began a new count, so that what logrotate came upon was gone.
+#[test]
+fn lost_lines_are_counted_across_reloads() {
+    let origin = Origin::site();
+    let proxy = Proxy::start(&[
+        ("access.enable", "true"),
+        ("access.destination", "/dev/full"),
+        ("usage.enable", "true"),
+        ("usage.destination", "/dev/full"),
+    ]);
+    let mut client = proxy.client();
+    for round in 1..4 {
+        client.get(&origin.url("/"));
+        // They share a writer, which counts the lines of both.
+        proxy.wait_counter("logs.lost.access", 2 * round);
+        proxy.wait_counter("logs.lost.usage", 2 * round);
+        proxy.signal(Signal::SIGHUP);
+        proxy.wait_log_times("configuration reloaded", usize::try_from(round).expect("a small number"));
+    }
+}
+
 #[test]
 fn a_format_that_is_none_is_refused_with_its_place() {
     let finished = Proxy::run(&["--check"], &[("access.format", "%h %z")]);

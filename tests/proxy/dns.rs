@@ -337,6 +337,21 @@ fn resolving_has_a_time_of_its_own() {
     assert!(PATIENCE < Duration::from_secs(30), "the test must give up before the resolver would");
 }
 
+/// The resolver gives up at the same moment, and first. A request whose time a reload has shortened ends before that.
+#[test]
+fn a_name_that_takes_longer_than_its_request_may_counts_as_failed() {
+    let Some(names) = NameServer::start(|_| Answer::Silence) else { return };
+    let path = names.resolv_conf_with("options timeout:30 attempts:5\n");
+    let proxy = Proxy::start(&[("dns.resolver", &path)]);
+    let mut client = proxy.client();
+    client.send(client::get("http://silent.test/"));
+    names.wait_asked("silent.test", A);
+    std::fs::write(proxy.file(), "[http]\nresolve-timeout = 1\n").expect("the ini file");
+    proxy.signal(nix::sys::signal::Signal::SIGHUP);
+    assert_eq!(client.reply().status(), 504);
+    assert_eq!(proxy.counter("names.failed"), 1);
+}
+
 #[test]
 fn names_that_nobody_answers_hold_no_other_up() {
     let picky = |query: &Query| match query.plain().starts_with("good") {

@@ -210,6 +210,7 @@ fn row_55_the_log_goes_on_where_the_account_may_not_rotate_it() {
     give_away(&file);
     let options = [("log.destination", text(&file)), ("log.rotate", "2000")];
     let proxy = dropped(&options, "");
+    proxy.wait_log(NO_ROTATION);
     let log = proxy.log();
     let warning = log.lines().find(|line| line.contains(NO_ROTATION)).expect("a warning at the start");
     assert!(warning.contains(text(&file)) && warning.contains("nobody"), "{warning}");
@@ -218,6 +219,32 @@ fn row_55_the_log_goes_on_where_the_account_may_not_rotate_it() {
         eventually("each reload in the log", || (logged(&file).matches(TAKEN).count() >= round).then_some(()));
     }
     assert!(!file.with_extension("log.1").exists());
+}
+
+#[test]
+fn every_log_that_cannot_be_rotated_is_told_at_the_start() {
+    if !superuser() {
+        return skip("dropping privileges needs the superuser");
+    }
+    let folder = open_folder();
+    let [usage, access] = ["usage.log", "access.log"].map(|name| folder.path().join(name));
+    for file in [&usage, &access] {
+        std::fs::write(file, "").expect("a log file");
+        give_away(file);
+    }
+    let options = [
+        ("usage.enable", "true"),
+        ("usage.destination", text(&usage)),
+        ("access.enable", "true"),
+        ("access.destination", text(&access)),
+    ];
+    let proxy = dropped(&options, "");
+    proxy.wait_log_times(NO_ROTATION, 2);
+    let log = proxy.log();
+    for file in [&usage, &access] {
+        let warned = log.lines().any(|line| line.contains(NO_ROTATION) && line.contains(text(file)));
+        assert!(warned, "nothing about {}: {log}", file.display());
+    }
 }
 
 #[test]

@@ -296,3 +296,27 @@ fn descriptors_return_after_many_connections() {
     }
     crate::support::eventually("descriptors back at the start", || (proxy.descriptors() <= before).then_some(()));
 }
+
+/// Only those exchanges were counted after which the connection was given back.
+#[test]
+fn every_exchange_on_a_used_connection_counts_as_such() {
+    let proxy = Proxy::start(&[]);
+    let origin = Origin::start(|peer| {
+        for end in ["", "Connection: close\r\n"] {
+            peer.expect_request()?;
+            peer.send(format!("HTTP/1.1 200 OK\r\n{end}Content-Length: 0\r\n\r\n"))?;
+        }
+        Ok(())
+    });
+    let mut client = proxy.client();
+    client.get(&origin.url("/"));
+    client.get(&origin.url("/the-last-on-its-connection"));
+    assert_eq!(proxy.counter("origins.reused"), 1);
+    let site = Origin::site();
+    let login = request(&site.url("/"), "1.1", "Authorization: NTLM TlRMTVNTUAAB\r\n");
+    for _ in 0..3 {
+        client.send(&login);
+        assert_eq!(client.reply().status(), 200);
+    }
+    assert_eq!((site.connections(), proxy.counter("origins.reused")), (1, 3), "a private connection");
+}

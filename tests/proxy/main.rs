@@ -14,6 +14,7 @@ mod boundaries;
 mod cli;
 mod connect;
 mod control;
+mod counters;
 mod dns;
 mod dns_answers;
 mod dropped;

@@ -2,21 +2,7 @@
 
 use super::Kind;
 
-const ALL: [Kind; 11] = [
-    Kind::Preface,
-    Kind::Idle,
-    Kind::Head,
-    Kind::Deciding,
-    Kind::Resolving,
-    Kind::Connecting,
-    Kind::Relaying,
-    Kind::Answering,
-    Kind::Tunnel,
-    Kind::Draining,
-    Kind::Closed,
-];
-
-/// A row is where a move starts, a column where it leads, both in the order of [`ALL`].
+/// A row is where a move starts, a column where it leads, both in the order of [`Kind::ALL`].
 const MOVES: [&str; 11] = [
     ".x........x", // preface
     "..xx...x..x", // idle
@@ -33,8 +19,8 @@ const MOVES: [&str; 11] = [
 
 #[test]
 fn every_pair_of_phases_is_a_move_or_is_not() {
-    for (from, row) in ALL.into_iter().zip(MOVES) {
-        for (to, mark) in ALL.into_iter().zip(row.chars()) {
+    for (from, row) in Kind::ALL.into_iter().zip(MOVES) {
+        for (to, mark) in Kind::ALL.into_iter().zip(row.chars()) {
             assert_eq!(from.leads_to(to), mark == 'x', "{from} -> {to}");
         }
     }
@@ -42,7 +28,7 @@ fn every_pair_of_phases_is_a_move_or_is_not() {
 
 #[test]
 fn the_end_can_be_reached_from_everywhere_and_is_never_left() {
-    for kind in ALL {
+    for kind in Kind::ALL {
         assert_eq!(kind.leads_to(Kind::Closed), kind != Kind::Closed, "{kind}");
         assert!(!Kind::Closed.leads_to(kind), "{kind}");
         assert!(!kind.leads_to(kind), "{kind} is not entered from itself");

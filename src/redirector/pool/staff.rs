@@ -16,10 +16,6 @@ const REST: Millis = 6000;
 /// A question that has waited so long, in milliseconds, calls for more helpers.
 const PATIENCE: Millis = 100;
 
-/// Milliseconds that a helper of a new program has to live, or else one reply that it has to give, before helpers of the
-/// old one are let go.
-const PROOF: Millis = 500;
-
 /// First and longest pause, in milliseconds, before the next start after helpers have ended without a single reply. The
 /// first of them is replaced at once.
 const FIRST_PAUSE: Millis = 100;
@@ -124,6 +120,11 @@ impl Pool {
     /// Are there fewer helpers than there should be because they end at once?
     pub fn is_failing(&self) -> bool {
         self.staff.failures > 1
+    }
+
+    /// Does a helper run that has shown that it works? One that was started in vain lives for a while, too.
+    pub fn is_served(&self, now: Millis) -> bool {
+        self.workers.iter().any(|(_, worker)| worker.is_proven(now))
     }
 
     /// All helpers are in use, no more may be started, and questions wait.
@@ -256,8 +257,8 @@ impl Pool {
         }
         if staff.stale > 0 && !staff.proven {
             let generation = staff.generation;
-            let lived = |worker: &Worker| worker.state == State::Serving && now >= worker.since + PROOF;
-            staff.proven = self.workers.iter().any(|(_, worker)| worker.generation == generation && lived(worker));
+            let proven = |worker: &Worker| worker.generation == generation && worker.is_proven(now);
+            staff.proven = self.workers.iter().any(|(_, worker)| proven(worker));
         }
         if now >= self.staff.beat_at {
             self.staff.beat_at = now + BEAT;

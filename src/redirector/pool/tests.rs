@@ -236,6 +236,30 @@ fn row_1_helpers_that_cannot_be_started_fail_questions_at_once_and_are_tried_les
 }
 
 #[test]
+fn a_helper_that_lives_for_a_while_is_none_that_works() {
+    let (mut play, mut workers) = serving(1, 1);
+    assert!(!play.pool.is_served(play.now), "nobody knows yet");
+    for _ in 0..3 {
+        play.pool.handle_gone(workers[0], play.now);
+        play.pass(1000);
+        workers = play.started();
+        play.pool.handle_started(workers[0], play.now);
+        play.pass(499);
+        assert!(play.pool.forked() == 1 && !play.pool.is_served(play.now));
+    }
+    play.pass(1);
+    assert!(play.pool.is_served(play.now));
+
+    let (mut play, workers) = serving(1, 1);
+    let _ = play.ask();
+    let _ = play.asked();
+    let _ = play.reply(workers[0], 1);
+    assert!(play.pool.is_served(play.now), "a reply is as good as a long life");
+    play.pool.stop();
+    assert!(!play.pool.is_served(play.now), "one that leaves serves nobody any more");
+}
+
+#[test]
 fn helpers_that_fail_together_are_one_failure() {
     let (mut play, workers) = serving(5, 5);
     for key in &workers {

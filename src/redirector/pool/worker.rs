@@ -6,6 +6,10 @@ use smallvec::SmallVec;
 
 use super::Ticket;
 
+/// Milliseconds that a helper has to live, or else one reply that it has to give, to count as one that works: before that
+/// those of an older program are not let go, and after failures nobody is told that all is well again.
+const PROOF: Millis = 500;
+
 /// Where a helper is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum State {
@@ -50,6 +54,11 @@ pub(super) struct Worker {
 }
 
 impl Worker {
+    /// Has it shown that its program works?
+    pub(super) fn is_proven(&self, now: Millis) -> bool {
+        self.state == State::Serving && (self.answered > 0 || now >= self.since.saturating_add(PROOF))
+    }
+
     /// May another question be put before it?
     pub(super) fn has_room(&self) -> bool {
         self.state == State::Serving && self.flights.len() < self.capacity

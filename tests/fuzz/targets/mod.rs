@@ -3,6 +3,7 @@
 
 mod bodies;
 mod heads;
+mod monitor;
 mod names;
 mod replies;
 mod settings;
@@ -34,6 +35,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "dns_resolver", seeds: names::SCRIPTS, run: names::resolver },
     Target { name: "url_reply", seeds: replies::LINES, run: replies::url },
     Target { name: "icap_reply", seeds: replies::MESSAGES, run: replies::icap },
+    Target { name: "monitor", seeds: monitor::REQUESTS, run: monitor::request },
     Target { name: "resolv_conf", seeds: names::RESOLV_CONFS, run: names::resolv_conf },
     Target { name: "hosts", seeds: names::HOSTS, run: names::hosts },
 ];

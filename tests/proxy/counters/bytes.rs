@@ -1,0 +1,70 @@
+//! Bytes, to the last one: what peers got is what was counted, while a connection lives and when it has ended.
+
+use std::net::{Ipv6Addr, SocketAddr};
+
+use super::{Books, Client, Proxy};
+use crate::support::{eventually, pattern, Origin};
+
+pub const KEYS: &[&str] = &[
+    "transfer.client",
+    "transfer.client4",
+    "transfer.client6",
+    "transfer.content",
+    "transfer.content4",
+    "transfer.content6",
+];
+
+/// Enough to be passed on unseen.
+const MUCH: usize = 1 << 20;
+
+/// Bytes that a client and its origin have got in a request with content, and in a tunnel.
+struct Got {
+    client: usize,
+    origin: usize,
+}
+
+fn post(client: &mut Client, site: &Origin) -> Got {
+    let content = pattern(MUCH, 1);
+    client.send(format!("POST {} HTTP/1.1\r\nHost: h\r\nContent-Length: {MUCH}\r\n\r\n", site.url("/")));
+    client.send(&content);
+    let reply = client.reply();
+    assert!(reply.body == content, "{} bytes came back", reply.body.len());
+    Got { client: reply.head.len() + MUCH, origin: site.head(site.connections() - 1).head.len() + MUCH }
+}
+
+fn tunnel(client: &mut Client, echo: &Origin) -> Got {
+    let authority = echo.address();
+    client.send(format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n"));
+    let head = client.reply_to("CONNECT").head.len();
+    client.send("12345");
+    assert_eq!(client.read(5), b"12345");
+    Got { client: head + 5, origin: 5 }
+}
+
+#[test]
+fn bytes_are_counted_by_the_family_of_the_client() {
+    let (site, echo) = (Origin::site(), Origin::echo());
+    let proxy = Proxy::start(&[("tcp6.listen", "true"), ("http.pool", "0")]);
+    let books = Books::open(&proxy);
+    let six = SocketAddr::from((Ipv6Addr::LOCALHOST, proxy.port()));
+    for (address, at) in [(proxy.address(), [0, 1, 3, 4]), (six, [0, 2, 3, 5])] {
+        let before = books.look();
+        let mut client = Client::connect(address);
+        let refused = client.get("http://short/");
+        let own = refused.head.len() + refused.body.len();
+        let (first, second) = (post(&mut client, &site), tunnel(&mut client, &echo));
+        let (down, up) = (own + first.client + second.client, first.origin + second.origin);
+        let wanted = |key: &str| match KEYS.iter().position(|own| *own == key) {
+            Some(place) if at.contains(&place) => (if place < 3 { down } else { up }) as f64,
+            _ => 0.0,
+        };
+        let told = || {
+            let now = books.look();
+            KEYS.iter().all(|key| now[*key] - before[*key] == wanted(key)).then_some(())
+        };
+        eventually(&format!("{down} bytes down and {up} up in an open connection"), told);
+        drop(client);
+        eventually("the end of the connection", || (books.connected() == 1.0).then_some(()));
+        eventually(&format!("{down} bytes down and {up} up in the end"), told);
+    }
+}
