@@ -102,6 +102,8 @@ pub struct Running {
     pub dns: dns::Counters,
     /// The helpers, where there are any.
     pub helpers: Option<Helpers>,
+    /// What helpers have done since the start, those of earlier configurations included.
+    pub helped: pool::Counters,
     /// Lines that no log has.
     pub lost: Lost,
 }
@@ -133,8 +135,6 @@ pub struct Helpers {
     pub failing: bool,
     /// One of them has shown that it works.
     pub served: bool,
-    /// Since the start.
-    pub counters: pool::Counters,
 }
 
 impl Helpers {
@@ -148,7 +148,6 @@ impl Helpers {
             queue: pool.queue_len() as u64,
             failing: pool.is_failing(),
             served: pool.is_served(now),
-            counters: pool.counters(),
         }
     }
 }
@@ -221,7 +220,7 @@ impl Running {
         row("processes.max", helpers.maximum);
         row("processes.min", helpers.minimum);
         row("queue.size", helpers.queue);
-        let counters = &helpers.counters;
+        let counters = &self.helped;
         row("helpers.again", counters.again);
         row("helpers.answered", counters.answered);
         row("helpers.asked", counters.asked);

@@ -276,6 +276,7 @@ impl Proxy {
     /// Goes on without helpers. Who waits for one passes.
     fn release_helpers(&mut self) {
         let Some(redirector) = self.redirector.take() else { return };
+        self.note_dismissed(&redirector);
         redirector.release(&mut self.poller);
         let waiting = |client: &super::Client| matches!(client.waits, Waits::Reply(_));
         let waiting: Vec<Key> = self.clients.iter().filter(|(_, client)| waiting(client)).map(|(key, _)| key).collect();

@@ -14,7 +14,7 @@ use crate::monitor::history::History;
 use crate::monitor::hosts::{Hosts, Top};
 use crate::monitor::sessions::{first, Ends, Filter, Row, Sessions, Side, Sort, MOST_ROWS};
 use crate::monitor::{Helpers, Lost, Running};
-use crate::redirector::OnFailure;
+use crate::redirector::{pool, OnFailure, Redirector};
 use crate::web::{self, Facts, Message, Messages, Order, Process, Reply, Source};
 
 /// The subsystem of what helpers write to their standard error.
@@ -27,6 +27,8 @@ pub(super) struct Watch {
     pub(super) hosts: Hosts,
     /// Lines lost by writers that a reload has replaced.
     lost: Lost,
+    /// What helpers have done that a reload has dismissed.
+    helped: pool::Counters,
     facts: Facts,
     process: Process,
 }
@@ -41,7 +43,8 @@ impl Watch {
         getrandom::fill(&mut random).map_err(std::io::Error::other)?;
         let token = format!("{:032x}", u128::from_ne_bytes(random));
         let process = Process { pid: std::process::id(), started, token };
-        Ok(Watch { history: History::default(), hosts: Hosts::default(), lost: Lost::default(), facts, process })
+        let (history, hosts) = (History::default(), Hosts::default());
+        Ok(Watch { history, hosts, lost: Lost::default(), helped: pool::Counters::default(), facts, process })
     }
 
     pub(super) fn set_facts(&mut self, facts: Facts) {
@@ -116,6 +119,11 @@ impl Proxy {
         self.watch.lost.access = before.saturating_sub(self.access.as_ref().map_or(0, AccessLog::lost));
     }
 
+    /// These helpers are dismissed. What they have done stays.
+    pub(super) fn note_dismissed(&mut self, redirector: &Redirector) {
+        self.watch.helped = self.watch.helped.plus(redirector.counters());
+    }
+
     fn lost(&self) -> Lost {
         let Lost { usage, access, .. } = self.watch.lost;
         Lost {
@@ -163,6 +171,7 @@ impl Source for Proxy {
             pid_saved: self.house.pid_saved(),
             dns: self.resolver.counters(),
             helpers: self.redirector.as_ref().map(|helpers| Helpers::of(helpers, self.clock.now())),
+            helped: self.redirector.iter().fold(self.watch.helped, |sum, helpers| sum.plus(helpers.counters())),
             lost: self.lost(),
         }
     }

@@ -27,8 +27,7 @@ pub(super) fn errors(running: &Running) -> Value {
     let counters = &running.counters;
     let ended = CloseReason::COUNTED.iter().zip(counters.ended);
     let sessions: Map<String, Value> = ended.map(|(reason, count)| (reason.name().to_owned(), count.into())).collect();
-    let helpers = running.helpers.clone().unwrap_or_default().counters;
-    let dns = &running.dns;
+    let (helpers, dns) = (&running.helped, &running.dns);
     let answers: Map<String, Value> =
         counters.tally.answers().map(|(cause, count)| (cause.to_owned(), count.into())).collect();
     json!({

@@ -114,7 +114,7 @@ fn names(page: &mut Page, running: &Running) {
 
 fn helpers(page: &mut Page, running: &Running) {
     let helpers = running.helpers.clone().unwrap_or_default();
-    let counters = &helpers.counters;
+    let counters = &running.helped;
     page.gauge("helpers", "Helpers that run.", [("", helpers.forked)]);
     page.gauge("helpers_minimum", "Helpers that always run.", [("", helpers.minimum)]);
     page.gauge("helpers_maximum", "Most helpers.", [("", helpers.maximum)]);

@@ -121,6 +121,24 @@ pub struct Counters {
     pub unasked: u64,
 }
 
+impl Counters {
+    /// What both pools have counted.
+    pub fn plus(self, other: Counters) -> Counters {
+        Counters {
+            asked: self.asked + other.asked,
+            answered: self.answered + other.answered,
+            again: self.again + other.again,
+            failed: self.failed + other.failed,
+            refused: self.refused + other.refused,
+            waited: self.waited + other.waited,
+            started: self.started + other.started,
+            lost: self.lost + other.lost,
+            hung: self.hung + other.hung,
+            unasked: self.unasked + other.unasked,
+        }
+    }
+}
+
 /// The pool.
 #[derive(Debug)]
 pub struct Pool {

@@ -205,3 +205,21 @@ fn the_language_may_change_with_a_reload() {
         icap.asked().first().map(|asked| assert!(asked.starts_with("REQMOD "), "{asked:?}"))
     });
 }
+
+/// What was counted of helpers was gone with them.
+#[test]
+fn helpers_that_are_dismissed_have_counted_all_the_same() {
+    let helpers = Helpers::answering(|_| String::new());
+    let program = helpers.program();
+    let ini = |enable: bool| format!("[redirector]\nenable = {enable}\nminimum = 1\nmaximum = 1\n");
+    let proxy = Proxy::start_with(&[("redirector.program", &program)], &ini(true));
+    let origin = Origin::site();
+    assert_eq!(get(&proxy, &origin, "/1").text(), "/1");
+    for (reloads, enable, asked) in [(1, false, 1), (2, true, 2)] {
+        std::fs::write(proxy.file(), ini(enable)).expect("the ini file");
+        proxy.signal(Signal::SIGHUP);
+        proxy.wait_log_times("configuration reloaded", reloads);
+        assert_eq!(get(&proxy, &origin, "/2").text(), "/2");
+        assert_eq!((proxy.counter("helpers.asked"), proxy.counter("helpers.started")), (asked, asked));
+    }
+}
