@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
-use serde_json::{json, Value};
+use serde_json::json;
 
 use crate::browser::Browser;
 use crate::programs::have;
@@ -289,14 +289,15 @@ fn pages_show_everything_without_scripts() {
     let busy = Busy::start();
     let mut browser = Browser::start(1280, 800);
     browser.call("Emulation.setScriptExecutionDisabled", json!({ "value": true }));
-    browser.call("Page.navigate", json!({ "url": busy.url("/") }));
-    let html = eventually("the page", || {
-        let root = browser.call("DOM.getDocument", json!({}));
-        let node: Value = json!({ "nodeId": root["root"]["nodeId"] });
-        let text = browser.call("DOM.getOuterHTML", node)["outerHTML"].as_str().unwrap_or_default().to_owned();
-        text.contains("tile-helpers").then_some(text)
-    });
-    assert!(html.contains("<noscript><meta http-equiv=\"refresh\" content=\"20\"></noscript>"), "{html}");
-    assert_eq!(html.matches("<svg").count(), 7, "{html}");
+    let graphs = GRAPHS.iter().map(|name| (format!("/graph/{name}.html"), 2));
+    for (path, charts) in graphs.chain([("/graph.html".to_owned(), GRAPHS.len()), ("/".to_owned(), 7)]) {
+        browser.open(&busy.url(&path));
+        let html = browser.evaluate("document.documentElement.outerHTML");
+        let html = html.as_str().expect("the text of the page");
+        assert!(html.contains("<noscript><meta http-equiv=\"refresh\" content=\"20\"></noscript>"), "{path}: {html}");
+        assert_eq!(html.matches("<svg").count(), charts, "{path}: {html}");
+    }
+    let loaded = browser.requested();
+    assert!(!loaded.iter().any(|url| url.ends_with(".js")), "scripts are on: {loaded:?}");
     browser.shoot(&picture("without-scripts.png"));
 }
