@@ -184,13 +184,12 @@ fn a_helper_that_closes_its_input_may_still_have_said_something() {
 #[test]
 fn a_helper_has_three_descriptors_and_a_process_group_of_its_own() {
     crate::daemon::descriptors::keep_to_ourselves().unwrap();
-    let mut bench = shell("exec sleep 1000");
+    let mut bench = shell("read line; echo; read line");
     let id = bench.runs();
     let link = |fd: &str| std::fs::read_link(format!("/proc/{id}/fd/{fd}")).unwrap();
-    // It has to become the program first.
-    while !std::fs::read_to_string(format!("/proc/{id}/comm")).unwrap().starts_with("sleep") {
-        std::thread::yield_now();
-    }
+    // Once it has replied it is the program, and done with opening its libraries.
+    bench.ask("x\n");
+    assert_eq!(bench.next(), Said::Reply(1, "\n".into()));
     let open = std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
     assert_eq!(open, 3);
     assert!(["0", "1", "2"].iter().all(|fd| link(fd).to_string_lossy().starts_with("pipe:")));
