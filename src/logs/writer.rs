@@ -17,7 +17,7 @@ pub type Notice = Box<dyn Fn(&str) -> String + Send>;
 /// How long the thread lets lines gather after it has written some. Waking it costs as much as a small request: with a line
 /// for each of 20,000 requests a second, on one core, it took 13 us of 35 us for each of them. Longer pauses gather more
 /// than a batch keeps memory for.
-const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Starts writers.
 pub struct Writer {

@@ -63,6 +63,11 @@ impl History {
         self.line(span, |old, new| times(&new.running).since(&times(&old.running)).mean())
     }
 
+    /// How many points of a line are known, from the right.
+    pub fn known(&self, span: Span) -> usize {
+        self.samples(span).len().saturating_sub(1)
+    }
+
     /// The times of the last minute.
     pub fn recent(&self, times: impl Fn(&Running) -> Histogram) -> Histogram {
         match (self.seconds.front(), self.seconds.back()) {
@@ -79,11 +84,15 @@ impl History {
         }
     }
 
-    fn line(&self, span: Span, point: impl Fn(&Sample, &Sample) -> f64) -> [f64; POINTS] {
-        let samples = match span {
+    fn samples(&self, span: Span) -> &VecDeque<Sample> {
+        match span {
             Span::Minute => &self.seconds,
             Span::Hour => &self.minutes,
-        };
+        }
+    }
+
+    fn line(&self, span: Span, point: impl Fn(&Sample, &Sample) -> f64) -> [f64; POINTS] {
+        let samples = self.samples(span);
         let mut line = [0.0; POINTS];
         let newest_first = samples.iter().rev().zip(samples.iter().rev().skip(1));
         for (place, (new, old)) in line.iter_mut().rev().zip(newest_first) {
@@ -124,6 +133,7 @@ mod tests {
         }
         let rates = history.rates(Span::Minute, requests);
         assert_eq!(rates[POINTS - 4..], [0.0, 100.0, 50.0, 0.0]);
+        assert_eq!((history.known(Span::Minute), history.known(Span::Hour)), (3, 0));
         assert_eq!(history.levels(Span::Minute, |running| running.clients)[POINTS - 3..], [10.0, 15.0, 15.0]);
         assert_eq!(history.added(requests), 150);
     }

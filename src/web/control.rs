@@ -57,7 +57,7 @@ pub(super) fn ask(path: &str, request: &Request, source: &dyn Source) -> Asked {
         "/control.html" | "/control/workers.html" | "/control/debug.html" => {
             Ok(Asked::Page(page(path, request, source, None)))
         }
-        "/control/token" => may_see(request, source).map(|()| Asked::Token),
+        "/control/token" => may_see(request, source).and_then(|()| is_from_here(request)).map(|()| Asked::Token),
         "/control/debug/eval" | "/control/debug/exec" => Err(
             "Version 1 could run Python code that was sent to it here. This version runs no code that is sent to it."
                 .to_owned(),
@@ -101,12 +101,7 @@ fn may_change(request: &Request, source: &dyn Source) -> Result<(), String> {
         ));
     }
     may_see(request, source)?;
-    let site = request.field(b"sec-fetch-site").unwrap_or(b"none");
-    let own = [b"http://", request.field(b"host").unwrap_or_default()].concat();
-    let origin = request.field(b"origin").unwrap_or(&own);
-    if !matches!(site, b"same-origin" | b"none") || !origin.eq_ignore_ascii_case(&own) {
-        return Err("This request comes from a page of another site.".to_owned());
-    }
+    is_from_here(request)?;
     let token = field(request.content(), "token").unwrap_or_default();
     match is_same(token.as_bytes(), source.process().token.as_bytes()) {
         true => Ok(()),
@@ -114,6 +109,17 @@ fn may_change(request: &Request, source: &dyn Source) -> Result<(), String> {
             "The token is missing or is not that of this process. Load the page again: it changes with every start."
                 .to_owned(),
         ),
+    }
+}
+
+/// Does this request come from a page of the monitor, or from no page at all (Fetch Metadata, RFC 6454)?
+fn is_from_here(request: &Request) -> Result<(), String> {
+    let site = request.field(b"sec-fetch-site").unwrap_or(b"none");
+    let own = [b"http://", request.field(b"host").unwrap_or_default()].concat();
+    let origin = request.field(b"origin").unwrap_or(&own);
+    match matches!(site, b"same-origin" | b"none") && origin.eq_ignore_ascii_case(&own) {
+        true => Ok(()),
+        false => Err("This request comes from a page of another site.".to_owned()),
     }
 }
 

@@ -47,9 +47,8 @@ impl Page {
         let text = self.frame(path, source).into_string();
         let answer = Answer { kind: HTML, ..Answer::new(self.status, text.into_bytes()) };
         // With `no-referrer` a browser would send no origin with a form, which is what control asks for.
-        answer
+        super::sniffed_by_nobody(answer)
             .with("Content-Security-Policy", POLICY)
-            .with("X-Content-Type-Options", "nosniff")
             .with("X-Frame-Options", "DENY")
             .with("Referrer-Policy", "same-origin")
     }

@@ -189,7 +189,7 @@ fn figure(graph: &Graph, history: &History, span: Span, title: &str) -> Markup {
                         tr {
                             th scope="row" { span class={ "swatch line-" (number) } {} (label) }
                             td .number { (write(points[POINTS - 1])) }
-                            td .number { (write(points.iter().sum::<f64>() / POINTS as f64)) }
+                            td .number { (write(points.iter().sum::<f64>() / history.known(span).max(1) as f64)) }
                             td .number { (write(points.iter().copied().fold(0.0, f64::max))) }
                         }
                     }

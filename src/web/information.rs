@@ -44,7 +44,7 @@ pub(super) fn errors(source: &dyn Source) -> Markup {
     html! {
         h1 { "Errors since the start" }
         @for (group, counts) in errors.as_object().into_iter().flatten() {
-            h2 { (group) }
+            h2 { (title(group)) }
             div .scroll {
                 table {
                     @for (name, count) in counts.as_object().into_iter().flatten() {
@@ -53,6 +53,18 @@ pub(super) fn errors(source: &dyn Source) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// What a group of errors is about.
+fn title(group: &str) -> &str {
+    match group {
+        "answers" => "Requests that the proxy answered itself, by cause (RFC 9209)",
+        "sessions" => "Connections of clients, by why they ended",
+        "origins" => "Connections to servers",
+        "names" => "Names",
+        "helpers" => "Helpers",
+        other => other,
     }
 }
 

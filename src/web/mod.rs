@@ -210,7 +210,7 @@ fn health(running: &Running) -> Answer {
         _ if running.helpers_fail() => (503, "helpers are failing\n"),
         _ => (200, "ok\n"),
     };
-    Answer { kind: PLAIN, ..Answer::new(status, text.as_bytes()) }
+    sniffed_by_nobody(Answer { kind: PLAIN, ..Answer::new(status, text.as_bytes()) })
 }
 
 fn of_kind(kind: &'static str, text: impl Into<Cow<'static, str>>) -> Answer {
@@ -218,5 +218,10 @@ fn of_kind(kind: &'static str, text: impl Into<Cow<'static, str>>) -> Answer {
         Cow::Borrowed(text) => text.as_bytes().into(),
         Cow::Owned(text) => text.into_bytes().into(),
     };
-    Answer { kind, ..Answer::new(200, body) }
+    sniffed_by_nobody(Answer { kind, ..Answer::new(200, body) })
+}
+
+/// No browser is to take it for anything but what it says that it is, a script for example (Fetch, section 3.6).
+fn sniffed_by_nobody(answer: Answer) -> Answer {
+    answer.with("X-Content-Type-Options", "nosniff")
 }

@@ -15,19 +15,26 @@
       || (!mark.isCollapsed && content.contains(mark.anchorNode));
   }
 
+  // Links to one address, of which a page may have several.
+  function links(content, address) {
+    return Array.from(content.querySelectorAll("a")).filter((a) => a.getAttribute("href") === address);
+  }
+
   // Where a table was pushed to, and which link has the focus.
   function place(content) {
     const at = document.activeElement;
+    const link = content.contains(at) ? at.getAttribute("href") : null;
     return {
       pushed: Array.from(content.querySelectorAll(".scroll"), (table) => table.scrollLeft),
-      link: content.contains(at) ? at.getAttribute("href") : null,
+      link,
+      number: links(content, link).indexOf(at),
     };
   }
 
-  function restore(content, { pushed, link }) {
-    content.querySelectorAll(".scroll").forEach((table, number) => { table.scrollLeft = pushed[number] || 0; });
-    const again = link && Array.from(content.querySelectorAll("a")).find((a) => a.getAttribute("href") === link);
-    if (again) again.focus({ preventScroll: true });
+  function restore(content, { pushed, link, number }) {
+    content.querySelectorAll(".scroll").forEach((table, index) => { table.scrollLeft = pushed[index] || 0; });
+    const again = link && links(content, link);
+    if (again && again.length) (again[number] || again[0]).focus({ preventScroll: true });
   }
 
   async function refresh() {

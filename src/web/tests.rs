@@ -206,6 +206,15 @@ fn a_browser_is_told_to_load_nothing_from_elsewhere() {
 }
 
 #[test]
+fn nothing_passes_for_a_script_that_is_none() {
+    for path in PAGES.iter().chain(&["/control/token", "/nothing", "/json"]) {
+        let Reply::Answer(answer) = Fake::new().reply("GET", path, "Host: 127.0.0.1\r\n", "") else { panic!("{path}") };
+        let field = ("X-Content-Type-Options".into(), "nosniff".into());
+        assert_eq!(answer.fields.iter().filter(|own| **own == field).count(), 1, "{path}");
+    }
+}
+
+#[test]
 fn what_is_not_there_says_so() {
     let fake = Fake::new();
     for path in ["/nothing", "/x.html", "/graph/x.html", "/graph/requests", "/control/x", "/control", "/%00", "/é"] {
@@ -361,6 +370,7 @@ fn row_68_nobody_else_can_change_anything() {
             "{host}"
         );
     }
+    refused(&fake, "GET", "/control/token", &format!("{own}Sec-Fetch-Site: cross-site\r\n"), "", "of another site");
     assert_eq!(fake.get("/control/token").1, format!("{TOKEN}\n"));
     fake.facts.control = false;
     refused(&fake, "POST", workers, own, &content, "read-only");

@@ -11,6 +11,7 @@ mod openssl;
 mod pages;
 mod programs;
 mod promtool;
+mod refresh;
 mod reuse;
 mod servers;
 mod squidguard;

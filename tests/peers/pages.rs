@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
-use serde_json::{json, Value};
+use serde_json::json;
 
 use crate::browser::Browser;
 use crate::programs::have;
@@ -13,7 +13,7 @@ use crate::support::{eventually, Helpers, Origin, Proxy};
 /// What a stranger would like to run.
 const EVIL: &str = "<script>alert(1)</script>";
 
-const GRAPHS: [&str; 10] =
+pub(crate) const GRAPHS: [&str; 10] =
     ["requests", "connections", "clients", "servers", "transfered", "loops", "events", "processes", "queue", "latency"];
 
 /// Pages other than graphs.
@@ -35,7 +35,7 @@ const PAGES: [&str; 14] = [
 ];
 
 /// A proxy that always has something to do, by clients that do what they should not.
-struct Busy {
+pub(crate) struct Busy {
     proxy: Arc<Proxy>,
     stop: Arc<AtomicBool>,
     load: Option<std::thread::JoinHandle<()>>,
@@ -43,7 +43,7 @@ struct Busy {
 }
 
 impl Busy {
-    fn start() -> Busy {
+    pub(crate) fn start() -> Busy {
         let helpers = Helpers::start(|desk| {
             while desk.line()?.is_some() {
                 desk.complain(format!("{EVIL}\n"))?;
@@ -80,7 +80,7 @@ impl Busy {
         Busy { proxy, stop, load: Some(load), _helpers: helpers }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.proxy.web())
     }
 }
@@ -95,7 +95,7 @@ impl Drop for Busy {
     }
 }
 
-fn possible() -> bool {
+pub(crate) fn possible() -> bool {
     have(&["chromium", "base64"])
 }
 
@@ -104,7 +104,7 @@ fn picture(name: &str) -> PathBuf {
 }
 
 /// Nothing was fetched from elsewhere, and nothing was complained about.
-fn assert_content(browser: &Browser, busy: &Busy) {
+pub(crate) fn assert_content(browser: &Browser, busy: &Busy) {
     assert_eq!(browser.complaints(), Vec::<String>::new());
     let own = busy.url("/");
     let elsewhere: Vec<String> = browser.requested().into_iter().filter(|url| !url.starts_with(&own)).collect();
@@ -289,14 +289,15 @@ fn pages_show_everything_without_scripts() {
     let busy = Busy::start();
     let mut browser = Browser::start(1280, 800);
     browser.call("Emulation.setScriptExecutionDisabled", json!({ "value": true }));
-    browser.call("Page.navigate", json!({ "url": busy.url("/") }));
-    let html = eventually("the page", || {
-        let root = browser.call("DOM.getDocument", json!({}));
-        let node: Value = json!({ "nodeId": root["root"]["nodeId"] });
-        let text = browser.call("DOM.getOuterHTML", node)["outerHTML"].as_str().unwrap_or_default().to_owned();
-        text.contains("tile-helpers").then_some(text)
-    });
-    assert!(html.contains("<noscript><meta http-equiv=\"refresh\" content=\"20\"></noscript>"), "{html}");
-    assert_eq!(html.matches("<svg").count(), 7, "{html}");
+    let graphs = GRAPHS.iter().map(|name| (format!("/graph/{name}.html"), 2));
+    for (path, charts) in graphs.chain([("/graph.html".to_owned(), GRAPHS.len()), ("/".to_owned(), 7)]) {
+        browser.open(&busy.url(&path));
+        let html = browser.evaluate("document.documentElement.outerHTML");
+        let html = html.as_str().expect("the text of the page");
+        assert!(html.contains("<noscript><meta http-equiv=\"refresh\" content=\"20\"></noscript>"), "{path}: {html}");
+        assert_eq!(html.matches("<svg").count(), charts, "{path}: {html}");
+    }
+    let loaded = browser.requested();
+    assert!(!loaded.iter().any(|url| url.ends_with(".js")), "scripts are on: {loaded:?}");
     browser.shoot(&picture("without-scripts.png"));
 }

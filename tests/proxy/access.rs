@@ -1,5 +1,9 @@
 //! The access log: a line for each request when it is over, in the form that was asked for, whatever was sent.
 
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+
 use nix::sys::signal::Signal;
 
 use super::support::{eventually, Helpers, Origin, Proxy};
@@ -176,6 +180,35 @@ fn a_full_disk_holds_nobody_up_and_is_told() {
     proxy.wait_log(" log lines were lost: No space left on device");
     proxy.wait_counter("logs.lost.access", 50);
     assert_eq!(proxy.counter("logs.lost.messages"), 0);
+}
+
+/// What a reader that has stopped leaves is more than its pipe (64 KiB), the batch that is being written and the queue (1
+/// MiB each) can hold.
+#[test]
+fn a_stalled_pipe_holds_nobody_up_and_each_lost_line_is_counted() {
+    const REQUESTS: i64 = 300;
+    let origin = Origin::site();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("access");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+    let mut pipe = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path).expect("its end");
+    let destination = path.to_str().expect("a path in UTF-8");
+    let options = [("access.enable", "true"), ("access.destination", destination), ("access.format", "%U")];
+    let proxy = Proxy::start(&options);
+    let mut client = proxy.client();
+    let url = origin.url(&format!("/{}", "x".repeat(8000)));
+    for _ in 0..REQUESTS {
+        assert_eq!(client.get(&url).status(), 200);
+    }
+    assert!(proxy.counter("logs.lost.access") > 0);
+    let mut read = Vec::new();
+    eventually("every line read or counted", || {
+        // It ends with an error, as there is no more now.
+        let _ = pipe.read_to_end(&mut read);
+        let whole = read.split(|byte| *byte == b'\n').filter(|line| *line == url.as_bytes()).count() as i64;
+        (whole > 0 && whole + proxy.counter("logs.lost.access") == REQUESTS).then_some(())
+    });
+    proxy.wait_log(" log lines were lost: ");
 }
 
 /// Each reload began a new count, so that what logrotate came upon was gone.

@@ -210,6 +210,7 @@ fn row_55_the_log_goes_on_where_the_account_may_not_rotate_it() {
     give_away(&file);
     let options = [("log.destination", text(&file)), ("log.rotate", "2000")];
     let proxy = dropped(&options, "");
+    proxy.wait_log(NO_ROTATION);
     let log = proxy.log();
     let warning = log.lines().find(|line| line.contains(NO_ROTATION)).expect("a warning at the start");
     assert!(warning.contains(text(&file)) && warning.contains("nobody"), "{warning}");
@@ -237,7 +238,9 @@ fn every_log_that_cannot_be_rotated_is_told_at_the_start() {
         ("access.enable", "true"),
         ("access.destination", text(&access)),
     ];
-    let log = dropped(&options, "").log();
+    let proxy = dropped(&options, "");
+    proxy.wait_log_times(NO_ROTATION, 2);
+    let log = proxy.log();
     for file in [&usage, &access] {
         let warned = log.lines().any(|line| line.contains(NO_ROTATION) && line.contains(text(file)));
         assert!(warned, "nothing about {}: {log}", file.display());

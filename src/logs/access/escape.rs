@@ -42,8 +42,10 @@ fn push_json_characters(out: &mut Vec<u8>, text: &[u8]) {
     for character in String::from_utf8_lossy(text).chars() {
         match character {
             '"' | '\\' => out.extend([b'\\', character as u8]),
-            // U+2028 and U+2029 end lines for some readers.
-            '\u{2028}' | '\u{2029}' => push_unicode(out, character),
+            // U+2028 and U+2029 end lines for some readers; the others turn the text around that is shown behind them (UAX #9).
+            '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}' => {
+                push_unicode(out, character);
+            }
             control if control.is_control() => push_unicode(out, control),
             other => out.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
         }

@@ -219,3 +219,10 @@ fn stamps_follow_the_second() {
     let times: Vec<&str> = out.split("\"time\":\"").skip(1).map(|rest| &rest[17..24]).collect();
     assert_eq!(times, ["01.234Z", "01.999Z", "02.000Z", "01.234Z"]);
 }
+
+#[test]
+fn nothing_in_json_turns_the_text_around_that_is_shown_behind_it() {
+    let user_agent = "a\u{202e}b\u{2066}c\u{200f}d\u{61c}\u{2027}".as_bytes();
+    let json = line("json", &Record { user_agent, ..record() });
+    assert!(json.contains("\"user_agent\":\"a\\u202eb\\u2066c\\u200fd\\u061c\u{2027}\""), "{json}");
+}

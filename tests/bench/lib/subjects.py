@@ -335,9 +335,14 @@ class ExaProxyAccess(ExaProxy):
     name, access, what = 'exaproxy-access', 'squid', "as exaproxy, with an access log file in Squid's form"
 
 
+class ExaProxyCombined(ExaProxy):
+    name, access, what = 'exaproxy-combined', 'combined', 'as exaproxy, with an access log file as it is by default'
+
+
 SUBJECTS = {s.name: s for s in (cls() for cls in (
     Direct, Floor, Floor16, Floor64, Floor1M, HAProxy, HAProxyDst, HAProxySplice, HAProxyTcp, HAProxyTcpCopy, Squid, SquidLog, SquidChannels,
-    Tinyproxy, Nginx, NginxDyn, Sozu, Original, OriginalLog, ExaProxy, ExaProxyLog, ExaProxyAccess))}
+    Tinyproxy, Nginx, NginxDyn, Sozu, Original, OriginalLog, ExaProxy, ExaProxyLog, ExaProxyAccess,
+    ExaProxyCombined))}
 
 
 class Running:
