@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use reactor::Millis;
+use smallvec::SmallVec;
 
 use super::close::CloseReason;
 use crate::http::answer::Answer;
@@ -21,7 +22,7 @@ const MAX_FIELD: usize = 1024;
 /// Most bytes that are remembered of a media type (RFC 6838 section 4.2 allows two names of 127).
 const MAX_MEDIA: usize = 255;
 
-/// Bytes that the text of an account has beside the path, as a rule: a browser's name has 110.
+/// Bytes of text that an account has room for before it needs memory of its own: a browser's name has 110.
 const USUAL_TEXT: usize = 256;
 
 /// A request from its first byte to the last of its response.
@@ -29,7 +30,7 @@ const USUAL_TEXT: usize = 256;
 pub struct Account {
     /// Method, target, user agent, referrer and the response's media type, one behind the other, each with the place where
     /// it ends.
-    text: Vec<u8>,
+    text: SmallVec<[u8; USUAL_TEXT]>,
     ends: [usize; 5],
     version: Option<Version>,
     /// The status that the client got; none if it got no response.
@@ -66,7 +67,7 @@ impl Account {
     /// Nothing could be read of the request that has begun then.
     pub fn unread(began: Millis, moved: Moved) -> Account {
         Account {
-            text: Vec::new(),
+            text: SmallVec::new(),
             ends: [0; 5],
             version: None,
             status: None,
@@ -82,22 +83,22 @@ impl Account {
         }
     }
 
-    /// The request has been read.
-    pub fn note_request(&mut self, request: &Request) {
+    /// The request has been read. `scratch` is a place to write in.
+    pub fn note_request(&mut self, request: &Request, scratch: &mut Vec<u8>) {
         self.version = Some(request.version());
         self.text.clear();
-        self.text.reserve(request.path().len().min(MAX_TARGET) + USUAL_TEXT);
         self.text.extend_from_slice(request.method_name());
         self.ends[0] = self.text.len();
+        scratch.clear();
         if request.method() != Method::Connect {
-            self.text.extend_from_slice(b"http://");
+            scratch.extend_from_slice(b"http://");
         }
-        request.target().write_authority(&mut self.text);
+        request.target().write_authority(scratch);
         if request.method() != Method::Connect && request.path() != b"*" {
-            // Cut before it is copied: the memory of what is cut off afterwards would stay.
-            self.text.extend_from_slice(&request.path()[..request.path().len().min(MAX_TARGET)]);
+            scratch.extend_from_slice(request.path());
         }
-        self.text.truncate(self.ends[0] + MAX_TARGET);
+        // Cut before it is copied: the memory of what is cut off afterwards would stay.
+        self.text.extend_from_slice(&scratch[..scratch.len().min(MAX_TARGET)]);
         self.ends[1] = self.text.len();
         for (end, name) in [(2, "User-Agent"), (3, "Referer")] {
             let value = request.field(name.as_bytes()).unwrap_or_default();
@@ -218,7 +219,7 @@ mod tests {
         let long = "x".repeat(60_000);
         let head = format!("GET http://h/{long} HTTP/1.1\r\nHost: h\r\n\r\n");
         let mut account = Account::unread(0, Moved { up: 0, down: 0 });
-        account.note_request(&Request::parse(head.as_bytes(), &Rules::default()).unwrap());
+        account.note_request(&Request::parse(head.as_bytes(), &Rules::default()).unwrap(), &mut Vec::new());
         assert_eq!(account.target().len(), MAX_TARGET);
         assert!(account.text.capacity() < 3 * MAX_TARGET, "{}", account.text.capacity());
     }

@@ -109,7 +109,7 @@ impl Exchange {
         let noted = cx.settings.rules.forward.as_deref().and_then(|name| request.noted_client(name.as_bytes()));
         self.identity.note(noted);
         if let Some(account) = &mut self.account {
-            account.note_request(&request);
+            account.note_request(&request, cx.out);
         }
         self.upload.begin(request.framing());
         if let Err(fault) = self.admit_content(&mut request, buf, cx.settings.body_size) {

@@ -211,18 +211,8 @@ pub(crate) fn push_ipv4(out: &mut Vec<u8>, address: Ipv4Addr) {
 }
 
 /// Appends a number in decimal digits.
-pub(crate) fn push_number(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[start..]);
+pub(crate) fn push_number(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 pub(crate) fn push(out: &mut Vec<u8>, parts: &[&[u8]]) {

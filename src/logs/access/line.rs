@@ -14,9 +14,6 @@ use crate::logs::line::LINE_BYTES_MAX;
 /// Stands for the status of a client that got none, as in the logs of nginx: analysers know it.
 const GOT_NONE: u16 = 499;
 
-/// Digits of the largest number.
-const MOST_DIGITS: usize = 20;
-
 /// Times as text, made anew only when the second is another one.
 #[derive(Debug, Default)]
 pub(super) struct Stamps {
@@ -242,24 +239,15 @@ fn or_dash<T>(out: &mut Vec<u8>, value: Option<T>, show: impl Fn(&mut Vec<u8>, T
 
 /// Numbers and IPv4 addresses are written without the formatter, which takes several times as long.
 fn digits(out: &mut Vec<u8>, value: u64) {
-    padded(out, value, 1, b'0');
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Fills up to `width` digits, at most [`MOST_DIGITS`], from the left.
+/// At least `width` characters, filled up at the left.
 fn padded(out: &mut Vec<u8>, value: u64, width: usize, fill: u8) {
-    let mut text = [fill; MOST_DIGITS];
-    let (mut start, mut rest) = (MOST_DIGITS, value);
-    // A number has no more digits than there are places.
-    loop {
-        start -= 1;
-        // A remainder of ten is one digit.
-        text[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&text[start.min(MOST_DIGITS - width)..]);
+    let mut buffer = itoa::Buffer::new();
+    let text = buffer.format(value).as_bytes();
+    (text.len()..width).for_each(|_| out.push(fill));
+    out.extend_from_slice(text);
 }
 
 fn address(out: &mut Vec<u8>, address: IpAddr) {

@@ -22,6 +22,7 @@ GOALS = [
     ('W7', 'requests per second with url helpers', 'rate', 'original', 1.0, 1.0),
     ('W10', '500 requests wait for slow helpers: p99 of others rises by, ms', 'cost', None, 5, 2),
     ('W11', 'scraping 10 times a second, percent of a core', 'cost', None, 1.0, 0.5),
+    ('W13', 'access log to a file, percent of CPU', 'cost', None, 5.0, 3.0),
     ('W12', 'dearest page with 9,000 sessions, ms', 'cost', None, 5, 2),
     ('W5s', '32 uploads to a slow origin, growth in MiB', 'cost', None, 4.0, 1.4),
 ]
