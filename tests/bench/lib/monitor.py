@@ -86,7 +86,8 @@ class AccessLog(Workload):
     what = 'W1 with an access log to a file, against W1 without one, in %d pairs of %s s' % (PAIRS, SLICE)
     columns = ['plain_us', 'logged_us', 'quartile_low', 'quartile_high']
     subjects = ['exaproxy']
-    variants = [{'variant': 'squid', 'with': 'exaproxy-access'}, {'variant': 'combined', 'with': 'exaproxy-combined'}]
+    variants = [{'variant': 'none', 'with': 'exaproxy'}, {'variant': 'squid', 'with': 'exaproxy-access'},
+                {'variant': 'combined', 'with': 'exaproxy-combined'}]
     max_rounds = 1
 
     def measure(self, ctx, subject, variant, size):
