@@ -10,8 +10,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use exaproxy::critical;
-use exaproxy::daemon::{daemonize, drop_privileges, raise_descriptors, Daemonized, Notice};
-use exaproxy::logs::{Destination, Messages, Rotation, Settings, Severity, Switches};
+use exaproxy::logs::{Destination, LogSettings, Messages, Rotation, Severity, Switches};
+use exaproxy::system::{daemonize, drop_privileges, raise_descriptors, Daemonized, Notice};
 use nix::sys::resource::{setrlimit, Resource};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::{getpid, getsid, setgroups, Gid, Pid, Uid, User};
@@ -222,8 +222,8 @@ fn check_spoken(text: &str) {
     assert_eq!(text.lines().collect::<Vec<_>>(), expected);
 }
 
-fn settings(destination: Destination) -> Settings {
-    Settings {
+fn settings(destination: Destination) -> LogSettings {
+    LogSettings {
         identifier: "ExaProxy".into(),
         enable: true,
         level: Severity::Error,

@@ -29,7 +29,7 @@ use std::rc::Rc;
 
 use client::{Client, State};
 use hub::Hub;
-use plan::{Kind, Plan, Plans, Shared, Weather};
+use plan::{Kind, Plan, Plans, SharedPlans, Weather};
 use random::Random;
 
 /// Worlds in a test run.
@@ -56,7 +56,7 @@ impl Drop for Seed {
 struct World {
     hub: Hub,
     clients: Vec<Client>,
-    plans: Shared,
+    plans: SharedPlans,
     random: Random,
     weather: Weather,
 }

@@ -1,9 +1,9 @@
 //! Kinds of values that are lists of words: methods, ports, services on this machine, ranges of addresses.
 //! Knows neither which options exist nor where their texts come from.
 
-use super::paths::Place;
-use super::value::{port, Kind};
-use super::words::{token, unbracket};
+use super::paths::PathContext;
+use super::text::{token, unbracket};
+use super::value::{port, ValueType};
 use crate::policy::{LocalHost, LocalService};
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 /// Request methods in upper case.
 pub struct Methods;
 
-impl Kind for Methods {
+impl ValueType for Methods {
     type Value = Vec<String>;
     const QUOTED: bool = true;
 
@@ -20,11 +20,11 @@ impl Kind for Methods {
         "request methods with blanks between them".into()
     }
 
-    fn parse(text: &str, _: &Place) -> Option<Vec<String>> {
+    fn parse(text: &str, _: &PathContext) -> Option<Vec<String>> {
         words(text, |word| token(word).then(|| word.to_ascii_uppercase()))
     }
 
-    fn print(value: &Vec<String>, _: &Place) -> String {
+    fn print(value: &Vec<String>, _: &PathContext) -> String {
         value.join(" ")
     }
 }
@@ -32,7 +32,7 @@ impl Kind for Methods {
 /// Ports and ranges of ports, such as `443 7000-7010`.
 pub struct Ports;
 
-impl Kind for Ports {
+impl ValueType for Ports {
     type Value = Vec<RangeInclusive<u16>>;
     const QUOTED: bool = true;
 
@@ -40,7 +40,7 @@ impl Kind for Ports {
         "ports or ranges of ports with blanks between them, such as 443 7000-7010".into()
     }
 
-    fn parse(text: &str, _: &Place) -> Option<Vec<RangeInclusive<u16>>> {
+    fn parse(text: &str, _: &PathContext) -> Option<Vec<RangeInclusive<u16>>> {
         words(text, |word| {
             let (first, last) = word.split_once('-').unwrap_or((word, word));
             let range = port(first)?..=port(last)?;
@@ -48,7 +48,7 @@ impl Kind for Ports {
         })
     }
 
-    fn print(value: &Vec<RangeInclusive<u16>>, _: &Place) -> String {
+    fn print(value: &Vec<RangeInclusive<u16>>, _: &PathContext) -> String {
         join(value, |range| match range.start() == range.end() {
             true => range.start().to_string(),
             false => format!("{}-{}", range.start(), range.end()),
@@ -59,7 +59,7 @@ impl Kind for Ports {
 /// Services as `host:port`, where either half may be `*` and an IPv6 address stands in brackets.
 pub struct Services;
 
-impl Kind for Services {
+impl ValueType for Services {
     type Value = Vec<LocalService>;
     const QUOTED: bool = true;
 
@@ -67,11 +67,11 @@ impl Kind for Services {
         "host:port entries with blanks between them, such as *:8080 127.0.0.1:* [::1]:80".into()
     }
 
-    fn parse(text: &str, _: &Place) -> Option<Vec<LocalService>> {
+    fn parse(text: &str, _: &PathContext) -> Option<Vec<LocalService>> {
         words(text, service)
     }
 
-    fn print(value: &Vec<LocalService>, _: &Place) -> String {
+    fn print(value: &Vec<LocalService>, _: &PathContext) -> String {
         join(value, print_service)
     }
 }
@@ -79,7 +79,7 @@ impl Kind for Services {
 /// Ranges of addresses as `network/bits`; bits of the host part are cleared.
 pub struct Ranges;
 
-impl Kind for Ranges {
+impl ValueType for Ranges {
     type Value = Vec<IpNet>;
     const QUOTED: bool = true;
 
@@ -87,11 +87,11 @@ impl Kind for Ranges {
         "network/bits entries with blanks between them, such as 10.0.0.0/8 fc00::/7".into()
     }
 
-    fn parse(text: &str, _: &Place) -> Option<Vec<IpNet>> {
+    fn parse(text: &str, _: &PathContext) -> Option<Vec<IpNet>> {
         words(text, |word| word.parse::<IpNet>().ok().map(|range| range.trunc()))
     }
 
-    fn print(value: &Vec<IpNet>, _: &Place) -> String {
+    fn print(value: &Vec<IpNet>, _: &PathContext) -> String {
         join(value, IpNet::to_string)
     }
 }

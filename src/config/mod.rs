@@ -6,24 +6,24 @@ mod disk;
 #[cfg(test)]
 mod document;
 mod error;
-mod facts;
 pub mod ini;
-pub mod keys;
 pub mod lists;
+mod monitor;
+pub mod options;
 pub mod paths;
 mod print;
 mod sources;
+pub mod text;
 pub mod value;
-pub mod words;
 
 pub use disk::{Disk, Watched};
 pub use error::{Error, Source};
 pub use ini::{Fault, FaultKind};
-pub use keys::{
+pub use options::{
     find, Config, Daemon, Debug, Dns, Entry, History, Http, Icap, Log, Passthrough, Profile, Proxy, Redirector,
     Security, Tcp4, Tcp6, Tls, Usage, Web, OPTIONS,
 };
-pub use paths::{FileKind, Files, Place};
+pub use paths::{FileKind, Files, PathContext};
 pub use print::{help, Form};
 pub use sources::{nearest, Sources, FILE, FOLDERS};
 
@@ -104,7 +104,7 @@ impl Loaded {
 
     /// Every option as the monitor shows it: its name, its text, and whether that is JSON already.
     pub fn facts(&self) -> Vec<(String, String, bool)> {
-        facts::of(&self.values, &self.config)
+        monitor::of(&self.values, &self.config)
     }
 
     /// The configuration in a form that can be read again.

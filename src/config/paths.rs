@@ -1,8 +1,8 @@
 //! Kinds of values that name files, and where relative paths are looked for. All questions about files go through
 //! [`Files`]: nothing here touches the disk.
 
-use super::value::Kind;
-use super::words::Text;
+use super::text::Text;
+use super::value::ValueType;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -44,7 +44,7 @@ pub trait Files {
 }
 
 /// The surroundings in which paths have their meaning.
-pub struct Place<'a> {
+pub struct PathContext<'a> {
     /// The tree that the program was installed in, which is the folder above its `bin`, `sbin` or `lib`.
     pub root: Option<PathBuf>,
     /// The user's own folder, for `~`.
@@ -55,7 +55,7 @@ pub struct Place<'a> {
     pub files: &'a dyn Files,
 }
 
-impl Place<'_> {
+impl PathContext<'_> {
     /// Finds an existing file. A relative path is tried below the program's tree, then below the current folder, `/`
     /// and `/usr`; the first that exists wins.
     pub fn lookup(&self, path: &str) -> Option<PathBuf> {
@@ -74,7 +74,7 @@ impl Place<'_> {
         }
     }
 
-    /// A short text that [`lookup`](Place::lookup) finds again: without the program's own tree, or with `~`.
+    /// A short text that [`lookup`](PathContext::lookup) finds again: without the program's own tree, or with `~`.
     pub fn shorten(&self, path: &Path) -> String {
         let tree = self.root.as_deref().filter(|root| path.starts_with(root.join(OWN_FOLDER)));
         below(path, tree).unwrap_or_else(|| self.homely(path))
@@ -121,7 +121,7 @@ fn below(path: &Path, folder: Option<&Path>) -> Option<String> {
 /// The folder of local pages, or nothing for the pages built into the program.
 pub struct Pages;
 
-impl Kind for Pages {
+impl ValueType for Pages {
     type Value = Option<PathBuf>;
     const QUOTED: bool = true;
 
@@ -129,14 +129,14 @@ impl Kind for Pages {
         "an existing folder".into()
     }
 
-    fn parse(text: &str, place: &Place) -> Option<Option<PathBuf>> {
+    fn parse(text: &str, place: &PathContext) -> Option<Option<PathBuf>> {
         match place.lookup(text) {
             Some(path) => (place.files.kind(&path) == Some(FileKind::Folder)).then_some(Some(path)),
             None => (text.is_empty() || text == PAGES).then_some(None),
         }
     }
 
-    fn print(value: &Option<PathBuf>, place: &Place) -> String {
+    fn print(value: &Option<PathBuf>, place: &PathContext) -> String {
         match value {
             Some(path) => place.shorten(path),
             // The default's own text means the embedded pages only as long as that folder does not exist.
@@ -149,7 +149,7 @@ impl Kind for Pages {
 /// The resolver file.
 pub struct Resolver;
 
-impl Kind for Resolver {
+impl ValueType for Resolver {
     type Value = PathBuf;
     const QUOTED: bool = true;
 
@@ -157,17 +157,17 @@ impl Kind for Resolver {
         "an existing file in the format of resolv.conf".into()
     }
 
-    fn parse(text: &str, place: &Place) -> Option<PathBuf> {
+    fn parse(text: &str, place: &PathContext) -> Option<PathBuf> {
         place.lookup(text).or_else(|| (text == RESOLVER).then(|| PathBuf::from(text)))
     }
 
-    fn initial(text: &str, place: &Place) -> Option<PathBuf> {
+    fn initial(text: &str, place: &PathContext) -> Option<PathBuf> {
         let system = [text, "/var/run/resolv.conf"].map(PathBuf::from);
         let found = place.candidates(OWN_RESOLVER).into_iter().chain(system).find(|path| place.names_a_server(path));
         Some(found.unwrap_or_else(|| PathBuf::from(text)))
     }
 
-    fn print(value: &PathBuf, place: &Place) -> String {
+    fn print(value: &PathBuf, place: &PathContext) -> String {
         place.shorten(value)
     }
 }
@@ -175,7 +175,7 @@ impl Kind for Resolver {
 /// The file of static host names, or nothing.
 pub struct Hosts;
 
-impl Kind for Hosts {
+impl ValueType for Hosts {
     type Value = Option<PathBuf>;
     const QUOTED: bool = true;
 
@@ -183,7 +183,7 @@ impl Kind for Hosts {
         "an existing file in the format of /etc/hosts, or nothing".into()
     }
 
-    fn parse(text: &str, place: &Place) -> Option<Option<PathBuf>> {
+    fn parse(text: &str, place: &PathContext) -> Option<Option<PathBuf>> {
         match place.lookup(text) {
             Some(path) => Some(Some(path)),
             None if text.is_empty() => Some(None),
@@ -191,7 +191,7 @@ impl Kind for Hosts {
         }
     }
 
-    fn print(value: &Option<PathBuf>, place: &Place) -> String {
+    fn print(value: &Option<PathBuf>, place: &PathContext) -> String {
         value.as_deref().map(|path| place.shorten(path)).unwrap_or_default()
     }
 }
@@ -210,7 +210,7 @@ pub struct HelperCommand {
     pub arguments: Vec<String>,
 }
 
-impl Kind for Program {
+impl ValueType for Program {
     type Value = HelperCommand;
     const QUOTED: bool = true;
 
@@ -219,7 +219,7 @@ impl Kind for Program {
     }
 
     /// Whether the program can be run matters only when it is to be.
-    fn parse(text: &str, place: &Place) -> Option<HelperCommand> {
+    fn parse(text: &str, place: &PathContext) -> Option<HelperCommand> {
         let text = Text::parse(text, place)?;
         let mut words = text.split(' ').filter(|word| !word.is_empty());
         let found = words.next().and_then(|name| place.lookup(name));
@@ -233,7 +233,7 @@ impl Kind for Program {
         Some(HelperCommand { text, path, arguments })
     }
 
-    fn print(value: &HelperCommand, _: &Place) -> String {
+    fn print(value: &HelperCommand, _: &PathContext) -> String {
         value.text.clone()
     }
 }
@@ -241,7 +241,7 @@ impl Kind for Program {
 /// A file that the program makes itself, or nothing.
 pub struct NewFile;
 
-impl Kind for NewFile {
+impl ValueType for NewFile {
     type Value = Option<PathBuf>;
     const QUOTED: bool = true;
 
@@ -249,12 +249,12 @@ impl Kind for NewFile {
         "a path, or nothing".into()
     }
 
-    fn parse(text: &str, place: &Place) -> Option<Option<PathBuf>> {
+    fn parse(text: &str, place: &PathContext) -> Option<Option<PathBuf>> {
         let text = Text::parse(text, place)?;
         Some((!text.is_empty()).then(|| place.expand(&text)))
     }
 
-    fn print(value: &Option<PathBuf>, place: &Place) -> String {
+    fn print(value: &Option<PathBuf>, place: &PathContext) -> String {
         value.as_deref().map(|path| place.homely(path)).unwrap_or_default()
     }
 }
@@ -289,8 +289,8 @@ pub(super) mod tests {
         }
     }
 
-    pub(crate) fn place(shelf: &Shelf) -> Place<'_> {
-        Place {
+    pub(crate) fn place(shelf: &Shelf) -> PathContext<'_> {
+        PathContext {
             root: Some("/opt/exaproxy".into()),
             home: Some("/home/ann".into()),
             here: "/home/ann/work".into(),

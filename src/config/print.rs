@@ -1,7 +1,7 @@
 //! Printing of values as ini file and as environment assignments, and the help text. All three read back what the
 //! original printed. Knows nothing of where values come from.
 
-use super::keys::{Entry, History, OPTIONS};
+use super::options::{Entry, History, OPTIONS};
 use super::sources::{FILE, FOLDERS};
 use super::value::quote;
 use super::Value;
@@ -131,7 +131,7 @@ Options:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::keys::find;
+    use crate::config::options::find;
 
     #[test]
     fn help_lines_have_the_form_of_the_original() {

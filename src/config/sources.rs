@@ -3,9 +3,9 @@
 
 use super::error::{shown, Error, Source};
 use super::ini::{self, Ini};
-use super::keys::{Entry, OPTIONS};
-use super::paths::{tree, Files, Place};
-use super::value::{unquote, Kind};
+use super::options::{Entry, OPTIONS};
+use super::paths::{tree, Files, PathContext};
+use super::value::{unquote, ValueType};
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -40,9 +40,9 @@ pub struct Sources {
 
 impl Sources {
     /// The surroundings in which paths have their meaning.
-    pub fn place<'a>(&self, files: &'a dyn Files) -> Place<'a> {
+    pub fn place<'a>(&self, files: &'a dyn Files) -> PathContext<'a> {
         let root = self.program.as_deref().and_then(tree);
-        Place { root, home: self.home.clone(), here: self.here.clone(), files }
+        PathContext { root, home: self.home.clone(), here: self.here.clone(), files }
     }
 
     /// The places where the ini file is looked for when none is named; the first that exists is read.
@@ -97,7 +97,7 @@ impl Given {
     }
 
     /// The value of an option, from wherever it comes.
-    pub(super) fn read<K: Kind>(&self, entry: &'static Entry, place: &Place) -> Result<K::Value, Error> {
+    pub(super) fn read<K: ValueType>(&self, entry: &'static Entry, place: &PathContext) -> Result<K::Value, Error> {
         let Some(found) = self.find(entry)? else {
             let value = K::initial(entry.default, place);
             return value.ok_or_else(|| invalid(entry, Source::Default, entry.default, K::form()));

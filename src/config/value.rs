@@ -1,32 +1,32 @@
 //! Kinds of values: how the text of an option becomes a value, how the value is printed, and what to say when it is
 //! wrong. Knows neither which options exist nor where their texts come from.
 
-use super::paths::Place;
+use super::paths::PathContext;
 use std::time::Duration;
 
 /// Longest time that an option may name, in seconds: ten years, so that sums of times never overflow.
 pub const LONGEST: u64 = 10 * 365 * 24 * 3600;
 
 /// One kind of value. Its text arrives without surrounding blanks and quotes.
-pub trait Kind {
+pub trait ValueType {
     /// What the program works with.
     type Value;
     /// Whether printed values stand between quotes, as the original prints strings, lists and paths.
     const QUOTED: bool = false;
     /// What is accepted, as the end of the sentence "expected …".
     fn form() -> String;
-    /// The value of a text, or nothing when the text is not of this [`form`](Kind::form).
-    fn parse(text: &str, place: &Place) -> Option<Self::Value>;
+    /// The value of a text, or nothing when the text is not of this [`form`](ValueType::form).
+    fn parse(text: &str, place: &PathContext) -> Option<Self::Value>;
     /// What would be accepted in place of this text, where more can be said than the form.
     fn fault(_text: &str) -> Option<String> {
         None
     }
     /// The value of a default that nobody has set: only options that search for a file differ here.
-    fn initial(text: &str, place: &Place) -> Option<Self::Value> {
+    fn initial(text: &str, place: &PathContext) -> Option<Self::Value> {
         Self::parse(text, place)
     }
-    /// A text that [`parse`](Kind::parse) turns into the same value, without quotes.
-    fn print(value: &Self::Value, place: &Place) -> String;
+    /// A text that [`parse`](ValueType::parse) turns into the same value, without quotes.
+    fn print(value: &Self::Value, place: &PathContext) -> String;
 }
 
 /// Takes blanks and quotes from both ends. One pair goes always; further pairs only when they enclose the whole, so
@@ -63,14 +63,14 @@ fn quoted(text: &str) -> Option<(char, &str)> {
 /// `true` or `false`, in the words of the original and their opposites.
 pub struct Flag;
 
-impl Kind for Flag {
+impl ValueType for Flag {
     type Value = bool;
 
     fn form() -> String {
         "true or false (also yes no, on off, enable disable, 1 0)".into()
     }
 
-    fn parse(text: &str, _: &Place) -> Option<bool> {
+    fn parse(text: &str, _: &PathContext) -> Option<bool> {
         match text.to_ascii_lowercase().as_str() {
             "1" | "yes" | "on" | "enable" | "true" => Some(true),
             "0" | "no" | "off" | "disable" | "false" => Some(false),
@@ -78,7 +78,7 @@ impl Kind for Flag {
         }
     }
 
-    fn print(value: &bool, _: &Place) -> String {
+    fn print(value: &bool, _: &PathContext) -> String {
         value.to_string()
     }
 }
@@ -86,18 +86,18 @@ impl Kind for Flag {
 /// A whole number between two bounds, both included.
 pub struct Count<const LEAST: u64, const MOST: u64>;
 
-impl<const LEAST: u64, const MOST: u64> Kind for Count<LEAST, MOST> {
+impl<const LEAST: u64, const MOST: u64> ValueType for Count<LEAST, MOST> {
     type Value = usize;
 
     fn form() -> String {
         format!("a number between {LEAST} and {MOST}")
     }
 
-    fn parse(text: &str, _: &Place) -> Option<usize> {
+    fn parse(text: &str, _: &PathContext) -> Option<usize> {
         usize::try_from(number(text, LEAST, MOST)?).ok()
     }
 
-    fn print(value: &usize, _: &Place) -> String {
+    fn print(value: &usize, _: &PathContext) -> String {
         value.to_string()
     }
 }
@@ -110,18 +110,18 @@ impl Limit {
     const MOST: u64 = 1 << 50;
 }
 
-impl Kind for Limit {
+impl ValueType for Limit {
     type Value = Option<u64>;
 
     fn form() -> String {
         format!("a number of bytes up to {}, 0 for no limit", Self::MOST)
     }
 
-    fn parse(text: &str, _: &Place) -> Option<Option<u64>> {
+    fn parse(text: &str, _: &PathContext) -> Option<Option<u64>> {
         number(text, 0, Self::MOST).map(|bytes| (bytes > 0).then_some(bytes))
     }
 
-    fn print(value: &Option<u64>, _: &Place) -> String {
+    fn print(value: &Option<u64>, _: &PathContext) -> String {
         value.unwrap_or(0).to_string()
     }
 }
@@ -129,18 +129,18 @@ impl Kind for Limit {
 /// A time in whole seconds, of at least `LEAST`.
 pub struct Seconds<const LEAST: u64>;
 
-impl<const LEAST: u64> Kind for Seconds<LEAST> {
+impl<const LEAST: u64> ValueType for Seconds<LEAST> {
     type Value = Duration;
 
     fn form() -> String {
         format!("a number of seconds between {LEAST} and {LONGEST}")
     }
 
-    fn parse(text: &str, _: &Place) -> Option<Duration> {
+    fn parse(text: &str, _: &PathContext) -> Option<Duration> {
         number(text, LEAST, LONGEST).map(Duration::from_secs)
     }
 
-    fn print(value: &Duration, _: &Place) -> String {
+    fn print(value: &Duration, _: &PathContext) -> String {
         value.as_secs().to_string()
     }
 }
@@ -148,18 +148,18 @@ impl<const LEAST: u64> Kind for Seconds<LEAST> {
 /// A time in whole seconds, where 0 means that nothing is limited (or, for keep-alive probes, that there are none).
 pub struct Timeout;
 
-impl Kind for Timeout {
+impl ValueType for Timeout {
     type Value = Option<Duration>;
 
     fn form() -> String {
         format!("a number of seconds up to {LONGEST}, 0 for none")
     }
 
-    fn parse(text: &str, _: &Place) -> Option<Option<Duration>> {
+    fn parse(text: &str, _: &PathContext) -> Option<Option<Duration>> {
         number(text, 0, LONGEST).map(|seconds| (seconds > 0).then(|| Duration::from_secs(seconds)))
     }
 
-    fn print(value: &Option<Duration>, _: &Place) -> String {
+    fn print(value: &Option<Duration>, _: &PathContext) -> String {
         value.map_or(0, |time| time.as_secs()).to_string()
     }
 }
@@ -167,18 +167,18 @@ impl Kind for Timeout {
 /// A TCP port that can be listened on.
 pub struct Port;
 
-impl Kind for Port {
+impl ValueType for Port {
     type Value = u16;
 
     fn form() -> String {
         "a port between 1 and 65535".into()
     }
 
-    fn parse(text: &str, _: &Place) -> Option<u16> {
+    fn parse(text: &str, _: &PathContext) -> Option<u16> {
         port(text)
     }
 
-    fn print(value: &u16, _: &Place) -> String {
+    fn print(value: &u16, _: &PathContext) -> String {
         value.to_string()
     }
 }
@@ -198,7 +198,7 @@ pub(super) mod tests {
     use super::*;
 
     /// What a text is printed as once it was read, when it is accepted; reading that again has to make no difference.
-    pub(in crate::config) fn reprint<K: Kind>(text: &str) -> Option<String> {
+    pub(in crate::config) fn reprint<K: ValueType>(text: &str) -> Option<String> {
         let shelf = Shelf::default();
         let place = place(&shelf);
         let printed = K::print(&K::parse(text, &place)?, &place);

@@ -18,7 +18,7 @@ pub enum CloseReason {
     /// One side of a tunnel was reset.
     TunnelReset,
     /// The connection did not start with the PROXY protocol header that it must have.
-    Preface,
+    ProxyHeader,
     /// The client ended in the middle of its request body.
     RequestCut,
     /// The origin ended in the middle of its response.
@@ -48,7 +48,7 @@ impl CloseReason {
             R::Answered,
             R::TunnelEnd,
             R::TunnelReset,
-            R::Preface,
+            R::ProxyHeader,
             R::RequestCut,
             R::ResponseCut,
             R::ContentCut,
@@ -96,7 +96,7 @@ impl CloseReason {
             CloseReason::Answered => "answered",
             CloseReason::TunnelEnd => "tunnel-end",
             CloseReason::TunnelReset => "tunnel-reset",
-            CloseReason::Preface => "preface",
+            CloseReason::ProxyHeader => "proxy-header",
             CloseReason::RequestCut => "request-cut",
             CloseReason::ResponseCut => "response-cut",
             CloseReason::ContentCut => "content-cut",
@@ -125,7 +125,7 @@ impl CloseReason {
             CloseReason::Answered => "the proxy answered and closed",
             CloseReason::TunnelEnd => "both sides of the tunnel ended",
             CloseReason::TunnelReset => "one side of the tunnel was reset",
-            CloseReason::Preface => "the connection did not start with a PROXY protocol header",
+            CloseReason::ProxyHeader => "the connection did not start with a PROXY protocol header",
             CloseReason::RequestCut => "the client ended in the middle of its request body",
             CloseReason::ResponseCut => "the origin ended in the middle of its response",
             CloseReason::ContentCut => "a local file became shorter while it was sent, or could not be read",

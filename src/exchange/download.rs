@@ -4,7 +4,7 @@ use reactor::buffer::Buf;
 
 use super::close::CloseReason;
 use super::phase::{Phase, Relay, Stage};
-use super::{Account, Context, Exchange};
+use super::{Context, Exchange, Summary};
 use crate::http::answer::{Answer, ESTABLISHED};
 use crate::http::fault::OriginFault;
 use crate::http::framing::Framing;
@@ -57,7 +57,7 @@ impl Exchange {
             None if buf.len() < cx.settings.head_size => return false,
             Some(length) if length <= cx.settings.head_size => {
                 let to_client = (self.keep_alive, self.upload.done);
-                take_response(relay, self.account.as_deref_mut(), length, buf, to_client, cx)
+                take_response(relay, self.summary.as_deref_mut(), length, buf, to_client, cx)
             }
             _ => Err(OriginFault::HeadTooLarge),
         };
@@ -79,20 +79,20 @@ impl Exchange {
         relay.scan = Default::default();
         self.download.cleared = head.length;
         match head.kind {
-            Kind::Interim => {
+            ResponseKind::Interim => {
                 relay.interims += 1;
                 // An HTTP/1.0 client gets nothing of it; the next head may be there already.
                 if head.length == 0 {
                     self.read_response(buf, cx);
                 }
             }
-            Kind::Switching => {
+            ResponseKind::Switching => {
                 relay.stage = Stage::Switch;
                 self.upload.begin(Framing::UntilClose);
                 self.download.begin(Framing::UntilClose);
                 self.reusable = false;
             }
-            Kind::Final { framing, keep_client, keep_origin, private } => {
+            ResponseKind::Final { framing, keep_client, keep_origin, private } => {
                 relay.stage = Stage::Body;
                 self.keep_alive &= keep_client;
                 self.reusable &= keep_origin;
@@ -147,10 +147,10 @@ impl Exchange {
 /// A response head that was rewritten for the client.
 struct Head {
     length: u32,
-    kind: Kind,
+    kind: ResponseKind,
 }
 
-enum Kind {
+enum ResponseKind {
     Interim,
     Switching,
     Final { framing: Framing, keep_client: bool, keep_origin: bool, private: bool },
@@ -159,7 +159,7 @@ enum Kind {
 /// Parses the head at the front of the buffer and puts what the client gets in its place.
 fn take_response(
     relay: &mut Relay,
-    account: Option<&mut Account>,
+    summary: Option<&mut Summary>,
     length: usize,
     buf: &mut Buf,
     (keep, uploaded): (bool, bool),
@@ -183,7 +183,7 @@ fn take_response(
             return Err(OriginFault::UnaskedSwitch);
         }
         rewrite::response(cx.out, &response, &to);
-        Kind::Switching
+        ResponseKind::Switching
     } else if response.is_interim() {
         if relay.interims >= MAX_INTERIMS {
             return Err(OriginFault::TooManyInterims);
@@ -191,19 +191,19 @@ fn take_response(
         if request.version() == Version::Http11 {
             rewrite::response(cx.out, &response, &to);
         }
-        Kind::Interim
+        ResponseKind::Interim
     } else {
         let framing = response.framing(request.version());
         rewrite::response(cx.out, &response, &to);
-        Kind::Final {
+        ResponseKind::Final {
             keep_client: to.persists(&framing),
             keep_origin: response.keep_alive(),
             private: response.wants_private_connection(),
             framing,
         }
     };
-    if let Some(account) = account.filter(|_| !matches!(kind, Kind::Interim)) {
-        account.note_response(&response);
+    if let Some(summary) = summary.filter(|_| !matches!(kind, ResponseKind::Interim)) {
+        summary.note_response(&response);
     }
     buf.replace_front(length, cx.out);
     Ok(Head { length: cx.out.len() as u32, kind })

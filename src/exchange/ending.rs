@@ -25,7 +25,7 @@ impl Exchange {
         match direction {
             Direction::Upload => self.client_ended(cx.now),
             Direction::Download if self.is_answering() => self.content_ended(),
-            Direction::Download => self.server_ended(false, cx),
+            Direction::Download => self.origin_ended(false, cx),
         }
     }
 
@@ -34,20 +34,20 @@ impl Exchange {
         match (side, &self.phase) {
             (_, Phase::Closed(_)) => {}
             (Side::Client, Phase::Tunnel { .. }) => {
-                self.abort_server = true;
+                self.abort_origin = true;
                 self.close(CloseReason::TunnelReset, cx.now);
             }
-            (Side::Server, Phase::Tunnel { .. }) => {
+            (Side::Origin, Phase::Tunnel { .. }) => {
                 self.abort_client = true;
                 self.close(CloseReason::TunnelReset, cx.now);
             }
             (Side::Client, Phase::Draining { reason, .. }) => self.close(*reason, cx.now),
-            (Side::Client, Phase::Idle | Phase::Preface { begun: false }) => self.client_ended(cx.now),
+            (Side::Client, Phase::Idle | Phase::ProxyHeader { begun: false }) => self.client_ended(cx.now),
             (Side::Client, _) => {
-                self.abort_server = self.upload.cleared > 0 || !self.upload.done;
+                self.abort_origin = self.upload.cleared > 0 || !self.upload.done;
                 self.close(CloseReason::ClientGone, cx.now);
             }
-            (Side::Server, _) => self.server_ended(true, cx),
+            (Side::Origin, _) => self.origin_ended(true, cx),
         }
     }
 
@@ -55,7 +55,7 @@ impl Exchange {
     /// connection was reset, not closed in good order before our bytes reached it.
     pub fn handle_upload_refused(&mut self, reset: bool, cx: &mut Context<'_>) {
         if matches!(self.phase, Phase::Tunnel { .. }) {
-            return self.handle_broken(Side::Server, cx);
+            return self.handle_broken(Side::Origin, cx);
         }
         self.upload.broken = true;
         self.origin_reset |= reset;
@@ -143,8 +143,8 @@ impl Exchange {
         let tunnel = self.request().is_some_and(|request| request.method() == Method::Connect);
         let keep = self.keep_alive && !answer.close && !tunnel;
         self.note_cause(&answer, cx);
-        if let Some(account) = &mut self.account {
-            account.note_answer(&answer);
+        if let Some(summary) = &mut self.summary {
+            summary.note_answer(&answer);
         }
         // Nobody takes what is left of the request.
         self.upload.broken = true;
@@ -156,7 +156,7 @@ impl Exchange {
     fn note_cause(&mut self, answer: &Answer, cx: &mut Context<'_>) {
         let Some(cause) = answer.cause.filter(|_| !self.own) else { return };
         self.trouble = Some(cause);
-        cx.tally.note_answer(cause);
+        cx.counters.note_answer(cause);
     }
 
     /// Ends a response that will not be complete. What is cleared still goes out, unless the client has to see a reset.
@@ -173,7 +173,7 @@ impl Exchange {
         if matches!(self.phase, Phase::Closed(_)) {
             return;
         }
-        self.finish_account(reason, now);
+        self.finish_summary(reason, now);
         self.abort_client |= self.would_look_complete();
         self.action = self.action.filter(|action| *action == Action::Release);
         self.enter(Phase::Closed(reason), now);
@@ -192,12 +192,12 @@ impl Exchange {
 
     fn client_ended(&mut self, now: Millis) {
         match &self.phase {
-            Phase::Preface { begun: false } | Phase::Idle => self.close(CloseReason::ClientLeft, now),
-            Phase::Preface { .. } => self.close(CloseReason::Preface, now),
+            Phase::ProxyHeader { begun: false } | Phase::Idle => self.close(CloseReason::ClientLeft, now),
+            Phase::ProxyHeader { .. } => self.close(CloseReason::ProxyHeader, now),
             Phase::Head { .. } => self.close(CloseReason::ClientGone, now),
             Phase::Draining { reason, .. } => self.close(*reason, now),
             Phase::Relaying(_) if !self.upload.done => {
-                self.abort_server = true;
+                self.abort_origin = true;
                 self.close(CloseReason::RequestCut, now);
             }
             _ => {}
@@ -215,7 +215,7 @@ impl Exchange {
     }
 
     /// The origin has ended, or its connection is broken.
-    fn server_ended(&mut self, broken: bool, cx: &mut Context<'_>) {
+    fn origin_ended(&mut self, broken: bool, cx: &mut Context<'_>) {
         let Phase::Relaying(relay) = &self.phase else { return };
         self.reusable = false;
         match relay.stage {
@@ -259,7 +259,7 @@ impl Exchange {
 
     /// Goes on to the next request, or to the end of the client's connection (RFC 9112 §9.6).
     fn end_exchange(&mut self, keep: bool, reason: CloseReason, upload_stored: usize, now: Millis) {
-        self.finish_account(reason, now);
+        self.finish_summary(reason, now);
         if keep {
             self.upload = Flow { moved: self.upload.moved, eof: self.upload.eof, ..Flow::new() };
             self.fresh = false;

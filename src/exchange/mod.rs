@@ -4,15 +4,16 @@
 //! Inputs are the `handle_*` methods and `advance`; after each, `poll` tells what the owner has to do. Interest is never
 //! stored: `wants_input` and `wants_shutdown` compute it from the phase and the flows.
 
-mod account;
 pub mod close;
 mod download;
 mod ending;
 pub mod flow;
 pub mod identity;
-mod own;
+mod local;
 pub mod phase;
-mod preface;
+mod proxy_header;
+pub mod proxy_protocol;
+mod summary;
 #[cfg(test)]
 mod tests;
 pub mod timers;
@@ -23,7 +24,7 @@ use std::net::IpAddr;
 use reactor::Millis;
 
 use crate::answers::Answers;
-use crate::decision::Decision;
+use crate::counters::exchange::ExchangeCounters;
 use crate::http::answer::Answer;
 use crate::http::cause::Cause;
 use crate::http::framing::Framing;
@@ -31,12 +32,12 @@ use crate::http::request::Request;
 use crate::http::rules::Rules;
 use crate::http::target::Target;
 use crate::http::{Method, Version};
-use crate::tally::Tally;
-pub use account::{Account, Moved};
+use crate::policy::decision::Decision;
 use close::CloseReason;
 use flow::{Direction, Flow};
 use identity::Identity;
 use phase::{Ending, Phase, Relay, Stage};
+pub use summary::{Moved, Summary};
 use timers::Limits;
 
 /// What exchanges are judged by. Shared by all of them and replaced on a reload.
@@ -52,8 +53,8 @@ pub struct Settings {
     pub rules: Rules,
     /// What the proxy says itself.
     pub answers: Answers,
-    /// Keep an [`Account`] of each request.
-    pub account: bool,
+    /// Keep an [`Summary`] of each request.
+    pub summary: bool,
 }
 
 /// What a step of the machine is given.
@@ -68,7 +69,7 @@ pub struct Context<'a> {
     /// A place to write heads in before they go into a buffer.
     pub out: &'a mut Vec<u8>,
     /// What exchanges count.
-    pub tally: &'a mut Tally,
+    pub counters: &'a mut ExchangeCounters,
 }
 
 /// What the owner of an exchange has to do.
@@ -88,8 +89,8 @@ pub enum Action {
     Hangup,
     /// Give up the origin's connection and find another, never used one for the same request.
     Redial,
-    /// A request is over: take its account with [`Exchange::take_account`]. Any other action may come in its place, so that
-    /// the account has to be looked for then too.
+    /// A request is over: take its summary with [`Exchange::take_summary`]. Any other action may come in its place, so that
+    /// the summary has to be looked for then too.
     Record,
     /// Close the client's connection: the session is over.
     Done(CloseReason),
@@ -101,7 +102,7 @@ pub enum Side {
     /// Who asked.
     Client,
     /// Who is asked.
-    Server,
+    Origin,
 }
 
 /// How the request reached its origin.
@@ -139,10 +140,10 @@ pub struct Exchange {
     /// The origin's connection was reset while it was sent to, so an end that is read from it may be none.
     origin_reset: bool,
     /// What is remembered of the request for whoever wants to know in the end.
-    account: Option<Box<Account>>,
+    summary: Option<Box<Summary>>,
     /// The last close of each side must be a reset.
     abort_client: bool,
-    abort_server: bool,
+    abort_origin: bool,
     /// Why the proxy last answered for itself.
     trouble: Option<Cause>,
     /// When the request under way began: the low bits of the time, which tell 49 days apart. A request that takes longer is
@@ -172,9 +173,9 @@ impl Exchange {
             fresh: false,
             own: false,
             origin_reset: false,
-            account: None,
+            summary: None,
             abort_client: false,
-            abort_server: false,
+            abort_origin: false,
             trouble: None,
             began: 0,
             entered: now,
@@ -185,7 +186,7 @@ impl Exchange {
     /// A balancer has connected from the address `peer`: the connection starts with a PROXY protocol header, and nothing
     /// is done with it before that is complete.
     pub fn proxied(peer: IpAddr, now: Millis) -> Exchange {
-        Exchange { phase: Phase::Preface { begun: false }, ..Exchange::new(peer, now) }
+        Exchange { phase: Phase::ProxyHeader { begun: false }, ..Exchange::new(peer, now) }
     }
 
     /// A client of this program itself has connected from the address `peer`: it need not name a host.
@@ -257,7 +258,7 @@ impl Exchange {
     pub fn aborts(&self, side: Side) -> bool {
         match side {
             Side::Client => self.abort_client,
-            Side::Server => self.abort_server,
+            Side::Origin => self.abort_origin,
         }
     }
 
@@ -265,19 +266,19 @@ impl Exchange {
     pub fn poll(&mut self) -> Option<Action> {
         self.action.take().or(match self.phase {
             Phase::Closed(reason) => Some(Action::Done(reason)),
-            _ if self.account.as_ref().is_some_and(|account| account.end().is_some()) => Some(Action::Record),
+            _ if self.summary.as_ref().is_some_and(|summary| summary.end().is_some()) => Some(Action::Record),
             _ => None,
         })
     }
 
     /// What is remembered of the request under way, or of one that is over and was not asked for yet.
-    pub fn account_mut(&mut self) -> Option<&mut Account> {
-        self.account.as_deref_mut()
+    pub fn summary_mut(&mut self) -> Option<&mut Summary> {
+        self.summary.as_deref_mut()
     }
 
-    /// The account of a request that is over, once.
-    pub fn take_account(&mut self) -> Option<Box<Account>> {
-        self.account.take_if(|account| account.end().is_some())
+    /// The summary of a request that is over, once.
+    pub fn take_summary(&mut self) -> Option<Box<Summary>> {
+        self.summary.take_if(|summary| summary.end().is_some())
     }
 
     /// Is more input wanted in this direction? Only asked when all that was cleared has been sent.
@@ -287,7 +288,7 @@ impl Exchange {
             return false;
         }
         match (direction, &self.phase) {
-            (Direction::Upload, Phase::Preface { .. } | Phase::Idle | Phase::Head { .. }) => true,
+            (Direction::Upload, Phase::ProxyHeader { .. } | Phase::Idle | Phase::Head { .. }) => true,
             (Direction::Upload, Phase::Draining { .. }) => true,
             (Direction::Download, Phase::Answering(ending)) => ending.answer.is_none() && !flow.done,
             // Behind a switch comes the tunnel's, and so does an end.
@@ -381,8 +382,8 @@ impl Exchange {
     /// Somebody has decided about the request.
     pub fn handle_decision(&mut self, decision: Decision, cx: &mut Context<'_>) {
         let Phase::Deciding(request) = &mut self.phase else { return };
-        if let Some(account) = &mut self.account {
-            account.decided = Some(cx.now);
+        if let Some(summary) = &mut self.summary {
+            summary.decided = Some(cx.now);
         }
         match decision {
             Decision::Forward => {}
@@ -404,8 +405,8 @@ impl Exchange {
     /// The addresses of the origin are known to the owner.
     pub fn handle_resolved(&mut self, cx: &mut Context<'_>) {
         if matches!(self.phase, Phase::Resolving(_)) {
-            if let Some(account) = &mut self.account {
-                account.resolved = Some(cx.now);
+            if let Some(summary) = &mut self.summary {
+                summary.resolved = Some(cx.now);
             }
             self.step(cx.now, Phase::Connecting);
             self.action = Some(Action::Dial);
@@ -423,8 +424,8 @@ impl Exchange {
     pub fn handle_connected(&mut self, connected: Connected, cx: &mut Context<'_>) {
         let Phase::Connecting(request) = &self.phase else { return };
         self.download = Flow { moved: self.download.moved, ..Flow::new() };
-        if let Some(account) = &mut self.account {
-            account.note_connected(request, cx.now);
+        if let Some(summary) = &mut self.summary {
+            summary.note_connected(request, cx.now);
         }
         if request.method() == Method::Connect {
             self.upload.begin(Framing::UntilClose);
@@ -437,10 +438,10 @@ impl Exchange {
 
     /// There is a request, whatever it is worth. It began with its first byte.
     fn begin_request(&mut self, cx: &Context<'_>) {
-        let began = if self.phase.kind() == phase::Kind::Head { self.entered } else { cx.now };
+        let began = if self.phase.kind() == phase::PhaseKind::Head { self.entered } else { cx.now };
         self.began = began as u32;
-        if cx.settings.account && !self.own {
-            self.account = Some(Box::new(Account::unread(began, self.moved())));
+        if cx.settings.summary && !self.own {
+            self.summary = Some(Box::new(Summary::unread(began, self.moved())));
         }
     }
 
@@ -448,15 +449,15 @@ impl Exchange {
     fn note_served(&self, cx: &mut Context<'_>) {
         if !self.own {
             let took = (cx.now as u32).wrapping_sub(self.began);
-            cx.tally.request_time.note(took.into());
+            cx.counters.request_time.note(took.into());
         }
     }
 
     /// The request is over, whatever becomes of the connection.
-    fn finish_account(&mut self, reason: CloseReason, now: Millis) {
+    fn finish_summary(&mut self, reason: CloseReason, now: Millis) {
         let moved = self.moved();
-        if let Some(account) = &mut self.account {
-            account.finish(reason, now, moved);
+        if let Some(summary) = &mut self.summary {
+            summary.finish(reason, now, moved);
         }
     }
 

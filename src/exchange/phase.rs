@@ -12,7 +12,7 @@ use crate::http::target::Target;
 #[derive(Debug)]
 pub enum Phase {
     /// The PROXY protocol header that must come first is not complete.
-    Preface {
+    ProxyHeader {
         /// A part of it has come.
         begun: bool,
     },
@@ -102,19 +102,19 @@ impl Phase {
     }
 
     /// Which phase this is, without what it carries.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> PhaseKind {
         match self {
-            Phase::Preface { .. } => Kind::Preface,
-            Phase::Idle => Kind::Idle,
-            Phase::Head { .. } => Kind::Head,
-            Phase::Deciding(_) => Kind::Deciding,
-            Phase::Resolving(_) => Kind::Resolving,
-            Phase::Connecting(_) => Kind::Connecting,
-            Phase::Relaying(_) => Kind::Relaying,
-            Phase::Answering(_) => Kind::Answering,
-            Phase::Tunnel { .. } => Kind::Tunnel,
-            Phase::Draining { .. } => Kind::Draining,
-            Phase::Closed(_) => Kind::Closed,
+            Phase::ProxyHeader { .. } => PhaseKind::ProxyHeader,
+            Phase::Idle => PhaseKind::Idle,
+            Phase::Head { .. } => PhaseKind::Head,
+            Phase::Deciding(_) => PhaseKind::Deciding,
+            Phase::Resolving(_) => PhaseKind::Resolving,
+            Phase::Connecting(_) => PhaseKind::Connecting,
+            Phase::Relaying(_) => PhaseKind::Relaying,
+            Phase::Answering(_) => PhaseKind::Answering,
+            Phase::Tunnel { .. } => PhaseKind::Tunnel,
+            Phase::Draining { .. } => PhaseKind::Draining,
+            Phase::Closed(_) => PhaseKind::Closed,
         }
     }
 }
@@ -122,8 +122,8 @@ impl Phase {
 /// The phases by name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[allow(missing_docs)] // they are those of `Phase`
-pub enum Kind {
-    Preface,
+pub enum PhaseKind {
+    ProxyHeader,
     Idle,
     Head,
     Deciding,
@@ -136,35 +136,35 @@ pub enum Kind {
     Closed,
 }
 
-impl Kind {
+impl PhaseKind {
     /// All phases, in the order in which an exchange goes through them.
-    pub const ALL: [Kind; 11] = {
-        use Kind::*;
-        [Preface, Idle, Head, Deciding, Resolving, Connecting, Relaying, Answering, Tunnel, Draining, Closed]
+    pub const ALL: [PhaseKind; 11] = {
+        use PhaseKind::*;
+        [ProxyHeader, Idle, Head, Deciding, Resolving, Connecting, Relaying, Answering, Tunnel, Draining, Closed]
     };
 
     /// The name in logs and on pages.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Preface => "preface",
-            Kind::Idle => "idle",
-            Kind::Head => "head",
-            Kind::Deciding => "deciding",
-            Kind::Resolving => "resolving",
-            Kind::Connecting => "connecting",
-            Kind::Relaying => "relaying",
-            Kind::Answering => "answering",
-            Kind::Tunnel => "tunnel",
-            Kind::Draining => "draining",
-            Kind::Closed => "closed",
+            PhaseKind::ProxyHeader => "proxy-header",
+            PhaseKind::Idle => "idle",
+            PhaseKind::Head => "head",
+            PhaseKind::Deciding => "deciding",
+            PhaseKind::Resolving => "resolving",
+            PhaseKind::Connecting => "connecting",
+            PhaseKind::Relaying => "relaying",
+            PhaseKind::Answering => "answering",
+            PhaseKind::Tunnel => "tunnel",
+            PhaseKind::Draining => "draining",
+            PhaseKind::Closed => "closed",
         }
     }
 
     /// The table of moves: may an exchange go from here to `next`?
-    pub fn leads_to(self, next: Kind) -> bool {
-        use Kind::*;
+    pub fn leads_to(self, next: PhaseKind) -> bool {
+        use PhaseKind::*;
         match self {
-            Preface => matches!(next, Idle | Closed),
+            ProxyHeader => matches!(next, Idle | Closed),
             Idle => matches!(next, Head | Deciding | Answering | Closed),
             Head => matches!(next, Deciding | Answering | Closed),
             Deciding => matches!(next, Resolving | Answering | Closed),
@@ -179,7 +179,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for PhaseKind {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(self.name())
     }

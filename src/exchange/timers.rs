@@ -109,7 +109,7 @@ impl Exchange {
         let (entered, touched) = (self.entered, self.touched.max(self.entered));
         let first = (Timer::First, self.touched);
         match &self.phase {
-            Phase::Preface { .. } => ((Timer::Head, entered), Some(first)),
+            Phase::ProxyHeader { .. } => ((Timer::Head, entered), Some(first)),
             Phase::Idle if self.requests == 0 => (first, None),
             Phase::Idle => ((Timer::Idle, entered), None),
             Phase::Head { .. } if self.requests == 0 => ((Timer::Head, entered), Some(first)),

@@ -4,7 +4,7 @@ use reactor::buffer::Buf;
 
 use super::close::CloseReason;
 use super::phase::{Phase, Stage};
-use super::{own, Action, Context, Exchange};
+use super::{local, Action, Context, Exchange};
 use crate::http::fault::Fault;
 use crate::http::framing::Framing;
 use crate::http::head::{leading_blank, oversized, HeadScan};
@@ -15,8 +15,8 @@ use crate::http::Method;
 impl Exchange {
     /// Looks at what the client has sent and clears what may go to the origin.
     pub fn advance_upload(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
-        if matches!(self.phase, Phase::Preface { .. }) {
-            self.read_preface(buf, cx);
+        if matches!(self.phase, Phase::ProxyHeader { .. }) {
+            self.read_proxy_header(buf, cx);
         }
         if !matches!(self.phase, Phase::Relaying(_) | Phase::Tunnel { .. }) {
             self.upload.drop_cleared(buf);
@@ -36,7 +36,7 @@ impl Exchange {
                     None => self.close(reason, cx.now),
                 }
             }
-            Phase::Preface { .. }
+            Phase::ProxyHeader { .. }
             | Phase::Deciding(_)
             | Phase::Resolving(_)
             | Phase::Connecting(_)
@@ -87,7 +87,7 @@ impl Exchange {
         let parse = if self.own { Request::parse_own } else { Request::parse };
         let parsed = parse(&buf.bytes()[..length], &cx.settings.rules);
         let more = parsed.as_ref().ok().filter(|_| self.own);
-        if let Some(count) = more.and_then(|request| own::awaited(request, buf.len() - length)) {
+        if let Some(count) = more.and_then(|request| local::awaited(request, buf.len() - length)) {
             return self.await_rest(scan, length + count, cx);
         }
         self.requests = self.requests.saturating_add(1);
@@ -108,8 +108,8 @@ impl Exchange {
         self.version = request.version();
         let noted = cx.settings.rules.forward.as_deref().and_then(|name| request.noted_client(name.as_bytes()));
         self.identity.note(noted);
-        if let Some(account) = &mut self.account {
-            account.note_request(&request, cx.out);
+        if let Some(summary) = &mut self.summary {
+            summary.note_request(&request, cx.out);
         }
         self.upload.begin(request.framing());
         if let Err(fault) = self.admit_content(&mut request, buf, cx.settings.body_size) {
@@ -126,7 +126,7 @@ impl Exchange {
     fn admit_content(&mut self, request: &mut Request, buf: &mut Buf, limit: u64) -> Result<(), Fault> {
         match request.framing() {
             _ if self.own => {
-                own::hold(request, buf.bytes())?;
+                local::hold(request, buf.bytes())?;
                 buf.consume(request.content().len());
                 self.upload.begin(Framing::Empty);
                 Ok(())
@@ -161,7 +161,7 @@ impl Exchange {
             (Ok(()), Framing::Chunked(chunks)) if limit > 0 && chunks.content() > limit => Fault::BodyTooLarge,
             (Ok(()), _) => return,
         };
-        self.abort_server = true;
+        self.abort_origin = true;
         match &self.phase {
             Phase::Relaying(relay) if relay.stage == Stage::Await => self.refuse(fault, cx),
             _ => self.close(CloseReason::RequestFault, cx.now),

@@ -8,7 +8,7 @@ use std::fmt;
 
 use memchr::memchr;
 
-use super::fields::{is_token, is_value, trim, Kind};
+use super::fields::{is_token, is_value, trim, FieldKind};
 use super::framing::Scan;
 
 /// The longest line, in bytes with its line end: a buffer of this size always holds a complete one.
@@ -21,7 +21,7 @@ const MAX_SIZE_LINE: usize = 1024;
 const MAX_TRAILERS: usize = 8192;
 
 /// Trailer fields that say how to frame, route, judge or read the content, and so must not come after it
-/// (RFC 9110 section 6.5.1). The fields that a proxy knows by [`Kind`] are left out too.
+/// (RFC 9110 section 6.5.1). The fields that a proxy knows by [`FieldKind`] are left out too.
 const NOT_TRAILERS: [&[u8]; 14] = [
     b"age",
     b"cache-control",
@@ -313,7 +313,7 @@ fn trailer_name(line: &[u8]) -> Result<&[u8], ChunkFault> {
 }
 
 fn may_be_trailer(name: &[u8]) -> bool {
-    Kind::of(name) == Kind::Other && !NOT_TRAILERS.iter().any(|other| name.eq_ignore_ascii_case(other))
+    FieldKind::of(name) == FieldKind::Other && !NOT_TRAILERS.iter().any(|other| name.eq_ignore_ascii_case(other))
 }
 
 /// A buffer that is read and, never ahead of that, written.

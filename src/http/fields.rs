@@ -20,7 +20,7 @@ const INLINE_FIELDS: usize = 16;
 /// The fields that a proxy treats in a way of its own; all others are `Other`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Kind {
+pub(crate) enum FieldKind {
     Other,
     Authorization,
     Connection,
@@ -44,36 +44,36 @@ pub(crate) enum Kind {
     XProxyVersion,
 }
 
-impl Kind {
+impl FieldKind {
     /// The kind of a field by its name, in any letter case.
-    pub(crate) fn of(name: &[u8]) -> Kind {
+    pub(crate) fn of(name: &[u8]) -> FieldKind {
         // Length and first letter leave one candidate each, so that most names cost no comparison at all.
-        let (candidate, kind): (&[u8], Kind) = match (name.len(), name.first().map(|byte| byte | 0x20)) {
-            (2, Some(b't')) => (b"te", Kind::Te),
-            (3, Some(b'v')) => (b"via", Kind::Via),
-            (4, Some(b'd')) => (b"date", Kind::Date),
-            (4, Some(b'h')) => (b"host", Kind::Host),
-            (6, Some(b'e')) => (b"expect", Kind::Expect),
-            (7, Some(b't')) => (b"trailer", Kind::Trailer),
-            (7, Some(b'u')) => (b"upgrade", Kind::Upgrade),
-            (10, Some(b'c')) => (b"connection", Kind::Connection),
-            (10, Some(b'k')) => (b"keep-alive", Kind::KeepAlive),
-            (12, Some(b'm')) => (b"max-forwards", Kind::MaxForwards),
-            (13, Some(b'a')) => (b"authorization", Kind::Authorization),
-            (14, Some(b'c')) => (b"content-length", Kind::ContentLength),
-            (14, Some(b'h')) => (b"http2-settings", Kind::Http2Settings),
-            (15, Some(b'x')) if name[2] | 0x20 == b'f' => (b"x-forwarded-for", Kind::XForwardedFor),
-            (15, Some(b'x')) => (b"x-proxy-version", Kind::XProxyVersion),
-            (16, Some(b'p')) => (b"proxy-connection", Kind::ProxyConnection),
-            (16, Some(b'w')) => (b"www-authenticate", Kind::WwwAuthenticate),
-            (17, Some(b't')) => (b"transfer-encoding", Kind::TransferEncoding),
-            (18, Some(b'p')) => (b"proxy-authenticate", Kind::ProxyAuthenticate),
-            (19, Some(b'p')) => (b"proxy-authorization", Kind::ProxyAuthorization),
-            _ => return Kind::Other,
+        let (candidate, kind): (&[u8], FieldKind) = match (name.len(), name.first().map(|byte| byte | 0x20)) {
+            (2, Some(b't')) => (b"te", FieldKind::Te),
+            (3, Some(b'v')) => (b"via", FieldKind::Via),
+            (4, Some(b'd')) => (b"date", FieldKind::Date),
+            (4, Some(b'h')) => (b"host", FieldKind::Host),
+            (6, Some(b'e')) => (b"expect", FieldKind::Expect),
+            (7, Some(b't')) => (b"trailer", FieldKind::Trailer),
+            (7, Some(b'u')) => (b"upgrade", FieldKind::Upgrade),
+            (10, Some(b'c')) => (b"connection", FieldKind::Connection),
+            (10, Some(b'k')) => (b"keep-alive", FieldKind::KeepAlive),
+            (12, Some(b'm')) => (b"max-forwards", FieldKind::MaxForwards),
+            (13, Some(b'a')) => (b"authorization", FieldKind::Authorization),
+            (14, Some(b'c')) => (b"content-length", FieldKind::ContentLength),
+            (14, Some(b'h')) => (b"http2-settings", FieldKind::Http2Settings),
+            (15, Some(b'x')) if name[2] | 0x20 == b'f' => (b"x-forwarded-for", FieldKind::XForwardedFor),
+            (15, Some(b'x')) => (b"x-proxy-version", FieldKind::XProxyVersion),
+            (16, Some(b'p')) => (b"proxy-connection", FieldKind::ProxyConnection),
+            (16, Some(b'w')) => (b"www-authenticate", FieldKind::WwwAuthenticate),
+            (17, Some(b't')) => (b"transfer-encoding", FieldKind::TransferEncoding),
+            (18, Some(b'p')) => (b"proxy-authenticate", FieldKind::ProxyAuthenticate),
+            (19, Some(b'p')) => (b"proxy-authorization", FieldKind::ProxyAuthorization),
+            _ => return FieldKind::Other,
         };
         match name.eq_ignore_ascii_case(candidate) {
             true => kind,
-            false => Kind::Other,
+            false => FieldKind::Other,
         }
     }
 
@@ -89,7 +89,7 @@ pub(crate) struct Span {
     value_at: u32,
     value_len: u32,
     name_len: u16,
-    pub(crate) kind: Kind,
+    pub(crate) kind: FieldKind,
     /// The line is exactly `name: value CRLF`, so that it equals what would be written for it.
     canonical: bool,
 }
@@ -147,7 +147,7 @@ impl Fields {
         }
         let (name_at, value_at) = (offset_in(head, name), offset_in(head, value));
         let (name_end, value_end) = (name_at + name.len(), value_at + value.len());
-        let kind = Kind::of(name);
+        let kind = FieldKind::of(name);
         self.present |= kind.bit();
         self.spans.push(Span {
             name_at: name_at as u32,
@@ -166,12 +166,12 @@ impl Fields {
         &self.spans
     }
 
-    pub(crate) fn has(&self, kind: Kind) -> bool {
+    pub(crate) fn has(&self, kind: FieldKind) -> bool {
         self.present & kind.bit() != 0
     }
 
     /// The values of all fields of one kind, in order; costs nothing when there are none.
-    pub(crate) fn values<'a>(&'a self, head: &'a [u8], kind: Kind) -> impl Iterator<Item = &'a [u8]> {
+    pub(crate) fn values<'a>(&'a self, head: &'a [u8], kind: FieldKind) -> impl Iterator<Item = &'a [u8]> {
         let spans = if self.has(kind) { &self.spans[..] } else { &[] };
         spans.iter().filter(move |span| span.kind == kind).map(move |span| span.value(head))
     }
@@ -185,23 +185,23 @@ impl Fields {
 
     /// Whether a Connection field names this field, so that it must not be forwarded (RFC 9110 section 7.6.1).
     pub(crate) fn is_nominated(&self, head: &[u8], name: &[u8]) -> bool {
-        self.values(head, Kind::Connection).flat_map(elements).any(|option| option.eq_ignore_ascii_case(name))
+        self.values(head, FieldKind::Connection).flat_map(elements).any(|option| option.eq_ignore_ascii_case(name))
     }
 
     /// What the Connection fields ask for.
     pub(crate) fn connection(&self, head: &[u8]) -> Result<Connection, ConnectionTooLong> {
-        Connection::of(self.values(head, Kind::Connection))
+        Connection::of(self.values(head, FieldKind::Connection))
     }
 
     /// What the Proxy-Connection fields ask for: not standard, but browsers and curl send them to proxies.
     pub(crate) fn proxy_connection(&self, head: &[u8]) -> Result<Connection, ConnectionTooLong> {
-        Connection::of(self.values(head, Kind::ProxyConnection))
+        Connection::of(self.values(head, FieldKind::ProxyConnection))
     }
 
     /// The one length that the Content-Length fields agree on, or `None` without any (RFC 9112 section 6.3).
     pub(crate) fn length(&self, head: &[u8]) -> Result<Option<u64>, LengthError> {
         let mut agreed = None;
-        for value in self.values(head, Kind::ContentLength) {
+        for value in self.values(head, FieldKind::ContentLength) {
             for element in value.split(|byte| *byte == b',') {
                 let length = decimal(trim(element)).ok_or(LengthError::Bad)?;
                 if agreed.is_some_and(|other| other != length) {
@@ -215,11 +215,11 @@ impl Fields {
 
     /// What the Transfer-Encoding fields amount to, taken together as one list.
     pub(crate) fn coding(&self, head: &[u8]) -> Coding {
-        if !self.has(Kind::TransferEncoding) {
+        if !self.has(FieldKind::TransferEncoding) {
             return Coding::Absent;
         }
         let mut seen = Coding::Malformed;
-        for element in self.values(head, Kind::TransferEncoding).flat_map(elements) {
+        for element in self.values(head, FieldKind::TransferEncoding).flat_map(elements) {
             seen = match seen {
                 // Whatever follows `chunked` means that it is not the last coding, or applied twice.
                 Coding::Chunked | Coding::ChunkedThenMore => Coding::ChunkedThenMore,
@@ -381,12 +381,12 @@ mod tests {
 
     #[test]
     fn knows_names_in_any_letter_case() {
-        assert_eq!(Kind::of(b"CONTENT-length"), Kind::ContentLength);
-        assert_eq!(Kind::of(b"X-FORWARDED-FOR"), Kind::XForwardedFor);
-        assert_eq!(Kind::of(b"Keep-Alive"), Kind::KeepAlive);
-        assert_eq!(Kind::of(b"X-Proxy-Version"), Kind::XProxyVersion);
-        assert_eq!(Kind::of(b"Content-Lengths"), Kind::Other);
-        assert_eq!(Kind::of(b""), Kind::Other);
+        assert_eq!(FieldKind::of(b"CONTENT-length"), FieldKind::ContentLength);
+        assert_eq!(FieldKind::of(b"X-FORWARDED-FOR"), FieldKind::XForwardedFor);
+        assert_eq!(FieldKind::of(b"Keep-Alive"), FieldKind::KeepAlive);
+        assert_eq!(FieldKind::of(b"X-Proxy-Version"), FieldKind::XProxyVersion);
+        assert_eq!(FieldKind::of(b"Content-Lengths"), FieldKind::Other);
+        assert_eq!(FieldKind::of(b""), FieldKind::Other);
     }
 
     #[test]

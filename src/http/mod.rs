@@ -19,7 +19,7 @@ pub mod request;
 pub mod response;
 pub mod rewrite;
 pub mod rules;
-mod stand_in;
+mod substitute;
 pub mod target;
 
 /// The protocol versions that are spoken; any other is refused (505 towards a client, 502 for an origin).

@@ -10,7 +10,9 @@ use std::ops::Range;
 use super::chunked::{ChunkScan, Mode, Side};
 use super::diagnose::diagnose_request;
 use super::fault::Fault;
-use super::fields::{decimal, elements, offset_in, trim, Coding, Connection, Fields, Kind, LengthError, MAX_FIELDS};
+use super::fields::{
+    decimal, elements, offset_in, trim, Coding, Connection, FieldKind, Fields, LengthError, MAX_FIELDS,
+};
 use super::framing::Framing;
 use super::head::{oversized, MAX_HEAD};
 use super::rules::Rules;
@@ -165,11 +167,11 @@ impl Request {
 
     /// What the client expects before it sends the content.
     pub fn expectation(&self) -> Expectation {
-        if self.version == Version::Http10 || !self.fields.has(Kind::Expect) {
+        if self.version == Version::Http10 || !self.fields.has(FieldKind::Expect) {
             return Expectation::None;
         }
         let all_known =
-            self.values(Kind::Expect).flat_map(elements).all(|one| one.eq_ignore_ascii_case(b"100-continue"));
+            self.values(FieldKind::Expect).flat_map(elements).all(|one| one.eq_ignore_ascii_case(b"100-continue"));
         match all_known {
             true => Expectation::Continue,
             false => Expectation::Other,
@@ -187,7 +189,7 @@ impl Request {
     /// That needs HTTP/1.1, `Connection: upgrade`, and protocols that the rules allow (RFC 9110 section 7.8). With several
     /// Upgrade fields it is the first; [`Request::offers`] asks all.
     pub fn upgrade(&self) -> Option<&[u8]> {
-        self.upgrades.then(|| self.values(Kind::Upgrade).next()).flatten()
+        self.upgrades.then(|| self.values(FieldKind::Upgrade).next()).flatten()
     }
 
     /// Whether the client offered to switch to this protocol, so that a 101 that names it may be passed on.
@@ -195,7 +197,7 @@ impl Request {
     /// `chosen` is the Upgrade field of the 101; should it list several protocols, each must have been offered.
     pub fn offers(&self, chosen: &[u8]) -> bool {
         let offered =
-            |one: &[u8]| self.values(Kind::Upgrade).flat_map(elements).any(|own| own.eq_ignore_ascii_case(one));
+            |one: &[u8]| self.values(FieldKind::Upgrade).flat_map(elements).any(|own| own.eq_ignore_ascii_case(one));
         let mut all = elements(chosen).peekable();
         self.upgrades && all.peek().is_some() && all.all(offered)
     }
@@ -205,7 +207,7 @@ impl Request {
         if !matches!(self.method, Method::Options | Method::Trace) {
             return Ok(None);
         }
-        let mut values = self.values(Kind::MaxForwards);
+        let mut values = self.values(FieldKind::MaxForwards);
         match (values.next(), values.next()) {
             (None, _) => Ok(None),
             (Some(value), None) if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
@@ -218,13 +220,13 @@ impl Request {
     /// Whether a Via field names `own`, in any letter case: the request comes back to us (RFC 9110 section 7.6).
     pub fn via_contains(&self, own: &[u8]) -> bool {
         let received_by = |element| words(element).nth(1).unwrap_or_default();
-        self.values(Kind::Via).flat_map(elements).any(|element| received_by(element).eq_ignore_ascii_case(own))
+        self.values(FieldKind::Via).flat_map(elements).any(|element| received_by(element).eq_ignore_ascii_case(own))
     }
 
     /// Whether the origin may tie the connection to this user, so that no one else must be served through it: the NTLM and
     /// Negotiate schemes log a connection in, not a request (RFC 4559 section 6).
     pub fn wants_private_connection(&self) -> bool {
-        self.values(Kind::Authorization).any(is_private_scheme)
+        self.values(FieldKind::Authorization).any(is_private_scheme)
     }
 
     /// The client address that a balancer in front noted in the field of that name: its last element, if that is an
@@ -235,7 +237,7 @@ impl Request {
     }
 
     /// Takes over what the exchange with a client rests on; see [`Request::in_place_of`].
-    pub(super) fn stand_in(&mut self, client: &Request, framing: Framing) {
+    pub(super) fn substitute(&mut self, client: &Request, framing: Framing) {
         self.framing = framing;
         self.version = client.version;
         self.upgrades &= client.upgrades;
@@ -249,7 +251,7 @@ impl Request {
         self.connection
     }
 
-    fn values(&self, kind: Kind) -> impl Iterator<Item = &[u8]> {
+    fn values(&self, kind: FieldKind) -> impl Iterator<Item = &[u8]> {
         self.fields.values(self.raw(), kind)
     }
 }
@@ -336,7 +338,7 @@ impl Parts<'_> {
 }
 
 fn one_host<'h>(fields: &'h Fields, head: &'h [u8]) -> Result<Option<&'h [u8]>, Fault> {
-    let mut hosts = fields.values(head, Kind::Host);
+    let mut hosts = fields.values(head, FieldKind::Host);
     let host = hosts.next();
     match hosts.next() {
         Some(_) => Err(Fault::ManyHosts),
@@ -374,7 +376,7 @@ fn may_upgrade(fields: &Fields, head: &[u8], rules: &Rules) -> bool {
         let listed = rules.upgrades.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()));
         !name.eq_ignore_ascii_case(b"h2c") && (listed || rules.upgrades.is_empty())
     };
-    let mut offers = fields.values(head, Kind::Upgrade).flat_map(elements).peekable();
+    let mut offers = fields.values(head, FieldKind::Upgrade).flat_map(elements).peekable();
     offers.peek().is_some() && offers.all(allowed)
 }
 

@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use super::chunked::{ChunkScan, Mode, Side};
 use super::diagnose::diagnose_response;
 use super::fault::OriginFault;
-use super::fields::{elements, Coding, Connection, Fields, Kind, LengthError, MAX_FIELDS};
+use super::fields::{elements, Coding, Connection, FieldKind, Fields, LengthError, MAX_FIELDS};
 use super::framing::Framing;
 use super::head::MAX_HEAD;
 use super::request::is_private_scheme;
@@ -73,7 +73,7 @@ impl<'h> Response<'h> {
             connection: fields.connection(head).map_err(|_| OriginFault::TooManyFields)?,
             body,
             length,
-            coded: fields.has(Kind::TransferEncoding),
+            coded: fields.has(FieldKind::TransferEncoding),
             fields,
         })
     }
@@ -129,7 +129,7 @@ impl<'h> Response<'h> {
     /// a 204 that announces content, which some origins then send: it would be the start of somebody else's response.
     pub fn keep_alive(&self) -> bool {
         let asked = self.version == Version::Http11 || self.connection.keeps_alive();
-        let faulty = self.coded && (self.version == Version::Http10 || self.fields.has(Kind::ContentLength));
+        let faulty = self.coded && (self.version == Version::Http10 || self.fields.has(FieldKind::ContentLength));
         let announced = self.coded || self.length.is_some_and(|length| length > 0);
         let faulty = faulty || self.status == 204 && announced;
         asked && !self.connection.closes() && !faulty && self.body != Body::UntilClose && self.status != 101
@@ -145,7 +145,7 @@ impl<'h> Response<'h> {
     /// Whether it was offered, [`super::request::Request::offers`] knows.
     pub fn upgrade(&self) -> Option<&'h [u8]> {
         let switches = self.status == 101 && self.version == Version::Http11 && self.connection.upgrades();
-        let mut protocols = self.fields.spans().iter().filter(|span| span.kind == Kind::Upgrade);
+        let mut protocols = self.fields.spans().iter().filter(|span| span.kind == FieldKind::Upgrade);
         match (switches, protocols.next(), protocols.next()) {
             (true, Some(span), None) => Some(span.value(self.head)),
             _ => None,
@@ -154,7 +154,7 @@ impl<'h> Response<'h> {
 
     /// Whether the origin ties its connection to a user: it challenges with NTLM or Negotiate (RFC 4559 section 6).
     pub fn wants_private_connection(&self) -> bool {
-        self.fields.values(self.head, Kind::WwwAuthenticate).flat_map(elements).any(is_private_scheme)
+        self.fields.values(self.head, FieldKind::WwwAuthenticate).flat_map(elements).any(is_private_scheme)
     }
 
     /// The Content-Length that the fields agree on; that of an answer to HEAD too, and of a 304.
@@ -199,7 +199,7 @@ fn reason_of(head: &[u8]) -> &[u8] {
 
 /// The length, which counts for nothing beside a transfer coding (RFC 9112 section 6.3).
 fn agreed_length(fields: &Fields, head: &[u8]) -> Result<Option<u64>, OriginFault> {
-    if fields.has(Kind::TransferEncoding) {
+    if fields.has(FieldKind::TransferEncoding) {
         return Ok(None);
     }
     fields.length(head).map_err(|error| match error {

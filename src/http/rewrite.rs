@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use memchr::memchr2;
 
-use super::fields::{Kind, Span};
+use super::fields::{FieldKind, Span};
 use super::framing::Framing;
 use super::request::Request;
 use super::response::Response;
@@ -35,7 +35,7 @@ pub fn request(out: &mut Vec<u8>, request: &Request, rules: &Rules, client: IpAd
     }
     framing(out, &request.framing());
     if !rules.transparent {
-        via(out, request.section().values(request.raw(), Kind::Via), request.version(), rules);
+        via(out, request.section().values(request.raw(), FieldKind::Via), request.version(), rules);
         forwarded_for(out, request, rules, client);
     }
     out.extend_from_slice(b"\r\n");
@@ -51,8 +51,8 @@ fn request_fields(out: &mut Vec<u8>, request: &Request, rules: &Rules) {
         let unwanted = (nominates && request.section().is_nominated(head, name)) || rules.masks(name);
         match span.kind {
             _ if unwanted => {}
-            Kind::XProxyVersion => run.replace(out, name, rules.version.as_bytes()),
-            Kind::MaxForwards if max_forwards.is_some() => {
+            FieldKind::XProxyVersion => run.replace(out, name, rules.version.as_bytes()),
+            FieldKind::MaxForwards if max_forwards.is_some() => {
                 run.flush(out);
                 push(out, &[name, b": "]);
                 push_number(out, max_forwards.unwrap_or(0).saturating_sub(1));
@@ -66,15 +66,18 @@ fn request_fields(out: &mut Vec<u8>, request: &Request, rules: &Rules) {
 }
 
 /// Whether a field of a request goes on as it is.
-fn passes_on(kind: Kind, request: &Request, rules: &Rules) -> bool {
+fn passes_on(kind: FieldKind, request: &Request, rules: &Rules) -> bool {
     match kind {
-        Kind::Other | Kind::Authorization | Kind::Date | Kind::MaxForwards | Kind::Trailer | Kind::WwwAuthenticate => {
-            true
-        }
+        FieldKind::Other
+        | FieldKind::Authorization
+        | FieldKind::Date
+        | FieldKind::MaxForwards
+        | FieldKind::Trailer
+        | FieldKind::WwwAuthenticate => true,
         // An expectation of HTTP/1.0 means nothing, and as HTTP/1.1 would suddenly mean something.
-        Kind::Expect => request.version() == Version::Http11,
-        Kind::Upgrade => request.upgrade().is_some(),
-        Kind::Via | Kind::XForwardedFor => rules.transparent,
+        FieldKind::Expect => request.version() == Version::Http11,
+        FieldKind::Upgrade => request.upgrade().is_some(),
+        FieldKind::Via | FieldKind::XForwardedFor => rules.transparent,
         _ => false,
     }
 }
@@ -91,14 +94,14 @@ pub fn response(out: &mut Vec<u8>, response: &Response<'_>, to: &ToClient<'_>) {
     if response.status() >= 200 {
         let persists = to.persists(&response.framing(to.version));
         connection(out, to.version, persists, switches);
-        if !response.section().has(Kind::Date) {
+        if !response.section().has(FieldKind::Date) {
             push(out, &[b"Date: ", to.date.as_bytes(), b"\r\n"]);
         }
     } else if switches {
         out.extend_from_slice(b"Connection: upgrade\r\n");
     }
     if !to.rules.transparent {
-        via(out, response.section().values(response.raw(), Kind::Via), response.version(), to.rules);
+        via(out, response.section().values(response.raw(), FieldKind::Via), response.version(), to.rules);
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -107,7 +110,7 @@ pub fn response(out: &mut Vec<u8>, response: &Response<'_>, to: &ToClient<'_>) {
 /// (RFC 9110 section 15.5.22). Elsewhere it is advertising for this hop.
 fn may_switch(response: &Response<'_>, to: &ToClient<'_>) -> bool {
     let wanted = (response.status() == 101 && to.upgrade) || response.status() == 426;
-    wanted && to.version == Version::Http11 && response.section().has(Kind::Upgrade)
+    wanted && to.version == Version::Http11 && response.section().has(FieldKind::Upgrade)
 }
 
 fn response_fields(out: &mut Vec<u8>, response: &Response<'_>, to: &ToClient<'_>, switches: bool) {
@@ -117,11 +120,15 @@ fn response_fields(out: &mut Vec<u8>, response: &Response<'_>, to: &ToClient<'_>
     let mut run = Run::new(head);
     for span in response.section().spans() {
         let passes = match span.kind {
-            Kind::Upgrade => switches,
-            Kind::Via => to.rules.transparent,
-            Kind::Trailer => !decodes,
-            Kind::Connection | Kind::ContentLength | Kind::KeepAlive | Kind::ProxyConnection | Kind::Te => false,
-            Kind::TransferEncoding | Kind::ProxyAuthenticate | Kind::ProxyAuthorization => false,
+            FieldKind::Upgrade => switches,
+            FieldKind::Via => to.rules.transparent,
+            FieldKind::Trailer => !decodes,
+            FieldKind::Connection
+            | FieldKind::ContentLength
+            | FieldKind::KeepAlive
+            | FieldKind::ProxyConnection
+            | FieldKind::Te => false,
+            FieldKind::TransferEncoding | FieldKind::ProxyAuthenticate | FieldKind::ProxyAuthorization => false,
             _ => !nominates || !response.section().is_nominated(head, span.name(head)),
         };
         if passes {
@@ -178,7 +185,7 @@ fn forwarded_for(out: &mut Vec<u8>, request: &Request, rules: &Rules, client: Ip
     let nominated =
         request.connection().nominates() && request.section().is_nominated(request.raw(), b"x-forwarded-for");
     if !nominated && !rules.masks(b"x-forwarded-for") {
-        push_elements(out, request.section().values(request.raw(), Kind::XForwardedFor));
+        push_elements(out, request.section().values(request.raw(), FieldKind::XForwardedFor));
     }
     push_address(out, client);
     out.extend_from_slice(b"\r\n");

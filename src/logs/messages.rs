@@ -24,7 +24,7 @@ thread_local! {
 
 /// What the message log needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct LogSettings {
     /// The first word of every line (`daemon.identifier`).
     pub identifier: String,
     /// Whether anything is written at all (`log.enable`).
@@ -71,7 +71,7 @@ impl Messages {
     ///
     /// # Errors
     /// What the system says when a file cannot be opened (with its path) or a thread not started.
-    pub fn open(settings: &Settings, pid: u32) -> io::Result<Self> {
+    pub fn open(settings: &LogSettings, pid: u32) -> io::Result<Self> {
         let prefix = Prefix::new(&settings.identifier, pid);
         let output = sink::open(&settings.destination, settings.rotation)?;
         let noticed = prefix.clone();
@@ -97,7 +97,7 @@ impl Messages {
     /// Makes this the log of the whole process, for good. `None` when there is one already.
     pub fn install(self) -> Option<&'static Self> {
         let messages: &'static Self = Box::leak(Box::new(self));
-        if !super::early::open(messages) {
+        if !super::startup::open(messages) {
             return None;
         }
         messages.tell_ceiling();
@@ -108,7 +108,7 @@ impl Messages {
     ///
     /// # Errors
     /// What the system says when the new destination cannot be opened, with its path.
-    pub fn apply(&self, settings: &Settings) -> io::Result<()> {
+    pub fn apply(&self, settings: &LogSettings) -> io::Result<()> {
         let old = self.output();
         if (&old.destination, old.rotation) != (&settings.destination, settings.rotation) {
             old.handle.replace(sink::open(&settings.destination, settings.rotation)?);
@@ -262,10 +262,10 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(60);
 
-    fn settings(name: &str) -> (Settings, PathBuf) {
+    fn settings(name: &str) -> (LogSettings, PathBuf) {
         let path = std::env::temp_dir().join(format!("exaproxy-messages-{name}-{}", std::process::id()));
         let _ = std::fs::remove_file(&path);
-        let settings = Settings {
+        let settings = LogSettings {
             identifier: "ExaProxy".into(),
             enable: true,
             level: Severity::Warning,
@@ -345,7 +345,7 @@ mod tests {
         let (mut second, other) = settings("reload-other");
         let messages = Messages::open(&first, 1).unwrap();
         let unwritable =
-            Settings { destination: Destination::File("/nonexistent/log".into()), level: Severity::Debug, ..first };
+            LogSettings { destination: Destination::File("/nonexistent/log".into()), level: Severity::Debug, ..first };
         assert!(messages.apply(&unwritable).is_err());
         assert_eq!(messages.level(), Severity::Warning);
         say(&messages, log::Level::Warn, "web", "before");

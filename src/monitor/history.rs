@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use reactor::Millis;
 
 use super::Running;
-use crate::histogram::Histogram;
+use crate::counters::histogram::Histogram;
 
 /// Points of a line: as many seconds, or as many minutes.
 pub const POINTS: usize = 60;

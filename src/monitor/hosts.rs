@@ -56,7 +56,7 @@ impl Hosts {
     }
 
     /// Closes a minute that is over. Called about once a second.
-    pub fn keep_house(&mut self, now: Millis) {
+    pub fn tick(&mut self, now: Millis) {
         if now < self.until {
             return;
         }
@@ -87,13 +87,13 @@ mod tests {
         for number in 0..20_u64 {
             (0..=number).for_each(|_| hosts.note(format!("h{number:02}.example").as_bytes()));
         }
-        hosts.keep_house(59_999);
+        hosts.tick(59_999);
         assert_eq!(*hosts.top(), Top::default());
-        hosts.keep_house(60_000);
+        hosts.tick(60_000);
         let top = hosts.top();
         assert_eq!((top.hosts.len(), &top.hosts[0]), (NAMED, &("h19.example".into(), 20)));
         assert_eq!(top.others, (1..=10).sum::<u64>());
-        hosts.keep_house(120_000);
+        hosts.tick(120_000);
         assert_eq!(*hosts.top(), Top::default());
     }
 
@@ -102,9 +102,9 @@ mod tests {
     fn the_first_second_is_no_minute() {
         let mut hosts = Hosts::default();
         hosts.note(b"h.example");
-        hosts.keep_house(1000);
+        hosts.tick(1000);
         assert_eq!(*hosts.top(), Top::default());
-        hosts.keep_house(60_000);
+        hosts.tick(60_000);
         assert_eq!(hosts.top().hosts, [("h.example".into(), 1)]);
     }
 
@@ -114,7 +114,7 @@ mod tests {
         (0..MOST_HOSTS + 500).for_each(|number| hosts.note(number.to_string().as_bytes()));
         assert_eq!((hosts.counts.len(), hosts.others), (MOST_HOSTS, 500));
         hosts.note(b"7");
-        hosts.keep_house(60_000);
+        hosts.tick(60_000);
         let top = hosts.top();
         assert_eq!(top.hosts[0], ("7".into(), 2));
         assert_eq!(top.others as usize, MOST_HOSTS + 500 - (NAMED - 1) - 1);

@@ -8,12 +8,12 @@ use std::fmt::Write;
 
 use reactor::Millis;
 
+use crate::counters::exchange::ExchangeCounters;
+use crate::counters::histogram::Histogram;
 use crate::exchange::close::CloseReason;
 use crate::exchange::flow::Direction;
-use crate::histogram::Histogram;
 use crate::redirector::{pool, Redirector};
 use crate::session::Session;
-use crate::tally::Tally;
 
 /// What happened since the start.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +49,7 @@ pub struct Counters {
     /// Bytes sent to origins, by the family of the client.
     pub to_origins: [u64; 2],
     /// What exchanges count themselves.
-    pub tally: Tally,
+    pub exchange: ExchangeCounters,
     /// Sessions by why they ended, in the order of [`CloseReason::COUNTED`].
     pub ended: [u64; CloseReason::COUNTED.len()],
 }
@@ -168,7 +168,7 @@ impl Running {
     pub fn errors(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let counters = &self.counters;
         let ended = CloseReason::COUNTED.iter().zip(counters.ended).filter(|(reason, _)| !reason.is_peaceful());
-        counters.tally.answers().chain(ended.map(|(reason, count)| (reason.name(), count)))
+        counters.exchange.answers().chain(ended.map(|(reason, count)| (reason.name(), count)))
     }
 
     /// The numbers as a JSON object, sorted by key; the keys of the original keep their names.

@@ -135,7 +135,7 @@ pub enum Side {
     /// Those of clients.
     Clients,
     /// Those of origins.
-    Servers,
+    Origins,
 }
 
 /// Connections at an address.

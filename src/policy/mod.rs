@@ -2,6 +2,8 @@
 //! remembers nothing. Pure.
 
 pub mod address;
+pub mod admission;
+pub mod decision;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};

@@ -4,12 +4,13 @@
 //! A turn: wait for events, note facts, take what resolver and races have finished, expire alarms, then advance each
 //! queued session within a budget.
 
-mod accept;
-mod act;
-mod consult;
-mod house;
-mod monitoring;
-mod record;
+mod access_log;
+mod clock;
+mod connecting;
+mod deciding;
+mod lifecycle;
+mod listeners;
+mod snapshot;
 
 use std::collections::VecDeque;
 use std::io;
@@ -22,37 +23,37 @@ use reactor::poller::Poller;
 use reactor::ready::Ready;
 use reactor::Millis;
 
-use crate::clock::Clock;
 use crate::exchange::close::CloseReason;
-use crate::exchange::phase::Kind;
+use crate::exchange::phase::PhaseKind;
 use crate::exchange::{Context, Settings};
+use crate::io::owner::Owner;
 use crate::logs::{AccessLog, Messages, UsageLog};
 use crate::monitor::Counters;
-use crate::owner::Owner;
 use crate::policy::{LocalAddresses, Policy};
 use crate::redirector::pool::Ticket;
 use crate::redirector::{self, Redirector};
 use crate::resolver::{LookupId, News, Resolver};
-use crate::session::{Kit, Progress, Session};
-use crate::signals::Signals;
-use crate::upstream::{Dialling, Upstream};
+use crate::session::{Progress, Session, Shared};
+use crate::system::signals::Signals;
+use crate::upstream::{DialOptions, Upstream};
 use crate::web::Facts;
-use accept::Listeners;
+use clock::Clock;
+use listeners::Listeners;
 
-pub use accept::{Ingress, Place};
+pub use listeners::{Ingress, ListenAddress};
 
 /// Values that a session's actions may take in a row before others get their turn: requests that are all answered from
 /// what is at hand, such as a long pipeline.
 const ACTIONS: usize = 64;
 
 /// The loop wakes at least this often, for what is done once a second.
-const HOUSE: Millis = 1000;
+const TICK: Millis = 1000;
 
 /// What the hub needs to know at its start and after a reload.
 #[derive(Debug)]
 pub struct Options {
     /// Where to listen.
-    pub places: Vec<Place>,
+    pub places: Vec<ListenAddress>,
     /// Connections to proxy listeners start with a PROXY protocol header.
     pub proxied: bool,
     /// Most proxy clients.
@@ -64,9 +65,9 @@ pub struct Options {
     /// What is allowed.
     pub policy: Policy,
     /// How connections are made.
-    pub dialling: Dialling,
+    pub dial_options: DialOptions,
     /// How names are found.
-    pub naming: crate::resolver::Naming,
+    pub resolver: crate::resolver::Options,
     /// Who is asked about requests; None where nobody is.
     pub redirector: Option<redirector::Options>,
     /// What the monitor shows besides numbers.
@@ -114,7 +115,7 @@ pub struct Proxy {
     proxied: bool,
     alarms: Alarms,
     queue: VecDeque<Key>,
-    kit: Kit,
+    shared: Shared,
     out: Vec<u8>,
     settings: Settings,
     policy: Policy,
@@ -127,8 +128,8 @@ pub struct Proxy {
     messages: Option<&'static Messages>,
     signals: Signals,
     counters: Counters,
-    watch: monitoring::Watch,
-    house: house::House,
+    watch: snapshot::Watch,
+    lifecycle: lifecycle::Lifecycle,
 }
 
 /// Why the loop came back to its caller.
@@ -153,12 +154,12 @@ impl Proxy {
         let mut poller = Poller::new()?;
         poller.register(signals.source(), Owner::Signal)?;
         let mut listeners = Listeners::new(options.connections, options.web_connections);
-        listeners.open(&options.places, options.dialling.keepalive, &mut poller)?;
+        listeners.open(&options.places, options.dial_options.keepalive, &mut poller)?;
         let local = LocalAddresses::new([], listeners.addresses());
-        let house = house::House::new(&options);
+        let lifecycle = lifecycle::Lifecycle::new(&options);
         let clock = Clock::new();
-        let watch = monitoring::Watch::new(options.facts, clock.since_epoch(clock.now()) / 1000)?;
-        let resolver = Resolver::new(options.naming, clock.now());
+        let watch = snapshot::Watch::new(options.facts, clock.since_epoch(clock.now()) / 1000)?;
+        let resolver = Resolver::new(options.resolver, clock.now());
         let redirector = options.redirector.map(|options| Redirector::new(options, clock.now()));
         let mut proxy = Proxy {
             poller,
@@ -169,12 +170,12 @@ impl Proxy {
             proxied: options.proxied,
             alarms: Alarms::new(),
             queue: VecDeque::new(),
-            kit: Kit::new(house::pool_budget(options.connections, options.web_connections)),
+            shared: Shared::new(lifecycle::pool_budget(options.connections, options.web_connections)),
             out: Vec::new(),
             settings: options.settings,
             policy: options.policy,
             local,
-            upstream: Upstream::new(options.dialling),
+            upstream: Upstream::new(options.dial_options),
             resolver,
             redirector,
             usage: None,
@@ -183,7 +184,7 @@ impl Proxy {
             signals,
             counters: Counters::default(),
             watch,
-            house,
+            lifecycle,
         };
         proxy.look_at_interfaces();
         Ok(proxy)
@@ -211,10 +212,10 @@ impl Proxy {
         self.accept_waiting();
         self.take_finished();
         self.expire();
-        self.keep_house();
+        self.tick();
         self.run_queue();
-        let empty = self.house.is_draining() && self.is_deserted();
-        Ok(self.house.outcome(empty, self.clock.now()))
+        let empty = self.lifecycle.is_draining() && self.is_deserted();
+        Ok(self.lifecycle.outcome(empty, self.clock.now()))
     }
 
     /// Ends everything at once.
@@ -241,9 +242,9 @@ impl Proxy {
             self.resolver.poll_timeout(),
             self.redirector.as_ref().and_then(Redirector::poll_timeout),
             self.listeners.poll_timeout(),
-            Some(self.house.next()),
+            Some(self.lifecycle.next()),
         ];
-        due.into_iter().flatten().min().map_or(HOUSE, |at| at.saturating_sub(now)).min(HOUSE)
+        due.into_iter().flatten().min().map_or(TICK, |at| at.saturating_sub(now)).min(TICK)
     }
 
     /// Notes what an event says; work happens later.
@@ -258,13 +259,13 @@ impl Proxy {
                     }
                 }
             }
-            Owner::Server(key) => self.note_server(key, ready),
+            Owner::Origin(key) => self.note_origin(key, ready),
             Owner::Listener(index) => self.listeners.note(index),
             Owner::Idle(key) => {
                 // A kept connection that says something unasked, or ends, is of no use any more.
                 if ready.has(Ready::READ | Ready::READ_CLOSED | Ready::ERROR) {
-                    if let Some(server) = self.upstream.idle.remove(key) {
-                        self.poller.forget(server.stream.route);
+                    if let Some(origin) = self.upstream.idle.remove(key) {
+                        self.poller.forget(origin.stream.route);
                     }
                 }
             }
@@ -281,11 +282,11 @@ impl Proxy {
         }
     }
 
-    fn note_server(&mut self, key: Key, ready: Ready) {
+    fn note_origin(&mut self, key: Key, ready: Ready) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        let idle = matches!(client.session.exchange.phase().kind(), Kind::Idle | Kind::Head);
-        let Some(server) = &mut client.session.server else { return };
-        server.stream.ready |= ready;
+        let idle = matches!(client.session.exchange.phase().kind(), PhaseKind::Idle | PhaseKind::Head);
+        let Some(origin) = &mut client.session.origin else { return };
+        origin.stream.ready |= ready;
         if idle && ready.has(Ready::READ | Ready::READ_CLOSED | Ready::ERROR) {
             self.hang_up(key);
         }
@@ -304,9 +305,9 @@ impl Proxy {
         let now = self.clock.now();
         self.resolver.flush(&mut self.poller, now);
         // Lost races first: news of more addresses for one must find it lost, not gone.
-        while let Some((key, dialled)) = self.upstream.poll() {
-            match dialled {
-                Ok(server) => self.connected(key, server),
+        while let Some((key, connect)) = self.upstream.poll() {
+            match connect {
+                Ok(origin) => self.connected(key, origin),
                 Err(error) => {
                     let rest = match self.clients.get(key).map(|client| client.waits) {
                         Some(Waits::Dial(_, rest)) => rest,
@@ -360,9 +361,9 @@ impl Proxy {
                 now: self.clock.now(),
                 date: self.clock.date(),
                 out: &mut self.out,
-                tally: &mut self.counters.tally,
+                counters: &mut self.counters.exchange,
             };
-            match client.session.run(&mut self.kit, &mut cx) {
+            match client.session.run(&mut self.shared, &mut cx) {
                 Progress::Act(action) => self.act(key, action),
                 Progress::Again => break,
                 Progress::Wait => {
@@ -382,7 +383,7 @@ impl Proxy {
                 now: self.clock.now(),
                 date: self.clock.date(),
                 out: &mut self.out,
-                tally: &mut self.counters.tally,
+                counters: &mut self.counters.exchange,
             };
             tell(&mut client.session.exchange, &mut cx);
         }

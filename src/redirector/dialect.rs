@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::icap::Icap;
 use super::url::{Line, Url};
-use crate::decision::Verdict;
 use crate::http::request::Request;
 use crate::http::rules::Rules;
 use crate::http::target::Host;
 use crate::http::Method;
+use crate::policy::decision::Verdict;
 
 /// What a helper is asked about.
 #[derive(Clone, Copy, Debug)]

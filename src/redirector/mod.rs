@@ -5,10 +5,10 @@
 //! that holds the loop's ends of the buses.
 
 pub mod dialect;
+pub mod helper;
 pub mod icap;
 pub mod pool;
 pub mod url;
-pub mod worker;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use reactor::poller::Poller;
 use reactor::ready::Ready;
 use reactor::Millis;
 
-use crate::owner::Owner;
+use crate::io::owner::Owner;
 use dialect::Dialect;
+use helper::{kind, Program};
 use pool::{Action, Answered, Counters, Fault, Pool, Ticket};
-use worker::{kind, Program};
 
 /// Reads from one bus in a turn. A helper owes a handful of replies at most.
 const READS: usize = 16;
@@ -77,7 +77,7 @@ pub enum News {
     /// A helper wants to be given this question with [`Redirector::put`].
     Wanted {
         /// The helper.
-        worker: Key,
+        helper: Key,
         /// The question's number with that helper.
         channel: u64,
         /// The question.
@@ -105,7 +105,7 @@ pub struct Redirector {
     program: Arc<Program>,
     on_failure: OnFailure,
     /// By the index of the helper's key.
-    seats: Vec<Option<Seat>>,
+    links: Vec<Option<HelperLink>>,
     replies: VecDeque<News>,
     /// Helpers from whose bus not everything was read.
     behind: Vec<Key>,
@@ -113,7 +113,7 @@ pub struct Redirector {
 }
 
 #[derive(Debug)]
-struct Seat {
+struct HelperLink {
     key: Key,
     number: u32,
     pid: u32,
@@ -131,7 +131,7 @@ impl Redirector {
             pool: Pool::new(options.pool, now),
             program: Arc::new(options.program),
             on_failure: options.on_failure,
-            seats: Vec::new(),
+            links: Vec::new(),
             replies: VecDeque::new(),
             behind: Vec::new(),
             saturated: false,
@@ -197,7 +197,7 @@ impl Redirector {
     /// A bus has something to tell.
     pub fn handle_event(&mut self, key: Key, ready: Ready, poller: &mut Poller<Owner>, now: Millis) {
         if ready.has(Ready::WRITE) {
-            if let Some(error) = self.seat(key).and_then(|seat| seat.bus.flush().err()) {
+            if let Some(error) = self.link(key).and_then(|link| link.bus.flush().err()) {
                 return self.lose(key, &error.to_string(), poller, now);
             }
         }
@@ -228,8 +228,8 @@ impl Redirector {
         while let Some(action) = self.pool.poll() {
             match action {
                 Action::Start(key, number) => self.start(key, number, poller, now),
-                Action::Ask { worker, channel, ticket, who } => {
-                    return Some(News::Wanted { worker, channel, ticket, who })
+                Action::Ask { helper, channel, ticket, who } => {
+                    return Some(News::Wanted { helper, channel, ticket, who })
                 }
                 Action::Retire(key) => self.retire(key),
                 Action::Kill(key, why) => self.kill(key, why),
@@ -240,36 +240,36 @@ impl Redirector {
     }
 
     /// Puts a question before a helper; `write` appends it in the helper's language.
-    pub fn put(&mut self, worker: Key, out: &mut Vec<u8>, write: impl FnOnce(&Dialect, &mut Vec<u8>)) {
-        let Some(seat) = self.seats.get_mut(worker.index as usize).and_then(Option::as_mut) else { return };
-        if seat.key != worker {
+    pub fn put(&mut self, helper: Key, out: &mut Vec<u8>, write: impl FnOnce(&Dialect, &mut Vec<u8>)) {
+        let Some(link) = self.links.get_mut(helper.index as usize).and_then(Option::as_mut) else { return };
+        if link.key != helper {
             return;
         }
         out.clear();
-        write(&seat.program.dialect, out);
-        if let Err(error) = seat.bus.send(Frame { kind: kind::ASK, key: 0, payload: out }) {
+        write(&link.program.dialect, out);
+        if let Err(error) = link.bus.send(Frame { kind: kind::ASK, key: 0, payload: out }) {
             // Its end is on its way, and brings the question back.
-            log::debug!(target: "worker", "worker {} ({}) cannot be asked: {error}", seat.number, seat.pid);
+            log::debug!(target: "worker", "worker {} ({}) cannot be asked: {error}", link.number, link.pid);
         }
     }
 
     /// The language of a helper.
-    pub fn dialect(&self, worker: Key) -> Option<&Dialect> {
-        let seat = self.seats.get(worker.index as usize)?.as_ref()?;
-        (seat.key == worker).then_some(&seat.program.dialect)
+    pub fn dialect(&self, helper: Key) -> Option<&Dialect> {
+        let link = self.links.get(helper.index as usize)?.as_ref()?;
+        (link.key == helper).then_some(&link.program.dialect)
     }
 
     /// Lets go of all helpers: their threads end them without anybody who waits for it.
     pub fn release(self, poller: &mut Poller<Owner>) {
-        self.seats.iter().flatten().for_each(|seat| poller.forget(seat.route));
+        self.links.iter().flatten().for_each(|link| poller.forget(link.route));
     }
 
     /// Ends all helpers, which get a moment to do so.
     pub fn end(mut self, poller: &mut Poller<Owner>) {
         self.say(kind::RETIRE);
         self.await_ends(poller);
-        for seat in self.seats.iter().flatten() {
-            log::warn!(target: "worker", "worker {} ({}) does not end and is killed", seat.number, seat.pid);
+        for link in self.links.iter().flatten() {
+            log::warn!(target: "worker", "worker {} ({}) does not end and is killed", link.number, link.pid);
         }
         self.say(kind::KILL);
         // Else the process would be gone before its threads have killed anybody.
@@ -279,23 +279,23 @@ impl Redirector {
 
     /// Says the same to all helpers that are left.
     fn say(&mut self, kind: u8) {
-        for seat in self.seats.iter_mut().flatten() {
+        for link in self.links.iter_mut().flatten() {
             // Where that fails its end is on its way already.
-            let _ = seat.bus.send(Frame { kind, key: 0, payload: b"" });
+            let _ = link.bus.send(Frame { kind, key: 0, payload: b"" });
         }
     }
 
     /// Waits until all helpers have ended, but not for long.
     fn await_ends(&mut self, poller: &mut Poller<Owner>) {
         let deadline = Instant::now() + FAREWELL;
-        while Instant::now() < deadline && self.seats.iter().any(Option::is_some) {
-            for place in &mut self.seats {
-                let Some(seat) = place else { continue };
-                let lost = seat.bus.flush().is_err();
+        while Instant::now() < deadline && self.links.iter().any(Option::is_some) {
+            for place in &mut self.links {
+                let Some(link) = place else { continue };
+                let lost = link.bus.flush().is_err();
                 let mut gone = false;
-                let received = seat.bus.receive(|frame| gone |= frame.kind == kind::GONE);
+                let received = link.bus.receive(|frame| gone |= frame.kind == kind::GONE);
                 if lost || gone || !matches!(received, Ok(Received::Drained | Received::More)) {
-                    poller.forget(seat.route);
+                    poller.forget(link.route);
                     *place = None;
                 }
             }
@@ -303,22 +303,22 @@ impl Redirector {
         }
     }
 
-    fn seat(&mut self, key: Key) -> Option<&mut Seat> {
-        self.seats.get_mut(key.index as usize)?.as_mut().filter(|seat| seat.key == key)
+    fn link(&mut self, key: Key) -> Option<&mut HelperLink> {
+        self.links.get_mut(key.index as usize)?.as_mut().filter(|link| link.key == key)
     }
 
     fn start(&mut self, key: Key, number: u32, poller: &mut Poller<Owner>, now: Millis) {
         let program = Arc::clone(&self.program);
-        let started = worker::start(number, Arc::clone(&program)).and_then(|mut bus| {
+        let started = helper::start(number, Arc::clone(&program)).and_then(|mut bus| {
             let route = poller.register(bus.source(), Owner::Helper(key))?;
-            Ok(Seat { key, number, pid: 0, bus, route, program, leaving: false })
+            Ok(HelperLink { key, number, pid: 0, bus, route, program, leaving: false })
         });
         let index = key.index as usize;
-        if self.seats.len() <= index {
-            self.seats.resize_with(index + 1, || None);
+        if self.links.len() <= index {
+            self.links.resize_with(index + 1, || None);
         }
         match started {
-            Ok(seat) => self.seats[index] = Some(seat),
+            Ok(link) => self.links[index] = Some(link),
             Err(error) => {
                 log::error!(target: "manager", "worker {number} cannot be started: {error}");
                 self.pool.handle_gone(key, now);
@@ -327,27 +327,27 @@ impl Redirector {
     }
 
     fn retire(&mut self, key: Key) {
-        if let Some(seat) = self.seat(key) {
-            seat.leaving = true;
+        if let Some(link) = self.link(key) {
+            link.leaving = true;
             // Where that fails its end is on its way already.
-            let _ = seat.bus.send(Frame { kind: kind::RETIRE, key: 0, payload: b"" });
+            let _ = link.bus.send(Frame { kind: kind::RETIRE, key: 0, payload: b"" });
         }
     }
 
     fn kill(&mut self, key: Key, why: &str) {
-        if let Some(seat) = self.seat(key) {
-            seat.leaving = true;
-            log::error!(target: "manager", "worker {} ({}) is killed: {why}", seat.number, seat.pid);
-            let _ = seat.bus.send(Frame { kind: kind::KILL, key: 0, payload: b"" });
+        if let Some(link) = self.link(key) {
+            link.leaving = true;
+            log::error!(target: "manager", "worker {} ({}) is killed: {why}", link.number, link.pid);
+            let _ = link.bus.send(Frame { kind: kind::KILL, key: 0, payload: b"" });
         }
     }
 
     /// Reads what a helper's thread has to say. What was asked for is settled only when all of it was read.
     fn read(&mut self, key: Key, poller: &mut Poller<Owner>, now: Millis) {
-        let Redirector { pool, replies, seats, .. } = self;
-        let place = seats.get_mut(key.index as usize).and_then(Option::as_mut);
-        let Some(seat) = place.filter(|seat| seat.key == key) else { return };
-        let Seat { bus, program, pid, number, .. } = seat;
+        let Redirector { pool, replies, links, .. } = self;
+        let place = links.get_mut(key.index as usize).and_then(Option::as_mut);
+        let Some(link) = place.filter(|link| link.key == key) else { return };
+        let HelperLink { bus, program, pid, number, .. } = link;
         let mut gone = None;
         let mut take = |frame: Frame<'_>| match frame.kind {
             kind::RUNS => {
@@ -385,12 +385,12 @@ impl Redirector {
 
     /// A helper is no more.
     fn lose(&mut self, key: Key, how: &str, poller: &mut Poller<Owner>, now: Millis) {
-        let Some(seat) = self.seats.get_mut(key.index as usize).and_then(Option::take) else { return };
-        poller.forget(seat.route);
-        let name = if seat.pid == 0 { String::new() } else { format!(" ({})", seat.pid) };
-        match seat.leaving {
-            true => log::info!(target: "manager", "worker {}{name} {how}", seat.number),
-            false => log::error!(target: "manager", "worker {}{name} {how}", seat.number),
+        let Some(link) = self.links.get_mut(key.index as usize).and_then(Option::take) else { return };
+        poller.forget(link.route);
+        let name = if link.pid == 0 { String::new() } else { format!(" ({})", link.pid) };
+        match link.leaving {
+            true => log::info!(target: "manager", "worker {}{name} {how}", link.number),
+            false => log::error!(target: "manager", "worker {}{name} {how}", link.number),
         }
         self.pool.handle_gone(key, now);
     }

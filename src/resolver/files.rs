@@ -18,7 +18,7 @@ const MAX_DEADLINE: Duration = Duration::from_secs(120);
 
 /// How names are found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Naming {
+pub struct Options {
     /// Where the servers stand (`dns.resolver`).
     pub resolv_conf: PathBuf,
     /// The hosts file, if one is used (`dns.hosts`).
@@ -39,7 +39,7 @@ pub struct Naming {
     pub ipv6: bool,
 }
 
-impl Naming {
+impl Options {
     /// Whether the files may be read, so that nobody takes these options over and then finds no names. One that does not
     /// exist counts as empty.
     ///
@@ -59,7 +59,7 @@ impl Naming {
 /// The files as they were read last.
 #[derive(Debug)]
 pub(super) struct Files {
-    naming: Naming,
+    options: Options,
     seen: [Mark; 2],
     /// This machine has an IPv6 address beyond its loopback.
     ipv6_here: bool,
@@ -69,12 +69,12 @@ pub(super) struct Files {
 type Mark = Option<(SystemTime, u64)>;
 
 impl Files {
-    pub(super) fn new(naming: Naming) -> Files {
-        Files { naming, seen: [None, None], ipv6_here: true }
+    pub(super) fn new(options: Options) -> Files {
+        Files { options, seen: [None, None], ipv6_here: true }
     }
 
-    pub(super) fn set_naming(&mut self, naming: Naming) {
-        self.naming = naming;
+    pub(super) fn set_options(&mut self, options: Options) {
+        self.options = options;
     }
 
     /// Notes whether this machine has an IPv6 address beyond its loopback. True if that changes what is asked for.
@@ -86,12 +86,12 @@ impl Files {
 
     /// The families that are asked for. One that was asked for alone is asked for in any case.
     fn families(&self) -> Families {
-        let naming = &self.naming;
-        Families { v4: naming.ipv4, v6: naming.ipv6 && (self.ipv6_here || !naming.ipv4) }
+        let options = &self.options;
+        Families { v4: options.ipv4, v6: options.ipv6 && (self.ipv6_here || !options.ipv4) }
     }
 
-    pub(super) fn naming(&self) -> &Naming {
-        &self.naming
+    pub(super) fn options(&self) -> &Options {
+        &self.options
     }
 
     /// Has one of the files changed since it was read?
@@ -108,8 +108,8 @@ impl Files {
                 String::new()
             })
         };
-        let hosts = self.naming.hosts.as_deref().map(lenient).unwrap_or_default();
-        self.understand(&lenient(&self.naming.resolv_conf), &hosts)
+        let hosts = self.options.hosts.as_deref().map(lenient).unwrap_or_default();
+        self.understand(&lenient(&self.options.resolv_conf), &hosts)
     }
 
     /// Reads both files after one of them has changed.
@@ -119,8 +119,8 @@ impl Files {
     /// known is better than nothing. Only a hosts file may go away.
     pub(super) fn read_again(&mut self) -> Result<(Config, Hosts), String> {
         self.seen = self.marks();
-        let conf = text_of(&self.naming.resolv_conf)?;
-        let hosts = match self.naming.hosts.as_deref() {
+        let conf = text_of(&self.options.resolv_conf)?;
+        let hosts = match self.options.hosts.as_deref() {
             Some(path) if path.try_exists().unwrap_or(true) => text_of(path)?,
             _ => String::new(),
         };
@@ -128,19 +128,19 @@ impl Files {
     }
 
     fn understand(&self, conf: &str, hosts: &str) -> (Config, Hosts) {
-        let naming = &self.naming;
+        let options = &self.options;
         let (conf, hosts) = (resolv_conf::parse(conf), hosts::parse(hosts));
         let mut config = Config {
             families: self.families(),
-            deadline: if naming.deadline.is_zero() { MAX_DEADLINE } else { naming.deadline.min(MAX_DEADLINE) },
-            ttl_cap: naming.ttl,
-            negative_cap: naming.negative_ttl,
+            deadline: if options.deadline.is_zero() { MAX_DEADLINE } else { options.deadline.min(MAX_DEADLINE) },
+            ttl_cap: options.ttl,
+            negative_cap: options.negative_ttl,
             ..Config::default()
         };
         // What the operator set for this proxy outweighs what the host's file says for all programs.
-        config.apply(&conf, true, crate::interfaces::number);
-        config.timeout = naming.timeout.unwrap_or(config.timeout);
-        config.attempts = naming.attempts.unwrap_or(config.attempts);
+        config.apply(&conf, true, crate::system::interfaces::number);
+        config.timeout = options.timeout.unwrap_or(config.timeout);
+        config.attempts = options.attempts.unwrap_or(config.attempts);
         for server in &config.servers {
             log::info!(target: "resolver", "name server {server}");
         }
@@ -148,7 +148,7 @@ impl Files {
     }
 
     fn marks(&self) -> [Mark; 2] {
-        [mark_of(&self.naming.resolv_conf), self.naming.hosts.as_deref().and_then(mark_of)]
+        [mark_of(&self.options.resolv_conf), self.options.hosts.as_deref().and_then(mark_of)]
     }
 }
 
@@ -173,9 +173,9 @@ fn about(path: &Path, error: &io::Error) -> String {
 mod tests {
     use super::*;
 
-    fn naming(folder: &Path) -> Naming {
+    fn options(folder: &Path) -> Options {
         let second = Duration::from_secs(1);
-        Naming {
+        Options {
             resolv_conf: folder.join("resolv.conf"),
             hosts: Some(folder.join("hosts")),
             timeout: None,
@@ -191,8 +191,8 @@ mod tests {
     #[test]
     fn files_that_go_away_or_cannot_be_read_leave_what_is_known() {
         let folder = tempfile::tempdir().unwrap();
-        let mut files = Files::new(naming(folder.path()));
-        assert!(files.naming().check().is_ok() && files.read_again().is_err(), "there are no servers");
+        let mut files = Files::new(options(folder.path()));
+        assert!(files.options().check().is_ok() && files.read_again().is_err(), "there are no servers");
         fs::write(folder.path().join("resolv.conf"), "nameserver 192.0.2.53\n").unwrap();
         assert!(files.have_changed());
         let (config, _) = files.read_again().unwrap();
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn row_19_without_an_ipv6_address_no_ipv6_address_is_asked_for() {
-        let naming = Naming {
+        let options = Options {
             resolv_conf: PathBuf::new(),
             hosts: None,
             timeout: None,
@@ -222,13 +222,13 @@ mod tests {
             ipv4: true,
             ipv6: true,
         };
-        let mut files = Files::new(naming.clone());
+        let mut files = Files::new(options.clone());
         assert!(files.families().v6, "until the interfaces are known");
         assert!(files.note_ipv6(false) && !files.families().v6 && files.families().v4);
         assert!(!files.note_ipv6(false), "nothing new");
         assert!(files.note_ipv6(true) && files.families().v6);
         files.note_ipv6(false);
-        files.set_naming(Naming { ipv4: false, ..naming });
+        files.set_options(Options { ipv4: false, ..options });
         assert!(files.families().v6, "nothing else is left to ask for");
     }
 }

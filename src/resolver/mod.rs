@@ -12,12 +12,12 @@ use reactor::poller::Poller;
 use reactor::ready::Ready;
 use reactor::Millis;
 
-use crate::owner::Owner;
+use crate::io::owner::Owner;
 use files::Files;
 use sockets::{Input, Sockets};
 
 pub use dns::LookupId;
-pub use files::Naming;
+pub use files::Options;
 
 /// Milliseconds between two looks at resolv.conf and the hosts file.
 const LOOK: Millis = 5_000;
@@ -59,16 +59,16 @@ impl std::fmt::Debug for Resolver {
 
 impl Resolver {
     /// Reads the files; a file that cannot be read counts as empty and is named in the log.
-    pub fn new(naming: Naming, now: Millis) -> Resolver {
-        let mut files = Files::new(naming);
+    pub fn new(options: Options, now: Millis) -> Resolver {
+        let mut files = Files::new(options);
         let (config, hosts) = files.read();
         let machine = dns::Resolver::new(config, hosts, Box::new(Secret::new()));
         Resolver { machine, sockets: Sockets::new(Secret::new()), files, look_at: now + LOOK }
     }
 
     /// Takes new options over, on a reload.
-    pub fn configure(&mut self, naming: Naming, now: Millis) {
-        self.files.set_naming(naming);
+    pub fn configure(&mut self, options: Options, now: Millis) {
+        self.files.set_options(options);
         let (config, hosts) = self.files.read();
         self.machine.reconfigure(config, hosts, now);
     }
@@ -154,14 +154,14 @@ impl Resolver {
     }
 
     /// Closes old sockets, and reads the files again if they have changed.
-    pub fn keep_house(&mut self, poller: &mut Poller<Owner>, now: Millis) {
+    pub fn tick(&mut self, poller: &mut Poller<Owner>, now: Millis) {
         self.sockets.sweep(poller, now);
         if now < self.look_at {
             return;
         }
         self.look_at = now + LOOK;
         if self.files.have_changed() {
-            log::info!(target: "resolver", "{} or the hosts file has changed", self.files.naming().resolv_conf.display());
+            log::info!(target: "resolver", "{} or the hosts file has changed", self.files.options().resolv_conf.display());
             self.read_again(now);
         }
     }
@@ -219,7 +219,7 @@ mod tests {
     fn resolver(folder: &std::path::Path, resolv_conf: &str) -> Resolver {
         let path = folder.join("resolv.conf");
         std::fs::write(&path, resolv_conf).expect("a file in a fresh folder");
-        let naming = Naming {
+        let options = Options {
             resolv_conf: path,
             hosts: None,
             timeout: None,
@@ -230,7 +230,7 @@ mod tests {
             ipv4: true,
             ipv6: false,
         };
-        Resolver::new(naming, 0)
+        Resolver::new(options, 0)
     }
 
     /// What sending finds out at the end of a turn is news already: the loop must not sleep on it.

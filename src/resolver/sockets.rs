@@ -18,7 +18,7 @@ use reactor::Millis;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Secret;
-use crate::owner::Owner;
+use crate::io::owner::Owner;
 
 /// UDP sockets kept for one server.
 const SET: usize = 32;
@@ -49,7 +49,7 @@ pub(super) enum Input<'a> {
 }
 
 #[derive(Debug)]
-enum Kind {
+enum SocketKind {
     Datagrams { io: UdpSocket, uses: u32, since: Millis, retired: Option<Millis> },
     Connection { stream: Stream<TcpStream>, link: LinkId, waiting: Vec<u8>, connected: bool },
 }
@@ -58,7 +58,7 @@ enum Kind {
 struct Entry {
     server: SocketAddr,
     route: Key,
-    kind: Kind,
+    kind: SocketKind,
 }
 
 pub(super) struct Sockets {
@@ -91,7 +91,7 @@ impl Sockets {
         now: Millis,
     ) -> io::Result<()> {
         let key = self.pick(server, poller, now)?;
-        let Some(Entry { kind: Kind::Datagrams { io, uses, .. }, .. }) = self.entries.get_mut(key) else {
+        let Some(Entry { kind: SocketKind::Datagrams { io, uses, .. }, .. }) = self.entries.get_mut(key) else {
             return Err(io::ErrorKind::NotConnected.into());
         };
         *uses += 1;
@@ -118,7 +118,8 @@ impl Sockets {
             Some(key) => *key,
             None => self.open_stream(link, server, poller)?,
         };
-        let Some(Entry { kind: Kind::Connection { stream, waiting, connected, .. }, .. }) = self.entries.get_mut(key)
+        let Some(Entry { kind: SocketKind::Connection { stream, waiting, connected, .. }, .. }) =
+            self.entries.get_mut(key)
         else {
             return Err(io::ErrorKind::NotConnected.into());
         };
@@ -152,7 +153,7 @@ impl Sockets {
         };
         let server = entry.server;
         match &mut entry.kind {
-            Kind::Datagrams { io, .. } => match read_datagrams(io, server, &mut buffer, &mut give) {
+            SocketKind::Datagrams { io, .. } => match read_datagrams(io, server, &mut buffer, &mut give) {
                 Drained::All => {}
                 Drained::Partly => fall_behind(&mut self.behind, key),
                 Drained::Refused => {
@@ -160,7 +161,7 @@ impl Sockets {
                     self.drop_entry(key, poller);
                 }
             },
-            Kind::Connection { stream, link, waiting, connected } => {
+            SocketKind::Connection { stream, link, waiting, connected } => {
                 stream.ready |= ready;
                 match serve_stream(stream, *link, waiting, connected, &mut buffer, &mut give) {
                     Ok(()) if stream.ready.has(Ready::READ) => fall_behind(&mut self.behind, key),
@@ -192,7 +193,8 @@ impl Sockets {
     /// Replaces old sockets and closes those that were replaced a while ago.
     pub(super) fn sweep(&mut self, poller: &mut Poller<Owner>, now: Millis) {
         for key in self.entries.keys() {
-            let Some(Entry { server, kind: Kind::Datagrams { since, retired, .. }, .. }) = self.entries.get(key) else {
+            let Some(Entry { server, kind: SocketKind::Datagrams { since, retired, .. }, .. }) = self.entries.get(key)
+            else {
                 continue;
             };
             match *retired {
@@ -223,7 +225,7 @@ impl Sockets {
                 failed = Some(error);
                 key
             });
-            Entry { server, route, kind: Kind::Datagrams { io, uses: 0, since: now, retired: None } }
+            Entry { server, route, kind: SocketKind::Datagrams { io, uses: 0, since: now, retired: None } }
         });
         if let Some(error) = failed {
             self.entries.remove(key);
@@ -235,7 +237,7 @@ impl Sockets {
 
     fn send_from(&mut self, key: Key, bytes: &[u8]) -> io::Result<()> {
         match self.entries.get(key) {
-            Some(Entry { kind: Kind::Datagrams { io, .. }, .. }) => io.send(bytes).map(drop),
+            Some(Entry { kind: SocketKind::Datagrams { io, .. }, .. }) => io.send(bytes).map(drop),
             _ => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -245,7 +247,7 @@ impl Sockets {
         if let Some(set) = self.sets.get_mut(&server) {
             set.retain(|other| *other != key);
         }
-        if let Some(Entry { kind: Kind::Datagrams { retired, .. }, .. }) = self.entries.get_mut(key) {
+        if let Some(Entry { kind: SocketKind::Datagrams { retired, .. }, .. }) = self.entries.get_mut(key) {
             retired.get_or_insert(now);
         }
     }
@@ -259,7 +261,11 @@ impl Sockets {
                 key
             });
             let stream = Stream::new(io, route);
-            Entry { server, route, kind: Kind::Connection { stream, link, waiting: Vec::new(), connected: false } }
+            Entry {
+                server,
+                route,
+                kind: SocketKind::Connection { stream, link, waiting: Vec::new(), connected: false },
+            }
         });
         if let Some(error) = failed {
             self.entries.remove(key);

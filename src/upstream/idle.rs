@@ -8,12 +8,12 @@ use mio::net::TcpStream;
 use reactor::arena::{Arena, Key};
 use reactor::Millis;
 
-use crate::server::Server;
+use crate::io::origin::Origin;
 
 /// A kept connection and since when nobody uses it.
 #[derive(Debug)]
 struct Kept {
-    server: Box<Server<TcpStream>>,
+    origin: Box<Origin<TcpStream>>,
     since: Millis,
 }
 
@@ -47,7 +47,7 @@ impl Idle {
 
     /// The other end of each.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        self.kept.iter().map(|(_, kept)| kept.server.address)
+        self.kept.iter().map(|(_, kept)| kept.origin.address)
     }
 
     /// True when nothing is kept.
@@ -59,15 +59,15 @@ impl Idle {
     /// itself where none may be kept at all.
     pub fn put(
         &mut self,
-        server: Box<Server<TcpStream>>,
+        origin: Box<Origin<TcpStream>>,
         now: Millis,
-    ) -> (Option<Key>, Option<Box<Server<TcpStream>>>) {
+    ) -> (Option<Key>, Option<Box<Origin<TcpStream>>>) {
         if self.limit == 0 {
-            return (None, Some(server));
+            return (None, Some(origin));
         }
         let displaced = if self.kept.len() >= self.limit { self.remove_oldest() } else { None };
-        let address = server.address;
-        let key = self.kept.insert(Kept { server, since: now });
+        let address = origin.address;
+        let key = self.kept.insert(Kept { origin, since: now });
         self.by_address.entry(address).or_default().push(key);
         if self.order.len() >= 2 * self.limit {
             let kept = &self.kept;
@@ -77,37 +77,37 @@ impl Idle {
         (Some(key), displaced)
     }
 
-    fn remove_oldest(&mut self) -> Option<Box<Server<TcpStream>>> {
+    fn remove_oldest(&mut self) -> Option<Box<Origin<TcpStream>>> {
         while let Some(key) = self.order.pop_front() {
-            if let Some(server) = self.remove(key) {
-                return Some(server);
+            if let Some(origin) = self.remove(key) {
+                return Some(origin);
             }
         }
         None
     }
 
     /// The connection to this address that was used last, if nobody has it and it was used after `not_before`.
-    pub fn take(&mut self, address: &SocketAddr, not_before: Millis) -> Option<Box<Server<TcpStream>>> {
+    pub fn take(&mut self, address: &SocketAddr, not_before: Millis) -> Option<Box<Origin<TcpStream>>> {
         let keys = self.by_address.get_mut(address)?;
         let key = *keys.last()?;
         if self.kept.get(key).is_some_and(|kept| kept.since < not_before) {
             return None;
         }
         keys.pop();
-        self.kept.remove(key).map(|kept| kept.server)
+        self.kept.remove(key).map(|kept| kept.origin)
     }
 
     /// Takes a connection out that has had an event: its origin has closed it, or said something unasked.
-    pub fn remove(&mut self, key: Key) -> Option<Box<Server<TcpStream>>> {
+    pub fn remove(&mut self, key: Key) -> Option<Box<Origin<TcpStream>>> {
         let kept = self.kept.remove(key)?;
-        if let Some(keys) = self.by_address.get_mut(&kept.server.address) {
+        if let Some(keys) = self.by_address.get_mut(&kept.origin.address) {
             keys.retain(|other| *other != key);
         }
-        Some(kept.server)
+        Some(kept.origin)
     }
 
     /// Takes out the connections that were kept long enough. Called about once a second.
-    pub fn sweep(&mut self, now: Millis) -> Vec<Box<Server<TcpStream>>> {
+    pub fn sweep(&mut self, now: Millis) -> Vec<Box<Origin<TcpStream>>> {
         let timeout = self.timeout;
         let old = self.kept.iter().filter(|(_, kept)| timeout > 0 && kept.since + timeout <= now).map(|(key, _)| key);
         let mut out: Vec<Key> = old.collect();
@@ -121,10 +121,10 @@ impl Idle {
     }
 
     /// Takes everything out.
-    pub fn drain(&mut self) -> Vec<Box<Server<TcpStream>>> {
+    pub fn drain(&mut self) -> Vec<Box<Origin<TcpStream>>> {
         self.by_address.clear();
         self.order.clear();
-        self.kept.keys().into_iter().filter_map(|key| self.kept.remove(key)).map(|kept| kept.server).collect()
+        self.kept.keys().into_iter().filter_map(|key| self.kept.remove(key)).map(|kept| kept.origin).collect()
     }
 }
 
@@ -136,10 +136,10 @@ mod tests {
     use reactor::stream::Stream;
 
     /// A connection to this port of 192.0.2.1, or rather to a listener that knows nothing of it.
-    fn server(listener: &TcpListener, port: u16) -> Box<Server<TcpStream>> {
+    fn origin(listener: &TcpListener, port: u16) -> Box<Origin<TcpStream>> {
         let io = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
         let route = Key { index: 0, generation: 1 };
-        Box::new(Server {
+        Box::new(Origin {
             stream: Stream::new(io, route),
             address: SocketAddr::from(([192, 0, 2, 1], port)),
             exchanges: 0,
@@ -151,8 +151,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let mut idle = Idle::new(2, 0);
         let put = |idle: &mut Idle, port: u16| {
-            let (key, displaced) = idle.put(server(&listener, port), Millis::from(port));
-            (key.is_some(), displaced.map(|server| server.address.port()))
+            let (key, displaced) = idle.put(origin(&listener, port), Millis::from(port));
+            (key.is_some(), displaced.map(|origin| origin.address.port()))
         };
         assert_eq!((put(&mut idle, 1), put(&mut idle, 2)), ((true, None), (true, None)));
         assert_eq!(put(&mut idle, 3), (true, Some(1)));

@@ -18,8 +18,8 @@ use reactor::stream::Stream;
 use reactor::{sys, Millis};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::owner::Owner;
-use crate::server::Server;
+use crate::io::origin::Origin;
+use crate::io::owner::Owner;
 use dial::{DialError, Race, Step};
 use failures::Failures;
 use idle::Idle;
@@ -33,7 +33,7 @@ const SLOW: Millis = 1000;
 
 /// How connections are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dialling {
+pub struct DialOptions {
     /// Source address for IPv4, or none.
     pub bind4: Option<Ipv4Addr>,
     /// Source address for IPv6, or none.
@@ -46,9 +46,9 @@ pub struct Dialling {
     pub pool_timeout: Millis,
 }
 
-/// A wish for a connection.
+/// A request for a connection.
 #[derive(Debug)]
-pub struct Wish<'a> {
+pub struct ConnectRequest<'a> {
     /// Whose it will be.
     pub session: Key,
     /// Where it may lead, in the order of preference; not empty.
@@ -63,7 +63,7 @@ pub struct Wish<'a> {
     pub repeatable: bool,
 }
 
-impl Wish<'_> {
+impl ConnectRequest<'_> {
     /// Where to connect to for one of the addresses.
     fn place(&self, address: IpAddr) -> SocketAddr {
         match address {
@@ -73,11 +73,11 @@ impl Wish<'_> {
     }
 }
 
-/// What came of a wish.
+/// What came of a request.
 #[derive(Debug)]
-pub enum Dialled {
+pub enum Connect {
     /// A connection.
-    Ready(Box<Server<TcpStream>>),
+    Ready(Box<Origin<TcpStream>>),
     /// It will be in [`Upstream::poll`].
     Pending(Key),
     /// No way.
@@ -85,7 +85,7 @@ pub enum Dialled {
 }
 
 /// A race that has ended: whose it was, and its connection or why there is none.
-pub type Finished = (Key, Result<Box<Server<TcpStream>>, DialError>);
+pub type Finished = (Key, Result<Box<Origin<TcpStream>>, DialError>);
 
 #[derive(Debug)]
 struct Dial {
@@ -104,7 +104,7 @@ struct Attempt {
 /// All that is on its way to origins or back from them.
 #[derive(Debug)]
 pub struct Upstream {
-    dialling: Dialling,
+    dial_options: DialOptions,
     /// Kept connections.
     pub idle: Idle,
     dials: Arena<Dial>,
@@ -115,10 +115,10 @@ pub struct Upstream {
 
 impl Upstream {
     /// Nothing under way.
-    pub fn new(dialling: Dialling) -> Upstream {
+    pub fn new(dial_options: DialOptions) -> Upstream {
         Upstream {
-            idle: Idle::new(dialling.pool, dialling.pool_timeout),
-            dialling,
+            idle: Idle::new(dial_options.pool, dial_options.pool_timeout),
+            dial_options,
             dials: Arena::new(),
             alarms: Alarms::new(),
             failures: Failures::default(),
@@ -127,14 +127,14 @@ impl Upstream {
     }
 
     /// Takes new options over, on a reload.
-    pub fn configure(&mut self, dialling: Dialling) {
-        self.idle.configure(dialling.pool, dialling.pool_timeout);
-        self.dialling = dialling;
+    pub fn configure(&mut self, dial_options: DialOptions) {
+        self.idle.configure(dial_options.pool, dial_options.pool_timeout);
+        self.dial_options = dial_options;
     }
 
     /// Seconds before keep-alive probes.
     pub fn keepalive(&self) -> u64 {
-        self.dialling.keepalive
+        self.dial_options.keepalive
     }
 
     /// Number of races under way.
@@ -143,27 +143,27 @@ impl Upstream {
     }
 
     /// Finds a connection.
-    pub fn connect(&mut self, wish: &Wish<'_>, poller: &mut Poller<Owner>, now: Millis) -> Dialled {
-        if !wish.fresh {
-            let not_before = if wish.repeatable { 0 } else { now.saturating_sub(UNREPEATABLE_AGE) };
-            for address in wish.addresses {
-                if let Some(mut server) = self.idle.take(&wish.place(*address), not_before) {
-                    server.exchanges += 1;
-                    poller.assign(server.stream.route, Owner::Server(wish.session));
-                    return Dialled::Ready(server);
+    pub fn connect(&mut self, request: &ConnectRequest<'_>, poller: &mut Poller<Owner>, now: Millis) -> Connect {
+        if !request.fresh {
+            let not_before = if request.repeatable { 0 } else { now.saturating_sub(UNREPEATABLE_AGE) };
+            for address in request.addresses {
+                if let Some(mut origin) = self.idle.take(&request.place(*address), not_before) {
+                    origin.exchanges += 1;
+                    poller.assign(origin.stream.route, Owner::Origin(request.session));
+                    return Connect::Ready(origin);
                 }
             }
         }
         let failures = &self.failures;
-        let addresses = dial::order(wish.addresses, |address| failures.holds(address, now));
-        let addresses = addresses.into_iter().map(|address| wish.place(address)).collect();
-        let dial = Dial { session: wish.session, race: Race::new(addresses, now), attempts: Vec::new() };
+        let addresses = dial::order(request.addresses, |address| failures.holds(address, now));
+        let addresses = addresses.into_iter().map(|address| request.place(address)).collect();
+        let dial = Dial { session: request.session, race: Race::new(addresses, now), attempts: Vec::new() };
         let key = self.dials.insert(dial);
         match self.advance(key, poller, now) {
-            None => Dialled::Pending(key),
+            None => Connect::Pending(key),
             Some(error) => {
                 self.dials.remove(key);
-                Dialled::Failed(error)
+                Connect::Failed(error)
             }
         }
     }
@@ -231,9 +231,9 @@ impl Upstream {
         }
         let session = dial.session;
         close_attempts(dial, poller);
-        poller.assign(attempt.stream.route, Owner::Server(session));
-        let server = Server { stream: attempt.stream, address: attempt.address, exchanges: 0 };
-        self.finished.push((session, Ok(Box::new(server))));
+        poller.assign(attempt.stream.route, Owner::Origin(session));
+        let origin = Origin { stream: attempt.stream, address: attempt.address, exchanges: 0 };
+        self.finished.push((session, Ok(Box::new(origin))));
     }
 
     fn attempt_failed(&mut self, key: Key, lane: u8, poller: &mut Poller<Owner>, now: Millis) {
@@ -273,7 +273,7 @@ impl Upstream {
             match dial.race.poll(now) {
                 Step::Try(address) => {
                     let lane = free_lane(&mut dial.attempts);
-                    match open(address, &self.dialling, poller, Owner::Attempt(key, lane)) {
+                    match open(address, &self.dial_options, poller, Owner::Attempt(key, lane)) {
                         Ok(stream) => dial.attempts[lane as usize] = Some(Attempt { stream, address, since: now }),
                         Err(error) => {
                             log::debug!(target: "download", "connecting to {address} failed: {error}");
@@ -326,15 +326,15 @@ fn close_attempts(dial: Dial, poller: &mut Poller<Owner>) {
 /// Opens a socket and starts to connect it.
 fn open(
     address: SocketAddr,
-    dialling: &Dialling,
+    dial_options: &DialOptions,
     poller: &mut Poller<Owner>,
     owner: Owner,
 ) -> io::Result<Stream<TcpStream>> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
-    tune(&SockRef::from(&socket), dialling.keepalive);
+    tune(&SockRef::from(&socket), dial_options.keepalive);
     let source: Option<IpAddr> = match address {
-        SocketAddr::V4(_) => dialling.bind4.map(IpAddr::V4),
-        SocketAddr::V6(_) => dialling.bind6.map(IpAddr::V6),
+        SocketAddr::V4(_) => dial_options.bind4.map(IpAddr::V4),
+        SocketAddr::V6(_) => dial_options.bind6.map(IpAddr::V6),
     };
     if let Some(source) = source {
         // The port is chosen at connect, when the destination is known, so that ports are not used up (ip(7)).
@@ -360,15 +360,16 @@ mod tests {
     fn row_21_a_zone_goes_into_the_socket_address() {
         let addresses = ["fe80::1".parse().expect("an address"), IpAddr::from([192, 0, 2, 1])];
         let session = Key { index: 0, generation: 1 };
-        let wish = Wish { session, addresses: &addresses, port: 80, scope: 7, fresh: true, repeatable: false };
-        let places = addresses.map(|address| wish.place(address).to_string());
+        let request =
+            ConnectRequest { session, addresses: &addresses, port: 80, scope: 7, fresh: true, repeatable: false };
+        let places = addresses.map(|address| request.place(address).to_string());
         assert_eq!(places, ["[fe80::1%7]:80", "192.0.2.1:80"]);
     }
 
     #[test]
     fn an_exhausted_host_is_no_fault_of_the_address() {
-        let dialling = Dialling { bind4: None, bind6: None, keepalive: 0, pool: 0, pool_timeout: 0 };
-        let mut upstream = Upstream::new(dialling);
+        let dial_options = DialOptions { bind4: None, bind6: None, keepalive: 0, pool: 0, pool_timeout: 0 };
+        let mut upstream = Upstream::new(dial_options);
         for (last, errno, failed) in
             [(1, libc::EMFILE, false), (2, libc::EADDRNOTAVAIL, false), (3, libc::EHOSTUNREACH, true)]
         {

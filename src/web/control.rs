@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use maud::{html, Markup};
 
-use super::frame::Page;
+use super::layout::Page;
 use super::Source;
 use crate::http::request::Request;
 use crate::http::Method;

@@ -4,7 +4,7 @@ use maud::{html, Markup};
 
 use super::chart::{chart, spark};
 use super::{units, Source};
-use crate::histogram::Histogram;
+use crate::counters::histogram::Histogram;
 use crate::monitor::history::{History, Span, POINTS};
 use crate::monitor::Running;
 
@@ -118,7 +118,7 @@ pub(super) const GRAPHS: [Graph; 10] = [
         title: "Mean times",
         unit: Unit::Millis,
         lines: &[
-            ("requests", Mean(|running| running.counters.tally.request_time)),
+            ("requests", Mean(|running| running.counters.exchange.request_time)),
             ("names", Mean(|running| running.counters.name_time)),
             ("connections", Mean(|running| running.counters.connect_time)),
             ("helpers", Mean(|running| running.counters.helper_time)),

@@ -29,7 +29,7 @@ pub(super) fn errors(running: &Running) -> Value {
     let sessions: Map<String, Value> = ended.map(|(reason, count)| (reason.name().to_owned(), count.into())).collect();
     let (helpers, dns) = (&running.helped, &running.dns);
     let answers: Map<String, Value> =
-        counters.tally.answers().map(|(cause, count)| (cause.to_owned(), count.into())).collect();
+        counters.exchange.answers().map(|(cause, count)| (cause.to_owned(), count.into())).collect();
     json!({
         "sessions": sessions,
         "answers": answers,

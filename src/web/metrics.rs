@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::counters::histogram::Histogram;
 use crate::exchange::close::CloseReason;
-use crate::histogram::Histogram;
 use crate::monitor::hosts::Top;
 use crate::monitor::Running;
 
@@ -46,10 +46,10 @@ fn clients(page: &mut Page, running: &Running) {
     page.times(
         "request_seconds",
         "Time from the first byte of a request to the last of its response, or until its tunnel stood.",
-        &counters.tally.request_time,
+        &counters.exchange.request_time,
     );
     let causes: Vec<(String, u64)> =
-        counters.tally.answers().map(|(cause, count)| (format!("cause=\"{cause}\""), count)).collect();
+        counters.exchange.answers().map(|(cause, count)| (format!("cause=\"{cause}\""), count)).collect();
     page.counter(
         "answers_total",
         "Requests that the proxy answered itself because they failed or were refused, by the error type of RFC 9209.",

@@ -4,12 +4,12 @@
 mod about;
 mod chart;
 mod control;
-mod frame;
-mod front;
 mod graphs;
 mod information;
 mod json;
+mod layout;
 mod metrics;
+mod overview;
 mod sessions;
 mod units;
 
@@ -29,7 +29,7 @@ use crate::monitor::sessions::{Ends, Filter, Sessions, Side};
 use crate::monitor::Running;
 use control::Asked;
 pub use control::Order;
-use frame::Page;
+use layout::Page;
 
 /// The media type of JSON (RFC 8259 section 11).
 const JSON: &str = "application/json";
@@ -165,7 +165,7 @@ fn for_programs(path: &str, query: &[u8], source: &dyn Source) -> Option<Answer>
 
 fn page(path: &str, query: &[u8], source: &dyn Source) -> Page {
     match path {
-        "/" | "/index.html" => Page::new("Overview", front::page(source)).every(2),
+        "/" | "/index.html" => Page::new("Overview", overview::page(source)).every(2),
         "/information.html" => Page::new("Information", information::overview()),
         "/information/sessions.html" => Page::new("Sessions", sessions::page(query, source)).every(5),
         "/information/configuration.html" => Page::new("Configuration", information::configuration(source)),
@@ -177,7 +177,7 @@ fn page(path: &str, query: &[u8], source: &dyn Source) -> Page {
         "/end-point.html" | "/end-point/clients.html" => {
             Page::new("Clients", sessions::ends(Side::Clients, source)).every(5)
         }
-        "/end-point/servers.html" => Page::new("Servers", sessions::ends(Side::Servers, source)).every(5),
+        "/end-point/servers.html" => Page::new("Servers", sessions::ends(Side::Origins, source)).every(5),
         "/about.html" => Page::new("About", about::about()),
         "/about/email.html" => Page::new("Contact", about::email()),
         "/about/licence.html" => Page::new("Licence", about::licence()),

@@ -3,7 +3,7 @@
 use maud::{html, Markup};
 
 use super::{units, Source};
-use crate::exchange::phase::Kind;
+use crate::exchange::phase::PhaseKind;
 use crate::monitor::hosts::Top;
 use crate::monitor::sessions::{Filter, Row, Side, Sort, MOST_ROWS, ROWS};
 
@@ -41,7 +41,7 @@ pub(super) fn page(query: &[u8], source: &dyn Source) -> Markup {
 }
 
 fn form(filter: &Filter) -> Markup {
-    let phases = Kind::ALL.into_iter().filter(|phase| *phase != Kind::Closed);
+    let phases = PhaseKind::ALL.into_iter().filter(|phase| *phase != PhaseKind::Closed);
     html! {
         form method="get" action="/information/sessions.html" {
             label { "Client's address starts with" input name="client" value=(filter.client) autocomplete="off"; }
@@ -107,7 +107,7 @@ pub(super) fn ends(side: Side, source: &dyn Source) -> Markup {
     let ends = source.ends(side);
     let title = match side {
         Side::Clients => "Clients",
-        Side::Servers => "Servers",
+        Side::Origins => "Servers",
     };
     html! {
         h1 { (title) " by address" }
@@ -130,7 +130,7 @@ pub(super) fn ends(side: Side, source: &dyn Source) -> Markup {
                 }
             }
         }
-        @if side == Side::Servers { (hosts(source.hosts())) }
+        @if side == Side::Origins { (hosts(source.hosts())) }
     }
 }
 

@@ -156,7 +156,7 @@ fn without_an_announcement_the_connection_ends_without_a_byte() {
         client.try_send(&bytes);
         client.expect_end();
     }
-    proxy.wait_counter("ended.preface", count as i64);
+    proxy.wait_counter("ended.proxy-header", count as i64);
     proxy.wait_log("http.proxied asks for one");
     assert_eq!(proxy.log().matches("http.proxied asks for one").count(), 1, "whoever can connect could fill the log");
     assert_eq!((origin.connections(), proxy.counter("clients.requests") > 0), (0, true));
@@ -190,7 +190,7 @@ fn health_checks_that_only_connect_are_not_counted_as_faults() {
         client.reset();
     }
     proxy.wait_counter_reaches("ended.client-left", 6);
-    assert_eq!(proxy.counter("ended.preface"), 0);
+    assert_eq!(proxy.counter("ended.proxy-header"), 0);
 }
 
 #[test]

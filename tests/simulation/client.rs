@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::plan::{check, Kind, Plan, Shared, Way, Weather};
+use crate::plan::{check, Kind, Plan, SharedPlans, Way, Weather};
 use crate::random::Random;
 use crate::reader::{Ends, Part, Reader};
 use crate::tunnel::{Side, Tunnel};
@@ -12,8 +12,8 @@ use crate::wire::{self, End};
 /// A client with one connection at a time.
 #[derive(Debug)]
 pub(crate) struct Client {
-    wire: wire::Shared,
-    plans: Shared,
+    wire: wire::SharedWire,
+    plans: SharedPlans,
     random: Random,
     todo: VecDeque<usize>,
     asked: VecDeque<usize>,
@@ -48,7 +48,12 @@ pub(crate) enum State {
 }
 
 impl Client {
-    pub(crate) fn new(wire: wire::Shared, plans: Shared, todo: VecDeque<usize>, random: &mut Random) -> Client {
+    pub(crate) fn new(
+        wire: wire::SharedWire,
+        plans: SharedPlans,
+        todo: VecDeque<usize>,
+        random: &mut Random,
+    ) -> Client {
         let storm = plans.borrow().weather == Weather::Storm;
         let temper = if storm { random.pick(&[0, 0, 0, 1, 3]) } else { 0 };
         Client {
@@ -73,7 +78,7 @@ impl Client {
     }
 
     /// Goes on with what is left on another connection.
-    pub(crate) fn reconnect(&mut self, wire: wire::Shared) {
+    pub(crate) fn reconnect(&mut self, wire: wire::SharedWire) {
         self.wire = wire;
         self.todo.extend(self.asked.drain(..));
         self.reader = Reader::new();

@@ -4,20 +4,20 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use exaproxy::answers::pages::Pages;
 use exaproxy::answers::Answers;
-use exaproxy::decision::Decision;
+use exaproxy::counters::exchange::ExchangeCounters;
 use exaproxy::exchange::flow::Direction;
-use exaproxy::exchange::phase::Kind;
+use exaproxy::exchange::phase::PhaseKind;
 use exaproxy::exchange::timers::Limits;
 use exaproxy::exchange::{Action, Connected, Context, Exchange, Moved, Settings, Side};
 use exaproxy::http::answer::Answer;
 use exaproxy::http::rules::Rules;
 use exaproxy::http::Method;
-use exaproxy::pages::content::Content;
-use exaproxy::pages::Pages;
-use exaproxy::server::Server;
-use exaproxy::session::{Kit, Progress, Session};
-use exaproxy::tally::Tally;
+use exaproxy::io::content::Content;
+use exaproxy::io::origin::Origin as OriginConnection;
+use exaproxy::policy::decision::Decision;
+use exaproxy::session::{Progress, Session, Shared};
 use exaproxy::upstream::dial::DialError;
 use reactor::alarm::Alarms;
 use reactor::arena::{Arena, Key};
@@ -26,7 +26,7 @@ use reactor::stream::{Stream, Transport};
 use reactor::Millis;
 
 use crate::origin::Origin;
-use crate::plan::{Shared, Weather};
+use crate::plan::{SharedPlans, Weather};
 use crate::random::Random;
 use crate::wire::{self, Socket, Wire};
 
@@ -57,16 +57,16 @@ struct Client {
 #[derive(Debug)]
 pub(crate) struct Hub {
     clients: Arena<Client>,
-    kept: Vec<Server<Socket>>,
+    kept: Vec<OriginConnection<Socket>>,
     pub(crate) origins: Vec<Origin>,
-    pub(crate) wires: Vec<wire::Shared>,
+    pub(crate) wires: Vec<wire::SharedWire>,
     queue: VecDeque<Key>,
     alarms: Alarms,
-    pub(crate) kit: Kit,
+    pub(crate) shared: Shared,
     settings: Settings,
     out: Vec<u8>,
-    tally: Tally,
-    plans: Shared,
+    counters: ExchangeCounters,
+    plans: SharedPlans,
     random: Random,
     capacity: usize,
     /// Asked and not come back.
@@ -90,11 +90,11 @@ pub(crate) fn settings() -> Settings {
         drain: 20_000,
     };
     let answers = Answers { pages: Pages::default(), compatible: false };
-    Settings { limits, head_size: 8192, body_size: 0, rules: Rules::default(), answers, account: true }
+    Settings { limits, head_size: 8192, body_size: 0, rules: Rules::default(), answers, summary: true }
 }
 
 impl Hub {
-    pub(crate) fn new(plans: Shared, capacity: usize, random: &mut Random) -> Hub {
+    pub(crate) fn new(plans: SharedPlans, capacity: usize, random: &mut Random) -> Hub {
         Hub {
             clients: Arena::new(),
             kept: Vec::new(),
@@ -102,10 +102,10 @@ impl Hub {
             wires: Vec::new(),
             queue: VecDeque::new(),
             alarms: Alarms::new(),
-            kit: Kit::new(64),
+            shared: Shared::new(64),
             settings: settings(),
             out: Vec::new(),
-            tally: Tally::default(),
+            counters: ExchangeCounters::default(),
             plans,
             random: Random::new(random.next()),
             capacity,
@@ -116,7 +116,7 @@ impl Hub {
     }
 
     /// A client connects.
-    pub(crate) fn accept(&mut self) -> wire::Shared {
+    pub(crate) fn accept(&mut self) -> wire::SharedWire {
         let wire = Wire::new(self.capacity, &mut self.random);
         self.wires.push(wire.clone());
         let exchange = Exchange::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), self.now);
@@ -135,7 +135,7 @@ impl Hub {
     /// Closes what is kept; nothing may be left of anything.
     pub(crate) fn finish(&mut self) {
         self.kept.clear();
-        assert_eq!((self.kit.pool.lent(), self.open), (0, 0), "blocks lent and questions open at the end");
+        assert_eq!((self.shared.pool.lent(), self.open), (0, 0), "blocks lent and questions open at the end");
     }
 
     /// When a timer or somebody else is due.
@@ -146,9 +146,9 @@ impl Hub {
 
     /// One turn. True if anybody ran.
     pub(crate) fn turn(&mut self) -> bool {
-        self.kept.retain_mut(|server| {
-            let news = server.stream.io.wire().borrow_mut().take_news();
-            server.stream.ready |= news;
+        self.kept.retain_mut(|origin| {
+            let news = origin.stream.io.wire().borrow_mut().take_news();
+            origin.stream.ready |= news;
             !news.has(Ready::READ | Ready::READ_CLOSED | Ready::ERROR)
         });
         for key in self.clients.keys() {
@@ -174,9 +174,9 @@ impl Hub {
         let Some(client) = self.clients.get_mut(key) else { return };
         let mut news = client.session.client.io.wire().borrow_mut().take_news();
         client.session.client.ready |= news;
-        if let Some(server) = &mut client.session.server {
-            let more = server.stream.io.wire().borrow_mut().take_news();
-            server.stream.ready |= more;
+        if let Some(origin) = &mut client.session.origin {
+            let more = origin.stream.io.wire().borrow_mut().take_news();
+            origin.stream.ready |= more;
             news |= more;
         }
         let due = client.waits.filter(|(at, _)| *at <= now).map(|(_, wait)| wait);
@@ -209,9 +209,9 @@ impl Hub {
                 now: self.now,
                 date: "NOW",
                 out: &mut self.out,
-                tally: &mut self.tally,
+                counters: &mut self.counters,
             };
-            let progress = client.session.run(&mut self.kit, &mut cx);
+            let progress = client.session.run(&mut self.shared, &mut cx);
             assert!(client.session.stored() <= MOST_STORED, "{} bytes are held", client.session.stored());
             match progress {
                 Progress::Act(action) => self.act(key, action),
@@ -223,7 +223,7 @@ impl Hub {
     }
 
     fn act(&mut self, key: Key, action: Action) {
-        self.take_account(key);
+        self.take_summary(key);
         match action {
             Action::Ask => self.await_or(key, Wait::Decision),
             Action::Overdue => {
@@ -299,16 +299,16 @@ impl Hub {
         self.with_exchange(key, |exchange, cx| exchange.handle_resolved(cx));
         let Some(client) = self.clients.get_mut(key) else { return };
         assert_eq!(client.session.exchange.poll(), Some(Action::Dial));
-        assert!(client.session.server.is_none(), "one connection at a time");
+        assert!(client.session.origin.is_none(), "one connection at a time");
         let Some(request) = client.session.exchange.request() else { return };
         let address = address_of(&request.target().host.to_string());
         let fresh = client.session.exchange.is_fresh() || request.method() == Method::Connect;
-        let kept = self.kept.iter().position(|server| server.address == address).filter(|_| !fresh);
+        let kept = self.kept.iter().position(|origin| origin.address == address).filter(|_| !fresh);
         match kept {
             Some(place) => {
-                let mut server = self.kept.swap_remove(place);
-                server.exchanges += 1;
-                client.session.server = Some(Box::new(server));
+                let mut origin = self.kept.swap_remove(place);
+                origin.exchanges += 1;
+                client.session.origin = Some(Box::new(origin));
                 self.with_exchange(key, |exchange, cx| exchange.handle_connected(Connected { reused: true }, cx));
             }
             None => self.await_or(key, Wait::Connection),
@@ -330,7 +330,7 @@ impl Hub {
         let mut stream = Stream::new(Socket::new(&wire), key);
         stream.ready |= wire.borrow_mut().take_news();
         let address = address_of(&request.target().host.to_string());
-        client.session.server = Some(Box::new(Server { stream, address, exchanges: 0 }));
+        client.session.origin = Some(Box::new(OriginConnection { stream, address, exchanges: 0 }));
         self.with_exchange(key, |exchange, cx| exchange.handle_connected(Connected { reused: false }, cx));
     }
 
@@ -348,12 +348,12 @@ impl Hub {
 
     fn release(&mut self, key: Key) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        let mut server = client.session.server.take().expect("there is a connection to be kept");
-        let silent = |server: &mut Server<Socket>| {
-            !server.stream.ready.has(Ready::READ) || matches!(server.stream.peek(&mut [0]), Ok(None))
+        let mut origin = client.session.origin.take().expect("there is a connection to be kept");
+        let silent = |origin: &mut OriginConnection<Socket>| {
+            !origin.stream.ready.has(Ready::READ) || matches!(origin.stream.peek(&mut [0]), Ok(None))
         };
-        if !server.stream.ready.has(Ready::READ_CLOSED | Ready::ERROR) && silent(&mut server) {
-            self.kept.push(*server);
+        if !origin.stream.ready.has(Ready::READ_CLOSED | Ready::ERROR) && silent(&mut origin) {
+            self.kept.push(*origin);
         }
     }
 
@@ -362,34 +362,34 @@ impl Hub {
         if client.waits.take().is_some() {
             self.open -= 1;
         }
-        if let Some(mut server) = client.session.server.take() {
-            if client.session.exchange.aborts(Side::Server) {
-                server.stream.io.abort();
+        if let Some(mut origin) = client.session.origin.take() {
+            if client.session.exchange.aborts(Side::Origin) {
+                origin.stream.io.abort();
             }
         }
     }
 
     /// A request is over.
-    fn take_account(&mut self, key: Key) {
+    fn take_summary(&mut self, key: Key) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        let Some(account) = client.session.exchange.take_account() else { return };
+        let Some(summary) = client.session.exchange.take_summary() else { return };
         client.accounts += 1;
-        client.accounted.up += account.moved().up;
-        client.accounted.down += account.moved().down;
+        client.accounted.up += summary.moved().up;
+        client.accounted.down += summary.moved().down;
     }
 
     fn end(&mut self, key: Key) {
-        self.take_account(key);
+        self.take_summary(key);
         self.hang_up(key);
         let client = self.clients.remove(key).expect("a session ends once");
         let exchange = &client.session.exchange;
-        // Every byte that was sent belongs to one request, and every request has an account; so has a head that never came.
+        // Every byte that was sent belongs to one request, and every request has an summary; so has a head that never came.
         let moved = [Direction::Upload, Direction::Download].map(|direction| exchange.flow(direction).moved);
         assert_eq!([client.accounted.up, client.accounted.down], moved);
         let unread = client.accounts.checked_sub(exchange.requests());
         assert!(matches!(unread, Some(0 | 1)), "{} accounts of {} requests", client.accounts, exchange.requests());
-        assert_eq!(client.session.exchange.phase().kind(), Kind::Closed);
-        drop(client.session.dismantle(&mut self.kit));
+        assert_eq!(client.session.exchange.phase().kind(), PhaseKind::Closed);
+        drop(client.session.dismantle(&mut self.shared));
     }
 
     fn with_exchange(&mut self, key: Key, tell: impl FnOnce(&mut Exchange, &mut Context<'_>)) {
@@ -399,7 +399,7 @@ impl Hub {
             now: self.now,
             date: "NOW",
             out: &mut self.out,
-            tally: &mut self.tally,
+            counters: &mut self.counters,
         };
         tell(&mut client.session.exchange, &mut cx);
     }

@@ -1,6 +1,6 @@
 //! An origin's end of a connection: reads requests, checks that they are what was asked, and answers as planned.
 
-use crate::plan::{check, Kind, Plan, Shared, Way, Weather};
+use crate::plan::{check, Kind, Plan, SharedPlans, Way, Weather};
 use crate::random::Random;
 use crate::reader::{Ends, Part, Reader};
 use crate::tunnel::{Side, Tunnel};
@@ -9,8 +9,8 @@ use crate::wire::{self, End};
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Origin {
-    wire: wire::Shared,
-    plans: Shared,
+    wire: wire::SharedWire,
+    plans: SharedPlans,
     random: Random,
     reader: Reader,
     /// The request being read, and how much of its body has come.
@@ -26,7 +26,7 @@ pub(crate) struct Origin {
 
 impl Origin {
     /// An origin; `tunnel` is the request that a tunnel to it belongs to.
-    pub(crate) fn new(wire: wire::Shared, plans: Shared, tunnel: Option<Plan>, random: &mut Random) -> Origin {
+    pub(crate) fn new(wire: wire::SharedWire, plans: SharedPlans, tunnel: Option<Plan>, random: &mut Random) -> Origin {
         let storm = plans.borrow().weather == Weather::Storm;
         let temper = if storm { random.pick(&[0, 0, 0, 1, 5]) } else { 0 };
         if let Some(plan) = &tunnel {

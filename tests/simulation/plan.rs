@@ -71,7 +71,7 @@ pub(crate) struct Plans {
 }
 
 /// Plans as all the peers of a world share them.
-pub(crate) type Shared = Rc<RefCell<Plans>>;
+pub(crate) type SharedPlans = Rc<RefCell<Plans>>;
 
 /// The two ways of bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

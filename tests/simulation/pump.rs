@@ -3,15 +3,15 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use exaproxy::decision::Decision;
+use exaproxy::counters::exchange::ExchangeCounters;
 use exaproxy::exchange::flow::Direction;
-use exaproxy::exchange::phase::Kind;
+use exaproxy::exchange::phase::PhaseKind;
 use exaproxy::exchange::{Action, Connected, Context, Exchange, Settings};
 use exaproxy::http::answer::Answer;
-use exaproxy::pages::content::Content;
-use exaproxy::server::Server;
-use exaproxy::session::{Kit, Progress, Session};
-use exaproxy::tally::Tally;
+use exaproxy::io::content::Content;
+use exaproxy::io::origin::Origin as OriginConnection;
+use exaproxy::policy::decision::Decision;
+use exaproxy::session::{Progress, Session, Shared};
 use reactor::arena::Key;
 use reactor::ready::Ready;
 use reactor::stream::{Stream, Transport};
@@ -81,10 +81,10 @@ impl Transport for Fake {
 
 struct Bench {
     session: Session<Fake>,
-    kit: Kit,
+    shared: Shared,
     settings: Settings,
     out: Vec<u8>,
-    tally: Tally,
+    counters: ExchangeCounters,
 }
 
 const ROUTE: Key = Key { index: 0, generation: 0 };
@@ -96,10 +96,10 @@ impl Bench {
         client.ready |= Ready::WRITE;
         Bench {
             session: Session::new(client, exchange),
-            kit: Kit::new(blocks),
-            settings: Settings { account: false, ..settings() },
+            shared: Shared::new(blocks),
+            settings: Settings { summary: false, ..settings() },
             out: Vec::new(),
-            tally: Tally::default(),
+            counters: ExchangeCounters::default(),
         }
     }
 
@@ -109,15 +109,15 @@ impl Bench {
     }
 
     fn origin(&mut self, bytes: impl AsRef<[u8]>) {
-        let stream = &mut self.session.server.as_mut().expect("an origin").stream;
+        let stream = &mut self.session.origin.as_mut().expect("an origin").stream;
         stream.io.input.extend_from_slice(bytes.as_ref());
         stream.ready |= Ready::READ;
     }
 
     fn once(&mut self) -> Progress {
         let mut cx =
-            Context { settings: &self.settings, now: 0, date: "NOW", out: &mut self.out, tally: &mut self.tally };
-        self.session.run(&mut self.kit, &mut cx)
+            Context { settings: &self.settings, now: 0, date: "NOW", out: &mut self.out, counters: &mut self.counters };
+        self.session.run(&mut self.shared, &mut cx)
     }
 
     /// Runs until the session waits; gives what it asked for.
@@ -135,7 +135,7 @@ impl Bench {
 
     fn tell(&mut self, what: impl FnOnce(&mut Exchange, &mut Context<'_>)) {
         let mut cx =
-            Context { settings: &self.settings, now: 0, date: "NOW", out: &mut self.out, tally: &mut self.tally };
+            Context { settings: &self.settings, now: 0, date: "NOW", out: &mut self.out, counters: &mut self.counters };
         what(&mut self.session.exchange, &mut cx);
     }
 
@@ -160,12 +160,12 @@ impl Bench {
         let mut stream = Stream::new(Fake::default(), ROUTE);
         stream.ready |= Ready::WRITE;
         let address = SocketAddr::from(([127, 0, 0, 1], 80));
-        self.session.server = Some(Box::new(Server { stream, address, exchanges: 0 }));
+        self.session.origin = Some(Box::new(OriginConnection { stream, address, exchanges: 0 }));
         self.tell(|exchange, cx| exchange.handle_connected(Connected { reused: false }, cx));
     }
 
     fn sent(&self) -> &[u8] {
-        &self.session.server.as_ref().expect("an origin").stream.io.output
+        &self.session.origin.as_ref().expect("an origin").stream.io.output
     }
 }
 
@@ -179,13 +179,13 @@ fn a_block_that_a_head_outgrew_is_given_back() {
         bench.client("POST http://a.test/ HTTP/1.1\r\nHost: a.test\r\nContent-Length: 40000\r\n\r\n");
         bench.client(vec![b'x'; 40_000]);
         bench.connect();
-        assert_eq!(bench.kit.pool.lent(), 1, "what came with the head waits");
+        assert_eq!(bench.shared.pool.lent(), 1, "what came with the head waits");
         assert_eq!(bench.run(), []);
         assert!(bench.sent().ends_with(&vec![b'x'; 40_000]));
         let fields = format!("A:{}\r\nA:b\r\n", "x".repeat(3000));
         bench.origin(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 20000\r\n\r\n{}", "y".repeat(20_000)));
         assert_eq!(bench.run(), [Action::Release]);
-        assert_eq!((bench.kit.pool.lent(), bench.session.stored()), (0, 0));
+        assert_eq!((bench.shared.pool.lent(), bench.session.stored()), (0, 0));
     }
 }
 
@@ -202,7 +202,7 @@ fn answers_leave_the_shared_buffer_as_it_was() {
         let got = std::mem::take(&mut bench.session.client.io.output);
         assert!(got.ends_with(&vec![b'x'; size]), "{size}");
     }
-    assert_eq!(bench.kit.pool.lent(), 0);
+    assert_eq!(bench.shared.pool.lent(), 0);
 }
 
 /// Nobody would tell again of bytes that are there already.
@@ -221,15 +221,15 @@ fn an_endless_upload_leaves_the_download_its_share() {
     bench.client("CONNECT a.test:443 HTTP/1.1\r\n\r\n");
     bench.connect();
     assert_eq!(bench.run(), []);
-    let server = &mut bench.session.server.as_mut().expect("an origin").stream;
-    for stream in [&mut bench.session.client, server] {
+    let origin = &mut bench.session.origin.as_mut().expect("an origin").stream;
+    for stream in [&mut bench.session.client, origin] {
         stream.io.endless = true;
         stream.ready |= Ready::READ;
     }
     assert_eq!(bench.once(), Progress::Again, "others get their turn too");
     let moved = [Direction::Upload, Direction::Download].map(|way| bench.session.exchange.flow(way).moved);
     assert!(moved.iter().all(|moved| *moved > 1 << 20), "{moved:?}");
-    assert_eq!((bench.kit.pool.lent(), bench.session.stored()), (0, 0), "and nothing is held");
+    assert_eq!((bench.shared.pool.lent(), bench.session.stored()), (0, 0), "and nothing is held");
 }
 
 /// Everybody waits while a file is read from the disk.
@@ -247,8 +247,8 @@ fn a_long_file_leaves_others_their_turn() {
     }
     assert!(turns >= 16, "{turns} turns");
     assert!(bench.session.client.io.output.len() > 1 << 20);
-    assert_eq!(bench.session.exchange.phase().kind(), Kind::Idle);
-    assert_eq!((bench.kit.pool.lent(), bench.session.stored()), (0, 0));
+    assert_eq!(bench.session.exchange.phase().kind(), PhaseKind::Idle);
+    assert_eq!((bench.shared.pool.lent(), bench.session.stored()), (0, 0));
 }
 
 #[test]
@@ -257,15 +257,15 @@ fn a_slow_client_holds_one_block_of_a_file() {
     bench.serve(1 << 20);
     bench.session.client.ready.clear(Ready::WRITE);
     assert_eq!(bench.run(), [Action::Hangup]);
-    assert!(bench.kit.pool.lent() == 1 && bench.session.stored() <= 16 * 1024);
+    assert!(bench.shared.pool.lent() == 1 && bench.session.stored() <= 16 * 1024);
     // Once the head is out, the file must not be read without a block.
-    bench.kit.pool.set_budget(0);
+    bench.shared.pool.set_budget(0);
     bench.session.client.ready |= Ready::WRITE;
     assert_eq!(bench.run(), []);
-    assert!(bench.session.exchange.phase().kind() == Kind::Idle || std::mem::take(&mut bench.kit.starved));
-    bench.kit.pool.set_budget(4);
+    assert!(bench.session.exchange.phase().kind() == PhaseKind::Idle || std::mem::take(&mut bench.shared.starved));
+    bench.shared.pool.set_budget(4);
     assert_eq!(bench.run(), []);
-    assert_eq!((bench.session.exchange.phase().kind(), bench.kit.pool.lent()), (Kind::Idle, 0));
+    assert_eq!((bench.session.exchange.phase().kind(), bench.shared.pool.lent()), (PhaseKind::Idle, 0));
     assert!(bench.session.client.io.output.len() > 1 << 20);
 }
 
@@ -274,12 +274,12 @@ fn without_blocks_nothing_is_read_that_would_need_one() {
     let mut bench = Bench::new(0);
     bench.client(&GET[..20]);
     assert_eq!(bench.run(), []);
-    assert_eq!((bench.session.exchange.phase().kind(), bench.session.stored()), (Kind::Idle, 0));
-    assert!(std::mem::take(&mut bench.kit.starved), "the owner is told, as nobody else will tell the session");
-    bench.kit.pool.set_budget(1);
+    assert_eq!((bench.session.exchange.phase().kind(), bench.session.stored()), (PhaseKind::Idle, 0));
+    assert!(std::mem::take(&mut bench.shared.starved), "the owner is told, as nobody else will tell the session");
+    bench.shared.pool.set_budget(1);
     assert_eq!(bench.run(), []);
-    assert_eq!((bench.session.exchange.phase().kind(), bench.kit.pool.lent()), (Kind::Head, 1));
+    assert_eq!((bench.session.exchange.phase().kind(), bench.shared.pool.lent()), (PhaseKind::Head, 1));
     bench.client(&GET[20..]);
     assert_eq!(bench.run(), [Action::Ask], "who has a block may fill it");
-    assert!(!bench.kit.starved);
+    assert!(!bench.shared.starved);
 }

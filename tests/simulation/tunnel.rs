@@ -2,7 +2,7 @@
 
 use crate::plan::{bytes, check, Plan, Way};
 use crate::random::Random;
-use crate::wire::{End, Shared};
+use crate::wire::{End, SharedWire};
 
 /// Which peer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,7 +57,7 @@ impl Tunnel {
         self.got == self.to_get
     }
 
-    pub(crate) fn step(&mut self, wire: &Shared, random: &mut Random) -> bool {
+    pub(crate) fn step(&mut self, wire: &SharedWire, random: &mut Random) -> bool {
         let mut wire = wire.borrow_mut();
         let mut came = std::mem::take(&mut self.early);
         came.extend(wire.read(random.size(1 << 16)));

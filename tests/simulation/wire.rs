@@ -61,11 +61,11 @@ pub(crate) struct Wire {
 }
 
 /// A handle of a wire.
-pub(crate) type Shared = Rc<RefCell<Wire>>;
+pub(crate) type SharedWire = Rc<RefCell<Wire>>;
 
 impl Wire {
     /// A connection that has just come about. The proxy's end is writable, which is news.
-    pub(crate) fn new(capacity: usize, random: &mut Random) -> Shared {
+    pub(crate) fn new(capacity: usize, random: &mut Random) -> SharedWire {
         let mut to_proxy = Lane::default();
         to_proxy.news |= Ready::WRITE;
         Rc::new(RefCell::new(Wire {
@@ -235,16 +235,16 @@ impl Wire {
 /// The proxy's end of a wire. Dropping it closes it.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    wire: Shared,
+    wire: SharedWire,
     abort: bool,
 }
 
 impl Socket {
-    pub(crate) fn new(wire: &Shared) -> Socket {
+    pub(crate) fn new(wire: &SharedWire) -> Socket {
         Socket { wire: wire.clone(), abort: false }
     }
 
-    pub(crate) fn wire(&self) -> &Shared {
+    pub(crate) fn wire(&self) -> &SharedWire {
         &self.wire
     }
 }

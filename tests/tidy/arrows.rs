@@ -4,21 +4,7 @@
 use crate::source::{self, is_word, Source};
 
 /// Modules of the program that know no sockets, files, threads, clocks or globals: all that they get is an argument.
-const PURE: &[&str] = &[
-    "http",
-    "exchange",
-    "decision",
-    "decide",
-    "answers",
-    "policy",
-    "proxy_line",
-    "tls",
-    "icap",
-    "monitor",
-    "web",
-    "tally",
-    "histogram",
-];
+const PURE: &[&str] = &["http", "exchange", "policy", "counters", "monitor", "web"];
 
 /// What reads a clock; a moment as an argument is fine.
 const CLOCKS: &[&str] = &["Instant::now", "SystemTime::now"];
@@ -48,13 +34,11 @@ const SEE_CONFIG: &[&str] = &["main", "cli", "supervisor", "proxy", "config"];
 /// What may be named by whom: a module of the program, and all the modules of the program that it may name.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("http", &["http"]),
-    ("decision", &["decision", "http"]),
-    ("policy", &["policy", "http", "decision"]),
-    ("exchange", &["exchange", "http", "decision", "policy", "answers", "proxy_line", "tally"]),
-    ("tally", &["tally", "histogram", "http"]),
-    ("histogram", &["histogram"]),
+    ("policy", &["policy", "http", "exchange"]),
+    ("exchange", &["exchange", "http", "policy", "answers", "counters"]),
+    ("counters", &["counters", "http"]),
     ("logs", &["logs"]),
-    ("pages", &["pages", "http"]),
+    ("io", &["io"]),
 ];
 
 /// A path that a file names, resolved from the root of its crate or from an outer crate.

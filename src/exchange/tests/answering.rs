@@ -25,7 +25,7 @@ fn the_connection_goes_as_client_and_answer_want() {
         scenario.answer(answer.clone());
         let got = scenario.client_got();
         assert_eq!(got.contains("Connection: close"), !kept, "{version} {lines} {got}");
-        assert_eq!(scenario.kind() == Kind::Idle, kept, "{version} {lines}");
+        assert_eq!(scenario.kind() == PhaseKind::Idle, kept, "{version} {lines}");
     }
 }
 
@@ -48,7 +48,10 @@ fn a_refused_upload_costs_the_connection_only_if_some_of_it_is_still_to_come() {
         scenario.answer(Answer::new(403, &b"no\n"[..]));
         let got = scenario.client_got();
         assert_eq!(got.contains("Connection: close"), !kept, "{request:?} {got}");
-        assert_eq!((scenario.kind(), scenario.upload.held.len()), (if kept { Kind::Idle } else { Kind::Draining }, 0));
+        assert_eq!(
+            (scenario.kind(), scenario.upload.held.len()),
+            (if kept { PhaseKind::Idle } else { PhaseKind::Draining }, 0)
+        );
         scenario.actions();
         if kept {
             assert_eq!(scenario.sending(GET).into_relaying().origin_got(), GET_SENT, "{request:?}");
@@ -91,13 +94,17 @@ fn a_slow_client_gets_it_all_and_reads_nothing_into_us_meanwhile() {
     scenario.actions();
     scenario.answer(Answer::new(200, vec![b'x'; 100_000]));
     scenario.client(GET);
-    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Answering, vec![Action::Hangup]));
+    assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Answering, vec![Action::Hangup]));
     assert!(!scenario.reads(Direction::Upload));
-    while scenario.kind() == Kind::Answering {
+    while scenario.kind() == PhaseKind::Answering {
         scenario.client_takes(999);
     }
     assert!(scenario.client_got().ends_with(&"x".repeat(100_000)));
-    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Deciding, vec![Action::Ask]), "and then the next request");
+    assert_eq!(
+        (scenario.kind(), scenario.actions()),
+        (PhaseKind::Deciding, vec![Action::Ask]),
+        "and then the next request"
+    );
 }
 
 #[test]
@@ -107,7 +114,7 @@ fn a_client_that_takes_nothing_is_given_up() {
     scenario.actions();
     scenario.answer(Answer::new(200, &b"x"[..]));
     scenario.at(59_999);
-    assert_eq!(scenario.kind(), Kind::Answering);
+    assert_eq!(scenario.kind(), PhaseKind::Answering);
     scenario.at(60_000);
     let timer = crate::exchange::timers::Timer::Inactive;
     assert_eq!(scenario.actions(), [Action::Hangup, Action::Done(CloseReason::Timeout(timer))]);
@@ -131,7 +138,7 @@ fn unsent_bytes_for_an_origin_do_not_outlive_it() {
     assert_eq!(scenario.origin_got(), GET_SENT[..10]);
     scenario.origin_ends();
     assert_eq!(scenario.statuses(), [502]);
-    assert_eq!((scenario.kind(), scenario.upload.held.len()), (Kind::Idle, 0));
+    assert_eq!((scenario.kind(), scenario.upload.held.len()), (PhaseKind::Idle, 0));
     scenario.actions();
     scenario.origin_takes(usize::MAX);
     assert_eq!(scenario.sending(GET).into_relaying().origin_got(), GET_SENT);
@@ -147,7 +154,7 @@ fn content_from_elsewhere_follows_the_answer() {
     let mut scenario = Scenario::get();
     scenario.actions();
     scenario.answer(followed(100_000));
-    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Answering, vec![Action::Hangup]));
+    assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Answering, vec![Action::Hangup]));
     assert!(scenario.client_got().ends_with("\r\nstart "));
     scenario.client_takes(0);
     scenario.origin(&"x".repeat(70_000)[..]);
@@ -161,11 +168,11 @@ fn content_from_elsewhere_follows_the_answer() {
     scenario.origin(&"y".repeat(30_001)[..]);
     let got = scenario.client_got();
     assert!(got.starts_with(&"x".repeat(70_000)) && got.ends_with(&"y".repeat(30_000)));
-    assert_eq!((got.len(), scenario.kind()), (100_000, Kind::Deciding), "and then the next request");
+    assert_eq!((got.len(), scenario.kind()), (100_000, PhaseKind::Deciding), "and then the next request");
     assert!(!scenario.reads(Direction::Download));
     let mut scenario = scenario.into_relaying();
     scenario.origin(OK);
-    assert_eq!((scenario.client_got().as_str(), scenario.kind()), (OK_SENT, Kind::Idle));
+    assert_eq!((scenario.client_got().as_str(), scenario.kind()), (OK_SENT, PhaseKind::Idle));
 }
 
 #[test]
@@ -176,7 +183,7 @@ fn content_that_ends_too_soon_ends_the_connection() {
         scenario.origin("12345678");
         scenario.origin_ends();
         assert!(scenario.client_got().ends_with("\r\nstart 12345678"), "nothing takes the place of the last byte");
-        assert!(scenario.download.shut || scenario.kind() == Kind::Closed, "{}", scenario.kind());
+        assert!(scenario.download.shut || scenario.kind() == PhaseKind::Closed, "{}", scenario.kind());
         scenario.client_ends();
         assert_eq!(scenario.actions().last(), Some(&Action::Done(CloseReason::ContentCut)));
     }
@@ -188,7 +195,7 @@ fn content_is_not_asked_for_in_answer_to_head() {
     scenario.answer(followed(9));
     let got = scenario.client_got();
     assert!(got.contains("\r\nContent-Length: 15\r\n") && got.ends_with("\r\n\r\n"), "{got}");
-    assert_eq!((scenario.kind(), scenario.exchange.needs_content()), (Kind::Idle, false));
+    assert_eq!((scenario.kind(), scenario.exchange.needs_content()), (PhaseKind::Idle, false));
 }
 
 /// What is left of a response that was cut goes out, and no content is waited for behind it.
@@ -198,9 +205,9 @@ fn a_cut_response_wants_no_content() {
     scenario.client_takes(0);
     scenario.origin("HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: 20\r\n\r\nsome of it");
     scenario.origin_resets();
-    assert_eq!((scenario.kind(), scenario.exchange.needs_content()), (Kind::Answering, false));
+    assert_eq!((scenario.kind(), scenario.exchange.needs_content()), (PhaseKind::Answering, false));
     assert!(!scenario.reads(Direction::Download));
     scenario.client_takes(usize::MAX);
     assert!(scenario.client_got().ends_with("some of it"));
-    assert_eq!(scenario.kind(), Kind::Draining);
+    assert_eq!(scenario.kind(), PhaseKind::Draining);
 }

@@ -4,13 +4,13 @@ use super::*;
 use crate::exchange::close::CloseReason;
 use crate::http::request::Request;
 
-const PHASES: [Kind; 3] = [Kind::Deciding, Kind::Resolving, Kind::Connecting];
+const PHASES: [PhaseKind; 3] = [PhaseKind::Deciding, PhaseKind::Resolving, PhaseKind::Connecting];
 
-fn waiting_in(kind: Kind) -> Scenario {
+fn waiting_in(kind: PhaseKind) -> Scenario {
     let mut scenario = match kind {
-        Kind::Deciding => Scenario::get(),
-        Kind::Resolving => Scenario::get().into_resolving(),
-        Kind::Connecting => Scenario::get().into_connecting(),
+        PhaseKind::Deciding => Scenario::get(),
+        PhaseKind::Resolving => Scenario::get().into_resolving(),
+        PhaseKind::Connecting => Scenario::get().into_connecting(),
         _ => unreachable!("not a phase that waits"),
     };
     assert_eq!(scenario.kind(), kind);
@@ -21,13 +21,13 @@ fn waiting_in(kind: Kind) -> Scenario {
 #[test]
 fn each_step_asks_for_the_next() {
     let mut scenario = Scenario::get();
-    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Deciding, vec![Action::Ask]));
+    assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Deciding, vec![Action::Ask]));
     scenario.decide(Decision::Forward);
-    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Resolving, vec![Action::Resolve]));
+    assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Resolving, vec![Action::Resolve]));
     scenario.resolved();
-    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Connecting, vec![Action::Dial]));
+    assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Connecting, vec![Action::Dial]));
     scenario.connect(false);
-    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Relaying, vec![]));
+    assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Relaying, vec![]));
     assert_eq!(scenario.origin_got(), GET_SENT);
 }
 
@@ -46,21 +46,21 @@ fn an_answer_of_our_own_keeps_the_connection() {
     for kind in PHASES {
         let mut scenario = waiting_in(kind);
         match kind {
-            Kind::Deciding => scenario.answer(Answer::new(404, &b"no\n"[..])),
+            PhaseKind::Deciding => scenario.answer(Answer::new(404, &b"no\n"[..])),
             _ => scenario.fails(Answer::new(404, &b"no\n"[..])),
         }
         assert_eq!(scenario.actions(), [Action::Hangup], "{kind}");
         let got = scenario.client_got();
         assert!(got.starts_with("HTTP/1.1 404 Not Found\r\n") && got.ends_with("\r\n\r\nno\n"), "{got}");
         assert!(!got.contains("Connection"), "{got}");
-        assert_eq!(scenario.kind(), Kind::Idle, "{kind}");
+        assert_eq!(scenario.kind(), PhaseKind::Idle, "{kind}");
         assert_eq!(scenario.sending(GET).into_relaying().origin_got(), GET_SENT);
     }
 }
 
 #[test]
 fn whoever_comes_back_too_late_is_not_listened_to() {
-    let late = |mut scenario: Scenario, kind: Kind| {
+    let late = |mut scenario: Scenario, kind: PhaseKind| {
         scenario.decide(Decision::Forward);
         scenario.resolved();
         scenario.connect(false);
@@ -69,27 +69,27 @@ fn whoever_comes_back_too_late_is_not_listened_to() {
         assert_eq!((scenario.kind(), scenario.actions()), (kind, vec![]));
         assert_eq!(scenario.client_got(), "");
     };
-    late(Scenario::new(), Kind::Idle);
-    late(Scenario::new().sending("GET "), Kind::Head);
-    late(Scenario::get().into_relaying(), Kind::Relaying);
+    late(Scenario::new(), PhaseKind::Idle);
+    late(Scenario::new().sending("GET "), PhaseKind::Head);
+    late(Scenario::get().into_relaying(), PhaseKind::Relaying);
     let mut done = Scenario::get().into_relaying();
     done.origin(OK);
     done.actions();
     done.client_got();
-    late(done, Kind::Idle);
+    late(done, PhaseKind::Idle);
 }
 
 #[test]
 fn each_wait_has_a_timer_and_an_answer() {
     for (kind, wait, status) in
-        [(Kind::Deciding, 1_000, 503), (Kind::Resolving, 2_000, 504), (Kind::Connecting, 3_000, 504)]
+        [(PhaseKind::Deciding, 1_000, 503), (PhaseKind::Resolving, 2_000, 504), (PhaseKind::Connecting, 3_000, 504)]
     {
         let mut scenario = waiting_in(kind);
         scenario.at(wait - 1);
         assert_eq!(scenario.kind(), kind);
         scenario.at(wait);
         assert_eq!((scenario.statuses(), scenario.actions()), (vec![status], vec![Action::Hangup]), "{kind}");
-        assert_eq!(scenario.kind(), Kind::Idle, "a request that was read to its end costs nobody a connection");
+        assert_eq!(scenario.kind(), PhaseKind::Idle, "a request that was read to its end costs nobody a connection");
     }
 }
 
@@ -99,7 +99,7 @@ fn a_client_that_breaks_off_ends_everything() {
         let mut scenario = waiting_in(kind);
         scenario.client_resets();
         assert_eq!(scenario.actions(), [Action::Done(CloseReason::ClientGone)], "{kind}");
-        assert!(!scenario.exchange.aborts(Side::Server));
+        assert!(!scenario.exchange.aborts(Side::Origin));
     }
 }
 
@@ -120,7 +120,7 @@ fn an_unread_body_ends_the_connection_after_the_answer() {
     scenario.fails(Answer::new(502, &b"no\n"[..]));
     let got = scenario.client_got();
     assert!(got.contains("\r\nConnection: close\r\n"), "{got}");
-    assert_eq!((scenario.kind(), scenario.download.shut), (Kind::Draining, true));
+    assert_eq!((scenario.kind(), scenario.download.shut), (PhaseKind::Draining, true));
     scenario.client("x".repeat(3000));
     assert_eq!((scenario.upload.held.len(), scenario.upload.waiting.len()), (0, 0), "thrown away");
     scenario.client_ends();
@@ -144,5 +144,5 @@ fn credentials_that_a_helper_adds_make_the_connection_private_too() {
     assert!(!scenario.exchange.is_private());
     scenario.decide(Decision::Rewrite(Box::new(other)));
     assert!(scenario.exchange.is_private());
-    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Resolving, vec![Action::Ask, Action::Resolve]));
+    assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Resolving, vec![Action::Ask, Action::Resolve]));
 }

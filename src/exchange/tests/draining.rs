@@ -10,7 +10,7 @@ const UPLOAD: &str = "POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\nCont
 fn answered() -> Scenario {
     let mut scenario = Scenario::new().sending(UPLOAD).into_relaying();
     scenario.origin(OK);
-    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Draining, vec![Action::Hangup]));
+    assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Draining, vec![Action::Hangup]));
     assert!(scenario.download.shut);
     scenario
 }
@@ -36,7 +36,7 @@ fn what_still_comes_is_thrown_away_until_the_client_closes() {
 fn a_client_that_never_stops_is_cut_off() {
     let mut scenario = answered();
     scenario.client(vec![b'x'; DRAIN_BYTES as usize]);
-    assert_eq!(scenario.kind(), Kind::Draining);
+    assert_eq!(scenario.kind(), PhaseKind::Draining);
     scenario.client("x");
     assert_eq!(scenario.actions(), [Action::Done(CloseReason::Complete)]);
 }
@@ -47,7 +47,7 @@ fn a_client_that_never_closes_is_cut_off() {
     scenario.now = 3_000;
     scenario.client("x");
     scenario.at(3_999);
-    assert_eq!(scenario.kind(), Kind::Draining, "the time runs from the start, whatever comes");
+    assert_eq!(scenario.kind(), PhaseKind::Draining, "the time runs from the start, whatever comes");
     scenario.at(4_000);
     assert_eq!(scenario.actions(), [Action::Done(CloseReason::Complete)]);
 }
@@ -67,7 +67,7 @@ fn unsent_bytes_do_not_keep_a_client_from_being_drained() {
     let mut scenario = scenario.into_relaying();
     scenario.client("x".repeat(500));
     scenario.origin(OK);
-    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Draining, vec![Action::Hangup]));
+    assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Draining, vec![Action::Hangup]));
     scenario.client("x".repeat(500));
     assert_eq!((scenario.upload.held.len(), scenario.upload.waiting.len()), (0, 0));
     scenario.client_ends();
@@ -77,7 +77,7 @@ fn unsent_bytes_do_not_keep_a_client_from_being_drained() {
 #[test]
 fn no_time_for_draining_closes_at_once() {
     let mut scenario = Scenario::with(|settings| settings.limits.drain = 0).sending("nonsense\r\n\r\n");
-    assert_eq!((scenario.statuses(), scenario.kind()), (vec![400], Kind::Draining));
+    assert_eq!((scenario.statuses(), scenario.kind()), (vec![400], PhaseKind::Draining));
     scenario.at(scenario.now);
     assert_eq!(scenario.actions().last(), Some(&Action::Done(CloseReason::Answered)));
 }

@@ -10,9 +10,9 @@ fn a_head_may_be_split_anywhere() {
     for cut in 1..GET.len() {
         let mut scenario = Scenario::new();
         scenario.client(&GET[..cut]);
-        assert_eq!((scenario.kind(), scenario.actions()), (Kind::Head, vec![]), "cut at {cut}");
+        assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Head, vec![]), "cut at {cut}");
         scenario.client(&GET[cut..]);
-        assert_eq!((scenario.kind(), scenario.actions()), (Kind::Deciding, vec![Action::Ask]), "cut at {cut}");
+        assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Deciding, vec![Action::Ask]), "cut at {cut}");
         assert_eq!(scenario.exchange.requests(), 1);
     }
 }
@@ -33,7 +33,7 @@ fn blank_lines_in_front_are_passed_over() {
     for blank in ["\r\n", "\n", "\r\n\r\n", "\n\r\n\n"] {
         let mut scenario = Scenario::new();
         scenario.client(blank);
-        assert_eq!((scenario.kind(), scenario.upload.held.len()), (Kind::Idle, 0), "{blank:?}");
+        assert_eq!((scenario.kind(), scenario.upload.held.len()), (PhaseKind::Idle, 0), "{blank:?}");
         let mut scenario = scenario.sending(GET).into_relaying();
         assert_eq!(scenario.origin_got(), GET_SENT);
     }
@@ -65,7 +65,7 @@ fn pipelined_requests_are_served_one_by_one() {
         assert_eq!(scenario.client_got(), OK_SENT);
         assert_eq!(scenario.actions.remove(0), Action::Release);
     }
-    assert_eq!((scenario.kind(), scenario.actions(), scenario.exchange.requests()), (Kind::Idle, vec![], 3));
+    assert_eq!((scenario.kind(), scenario.actions(), scenario.exchange.requests()), (PhaseKind::Idle, vec![], 3));
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn heads_that_are_too_large_are_refused() {
     for (head, status) in table {
         let mut scenario = Scenario::new().sending(&head);
         assert_eq!(scenario.statuses(), [status], "{head}");
-        assert_eq!((scenario.kind(), scenario.download.shut), (Kind::Draining, true));
+        assert_eq!((scenario.kind(), scenario.download.shut), (PhaseKind::Draining, true));
         scenario.client_ends();
         assert_eq!(scenario.actions().last(), Some(&Action::Done(CloseReason::Answered)));
     }
@@ -107,7 +107,7 @@ fn the_largest_head_still_passes() {
     for piece in [1, 7, 1024] {
         let mut scenario = Scenario::new();
         scenario.upload.piece = piece;
-        assert_eq!(scenario.sending(&head).kind(), Kind::Deciding, "in pieces of {piece}");
+        assert_eq!(scenario.sending(&head).kind(), PhaseKind::Deciding, "in pieces of {piece}");
     }
 }
 
@@ -123,7 +123,7 @@ fn what_is_no_request_is_answered_and_what_follows_thrown_away() {
     for (head, status) in table {
         let mut scenario = Scenario::new().sending(format!("{head}{GET}"));
         assert_eq!(scenario.statuses(), [status], "{head:?}");
-        assert_eq!(scenario.kind(), Kind::Draining);
+        assert_eq!(scenario.kind(), PhaseKind::Draining);
         assert_eq!(scenario.actions(), [Action::Hangup], "the request behind it is not asked about");
     }
 }
@@ -157,7 +157,7 @@ fn a_fault_behind_a_head_request_is_explained() {
         let mut scenario = Scenario::new().sending(asked).into_relaying();
         scenario.origin("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
         scenario.client_got();
-        assert_eq!(scenario.kind(), Kind::Idle);
+        assert_eq!(scenario.kind(), PhaseKind::Idle);
         scenario.client(broken);
         scenario.at(wait);
         let got = scenario.client_got();

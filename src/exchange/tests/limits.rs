@@ -15,9 +15,9 @@ fn limited() -> Scenario {
 #[test]
 fn a_body_that_says_it_is_too_large_is_refused_at_once() {
     let mut scenario = limited().sending(post("Content-Length: 11\r\n"));
-    assert_eq!((scenario.statuses(), scenario.kind()), (vec![413], Kind::Draining));
+    assert_eq!((scenario.statuses(), scenario.kind()), (vec![413], PhaseKind::Draining));
     assert_eq!(scenario.actions(), [Action::Hangup], "nobody is asked about it");
-    assert_eq!(limited().sending(post("Content-Length: 10\r\n")).kind(), Kind::Deciding);
+    assert_eq!(limited().sending(post("Content-Length: 10\r\n")).kind(), PhaseKind::Deciding);
 }
 
 #[test]
@@ -39,8 +39,8 @@ fn a_body_that_turns_out_too_large_is_refused_then() {
         scenario.client("10\r\n0123456789abcdef\r\n");
     }
     assert_eq!(scenario.statuses(), [413]);
-    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Draining, vec![Action::Hangup]));
-    assert!(scenario.exchange.aborts(Side::Server), "the origin must not take it for complete");
+    assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Draining, vec![Action::Hangup]));
+    assert!(scenario.exchange.aborts(Side::Origin), "the origin must not take it for complete");
     assert!(!scenario.origin_got().ends_with("0\r\n\r\n"));
 }
 
@@ -60,9 +60,9 @@ fn broken_chunks_of_a_client_are_answered() {
         let mut scenario = Scenario::new().sending(post("Transfer-Encoding: chunked\r\n")).into_relaying();
         scenario.client("2\r\nok\r\n");
         scenario.client(broken);
-        assert_eq!((scenario.statuses(), scenario.kind()), (vec![400], Kind::Draining), "{broken:?}");
+        assert_eq!((scenario.statuses(), scenario.kind()), (vec![400], PhaseKind::Draining), "{broken:?}");
         assert_eq!(scenario.actions(), [Action::Hangup]);
-        assert!(scenario.exchange.aborts(Side::Server));
+        assert!(scenario.exchange.aborts(Side::Origin));
     }
 }
 
@@ -72,7 +72,7 @@ fn broken_chunks_of_a_client_end_a_response_that_has_begun() {
     scenario.origin("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok");
     scenario.client("x\r\n");
     assert_eq!(scenario.actions(), [Action::Done(CloseReason::RequestFault)]);
-    assert!(scenario.exchange.aborts(Side::Server));
+    assert!(scenario.exchange.aborts(Side::Origin));
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn extensions_are_left_out_and_trailers_go_on() {
     scenario.client("005;a=b\r\nhello\r\n0;c\r\nX-Sum: 1\r\nHost: b\r\n\r\n");
     assert_eq!(scenario.origin_got(), "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n");
     scenario.origin(OK);
-    assert_eq!((scenario.actions(), scenario.kind()), (vec![Action::Release], Kind::Idle));
+    assert_eq!((scenario.actions(), scenario.kind()), (vec![Action::Release], PhaseKind::Idle));
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn broken_chunks_of_an_origin_cut_the_response() {
         scenario.origin(broken);
         let got = scenario.client_got();
         assert!(!got.contains("\r\n0\r\n"), "the client must not take it for complete: {got}");
-        assert_eq!(scenario.kind(), Kind::Draining, "{broken:?}");
+        assert_eq!(scenario.kind(), PhaseKind::Draining, "{broken:?}");
         assert_eq!(scenario.actions(), [Action::Hangup]);
         scenario.client_ends();
         assert_eq!(scenario.actions(), [Action::Done(CloseReason::ResponseFault)]);

@@ -1,19 +1,19 @@
 //! Scenarios of the pure machine, one file per phase: bytes and inputs go in; what goes out on either side, and what the
 //! owner is asked to do, is looked at. Knows no socket: [`Scenario`] stands in for the pump and for both peers.
 
-mod account;
 mod answering;
 mod connecting;
+mod counters;
 mod draining;
 mod head;
 mod limits;
+mod local;
 mod moves;
-mod own;
-mod preface;
+mod proxy_header;
 mod relaying;
 mod responses;
 mod retry;
-mod tally;
+mod summary;
 mod timers;
 mod tunnel;
 
@@ -23,14 +23,14 @@ use reactor::buffer::Buf;
 use reactor::Millis;
 
 use super::flow::Direction;
-use super::phase::Kind;
+use super::phase::PhaseKind;
 use super::timers::Limits;
 use super::{Action, Connected, Context, Exchange, Settings, Side};
 use crate::answers::Answers;
-use crate::decision::Decision;
+use crate::counters::exchange::ExchangeCounters;
 use crate::http::answer::Answer;
 use crate::http::rules::Rules;
-use crate::tally::Tally;
+use crate::policy::decision::Decision;
 
 /// What a plain request looks like, and what of it an origin gets.
 const GET: &str = "GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n";
@@ -77,11 +77,11 @@ struct Scenario {
     settings: Settings,
     now: Millis,
     out: Vec<u8>,
-    tally: Tally,
+    counters: ExchangeCounters,
     upload: Lane,
     download: Lane,
     actions: Vec<Action>,
-    /// Come to rest when a request is over, so that its account can be taken.
+    /// Come to rest when a request is over, so that its summary can be taken.
     stops_at_record: bool,
 }
 
@@ -105,7 +105,7 @@ fn settings() -> Settings {
         body_size: 0,
         rules: Rules { transparent: true, ..Rules::default() },
         answers: Answers::built_in(),
-        account: false,
+        summary: false,
     }
 }
 
@@ -124,7 +124,7 @@ impl Scenario {
             settings,
             now: 0,
             out: Vec::new(),
-            tally: Tally::default(),
+            counters: ExchangeCounters::default(),
             upload: Lane::new(),
             download: Lane::new(),
             actions: Vec::new(),
@@ -210,7 +210,7 @@ impl Scenario {
     }
 
     fn origin_resets(&mut self) {
-        self.tell(|exchange, cx| exchange.handle_broken(Side::Server, cx));
+        self.tell(|exchange, cx| exchange.handle_broken(Side::Origin, cx));
     }
 
     /// The origin has been reset: what is sent to it fails.
@@ -273,7 +273,7 @@ impl Scenario {
 
     // What there is to see.
 
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> PhaseKind {
         self.exchange.phase().kind()
     }
 
@@ -310,7 +310,7 @@ impl Scenario {
             now: self.now,
             date: "NOW",
             out: &mut self.out,
-            tally: &mut self.tally,
+            counters: &mut self.counters,
         };
         what(&mut self.exchange, &mut cx);
         self.run();
@@ -323,13 +323,13 @@ impl Scenario {
             moved |= self.pump(Direction::Download);
             moved |= self.shut_down();
             let held = (self.upload.held.len(), self.download.held.len());
-            let (settings, out, tally) = (&self.settings, &mut self.out, &mut self.tally);
-            let mut cx = Context { settings, now: self.now, date: "NOW", out, tally };
+            let (settings, out, counters) = (&self.settings, &mut self.out, &mut self.counters);
+            let mut cx = Context { settings, now: self.now, date: "NOW", out, counters };
             moved |= self.exchange.settle(held.0, held.1, &mut cx);
             if moved {
                 self.exchange.handle_activity(self.now);
             }
-            let over = self.exchange.account_mut().is_some_and(|account| account.end().is_some());
+            let over = self.exchange.summary_mut().is_some_and(|summary| summary.end().is_some());
             if over && self.stops_at_record {
                 return;
             }
@@ -365,7 +365,7 @@ impl Scenario {
             now: self.now,
             date: "NOW",
             out: &mut self.out,
-            tally: &mut self.tally,
+            counters: &mut self.counters,
         };
         let lane = match direction {
             Direction::Upload => &mut self.upload,

@@ -1,10 +1,10 @@
 //! The table of moves, pair by pair, against one that is written down a second time.
 
-use super::Kind;
+use super::PhaseKind;
 
-/// A row is where a move starts, a column where it leads, both in the order of [`Kind::ALL`].
+/// A row is where a move starts, a column where it leads, both in the order of [`PhaseKind::ALL`].
 const MOVES: [&str; 11] = [
-    ".x........x", // preface
+    ".x........x", // PROXY header
     "..xx...x..x", // idle
     "...x...x..x", // head
     "....x..x..x", // deciding
@@ -19,8 +19,8 @@ const MOVES: [&str; 11] = [
 
 #[test]
 fn every_pair_of_phases_is_a_move_or_is_not() {
-    for (from, row) in Kind::ALL.into_iter().zip(MOVES) {
-        for (to, mark) in Kind::ALL.into_iter().zip(row.chars()) {
+    for (from, row) in PhaseKind::ALL.into_iter().zip(MOVES) {
+        for (to, mark) in PhaseKind::ALL.into_iter().zip(row.chars()) {
             assert_eq!(from.leads_to(to), mark == 'x', "{from} -> {to}");
         }
     }
@@ -28,9 +28,9 @@ fn every_pair_of_phases_is_a_move_or_is_not() {
 
 #[test]
 fn the_end_can_be_reached_from_everywhere_and_is_never_left() {
-    for kind in Kind::ALL {
-        assert_eq!(kind.leads_to(Kind::Closed), kind != Kind::Closed, "{kind}");
-        assert!(!Kind::Closed.leads_to(kind), "{kind}");
+    for kind in PhaseKind::ALL {
+        assert_eq!(kind.leads_to(PhaseKind::Closed), kind != PhaseKind::Closed, "{kind}");
+        assert!(!PhaseKind::Closed.leads_to(kind), "{kind}");
         assert!(!kind.leads_to(kind), "{kind} is not entered from itself");
     }
 }

@@ -11,10 +11,10 @@ fn a_whole_exchange_however_the_response_is_split() {
     for cut in 1..OK.len() {
         let mut scenario = Scenario::get().into_relaying();
         scenario.origin(&OK[..cut]);
-        assert_eq!(scenario.kind(), Kind::Relaying, "cut at {cut}");
+        assert_eq!(scenario.kind(), PhaseKind::Relaying, "cut at {cut}");
         scenario.origin(&OK[cut..]);
         assert_eq!(scenario.client_got(), OK_SENT);
-        assert_eq!((scenario.kind(), scenario.actions()), (Kind::Idle, vec![Action::Release]));
+        assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Idle, vec![Action::Release]));
     }
 }
 
@@ -29,7 +29,7 @@ fn a_body_is_relayed_as_it_comes() {
     }
     assert!(!scenario.reads(Direction::Upload), "what follows is another request");
     scenario.origin(OK);
-    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Idle, vec![Action::Release]));
+    assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Idle, vec![Action::Release]));
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn chunks_pass_as_they_stand_and_the_end_is_seen() {
         let response = "HTTP/1.1 200 OK\r\nDate: D\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
         scenario.origin(response);
         assert_eq!(scenario.client_got(), response, "in pieces of {piece}");
-        assert_eq!((scenario.kind(), scenario.actions()), (Kind::Idle, vec![Action::Release]));
+        assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Idle, vec![Action::Release]));
     }
 }
 
@@ -63,7 +63,7 @@ fn a_body_may_end_with_the_connection() {
     scenario.origin("of it");
     assert!(scenario.client_got().ends_with("Connection: close\r\n\r\nall of it"));
     scenario.origin_ends();
-    assert_eq!((scenario.kind(), scenario.download.shut), (Kind::Draining, true));
+    assert_eq!((scenario.kind(), scenario.download.shut), (PhaseKind::Draining, true));
     scenario.client_ends();
     assert_eq!(scenario.actions(), [Action::Hangup, Action::Done(CloseReason::Complete)]);
     assert!(!scenario.exchange.aborts(Side::Client));
@@ -78,7 +78,7 @@ fn a_slow_client_pauses_the_origin() {
     assert_eq!(scenario.client_got().len(), 150);
     assert!(scenario.download.held.len() <= 100, "at most one read is held: {}", scenario.download.held.len());
     scenario.client_takes(usize::MAX);
-    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Idle, vec![Action::Release]));
+    assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Idle, vec![Action::Release]));
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn the_client_connection_is_kept_as_both_want() {
         let head = format!("GET http://a.example/ {version}\r\nHost: a.example\r\n{asked}\r\n");
         let mut scenario = Scenario::new().sending(head).into_relaying();
         scenario.origin(format!("HTTP/1.1 200 OK\r\n{answered}\r\nok"));
-        assert_eq!(scenario.kind() == Kind::Idle, kept, "{version} {asked} {answered}");
+        assert_eq!(scenario.kind() == PhaseKind::Idle, kept, "{version} {asked} {answered}");
         assert_eq!(scenario.client_got().contains("Connection: close"), !kept);
     }
 }
@@ -125,7 +125,7 @@ fn the_origin_connection_is_kept_as_it_wants() {
         let mut scenario = Scenario::get().into_relaying();
         scenario.origin(response);
         assert_eq!((scenario.statuses(), scenario.actions()), (vec![200], vec![action]), "{response}");
-        assert_eq!(scenario.kind(), Kind::Idle);
+        assert_eq!(scenario.kind(), PhaseKind::Idle);
     }
 }
 
@@ -136,7 +136,7 @@ fn unasked_bytes_of_an_origin_are_no_response_to_anything() {
     scenario.origin(format!("{OK}HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"));
     assert_eq!((scenario.client_got(), scenario.actions()), (OK_SENT.to_string(), vec![Action::Hangup]));
     let mut scenario = scenario.sending(GET).into_relaying();
-    assert_eq!((scenario.client_got(), scenario.kind()), (String::new(), Kind::Relaying));
+    assert_eq!((scenario.client_got(), scenario.kind()), (String::new(), PhaseKind::Relaying));
     scenario.origin(OK);
     assert_eq!(scenario.client_got(), OK_SENT);
 }
@@ -185,10 +185,10 @@ fn a_client_that_breaks_off_takes_its_origin_with_it() {
     let mut scenario = Scenario::get().into_relaying();
     scenario.client_resets();
     assert_eq!(scenario.actions(), [Action::Done(CloseReason::ClientGone)]);
-    assert!(!scenario.exchange.aborts(Side::Server), "the request was complete");
+    assert!(!scenario.exchange.aborts(Side::Origin), "the request was complete");
     let mut scenario = Scenario::new().sending(UPLOAD).into_relaying();
     scenario.client_resets();
-    assert!(scenario.exchange.aborts(Side::Server), "half a request must not pass for a whole one");
+    assert!(scenario.exchange.aborts(Side::Origin), "half a request must not pass for a whole one");
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn a_client_that_ends_within_its_body_is_cut() {
         let mut scenario = Scenario::new().sending(head).into_relaying();
         scenario.client_ends();
         assert_eq!(scenario.actions(), [Action::Done(CloseReason::RequestCut)], "{lines}");
-        assert!(scenario.exchange.aborts(Side::Server));
+        assert!(scenario.exchange.aborts(Side::Origin));
     }
 }
 
@@ -211,7 +211,7 @@ fn an_origin_that_refuses_the_rest_may_still_say_why() {
     assert_eq!(scenario.upload.held.len(), 0, "what still comes is thrown away");
     scenario.origin("HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(scenario.statuses(), [403]);
-    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Draining, vec![Action::Hangup]));
+    assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Draining, vec![Action::Hangup]));
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn silence_is_answered_before_the_response_and_cut_after() {
     scenario.now = 50_000;
     scenario.origin("f");
     scenario.at(109_999);
-    assert_eq!(scenario.kind(), Kind::Relaying, "it counts from the last byte");
+    assert_eq!(scenario.kind(), PhaseKind::Relaying, "it counts from the last byte");
     scenario.at(110_000);
     scenario.client_ends();
     let timer = crate::exchange::timers::Timer::Inactive;
@@ -270,7 +270,7 @@ fn a_body_that_ends_with_the_connection_is_never_cut_by_an_ordinary_end() {
             let mut scenario = Scenario::new().sending(head).into_relaying();
             scenario.origin(response);
             end(&mut scenario);
-            assert_eq!(scenario.kind(), Kind::Closed, "{name}");
+            assert_eq!(scenario.kind(), PhaseKind::Closed, "{name}");
             assert_eq!(scenario.exchange.aborts(Side::Client), reset, "{name}");
         }
     }

@@ -27,7 +27,7 @@ fn some_responses_have_no_body_whatever_they_say() {
         // An origin that says 204 and yet announces content may send it.
         let stray = response.contains(" 204 ") && response.contains("Length");
         let end = if stray { Action::Hangup } else { Action::Release };
-        assert_eq!((scenario.kind(), scenario.actions()), (Kind::Idle, vec![end]), "{method} {response}");
+        assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Idle, vec![end]), "{method} {response}");
     }
 }
 
@@ -45,7 +45,7 @@ fn content_without_a_meaning_costs_the_origin_connection() {
             format!("{method} http://a.example/ HTTP/1.1\r\nHost: a.example\r\nContent-Length: {length}\r\n\r\n");
         let mut scenario = Scenario::new().sending(head + &"x".repeat(length)).into_relaying();
         scenario.origin("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-        assert_eq!((scenario.kind(), scenario.actions()), (Kind::Idle, vec![end]), "{method} {length}");
+        assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Idle, vec![end]), "{method} {length}");
     }
 }
 
@@ -58,7 +58,7 @@ fn interim_responses_go_on_to_those_who_know_them() {
             scenario.download.piece = piece;
             scenario.origin(format!("{interims}{OK}"));
             assert_eq!(scenario.statuses(), statuses, "{version} in pieces of {piece}");
-            assert_eq!((scenario.kind(), scenario.actions()), (Kind::Idle, vec![Action::Release]));
+            assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Idle, vec![Action::Release]));
         }
     }
 }
@@ -85,7 +85,7 @@ fn a_client_that_waits_for_continue_gets_it_from_the_origin() {
     scenario.client("ok");
     assert_eq!(scenario.origin_got(), "ok");
     scenario.origin(OK);
-    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Idle, vec![Action::Release]));
+    assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Idle, vec![Action::Release]));
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn interim_responses_without_end_are_a_fault() {
     for version in ["HTTP/1.1", "HTTP/1.0"] {
         let mut scenario = asked("GET", version);
         scenario.origin("HTTP/1.1 102 Wait\r\n\r\n".repeat(32));
-        assert_eq!(scenario.kind(), Kind::Relaying, "{version}");
+        assert_eq!(scenario.kind(), PhaseKind::Relaying, "{version}");
         scenario.origin("HTTP/1.1 102 Wait\r\n\r\n");
         assert_eq!(scenario.statuses().last(), Some(&502), "{version}");
     }
@@ -115,7 +115,7 @@ fn what_is_no_response_is_a_fault_of_the_origin() {
         let got = scenario.client_got();
         assert!(got.starts_with("HTTP/1.1 502 "), "{response}: {got}");
         assert_eq!(scenario.actions(), [Action::Hangup]);
-        assert_eq!((scenario.kind(), scenario.download.held.len()), (Kind::Idle, 0), "the client is not to blame");
+        assert_eq!((scenario.kind(), scenario.download.held.len()), (PhaseKind::Idle, 0), "the client is not to blame");
     }
 }
 
@@ -126,7 +126,7 @@ fn an_origin_that_closes_without_a_word_is_reported() {
         scenario.origin(response);
         scenario.origin_ends();
         assert_eq!((scenario.statuses(), scenario.actions()), (vec![502], vec![Action::Hangup]), "{response}");
-        assert_eq!(scenario.kind(), Kind::Idle);
+        assert_eq!(scenario.kind(), PhaseKind::Idle);
     }
 }
 
@@ -152,6 +152,6 @@ fn a_client_of_http_10_gets_chunks_without_their_lines() {
     scenario.origin("HTTP/1.1 200 OK\r\nDate: D\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
     let got = scenario.client_got();
     assert!(got.ends_with("Connection: close\r\n\r\nhello"), "{got}");
-    assert_eq!((scenario.kind(), scenario.download.shut), (Kind::Draining, true), "its end is the connection's");
+    assert_eq!((scenario.kind(), scenario.download.shut), (PhaseKind::Draining, true), "its end is the connection's");
     assert_eq!(scenario.actions(), [Action::Release], "the origin's connection is as good as before");
 }

@@ -27,7 +27,7 @@ fn a_harmless_request_is_asked_once_more() {
             die(&mut scenario);
             assert_eq!(
                 (scenario.kind(), scenario.actions()),
-                (Kind::Resolving, vec![Action::Redial]),
+                (PhaseKind::Resolving, vec![Action::Redial]),
                 "{method} {how}"
             );
             assert!(scenario.exchange.is_fresh());
@@ -92,13 +92,13 @@ fn a_request_that_was_not_sent_to_its_end_is_repeated_from_its_start() {
     let mut scenario = scenario.into_reusing();
     scenario.origin_ends();
     scenario.origin_takes(usize::MAX);
-    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Resolving, vec![Action::Redial]));
+    assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Resolving, vec![Action::Redial]));
     scenario.resolved();
     scenario.connect(false);
     assert_eq!(scenario.origin_got(), GET_SENT);
     scenario.origin(OK);
     assert_eq!(scenario.client_got(), OK_SENT);
-    assert_eq!(scenario.kind(), Kind::Deciding, "and the pipelined one behind it is still there");
+    assert_eq!(scenario.kind(), PhaseKind::Deciding, "and the pipelined one behind it is still there");
 }
 
 #[test]

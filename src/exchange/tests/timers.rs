@@ -22,9 +22,9 @@ fn table() -> Vec<(&'static str, Scenario, Timer, Millis)> {
     answering.answer(Answer::new(200, &b"x"[..]));
     let draining = Scenario::new().sending("nonsense\r\n\r\n");
     vec![
-        ("preface", Scenario::proxied(), Timer::Head, 10_000),
-        ("part of a preface", Scenario::proxied().sending("PROXY "), Timer::Head, 10_000),
-        ("behind a preface", Scenario::proxied().sending("PROXY UNKNOWN\r\n"), Timer::First, 30_000),
+        ("proxy-header", Scenario::proxied(), Timer::Head, 10_000),
+        ("part of a PROXY header", Scenario::proxied().sending("PROXY "), Timer::Head, 10_000),
+        ("behind a PROXY header", Scenario::proxied().sending("PROXY UNKNOWN\r\n"), Timer::First, 30_000),
         ("new", Scenario::new(), Timer::First, 30_000),
         ("head", Scenario::new().sending("GET "), Timer::Head, 10_000),
         ("idle", idle, Timer::Idle, 20_000),
@@ -76,11 +76,11 @@ fn nothing_runs_for_ever_when_its_peers_are_silent() {
     for (name, mut scenario, _, _) in table() {
         for _ in 0..STEPS {
             match next(&scenario) {
-                Some((_, at)) if scenario.kind() != Kind::Closed => scenario.at(at.max(scenario.now)),
+                Some((_, at)) if scenario.kind() != PhaseKind::Closed => scenario.at(at.max(scenario.now)),
                 _ => break,
             }
         }
-        assert_eq!(scenario.kind(), Kind::Closed, "{name}");
+        assert_eq!(scenario.kind(), PhaseKind::Closed, "{name}");
     }
 }
 
@@ -106,7 +106,7 @@ fn zero_is_for_ever() {
             // Here no time is no time: a test of its own shows it.
             continue;
         }
-        let first = ["head", "preface", "part of a preface"].contains(&name);
+        let first = ["head", "proxy-header", "part of a PROXY header"].contains(&name);
         let other = first.then_some((Timer::First, 30_000));
         assert_eq!(next(&scenario), other, "{name}");
         if other.is_none() {
@@ -123,7 +123,7 @@ fn the_first_request_has_to_come_in_time_however_slowly_it_drips() {
     scenario.client("GET ");
     assert_eq!(next(&scenario), Some((Timer::First, 30_000)), "the earlier of two timers counts");
     scenario.at(30_000);
-    assert_eq!((scenario.statuses(), scenario.kind()), (vec![408], Kind::Draining));
+    assert_eq!((scenario.statuses(), scenario.kind()), (vec![408], PhaseKind::Draining));
 }
 
 #[test]

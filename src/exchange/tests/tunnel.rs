@@ -13,7 +13,7 @@ const SWITCH: &str = "HTTP/1.1 101 Switching\r\nDate: D\r\nUpgrade: echo\r\nConn
 fn tunnel() -> Scenario {
     let mut scenario = Scenario::new().sending(CONNECT).into_relaying();
     assert_eq!((scenario.client_got(), scenario.origin_got()), (GREETING.to_string(), String::new()));
-    assert_eq!((scenario.kind(), scenario.actions()), (Kind::Tunnel, vec![]));
+    assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Tunnel, vec![]));
     scenario
 }
 
@@ -35,7 +35,7 @@ fn where_a_tunnel_leads_is_known_for_as_long_as_it_stands() {
     assert_eq!(target(&scenario), Some(("a.example".into(), 443)));
     scenario.origin_ends();
     scenario.client_ends();
-    assert_eq!((scenario.kind(), target(&scenario)), (Kind::Closed, None));
+    assert_eq!((scenario.kind(), target(&scenario)), (PhaseKind::Closed, None));
     let mut scenario = Scenario::new().sending(UPGRADE);
     assert_eq!(target(&scenario), Some(("a.example".into(), 80)));
     let other = Target::from_authority(b"b.example:8080", None).unwrap();
@@ -43,7 +43,7 @@ fn where_a_tunnel_leads_is_known_for_as_long_as_it_stands() {
     scenario.resolved();
     scenario.connect(false);
     scenario.origin(SWITCH);
-    assert_eq!((scenario.kind(), target(&scenario)), (Kind::Tunnel, Some(("b.example".into(), 8080))));
+    assert_eq!((scenario.kind(), target(&scenario)), (PhaseKind::Tunnel, Some(("b.example".into(), 8080))));
     assert_eq!(target(&Scenario::new()), None);
 }
 
@@ -77,12 +77,12 @@ fn each_half_is_closed_by_itself() {
     assert_eq!(scenario.actions(), [Action::Done(CloseReason::TunnelEnd)]);
     let mut scenario = tunnel();
     scenario.origin_ends();
-    assert_eq!((scenario.upload.shut, scenario.download.shut, scenario.kind()), (false, true, Kind::Tunnel));
+    assert_eq!((scenario.upload.shut, scenario.download.shut, scenario.kind()), (false, true, PhaseKind::Tunnel));
     scenario.client("still here");
     assert_eq!(scenario.origin_got(), "still here");
     scenario.client_ends();
     assert_eq!(scenario.actions(), [Action::Done(CloseReason::TunnelEnd)]);
-    assert!(!scenario.exchange.aborts(Side::Client) && !scenario.exchange.aborts(Side::Server));
+    assert!(!scenario.exchange.aborts(Side::Client) && !scenario.exchange.aborts(Side::Origin));
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_reset_is_passed_on() {
     let mut scenario = tunnel();
     scenario.client_resets();
     assert_eq!(scenario.actions(), [Action::Done(CloseReason::TunnelReset)]);
-    assert!(scenario.exchange.aborts(Side::Server));
+    assert!(scenario.exchange.aborts(Side::Origin));
     for break_off in [Scenario::origin_resets, Scenario::origin_refuses] {
         let mut scenario = tunnel();
         break_off(&mut scenario);
@@ -127,7 +127,7 @@ fn a_half_closed_tunnel_has_less_time() {
     scenario.now = 1_000;
     scenario.client_ends();
     scenario.at(5_999);
-    assert_eq!(scenario.kind(), Kind::Tunnel);
+    assert_eq!(scenario.kind(), PhaseKind::Tunnel);
     scenario.at(6_000);
     let timer = crate::exchange::timers::Timer::HalfClose;
     assert_eq!(scenario.actions(), [Action::Done(CloseReason::Timeout(timer))]);
@@ -138,7 +138,7 @@ fn a_tunnel_that_cannot_be_dug_is_refused() {
     let mut scenario = Scenario::new().sending(CONNECT).into_connecting();
     scenario.fails(Answer::new(502, &b"no\n"[..]));
     // What follows may be meant for the tunnel, so it is not taken for a request.
-    assert_eq!((scenario.statuses(), scenario.kind()), (vec![502], Kind::Draining));
+    assert_eq!((scenario.statuses(), scenario.kind()), (vec![502], PhaseKind::Draining));
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_switch_that_was_offered_makes_a_tunnel() {
         scenario.download.piece = piece;
         scenario.origin(format!("{SWITCH}first"));
         assert_eq!(scenario.client_got(), format!("{SWITCH}first"), "in pieces of {piece}");
-        assert_eq!((scenario.kind(), scenario.actions()), (Kind::Tunnel, vec![]));
+        assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Tunnel, vec![]));
         scenario.client("second");
         assert_eq!(scenario.origin_got(), "second");
         scenario.client_ends();
@@ -180,7 +180,7 @@ fn a_switch_that_nobody_offered_is_a_fault() {
         let mut scenario = Scenario::new().sending(asked).into_relaying();
         scenario.origin(SWITCH);
         assert_eq!((scenario.statuses(), scenario.actions()), (vec![502], vec![Action::Hangup]));
-        assert_eq!(scenario.kind(), Kind::Idle);
+        assert_eq!(scenario.kind(), PhaseKind::Idle);
     }
 }
 
@@ -194,7 +194,7 @@ fn an_end_right_behind_a_switch_is_the_tunnels() {
         scenario.origin(format!("{SWITCH}all"));
         scenario.client_takes(usize::MAX);
         assert_eq!(scenario.client_got(), format!("{SWITCH}all"), "window {window}");
-        assert_eq!((scenario.kind(), scenario.download.shut), (Kind::Tunnel, true));
+        assert_eq!((scenario.kind(), scenario.download.shut), (PhaseKind::Tunnel, true));
     }
 }
 
@@ -203,7 +203,7 @@ fn a_client_may_end_its_half_right_behind_an_offer() {
     let mut scenario = Scenario::new().sending(UPGRADE).into_relaying();
     scenario.client_ends();
     scenario.origin(format!("{SWITCH}all"));
-    assert_eq!((scenario.kind(), scenario.upload.shut), (Kind::Tunnel, true));
+    assert_eq!((scenario.kind(), scenario.upload.shut), (PhaseKind::Tunnel, true));
     assert_eq!(scenario.client_got(), format!("{SWITCH}all"));
 }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 
 /// Where a text stands in a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Escaping {
     /// Between quotes: blanks are text.
     Quoted,
     /// Between blanks.
@@ -13,8 +13,8 @@ pub(super) enum Place {
 
 /// Appends a text with quotes, backslashes, control bytes and whatever is not ASCII escaped as in Apache's logs; a dash
 /// where there is none.
-pub(super) fn push(out: &mut Vec<u8>, text: &[u8], place: Place) {
-    let blanks = place == Place::Quoted;
+pub(super) fn push(out: &mut Vec<u8>, text: &[u8], place: Escaping) {
+    let blanks = place == Escaping::Quoted;
     let plain = |byte: u8| is_visible(byte) & (byte != b'"') & (byte != b'\\') | (byte == b' ') & blanks;
     push_with(out, text, plain, |out, byte| match byte {
         b'"' | b'\\' => out.extend([b'\\', byte]),

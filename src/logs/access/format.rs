@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::escape::Place;
+use super::escape::Escaping;
 
 /// What Apache and everybody else means by `common` and `combined`.
 const COMMON: &str = "%h %l %u %t \"%r\" %>s %b";
@@ -30,7 +30,7 @@ pub(super) enum Form {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
     Text(String),
-    Code(Code, Place),
+    Code(Code, Escaping),
 }
 
 /// What stands for a code.
@@ -155,7 +155,7 @@ impl FromStr for Format {
 }
 
 fn pieces(text: &str) -> Result<Vec<Piece>, FormatError> {
-    let (mut found, mut literal, mut place) = (Vec::new(), String::new(), Place::Bare);
+    let (mut found, mut literal, mut place) = (Vec::new(), String::new(), Escaping::Bare);
     let mut rest = text;
     while let Some(character) = rest.chars().next() {
         let at = text.chars().count() - rest.chars().count() + 1;
@@ -175,7 +175,7 @@ fn pieces(text: &str) -> Result<Vec<Piece>, FormatError> {
             }
             '"' => {
                 literal.push('"');
-                place = if place == Place::Bare { Place::Quoted } else { Place::Bare };
+                place = if place == Escaping::Bare { Escaping::Quoted } else { Escaping::Bare };
             }
             other => literal.push(other),
         }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use chrono::{DateTime, Local, Utc};
 
-use super::escape::{push, push_json, push_url, Place};
+use super::escape::{push, push_json, push_url, Escaping};
 use super::format::{Code, Form, Format, Piece, Unit};
 use super::Record;
 use crate::logs::line::LINE_BYTES_MAX;
@@ -70,7 +70,7 @@ fn cut(line: &mut Vec<u8>) {
     }
 }
 
-fn value(out: &mut Vec<u8>, code: Code, place: Place, record: &Record<'_>, stamps: &mut Stamps) {
+fn value(out: &mut Vec<u8>, code: Code, place: Escaping, record: &Record<'_>, stamps: &mut Stamps) {
     match code {
         Code::Client => address(out, record.client),
         Code::Peer => address(out, record.peer),
@@ -112,9 +112,9 @@ fn request_line(out: &mut Vec<u8>, record: &Record<'_>) {
     if record.method.is_empty() {
         return out.push(b'-');
     }
-    push(out, record.method, Place::Bare);
+    push(out, record.method, Escaping::Bare);
     out.push(b' ');
-    push(out, record.target, Place::Bare);
+    push(out, record.target, Escaping::Bare);
     out.push(b' ');
     protocol(out, record);
 }

@@ -18,14 +18,14 @@
 //! GET http://www.a.example/p?q=1 HTTP/1.1 …
 //! ```
 //!
-//! `message` finds the parts of a reply, `meaning` says what they mean.
+//! `message` finds the parts of a reply, `verdict` says what they mean.
 
-mod meaning;
 mod message;
+mod verdict;
 
 use super::dialect::{Extent, Question, Trouble};
-use crate::decision::Verdict;
 use crate::http::rules::Rules;
+use crate::policy::decision::Verdict;
 
 /// How the messages look.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -68,7 +68,7 @@ impl Icap {
     /// When it says nothing usable.
     pub fn decode(&self, reply: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict, Trouble> {
         let message = message::Message::parse(reply).map_err(Trouble::Unreadable)?;
-        meaning::read(&message, question, rules).map_err(Trouble::Unreadable)
+        verdict::read(&message, question, rules).map_err(Trouble::Unreadable)
     }
 }
 

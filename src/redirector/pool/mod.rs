@@ -4,10 +4,10 @@
 //! Each question has a ticket, and tickets rise: what waits is asked in the order of arrival, and a question that has to
 //! be asked again takes its old place. After every input, `poll` tells what the owner has to do.
 
-mod staff;
+mod helper;
+mod scaling;
 #[cfg(test)]
 mod tests;
-mod worker;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -16,8 +16,8 @@ use reactor::alarm::Alarms;
 use reactor::arena::{Arena, Key};
 use reactor::Millis;
 
-use staff::Staff;
-use worker::{Flight, State, Worker};
+use helper::{Flight, Helper, State};
+use scaling::Scaling;
 
 /// How many helpers there are and how long they may take.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,7 +46,7 @@ pub enum Action {
     /// Put the question before this helper. `channel` names it among those that the helper has.
     Ask {
         /// The helper.
-        worker: Key,
+        helper: Key,
         /// What the reply will be known by: how many questions the helper has been asked, this one included.
         channel: u64,
         /// The question.
@@ -143,14 +143,14 @@ impl Counters {
 #[derive(Debug)]
 pub struct Pool {
     settings: Settings,
-    workers: Arena<Worker>,
+    helpers: Arena<Helper>,
     /// Helpers with room, the one to ask next first.
     free: VecDeque<Key>,
     waiting: BTreeMap<Ticket, Waiting>,
     tickets: u64,
     alarms: Alarms,
     actions: VecDeque<Action>,
-    staff: Staff,
+    scaling: Scaling,
     counters: Counters,
 }
 
@@ -166,9 +166,9 @@ impl Pool {
     /// A pool without helpers; the first are started by [`Pool::settle`].
     pub fn new(settings: Settings, now: Millis) -> Pool {
         Pool {
-            staff: Staff::new(now),
+            scaling: Scaling::new(now),
             settings,
-            workers: Arena::new(),
+            helpers: Arena::new(),
             free: VecDeque::new(),
             waiting: BTreeMap::new(),
             tickets: 0,
@@ -222,7 +222,7 @@ impl Pool {
         if self.waiting.remove(&ticket).is_some() {
             return;
         }
-        let mut flights = self.workers.iter_mut().flat_map(|(_, worker)| worker.flights.iter_mut());
+        let mut flights = self.helpers.iter_mut().flat_map(|(_, helper)| helper.flights.iter_mut());
         if let Some(flight) = flights.find(|flight| flight.ticket == ticket) {
             flight.who = None;
         }
@@ -232,17 +232,17 @@ impl Pool {
     /// the question that it replies to, if anybody still wants to know. Call [`Pool::settle`] once all that has come is
     /// handed over: a second reply must not pass for that to the next question.
     pub fn handle_reply(&mut self, key: Key, channel: Option<u64>, now: Millis) -> Option<Answered> {
-        let worker = self.workers.get_mut(key)?;
-        let Some(flight) = channel.and_then(|channel| worker.land(channel)) else {
-            if worker.state != State::Leaving {
+        let helper = self.helpers.get_mut(key)?;
+        let Some(flight) = channel.and_then(|channel| helper.land(channel)) else {
+            if helper.state != State::Leaving {
                 self.counters.unasked += 1;
                 self.kill(key, "it said something that nobody had asked for", now);
             }
             return None;
         };
-        worker.answered += 1;
+        helper.answered += 1;
         self.counters.answered += 1;
-        self.staff.note_reply(worker.generation);
+        self.scaling.note_reply(helper.generation);
         self.offer(key);
         let took = now.saturating_sub(flight.sent);
         flight.who.map(|who| Answered { ticket: flight.ticket, who, again: flight.again, took })
@@ -262,8 +262,8 @@ impl Pool {
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Millis) {
         while let Some(slot) = self.alarms.pop_due(now) {
-            let Some(key) = self.workers.key_at(slot) else { continue };
-            let Some(oldest) = self.workers.get(key).and_then(|worker| worker.flights.first()) else { continue };
+            let Some(key) = self.helpers.key_at(slot) else { continue };
+            let Some(oldest) = self.helpers.get(key).and_then(|helper| helper.flights.first()) else { continue };
             let due = oldest.sent.saturating_add(self.settings.timeout);
             if due > now {
                 self.alarms.arm(slot, due);
@@ -289,7 +289,7 @@ impl Pool {
     /// Starts the helpers that are missing, and asks those that are free what waits.
     pub fn settle(&mut self, now: Millis) {
         self.fill(now);
-        if self.staff.alive == 0 {
+        if self.scaling.alive == 0 {
             self.give_up();
         }
         while !self.waiting.is_empty() {
@@ -308,28 +308,28 @@ impl Pool {
     }
 
     fn send(&mut self, key: Key, ticket: Ticket, waiting: Waiting, now: Millis) {
-        let Some(worker) = self.workers.get_mut(key) else { return };
-        worker.asked += 1;
-        let channel = worker.asked;
-        worker.flights.push(Flight { channel, ticket, who: Some(waiting.who), again: waiting.again, sent: now });
+        let Some(helper) = self.helpers.get_mut(key) else { return };
+        helper.asked += 1;
+        let channel = helper.asked;
+        helper.flights.push(Flight { channel, ticket, who: Some(waiting.who), again: waiting.again, sent: now });
         // An idle helper stands in front, so that those that are used stay warm; of the busy ones each has its turn.
         self.free.pop_front();
-        worker.listed = worker.has_room();
-        if worker.listed {
+        helper.listed = helper.has_room();
+        if helper.listed {
             self.free.push_back(key);
         }
         self.alarms.arm(key.index, now.saturating_add(self.settings.timeout));
         self.counters.asked += 1;
-        self.staff.note_wait(now.saturating_sub(waiting.since));
-        self.actions.push_back(Action::Ask { worker: key, channel, ticket, who: waiting.who });
+        self.scaling.note_wait(now.saturating_sub(waiting.since));
+        self.actions.push_back(Action::Ask { helper: key, channel, ticket, who: waiting.who });
     }
 
     /// The helper to ask next. Those that left while they stood in the list are dropped from it.
     fn first_free(&mut self) -> Option<Key> {
         loop {
             let key = *self.free.front()?;
-            match self.workers.get(key) {
-                Some(worker) if worker.has_room() => return Some(key),
+            match self.helpers.get(key) {
+                Some(helper) if helper.has_room() => return Some(key),
                 _ => self.free.pop_front(),
             };
         }
@@ -337,15 +337,15 @@ impl Pool {
 
     /// A helper has become able to take a question, or has none left before it ends.
     fn offer(&mut self, key: Key) {
-        let Some(worker) = self.workers.get_mut(key) else { return };
-        let idle = worker.flights.is_empty();
-        if worker.state == State::Leaving && idle {
+        let Some(helper) = self.helpers.get_mut(key) else { return };
+        let idle = helper.flights.is_empty();
+        if helper.state == State::Leaving && idle {
             return self.actions.push_back(Action::Retire(key));
         }
-        if !worker.has_room() || worker.listed {
+        if !helper.has_room() || helper.listed {
             return;
         }
-        worker.listed = true;
+        helper.listed = true;
         match idle {
             true => self.free.push_front(key),
             false => self.free.push_back(key),

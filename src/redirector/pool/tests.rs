@@ -14,10 +14,10 @@ struct Play {
 /// A pool with these bounds that has started its helpers, all of which serve, and their keys.
 fn serving(minimum: usize, maximum: usize) -> (Play, Vec<Key>) {
     let mut play = Play::new(settings(minimum, maximum));
-    let workers = play.started();
-    workers.iter().for_each(|key| play.pool.handle_started(*key, play.now));
+    let helpers = play.started();
+    helpers.iter().for_each(|key| play.pool.handle_started(*key, play.now));
     assert_eq!(play.done(), []);
-    (play, workers)
+    (play, helpers)
 }
 
 fn settings(minimum: usize, maximum: usize) -> Settings {
@@ -52,14 +52,14 @@ impl Play {
     /// The questions that were just put before helpers; nothing else was done.
     fn asked(&mut self) -> Vec<(Key, u64, Ticket)> {
         let asked = |action| match action {
-            Action::Ask { worker, channel, ticket, .. } => (worker, channel, ticket),
+            Action::Ask { helper, channel, ticket, .. } => (helper, channel, ticket),
             other => panic!("{other:?} instead of a question"),
         };
         self.done().into_iter().map(asked).collect()
     }
 
-    fn reply(&mut self, worker: Key, channel: u64) -> Option<Answered> {
-        let answered = self.pool.handle_reply(worker, Some(channel), self.now);
+    fn reply(&mut self, helper: Key, channel: u64) -> Option<Answered> {
+        let answered = self.pool.handle_reply(helper, Some(channel), self.now);
         self.pool.settle(self.now);
         answered
     }
@@ -87,57 +87,57 @@ impl Play {
 #[test]
 fn the_minimum_is_started_and_nothing_is_asked_before_it_runs() {
     let mut play = Play::new(settings(2, 5));
-    let workers = play.started();
-    assert_eq!((workers.len(), play.forked()), (2, 2));
+    let helpers = play.started();
+    assert_eq!((helpers.len(), play.forked()), (2, 2));
     let ticket = play.ask();
     assert_eq!(play.done(), []);
     assert!(play.pool.is_waiting(ticket));
-    play.pool.handle_started(workers[1], play.now);
-    assert_eq!(play.asked(), [(workers[1], 1, ticket)]);
+    play.pool.handle_started(helpers[1], play.now);
+    assert_eq!(play.asked(), [(helpers[1], 1, ticket)]);
 }
 
 #[test]
 fn questions_are_asked_in_the_order_of_arrival() {
-    let (mut play, workers) = serving(1, 1);
+    let (mut play, helpers) = serving(1, 1);
     let tickets: Vec<Ticket> = (0..4).map(|_| play.ask()).collect();
-    assert_eq!(play.asked(), [(workers[0], 1, tickets[0])]);
+    assert_eq!(play.asked(), [(helpers[0], 1, tickets[0])]);
     for place in 0..4 {
-        let answered = play.reply(workers[0], place + 1).expect("a reply to somebody");
+        let answered = play.reply(helpers[0], place + 1).expect("a reply to somebody");
         assert_eq!(answered.ticket, tickets[place as usize]);
-        let next = tickets.get(place as usize + 1).map(|ticket| (workers[0], place + 2, *ticket));
+        let next = tickets.get(place as usize + 1).map(|ticket| (helpers[0], place + 2, *ticket));
         assert_eq!(play.asked(), next.into_iter().collect::<Vec<_>>());
     }
 }
 
 #[test]
 fn the_helper_used_last_is_asked_first() {
-    let (mut play, workers) = serving(3, 3);
+    let (mut play, helpers) = serving(3, 3);
     let _ = play.ask();
     let first = play.asked()[0].0;
     play.reply(first, 1);
     let _ = play.ask();
     assert_eq!(play.asked()[0].0, first);
-    assert!(workers.contains(&first));
+    assert!(helpers.contains(&first));
 }
 
 #[test]
 fn with_concurrency_questions_are_spread_and_answered_in_any_order() {
     let mut play = Play::new(Settings { concurrency: 2, ..settings(2, 2) });
-    let workers = play.started();
-    workers.iter().for_each(|key| play.pool.handle_started(*key, play.now));
+    let helpers = play.started();
+    helpers.iter().for_each(|key| play.pool.handle_started(*key, play.now));
     let tickets: Vec<Ticket> = (0..5).map(|_| play.ask()).collect();
     let asked = play.asked();
     assert_eq!(asked.len(), 4);
     assert_ne!(asked[0].0, asked[1].0);
     assert!(play.pool.is_waiting(tickets[4]));
-    let second = asked.iter().rev().find(|(worker, ..)| *worker == workers[0]).unwrap();
+    let second = asked.iter().rev().find(|(helper, ..)| *helper == helpers[0]).unwrap();
     assert_eq!(play.reply(second.0, second.1).unwrap().ticket, second.2);
-    assert_eq!(play.asked(), [(workers[0], 3, tickets[4])]);
+    assert_eq!(play.asked(), [(helpers[0], 3, tickets[4])]);
 }
 
 #[test]
 fn row_3_a_full_queue_refuses_and_goes_on() {
-    let (mut play, workers) = serving(1, 1);
+    let (mut play, helpers) = serving(1, 1);
     let tickets: Vec<Ticket> = (0..5).map(|_| play.ask()).collect();
     let who = play.sessions.insert(());
     assert_eq!(play.pool.ask(who, play.now), Err(Fault::QueueFull));
@@ -145,33 +145,33 @@ fn row_3_a_full_queue_refuses_and_goes_on() {
     play.pool.cancel(tickets[2]);
     assert!(play.pool.ask(who, play.now).is_ok());
     play.done();
-    assert_eq!(play.reply(workers[0], 1).map(|answered| answered.ticket), Some(tickets[0]));
+    assert_eq!(play.reply(helpers[0], 1).map(|answered| answered.ticket), Some(tickets[0]));
 }
 
 #[test]
 fn a_client_that_leaves_frees_its_place_and_its_reply_is_dropped() {
-    let (mut play, workers) = serving(1, 1);
+    let (mut play, helpers) = serving(1, 1);
     let (asked, waiting, last) = (play.ask(), play.ask(), play.ask());
     play.done();
     play.pool.cancel(asked);
     play.pool.cancel(waiting);
     assert_eq!(play.pool.queue_len(), 1);
-    assert_eq!(play.reply(workers[0], 1), None);
-    assert_eq!(play.asked(), [(workers[0], 2, last)]);
+    assert_eq!(play.reply(helpers[0], 1), None);
+    assert_eq!(play.asked(), [(helpers[0], 2, last)]);
 }
 
 #[test]
 fn row_4_a_helper_that_hangs_is_killed_and_its_question_asked_once_more() {
-    let (mut play, workers) = serving(2, 2);
+    let (mut play, helpers) = serving(2, 2);
     let ticket = play.ask();
     let (first, ..) = play.asked()[0];
-    let other = *workers.iter().find(|key| **key != first).unwrap();
+    let other = *helpers.iter().find(|key| **key != first).unwrap();
     play.pass(9_999);
     assert_eq!(play.done(), []);
     play.pass(1);
     let done = play.done();
     assert!(matches!(done[0], Action::Kill(key, _) if key == first), "{done:?}");
-    assert!(done.contains(&Action::Ask { worker: other, channel: 1, ticket, who: who(&done) }), "{done:?}");
+    assert!(done.contains(&Action::Ask { helper: other, channel: 1, ticket, who: who(&done) }), "{done:?}");
     // The other one hangs too.
     play.pass(10_000);
     let done = play.done();
@@ -189,13 +189,13 @@ fn who(done: &[Action]) -> Key {
 
 #[test]
 fn a_helper_that_dies_is_replaced_and_its_question_keeps_its_place() {
-    let (mut play, workers) = serving(1, 1);
+    let (mut play, helpers) = serving(1, 1);
     let (first, second) = (play.ask(), play.ask());
     play.done();
-    play.reply(workers[0], 1);
+    play.reply(helpers[0], 1);
     let third = play.ask();
     play.done();
-    play.pool.handle_gone(workers[0], play.now);
+    play.pool.handle_gone(helpers[0], play.now);
     let fresh = play.started();
     assert_eq!(fresh.len(), 1);
     play.pool.handle_started(fresh[0], play.now);
@@ -237,23 +237,23 @@ fn row_1_helpers_that_cannot_be_started_fail_questions_at_once_and_are_tried_les
 
 #[test]
 fn a_helper_that_lives_for_a_while_is_none_that_works() {
-    let (mut play, mut workers) = serving(1, 1);
+    let (mut play, mut helpers) = serving(1, 1);
     assert!(!play.pool.is_served(play.now), "nobody knows yet");
     for _ in 0..3 {
-        play.pool.handle_gone(workers[0], play.now);
+        play.pool.handle_gone(helpers[0], play.now);
         play.pass(1000);
-        workers = play.started();
-        play.pool.handle_started(workers[0], play.now);
+        helpers = play.started();
+        play.pool.handle_started(helpers[0], play.now);
         play.pass(499);
         assert!(play.pool.forked() == 1 && !play.pool.is_served(play.now));
     }
     play.pass(1);
     assert!(play.pool.is_served(play.now));
 
-    let (mut play, workers) = serving(1, 1);
+    let (mut play, helpers) = serving(1, 1);
     let _ = play.ask();
     let _ = play.asked();
-    let _ = play.reply(workers[0], 1);
+    let _ = play.reply(helpers[0], 1);
     assert!(play.pool.is_served(play.now), "a reply is as good as a long life");
     play.pool.stop();
     assert!(!play.pool.is_served(play.now), "one that leaves serves nobody any more");
@@ -261,8 +261,8 @@ fn a_helper_that_lives_for_a_while_is_none_that_works() {
 
 #[test]
 fn helpers_that_fail_together_are_one_failure() {
-    let (mut play, workers) = serving(5, 5);
-    for key in &workers {
+    let (mut play, helpers) = serving(5, 5);
+    for key in &helpers {
         play.pool.handle_gone(*key, play.now);
     }
     assert_eq!(play.started().len(), 5);
@@ -271,8 +271,8 @@ fn helpers_that_fail_together_are_one_failure() {
 
 #[test]
 fn after_a_reply_all_that_is_missing_is_started() {
-    let (mut play, workers) = serving(3, 3);
-    for key in &workers {
+    let (mut play, helpers) = serving(3, 3);
+    for key in &helpers {
         play.pool.handle_gone(*key, play.now);
     }
     for key in play.started() {
@@ -291,44 +291,44 @@ fn after_a_reply_all_that_is_missing_is_started() {
 
 #[test]
 fn what_nobody_asked_for_costs_the_helper_its_life() {
-    let (mut play, workers) = serving(1, 1);
-    assert_eq!(play.pool.handle_reply(workers[0], Some(0), play.now), None);
+    let (mut play, helpers) = serving(1, 1);
+    assert_eq!(play.pool.handle_reply(helpers[0], Some(0), play.now), None);
     play.pool.settle(play.now);
     let done = play.done();
-    assert!(matches!(done[..], [Action::Kill(key, _), Action::Start(..)] if key == workers[0]), "{done:?}");
+    assert!(matches!(done[..], [Action::Kill(key, _), Action::Start(..)] if key == helpers[0]), "{done:?}");
 }
 
 #[test]
 fn a_second_reply_is_never_taken_for_that_to_the_next_question() {
-    let (mut play, workers) = serving(1, 1);
+    let (mut play, helpers) = serving(1, 1);
     let (first, second) = (play.ask(), play.ask());
     play.done();
-    assert_eq!(play.pool.handle_reply(workers[0], Some(1), play.now).map(|reply| reply.ticket), Some(first));
-    assert_eq!(play.pool.handle_reply(workers[0], Some(1), play.now), None);
+    assert_eq!(play.pool.handle_reply(helpers[0], Some(1), play.now).map(|reply| reply.ticket), Some(first));
+    assert_eq!(play.pool.handle_reply(helpers[0], Some(1), play.now), None);
     play.pool.settle(play.now);
     let done = play.done();
     assert!(matches!(done[..], [Action::Kill(..), Action::Start(..)]), "{done:?}");
     assert!(play.pool.is_waiting(second));
     // The same, but the next question was already before the helper.
-    let (mut play, workers) = serving(1, 1);
+    let (mut play, helpers) = serving(1, 1);
     let (_, second) = (play.ask(), play.ask());
-    play.reply(workers[0], 1);
+    play.reply(helpers[0], 1);
     play.done();
-    assert_eq!(play.pool.handle_reply(workers[0], Some(1), play.now), None);
+    assert_eq!(play.pool.handle_reply(helpers[0], Some(1), play.now), None);
     play.pool.settle(play.now);
     assert!(play.pool.is_waiting(second));
 }
 
 #[test]
 fn a_broken_helpers_question_is_asked_once_more() {
-    let (mut play, workers) = serving(1, 1);
+    let (mut play, helpers) = serving(1, 1);
     let ticket = play.ask();
     play.done();
-    let answered = play.pool.handle_reply(workers[0], Some(1), play.now).unwrap();
+    let answered = play.pool.handle_reply(helpers[0], Some(1), play.now).unwrap();
     assert!(play.pool.ask_again(&answered, play.now));
     play.pool.settle(play.now);
-    assert_eq!(play.asked(), [(workers[0], 2, ticket)]);
-    let answered = play.reply(workers[0], 2).unwrap();
+    assert_eq!(play.asked(), [(helpers[0], 2, ticket)]);
+    let answered = play.reply(helpers[0], 2).unwrap();
     assert!(answered.again && !play.pool.ask_again(&answered, play.now));
 }
 
@@ -371,12 +371,12 @@ const BEAT: Millis = 500;
 const REST: Millis = 6000;
 
 fn busy(pool: &Pool) -> Option<(Key, u64)> {
-    pool.workers.iter().find_map(|(key, worker)| worker.flights.first().map(|flight| (key, flight.channel)))
+    pool.helpers.iter().find_map(|(key, helper)| helper.flights.first().map(|flight| (key, flight.channel)))
 }
 
 #[test]
 fn the_signals_move_the_bounds_and_one_helper() {
-    let (mut play, workers) = serving(2, 3);
+    let (mut play, helpers) = serving(2, 3);
     play.pool.more(play.now);
     assert_eq!((play.pool.settings().minimum, play.pool.settings().maximum), (3, 3));
     assert_eq!(play.started().len(), 1);
@@ -388,25 +388,25 @@ fn the_signals_move_the_bounds_and_one_helper() {
         assert_eq!((play.pool.settings().minimum, play.pool.settings().maximum), (left, left));
         assert_eq!(play.forked(), left);
     }
-    assert_eq!(play.done()[0], Action::Retire(workers[0]));
+    assert_eq!(play.done()[0], Action::Retire(helpers[0]));
 }
 
 #[test]
 fn a_busy_helper_replies_before_it_is_let_go() {
-    let (mut play, workers) = serving(1, 2);
+    let (mut play, helpers) = serving(1, 2);
     let ticket = play.ask();
     play.done();
     play.pool.stop();
     assert_eq!(play.done(), []);
-    assert_eq!(play.reply(workers[0], 1).unwrap().ticket, ticket);
-    assert_eq!(play.done(), [Action::Retire(workers[0])]);
-    play.pool.handle_gone(workers[0], play.now);
+    assert_eq!(play.reply(helpers[0], 1).unwrap().ticket, ticket);
+    assert_eq!(play.done(), [Action::Retire(helpers[0])]);
+    play.pool.handle_gone(helpers[0], play.now);
     assert_eq!(play.done(), []);
 }
 
 #[test]
 fn a_renewal_replaces_one_after_the_other_and_always_has_somebody() {
-    let (mut play, workers) = serving(3, 3);
+    let (mut play, helpers) = serving(3, 3);
     play.pool.renew(play.now);
     let mut fresh = play.started();
     assert_eq!(fresh.len(), 1);
@@ -417,12 +417,12 @@ fn a_renewal_replaces_one_after_the_other_and_always_has_somebody() {
     for _ in 0..2 {
         let done = play.done();
         let [Action::Retire(old), Action::Start(key, _)] = done[..] else { panic!("{done:?}") };
-        assert!(workers.contains(&old));
+        assert!(helpers.contains(&old));
         fresh.push(key);
         play.pool.handle_gone(old, play.now);
         play.pool.handle_started(key, play.now);
     }
-    assert!(matches!(play.done()[..], [Action::Retire(old)] if workers.contains(&old)));
+    assert!(matches!(play.done()[..], [Action::Retire(old)] if helpers.contains(&old)));
     assert_eq!(play.forked(), 3);
     assert_eq!(play.pool.poll_timeout(), None);
 }
@@ -448,10 +448,10 @@ fn a_renewal_that_fails_leaves_the_old_helpers_at_work() {
 
 #[test]
 fn a_shorter_timeout_holds_for_what_was_asked_before() {
-    let (mut play, workers) = serving(1, 1);
+    let (mut play, helpers) = serving(1, 1);
     play.ask();
     play.done();
     play.pool.configure(Settings { timeout: 1000, ..settings(1, 1) }, play.now);
     play.pass(1000);
-    assert!(matches!(play.done()[0], Action::Kill(key, _) if key == workers[0]));
+    assert!(matches!(play.done()[0], Action::Kill(key, _) if key == helpers[0]));
 }

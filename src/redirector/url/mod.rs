@@ -9,13 +9,13 @@
 //!
 //! With `redirector.concurrency` a number and a blank stand in front of both. `reply` says what it may answer.
 
-mod pairs;
+mod key_values;
 mod reply;
 
 use super::dialect::{Extent, Question, Trouble};
-use crate::decision::Verdict;
 use crate::http::rules::Rules;
 use crate::http::Method;
+use crate::policy::decision::Verdict;
 
 /// Longest line of a reply, in bytes, its end included. The longest URLs in use have a few thousand.
 const MAX_LINE: usize = 64 << 10;

@@ -13,12 +13,12 @@
 //! | `BH` | the helper is broken |
 
 use super::super::dialect::{Question, Trouble};
-use super::{pairs, push_bare_url, push_full_url, Line};
-use crate::decision::Verdict;
+use super::{key_values, push_bare_url, push_full_url, Line};
 use crate::http::answer::Answer;
 use crate::http::rules::Rules;
 use crate::http::target::{Target, HTTP_PORT};
 use crate::http::Method;
+use crate::policy::decision::Verdict;
 
 /// The status of a redirect that names none.
 const FOUND: u16 = 302;
@@ -65,7 +65,7 @@ pub(super) fn read(said: &[u8], line: Line, question: &Question<'_>, rules: &Rul
 }
 
 fn read_ok(pairs: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict, Trouble> {
-    let find = |name| pairs::find(pairs, name).map_err(Trouble::Unreadable);
+    let find = |name| key_values::find(pairs, name).map_err(Trouble::Unreadable);
     let code = find("status")?;
     // With both a redirect and a rewrite Squid redirects.
     if let Some(url) = find("url")? {
@@ -76,14 +76,14 @@ fn read_ok(pairs: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdi
     }
     match code {
         Some(_) => Err(Trouble::Unreadable("it has a status without a URL")),
-        None if pairs::are_all(pairs) => Ok(Verdict::Permit),
+        None if key_values::are_all(pairs) => Ok(Verdict::Permit),
         // Such as `OK http://…`, whose writer did not mean that the request may pass.
         None => Err(Trouble::Unreadable("what stands behind its OK has no name")),
     }
 }
 
 fn broken(pairs: &[u8]) -> Trouble {
-    let message = pairs::find(pairs, "message").ok().flatten().unwrap_or_else(|| pairs.to_vec());
+    let message = key_values::find(pairs, "message").ok().flatten().unwrap_or_else(|| pairs.to_vec());
     let cut = &message[..message.len().min(MAX_MESSAGE)];
     Trouble::Broken(String::from_utf8_lossy(cut).into_owned())
 }

@@ -1,6 +1,7 @@
 //! Heads of requests and responses: what is accepted goes out in a form that means the same and is accepted again.
 
 use super::{outcome, rough};
+use exaproxy::exchange::proxy_protocol;
 use exaproxy::http::framing::Framing;
 use exaproxy::http::head::HeadScan;
 use exaproxy::http::request::Request;
@@ -9,7 +10,6 @@ use exaproxy::http::rewrite;
 use exaproxy::http::rules::{Rules, ToClient};
 use exaproxy::http::target::{Host, Target};
 use exaproxy::http::{Method, Version};
-use exaproxy::proxy_line;
 use std::mem::discriminant;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -160,20 +160,20 @@ pub(super) fn authority(bytes: &[u8]) -> u64 {
 
 /// The header of a balancer is found at the same place however its bytes come, and is refused for the same bytes.
 pub(super) fn proxy_line(bytes: &[u8]) -> u64 {
-    let whole = proxy_line::find(bytes);
+    let whole = proxy_protocol::find(bytes);
     let mut early = Ok(None);
-    for end in 0..=bytes.len().min(proxy_line::MAX_HEADER) {
-        early = proxy_line::find(&bytes[..end]);
+    for end in 0..=bytes.len().min(proxy_protocol::MAX_HEADER) {
+        early = proxy_protocol::find(&bytes[..end]);
         if early != Ok(None) {
             break;
         }
     }
-    if bytes.len() <= proxy_line::MAX_HEADER {
+    if bytes.len() <= proxy_protocol::MAX_HEADER {
         assert_eq!(early.is_err(), whole.is_err(), "{early:?} {whole:?}");
     }
     match whole {
         Ok(Some(header)) => {
-            assert!(header.length <= bytes.len().min(proxy_line::MAX_HEADER), "{header:?}");
+            assert!(header.length <= bytes.len().min(proxy_protocol::MAX_HEADER), "{header:?}");
             assert_eq!(early, whole, "the same header, found early");
             outcome((header.length, header.source.map(|source| source.is_ipv6())))
         }

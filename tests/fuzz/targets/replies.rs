@@ -2,11 +2,11 @@
 //! client or an origin can break a line. Where a reply ends does not depend on what comes behind it.
 
 use super::{outcome, rough};
-use exaproxy::decision::Verdict;
 use exaproxy::http::answer::Answer;
 use exaproxy::http::request::Request;
 use exaproxy::http::rules::{Rules, ToClient};
 use exaproxy::http::{rewrite, Method, Version};
+use exaproxy::policy::decision::Verdict;
 use exaproxy::redirector::dialect::{Dialect, Extent, Question, Trouble};
 use exaproxy::redirector::icap::Icap;
 use exaproxy::redirector::url::{Line, Url};

@@ -2,9 +2,9 @@
 //! accepted again as the same.
 
 use super::{outcome, rough};
+use exaproxy::answers::pages::{Found, Pages, Values};
 use exaproxy::cli;
 use exaproxy::config::{self, FileKind, Files, Form, Loaded, Sources};
-use exaproxy::pages::{Found, Pages, Values};
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStringExt;

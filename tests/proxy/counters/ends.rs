@@ -177,7 +177,7 @@ fn cut(stage: &Stage<Peers>, origin: &Origin) {
 pub const PROXIED: &[Step<()>] = &[
     Step {
         what: "a connection starts with something else",
-        moves: "clients.accepted 1, ended.preface 1",
+        moves: "clients.accepted 1, ended.proxy-header 1",
         act: |stage| {
             let mut client = stage.proxy.client();
             client.send("GET http://h.test/ HTTP/1.1\r\n\r\n");
@@ -186,7 +186,7 @@ pub const PROXIED: &[Step<()>] = &[
     },
     Step {
         what: "a connection ends in its announcement",
-        moves: "clients.accepted 1, ended.preface 1",
+        moves: "clients.accepted 1, ended.proxy-header 1",
         act: |stage| stage.proxy.client().send("PROXY TCP4 203.0"),
     },
     Step {

@@ -1,0 +1,421 @@
+//! The table of all options, the only place where an option is written down: section, name, kind, default, history,
+//! meaning. The typed [`Config`], printing, help and documentation all come from it. It does not know where values
+//! come from.
+
+use super::lists::{Methods, Ports, Ranges, Services};
+use super::paths::{Hosts, NewFile, Pages, PathContext, Program, Resolver, HOSTS, PAGES, RESOLVER};
+use super::sources::Given;
+use super::text::{
+    BareText, FieldName, Host, Host4, Host6, Level, Line, LineFormat, OnFailure, Protocol, Pseudonym, Reactor, Sink,
+    Text, User,
+};
+use super::value::{Count, Flag, Limit, Port, Seconds, Timeout, ValueType};
+use super::Error;
+
+/// How an option stands to the original program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum History {
+    /// As it was.
+    Kept,
+    /// Not in the original.
+    New,
+    /// In the original, with this difference.
+    Changed(&'static str),
+    /// Accepted for old files, and without effect for this reason.
+    Obsolete(&'static str),
+    /// A switch whose part of the program does not exist yet: `true` stops the start.
+    Unbuilt,
+}
+
+/// One line of the table.
+#[derive(Debug)]
+pub struct Entry {
+    /// The section of the ini file, and the second word of the environment names.
+    pub section: &'static str,
+    /// The name within the section, with dashes.
+    pub key: &'static str,
+    /// An older name that is accepted too.
+    pub alias: Option<&'static str>,
+    /// The default as it would be written by a user.
+    pub default: &'static str,
+    /// Whether values are printed between quotes.
+    pub quoted: bool,
+    /// How the option stands to the original.
+    pub history: History,
+    /// What the option does.
+    pub help: &'static str,
+    /// The text of its value in a configuration.
+    pub text: fn(&Config, &PathContext) -> String,
+}
+
+impl Entry {
+    /// `section.key`
+    pub fn name(&self) -> String {
+        format!("{}.{}", self.section, self.key)
+    }
+
+    /// Whether it is left out when the configuration is printed, as inner matters of the program.
+    pub fn hidden(&self) -> bool {
+        matches!(self.section, "debug" | "proxy")
+    }
+}
+
+/// The name of a field with dashes for underscores, made when the program is compiled.
+const fn dashed<const LENGTH: usize>(field: &str) -> [u8; LENGTH] {
+    let mut bytes = [b'-'; LENGTH];
+    let mut at = 0;
+    while at < LENGTH {
+        if field.as_bytes()[at] != b'_' {
+            bytes[at] = field.as_bytes()[at];
+        }
+        at += 1;
+    }
+    bytes
+}
+
+/// Makes from the table: one struct per section, [`Config`], [`SECTIONS`], [`OPTIONS`] and the reading of all values.
+macro_rules! options {
+    ($(#[doc = $about:literal] $section:ident $title:ident {
+        $($field:ident $(($alias:literal))?: $kind:ty = $default:expr, $history:expr, $help:literal;)*
+    })*) => {
+        $(
+            #[doc = $about]
+            #[derive(Clone, Debug, PartialEq)]
+            pub struct $title {
+                $(#[doc = $help] pub $field: <$kind as ValueType>::Value,)*
+            }
+
+            #[allow(non_upper_case_globals)]
+            impl $title {
+                $(const $field: Entry = Entry {
+                    section: stringify!($section),
+                    key: {
+                        const FIELD: &str = stringify!($field);
+                        const KEY: [u8; FIELD.len()] = dashed(FIELD);
+                        match std::str::from_utf8(&KEY) {
+                            Ok(key) => key,
+                            Err(_) => FIELD,
+                        }
+                    },
+                    alias: [$(Some($alias),)? None][0],
+                    default: $default,
+                    quoted: <$kind as ValueType>::QUOTED,
+                    history: $history,
+                    help: $help,
+                    text: |config, place| <$kind as ValueType>::print(&config.$section.$field, place),
+                };)*
+            }
+        )*
+
+        /// The value of every option. A field has the option's name with underscores for dashes.
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct Config {
+            $(#[doc = $about] pub $section: $title,)*
+        }
+
+        impl Config {
+            /// Reads every option from what was given, or takes its default.
+            pub(super) fn read(given: &Given, place: &PathContext) -> Result<Config, Error> {
+                Ok(Config {
+                    $($section: $title { $($field: given.read::<$kind>(&$title::$field, place)?,)* },)*
+                })
+            }
+        }
+
+        /// Every section with its subject.
+        pub const SECTIONS: &[(&str, &str)] = &[$((stringify!($section), $about),)*];
+
+        /// Every option, ordered by section and name.
+        pub const OPTIONS: &[&Entry] = &[$($(&$title::$field,)*)*];
+    };
+}
+
+use History::{Changed, Kept, New, Obsolete, Unbuilt};
+
+const UNLIMITED: History = Changed("0 is accepted, as the original documented but refused.");
+const OBEYED: History = Changed("The original ignored it.");
+const PROBE: History = Obsolete("It only bounded one call to accept a connection, which never waits here.");
+const PYTHON: History = Obsolete("It belonged to the Python program.");
+
+/// Upper bound of every number of connections: more than one address has ports for, and far from any overflow.
+type Connections = Count<1, 10_000_000>;
+
+options! {
+    /// The log of requests, one line for each when it is over.
+    access Access {
+        destination: Sink = "stdout", New, "where the lines go, as in log.destination";
+        enable: Flag = "false", New, "write one line for each request";
+        format: LineFormat = "combined", New,
+            "form of the lines: common, combined, squid, json, or a text with codes such as %h";
+        keep: Count<0, 1000> = "5", New, "how many old files are kept when the lines go to a file";
+        rotate: Limit = "5242880", New, "bytes after which the file is put aside and a new one begun, 0 = never";
+    }
+
+    /// The process itself.
+    daemon Daemon {
+        daemonize: Flag = "false", Kept, "go to the background";
+        drain_timeout: Timeout = "0", New,
+            "seconds that a soft stop (SIGQUIT) waits for clients to finish, 0 = as long as they need";
+        identifier: BareText = "ExaProxy", Kept, "first word of every log line";
+        pidfile: NewFile = "", Kept, "file that holds the process number while the program runs, empty = none";
+        poll_interfaces: Flag = "true", Kept, "look for changed addresses of this machine while running";
+        reactor: Reactor = "best", Obsolete("The best interface of the system is always used."),
+            "kernel interface for events";
+        speed: Count<1, 3600> = "2", Obsolete("The loop sleeps until something happens or the next timer is due."),
+            "longest wait of the event loop, in seconds";
+        user: User = "nobody", Changed("It need not exist unless the program is started as root."),
+            "account to run as when started as root, once the listeners are open";
+    }
+
+    /// Inner twins of the command line's switches; not printed.
+    debug Debug {
+        log: Flag = "false", Kept, "write all messages, like -d";
+        memory: Flag = "false", PYTHON, "report the use of memory";
+        pdb: Flag = "false", PYTHON, "start the Python debugger";
+    }
+
+    /// Name resolution.
+    dns Dns {
+        definitions: Text = "etc/exaproxy/dns/types",
+            Obsolete("The record types are built in; the folder need not exist."),
+            "table of record types";
+        fqdn: Flag = "true", Kept, "refuse names without a dot";
+        hosts: Hosts = HOSTS, New, "file of names that need no question, empty = none";
+        negative_ttl: Seconds<0> = "300", New, "most seconds to remember that a name does not exist";
+        resolver: Resolver = RESOLVER, Changed("It has an effect, which it had not in the original. \
+            Only when it is left alone are the other places searched."),
+            "file that names the name servers";
+        retries: Count<1, 1000> = "10", Kept, "how often one question is sent before the name counts as not resolved";
+        timeout: Seconds<1> = "2", Kept, "seconds to wait for an answer before a question is sent again";
+        ttl: Seconds<0> = "900", Changed("The time that the name server gives is obeyed below this bound."),
+            "most seconds to remember an answer";
+    }
+
+    /// The proxy's clients and the servers they ask for.
+    http Http {
+        body_size: Limit = "0", New, "most bytes in the body of one request (413 above), 0 = no limit";
+        compatible_status: Flag = "false", New, "answer failures with the status codes of ExaProxy 1.2";
+        connect ("allow-connect"): Flag = "true", Kept, "allow CONNECT";
+        connect_timeout: Seconds<1> = "20", New, "seconds for connecting to a server, all its addresses together";
+        connections: Connections = "32768", Changed("Where descriptors are short it is lowered with a warning."),
+            "most clients at a time, over IPv4 and IPv6 together";
+        decision_timeout: Seconds<1> = "60", New,
+            "seconds for deciding what to do with a request, the wait for a helper program included";
+        drain_timeout: Seconds<0> = "5", New,
+            "seconds to go on reading from a client whose connection is being closed, 0 = close at once";
+        enable: Flag = "true", OBEYED, "serve the proxy";
+        expect: Flag = "false", Kept, "answer 417 to requests with an Expect header, unless transparent";
+        extensions: Methods = "", Changed("Every well-formed method is forwarded, named here or not."),
+            "further request methods to allow";
+        forward: FieldName = "", Kept,
+            "header whose last address is the client for decisions, helpers and pages, when another proxy stands in front; \
+             empty = none; X-Forwarded-For gets the other end of the connection all the same";
+        half_close_timeout: Timeout = "60", New,
+            "seconds that one direction may stay open after the other has ended, 0 = no limit";
+        head_timeout: Timeout = "30", New,
+            "seconds from the first byte of a request head to its last (408 after), and for a PROXY protocol header, 0 = no limit";
+        header_size: Limit = "65536", UNLIMITED,
+            "most bytes of a request head (431 above); 0 and anything above 1 MiB count as 1 MiB";
+        idle_connect: Timeout = "300", UNLIMITED,
+            "seconds that a connection may exist without a first request, 0 = no limit";
+        idle_timeout: Timeout = "120", New, "seconds that a client may be silent between two requests, 0 = no limit";
+        inactive_timeout: Timeout = "300", New,
+            "seconds without one byte in either direction while a request is served, 0 = no limit";
+        keepalive: Timeout = "60", New,
+            "seconds of silence before TCP keep-alive asks whether the peer still exists, on both sides, 0 = off";
+        mask: Flag = "false", Kept, "remove the header that http.forward names";
+        pool: Count<0, 1_000_000> = "512", New,
+            "most idle connections to servers that are kept for further requests, 0 = none";
+        pool_timeout: Seconds<1> = "30", New, "seconds that an idle connection to a server is kept";
+        proxied: Flag = "false", Changed("Version 2 as well; UNKNOWN and LOCAL keep the address of the connection."),
+            "require a PROXY protocol header, version 1 or 2, in front of every connection's first request; only for \
+             listeners that nobody but the balancer can reach";
+        resolve_timeout: Seconds<1> = "20", New, "seconds for finding the addresses of a name";
+        transparent: Flag = "false", Kept, "do not tell servers and clients that there is a proxy";
+        tunnel_timeout: Timeout = "3600", New, "seconds without one byte in either direction of a tunnel, 0 = no limit";
+        via: Pseudonym = "", New,
+            "name of this proxy in Via fields, empty = ExaProxy-VERSION-id-PID, as ever";
+    }
+
+    /// The ICAP server.
+    icap Icap {
+        connections: Connections = "32768", Kept, "most clients at a time";
+        enable: Flag = "false", Unbuilt, "serve ICAP";
+        header_size: Limit = "65536", UNLIMITED, "most bytes of a request head, 0 = no limit";
+        host: Host4 = "127.0.0.1", Kept, "IPv4 address to listen on";
+        idle_connect: Timeout = "300", OBEYED,
+            "seconds that a connection may exist without a first request, 0 = no limit";
+        ipv6: Host6 = "::", Kept, "IPv6 address to listen on, when tcp6.listen is true";
+        port: Port = "1344", Kept, "port to listen on";
+        proxied: Flag = "false", Kept, "expect a PROXY protocol line";
+    }
+
+    /// The message log.
+    log Log {
+        client: Flag = "true", Kept, "messages about clients";
+        configuration: Flag = "true", Kept, "messages about the configuration";
+        daemon: Flag = "true", Kept, "messages about the process";
+        destination: Sink = "stdout", Changed("stdout is standard output, not standard error; host:name:port works."),
+            "where messages go: stdout, stderr, empty = syslog, host:name or host:name:port = UDP syslog, else a file";
+        download: Flag = "true", Kept, "messages about connections to servers";
+        enable: Flag = "true", Kept, "write messages at all";
+        header: Flag = "true", Kept, "messages about request heads";
+        http: Flag = "true", Kept, "messages about HTTP";
+        keep: Count<0, 1000> = "5", New, "how many old files are kept when the log goes to a file";
+        level: Level = "ERROR", Kept, "least severe messages to write: CRITICAL ERROR WARNING INFO DEBUG";
+        manager: Flag = "true", Kept, "messages about the pool of helper programs";
+        resolver: Flag = "true", Kept, "messages about name resolution";
+        rotate: Limit = "5242880", New, "bytes after which a log file is put aside and a new one begun, 0 = never";
+        server: Flag = "true", Kept, "messages about listeners";
+        signal: Flag = "true", Kept, "messages about signals";
+        supervisor: Flag = "true", Kept, "messages about start and stop";
+        web: Flag = "true", Kept, "messages about the monitoring pages";
+        worker: Flag = "true", Changed("The usage log does not depend on it."), "messages about single helper programs";
+    }
+
+    /// Interception of raw TCP connections.
+    passthrough Passthrough {
+        connections: Connections = "32768", Kept, "most clients at a time";
+        enable: Flag = "false", Unbuilt, "accept intercepted TCP connections";
+        host: Host4 = "127.0.0.1", Kept, "IPv4 address to listen on";
+        idle_connect: Timeout = "300", OBEYED, "seconds that a connection may exist without a first byte, 0 = no limit";
+        ipv6: Host6 = "::", OBEYED, "IPv6 address to listen on, when tcp6.listen is true";
+        port: Port = "8000", Kept, "port to listen on";
+        proxied: Flag = "false", OBEYED, "expect a PROXY protocol line";
+    }
+
+    /// The profiler of the original.
+    profile Profile {
+        destination: Text = "stdout", Kept, "where the profile goes";
+        enable: Flag = "false", Unbuilt, "profile the program";
+    }
+
+    /// Inner matters; not printed.
+    proxy Proxy {
+        version: Text = env!("CARGO_PKG_VERSION"), Obsolete("The version is built in."), "version of the program";
+    }
+
+    /// The helper programs that decide about requests.
+    redirector Redirector {
+        concurrency: Count<0, 1000> = "0", New,
+            "requests that a url helper has before it, each with a number in front; 0: one, without a number";
+        enable: Flag = "false", Kept, "ask helper programs what to do with requests";
+        line: Line = "exaproxy", New,
+            "fields of the lines that a url helper reads: exaproxy, or squid for programs that were written for Squid";
+        maximum: Count<1, 10_000> = "25", Changed("It must not be below redirector.minimum."), "most helper programs";
+        minimum: Count<1, 10_000> = "5", Kept, "helper programs that always run";
+        on_failure: OnFailure = "error", New,
+            "what a request gets that no helper decided about: error (a page and 503), permit or deny";
+        program: Program = "etc/exaproxy/redirector/url-allow",
+            Changed("It is looked for only when redirector.enable is true."),
+            "helper program and its arguments";
+        protocol: Protocol = "url", Kept, "language of the helper programs: url, or icap://host/path";
+        queue: Count<0, 1_000_000> = "4096", New, "requests that may wait for a helper program";
+        timeout: Seconds<1> = "10", New,
+            "seconds that a helper program has for one reply before it is killed and another is asked";
+    }
+
+    /// Where clients may go.
+    security Security {
+        connect: Ports = "443 981 7000", Changed("Ranges such as 7000-7010 are accepted."),
+            "ports that CONNECT may reach";
+        deny: Ranges = "", Changed("Ranges are masked: 10.0.0.5/8 is 10.0.0.0/8."),
+            "address ranges that may not be reached, as network/bits, judged by the address really connected to";
+        local: Services = "", Changed("The documented `host:*`, `*:*` and `[IPv6]:port` work."),
+            "services on this machine that may be reached, as host:port; either may be *";
+    }
+
+    /// IPv4 sockets of the proxy.
+    tcp4 Tcp4 {
+        backlog: Count<1, 65535> = "200", Kept, "connections that may wait to be accepted";
+        bind: Host4 = "0.0.0.0", Kept, "address that connections to servers come from, 0.0.0.0 = the system's choice";
+        host: Host4 = "127.0.0.1", Kept, "address to listen on";
+        listen: Flag = "true", Kept, "listen on IPv4";
+        out: Flag = "true", Changed("It holds for addresses in URLs too."), "connect to servers over IPv4";
+        port: Port = "3128", Kept, "port to listen on";
+        timeout: Count<1, 3600> = "5", PROBE, "seconds that accepting may take";
+    }
+
+    /// IPv6 sockets of the proxy.
+    tcp6 Tcp6 {
+        backlog: Count<1, 65535> = "200", Kept, "connections that may wait to be accepted";
+        bind: Host6 = "::", Kept, "address that connections to servers come from, :: = the system's choice";
+        host: Host6 = "::1", Kept, "address to listen on";
+        listen: Flag = "false", Kept, "listen on IPv6";
+        out: Flag = "true", Changed("It holds for addresses in URLs too."), "connect to servers over IPv6";
+        port: Port = "3128", Kept, "port to listen on";
+        timeout: Count<1, 3600> = "5", PROBE, "seconds that accepting may take";
+    }
+
+    /// The TLS server, which sends connections on by the name in their first record.
+    tls Tls {
+        connections: Connections = "32768", Kept, "most clients at a time";
+        enable: Flag = "false", Unbuilt, "serve intercepted TLS connections by their server name";
+        header_size: Limit = "65536", UNLIMITED, "most bytes of a first record, 0 = no limit";
+        host: Host4 = "127.0.0.1", Kept, "IPv4 address to listen on";
+        idle_connect: Timeout = "300", OBEYED,
+            "seconds that a connection may exist without a first record, 0 = no limit";
+        ipv6: Host6 = "::", Kept, "IPv6 address to listen on, when tcp6.listen is true";
+        port: Port = "443", Kept, "port to listen on";
+        proxied: Flag = "false", Kept, "expect a PROXY protocol line";
+    }
+
+    /// The log of decisions, one line per request.
+    usage Usage {
+        destination: Sink = "stdout", Kept, "where the lines go, as in log.destination";
+        enable: Flag = "false", Changed("Its lines are written also when log.worker is false; -d switches it on."),
+            "write one line for each decision";
+    }
+
+    /// Monitoring pages and local pages.
+    web Web {
+        connections: Connections = "100", Kept, "most clients at a time";
+        debug: Flag = "false", Changed("It allowed a page that runs Python code, which does not exist any more."),
+            "let the pages of control change things: helpers, debug messages, listening, soft stop";
+        enable: Flag = "true", Kept, "serve the monitoring pages";
+        host: Host = "127.0.0.1", Kept, "address to listen on";
+        html: Pages = PAGES, Changed("Pages are built in; a folder overrides them."),
+            "folder of the pages for errors and helpers; the built-in ones when it is left alone and does not exist";
+        port: Port = "8080", Kept, "port to listen on";
+    }
+}
+
+/// Largest request head that is kept, in bytes, whatever `http.header-size` says: a head is held in memory as a whole.
+const HEAD_CEILING: u64 = 1024 * 1024;
+
+impl Http {
+    /// The number of bytes that a request head may have: `http.header-size` within the ceiling of 1 MiB.
+    pub fn head_bytes(&self) -> usize {
+        self.header_size.unwrap_or(HEAD_CEILING).min(HEAD_CEILING) as usize
+    }
+}
+
+/// The line of the table with this section and name, or older name.
+pub fn find(section: &str, key: &str) -> Option<&'static Entry> {
+    OPTIONS.iter().find(|entry| entry.section == section && (entry.key == key || entry.alias == Some(key))).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_ordered_and_names_each_option_once() {
+        let names: Vec<(&str, &str)> = OPTIONS.iter().map(|entry| (entry.section, entry.key)).collect();
+        assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "{names:?}");
+    }
+
+    #[test]
+    fn names_have_dashes_and_aliases_are_found() {
+        assert_eq!(find("http", "idle-connect").map(Entry::name).as_deref(), Some("http.idle-connect"));
+        assert_eq!(find("http", "allow-connect").map(Entry::name).as_deref(), Some("http.connect"));
+        assert!(find("http", "idle_connect").is_none());
+    }
+
+    #[test]
+    fn help_is_one_line_without_full_stop() {
+        for entry in OPTIONS {
+            assert!(!entry.help.ends_with('.') && !entry.help.contains('\n'), "{}", entry.name());
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What exchanges count: how long requests took, and why the proxy answered for itself. Knows neither the form in which
+//! numbers are shown nor the time.
+
+use crate::counters::histogram::Histogram;
+use crate::http::cause::Cause;
+
+/// What exchanges have counted since the start, those with the monitor not included.
+#[derive(Clone, Debug, Default)]
+pub struct ExchangeCounters {
+    /// From the first byte of a request to the last of its response, or until its tunnel stood. Only of requests whose
+    /// response was given to its end, whoever gave it.
+    pub request_time: Histogram,
+    causes: [u64; Cause::ERROR_TYPES.len()],
+}
+
+impl ExchangeCounters {
+    /// The proxy answers for itself.
+    pub fn note_answer(&mut self, cause: Cause) {
+        let place = Cause::ERROR_TYPES.iter().position(|name| *name == cause.proxy_status());
+        debug_assert!(place.is_some(), "{} is not in the list", cause.proxy_status());
+        if let Some(place) = place {
+            self.causes[place] += 1;
+        }
+    }
+
+    /// Answers of our own that a cause was given for, by its error type (RFC 9209 section 2.3): all types, also those that
+    /// did not occur.
+    pub fn answers(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        Cause::ERROR_TYPES.into_iter().zip(self.causes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::fault::Fault;
+
+    #[test]
+    fn causes_of_one_type_count_together() {
+        let mut counters = ExchangeCounters::default();
+        assert!(counters.answers().all(|(_, count)| count == 0));
+        for cause in [Cause::NameFailed, Cause::NameShort, Cause::Loop, Cause::Client(Fault::BadLine)] {
+            counters.note_answer(cause);
+        }
+        let counted: Vec<_> = counters.answers().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(counted, [("dns_error", 2), ("http_request_error", 1), ("proxy_loop_detected", 1)]);
+        assert_eq!(counters.answers().count(), Cause::ERROR_TYPES.len());
+    }
+}

@@ -1,0 +1,5 @@
+//! Numbers that grow: what exchanges count, and how long something took. Knows neither the form in which numbers are shown
+//! nor the time.
+
+pub mod exchange;
+pub mod histogram;

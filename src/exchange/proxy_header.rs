@@ -1,0 +1,26 @@
+//! What an exchange makes of the PROXY protocol header that comes before the first request of a balancer's connection.
+
+use reactor::buffer::Buf;
+
+use super::close::CloseReason;
+use super::phase::Phase;
+use super::proxy_protocol;
+use super::{Context, Exchange};
+
+impl Exchange {
+    /// Takes the header when it is complete. What stands behind it stays in the buffer.
+    pub(super) fn read_proxy_header(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
+        match proxy_protocol::find(buf.bytes()) {
+            Ok(None) => self.phase = Phase::ProxyHeader { begun: !buf.is_empty() },
+            Ok(Some(header)) => {
+                buf.consume(header.length);
+                header.source.into_iter().for_each(|source| self.identity.announce(source));
+                self.enter(Phase::Idle, cx.now);
+            }
+            Err(fault) => {
+                log::debug!(target: "client", "no PROXY protocol header from {}: {fault}", self.peer());
+                self.close(CloseReason::ProxyHeader, cx.now);
+            }
+        }
+    }
+}

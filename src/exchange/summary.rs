@@ -1,0 +1,226 @@
+//! What is remembered of a request until the line about it can be written: its words, its moments and how it ended. Knows
+//! no form of a line and no place where lines go.
+
+use std::net::SocketAddr;
+
+use reactor::Millis;
+use smallvec::SmallVec;
+
+use super::close::CloseReason;
+use crate::http::answer::Answer;
+use crate::http::cause::Cause;
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::http::{Method, Version};
+
+/// Most bytes that are remembered of a target: what Squid remembers of one, and many times what people type.
+const MAX_TARGET: usize = 8 * 1024;
+
+/// Most bytes that are remembered of a field.
+const MAX_FIELD: usize = 1024;
+
+/// Most bytes that are remembered of a media type (RFC 6838 section 4.2 allows two names of 127).
+const MAX_MEDIA: usize = 255;
+
+/// Bytes of text that an summary has room for before it needs memory of its own: a browser's name has 110.
+const USUAL_TEXT: usize = 256;
+
+/// A request from its first byte to the last of its response.
+#[derive(Debug)]
+pub struct Summary {
+    /// Method, target, user agent, referrer and the response's media type, one behind the other, each with the place where
+    /// it ends.
+    text: SmallVec<[u8; USUAL_TEXT]>,
+    ends: [usize; 5],
+    version: Option<Version>,
+    /// The status that the client got; none if it got no response.
+    pub status: Option<u16>,
+    /// Why the proxy answered for itself, when that was because of a failure.
+    pub cause: Option<Cause>,
+    /// The word for what was decided about it.
+    pub decision: Option<&'static str>,
+    /// Where it went.
+    pub origin: Option<SocketAddr>,
+    /// When its first byte came.
+    pub began: Millis,
+    /// When it was decided about, when its addresses were known, and when there was a connection.
+    pub decided: Option<Millis>,
+    #[allow(missing_docs)]
+    pub resolved: Option<Millis>,
+    #[allow(missing_docs)]
+    pub connected: Option<Millis>,
+    /// What both directions had moved when it began; from its end on, what they moved for it.
+    moved: Moved,
+    end: Option<(Millis, CloseReason)>,
+}
+
+/// Bytes that were sent for a request, heads included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// To the origin.
+    pub up: u64,
+    /// To the client.
+    pub down: u64,
+}
+
+impl Summary {
+    /// Nothing could be read of the request that has begun then.
+    pub fn unread(began: Millis, moved: Moved) -> Summary {
+        Summary {
+            text: SmallVec::new(),
+            ends: [0; 5],
+            version: None,
+            status: None,
+            cause: None,
+            decision: None,
+            origin: None,
+            began,
+            decided: None,
+            resolved: None,
+            connected: None,
+            moved,
+            end: None,
+        }
+    }
+
+    /// The request has been read. `scratch` is a place to write in.
+    pub fn note_request(&mut self, request: &Request, scratch: &mut Vec<u8>) {
+        self.version = Some(request.version());
+        self.text.clear();
+        self.text.extend_from_slice(request.method_name());
+        self.ends[0] = self.text.len();
+        scratch.clear();
+        if request.method() != Method::Connect {
+            scratch.extend_from_slice(b"http://");
+        }
+        request.target().write_authority(scratch);
+        if request.method() != Method::Connect && request.path() != b"*" {
+            scratch.extend_from_slice(request.path());
+        }
+        // Cut before it is copied: the memory of what is cut off afterwards would stay.
+        self.text.extend_from_slice(&scratch[..scratch.len().min(MAX_TARGET)]);
+        self.ends[1] = self.text.len();
+        for (end, name) in [(2, "User-Agent"), (3, "Referer")] {
+            let value = request.field(name.as_bytes()).unwrap_or_default();
+            self.text.extend_from_slice(&value[..value.len().min(MAX_FIELD)]);
+            self.ends[end] = self.text.len();
+        }
+        self.ends[4] = self.text.len();
+    }
+
+    /// There is a connection. A tunnel has its answer with that.
+    pub fn note_connected(&mut self, request: &Request, now: Millis) {
+        self.connected = Some(now);
+        if request.method() == Method::Connect {
+            self.status = Some(200);
+        }
+    }
+
+    /// The client gets this response.
+    pub fn note_response(&mut self, response: &Response<'_>) {
+        self.status = Some(response.status());
+        self.note_media(response.field(b"Content-Type").unwrap_or_default());
+    }
+
+    /// The client gets this answer of our own.
+    pub fn note_answer(&mut self, answer: &Answer) {
+        self.status = Some(answer.status);
+        self.cause = answer.cause;
+        self.note_media(answer.kind.as_bytes());
+    }
+
+    fn note_media(&mut self, value: &[u8]) {
+        let kind = value.split(|byte| matches!(byte, b';' | b' ' | b'\t')).next().unwrap_or_default();
+        self.text.truncate(self.ends[3]);
+        self.text.extend_from_slice(&kind[..kind.len().min(MAX_MEDIA)]);
+        self.ends[4] = self.text.len();
+    }
+
+    /// It is over. `moved` is what both directions have moved since the connection began. Only the first end counts.
+    pub fn finish(&mut self, reason: CloseReason, now: Millis, moved: Moved) {
+        if self.end.is_none() {
+            let Moved { up, down } = self.moved;
+            self.moved = Moved { up: moved.up.saturating_sub(up), down: moved.down.saturating_sub(down) };
+            self.end = Some((now, reason));
+        }
+    }
+
+    /// When it ended and why, if it has.
+    pub fn end(&self) -> Option<(Millis, CloseReason)> {
+        self.end
+    }
+
+    /// What was moved for it, once it has ended.
+    pub fn moved(&self) -> Moved {
+        self.moved
+    }
+
+    /// The method; empty if none could be read.
+    pub fn method(&self) -> &[u8] {
+        self.part(0)
+    }
+
+    /// The target in full, `http://host/path` or for CONNECT `host:port`; empty if none could be read.
+    pub fn target(&self) -> &[u8] {
+        self.part(1)
+    }
+
+    /// The User-Agent field, perhaps empty.
+    pub fn user_agent(&self) -> &[u8] {
+        self.part(2)
+    }
+
+    /// The Referer field, perhaps empty.
+    pub fn referer(&self) -> &[u8] {
+        self.part(3)
+    }
+
+    /// The media type of the response, as its sender put it; perhaps empty.
+    pub fn media(&self) -> &[u8] {
+        self.part(4)
+    }
+
+    /// The client's version, if it could be read.
+    pub fn version(&self) -> Option<Version> {
+        self.version
+    }
+
+    fn part(&self, number: usize) -> &[u8] {
+        let start = if number == 0 { 0 } else { self.ends[number - 1] };
+        &self.text[start..self.ends[number]]
+    }
+
+    /// Why it did not end well, in a word: the error type of Proxy-Status (RFC 9209 section 2.3) where the proxy answered for
+    /// itself, else the reason for which its connection was closed.
+    pub fn failure(&self) -> Option<&'static str> {
+        let closed = || self.end.filter(|_| self.is_cut()).map(|(_, reason)| reason.name());
+        self.cause.map(Cause::proxy_status).or_else(closed)
+    }
+
+    /// Did the client not get all that it was to get?
+    pub fn is_cut(&self) -> bool {
+        use CloseReason::{Answered, Complete, RequestFault, Timeout, TunnelEnd};
+        self.end.is_some_and(|(_, reason)| match reason {
+            Complete | Answered | TunnelEnd => false,
+            // What could not be served was answered all the same.
+            Timeout(_) | CloseReason::ResponseCut | CloseReason::ResponseFault | RequestFault => self.cause.is_none(),
+            _ => true,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::rules::Rules;
+
+    #[test]
+    fn what_is_cut_off_takes_no_memory() {
+        let long = "x".repeat(60_000);
+        let head = format!("GET http://h/{long} HTTP/1.1\r\nHost: h\r\n\r\n");
+        let mut summary = Summary::unread(0, Moved { up: 0, down: 0 });
+        summary.note_request(&Request::parse(head.as_bytes(), &Rules::default()).unwrap(), &mut Vec::new());
+        assert_eq!(summary.target().len(), MAX_TARGET);
+        assert!(summary.text.capacity() < 3 * MAX_TARGET, "{}", summary.text.capacity());
+    }
+}

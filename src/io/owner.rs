@@ -1,0 +1,24 @@
+//! Whom a socket belongs to: what the poller tells the hub about an event.
+
+use reactor::arena::Key;
+
+/// The owner of a socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Owner {
+    /// A listening socket, by its place in the list.
+    Listener(u32),
+    /// The client end of a session.
+    Client(Key),
+    /// The origin end of a session.
+    Origin(Key),
+    /// A kept origin connection that nobody uses.
+    Idle(Key),
+    /// One attempt of a race for a connection.
+    Attempt(Key, u8),
+    /// A socket of the resolver.
+    Resolver(Key),
+    /// The bus to a helper.
+    Helper(Key),
+    /// The pair through which signals reach the loop.
+    Signal,
+}

@@ -1,0 +1,45 @@
+//! From the summary of a request that is over to its line in the access log.
+
+use reactor::arena::Key;
+use reactor::Millis;
+
+use super::Proxy;
+use crate::exchange::Moved;
+use crate::http::Version;
+use crate::logs::access::Record;
+
+impl Proxy {
+    /// Writes the line of a session's request if that is over.
+    pub(super) fn note_access(&mut self, key: Key) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(summary) = client.session.exchange.take_summary() else { return };
+        let (Some(log), Some((ended, _))) = (&mut self.access, summary.end()) else { return };
+        let exchange = &client.session.exchange;
+        let Moved { up, down } = summary.moved();
+        // A phase that did not come about has no length, and neither has one that came before it in another attempt.
+        let between = |from: Option<Millis>, to: Option<Millis>| to?.checked_sub(from?);
+        log.write(&Record {
+            client: exchange.client(),
+            peer: exchange.peer(),
+            user: None,
+            method: summary.method(),
+            target: summary.target(),
+            version: summary.version().map(Version::number),
+            status: summary.status,
+            media: summary.media(),
+            to_client: down,
+            to_origin: up,
+            ended: self.clock.since_epoch(ended),
+            duration: ended.saturating_sub(summary.began),
+            decide: between(Some(summary.began), summary.decided),
+            resolve: between(summary.decided, summary.resolved),
+            connect: between(summary.resolved, summary.connected),
+            origin: summary.origin,
+            decision: summary.decision,
+            failure: summary.failure(),
+            cut: summary.is_cut(),
+            user_agent: summary.user_agent(),
+            referer: summary.referer(),
+        });
+    }
+}

@@ -1,0 +1,64 @@
+//! The loop's two clocks: milliseconds since the start, and the time of day for Date fields.
+
+use std::time::{Instant, SystemTime};
+
+use reactor::Millis;
+
+use crate::http::date;
+
+/// Reads the time once a turn.
+#[derive(Debug)]
+pub(super) struct Clock {
+    start: Instant,
+    now: Millis,
+    date: String,
+    date_until: Millis,
+    /// Milliseconds since 1970 when `now` was 0, as the system saw it last.
+    epoch: u64,
+}
+
+impl Clock {
+    /// Starts at 0.
+    pub(super) fn new() -> Clock {
+        let mut clock = Clock { start: Instant::now(), now: 0, date: String::new(), date_until: 0, epoch: 0 };
+        clock.write_date();
+        clock
+    }
+
+    /// Reads the time.
+    pub(super) fn turn(&mut self) -> Millis {
+        self.now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(Millis::MAX);
+        if self.now >= self.date_until {
+            self.write_date();
+        }
+        self.now
+    }
+
+    /// The time of this turn.
+    pub(super) fn now(&self) -> Millis {
+        self.now
+    }
+
+    /// The time of this turn as a Date field value (RFC 9110 §5.6.7).
+    pub(super) fn date(&self) -> &str {
+        &self.date
+    }
+
+    /// A time of this clock in milliseconds since 1970. A step of the system's time shows within a second.
+    pub(super) fn since_epoch(&self, at: Millis) -> u64 {
+        self.epoch.saturating_add(at)
+    }
+
+    fn write_date(&mut self) {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.date = date::stamp(since.as_secs());
+        self.epoch = u64::try_from(since.as_millis()).unwrap_or(u64::MAX).saturating_sub(self.now);
+        self.date_until = self.now + 1000 - Millis::from(since.subsec_millis());
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Clock::new()
+    }
+}

@@ -1,0 +1,365 @@
+//! What the hub does when an exchange asks for something, and when somebody comes back with it.
+
+use std::net::IpAddr;
+
+use dns::Addresses;
+use mio::net::TcpStream;
+use reactor::arena::{Arena, Key};
+use reactor::ready::Ready;
+
+use super::lifecycle::Trouble;
+use super::{Client, Proxy, Waits};
+use crate::exchange::close::CloseReason;
+use crate::exchange::phase::{Phase, PhaseKind};
+use crate::exchange::timers::Timer;
+use crate::exchange::{Action, Connected};
+use crate::http::framing::Framing;
+use crate::http::target::{Host, Target};
+use crate::http::Method;
+use crate::io::origin::Origin;
+use crate::io::owner::Owner;
+use crate::policy::Refused;
+use crate::resolver::{Found, LookupId};
+use crate::system::interfaces;
+use crate::upstream::dial::DialError;
+use crate::upstream::{Connect, ConnectRequest};
+
+impl Proxy {
+    pub(super) fn act(&mut self, key: Key, action: Action) {
+        self.note_access(key);
+        match action {
+            Action::Ask => self.ask(key),
+            Action::Overdue => self.decide_late(key),
+            Action::Resolve => self.resolve(key),
+            Action::Redial => {
+                self.hang_up(key);
+                self.resolve(key);
+            }
+            // Only asked for right after the addresses are known, where it is answered on the spot.
+            Action::Dial => {}
+            Action::Release => self.release(key),
+            Action::Hangup => self.hang_up(key),
+            // Done already, as with any other action.
+            Action::Record => {}
+            Action::Done(reason) => self.end(key, reason),
+        }
+    }
+
+    /// Finds the addresses of the request's origin.
+    fn resolve(&mut self, key: Key) {
+        let now = self.clock.now();
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(request) = client.session.exchange.request() else { return };
+        let literal = match &request.destination().host {
+            Host::V4(address) => IpAddr::V4(*address),
+            Host::V6(address, _) => IpAddr::V6(*address),
+            Host::Name(name) => {
+                match self.resolver.lookup(name, key, now) {
+                    crate::resolver::Lookup::Cached(found) => self.resolved(key, found, None),
+                    crate::resolver::Lookup::Pending(id) => client.waits = Waits::Lookup(id),
+                }
+                return;
+            }
+        };
+        self.dial(key, &[literal], None);
+    }
+
+    /// A lookup has come back, with all there is to know or with the first of it.
+    pub(super) fn lookup_ended(&mut self, key: Key, found: Found, more: bool) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let Waits::Lookup(id) = client.waits else { return };
+        client.waits = Waits::Nothing;
+        self.counters.name_time.note(client.session.exchange.waited(self.clock.now()));
+        self.resolved(key, found, more.then_some(id));
+        self.enqueue(key);
+    }
+
+    /// The addresses are known; `rest` is the lookup that will bring more of them.
+    fn resolved(&mut self, key: Key, found: Found, rest: Option<LookupId>) {
+        match found {
+            Ok(addresses) => {
+                let addresses: Vec<IpAddr> = addresses.iter().collect();
+                self.dial(key, &addresses, rest);
+            }
+            Err(failure) => {
+                self.counters.name_failures += 1;
+                self.with_exchange(key, |exchange, cx| {
+                    let answer = cx.settings.answers.name_failure(&failure, exchange.request(), exchange.client());
+                    exchange.handle_failure(answer, cx);
+                });
+            }
+        }
+    }
+
+    /// Connects to one of these addresses that may be connected to and answers.
+    fn dial(&mut self, key: Key, found: &[IpAddr], rest: Option<LookupId>) {
+        let Some(client) = self.clients.get(key) else { return };
+        let Some(request) = client.session.exchange.request() else { return };
+        let (addresses, refused) = self.allowed(request.destination(), found.iter().copied());
+        if addresses.is_empty() {
+            return match rest {
+                Some(id) => self.set_waits(key, Waits::Rest(id)),
+                None => self.refuse_address(key, refused),
+            };
+        }
+        let mut wanted = false;
+        self.with_exchange(key, |exchange, cx| {
+            exchange.handle_resolved(cx);
+            wanted = exchange.poll() == Some(Action::Dial);
+        });
+        if wanted && !self.connect_again(key, &addresses) {
+            self.race(key, &addresses, rest);
+        }
+    }
+
+    /// Uses the connection that this client alone kept from its last request, if it leads to the right place.
+    fn connect_again(&mut self, key: Key, addresses: &[IpAddr]) -> bool {
+        let Some(client) = self.clients.get(key) else { return false };
+        let Some(origin) = &client.session.origin else { return false };
+        let port = client.session.exchange.request().map(|request| request.destination().port);
+        let same = Some(origin.address.port()) == port && addresses.contains(&origin.address.ip());
+        let address = origin.address;
+        if !same || client.session.exchange.is_fresh() {
+            self.hang_up(key);
+            return false;
+        }
+        if let Some(summary) = self.clients.get_mut(key).and_then(|client| client.session.exchange.summary_mut()) {
+            summary.origin = Some(address);
+        }
+        self.counters.reused += 1;
+        self.with_exchange(key, |exchange, cx| exchange.handle_connected(Connected { reused: true }, cx));
+        true
+    }
+
+    /// Takes a kept connection to one of the addresses, or races for a new one.
+    fn race(&mut self, key: Key, addresses: &[IpAddr], rest: Option<LookupId>) {
+        let now = self.clock.now();
+        let Some(client) = self.clients.get(key) else { return };
+        let Some(request) = client.session.exchange.request() else { return };
+        let fresh = client.session.exchange.is_fresh() || request.method() == Method::Connect;
+        let port = request.destination().port;
+        let repeatable = request.method().is_idempotent() && matches!(request.framing(), Framing::Empty);
+        let scope = match &request.destination().host {
+            Host::V6(_, Some(zone)) => interfaces::number(zone).unwrap_or(0),
+            _ => 0,
+        };
+        let wanted = ConnectRequest { session: key, addresses, port, scope, fresh, repeatable };
+        match self.upstream.connect(&wanted, &mut self.poller, now) {
+            Connect::Ready(origin) => self.connected(key, origin),
+            Connect::Pending(dial) => self.set_waits(key, Waits::Dial(dial, rest)),
+            Connect::Failed(error) => self.dial_failed(key, error, rest),
+        }
+    }
+
+    pub(super) fn set_waits(&mut self, key: Key, waits: Waits) {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.waits = waits;
+        }
+    }
+
+    /// The other family of a name that is already being connected to joins the race (RFC 8305 §6), or starts another when
+    /// the first has been lost.
+    pub(super) fn more_addresses(&mut self, key: Key, lookup: LookupId, addresses: &Addresses) {
+        let Some(client) = self.clients.get(key) else { return };
+        let Some(request) = client.session.exchange.request() else { return };
+        let (allowed, refused) = self.allowed(request.destination(), addresses.iter());
+        match client.waits {
+            Waits::Dial(dial, Some(id)) if id == lookup => {
+                self.set_waits(key, Waits::Dial(dial, None));
+                self.upstream.extend(dial, &allowed, &mut self.poller, self.clock.now());
+            }
+            Waits::Rest(id) if id == lookup => {
+                self.set_waits(key, Waits::Nothing);
+                match client_phase(&self.clients, key) {
+                    Some(PhaseKind::Resolving) => self.dial(key, &allowed, None),
+                    _ if allowed.is_empty() => self.refuse_address(key, refused),
+                    _ => self.race(key, &allowed, None),
+                }
+                self.enqueue(key);
+            }
+            _ => {}
+        }
+    }
+
+    /// Those of the addresses that may be connected to, and why the last of the others may not. Decided on what is really
+    /// connected to, after resolution, so that no name can hide an address.
+    fn allowed(&self, target: &Target, addresses: impl Iterator<Item = IpAddr>) -> (Vec<IpAddr>, Option<Refused>) {
+        let mut refused = None;
+        let host = match &target.host {
+            Host::Name(name) => &**name,
+            Host::V4(_) | Host::V6(..) => "",
+        };
+        let allow = |address: &IpAddr| {
+            let mut verdict = self.policy.address_allowed(host, *address, target.port, &self.local);
+            // Whatever security.local says: without Via nobody would see such a request come round again.
+            if self.settings.rules.transparent && self.local.listen_on(*address, target.port) {
+                verdict = Err(Refused::Loop(*address, target.port));
+            }
+            refused = verdict.err().or(refused);
+            verdict.is_ok()
+        };
+        (addresses.filter(allow).collect(), refused)
+    }
+
+    fn refuse_address(&mut self, key: Key, refused: Option<Refused>) {
+        self.counters.refused += 1;
+        self.with_exchange(key, |exchange, cx| {
+            let answers = &cx.settings.answers;
+            let answer = match &refused {
+                Some(refused) => answers.refused(refused, exchange.request(), exchange.client()),
+                None => answers.dial_error(DialError::Unreachable, exchange.request(), exchange.client()),
+            };
+            exchange.handle_failure(answer, cx);
+        });
+    }
+
+    /// A connection has come about, or a kept one was there.
+    pub(super) fn connected(&mut self, key: Key, origin: Box<Origin<TcpStream>>) {
+        let reused = origin.exchanges > 0;
+        let Some(client) = self.clients.get_mut(key) else {
+            return self.poller.forget(origin.stream.route);
+        };
+        client.waits = Waits::Nothing;
+        match reused {
+            true => self.counters.reused += 1,
+            false => self.counters.connect_time.note(client.session.exchange.waited(self.clock.now())),
+        }
+        if let Some(summary) = client.session.exchange.summary_mut() {
+            summary.origin = Some(origin.address);
+        }
+        client.session.origin = Some(origin);
+        self.with_exchange(key, |exchange, cx| exchange.handle_connected(Connected { reused }, cx));
+    }
+
+    /// No connection has come about; `rest` is the lookup that will bring more addresses.
+    pub(super) fn dial_failed(&mut self, key: Key, error: DialError, rest: Option<LookupId>) {
+        let now = self.clock.now();
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if let Some(id) = rest {
+            client.waits = Waits::Rest(id);
+            return;
+        }
+        client.waits = Waits::Nothing;
+        if error != DialError::Exhausted {
+            self.note_unreached(key);
+        } else {
+            self.counters.dial_failures += 1;
+            if self.lifecycle.may_report(Trouble::Exhausted, now) {
+                log::error!(target: "download", "cannot open connections to origins: {error}");
+            }
+        }
+        self.with_exchange(key, |exchange, cx| {
+            let answer = cx.settings.answers.dial_error(error, exchange.request(), exchange.client());
+            exchange.handle_failure(answer, cx);
+        });
+    }
+
+    /// The origin of this session could not be connected to.
+    fn note_unreached(&mut self, key: Key) {
+        self.counters.dial_failures += 1;
+        let request = self.clients.get(key).and_then(|client| client.session.exchange.request());
+        if let Some(Host::Name(name)) = request.map(|request| &request.destination().host) {
+            // The name may have moved since its addresses were looked up.
+            self.resolver.forget(name, self.clock.now());
+        }
+    }
+
+    /// The alarm of a session has gone off. What takes too long to find or to connect to counts as what fails does.
+    pub(super) fn time_out(&mut self, key: Key) {
+        let now = self.clock.now();
+        let Some(client) = self.clients.get(key) else { return };
+        let due = client.session.exchange.poll_timeout(&self.settings.limits).filter(|(_, at)| *at <= now);
+        match (due, client.waits) {
+            (Some((Timer::Connect, _)), _) => self.note_unreached(key),
+            (Some((Timer::Resolve, _)), Waits::Lookup(_)) => {
+                self.counters.name_time.note(client.session.exchange.waited(now));
+                self.counters.name_failures += 1;
+            }
+            _ => {}
+        }
+        self.with_exchange(key, |exchange, cx| exchange.handle_timeout(cx));
+        self.enqueue(key);
+    }
+
+    /// Puts a session's origin connection where others can use it, unless it is the client's own.
+    fn release(&mut self, key: Key) {
+        let now = self.clock.now();
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let staying = !matches!(client.session.exchange.phase(), Phase::Closed(_));
+        if client.session.exchange.is_private() {
+            let quiet = client.session.origin.as_mut().is_some_and(|origin| is_quiet(origin));
+            return if staying && quiet { client.session.count_exchange() } else { self.hang_up(key) };
+        }
+        let Some(mut origin) = client.session.origin.take() else { return };
+        if !is_quiet(&mut origin) {
+            return self.poller.forget(origin.stream.route);
+        }
+        let route = origin.stream.route;
+        let (kept, displaced) = self.upstream.idle.put(origin, now);
+        if let Some(kept) = kept {
+            self.poller.assign(route, Owner::Idle(kept));
+        }
+        if let Some(displaced) = displaced {
+            self.poller.forget(displaced.stream.route);
+        }
+    }
+
+    /// Gives up a session's origin connection and whatever is under way to get one.
+    pub(super) fn hang_up(&mut self, key: Key) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        match std::mem::replace(&mut client.waits, Waits::Nothing) {
+            Waits::Nothing => {}
+            Waits::Reply(ticket) => {
+                if let Some(redirector) = &mut self.redirector {
+                    redirector.cancel(ticket);
+                }
+            }
+            Waits::Lookup(id) | Waits::Rest(id) => self.resolver.cancel(id, key),
+            Waits::Dial(dial, lookup) => {
+                self.upstream.cancel(dial, &mut self.poller, self.clock.now());
+                if let Some(id) = lookup {
+                    self.resolver.cancel(id, key);
+                }
+            }
+        }
+        if let Some(mut origin) = client.session.origin.take() {
+            if client.session.exchange.aborts(crate::exchange::Side::Origin) {
+                use reactor::stream::Transport;
+                origin.stream.io.abort();
+            }
+            self.poller.forget(origin.stream.route);
+        }
+    }
+
+    /// Ends a session.
+    pub(super) fn end(&mut self, key: Key, reason: CloseReason) {
+        self.note_access(key);
+        self.hang_up(key);
+        let Some(client) = self.clients.remove(key) else { return };
+        log::debug!(target: "client", "connection closed: {}", reason.explain());
+        if reason == CloseReason::ProxyHeader && self.lifecycle.may_report(Trouble::ProxyHeader, self.clock.now()) {
+            let peer = client.session.exchange.peer();
+            log::info!(target: "client", "connection of {peer} refused: {}, and http.proxied asks for one", reason.explain());
+        }
+        self.counters.note_end(&client.session, reason);
+        self.listeners.left(client.ingress);
+        let (stream, origin) = client.session.dismantle(&mut self.shared);
+        self.poller.forget(stream.route);
+        if let Some(origin) = origin {
+            self.poller.forget(origin.stream.route);
+        }
+    }
+}
+
+fn client_phase(clients: &Arena<Client>, key: Key) -> Option<PhaseKind> {
+    clients.get(key).map(|client| client.session.exchange.phase().kind())
+}
+
+/// Has the origin nothing to say? A connection with bytes nobody asked for must not be used for anybody else.
+fn is_quiet(origin: &mut Origin<TcpStream>) -> bool {
+    if origin.stream.ready.has(Ready::READ_CLOSED | Ready::ERROR) {
+        return false;
+    }
+    // READ is still set when the response happened to fill the last read.
+    !origin.stream.ready.has(Ready::READ) || matches!(origin.stream.peek(&mut [0]), Ok(None))
+}

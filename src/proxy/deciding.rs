@@ -1,0 +1,306 @@
+//! From a request to its decision: what policy forbids, what helpers say, and what becomes of a request that none of them
+//! decided about.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use reactor::arena::Key;
+
+use super::{Ingress, Proxy, Waits};
+use crate::http::answer::Answer;
+use crate::http::cause::Cause;
+use crate::http::Method;
+use crate::logs::{Usage, Word};
+use crate::policy::admission;
+use crate::policy::decision::{Decision, Verdict};
+use crate::redirector::dialect::{Dialect, Question, Trouble};
+use crate::redirector::helper::Program;
+use crate::redirector::pool::{Answered, Fault, Ticket};
+use crate::redirector::{News, OnFailure, Redirector};
+
+/// Bytes of an unreadable reply that are logged.
+const SAMPLE: usize = 200;
+
+impl Proxy {
+    /// Decides about a request, or has helpers do so.
+    pub(super) fn ask(&mut self, key: Key) {
+        let Some(client) = self.clients.get(key) else { return };
+        let Some(request) = client.session.exchange.request() else { return };
+        self.counters.requests += 1;
+        if client.ingress == Ingress::Web {
+            return self.answer_monitor(key);
+        }
+        self.out.clear();
+        request.target().host.write(&mut self.out);
+        self.watch.hosts.note(&self.out);
+        match admission::refusal(request, client.session.exchange.client(), &self.policy, &self.settings) {
+            Some(answer) => self.refuse(key, answer),
+            None => self.consult(key),
+        }
+    }
+
+    /// Asks a helper, if there are any.
+    fn consult(&mut self, key: Key) {
+        let now = self.clock.now();
+        let Some(redirector) = &mut self.redirector else { return self.permit(key) };
+        match redirector.ask(key, now) {
+            Ok(ticket) => {
+                self.set_waits(key, Waits::Reply(ticket));
+                self.serve_helpers();
+            }
+            Err(fault) => self.undecided(key, &fault.to_string()),
+        }
+    }
+
+    /// Gives helpers what they are free for, and takes what they have said.
+    pub(super) fn serve_helpers(&mut self) {
+        let now = self.clock.now();
+        while let Some(news) = self.redirector.as_mut().and_then(|helpers| helpers.poll(&mut self.poller, now)) {
+            match news {
+                News::Wanted { helper, channel, ticket, who } => self.put(helper, channel, ticket, who),
+                News::Replied { answered, program, reply } => self.replied(&answered, &program, &reply),
+                News::Failed(ticket, who, fault) => {
+                    if self.stop_waiting(who, ticket) {
+                        self.undecided(who, &fault.to_string());
+                        self.enqueue(who);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes a question for a helper.
+    fn put(&mut self, helper: Key, channel: u64, ticket: Ticket, who: Key) {
+        let (Some(client), Some(redirector)) = (self.clients.get(who), &mut self.redirector) else { return };
+        debug_assert!(client.waits == Waits::Reply(ticket));
+        let Some(request) = client.session.exchange.request() else { return };
+        let exchange = &client.session.exchange;
+        let tells = redirector.dialect(helper).is_some_and(|dialect| dialect.tells_local());
+        let local = local_address(tells, &client.session.client.io);
+        let question = Question { request, client: exchange.client(), local };
+        redirector.put(helper, &mut self.out, |dialect, out| dialect.encode(out, &question, channel));
+    }
+
+    /// A helper has replied.
+    fn replied(&mut self, answered: &Answered, program: &Program, reply: &[u8]) {
+        let key = answered.who;
+        self.counters.helper_time.note(answered.took);
+        if !self.stop_waiting(key, answered.ticket) {
+            return;
+        }
+        let Some(client) = self.clients.get(key) else { return };
+        let exchange = &client.session.exchange;
+        let Some(request) = exchange.request() else { return };
+        let local = local_address(program.dialect.tells_local(), &client.session.client.io);
+        let question = Question { request, client: exchange.client(), local };
+        match program.dialect.decode(reply, &question, &self.settings.rules) {
+            Ok(verdict) => self.obey(key, verdict),
+            Err(Trouble::Broken(message)) => {
+                log::warn!(target: "manager", "a worker says that it is broken: {}", sample(message.as_bytes()));
+                let now = self.clock.now();
+                let again = self.redirector.as_mut().is_some_and(|helpers| helpers.ask_again(answered, now));
+                match again {
+                    true => self.set_waits(key, Waits::Reply(answered.ticket)),
+                    false => self.undecided(key, &Fault::Helper.to_string()),
+                }
+            }
+            Err(Trouble::Unreadable(why)) => {
+                self.counters.unreadable += 1;
+                log::error!(target: "manager", "a worker's reply cannot be read, {why}: {}", sample(reply));
+                self.misread(key, &program.dialect);
+            }
+        }
+        self.enqueue(key);
+    }
+
+    /// A reply cannot be read. What it would have said is not known, so a line never passes for a permission; a message is
+    /// a failure like any other.
+    fn misread(&mut self, key: Key, dialect: &Dialect) {
+        const WHY: &str = "the reply of a helper could not be read";
+        match dialect {
+            Dialect::Url(_) => self.fail(key, Cause::HelperFailed, WHY),
+            Dialect::Icap(_) => self.undecided(key, WHY),
+        }
+    }
+
+    /// Does what a helper says, within what policy allows.
+    fn obey(&mut self, key: Key, verdict: Verdict) {
+        let Some(client) = self.clients.get(key) else { return };
+        let exchange = &client.session.exchange;
+        match verdict {
+            Verdict::Permit => self.permit(key),
+            Verdict::Rewrite(other) => {
+                match admission::refusal(&other, exchange.client(), &self.policy, &self.settings) {
+                    Some(answer) => self.refuse(key, answer),
+                    None => {
+                        let last = admission::final_recipient(&other).map(Decision::Answer);
+                        self.decided(key, Word::Rewrite, last.unwrap_or(Decision::Rewrite(other)));
+                    }
+                }
+            }
+            Verdict::Intercept(to) => self.decided(key, Word::Intercept, Decision::Intercept(to)),
+            Verdict::Redirect(answer) => self.decided(key, Word::Redirect, Decision::Answer(answer)),
+            Verdict::Answer(answer) => self.decided(key, Word::Local, Decision::Answer(answer)),
+            Verdict::File { name, comment } => self.serve_page(key, &name, &comment),
+        }
+    }
+
+    /// Answers with a local page.
+    fn serve_page(&mut self, key: Key, name: &str, comment: &str) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let exchange = &client.session.exchange;
+        let Some(request) = exchange.request() else { return };
+        let served = self.settings.answers.page(name, request, exchange.client(), comment);
+        if let Some(why) = served.missing {
+            log::error!(target: "download", "{why}");
+        }
+        client.session.provide(served.content);
+        self.decided(key, Word::File, Decision::Answer(served.answer));
+    }
+
+    /// Lets a request pass.
+    fn permit(&mut self, key: Key) {
+        let Some(request) = self.clients.get(key).and_then(|client| client.session.exchange.request()) else { return };
+        match admission::final_recipient(request) {
+            Some(answer) => {
+                let method = String::from_utf8_lossy(request.method_name()).into_owned();
+                self.note_usage(key, Word::Permit, Some(&method));
+                self.decide(key, Decision::Answer(answer));
+            }
+            None => self.decided(key, Word::Permit, Decision::Forward),
+        }
+    }
+
+    /// Answers a request that may not pass, or that is no sound request.
+    fn refuse(&mut self, key: Key, answer: Box<Answer>) {
+        let word = match answer.cause {
+            Some(Cause::Client(_) | Cause::HelperFailed) => Word::Error,
+            _ => Word::Deny,
+        };
+        let why = answer.cause.map_or_else(String::new, |cause| cause.to_string().to_ascii_uppercase());
+        self.note_usage(key, word, Some(&why));
+        self.decide(key, Decision::Answer(answer));
+    }
+
+    /// No helper has decided about a request, and none will; `why` says what there is to say.
+    pub(super) fn undecided(&mut self, key: Key, why: &str) {
+        let Some(redirector) = &self.redirector else { return self.permit(key) };
+        match redirector.on_failure() {
+            OnFailure::Permit => {
+                self.counters.undecided += 1;
+                self.permit(key);
+            }
+            OnFailure::Deny => self.fail(key, Cause::Denied, ""),
+            OnFailure::Error => self.fail(key, Cause::HelperFailed, why),
+        }
+    }
+
+    /// Answers a request that nobody has decided about.
+    fn fail(&mut self, key: Key, cause: Cause, why: &str) {
+        self.counters.undecided += 1;
+        let Some(client) = self.clients.get(key) else { return };
+        let exchange = &client.session.exchange;
+        let answer = self.settings.answers.explain(cause, exchange.request(), exchange.client(), why);
+        self.refuse(key, answer);
+    }
+
+    /// The time for a decision is over.
+    pub(super) fn decide_late(&mut self, key: Key) {
+        self.hang_up(key);
+        self.undecided(key, "no helper decided in time");
+    }
+
+    fn decided(&mut self, key: Key, word: Word, decision: Decision) {
+        self.note_usage(key, word, None);
+        self.decide(key, decision);
+    }
+
+    fn decide(&mut self, key: Key, decision: Decision) {
+        self.with_exchange(key, |exchange, cx| exchange.handle_decision(decision, cx));
+    }
+
+    /// Writes what was decided to the usage log: why, or for which host.
+    fn note_usage(&mut self, key: Key, word: Word, why: Option<&str>) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if let Some(summary) = client.session.exchange.summary_mut() {
+            summary.decision = Some(word.name());
+        }
+        let Some(log) = &mut self.usage else { return };
+        let exchange = &client.session.exchange;
+        let Some(request) = exchange.request() else { return };
+        let host = request.target().host.to_string();
+        let mut url = Vec::new();
+        request.target().write_authority(&mut url);
+        url.extend_from_slice(if request.method() == Method::Connect { b"/" } else { request.path() });
+        log.write(&Usage {
+            connection: key.generation,
+            port: local_address(true, &client.session.client.io).port(),
+            client: exchange.client(),
+            method: &String::from_utf8_lossy(request.method_name()),
+            url: &String::from_utf8_lossy(&url),
+            word,
+            detail: why.unwrap_or(&host),
+        });
+    }
+
+    /// True if that session waited for this reply, which it does no more.
+    fn stop_waiting(&mut self, key: Key, ticket: Ticket) -> bool {
+        let Some(client) = self.clients.get_mut(key) else { return false };
+        let waited = client.waits == Waits::Reply(ticket);
+        if waited {
+            client.waits = Waits::Nothing;
+        }
+        waited
+    }
+
+    /// A client that ends while its request waits for a helper gives its place to others. One that had ended its side
+    /// before is taken for one that listens on.
+    pub(super) fn note_leaving(&mut self, key: Key) {
+        let Some(client) = self.clients.get(key) else { return };
+        let Waits::Reply(ticket) = client.waits else { return };
+        if self.redirector.as_ref().is_some_and(|helpers| helpers.pool().is_waiting(ticket)) {
+            // At once: a helper that becomes free within this turn must not be given the question of a request that is gone.
+            self.hang_up(key);
+            self.with_exchange(key, |exchange, cx| exchange.handle_broken(crate::exchange::Side::Client, cx));
+        }
+    }
+
+    /// Takes over what a reload says about helpers.
+    pub(super) fn reload_helpers(&mut self, options: Option<crate::redirector::Options>) {
+        let now = self.clock.now();
+        match (&mut self.redirector, options) {
+            (Some(redirector), Some(options)) => redirector.reload(options, now),
+            (None, Some(options)) => self.redirector = Some(Redirector::new(options, now)),
+            (_, None) => self.release_helpers(),
+        }
+        self.serve_helpers();
+    }
+
+    /// Goes on without helpers. Who waits for one passes.
+    fn release_helpers(&mut self) {
+        let Some(redirector) = self.redirector.take() else { return };
+        self.note_dismissed(&redirector);
+        redirector.release(&mut self.poller);
+        let waiting = |client: &super::Client| matches!(client.waits, Waits::Reply(_));
+        let waiting: Vec<Key> = self.clients.iter().filter(|(_, client)| waiting(client)).map(|(key, _)| key).collect();
+        for key in waiting {
+            self.set_waits(key, Waits::Nothing);
+            self.permit(key);
+            self.enqueue(key);
+        }
+    }
+}
+
+/// Our side of a client's connection, which costs a system call, where it is needed.
+fn local_address(needed: bool, socket: &mio::net::TcpStream) -> SocketAddr {
+    let unknown = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+    match needed {
+        true => socket.local_addr().unwrap_or(unknown),
+        false => unknown,
+    }
+}
+
+/// The start of what a helper has said, as text for the log.
+fn sample(bytes: &[u8]) -> String {
+    let more = if bytes.len() > SAMPLE { "…" } else { "" };
+    format!("\"{}\"{more}", bytes[..bytes.len().min(SAMPLE)].escape_ascii())
+}

@@ -1,0 +1,276 @@
+//! What the loop does besides moving bytes: signals, the soft stop, and what is due once a second.
+
+use reactor::Millis;
+
+use super::listeners::REPORT;
+use super::{Ingress, ListenAddress, Options, Proxy, Turn, TICK};
+use crate::system::interfaces;
+use crate::system::signals::Signal;
+
+/// Milliseconds between two looks at the interfaces (the original meant 300 s; a new address should not be open to all
+/// for that long).
+const INTERFACES: Millis = 60_000;
+
+/// The budget of the pool of buffers: one each way for every client at the limit, of the proxy and of the monitor.
+pub(super) fn pool_budget(connections: usize, web_connections: usize) -> usize {
+    2 * (connections + web_connections)
+}
+
+/// What others can bring about as often as they like, so that the log tells of it only now and then.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Trouble {
+    /// Nothing is left to connect to origins with.
+    Exhausted,
+    /// A new client cannot be watched.
+    Unwatched,
+    /// A connection did not start with the PROXY protocol header that it must have.
+    ProxyHeader,
+}
+
+impl Trouble {
+    const KINDS: usize = 3;
+}
+
+/// What is due when, and whether the end is near.
+#[derive(Debug)]
+pub(super) struct Lifecycle {
+    next: Millis,
+    poll_interfaces: bool,
+    interfaces_at: Millis,
+    interfaces: Vec<interfaces::Interface>,
+    drain: u64,
+    pid_saved: bool,
+    draining: Option<Millis>,
+    stopping: bool,
+    /// SIGHUP has come, SIGTRAP has come.
+    reload: bool,
+    toggle: bool,
+    /// When each kind of trouble may be written to the log again.
+    report_at: [Millis; Trouble::KINDS],
+    /// Somebody found the pool of buffers empty in the last second.
+    starved: bool,
+    /// SIGTTOU has come, and SIGTTIN not since.
+    shut: bool,
+    /// The proxy listeners that wait for SIGTTIN.
+    parked: Vec<ListenAddress>,
+}
+
+impl Lifecycle {
+    pub(super) fn new(options: &Options) -> Lifecycle {
+        Lifecycle {
+            next: TICK,
+            poll_interfaces: options.poll_interfaces,
+            interfaces_at: 0,
+            interfaces: Vec::new(),
+            drain: options.drain,
+            pid_saved: options.pid_saved,
+            draining: None,
+            stopping: false,
+            reload: false,
+            toggle: false,
+            report_at: [0; Trouble::KINDS],
+            starved: false,
+            shut: false,
+            parked: Vec::new(),
+        }
+    }
+
+    /// When something is due.
+    pub(super) fn next(&self) -> Millis {
+        if self.reload || self.toggle {
+            return 0;
+        }
+        self.next
+    }
+
+    /// May a trouble that every request runs into be written to the log again?
+    pub(super) fn may_report(&mut self, trouble: Trouble, now: Millis) -> bool {
+        let at = &mut self.report_at[trouble as usize];
+        let may = now >= *at;
+        if may {
+            *at = now + REPORT;
+        }
+        may
+    }
+
+    /// Was a pidfile written?
+    pub(super) fn pid_saved(&self) -> bool {
+        self.pid_saved
+    }
+
+    /// Is a soft stop under way?
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.is_some()
+    }
+
+    /// What the caller of the loop has to do now: one thing at a time, the level last, since a reload sets it anew.
+    /// `empty` says that a soft stop has nobody left to wait for.
+    pub(super) fn outcome(&mut self, empty: bool, now: Millis) -> Turn {
+        if self.is_over(empty, now) {
+            return Turn::Stop;
+        }
+        if std::mem::take(&mut self.reload) {
+            return Turn::Reload;
+        }
+        match std::mem::take(&mut self.toggle) {
+            true => Turn::ToggleDebug,
+            false => Turn::Continue,
+        }
+    }
+
+    /// Has everything come to its end?
+    fn is_over(&self, empty: bool, now: Millis) -> bool {
+        let late = self.draining.is_some_and(|since| self.drain > 0 && now >= since + self.drain * 1000);
+        self.stopping || late || empty
+    }
+}
+
+impl Proxy {
+    /// Acts on the signals that have come.
+    pub(super) fn take_signals(&mut self) {
+        for signal in self.signals.take() {
+            crate::critical!(target: "signal", "{} received", signal.name());
+            match signal {
+                Signal::Terminate | Signal::Interrupt => self.lifecycle.stopping = true,
+                Signal::Quit => self.soft_stop(),
+                Signal::StopListening => self.stop_listening(),
+                Signal::Listen => {
+                    if let Err(error) = self.listen_again() {
+                        log::error!(target: "server", "still not listening: {error}");
+                    }
+                }
+                Signal::Reload => self.lifecycle.reload = true,
+                Signal::Debug => self.lifecycle.toggle = true,
+                Signal::FewerHelpers => self.adjust_helpers(false),
+                Signal::MoreHelpers => self.adjust_helpers(true),
+            }
+        }
+    }
+
+    fn adjust_helpers(&mut self, more: bool) {
+        match &mut self.redirector {
+            Some(redirector) => redirector.adjust(more, self.clock.now()),
+            None => log::warn!(target: "signal", "there are no helpers: redirector.enable is false"),
+        }
+    }
+
+    /// Takes a new configuration over. Listeners whose address stays keep their sockets, and no client is touched.
+    ///
+    /// # Errors
+    /// When a new listener cannot be opened: then nothing has changed.
+    pub fn reload(&mut self, options: Options) -> std::io::Result<()> {
+        if !self.lifecycle.is_draining() {
+            let waits = |place: &ListenAddress| self.lifecycle.shut && place.ingress == Ingress::Proxy;
+            let (parked, open): (Vec<_>, Vec<_>) = options.places.iter().cloned().partition(waits);
+            self.listeners.open(&open, options.dial_options.keepalive, &mut self.poller)?;
+            self.lifecycle.parked = parked;
+            self.listeners.close(&mut self.poller, |place| !options.places.iter().any(|wanted| wanted.is_at(place)));
+            self.listeners.set_backlogs(&options.places);
+            self.local.set_listeners(self.listeners.addresses());
+        }
+        self.listeners.set_limits(options.connections, options.web_connections);
+        self.shared.pool.set_budget(pool_budget(options.connections, options.web_connections));
+        self.proxied = options.proxied;
+        self.settings = options.settings;
+        self.policy = options.policy;
+        self.upstream.configure(options.dial_options);
+        self.resolver.configure(options.resolver, self.clock.now());
+        self.reload_helpers(options.redirector);
+        self.watch.set_facts(options.facts);
+        self.lifecycle.poll_interfaces = options.poll_interfaces;
+        self.lifecycle.drain = options.drain;
+        // A timer that became shorter is found by asking everybody once.
+        for key in self.clients.keys() {
+            self.enqueue(key);
+        }
+        Ok(())
+    }
+
+    /// What is due once a second.
+    pub(super) fn tick(&mut self) {
+        let now = self.clock.now();
+        if now < self.lifecycle.next {
+            return;
+        }
+        self.lifecycle.next = now + TICK;
+        for origin in self.upstream.idle.sweep(now) {
+            self.poller.forget(origin.stream.route);
+        }
+        self.resolver.tick(&mut self.poller, now);
+        self.wake_the_starved();
+        self.note_second();
+        if self.lifecycle.poll_interfaces && now >= self.lifecycle.interfaces_at {
+            self.lifecycle.interfaces_at = now + INTERFACES;
+            self.look_at_interfaces();
+        }
+    }
+
+    /// Who found the pool of buffers empty is not told when one comes back: everybody is asked again within a second.
+    fn wake_the_starved(&mut self) {
+        let starved = std::mem::take(&mut self.shared.starved);
+        if starved && !self.lifecycle.starved {
+            log::error!(target: "server", "the buffers are used up, {} are lent: reading has to wait", self.shared.pool.lent());
+        }
+        if starved {
+            self.clients.keys().into_iter().for_each(|key| self.enqueue(key));
+        }
+        self.lifecycle.starved = starved;
+    }
+
+    /// Which addresses are local may change while running.
+    pub(super) fn look_at_interfaces(&mut self) {
+        match interfaces::local_addresses() {
+            Ok(found) => {
+                for line in interfaces::changes(&self.lifecycle.interfaces, &found) {
+                    log::info!(target: "server", "{line}");
+                }
+                self.local.set_addresses(found.iter().map(|(_, address)| *address));
+                let ipv6 = found.iter().any(|(_, address)| address.is_ipv6() && !address.is_loopback());
+                self.resolver.note_ipv6(ipv6, self.clock.now());
+                self.lifecycle.interfaces = found;
+            }
+            Err(error) => log::error!(target: "server", "cannot read the addresses of the interfaces: {error}"),
+        }
+    }
+
+    /// Has the last proxy client gone? Clients of the monitor, who may come as often as they like, hold nothing up.
+    pub(super) fn is_deserted(&self) -> bool {
+        !self.clients.iter().any(|(_, client)| client.ingress == Ingress::Proxy)
+    }
+
+    /// SIGQUIT: no new clients; those that are there keep full service. A second one ends everything.
+    pub(super) fn soft_stop(&mut self) {
+        if self.lifecycle.is_draining() {
+            self.lifecycle.stopping = true;
+            return;
+        }
+        self.lifecycle.draining = Some(self.clock.now());
+        self.lifecycle.parked.clear();
+        self.listeners.close(&mut self.poller, |place| place.ingress == Ingress::Proxy);
+    }
+
+    pub(super) fn stop_listening(&mut self) {
+        self.lifecycle.shut = true;
+        let parked = self.listeners.places(Ingress::Proxy);
+        self.lifecycle.parked.extend(parked);
+        self.listeners.close(&mut self.poller, |place| place.ingress == Ingress::Proxy);
+    }
+
+    /// Opens the listeners of the proxy again.
+    ///
+    /// # Errors
+    /// Why they stay closed.
+    pub(super) fn listen_again(&mut self) -> Result<(), String> {
+        if self.lifecycle.is_draining() {
+            return Err("a soft stop is under way".to_owned());
+        }
+        self.lifecycle.shut = false;
+        let places = std::mem::take(&mut self.lifecycle.parked);
+        let opened = self.listeners.open(&places, self.upstream.keepalive(), &mut self.poller);
+        if opened.is_err() {
+            self.lifecycle.parked = places;
+        }
+        self.local.set_listeners(self.listeners.addresses());
+        opened.map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,304 @@
+//! Listeners: opening, accepting within the limits, closing.
+
+use std::io;
+use std::net::SocketAddr;
+
+use mio::net::{TcpListener, TcpStream};
+use reactor::arena::Key;
+use reactor::listener::{accept, listen, set_backlog, Accept, Admission, Gate};
+use reactor::poller::Poller;
+use reactor::stream::Stream;
+use reactor::Millis;
+
+use super::lifecycle::Trouble;
+use super::{Client, Proxy, Waits};
+use crate::exchange::Exchange;
+use crate::io::owner::Owner;
+use crate::session::Session;
+
+/// Connections taken from one listener in a turn, so that established ones are not kept waiting.
+const BATCH: usize = 64;
+
+/// Milliseconds before accepting is tried again after the system had no descriptor or memory.
+const PAUSE: Millis = 100;
+
+/// Milliseconds between two log lines about the same lasting trouble, such as a listener that is full.
+pub(super) const REPORT: Millis = 20_000;
+
+/// What a listener is for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Ingress {
+    /// Proxy clients.
+    Proxy,
+    /// The monitor.
+    Web,
+}
+
+impl Ingress {
+    /// The name in the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Ingress::Proxy => "http proxy",
+            Ingress::Web => "web server",
+        }
+    }
+}
+
+/// Where to listen, and for whom.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListenAddress {
+    /// For whom.
+    pub ingress: Ingress,
+    /// Where.
+    pub address: SocketAddr,
+    /// Connections that the kernel holds until they are accepted.
+    pub backlog: u32,
+}
+
+impl ListenAddress {
+    /// The same listener, perhaps with another backlog. Its socket stays: a new one would lose the connections that wait,
+    /// and could not be had at all on a privileged port after the privileges are gone.
+    pub(super) fn is_at(&self, other: &ListenAddress) -> bool {
+        (self.ingress, self.address) == (other.ingress, other.address)
+    }
+}
+
+#[derive(Debug)]
+struct Listener {
+    io: TcpListener,
+    route: Key,
+    place: ListenAddress,
+    waiting: bool,
+}
+
+/// The listeners and their gates.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    open: Vec<Option<Listener>>,
+    proxy: Door,
+    web: Door,
+    paused_until: Option<Millis>,
+}
+
+/// How many are in, and how many may be.
+#[derive(Debug)]
+struct Door {
+    gate: Gate,
+    inside: usize,
+    report_at: Millis,
+}
+
+impl Listeners {
+    pub(super) fn new(connections: usize, web_connections: usize) -> Listeners {
+        let door = |limit| Door { gate: Gate::new(limit), inside: 0, report_at: 0 };
+        Listeners { open: Vec::new(), proxy: door(connections), web: door(web_connections), paused_until: None }
+    }
+
+    /// Opens those of `places` that are not open yet; none of them when one fails.
+    pub(super) fn open(
+        &mut self,
+        places: &[ListenAddress],
+        keepalive: u64,
+        poller: &mut Poller<Owner>,
+    ) -> io::Result<()> {
+        let missing = places.iter().filter(|place| !self.open.iter().flatten().any(|open| open.place.is_at(place)));
+        let mut fresh = Vec::new();
+        for place in missing {
+            let opened = listen(place.address, place.backlog, keepalive).map_err(|error| {
+                let text = format!("{} unable to listen on {}: {error}", place.ingress.name(), place.address);
+                io::Error::new(error.kind(), text)
+            })?;
+            fresh.push((opened, place.clone()));
+        }
+        let opening: Vec<_> = fresh.iter().map(|(_, place)| place.clone()).collect();
+        for (mut io, place) in fresh {
+            let index = self.open.iter().position(Option::is_none).unwrap_or(self.open.len());
+            let route = match poller.register(&mut io, Owner::Listener(index as u32)) {
+                Ok(route) => route,
+                Err(error) => {
+                    self.close(poller, |place| opening.contains(place));
+                    return Err(error);
+                }
+            };
+            log::info!(target: "server", "{} listening on {}", place.ingress.name(), place.address);
+            let listener = Some(Listener { io, route, place, waiting: true });
+            match self.open.get_mut(index) {
+                Some(free) => *free = listener,
+                None => self.open.push(listener),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives listeners that stay open the backlog that they have in `places`.
+    pub(super) fn set_backlogs(&mut self, places: &[ListenAddress]) {
+        for listener in self.open.iter_mut().flatten() {
+            let Some(place) = places.iter().find(|place| place.is_at(&listener.place)) else { continue };
+            if place.backlog != listener.place.backlog {
+                match set_backlog(&listener.io, place.backlog) {
+                    Ok(()) => listener.place = place.clone(),
+                    Err(error) => log::error!(target: "server", "the backlog of {} stays: {error}", place.address),
+                }
+            }
+        }
+    }
+
+    /// Closes the listeners that `which` picks.
+    pub(super) fn close(&mut self, poller: &mut Poller<Owner>, which: impl Fn(&ListenAddress) -> bool) {
+        for slot in &mut self.open {
+            if let Some(listener) = slot.take_if(|listener| which(&listener.place)) {
+                log::info!(target: "server", "{} stops listening on {}", listener.place.ingress.name(), listener.place.address);
+                poller.forget(listener.route);
+            }
+        }
+    }
+
+    /// The addresses of all listeners.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        self.open.iter().flatten().map(|listener| listener.io.local_addr().unwrap_or(listener.place.address)).collect()
+    }
+
+    pub(super) fn set_limits(&mut self, connections: usize, web_connections: usize) {
+        self.proxy.gate.set_limit(connections);
+        self.web.gate.set_limit(web_connections);
+    }
+
+    /// Most proxy clients.
+    pub(super) fn limit(&self) -> usize {
+        self.proxy.gate.limit()
+    }
+
+    /// The places that are open for this kind.
+    pub(super) fn places(&self, ingress: Ingress) -> Vec<ListenAddress> {
+        self.open
+            .iter()
+            .flatten()
+            .map(|listener| listener.place.clone())
+            .filter(|place| place.ingress == ingress)
+            .collect()
+    }
+
+    /// Somebody waits at this listener.
+    pub(super) fn note(&mut self, index: u32) {
+        if let Some(Some(listener)) = self.open.get_mut(index as usize) {
+            listener.waiting = true;
+        }
+    }
+
+    /// A client of this kind has gone.
+    pub(super) fn left(&mut self, ingress: Ingress) {
+        let door = self.door(ingress);
+        door.inside = door.inside.saturating_sub(1);
+    }
+
+    /// When accepting goes on: at once while somebody waits who may come in.
+    pub(super) fn poll_timeout(&self) -> Option<Millis> {
+        let welcome = |place: &ListenAddress| {
+            let door = if place.ingress == Ingress::Proxy { &self.proxy } else { &self.web };
+            door.gate.would_admit(door.inside)
+        };
+        let waiting = self.open.iter().flatten().any(|listener| listener.waiting && welcome(&listener.place));
+        self.paused_until.or(waiting.then_some(0))
+    }
+
+    fn door(&mut self, ingress: Ingress) -> &mut Door {
+        match ingress {
+            Ingress::Proxy => &mut self.proxy,
+            Ingress::Web => &mut self.web,
+        }
+    }
+
+    /// The next connection, if one waits and there is room for it.
+    fn next(&mut self, index: usize, now: Millis) -> Option<(TcpStream, SocketAddr, Ingress)> {
+        let listener = self.open.get_mut(index)?.as_mut().filter(|listener| listener.waiting)?;
+        let ingress = listener.place.ingress;
+        let door = match ingress {
+            Ingress::Proxy => &mut self.proxy,
+            Ingress::Web => &mut self.web,
+        };
+        if door.gate.admits(door.inside) != Admission::Open {
+            if now >= door.report_at {
+                door.report_at = now + REPORT;
+                log::error!(target: "server", "{} is full: {} clients, the limit is {}", ingress.name(), door.inside, door.gate.limit());
+            }
+            return None;
+        }
+        // The next connection may be fine where this one was broken, but an error that stays must not hold the loop.
+        for _ in 0..BATCH {
+            match accept(&listener.io) {
+                Accept::Connection(stream, peer) => {
+                    door.inside += 1;
+                    return Some((stream, peer, ingress));
+                }
+                Accept::Retry => {}
+                Accept::Empty => {
+                    listener.waiting = false;
+                    return None;
+                }
+                Accept::Exhausted(error) | Accept::Broken(error) => {
+                    self.paused_until = Some(now + PAUSE);
+                    if now >= door.report_at {
+                        door.report_at = now + REPORT;
+                        log::error!(target: "server", "{} cannot accept, {} clients are connected: {error}", ingress.name(), door.inside);
+                    }
+                    return None;
+                }
+            }
+        }
+        self.paused_until = Some(now + PAUSE);
+        None
+    }
+}
+
+impl Proxy {
+    /// Takes the clients that wait, as far as there is room.
+    pub(super) fn accept_waiting(&mut self) {
+        let now = self.clock.now();
+        if self.listeners.paused_until.is_some_and(|until| now < until) {
+            return;
+        }
+        self.listeners.paused_until = None;
+        for index in 0..self.listeners.open.len() {
+            for _ in 0..BATCH {
+                let Some((stream, peer, ingress)) = self.listeners.next(index, now) else { break };
+                self.welcome(stream, peer, ingress);
+            }
+        }
+    }
+
+    fn welcome(&mut self, mut io: TcpStream, peer: SocketAddr, ingress: Ingress) {
+        let now = self.clock.now();
+        let (poller, settings, alarms) = (&mut self.poller, &self.settings, &mut self.alarms);
+        let mut failed = None;
+        let key = self.clients.insert_with(|key| {
+            let route = poller.register(&mut io, Owner::Client(key)).unwrap_or_else(|error| {
+                failed = Some(error);
+                key
+            });
+            let exchange = match ingress {
+                Ingress::Proxy if self.proxied => Exchange::proxied(peer.ip(), now),
+                Ingress::Proxy => Exchange::new(peer.ip(), now),
+                Ingress::Web => Exchange::own(peer.ip(), now),
+            };
+            let session = Session::new(Stream::new(io, route), exchange);
+            if let Some((_, at)) = session.exchange.poll_timeout(&settings.limits) {
+                alarms.arm(key.index, at);
+            }
+            Client {
+                session,
+                ingress,
+                waits: Waits::Nothing,
+                queued: false,
+                since: u32::try_from(now / 1000).unwrap_or(u32::MAX),
+            }
+        });
+        self.counters.accepted += 1;
+        if let Some(error) = failed {
+            if self.lifecycle.may_report(Trouble::Unwatched, now) {
+                log::error!(target: "server", "cannot watch a new connection: {error}");
+            }
+            self.clients.remove(key);
+            self.listeners.left(ingress);
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The hub as the monitor sees it: snapshots of what it owns, the answers to the monitor's clients, and what they may
+//! have changed.
+
+use std::time::SystemTime;
+
+use reactor::arena::Key;
+
+use super::{Client, Ingress, Proxy};
+use crate::exchange::flow::Direction;
+use crate::http::cause::Cause;
+use crate::logs::{self, recent::Line, AccessLog, UsageLog};
+use crate::monitor::history::History;
+use crate::monitor::hosts::{Hosts, Top};
+use crate::monitor::sessions::{first, Ends, Filter, Row, Sessions, Side, Sort, MOST_ROWS};
+use crate::monitor::{Helpers, Lost, Running};
+use crate::policy::decision::Decision;
+use crate::redirector::{pool, OnFailure, Redirector};
+use crate::web::{self, Facts, Message, Messages, Order, Process, Reply, Source};
+
+/// The subsystem of what helpers write to their standard error.
+const HELPERS: &str = "worker";
+
+/// What is kept for the monitor alone.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) history: History,
+    pub(super) hosts: Hosts,
+    /// Lines lost by writers that a reload has replaced.
+    lost: Lost,
+    /// What helpers have done that a reload has dismissed.
+    helped: pool::Counters,
+    facts: Facts,
+    process: Process,
+}
+
+impl Watch {
+    /// Starts now, `started` in seconds since 1970.
+    ///
+    /// # Errors
+    /// When the system has no random bytes for the token.
+    pub(super) fn new(facts: Facts, started: u64) -> std::io::Result<Watch> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(std::io::Error::other)?;
+        let token = format!("{:032x}", u128::from_ne_bytes(random));
+        let process = Process { pid: std::process::id(), started, token };
+        let (history, hosts) = (History::default(), Hosts::default());
+        Ok(Watch { history, hosts, lost: Lost::default(), helped: pool::Counters::default(), facts, process })
+    }
+
+    pub(super) fn set_facts(&mut self, facts: Facts) {
+        self.facts = facts;
+    }
+}
+
+impl Proxy {
+    /// Answers a client of the monitor, and does what it asks for if it may.
+    pub(super) fn answer_monitor(&mut self, key: Key) {
+        let Some(client) = self.clients.get(key) else { return };
+        let exchange = &client.session.exchange;
+        let Some(request) = exchange.request() else { return };
+        let answer = match web::answer(request, self) {
+            Reply::Answer(answer) => answer,
+            Reply::Order(order) => {
+                let peer = exchange.client();
+                let outcome = self.carry_out(order);
+                crate::critical!(target: "web", "{order:?} asked for by {peer}: {}", outcome.as_ref().err().map_or("done", |why| why));
+                let Some(request) = self.clients.get(key).and_then(|client| client.session.exchange.request()) else {
+                    return;
+                };
+                Box::new(web::done(order, &outcome, request, self))
+            }
+        };
+        self.with_exchange(key, |exchange, cx| exchange.handle_decision(Decision::Answer(answer), cx));
+    }
+
+    fn carry_out(&mut self, order: Order) -> Result<(), String> {
+        match order {
+            Order::Helpers { minimum, maximum } => {
+                let redirector = self.redirector.as_mut().ok_or("there are no helpers")?;
+                redirector.set_bounds(minimum, maximum, self.clock.now());
+                Ok(())
+            }
+            Order::Debug(on) => {
+                let messages = self.messages.ok_or("there is no log")?;
+                let level = messages.set_debug(on);
+                log::error!(target: "web", "log level is now {}", level.name());
+                Ok(())
+            }
+            Order::Listen(true) => self.listen_again(),
+            Order::Listen(false) => {
+                self.stop_listening();
+                Ok(())
+            }
+            Order::SoftStop if self.lifecycle.is_draining() => Err("a soft stop is under way".to_owned()),
+            Order::SoftStop => {
+                self.soft_stop();
+                Ok(())
+            }
+        }
+    }
+
+    /// The message log, which the monitor shows and may switch to debug.
+    pub fn set_messages(&mut self, messages: &'static logs::Messages) {
+        self.messages = Some(messages);
+    }
+
+    /// Where decisions are written to from now on, if anywhere.
+    pub fn set_usage(&mut self, usage: Option<UsageLog>) {
+        let before = self.lost().usage;
+        self.usage = usage;
+        // A writer that it shares with messages goes on, and has counted already.
+        self.watch.lost.usage = before.saturating_sub(self.usage.as_ref().map_or(0, UsageLog::lost));
+    }
+
+    /// Where requests are written to from now on, if anywhere. Whether exchanges keep accounts is for the settings to say.
+    pub fn set_access(&mut self, access: Option<AccessLog>) {
+        let before = self.lost().access;
+        self.access = access;
+        self.watch.lost.access = before.saturating_sub(self.access.as_ref().map_or(0, AccessLog::lost));
+    }
+
+    /// These helpers are dismissed. What they have done stays.
+    pub(super) fn note_dismissed(&mut self, redirector: &Redirector) {
+        self.watch.helped = self.watch.helped.plus(redirector.counters());
+    }
+
+    fn lost(&self) -> Lost {
+        let Lost { usage, access, .. } = self.watch.lost;
+        Lost {
+            messages: self.messages.map_or(0, logs::Messages::lost),
+            usage: usage + self.usage.as_ref().map_or(0, UsageLog::lost),
+            access: access + self.access.as_ref().map_or(0, AccessLog::lost),
+        }
+    }
+
+    /// What the monitor wants to know once a second.
+    pub(super) fn note_second(&mut self) {
+        let now = self.clock.now();
+        self.watch.hosts.tick(now);
+        if !self.listeners.places(Ingress::Web).is_empty() {
+            let running = self.running();
+            self.watch.history.push(now, running);
+        }
+    }
+}
+
+impl Source for Proxy {
+    fn running(&self) -> Running {
+        let mut counters = self.counters.clone();
+        let (mut clients, mut silent, mut established) = (0, 0, self.upstream.idle.len() as u64);
+        for (_, client) in self.clients.iter() {
+            counters.add_transfer(&client.session);
+            established += u64::from(client.session.origin.is_some());
+            if client.ingress == Ingress::Proxy {
+                clients += 1;
+                silent += u64::from(client.session.exchange.requests() == 0);
+            }
+        }
+        Running {
+            counters,
+            silent,
+            clients,
+            limit: self.listeners.limit() as u64,
+            opening: self.upstream.opening() as u64,
+            established,
+            idle: self.upstream.idle.len() as u64,
+            blocks: self.shared.pool.lent() as u64,
+            draining: self.lifecycle.is_draining(),
+            listening: !self.listeners.places(Ingress::Proxy).is_empty(),
+            judged_by_error: self.redirector.as_ref().is_some_and(|helpers| helpers.on_failure() == OnFailure::Error),
+            pid_saved: self.lifecycle.pid_saved(),
+            dns: self.resolver.counters(),
+            helpers: self.redirector.as_ref().map(|helpers| Helpers::of(helpers, self.clock.now())),
+            helped: self.redirector.iter().fold(self.watch.helped, |sum, helpers| sum.plus(helpers.counters())),
+            lost: self.lost(),
+        }
+    }
+
+    fn history(&self) -> &History {
+        &self.watch.history
+    }
+
+    fn hosts(&self) -> &Top {
+        self.watch.hosts.top()
+    }
+
+    fn facts(&self) -> &Facts {
+        &self.watch.facts
+    }
+
+    fn process(&self) -> &Process {
+        &self.watch.process
+    }
+
+    fn now(&self) -> u64 {
+        self.clock.since_epoch(self.clock.now()) / 1000
+    }
+
+    fn sessions(&self, filter: &Filter) -> Sessions {
+        let picked = self.clients.iter().filter(|(_, client)| is_picked(client, filter));
+        let picked: Vec<(u64, Key)> = picked.map(|(key, client)| (self.weight(client, filter.sort), key)).collect();
+        let matched = picked.len();
+        let order = |(weight, key): &(u64, Key)| (std::cmp::Reverse(*weight), key.generation);
+        let shown = first(picked, filter.limit.min(MOST_ROWS), order);
+        let rows = shown.into_iter().filter_map(|(_, key)| Some(self.row(key, self.clients.get(key)?)));
+        Sessions { total: self.clients.len(), matched, rows: rows.collect() }
+    }
+
+    fn ends(&self, side: Side) -> Ends {
+        let mut ends = Ends::default();
+        for (_, client) in self.clients.iter() {
+            let session = &client.session;
+            let moved = |direction| session.exchange.flow(direction).moved;
+            let address = match side {
+                Side::Clients => Some(session.exchange.peer()),
+                Side::Origins => session.origin.as_ref().map(|origin| origin.address.ip()),
+            };
+            if let Some(address) = address {
+                ends.add(address, moved(Direction::Download), moved(Direction::Upload));
+            }
+        }
+        if side == Side::Origins {
+            self.upstream.idle.addresses().for_each(|address| ends.add(address.ip(), 0, 0));
+        }
+        ends
+    }
+
+    fn messages(&self, which: Messages, limit: usize) -> Vec<Message> {
+        let Some(messages) = self.messages else { return Vec::new() };
+        let wanted = |subsystem: &str| (subsystem == HELPERS) == (which == Messages::Helpers);
+        let shown = |line: Line| Message {
+            at: line.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs(),
+            severity: line.severity.name(),
+            subsystem: line.subsystem,
+            text: line.text,
+        };
+        messages.recent(wanted, limit).into_iter().map(shown).collect()
+    }
+
+    fn is_debug(&self) -> bool {
+        self.messages.is_some_and(logs::Messages::is_debug)
+    }
+}
+
+impl Proxy {
+    fn weight(&self, client: &Client, sort: Sort) -> u64 {
+        let exchange = &client.session.exchange;
+        match sort {
+            Sort::Age => u64::from(u32::MAX - client.since),
+            Sort::Still => exchange.waited(self.clock.now()),
+            Sort::Received => exchange.flow(Direction::Download).moved,
+            Sort::Sent => exchange.flow(Direction::Upload).moved,
+        }
+    }
+
+    fn row(&self, key: Key, client: &Client) -> Row {
+        let (now, exchange) = (self.clock.now(), &client.session.exchange);
+        Row {
+            id: key.generation,
+            client: exchange.client(),
+            web: client.ingress == Ingress::Web,
+            phase: exchange.phase().kind().name(),
+            age: (now / 1000).saturating_sub(client.since.into()),
+            still: exchange.waited(now) / 1000,
+            requests: exchange.requests(),
+            host: exchange.target().map_or_else(String::new, |target| format!("{}:{}", target.host, target.port)),
+            origin: client.session.origin.as_ref().map(|origin| origin.address),
+            to_client: exchange.flow(Direction::Download).moved,
+            to_origin: exchange.flow(Direction::Upload).moved,
+            trouble: exchange.trouble().map(Cause::proxy_status),
+        }
+    }
+}
+
+fn is_picked(client: &Client, filter: &Filter) -> bool {
+    let exchange = &client.session.exchange;
+    let host = || exchange.target().is_some_and(|target| target.host.to_string().contains(&filter.host));
+    (filter.phase.is_empty() || exchange.phase().kind().name() == filter.phase)
+        && (filter.client.is_empty() || exchange.client().to_string().starts_with(&filter.client))
+        && (filter.host.is_empty() || host())
+}

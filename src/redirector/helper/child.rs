@@ -1,0 +1,201 @@
+//! The helper's process: started in a process group of its own with three pipes and nothing else, and always reaped.
+
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::AsFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{fcntl, FcntlArg, OFlag};
+use nix::sys::signal::{killpg, Signal};
+use nix::sys::wait::{waitid, Id, WaitPidFlag, WaitStatus};
+use nix::unistd::Pid;
+
+use super::stderr::Lines;
+use super::Program;
+
+/// How long a helper has to end by itself after its input has ended, and again after SIGTERM.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Shortest and longest pause between two looks at whether a helper has ended.
+const GLANCE: Duration = Duration::from_millis(1);
+const GAZE: Duration = Duration::from_millis(50);
+
+/// Lets so much time pass. True if the helper is to be killed without further ado.
+pub(super) type Pause<'a> = &'a mut dyn FnMut(Duration) -> bool;
+
+/// What waiting for the end has come to.
+#[derive(PartialEq, Eq)]
+enum Wait {
+    Ended,
+    TooLong,
+    Killed,
+}
+
+/// A running helper.
+pub(super) struct HelperProcess {
+    number: u32,
+    child: Child,
+    pub(super) stdin: Option<ChildStdin>,
+    pub(super) stdout: ChildStdout,
+    pub(super) stderr: Option<ChildStderr>,
+    lines: Lines,
+}
+
+impl HelperProcess {
+    pub(super) fn spawn(number: u32, program: &Program) -> io::Result<HelperProcess> {
+        let mut command = Command::new(&program.path);
+        command.args(&program.arguments).process_group(0);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
+            return Err(io::Error::other("the pipes to the program are missing"));
+        };
+        let name = format!("worker {number} ({})", child.id());
+        let mut helper =
+            HelperProcess { number, child, stdin: Some(stdin), stdout, stderr: Some(stderr), lines: Lines::new(name) };
+        match helper.unblock() {
+            Ok(()) => Ok(helper),
+            Err(error) => {
+                helper.kill();
+                Err(error)
+            }
+        }
+    }
+
+    fn unblock(&self) -> io::Result<()> {
+        let unblock = |fd: &dyn AsFd| fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map(drop);
+        self.stdin.iter().try_for_each(|pipe| unblock(pipe))?;
+        unblock(&self.stdout)?;
+        self.stderr.iter().try_for_each(|pipe| unblock(pipe))?;
+        Ok(())
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its name in the log.
+    pub(super) fn name(&self) -> String {
+        format!("worker {} ({})", self.number, self.child.id())
+    }
+
+    /// Logs what the helper has written to standard error.
+    ///
+    /// # Errors
+    /// When it is too much.
+    pub(super) fn read_stderr(&mut self) -> Result<(), &'static str> {
+        let Some(pipe) = &mut self.stderr else { return Ok(()) };
+        let mut bytes = [0; 4096];
+        match pipe.read(&mut bytes) {
+            Ok(0) => self.stderr = None,
+            Ok(count) => return self.lines.take(&bytes[..count], Instant::now()),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(_) => self.stderr = None,
+        }
+        Ok(())
+    }
+
+    /// Has the process ended? It stays unreaped, so that its number, which is that of its group, goes to nobody else.
+    pub(super) fn has_ended(&self) -> bool {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        !matches!(waitid(Id::Pid(self.group()), flags), Ok(WaitStatus::StillAlive))
+    }
+
+    /// Kills the helper and what it has started.
+    pub(super) fn kill(&mut self) -> String {
+        self.report(None)
+    }
+
+    /// Ends the helper in good order: no more input, then a request, then force.
+    pub(super) fn retire(&mut self, pause: Pause<'_>) -> String {
+        self.stdin = None;
+        let mut wait = self.wait(GRACE, pause);
+        if wait == Wait::TooLong {
+            self.signal(Signal::SIGTERM);
+            wait = self.wait(GRACE, pause);
+        }
+        if wait == Wait::TooLong {
+            log::warn!(target: "worker", "{} ignores SIGTERM and is killed", self.name());
+        }
+        self.report(None)
+    }
+
+    /// The helper has closed its standard output, which is its end whether it thinks so or not.
+    pub(super) fn bury(&mut self, pause: Pause<'_>) -> String {
+        self.stdin = None;
+        match self.wait(GRACE, pause) {
+            Wait::TooLong => self.report(Some("it closed its standard output without ending, and ")),
+            Wait::Ended | Wait::Killed => self.report(None),
+        }
+    }
+
+    fn group(&self) -> Pid {
+        // Process ids fit; no group has the number that would stand for one that does not.
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(i32::MAX))
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Err(error) = killpg(self.group(), signal) {
+            log::error!(target: "worker", "{} cannot be sent {signal}: {error}", self.name());
+        }
+    }
+
+    /// Waits for the end, reading on, so that the helper does not wait for us in turn.
+    fn wait(&mut self, time: Duration, pause: Pause<'_>) -> Wait {
+        let deadline = Instant::now() + time;
+        let mut glance = GLANCE;
+        while !self.has_ended() {
+            if Instant::now() >= deadline {
+                return Wait::TooLong;
+            }
+            let mut bytes = [0; 4096];
+            let heard = matches!(self.stdout.read(&mut bytes), Ok(1..));
+            // What it says in its last moments is still logged, and cannot make things worse.
+            let _ = self.read_stderr();
+            // One that talks without end is asked for its end as one that is silent.
+            if pause(if heard { Duration::ZERO } else { glance }) {
+                return Wait::Killed;
+            }
+            glance = if heard { GLANCE } else { (glance * 2).min(GAZE) };
+        }
+        Wait::Ended
+    }
+
+    /// Kills what there still is of the helper and of what it has started, reaps it, and says how it ended. One that had
+    /// ended by itself is still said to have done so.
+    fn report(&mut self, before: Option<&str>) -> String {
+        self.signal(Signal::SIGKILL);
+        // One that has moved to another group would else be waited for without end.
+        let _ = self.child.kill();
+        let how = match self.child.wait() {
+            Ok(status) => explain(status),
+            Err(error) => format!("cannot be waited for: {error}"),
+        };
+        while self.stderr.is_some() && matches!(self.read_last(), Ok(1..)) {}
+        self.lines.finish();
+        format!("{}{how}", before.unwrap_or_default())
+    }
+
+    /// What is left in the pipe of standard error, as long as it is bearable.
+    fn read_last(&mut self) -> io::Result<usize> {
+        let Some(pipe) = &mut self.stderr else { return Ok(0) };
+        let mut bytes = [0; 4096];
+        let count = pipe.read(&mut bytes)?;
+        match self.lines.take(&bytes[..count], Instant::now()) {
+            Ok(()) => Ok(count),
+            Err(_) => Ok(0),
+        }
+    }
+}
+
+fn explain(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exited with code {code}"),
+        (None, Some(number)) => match Signal::try_from(number) {
+            Ok(signal) => format!("was killed by signal {number} ({signal})"),
+            Err(_) => format!("was killed by signal {number}"),
+        },
+        (None, None) => status.to_string(),
+    }
+}

@@ -1,0 +1,502 @@
+//! A client's socket, its origin's socket and the exchange between them: the pump.
+//!
+//! One session owns both ends, so nothing can be left behind when one of them goes. The exchange decides, the pump only
+//! moves bytes: it asks what is wanted, does what is ready, and stops when nothing that is wanted is ready.
+
+use std::io;
+
+use reactor::alarm::Alarms;
+use reactor::arena::Key;
+use reactor::buffer::{Buf, Pool, BLOCK};
+use reactor::ready::Ready;
+use reactor::stream::{Stream, Transport};
+
+use crate::exchange::flow::Direction;
+use crate::exchange::{Action, Context, Exchange, Side};
+use crate::io::content::Content;
+use crate::io::origin::Origin;
+
+/// Free bytes kept in front of what is read into the shared buffer, so that a head can grow where it stands.
+const HEADROOM: usize = 8 * 1024;
+
+/// Most bytes of one peek, and the size of the shared buffer for it. Bigger reads cost less per byte (a bare relay:
+/// 16 KiB 0.74, 64 KiB 0.57, 256 KiB 0.39, 1 MiB 0.33 s/GiB).
+const MAX_PEEK: usize = 1 << 20;
+
+/// Least bytes for which peeking, sending and discarding beats reading and sending.
+const MIN_PEEK: usize = 32 * 1024;
+
+/// Rounds, and bytes in each direction, that a session may use before others get their turn. Each direction has its own
+/// budget, or an upload that never pauses would leave nothing for the download.
+const ROUNDS: u32 = 32;
+const BYTES: usize = 2 << 20;
+
+/// Bytes of a local file that a session may read before others get their turn. Its pages may have to come from the disk,
+/// and everybody waits meanwhile.
+const CONTENT: usize = 64 * 1024;
+
+/// What sessions share: the loop has one of each.
+#[derive(Debug)]
+pub struct Shared {
+    /// Where bytes are read to first; what the other side does not take at once goes into a block.
+    scratch: Buf,
+    /// Where bodies are peeked at.
+    peek: Box<[u8]>,
+    /// Lends the blocks.
+    pub pool: Pool,
+    /// A session did not read what is there, for want of a block. It will not be told again, so the owner has to run
+    /// everybody once more when there are blocks, and clears this.
+    pub starved: bool,
+}
+
+impl Shared {
+    /// The shared buffers, and a pool that lends at most `budget` blocks.
+    pub fn new(budget: usize) -> Shared {
+        Shared {
+            scratch: Buf::private(HEADROOM + BLOCK),
+            peek: vec![0; MAX_PEEK].into_boxed_slice(),
+            pool: Pool::new(budget),
+            starved: false,
+        }
+    }
+}
+
+/// One client connection.
+#[derive(Debug)]
+pub struct Session<T> {
+    /// The client's end.
+    pub client: Stream<T>,
+    /// The origin's end, while there is one.
+    pub origin: Option<Box<Origin<T>>>,
+    /// What is going on between them.
+    pub exchange: Exchange,
+    upload: Buf,
+    download: Buf,
+    /// How much of a body is peeked at in one go, each way; 0 while the bytes come in small pieces.
+    peek_up: PeekSize,
+    peek_down: PeekSize,
+    /// What follows an answer of our own.
+    content: Option<Content>,
+}
+
+/// Why the pump came back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// The exchange wants something done.
+    Act(Action),
+    /// Nothing that is wanted is ready.
+    Wait,
+    /// The budget of this turn is used up; there is more to do.
+    Again,
+}
+
+impl<T: Transport> Session<T> {
+    /// A session for a client that has just connected.
+    pub fn new(client: Stream<T>, exchange: Exchange) -> Session<T> {
+        Session {
+            client,
+            origin: None,
+            exchange,
+            upload: Buf::default(),
+            download: Buf::default(),
+            peek_up: PeekSize::NONE,
+            peek_down: PeekSize::NONE,
+            content: None,
+        }
+    }
+
+    /// Lends the session the file whose bytes follow the answer that its exchange is about to give. It is closed as soon as
+    /// no more of it is wanted.
+    pub fn provide(&mut self, content: Option<Content>) {
+        self.content = content;
+    }
+
+    /// Moves what can be moved, until something has to be done by others or nothing is ready.
+    pub fn run(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Progress {
+        let (mut left_up, mut left_down) = (BYTES, BYTES);
+        for _ in 0..ROUNDS {
+            self.note_errors(cx);
+            let mut moved = self.pump(Direction::Upload, shared, cx, &mut left_up);
+            moved |= self.pump(Direction::Download, shared, cx, &mut left_down);
+            moved |= self.exchange.settle(self.upload.len(), self.download.len(), cx);
+            moved |= self.shut_down(cx);
+            if self.content.is_some() && !self.exchange.needs_content() {
+                self.content = None;
+            }
+            if let Some(action) = self.exchange.poll() {
+                return Progress::Act(action);
+            }
+            if !moved {
+                debug_assert!(!self.is_stuck(shared), "{} waits though it could go on", self.exchange.phase());
+                return Progress::Wait;
+            }
+            self.exchange.handle_activity(cx.now);
+            if left_up == 0 || left_down == 0 {
+                break;
+            }
+        }
+        Progress::Again
+    }
+
+    /// Arms the session's alarm for the exchange's next deadline.
+    pub fn arm(&self, alarms: &mut Alarms, slot: Key, cx: &Context<'_>) {
+        if let Some((_, at)) = self.exchange.poll_timeout(&cx.settings.limits) {
+            alarms.arm(slot.index, at);
+        }
+    }
+
+    /// The origin's connection has carried an exchange and stays for the next one.
+    pub fn count_exchange(&mut self) {
+        if let Some(origin) = &mut self.origin {
+            origin.exchanges += 1;
+        }
+    }
+
+    /// Bytes held for this session.
+    pub fn stored(&self) -> usize {
+        self.upload.len() + self.download.len()
+    }
+
+    /// Takes the session apart: gives back its memory and makes sure that a cut message ends in a reset.
+    pub fn dismantle(mut self, shared: &mut Shared) -> (Stream<T>, Option<Box<Origin<T>>>) {
+        shared.pool.reclaim(&mut self.upload);
+        shared.pool.reclaim(&mut self.download);
+        if self.exchange.aborts(Side::Client) {
+            self.client.io.abort();
+        }
+        let mut origin = self.origin.take();
+        if let Some(origin) = origin.as_mut().filter(|_| self.exchange.aborts(Side::Origin)) {
+            origin.stream.io.abort();
+        }
+        (self.client, origin)
+    }
+
+    /// A reset is acted on at once, also while nobody wants to read.
+    fn note_errors(&mut self, cx: &mut Context<'_>) {
+        if self.client.ready.has(Ready::ERROR) {
+            self.exchange.handle_broken(Side::Client, cx);
+        }
+        let Some(origin) = &mut self.origin else { return };
+        // What an origin sent before it was reset can still be read, and may be a whole response.
+        if origin.stream.ready.has(Ready::ERROR) {
+            origin.stream.ready |= Ready::READ | Ready::READ_CLOSED;
+            if matches!(self.exchange.phase(), crate::exchange::phase::Phase::Tunnel { .. }) {
+                self.exchange.handle_broken(Side::Origin, cx);
+            }
+        }
+    }
+
+    /// Is anything that is wanted ready? Then waiting may be for ever: the poller tells of an edge only once.
+    fn is_stuck(&self, shared: &Shared) -> bool {
+        let origin = self.origin.as_ref().map(|origin| origin.stream.ready);
+        let client = Some(self.client.ready);
+        // A file can always be read.
+        let source = if self.exchange.is_answering() { Some(Ready::READ) } else { origin };
+        let upload = (Direction::Upload, client, origin, &self.upload, self.peek_up);
+        let download = (Direction::Download, source, client, &self.download, self.peek_down);
+        [upload, download].into_iter().any(|(direction, from, to, stored, peek)| {
+            let reads = self.exchange.wants_input(direction) && from.is_some_and(|ready| ready.has(Ready::READ));
+            let writes = to.is_some_and(|ready| ready.has(Ready::WRITE));
+            match self.exchange.flow(direction).cleared() {
+                _ if self.exchange.wants_shutdown(direction, stored.len()) => to.is_some(),
+                0 if passes(&self.exchange, direction, stored, peek) => reads && writes,
+                0 => reads && (stored.has_storage() || shared.pool.has_room()),
+                // Nobody will ever take what has no destination.
+                _ => writes || to.is_none(),
+            }
+        })
+    }
+
+    /// Moves bytes in one direction. True if anything changed.
+    fn pump(&mut self, direction: Direction, shared: &mut Shared, cx: &mut Context<'_>, left: &mut usize) -> bool {
+        let stored = self.stored_mut(direction);
+        let room = stored.has_storage() || shared.pool.has_room();
+        // Without stored bytes the work is done in the shared buffer, and an idle session owns none.
+        let in_scratch = !stored.has_storage();
+        let mut work = std::mem::take(if in_scratch { &mut shared.scratch } else { stored });
+        if in_scratch {
+            work.reset(HEADROOM);
+        }
+        let moved = self.move_bytes(direction, &mut work, room, shared, cx, left);
+        let stored = self.stored_mut(direction);
+        if in_scratch {
+            if !work.is_empty() {
+                *stored = shared.pool.store(work.bytes());
+            }
+            shared.scratch = work;
+        } else if work.is_empty() {
+            shared.pool.reclaim(&mut work);
+        } else {
+            *stored = work;
+        }
+        moved
+    }
+
+    fn stored_mut(&mut self, direction: Direction) -> &mut Buf {
+        match direction {
+            Direction::Upload => &mut self.upload,
+            Direction::Download => &mut self.download,
+        }
+    }
+
+    fn move_bytes(
+        &mut self,
+        direction: Direction,
+        work: &mut Buf,
+        room: bool,
+        shared: &mut Shared,
+        cx: &mut Context<'_>,
+        left: &mut usize,
+    ) -> bool {
+        let mut moved = false;
+        for _ in 0..ROUNDS {
+            if *left == 0 {
+                break;
+            }
+            let before = work.len();
+            match direction {
+                Direction::Upload => self.exchange.advance_upload(work, cx),
+                Direction::Download => self.exchange.advance_download(work, cx),
+            }
+            let cleared = self.exchange.flow(direction).cleared();
+            let step = if cleared > 0 {
+                self.send(direction, work, cleared, cx)
+            } else {
+                self.fetch(direction, work, room, shared, cx)
+            };
+            match step {
+                Some(count) => {
+                    moved = true;
+                    *left = left.saturating_sub(count);
+                }
+                None => return moved || work.len() != before,
+            }
+        }
+        moved
+    }
+
+    /// Sends cleared bytes. None when the destination takes nothing now.
+    fn send(&mut self, direction: Direction, work: &mut Buf, cleared: usize, cx: &mut Context<'_>) -> Option<usize> {
+        let to = match direction {
+            Direction::Upload => &mut self.origin.as_mut()?.stream,
+            Direction::Download => &mut self.client,
+        };
+        if !to.ready.has(Ready::WRITE) {
+            return None;
+        }
+        match to.send(&work.bytes()[..cleared]) {
+            Ok(0) => None,
+            Ok(count) => {
+                work.consume(count);
+                self.exchange.handle_sent(direction, count);
+                Some(count)
+            }
+            Err(error) => {
+                work.consume(cleared);
+                self.exchange.handle_lost(direction);
+                self.send_failed(direction, &error, cx);
+                Some(0)
+            }
+        }
+    }
+
+    fn send_failed(&mut self, direction: Direction, error: &io::Error, cx: &mut Context<'_>) {
+        log::debug!(target: "client", "sending failed in direction {direction:?}: {error}");
+        match direction {
+            Direction::Download => self.exchange.handle_broken(Side::Client, cx),
+            Direction::Upload => {
+                // The origin may have answered before it closed; reading tells.
+                if let Some(origin) = &mut self.origin {
+                    origin.stream.ready |= Ready::READ;
+                }
+                // The system says EPIPE only where the origin's FIN came before its reset (tcp(7)): then all that it said
+                // is there to be read.
+                self.exchange.handle_upload_refused(error.kind() != io::ErrorKind::BrokenPipe, cx);
+            }
+        }
+    }
+
+    /// Gets more input. None when there is none now, or none is wanted.
+    fn fetch(
+        &mut self,
+        direction: Direction,
+        work: &mut Buf,
+        room: bool,
+        shared: &mut Shared,
+        cx: &mut Context<'_>,
+    ) -> Option<usize> {
+        if !self.exchange.wants_input(direction) {
+            return None;
+        }
+        if direction == Direction::Download && self.exchange.is_answering() {
+            return self.fetch_content(work, room, shared, cx);
+        }
+        let (from, peek) = match direction {
+            Direction::Upload => (&mut self.client, &mut self.peek_up),
+            Direction::Download => (&mut self.origin.as_mut()?.stream, &mut self.peek_down),
+        };
+        if !from.ready.has(Ready::READ) {
+            return None;
+        }
+        if passes(&self.exchange, direction, work, *peek) {
+            return self.pass(direction, shared, cx);
+        }
+        if !room {
+            shared.starved = true;
+            return None;
+        }
+        if work.space().is_empty() {
+            // Only a head is collected beyond a block, and heads are bounded by their own limit.
+            let size = (work.len() * 2).min(cx.settings.head_size + BLOCK);
+            shared.pool.outgrow(work, size);
+        }
+        let space = work.space();
+        let asked = space.len().min(BLOCK);
+        match from.receive(&mut space[..asked]) {
+            Ok(Some(0)) => self.exchange.handle_eof(direction, cx),
+            Ok(Some(count)) => {
+                *peek = if count == asked { PeekSize::of(MIN_PEEK) } else { PeekSize::NONE };
+                work.filled(count);
+                return Some(count);
+            }
+            // An interrupted call leaves READ set, and nobody would tell of the bytes again.
+            Ok(None) => return from.ready.has(Ready::READ).then_some(0),
+            Err(error) => self.receive_failed(direction, &error, cx),
+        }
+        Some(0)
+    }
+
+    /// Gets more of what follows an answer. What it costs of the budget is in proportion to [`CONTENT`].
+    fn fetch_content(
+        &mut self,
+        work: &mut Buf,
+        room: bool,
+        shared: &mut Shared,
+        cx: &mut Context<'_>,
+    ) -> Option<usize> {
+        if !room {
+            shared.starved = true;
+            return None;
+        }
+        let space = work.space();
+        let asked = space.len().min(BLOCK);
+        let got = match &mut self.content {
+            Some(content) => content.read(&mut space[..asked]),
+            None => Ok(0),
+        };
+        match got {
+            Ok(0) => self.exchange.handle_eof(Direction::Download, cx),
+            Ok(count) => {
+                work.filled(count);
+                return Some(count * (BYTES / CONTENT));
+            }
+            Err(error) => {
+                log::warn!(target: "client", "reading a local file failed: {error}");
+                self.exchange.handle_eof(Direction::Download, cx);
+            }
+        }
+        Some(0)
+    }
+
+    fn receive_failed(&mut self, direction: Direction, error: &io::Error, cx: &mut Context<'_>) {
+        log::debug!(target: "client", "receiving failed in direction {direction:?}: {error}");
+        let side = if direction == Direction::Upload { Side::Client } else { Side::Origin };
+        self.exchange.handle_broken(side, cx);
+    }
+
+    /// Passes body bytes from socket to socket: peeks at as many as the other side is likely to take, sends them, and
+    /// takes out of the first socket only what the second one took. So nothing has to be kept however slow it is.
+    fn pass(&mut self, direction: Direction, shared: &mut Shared, cx: &mut Context<'_>) -> Option<usize> {
+        let passable = self.exchange.passable(direction);
+        let origin = &mut self.origin.as_mut()?.stream;
+        let (from, to, peek) = match direction {
+            Direction::Upload => (&mut self.client, origin, &mut self.peek_up),
+            Direction::Download => (origin, &mut self.client, &mut self.peek_down),
+        };
+        if !to.ready.has(Ready::WRITE) {
+            return None;
+        }
+        let asked = peek.bytes().min(usize::try_from(passable).unwrap_or(MAX_PEEK));
+        let seen = match from.peek(&mut shared.peek[..asked]) {
+            Ok(Some(0)) => {
+                self.exchange.handle_eof(direction, cx);
+                return Some(0);
+            }
+            Ok(Some(seen)) => seen,
+            Ok(None) => return from.ready.has(Ready::READ).then_some(0),
+            Err(error) => {
+                self.receive_failed(direction, &error, cx);
+                return Some(0);
+            }
+        };
+        let taken = match to.send(&shared.peek[..seen]) {
+            Ok(taken) => taken,
+            Err(error) => {
+                self.send_failed(direction, &error, cx);
+                return Some(0);
+            }
+        };
+        *peek = PeekSize::after(taken, seen, asked);
+        if let Err(error) = from.discard(taken, taken == seen && seen < asked) {
+            self.receive_failed(direction, &error, cx);
+            return Some(0);
+        }
+        self.exchange.handle_passed(direction, taken);
+        (taken > 0).then_some(taken)
+    }
+
+    /// Tells a destination that nothing more comes, where that is due.
+    fn shut_down(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        for direction in [Direction::Upload, Direction::Download] {
+            let (stored, to) = match direction {
+                Direction::Upload => (self.upload.len(), self.origin.as_mut().map(|origin| &mut origin.stream)),
+                Direction::Download => (self.download.len(), Some(&mut self.client)),
+            };
+            let Some(to) = to else { continue };
+            if self.exchange.wants_shutdown(direction, stored) {
+                self.exchange.handle_shut(direction);
+                moved = true;
+                if let Err(error) = to.io.shutdown() {
+                    log::debug!(target: "client", "shutting down failed in direction {direction:?}: {error}");
+                    let side = if direction == Direction::Upload { Side::Origin } else { Side::Client };
+                    self.exchange.handle_broken(side, cx);
+                }
+            }
+        }
+        moved
+    }
+}
+
+/// Do the next bytes of this direction go from socket to socket?
+fn passes(exchange: &Exchange, direction: Direction, work: &Buf, peek: PeekSize) -> bool {
+    peek != PeekSize::NONE && work.is_empty() && exchange.passable(direction) >= MIN_PEEK as u64
+}
+
+/// How much of a body is peeked at in one go, in KiB: it fits into two bytes of every idle session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct PeekSize(u16);
+
+impl PeekSize {
+    /// The bytes come in small pieces: reading and sending is cheaper.
+    const NONE: PeekSize = PeekSize(0);
+
+    fn of(bytes: usize) -> PeekSize {
+        PeekSize((bytes.clamp(MIN_PEEK, MAX_PEEK) / 1024) as u16)
+    }
+
+    fn bytes(self) -> usize {
+        usize::from(self.0) * 1024
+    }
+
+    /// What to peek at next: more after everything was taken, else about what the other side takes, so that few bytes are
+    /// copied in vain while it is slow.
+    fn after(taken: usize, seen: usize, asked: usize) -> PeekSize {
+        match (taken == seen, seen == asked) {
+            (true, true) => PeekSize::of(asked * 2),
+            (true, false) if seen < MIN_PEEK / 2 => PeekSize::NONE,
+            (true, false) => PeekSize::of(asked),
+            (false, _) => PeekSize::of(taken.next_power_of_two()),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The logs beside the messages: decisions and requests, each to its own destination, with one writer for each of them.
+
+use crate::config::Config;
+use crate::logs::{self, AccessLog, Destination, Handle, LogSettings, Messages, Prefix, Rotation, UsageLog, Writer};
+use crate::proxy::Proxy;
+
+/// The logs that are switched on.
+pub(super) struct Logs {
+    usage: Option<UsageLog>,
+    access: Option<AccessLog>,
+}
+
+impl Logs {
+    /// Opens them anew. `log` is what holds for messages from now on. A destination that two logs have in common has one writer,
+    /// or each of them would rotate the same file; the rotation is then that of messages, or else of decisions. The
+    /// writers that are not the messages' own come beside.
+    ///
+    /// # Errors
+    /// A line that names the option whose destination cannot be opened.
+    pub(super) fn open(
+        config: &Config,
+        log: &LogSettings,
+        debug: bool,
+        messages: &Messages,
+    ) -> Result<(Logs, Vec<Handle>), String> {
+        let mut writers = vec![(log.destination.clone(), messages.handle())];
+        let prefix = Prefix::new(&log.identifier, std::process::id());
+        let mut opened = Logs { usage: None, access: None };
+        if config.usage.enable || debug {
+            let notice_prefix = prefix.clone();
+            let notice = move |text: &str| notice_prefix.line("usage", format_args!("{text}"));
+            let handle = writer(&mut writers, &config.usage.destination, log.rotation, notice)
+                .map_err(|error| format!("usage.destination: {error}"))?;
+            opened.usage = Some(UsageLog::new(handle, prefix));
+        }
+        let access = &config.access;
+        if access.enable {
+            let rotation = super::rotation(access.rotate, access.keep);
+            let handle = writer(&mut writers, &access.destination, rotation, report)
+                .map_err(|error| format!("access.destination: {error}"))?;
+            opened.access = Some(AccessLog::new(handle, access.format.clone()));
+        }
+        Ok((opened, writers.into_iter().skip(1).map(|(_, handle)| handle).collect()))
+    }
+
+    /// Has the proxy write to them from now on.
+    pub(super) fn hand_over(self, proxy: &mut Proxy) {
+        proxy.set_usage(self.usage);
+        proxy.set_access(self.access);
+    }
+}
+
+/// What of these logs cannot be rotated by this process, though it should be.
+pub(super) fn obstacles(config: &Config, log: &LogSettings) -> Vec<String> {
+    let (usage, access) = (&config.usage, &config.access);
+    let wanted = [
+        (log.enable, &log.destination, log.rotation),
+        (usage.enable, &usage.destination, log.rotation),
+        (access.enable, &access.destination, super::rotation(access.rotate, access.keep)),
+    ];
+    let mut found: Vec<String> = Vec::new();
+    for (_, destination, rotation) in wanted.into_iter().filter(|(enabled, ..)| *enabled) {
+        let obstacle = logs::rotate::obstacle(destination, rotation);
+        found.extend(obstacle.filter(|obstacle| !found.contains(obstacle)));
+    }
+    found
+}
+
+/// Lines that are read by programs have no sentences between them: what is wrong with the access log is a message.
+fn report(text: &str) -> String {
+    log::error!(target: "supervisor", "access log: {text}");
+    String::new()
+}
+
+/// The writer to this destination, perhaps one that another log has already.
+fn writer(
+    writers: &mut Vec<(Destination, Handle)>,
+    destination: &Destination,
+    rotation: Rotation,
+    notice: impl Fn(&str) -> String + Send + 'static,
+) -> std::io::Result<Handle> {
+    if let Some((_, handle)) = writers.iter().find(|(known, _)| known == destination) {
+        return Ok(handle.clone());
+    }
+    let output = logs::sink::open(destination, rotation)?;
+    let handle = Writer::spawn(output, logs::messages::QUEUE_BYTES, Box::new(notice))?;
+    writers.push((destination.clone(), handle.clone()));
+    Ok(handle)
+}

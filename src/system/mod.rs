@@ -1,0 +1,14 @@
+//! What the process does to itself and asks of its machine: descriptors, privileges, pidfile, background, signals, the
+//! addresses of the interfaces. Knows no configuration and logs nothing: each part returns what there is to say.
+
+pub mod background;
+pub mod descriptors;
+pub mod interfaces;
+pub mod pidfile;
+pub mod privileges;
+pub mod signals;
+
+pub use background::{daemonize, Daemonized, Notice};
+pub use descriptors::{raise_descriptors, Budget};
+pub use pidfile::{Claim, Pidfile};
+pub use privileges::{drop_privileges, Privileges, PrivilegesError};

@@ -1,0 +1,196 @@
+//! The front page: is the proxy well? A tile for each thing that an operator wants to know first, with its last minute.
+
+use maud::{html, Markup};
+
+use super::chart::spark;
+use super::graphs::Graph;
+use super::{units, Source};
+use crate::counters::histogram::Histogram;
+use crate::monitor::history::{History, Span, POINTS};
+use crate::monitor::Running;
+
+/// Kinds of errors that are named.
+const KINDS: usize = 4;
+
+pub(super) fn page(source: &dyn Source) -> Markup {
+    let running = source.running();
+    let history = source.history();
+    html! {
+        h1 { "Overview" }
+        div .tiles {
+            (state(&running))
+            (requests(&running, history))
+            (connections(&running, history))
+            (transfer(&running, history))
+            (errors(&running, history))
+            (times(history))
+            (names(history))
+            (helpers(&running, history))
+        }
+    }
+}
+
+fn tile(name: &str, address: &str, title: &str, value: &Markup, rest: &Markup) -> Markup {
+    html! {
+        section .tile #{ "tile-" (name) } {
+            h2 { a href=(address) { (title) } }
+            output { (value) }
+            (rest)
+        }
+    }
+}
+
+/// The lines of a graph, small.
+fn graph(name: &str, history: &History) -> Markup {
+    html! { div .spark aria-hidden="true" { @if let Some(graph) = Graph::find(name) { (graph.spark(history)) } } }
+}
+
+fn line(points: &[f64; POINTS]) -> Markup {
+    html! { div .spark aria-hidden="true" { (spark(&[*points])) } }
+}
+
+fn state(running: &Running) -> Markup {
+    let troubles = troubles(running);
+    let (class, word) = match running {
+        _ if running.draining => ("warn", "Draining"),
+        _ if !running.listening => ("bad", "Not listening"),
+        _ if running.helpers_fail() => ("bad", "Helpers fail"),
+        _ if troubles.is_empty() => ("good", "Running"),
+        _ => ("warn", "Running"),
+    };
+    let value = html! { span class=(class) { (word) } };
+    let rest = html! {
+        @if troubles.is_empty() { p { "Nothing to worry about." } }
+        @else { ul { @for trouble in &troubles { li { (trouble) } } } }
+    };
+    tile("state", "/information/statistics.html", "State", &value, &rest)
+}
+
+/// What an operator should know of.
+fn troubles(running: &Running) -> Vec<String> {
+    let mut troubles = Vec::new();
+    if running.draining {
+        troubles.push(format!("a soft stop waits for {} connections", units::count(running.clients)));
+    }
+    if running.limit > 0 && running.clients >= running.limit {
+        troubles.push(format!("as many clients as may be: {}", units::count(running.limit)));
+    }
+    let lost = running.lost.messages.max(running.lost.usage).max(running.lost.access);
+    if lost > 0 {
+        troubles.push(format!("{} lines of a log were lost", units::count(lost)));
+    }
+    if let Some(helpers) = &running.helpers {
+        if helpers.failing {
+            troubles.push("helpers end as soon as they are started".to_owned());
+        } else if helpers.forked == 0 {
+            troubles.push("no helper runs".to_owned());
+        }
+        if helpers.queue > helpers.forked {
+            troubles.push(format!("{} requests wait for a helper", units::count(helpers.queue)));
+        }
+    }
+    troubles
+}
+
+fn requests(running: &Running, history: &History) -> Markup {
+    let rates = history.rates(Span::Minute, |running| running.counters.requests);
+    let value = html! { (units::rate(rates[POINTS - 1])) " /s" };
+    let rest = html! {
+        p { (units::count(running.counters.requests)) " since the start" }
+        (graph("requests", history))
+    };
+    tile("requests", "/graph/requests.html", "Requests", &value, &rest)
+}
+
+fn connections(running: &Running, history: &History) -> Markup {
+    let value = html! { (units::count(running.clients)) };
+    let rest = html! {
+        p { "of " (units::count(running.limit)) " clients, " (units::count(running.silent)) " silent" }
+        p { (units::count(running.established)) " to servers, " (units::count(running.idle)) " idle" }
+        (graph("connections", history))
+    };
+    tile("connections", "/information/sessions.html", "Open connections", &value, &rest)
+}
+
+fn transfer(running: &Running, history: &History) -> Markup {
+    let now = |direction: fn(&Running) -> u64| 8.0 * history.rates(Span::Minute, direction)[POINTS - 1];
+    let value = html! { (units::bits(now(|running| running.counters.to_clients.iter().sum()))) };
+    let rest = html! {
+        p { "to clients, " (units::bits(now(|running| running.counters.to_origins.iter().sum()))) " to servers" }
+        p { (units::bytes(running.counters.to_clients.iter().sum())) " and " (units::bytes(running.counters.to_origins.iter().sum())) " since the start" }
+        (graph("transfered", history))
+    };
+    tile("transfer", "/graph/transfered.html", "Transfer", &value, &rest)
+}
+
+fn errors(running: &Running, history: &History) -> Markup {
+    let value = html! { (units::count(history.added(|running| running.errors().map(|(_, count)| count).sum()))) };
+    let mut kinds: Vec<(&str, u64)> = Vec::new();
+    for (place, (name, _)) in running.errors().enumerate() {
+        let added = history.added(|running| running.errors().nth(place).map_or(0, |(_, count)| count));
+        kinds.push((name, added));
+    }
+    kinds.retain(|(_, added)| *added > 0);
+    kinds.sort_by_key(|(_, added)| std::cmp::Reverse(*added));
+    let rest = html! {
+        p { "in the last minute" }
+        ul { @for (name, added) in kinds.iter().take(KINDS) { li { (units::count(*added)) " × " (name) } } }
+        (line(&history.rates(Span::Minute, |running| running.errors().map(|(_, count)| count).sum())))
+    };
+    tile("errors", "/information/errors.html", "Errors", &value, &rest)
+}
+
+fn times(history: &History) -> Markup {
+    let rest = html! { p { "from the first byte of a request to the last of its response" } };
+    latency(
+        "times",
+        "/graph/latency.html",
+        "Response time",
+        &rest,
+        |running| running.counters.exchange.request_time,
+        history,
+    )
+}
+
+fn names(history: &History) -> Markup {
+    let rates = history.rates(Span::Minute, |running| running.dns.lookups);
+    let rest = html! {
+        p { (units::rate(rates[POINTS - 1])) " names/s, " (units::count(history.added(|running| running.dns.timeouts))) " timeouts in the last minute" }
+    };
+    latency("dns", "/graph/latency.html", "Names", &rest, |running| running.counters.name_time, history)
+}
+
+fn helpers(running: &Running, history: &History) -> Markup {
+    let Some(helpers) = &running.helpers else {
+        let value = html! { "none" };
+        let rest = html! { p { "Nobody is asked about requests." } };
+        return tile("helpers", "/control/workers.html", "Helpers", &value, &rest);
+    };
+    let rest = html! {
+        p { (helpers.forked) " run of " (helpers.minimum) " to " (helpers.maximum) ", " (units::count(helpers.queue)) " requests wait" }
+    };
+    latency("helpers", "/graph/processes.html", "Helpers", &rest, |running| running.counters.helper_time, history)
+}
+
+/// A tile about how long something takes.
+fn latency(
+    name: &str,
+    address: &str,
+    title: &str,
+    more: &Markup,
+    times: fn(&Running) -> Histogram,
+    history: &History,
+) -> Markup {
+    let recent = history.recent(times);
+    let value = html! { (units::millis(recent.mean())) };
+    let slow = match recent.quantile(0.95) {
+        Some(bound) => format!("19 of 20 within {}", units::millis(bound as f64)),
+        None => "more than 1 of 20 took over 10 s".to_owned(),
+    };
+    let rest = html! {
+        @if recent.count() == 0 { p { "nothing was waited for in the last minute" } } @else { p { "on average, " (slow) } }
+        (more)
+        (line(&history.means(Span::Minute, times)))
+    };
+    tile(name, address, title, &value, &rest)
+}
