@@ -1,7 +1,7 @@
 //! The command line: words in, one command out. Knows the switches of the original and their spellings; reads no
 //! configuration, prints nothing and does not exit.
 
-use crate::config::{nearest, Form};
+use crate::config::{nearest, PrintForm};
 use getopts::{Fail, Matches, Options};
 use std::fmt;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub enum Command {
         /// The configuration file of `-c`.
         file: Option<PathBuf>,
         /// How to print it.
-        form: Form,
+        form: PrintForm,
     },
     /// Read the configuration and say whether it can be used.
     Check {
@@ -36,7 +36,7 @@ pub enum Command {
 
 /// A command line that was understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct CommandLine {
     /// What to do.
     pub command: Command,
     /// Words that have no meaning any more, one line each.
@@ -45,7 +45,7 @@ pub struct Line {
 
 /// A command line that was not understood; all of it is the user's fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Error {
+pub enum UsageError {
     /// A word that is no option, and the option that it resembles.
     Unknown(String, Option<String>),
     /// An option without the word that has to follow it.
@@ -58,18 +58,18 @@ pub enum Error {
     NotText,
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for UsageError {}
 
-impl fmt::Display for Error {
+impl fmt::Display for UsageError {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         out.write_str("command line issue, ")?;
         match self {
-            Error::Unknown(word, Some(near)) => write!(out, "unknown option {word:?}, the nearest is {near}"),
-            Error::Unknown(word, None) => write!(out, "unknown option {word:?}, exaproxy -h lists them all"),
-            Error::Missing(option) => write!(out, "{option} has to be followed by a value"),
-            Error::Unexpected(option) => write!(out, "{option} takes no value"),
-            Error::Repeated(option) => write!(out, "{option} was given more than once"),
-            Error::NotText => out.write_str("a word is not UTF-8"),
+            UsageError::Unknown(word, Some(near)) => write!(out, "unknown option {word:?}, the nearest is {near}"),
+            UsageError::Unknown(word, None) => write!(out, "unknown option {word:?}, exaproxy -h lists them all"),
+            UsageError::Missing(option) => write!(out, "{option} has to be followed by a value"),
+            UsageError::Unexpected(option) => write!(out, "{option} takes no value"),
+            UsageError::Repeated(option) => write!(out, "{option} was given more than once"),
+            UsageError::NotText => out.write_str("a word is not UTF-8"),
         }
     }
 }
@@ -78,10 +78,10 @@ impl fmt::Display for Error {
 const COMMANDS: [(&str, &str, Choice); 7] = [
     ("h", "help", Choice::Help),
     ("v", "version", Choice::Version),
-    ("i", "ini", Choice::Print(Form::Ini)),
-    ("e", "env", Choice::Print(Form::Env)),
-    ("", "diff-ini", Choice::Print(Form::DiffIni)),
-    ("", "diff-env", Choice::Print(Form::DiffEnv)),
+    ("i", "ini", Choice::Print(PrintForm::Ini)),
+    ("e", "env", Choice::Print(PrintForm::Env)),
+    ("", "diff-ini", Choice::Print(PrintForm::DiffIni)),
+    ("", "diff-env", Choice::Print(PrintForm::DiffEnv)),
     ("", "check", Choice::Check),
 ];
 
@@ -95,19 +95,19 @@ const SPELLINGS: [(&str, &str); 4] = [("-fi", "--ini"), ("-fe", "--env"), ("-di"
 enum Choice {
     Help,
     Version,
-    Print(Form),
+    Print(PrintForm),
     Check,
 }
 
 /// Understands a command line, without the program's own name.
-pub fn parse(words: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Line, Error> {
-    let words = words.into_iter().map(|word| word.into_string().map_err(|_| Error::NotText));
-    let words = words.collect::<Result<Vec<String>, Error>>()?;
+pub fn parse(words: impl IntoIterator<Item = std::ffi::OsString>) -> Result<CommandLine, UsageError> {
+    let words = words.into_iter().map(|word| word.into_string().map_err(|_| UsageError::NotText));
+    let words = words.collect::<Result<Vec<String>, UsageError>>()?;
     let found = options().parse(normal(words)).map_err(explain)?;
     if let Some(word) = found.free.first() {
         return Err(unknown(word));
     }
-    Ok(Line { command: command(&found), warnings: warnings(&found) })
+    Ok(CommandLine { command: command(&found), warnings: warnings(&found) })
 }
 
 fn command(found: &Matches) -> Command {
@@ -150,19 +150,19 @@ fn normal(words: Vec<String>) -> Vec<String> {
     normal.collect()
 }
 
-fn explain(fail: Fail) -> Error {
+fn explain(fail: Fail) -> UsageError {
     match fail {
-        Fail::ArgumentMissing(name) => Error::Missing(dashed(&name)),
+        Fail::ArgumentMissing(name) => UsageError::Missing(dashed(&name)),
         Fail::UnrecognizedOption(name) => unknown(&dashed(&name)),
-        Fail::OptionDuplicated(name) => Error::Repeated(dashed(&name)),
-        Fail::UnexpectedArgument(name) | Fail::OptionMissing(name) => Error::Unexpected(dashed(&name)),
+        Fail::OptionDuplicated(name) => UsageError::Repeated(dashed(&name)),
+        Fail::UnexpectedArgument(name) | Fail::OptionMissing(name) => UsageError::Unexpected(dashed(&name)),
     }
 }
 
-fn unknown(word: &str) -> Error {
+fn unknown(word: &str) -> UsageError {
     let long = COMMANDS.iter().map(|(_, long, _)| *long).chain(SWITCHES.map(|(_, long)| long)).chain(["conf-file"]);
     let near = nearest(word.trim_start_matches('-'), long.map(str::to_owned));
-    Error::Unknown(word.to_owned(), near.map(|name| dashed(&name)))
+    UsageError::Unknown(word.to_owned(), near.map(|name| dashed(&name)))
 }
 
 /// An option's name as it is typed.
@@ -184,7 +184,7 @@ mod tests {
         Command::Run { file: file.map(PathBuf::from), debug }
     }
 
-    fn print(file: Option<&str>, form: Form) -> Command {
+    fn print(file: Option<&str>, form: PrintForm) -> Command {
         Command::Print { file: file.map(PathBuf::from), form }
     }
 
@@ -203,15 +203,15 @@ mod tests {
             ("--help -c x", Command::Help),
             ("-v -h", Command::Version),
             ("-h --version", Command::Help),
-            ("-i", print(None, Form::Ini)),
-            ("-fi -fi", print(None, Form::Ini)),
-            ("--ini -d", print(None, Form::Ini)),
-            ("-e -i", print(None, Form::Env)),
-            ("-fe -c x", print(Some("x"), Form::Env)),
-            ("-c x -di", print(Some("x"), Form::DiffIni)),
-            ("--diff-ini", print(None, Form::DiffIni)),
-            ("-de", print(None, Form::DiffEnv)),
-            ("--diff-env", print(None, Form::DiffEnv)),
+            ("-i", print(None, PrintForm::Ini)),
+            ("-fi -fi", print(None, PrintForm::Ini)),
+            ("--ini -d", print(None, PrintForm::Ini)),
+            ("-e -i", print(None, PrintForm::Env)),
+            ("-fe -c x", print(Some("x"), PrintForm::Env)),
+            ("-c x -di", print(Some("x"), PrintForm::DiffIni)),
+            ("--diff-ini", print(None, PrintForm::DiffIni)),
+            ("-de", print(None, PrintForm::DiffEnv)),
+            ("--diff-env", print(None, PrintForm::DiffEnv)),
             ("--check -c x", Command::Check { file: Some("x".into()) }),
         ] {
             assert_eq!(line(words), Ok(command), "{words}");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use exaproxy::cli::{self, Command};
-use exaproxy::config::{self, Disk, Form, Sources};
+use exaproxy::config::{self, Disk, PrintForm, Sources};
 use exaproxy::supervisor;
 
 fn main() -> ExitCode {
@@ -35,7 +35,7 @@ fn act() -> Result<(), String> {
     Ok(())
 }
 
-fn print(file: Option<PathBuf>, form: Form) -> Result<(), String> {
+fn print(file: Option<PathBuf>, form: PrintForm) -> Result<(), String> {
     let loaded = config::load(&Sources::of_process(file), &Disk).map_err(|error| error.to_string())?;
     for warning in &loaded.warnings {
         eprintln!("{warning}");

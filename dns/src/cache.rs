@@ -31,12 +31,12 @@ pub struct Cache {
 #[derive(Debug)]
 struct Entry {
     name: Arc<str>,
-    parts: [Part; 2],
+    parts: [FamilyRecord; 2],
     used: bool,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Part {
+struct FamilyRecord {
     stored: Option<Stored>,
     learned: Millis,
     failures: u8,

@@ -16,7 +16,7 @@ use crate::http::Method;
 use crate::io::content::Content;
 use crate::policy::Refused;
 use crate::upstream::dial::DialError;
-use pages::{push_escaped, Found, Pages, Values};
+use pages::{push_escaped, FoundPage, Pages, Values};
 
 /// The pages, and whose statuses are used.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Answers {
         answer.status = self.unmistakable(answer.status, cause.status(false), request);
         let text = if comment.is_empty() { cause.to_string() } else { comment.to_string() };
         // Without a page, or with one that is too large for a few words, the line of text stays.
-        if let Ok(Found::Whole { bytes, kind }) = self.find(cause.page(), request, client, &text) {
+        if let Ok(FoundPage::Whole { bytes, kind }) = self.find(cause.page(), request, client, &text) {
             answer.body = bytes.into();
             answer.kind = kind;
         }
@@ -65,8 +65,8 @@ impl Answers {
     pub fn page(&self, name: &str, request: &Request, client: IpAddr, comment: &str) -> Served {
         let status = if request.method() == Method::Connect { 403 } else { 200 };
         let (answer, content) = match self.find(name, Some(request), client, comment) {
-            Ok(Found::Whole { bytes, kind }) => (Answer { kind, ..Answer::new(status, bytes) }, None),
-            Ok(Found::Large { content, length, kind }) => {
+            Ok(FoundPage::Whole { bytes, kind }) => (Answer { kind, ..Answer::new(status, bytes) }, None),
+            Ok(FoundPage::Large { content, length, kind }) => {
                 (Answer { kind, follows: length, ..Answer::new(status, &b""[..]) }, Some(content))
             }
             Err(error) => {
@@ -91,7 +91,7 @@ impl Answers {
         answer
     }
 
-    fn find(&self, name: &str, request: Option<&Request>, client: IpAddr, comment: &str) -> std::io::Result<Found> {
+    fn find(&self, name: &str, request: Option<&Request>, client: IpAddr, comment: &str) -> std::io::Result<FoundPage> {
         let host = request.map(|request| request.target().host.to_string()).unwrap_or_default();
         let url = request.map(url).unwrap_or_default();
         let client_ip = client.to_string();

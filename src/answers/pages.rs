@@ -27,7 +27,7 @@ const EMBEDDED: [(&str, &str); 7] = [
 
 /// A page that was found.
 #[derive(Debug)]
-pub enum Found {
+pub enum FoundPage {
     /// All of it, with the values put in.
     Whole {
         /// The page.
@@ -68,7 +68,7 @@ impl Pages {
     ///
     /// # Errors
     /// When there is no such page; the text says where it was looked for.
-    pub fn find(&self, name: &str, values: &Values<'_>) -> io::Result<Found> {
+    pub fn find(&self, name: &str, values: &Values<'_>) -> io::Result<FoundPage> {
         let outside = || io::Error::new(io::ErrorKind::NotFound, "the name leads out of the folder of pages");
         let missing = || io::Error::new(io::ErrorKind::NotFound, "there is no built-in page of this name");
         let (name, sight) = match &self.folder {
@@ -82,7 +82,7 @@ impl Pages {
         match (sight, embedded(&name)) {
             (Ok(Sight::Whole(page)), _) => Ok(whole(&name, &page, values)),
             (Ok(Sight::Large { content, length, start }), _) => {
-                Ok(Found::Large { content, length, kind: media::kind(&name, &start) })
+                Ok(FoundPage::Large { content, length, kind: media::kind(&name, &start) })
             }
             (Err(_), Some(page)) => Ok(whole(&name, page, values)),
             (Err(error), None) => Err(error),
@@ -94,10 +94,10 @@ fn embedded(name: &str) -> Option<&'static [u8]> {
     EMBEDDED.iter().find(|(own, _)| *own == name).map(|(_, page)| page.as_bytes())
 }
 
-fn whole(name: &str, page: &[u8], values: &Values<'_>) -> Found {
+fn whole(name: &str, page: &[u8], values: &Values<'_>) -> FoundPage {
     let kind = media::kind(name, page);
     let bytes = if media::is_text(page) { template::fill(page, values) } else { page.to_vec() };
-    Found::Whole { bytes, kind }
+    FoundPage::Whole { bytes, kind }
 }
 
 #[cfg(test)]
@@ -114,7 +114,7 @@ mod tests {
 
     fn shown(pages: &Pages, name: &str) -> Option<Vec<u8>> {
         match pages.find(name, &VALUES) {
-            Ok(Found::Whole { bytes, .. }) => Some(bytes),
+            Ok(FoundPage::Whole { bytes, .. }) => Some(bytes),
             _ => None,
         }
     }
@@ -179,12 +179,18 @@ mod tests {
         let pages = Pages::load(Some(folder.path().to_owned())).unwrap();
         assert_eq!(shown(&pages, "deny.html").unwrap(), b"own 192.0.2.1");
         assert_eq!(shown(&pages, place("deny.html").to_str().unwrap()).unwrap(), b"own 192.0.2.1");
-        assert!(matches!(pages.find("sub/x.css", &VALUES), Ok(Found::Whole { kind: "text/css; charset=utf-8", .. })));
+        assert!(matches!(
+            pages.find("sub/x.css", &VALUES),
+            Ok(FoundPage::Whole { kind: "text/css; charset=utf-8", .. })
+        ));
         assert_eq!(shown(&pages, "x.png").unwrap(), b"%%\0%(host)s");
         assert!(shown(&pages, "dns.html").unwrap().starts_with(b"<!doctype"));
         let large = folder::MAX_PAGE + 1;
         let found = pages.find("large.js", &VALUES);
-        assert!(matches!(found, Ok(Found::Large { length, kind: media::SCRIPT, .. }) if length == large), "{found:?}");
+        assert!(
+            matches!(found, Ok(FoundPage::Large { length, kind: media::SCRIPT, .. }) if length == large),
+            "{found:?}"
+        );
         std::fs::write(place("deny.html"), "edited").unwrap();
         assert_eq!(shown(&pages, "deny.html").unwrap(), b"edited");
         std::fs::remove_file(place("deny.html")).unwrap();

@@ -1,14 +1,14 @@
 //! The files that are made from the table of options: `docs/configuration.md` and `conf/exaproxy.conf`. The tests
 //! hold both to the table; `EXAPROXY_WRITE_DOCUMENTS=1 cargo test --lib config::document` writes them anew.
 
-use super::options::{Entry, History, OPTIONS, SECTIONS};
+use super::options::{OptionEntry, OptionHistory, OPTIONS, SECTIONS};
 use super::print::{ini_line, printed};
 use std::fmt::Write;
 
 /// Widest line of the configuration file, in characters.
 const WIDTH: usize = 100;
 
-fn of_section(section: &str) -> impl Iterator<Item = &'static Entry> + '_ {
+fn of_section(section: &str) -> impl Iterator<Item = &'static OptionEntry> + '_ {
     OPTIONS.iter().copied().filter(move |entry| entry.section == section)
 }
 
@@ -23,7 +23,7 @@ fn manual() -> String {
     out
 }
 
-fn row(entry: &Entry) -> String {
+fn row(entry: &OptionEntry) -> String {
     let default = match entry.default {
         "" => "empty".to_owned(),
         _ if entry.name() == "proxy.version" => "the program's".to_owned(),
@@ -34,13 +34,13 @@ fn row(entry: &Entry) -> String {
     format!("| {} |\n", cells.join(" | ").trim_end())
 }
 
-fn notes(entry: &Entry) -> String {
+fn notes(entry: &OptionEntry) -> String {
     let history = match entry.history {
-        History::Kept => String::new(),
-        History::New => "New.".to_owned(),
-        History::Changed(how) => how.to_owned(),
-        History::Obsolete(why) => format!("No effect. {why}"),
-        History::Unbuilt => "Not built yet: `true` stops the start.".to_owned(),
+        OptionHistory::Kept => String::new(),
+        OptionHistory::New => "New.".to_owned(),
+        OptionHistory::Changed(how) => how.to_owned(),
+        OptionHistory::Obsolete(why) => format!("No effect. {why}"),
+        OptionHistory::Unbuilt => "Not built yet: `true` stops the start.".to_owned(),
     };
     let alias = entry.alias.map(|alias| format!("Also `{}.{alias}`.", entry.section)).unwrap_or_default();
     format!("{history} {alias}").trim().to_owned()
@@ -56,7 +56,7 @@ fn sentence(text: &str) -> String {
 fn sample() -> String {
     let mut out = String::from(SAMPLE);
     for (section, about) in SECTIONS {
-        let built = of_section(section).all(|entry| entry.history != History::Unbuilt && !entry.hidden());
+        let built = of_section(section).all(|entry| entry.history != OptionHistory::Unbuilt && !entry.hidden());
         if built {
             let _ = write!(out, "\n\n# {}\n[{section}]\n", about.trim());
             of_section(section).filter(|entry| !obsolete(entry)).for_each(|entry| out.push_str(&sample_entry(entry)));
@@ -65,11 +65,11 @@ fn sample() -> String {
     out
 }
 
-fn obsolete(entry: &Entry) -> bool {
-    matches!(entry.history, History::Obsolete(_))
+fn obsolete(entry: &OptionEntry) -> bool {
+    matches!(entry.history, OptionHistory::Obsolete(_))
 }
 
-fn sample_entry(entry: &Entry) -> String {
+fn sample_entry(entry: &OptionEntry) -> String {
     format!("\n{};{}", wrapped(&sentence(entry.help)), ini_line(entry, entry.default))
 }
 

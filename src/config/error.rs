@@ -1,6 +1,6 @@
 //! What is wrong with a configuration, in one line that names source, section, key, value and what was expected.
 
-use super::ini::Fault;
+use super::ini::IniFault;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ const MOST_SHOWN: usize = 160;
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum ValueSource {
     /// The environment variable of this name.
     Environment(String),
     /// This line of this file.
@@ -24,7 +24,7 @@ pub enum Error {
     /// A value that its option does not accept.
     Value {
         /// Where the value stands.
-        source: Source,
+        source: ValueSource,
         /// The section of the option.
         section: &'static str,
         /// The name of the option.
@@ -39,7 +39,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// The line and what is wrong with it.
-        fault: Fault,
+        fault: IniFault,
     },
     /// A file that cannot be read.
     File {
@@ -51,7 +51,7 @@ pub enum Error {
     /// A switch whose part of the program does not exist yet.
     Unbuilt {
         /// Where the switch was set.
-        source: Source,
+        source: ValueSource,
         /// The section of the switch.
         section: &'static str,
         /// The name of the switch.
@@ -69,7 +69,7 @@ impl fmt::Display for Error {
                 let value = shown(value);
                 write!(out, "invalid value for {section}.{key} : {value} ({source}: expected {expected})")
             }
-            Error::Form { path, fault: Fault { line: 0, kind } } => {
+            Error::Form { path, fault: IniFault { line: 0, kind } } => {
                 write!(out, "{} : {}", path_shown(path), shown(&kind.to_string()))
             }
             Error::Form { path, fault } => {
@@ -83,12 +83,12 @@ impl fmt::Display for Error {
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for ValueSource {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Source::Environment(name) => write!(out, "environment {}", shown(name)),
-            Source::File(path, line) => write!(out, "{}:{line}", path_shown(path)),
-            Source::Default => out.write_str("default"),
+            ValueSource::Environment(name) => write!(out, "environment {}", shown(name)),
+            ValueSource::File(path, line) => write!(out, "{}:{line}", path_shown(path)),
+            ValueSource::Default => out.write_str("default"),
         }
     }
 }
@@ -127,14 +127,14 @@ mod tests {
             value: value.into(),
             expected: "a port between 1 and 65535".into(),
         };
-        let form = |line| Error::Form { path: "/x.conf".into(), fault: Fault { line, kind: FaultKind::NotText } };
+        let form = |line| Error::Form { path: "/x.conf".into(), fault: IniFault { line, kind: FaultKind::NotText } };
         for (error, text) in [
             (
-                value(Source::Environment("exaproxy_tcp4_port".into()), "0"),
+                value(ValueSource::Environment("exaproxy_tcp4_port".into()), "0"),
                 "invalid value for tcp4.port : 0 (environment exaproxy_tcp4_port: expected a port between 1 and 65535)",
             ),
             (
-                value(Source::File("/x.conf".into(), 7), "1\n2"),
+                value(ValueSource::File("/x.conf".into(), 7), "1\n2"),
                 "invalid value for tcp4.port : 1\\n2 (/x.conf:7: expected a port between 1 and 65535)",
             ),
             (form(3), "/x.conf:3 : expected text in UTF-8"),
@@ -144,7 +144,7 @@ mod tests {
                 "/x\\n.conf cannot be read : No such file",
             ),
             (
-                Error::Unbuilt { source: Source::Default, section: "tls", key: "enable" },
+                Error::Unbuilt { source: ValueSource::Default, section: "tls", key: "enable" },
                 "tls.enable is true : this part of the program is not built yet (default)",
             ),
         ] {

@@ -21,7 +21,7 @@ const MOST_REPLACEMENTS: usize = 10_000;
 
 /// What is wrong with a file; all of it is the writer's fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct IniFault {
     /// The line, counted from 1; 0 speaks of the whole file.
     pub line: usize,
     /// What was found there.
@@ -85,14 +85,14 @@ pub struct Ini {
 
 impl Ini {
     /// Reads a file. Repeated sections merge and the last value of a name wins.
-    pub fn parse(bytes: &[u8]) -> Result<Ini, Fault> {
+    pub fn parse(bytes: &[u8]) -> Result<Ini, IniFault> {
         if bytes.len() > LARGEST {
-            return Err(Fault { line: 0, kind: FaultKind::Large });
+            return Err(IniFault { line: 0, kind: FaultKind::Large });
         }
         let mut reader = Reader::default();
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
         for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-            let line_fault = |kind| Fault { line: index + 1, kind };
+            let line_fault = |kind| IniFault { line: index + 1, kind };
             let text = std::str::from_utf8(line).map_err(|_| line_fault(FaultKind::NotText))?;
             reader.line(text.trim_end(), index + 1).map_err(line_fault)?;
         }
@@ -100,13 +100,13 @@ impl Ini {
     }
 
     /// The value of an option with its `%(name)s` filled in.
-    pub fn value(&self, section: &str, name: &str) -> Option<Result<Item, Fault>> {
+    pub fn value(&self, section: &str, name: &str) -> Option<Result<Item, IniFault>> {
         let (_, names) = self.sections.get(section)?;
         let item = names.get(name)?;
         let mut filling = Filling { names, out: String::new(), left: MOST_REPLACEMENTS };
         Some(match filling.fill(&item.text, DEEPEST) {
             Ok(()) => Ok(Item { text: filling.out, line: item.line }),
-            Err(kind) => Err(Fault { line: item.line, kind }),
+            Err(kind) => Err(IniFault { line: item.line, kind }),
         })
     }
 
@@ -303,10 +303,10 @@ mod tests {
             ("[a]\n b=c", 2, FaultKind::NothingToContinue),
             ("[a]\nb=c\n[d]\n e", 4, FaultKind::NothingToContinue),
         ] {
-            assert_eq!(Ini::parse(file.as_bytes()).err(), Some(Fault { line, kind }), "{file:?}");
+            assert_eq!(Ini::parse(file.as_bytes()).err(), Some(IniFault { line, kind }), "{file:?}");
         }
-        assert_eq!(Ini::parse(b"[a]\nb=\xff").err(), Some(Fault { line: 2, kind: FaultKind::NotText }));
-        assert_eq!(Ini::parse(&vec![b'#'; LARGEST + 1]).err(), Some(Fault { line: 0, kind: FaultKind::Large }));
+        assert_eq!(Ini::parse(b"[a]\nb=\xff").err(), Some(IniFault { line: 2, kind: FaultKind::NotText }));
+        assert_eq!(Ini::parse(&vec![b'#'; LARGEST + 1]).err(), Some(IniFault { line: 0, kind: FaultKind::Large }));
     }
 
     #[test]
@@ -322,7 +322,7 @@ mod tests {
             (mute.as_str(), FaultKind::Endless),
         ] {
             let ini = Ini::parse(file.as_bytes()).expect("a readable file");
-            assert_eq!(ini.value("a", "b"), Some(Err(Fault { line: 2, kind })), "{file:?}");
+            assert_eq!(ini.value("a", "b"), Some(Err(IniFault { line: 2, kind })), "{file:?}");
         }
     }
 

@@ -17,14 +17,14 @@ pub mod text;
 pub mod value;
 
 pub use disk::{Disk, Watched};
-pub use error::{Error, Source};
-pub use ini::{Fault, FaultKind};
+pub use error::{Error, ValueSource};
+pub use ini::{FaultKind, IniFault};
 pub use options::{
-    find, Config, Daemon, Debug, Dns, Entry, History, Http, Icap, Log, Passthrough, Profile, Proxy, Redirector,
-    Security, Tcp4, Tcp6, Tls, Usage, Web, OPTIONS,
+    find, Config, Daemon, Debug, Dns, Http, Icap, Log, OptionEntry, OptionHistory, Passthrough, Profile, Proxy,
+    Redirector, Security, Tcp4, Tcp6, Tls, Usage, Web, OPTIONS,
 };
 pub use paths::{FileKind, Files, PathContext};
-pub use print::{help, Form};
+pub use print::{help, PrintForm};
 pub use sources::{nearest, Sources, FILE, FOLDERS};
 
 use sources::Given;
@@ -46,13 +46,13 @@ pub struct Loaded {
 #[derive(Clone, Debug)]
 pub struct Value {
     /// The option.
-    pub entry: &'static Entry,
+    pub entry: &'static OptionEntry,
     /// The value as it is printed, without quotes.
     pub text: String,
     /// Whether it differs from the default.
     pub differs: bool,
     /// Where it comes from.
-    pub source: Source,
+    pub source: ValueSource,
 }
 
 /// Reads the configuration from the sources. What comes first counts: environment with dots, environment with
@@ -63,7 +63,7 @@ pub fn load(sources: &Sources, files: &dyn Files) -> Result<Loaded, Error> {
     let config = Config::read(&given, &place)?;
     check_together(&config, &given)?;
     let defaults = Config::read(&Given::default(), &place)?;
-    let value = |entry: &&'static Entry| {
+    let value = |entry: &&'static OptionEntry| {
         let text = (entry.text)(&config, &place);
         let differs = text != (entry.text)(&defaults, &place);
         Ok(Value { entry, text, differs, source: given.source(entry)? })
@@ -87,7 +87,7 @@ pub fn check(sources: &Sources, files: &dyn Files) -> Result<(), Vec<String>> {
 impl Loaded {
     /// Refuses switches whose part of the program does not exist yet. To be asked before starting, not before printing.
     pub fn check_built(&self) -> Result<(), Error> {
-        let on = |value: &&Value| value.entry.history == History::Unbuilt && value.text == "true";
+        let on = |value: &&Value| value.entry.history == OptionHistory::Unbuilt && value.text == "true";
         match self.values.iter().find(on) {
             Some(Value { entry, source, .. }) => {
                 Err(Error::Unbuilt { source: source.clone(), section: entry.section, key: entry.key })
@@ -99,7 +99,7 @@ impl Loaded {
     /// Whether somebody has set an option, be it to its default.
     pub fn is_set(&self, section: &str, key: &str) -> bool {
         let named = |value: &&Value| value.entry.section == section && value.entry.key == key;
-        self.values.iter().find(named).is_some_and(|value| value.source != Source::Default)
+        self.values.iter().find(named).is_some_and(|value| value.source != ValueSource::Default)
     }
 
     /// Every option as the monitor shows it: its name, its text, and whether that is JSON already.
@@ -108,7 +108,7 @@ impl Loaded {
     }
 
     /// The configuration in a form that can be read again.
-    pub fn print(&self, form: Form) -> String {
+    pub fn print(&self, form: PrintForm) -> String {
         print::values(&self.values, form)
     }
 }

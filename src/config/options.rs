@@ -14,7 +14,7 @@ use super::Error;
 
 /// How an option stands to the original program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum History {
+pub enum OptionHistory {
     /// As it was.
     Kept,
     /// Not in the original.
@@ -29,7 +29,7 @@ pub enum History {
 
 /// One line of the table.
 #[derive(Debug)]
-pub struct Entry {
+pub struct OptionEntry {
     /// The section of the ini file, and the second word of the environment names.
     pub section: &'static str,
     /// The name within the section, with dashes.
@@ -41,14 +41,14 @@ pub struct Entry {
     /// Whether values are printed between quotes.
     pub quoted: bool,
     /// How the option stands to the original.
-    pub history: History,
+    pub history: OptionHistory,
     /// What the option does.
     pub help: &'static str,
     /// The text of its value in a configuration.
     pub text: fn(&Config, &PathContext) -> String,
 }
 
-impl Entry {
+impl OptionEntry {
     /// `section.key`
     pub fn name(&self) -> String {
         format!("{}.{}", self.section, self.key)
@@ -87,7 +87,7 @@ macro_rules! options {
 
             #[allow(non_upper_case_globals)]
             impl $title {
-                $(const $field: Entry = Entry {
+                $(const $field: OptionEntry = OptionEntry {
                     section: stringify!($section),
                     key: {
                         const FIELD: &str = stringify!($field);
@@ -126,16 +126,16 @@ macro_rules! options {
         pub const SECTIONS: &[(&str, &str)] = &[$((stringify!($section), $about),)*];
 
         /// Every option, ordered by section and name.
-        pub const OPTIONS: &[&Entry] = &[$($(&$title::$field,)*)*];
+        pub const OPTIONS: &[&OptionEntry] = &[$($(&$title::$field,)*)*];
     };
 }
 
-use History::{Changed, Kept, New, Obsolete, Unbuilt};
+use OptionHistory::{Changed, Kept, New, Obsolete, Unbuilt};
 
-const UNLIMITED: History = Changed("0 is accepted, as the original documented but refused.");
-const OBEYED: History = Changed("The original ignored it.");
-const PROBE: History = Obsolete("It only bounded one call to accept a connection, which never waits here.");
-const PYTHON: History = Obsolete("It belonged to the Python program.");
+const UNLIMITED: OptionHistory = Changed("0 is accepted, as the original documented but refused.");
+const OBEYED: OptionHistory = Changed("The original ignored it.");
+const PROBE: OptionHistory = Obsolete("It only bounded one call to accept a connection, which never waits here.");
+const PYTHON: OptionHistory = Obsolete("It belonged to the Python program.");
 
 /// Upper bound of every number of connections: more than one address has ports for, and far from any overflow.
 type Connections = Count<1, 10_000_000>;
@@ -391,7 +391,7 @@ impl Http {
 }
 
 /// The line of the table with this section and name, or older name.
-pub fn find(section: &str, key: &str) -> Option<&'static Entry> {
+pub fn find(section: &str, key: &str) -> Option<&'static OptionEntry> {
     OPTIONS.iter().find(|entry| entry.section == section && (entry.key == key || entry.alias == Some(key))).copied()
 }
 
@@ -407,8 +407,8 @@ mod tests {
 
     #[test]
     fn names_have_dashes_and_aliases_are_found() {
-        assert_eq!(find("http", "idle-connect").map(Entry::name).as_deref(), Some("http.idle-connect"));
-        assert_eq!(find("http", "allow-connect").map(Entry::name).as_deref(), Some("http.connect"));
+        assert_eq!(find("http", "idle-connect").map(OptionEntry::name).as_deref(), Some("http.idle-connect"));
+        assert_eq!(find("http", "allow-connect").map(OptionEntry::name).as_deref(), Some("http.connect"));
         assert!(find("http", "idle_connect").is_none());
     }
 

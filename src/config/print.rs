@@ -1,7 +1,7 @@
 //! Printing of values as ini file and as environment assignments, and the help text. All three read back what the
 //! original printed. Knows nothing of where values come from.
 
-use super::options::{Entry, History, OPTIONS};
+use super::options::{OptionEntry, OptionHistory, OPTIONS};
 use super::sources::{FILE, FOLDERS};
 use super::value::quote;
 use super::Value;
@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 /// How the configuration is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum PrintForm {
     /// All options as ini file.
     Ini,
     /// Options that differ from their default, as ini file.
@@ -21,12 +21,12 @@ pub enum Form {
 }
 
 /// Prints all values that are not hidden.
-pub(super) fn values(values: &[Value], form: Form) -> String {
-    let all = matches!(form, Form::Ini | Form::Env);
+pub(super) fn values(values: &[Value], form: PrintForm) -> String {
+    let all = matches!(form, PrintForm::Ini | PrintForm::Env);
     let chosen = values.iter().filter(|value| !value.entry.hidden() && (all || value.differs));
     match form {
-        Form::Ini | Form::DiffIni => ini(chosen),
-        Form::Env | Form::DiffEnv => environment(chosen),
+        PrintForm::Ini | PrintForm::DiffIni => ini(chosen),
+        PrintForm::Env | PrintForm::DiffEnv => environment(chosen),
     }
 }
 
@@ -44,7 +44,7 @@ fn ini<'a>(values: impl Iterator<Item = &'a Value>) -> String {
 }
 
 /// One assignment of an ini file. Where the reader would fill in `%(name)s`, every `%` is doubled.
-pub(super) fn ini_line(entry: &Entry, text: &str) -> String {
+pub(super) fn ini_line(entry: &OptionEntry, text: &str) -> String {
     let text = if text.contains("%(") { text.replace('%', "%%") } else { text.to_owned() };
     format!("{} = {}\n", entry.key, printed(entry, &text))
 }
@@ -55,7 +55,7 @@ fn environment<'a>(values: impl Iterator<Item = &'a Value>) -> String {
 }
 
 /// A value with the quotes that its option calls for, or that keep a reader from taking it for something else.
-pub(super) fn printed(entry: &Entry, text: &str) -> String {
+pub(super) fn printed(entry: &OptionEntry, text: &str) -> String {
     match entry.quoted || text.starts_with(['\'', '"']) || text.contains(';') {
         true => quote(text),
         false => text.to_owned(),
@@ -76,15 +76,15 @@ pub fn help() -> String {
     out
 }
 
-fn help_line(entry: &Entry) -> String {
+fn help_line(entry: &OptionEntry) -> String {
     // The width at which the original aligns its colons.
     const WIDTH: usize = 20;
     let spaces = " ".repeat(WIDTH.saturating_sub(entry.section.len() + entry.key.len()));
     let mark = match entry.history {
-        History::New => " (new)",
-        History::Obsolete(_) => " (no effect)",
-        History::Unbuilt => " (not built yet)",
-        History::Kept | History::Changed(_) => "",
+        OptionHistory::New => " (new)",
+        OptionHistory::Obsolete(_) => " (no effect)",
+        OptionHistory::Unbuilt => " (not built yet)",
+        OptionHistory::Kept | OptionHistory::Changed(_) => "",
     };
     let default = match entry.name().as_str() {
         "security.local" | "security.deny" => String::new(),

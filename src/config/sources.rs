@@ -1,9 +1,9 @@
 //! Where values come from: environment, ini file, default, in this order. Finds the file, looks options up under all
 //! their names, and notices names that are no option. Does not know what a value means.
 
-use super::error::{shown, Error, Source};
+use super::error::{shown, Error, ValueSource};
 use super::ini::{self, Ini};
-use super::options::{Entry, OPTIONS};
+use super::options::{OptionEntry, OPTIONS};
 use super::paths::{tree, Files, PathContext};
 use super::value::{unquote, ValueType};
 use std::collections::{BTreeMap, HashSet};
@@ -70,7 +70,7 @@ pub(super) struct Given {
 /// One text that was given for an option.
 struct Found {
     text: String,
-    source: Source,
+    source: ValueSource,
 }
 
 impl Given {
@@ -97,10 +97,14 @@ impl Given {
     }
 
     /// The value of an option, from wherever it comes.
-    pub(super) fn read<K: ValueType>(&self, entry: &'static Entry, place: &PathContext) -> Result<K::Value, Error> {
+    pub(super) fn read<K: ValueType>(
+        &self,
+        entry: &'static OptionEntry,
+        place: &PathContext,
+    ) -> Result<K::Value, Error> {
         let Some(found) = self.find(entry)? else {
             let value = K::initial(entry.default, place);
-            return value.ok_or_else(|| invalid(entry, Source::Default, entry.default, K::form()));
+            return value.ok_or_else(|| invalid(entry, ValueSource::Default, entry.default, K::form()));
         };
         let value = K::parse(unquote(&found.text), place);
         let expected = || K::fault(unquote(&found.text)).unwrap_or_else(K::form);
@@ -108,13 +112,13 @@ impl Given {
     }
 
     /// Where the value of an option comes from.
-    pub(super) fn source(&self, entry: &'static Entry) -> Result<Source, Error> {
-        Ok(self.find(entry)?.map_or(Source::Default, |found| found.source))
+    pub(super) fn source(&self, entry: &'static OptionEntry) -> Result<ValueSource, Error> {
+        Ok(self.find(entry)?.map_or(ValueSource::Default, |found| found.source))
     }
 
     /// The refusal of a value that is well-formed and yet does not fit the others.
-    pub(super) fn refuse(&self, entry: &'static Entry, expected: &str) -> Result<(), Error> {
-        let found = self.find(entry)?.unwrap_or(Found { text: entry.default.into(), source: Source::Default });
+    pub(super) fn refuse(&self, entry: &'static OptionEntry, expected: &str) -> Result<(), Error> {
+        let found = self.find(entry)?.unwrap_or(Found { text: entry.default.into(), source: ValueSource::Default });
         Err(invalid(entry, found.source, &found.text, expected.into()))
     }
 
@@ -149,17 +153,17 @@ impl Given {
         Ok(())
     }
 
-    fn find(&self, entry: &'static Entry) -> Result<Option<Found>, Error> {
+    fn find(&self, entry: &'static OptionEntry) -> Result<Option<Found>, Error> {
         match self.find_environment(entry)? {
             Some(found) => Ok(Some(found)),
             None => self.find_ini(entry),
         }
     }
 
-    fn find_environment(&self, entry: &'static Entry) -> Result<Option<Found>, Error> {
+    fn find_environment(&self, entry: &'static OptionEntry) -> Result<Option<Found>, Error> {
         for name in environment_names(entry) {
             let Some(value) = self.environment.get(&name) else { continue };
-            let source = Source::Environment(name);
+            let source = ValueSource::Environment(name);
             return match value.to_str() {
                 Some(text) if text.len() > ini::LONGEST_GIVEN => {
                     Err(invalid(entry, source, text, format!("at most {} bytes", ini::LONGEST_GIVEN)))
@@ -171,12 +175,12 @@ impl Given {
         Ok(None)
     }
 
-    fn find_ini(&self, entry: &Entry) -> Result<Option<Found>, Error> {
+    fn find_ini(&self, entry: &OptionEntry) -> Result<Option<Found>, Error> {
         let Some(path) = &self.file else { return Ok(None) };
         for section in ini_sections(entry) {
             if let Some(item) = keys(entry).into_iter().find_map(|key| self.ini.value(&section, &key)) {
                 let item = item.map_err(|fault| Error::Form { path: path.clone(), fault })?;
-                return Ok(Some(Found { text: item.text, source: Source::File(path.clone(), item.line) }));
+                return Ok(Some(Found { text: item.text, source: ValueSource::File(path.clone(), item.line) }));
             }
         }
         Ok(None)
@@ -220,7 +224,7 @@ pub(super) fn of_ours(name: &str) -> bool {
     ["exaproxy.", "exaproxy_", "EXAPROXY_", "EXAPROXY."].iter().any(|start| name.starts_with(start))
 }
 
-fn invalid(entry: &'static Entry, source: Source, value: &str, expected: String) -> Error {
+fn invalid(entry: &'static OptionEntry, source: ValueSource, value: &str, expected: String) -> Error {
     Error::Value { source, section: entry.section, key: entry.key, value: value.to_owned(), expected }
 }
 
@@ -229,7 +233,7 @@ fn unreadable(path: &Path, reason: &std::io::Error) -> Error {
 }
 
 /// The names of an option within its section: with dashes or underscores, and then the older name.
-fn keys(entry: &Entry) -> Vec<String> {
+fn keys(entry: &OptionEntry) -> Vec<String> {
     let mut keys = vec![entry.key.to_owned(), entry.key.replace('-', "_")];
     keys.extend(entry.alias.into_iter().flat_map(|alias| [alias.to_owned(), alias.replace('-', "_")]));
     keys.dedup();
@@ -238,7 +242,7 @@ fn keys(entry: &Entry) -> Vec<String> {
 
 /// All environment variables that set an option, the strongest first. Shells drop names with dots or dashes, so each
 /// has a form with underscores alone.
-fn environment_names(entry: &Entry) -> Vec<String> {
+fn environment_names(entry: &OptionEntry) -> Vec<String> {
     let keys = keys(entry);
     let (own, older): (Vec<&String>, Vec<&String>) = keys.iter().partition(|key| key.replace('_', "-") == entry.key);
     let names = |keys: Vec<&String>| {
@@ -250,7 +254,7 @@ fn environment_names(entry: &Entry) -> Vec<String> {
 }
 
 /// The two ini sections in which an option may stand, the stronger first.
-fn ini_sections(entry: &Entry) -> [String; 2] {
+fn ini_sections(entry: &OptionEntry) -> [String; 2] {
     [entry.section.to_owned(), format!("exaproxy.{}", entry.section)]
 }
 
@@ -263,7 +267,7 @@ struct Names {
 
 impl Names {
     fn of_table() -> Names {
-        let ini = |entry: &Entry| {
+        let ini = |entry: &OptionEntry| {
             let pairs =
                 ini_sections(entry).map(|section| keys(entry).into_iter().map(move |key| format!("{section}.{key}")));
             pairs.into_iter().flatten().collect::<Vec<_>>()

@@ -143,7 +143,7 @@ fn parts_that_are_not_built_are_read_printed_and_refused() {
     for name in ["icap", "passthrough", "profile", "tls"] {
         let file = format!("[redirector]\nprogram=/bin/helper\n[{name}]\nenable = yes");
         let loaded = read(&[], &file).expect("a sound configuration");
-        assert!(loaded.print(Form::DiffIni).contains(&format!("\n[{name}]\nenable = true\n")));
+        assert!(loaded.print(PrintForm::DiffIni).contains(&format!("\n[{name}]\nenable = true\n")));
         let error = loaded.check_built().map_err(|error| error.to_string());
         let place = "this part of the program is not built yet (/etc/exaproxy/exaproxy.conf:4)";
         assert_eq!(error, Err(format!("configuration issue, {name}.enable is true : {place}")));
@@ -224,11 +224,11 @@ html =
 fn what_is_printed_reads_back_as_the_same() {
     for file in ["", AWKWARD] {
         let loaded = read(&[], file).expect("a sound configuration");
-        for form in [Form::Ini, Form::DiffIni] {
+        for form in [PrintForm::Ini, PrintForm::DiffIni] {
             let again = read(&[], &loaded.print(form)).expect("a sound configuration");
             assert_eq!((&again.config, &again.warnings), (&loaded.config, &Vec::new()), "{}", loaded.print(form));
         }
-        for form in [Form::Env, Form::DiffEnv] {
+        for form in [PrintForm::Env, PrintForm::DiffEnv] {
             let printed = loaded.print(form);
             let pairs: Vec<(&str, &str)> = printed.lines().filter_map(|line| line.split_once('=')).collect();
             let again = read(&pairs, "").expect("a sound configuration");
@@ -240,17 +240,17 @@ fn what_is_printed_reads_back_as_the_same() {
 #[test]
 fn printing_has_the_form_of_the_original() {
     let loaded = read(&[("exaproxy_daemon_user", "root"), ("exaproxy.web.port", "27080")], "").expect("sound values");
-    assert_eq!(loaded.print(Form::DiffIni), "\n[daemon]\nuser = 'root'\n\n[web]\nport = 27080\n");
-    assert_eq!(loaded.print(Form::DiffEnv), "\nexaproxy.daemon.user='root'\nexaproxy.web.port=27080\n");
-    let ini = loaded.print(Form::Ini);
+    assert_eq!(loaded.print(PrintForm::DiffIni), "\n[daemon]\nuser = 'root'\n\n[web]\nport = 27080\n");
+    assert_eq!(loaded.print(PrintForm::DiffEnv), "\nexaproxy.daemon.user='root'\nexaproxy.web.port=27080\n");
+    let ini = loaded.print(PrintForm::Ini);
     assert!(ini.starts_with("\n[access]\ndestination = 'stdout'\nenable = false\nformat = 'combined'\nkeep = 5\n"));
     assert!(ini.contains("\n\n[daemon]\ndaemonize = false\ndrain-timeout = 0\nidentifier = ExaProxy\npidfile = ''\n"));
     assert!(ini.contains("\n\n[dns]\ndefinitions = 'etc/exaproxy/dns/types'\nfqdn = true\n"));
     assert!(ini.contains("\n[security]\nconnect = '443 981 7000'\ndeny = ''\nlocal = ''\n"));
     assert!(!ini.contains("[debug]") && !ini.contains("[proxy]"));
     let defaults = read(&[], "").expect("sound defaults");
-    assert_eq!(defaults.print(Form::DiffIni), "");
-    assert!(defaults.print(Form::Env).contains("\nexaproxy.http.header-size=65536\n"));
+    assert_eq!(defaults.print(PrintForm::DiffIni), "");
+    assert!(defaults.print(PrintForm::Env).contains("\nexaproxy.http.header-size=65536\n"));
 }
 
 #[test]

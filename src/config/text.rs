@@ -229,7 +229,7 @@ impl ValueType for Protocol {
 pub struct Line;
 
 impl ValueType for Line {
-    type Value = crate::redirector::url::Line;
+    type Value = crate::redirector::url::LineForm;
     const QUOTED: bool = true;
 
     fn form() -> String {

@@ -33,7 +33,7 @@ pub struct Header {
 
 /// Why bytes are no PROXY protocol header. The balancer is at fault, or somebody who is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fault {
+pub enum HeaderFault {
     /// They start with neither the word of version 1 nor the signature of version 2.
     Missing,
     /// The line has no CRLF, or a CR or LF that is not its end.
@@ -48,15 +48,15 @@ pub enum Fault {
     Length,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for HeaderFault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Fault::Missing => "no PROXY protocol header comes first",
-            Fault::LineEnd => "the PROXY line does not end with CRLF within 107 bytes",
-            Fault::Words => "the PROXY line does not have its words",
-            Fault::Version => "the PROXY header has an unknown version or command",
-            Fault::Family => "the PROXY header names an unknown family or transport",
-            Fault::Length => "the PROXY header has an impossible length",
+            HeaderFault::Missing => "no PROXY protocol header comes first",
+            HeaderFault::LineEnd => "the PROXY line does not end with CRLF within 107 bytes",
+            HeaderFault::Words => "the PROXY line does not have its words",
+            HeaderFault::Version => "the PROXY header has an unknown version or command",
+            HeaderFault::Family => "the PROXY header names an unknown family or transport",
+            HeaderFault::Length => "the PROXY header has an impossible length",
         })
     }
 }
@@ -66,13 +66,13 @@ impl fmt::Display for Fault {
 ///
 /// # Errors
 /// As soon as the bytes cannot become a header, whatever follows.
-pub fn find(bytes: &[u8]) -> Result<Option<Header>, Fault> {
+pub fn find(bytes: &[u8]) -> Result<Option<Header>, HeaderFault> {
     if has_start(bytes, WORD) {
         line(bytes)
     } else if has_start(bytes, SIGNATURE) {
         binary(bytes)
     } else {
-        Err(Fault::Missing)
+        Err(HeaderFault::Missing)
     }
 }
 
@@ -81,18 +81,18 @@ fn has_start(bytes: &[u8], start: &[u8]) -> bool {
     bytes.iter().zip(start).all(|(have, want)| have == want)
 }
 
-fn line(bytes: &[u8]) -> Result<Option<Header>, Fault> {
+fn line(bytes: &[u8]) -> Result<Option<Header>, HeaderFault> {
     let window = &bytes[..bytes.len().min(MAX_LINE)];
     let Some(end) = window.iter().position(|byte| matches!(byte, b'\r' | b'\n')) else {
-        return if window.len() < MAX_LINE { Ok(None) } else { Err(Fault::LineEnd) };
+        return if window.len() < MAX_LINE { Ok(None) } else { Err(HeaderFault::LineEnd) };
     };
     match window.get(end..) {
         Some([b'\r', b'\n', ..]) => {}
         Some([b'\r']) if window.len() < MAX_LINE => return Ok(None),
-        _ => return Err(Fault::LineEnd),
+        _ => return Err(HeaderFault::LineEnd),
     }
-    let text = std::str::from_utf8(&window[..end]).map_err(|_| Fault::Words)?;
-    let source = announced(text).ok_or(Fault::Words)?;
+    let text = std::str::from_utf8(&window[..end]).map_err(|_| HeaderFault::Words)?;
+    let source = announced(text).ok_or(HeaderFault::Words)?;
     Ok(Some(Header { length: end + 2, source }))
 }
 
@@ -120,33 +120,33 @@ fn port(word: &str) -> Option<u16> {
     word.parse().ok().filter(|_| plain)
 }
 
-fn binary(bytes: &[u8]) -> Result<Option<Header>, Fault> {
+fn binary(bytes: &[u8]) -> Result<Option<Header>, HeaderFault> {
     let command = match bytes.get(SIGNATURE.len()) {
         None => return Ok(None),
-        Some(0x20) => Command::Local,
-        Some(0x21) => Command::Proxy,
-        Some(_) => return Err(Fault::Version),
+        Some(0x20) => HeaderCommand::Local,
+        Some(0x21) => HeaderCommand::Proxy,
+        Some(_) => return Err(HeaderFault::Version),
     };
     let Some(&[family, high, low]) = bytes.get(SIGNATURE.len() + 1..FIXED) else { return Ok(None) };
     let length = FIXED + usize::from(u16::from_be_bytes([high, low]));
     if length > MAX_HEADER {
-        return Err(Fault::Length);
+        return Err(HeaderFault::Length);
     }
-    if command == Command::Proxy && length < FIXED + addresses(family)? {
-        return Err(Fault::Length);
+    if command == HeaderCommand::Proxy && length < FIXED + addresses(family)? {
+        return Err(HeaderFault::Length);
     }
     // Whatever stands behind the addresses is skipped: none of the protocol's additions concerns a proxy.
     let Some(block) = bytes.get(FIXED..length) else { return Ok(None) };
     let source = match command {
-        Command::Local => None,
-        Command::Proxy => first_address(family, block),
+        HeaderCommand::Local => None,
+        HeaderCommand::Proxy => first_address(family, block),
     };
     Ok(Some(Header { length, source }))
 }
 
 /// Who a header of version 2 speaks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Command {
+enum HeaderCommand {
     /// The balancer itself, as in a health check.
     Local,
     /// A client.
@@ -161,9 +161,9 @@ const TCP6: u8 = 0x21;
 ///
 /// # Errors
 /// Values that the protocol says must be refused.
-fn addresses(family: u8) -> Result<usize, Fault> {
+fn addresses(family: u8) -> Result<usize, HeaderFault> {
     match (family >> 4, family & 0xf) {
-        (_, 3..) | (4.., _) => Err(Fault::Family),
+        (_, 3..) | (4.., _) => Err(HeaderFault::Family),
         (0, _) => Ok(0),
         (1, _) => Ok(12),
         (2, _) => Ok(36),
@@ -183,7 +183,7 @@ fn first_address(family: u8, block: &[u8]) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn whole(length: usize, source: Option<&str>) -> Result<Option<Header>, Fault> {
+    fn whole(length: usize, source: Option<&str>) -> Result<Option<Header>, HeaderFault> {
         Ok(Some(Header { length, source: source.map(|text| text.parse().unwrap()) }))
     }
 
@@ -234,40 +234,40 @@ mod tests {
     #[test]
     fn lines_that_are_not_in_form_are_refused() {
         let table = [
-            ("GET / HTTP/1.1\r\n", Fault::Missing),
-            ("proxy TCP4 192.0.2.7 192.0.2.1 1 2\r\n", Fault::Missing),
-            ("PROXY\r\n", Fault::Missing),
-            ("PROXYTCP4", Fault::Missing),
-            ("\r\nPROXY UNKNOWN\r\n", Fault::Missing),
-            (" PROXY UNKNOWN\r\n", Fault::Missing),
-            ("PROXY \r\n", Fault::Words),
-            ("PROXY  TCP4 192.0.2.7 192.0.2.1 1 2\r\n", Fault::Words),
-            ("PROXY TCP4  192.0.2.7 192.0.2.1 1 2\r\n", Fault::Words),
-            ("PROXY TCP4 192.0.2.7 192.0.2.1 1 2 \r\n", Fault::Words),
-            ("PROXY TCP4 192.0.2.7 192.0.2.1 1 2 3\r\n", Fault::Words),
-            ("PROXY TCP4 192.0.2.7 192.0.2.1 1\r\n", Fault::Words),
-            ("PROXY tcp4 192.0.2.7 192.0.2.1 1 2\r\n", Fault::Words),
-            ("PROXY UDP4 192.0.2.7 192.0.2.1 1 2\r\n", Fault::Words),
-            ("PROXY unknown\r\n", Fault::Words),
-            ("PROXY TCP4 192.0.2 192.0.2.1 1 2\r\n", Fault::Words),
-            ("PROXY TCP4 192.0.2.07 192.0.2.1 1 2\r\n", Fault::Words),
-            ("PROXY TCP4 2001:db8::7 192.0.2.1 1 2\r\n", Fault::Words),
-            ("PROXY TCP6 192.0.2.7 192.0.2.1 1 2\r\n", Fault::Words),
-            ("PROXY TCP6 fe80::1%lo ::1 1 2\r\n", Fault::Words),
-            ("PROXY TCP4 192.0.2.7 name 1 2\r\n", Fault::Words),
-            ("PROXY TCP4 192.0.2.7 192.0.2.1 65536 2\r\n", Fault::Words),
-            ("PROXY TCP4 192.0.2.7 192.0.2.1 01 2\r\n", Fault::Words),
-            ("PROXY TCP4 192.0.2.7 192.0.2.1 +1 2\r\n", Fault::Words),
-            ("PROXY TCP4 192.0.2.7 192.0.2.1 1 -2\r\n", Fault::Words),
-            ("PROXY TCP4 192.0.2.7 192.0.2.1  2\r\n", Fault::Words),
-            ("PROXY TCP4 192.0.2.7 192.0.2.1 1 2\n", Fault::LineEnd),
-            ("PROXY TCP4 192.0.2.7 192.0.2.1 1 2\rGET", Fault::LineEnd),
-            ("PROXY UNKNOWN\n\r\n", Fault::LineEnd),
+            ("GET / HTTP/1.1\r\n", HeaderFault::Missing),
+            ("proxy TCP4 192.0.2.7 192.0.2.1 1 2\r\n", HeaderFault::Missing),
+            ("PROXY\r\n", HeaderFault::Missing),
+            ("PROXYTCP4", HeaderFault::Missing),
+            ("\r\nPROXY UNKNOWN\r\n", HeaderFault::Missing),
+            (" PROXY UNKNOWN\r\n", HeaderFault::Missing),
+            ("PROXY \r\n", HeaderFault::Words),
+            ("PROXY  TCP4 192.0.2.7 192.0.2.1 1 2\r\n", HeaderFault::Words),
+            ("PROXY TCP4  192.0.2.7 192.0.2.1 1 2\r\n", HeaderFault::Words),
+            ("PROXY TCP4 192.0.2.7 192.0.2.1 1 2 \r\n", HeaderFault::Words),
+            ("PROXY TCP4 192.0.2.7 192.0.2.1 1 2 3\r\n", HeaderFault::Words),
+            ("PROXY TCP4 192.0.2.7 192.0.2.1 1\r\n", HeaderFault::Words),
+            ("PROXY tcp4 192.0.2.7 192.0.2.1 1 2\r\n", HeaderFault::Words),
+            ("PROXY UDP4 192.0.2.7 192.0.2.1 1 2\r\n", HeaderFault::Words),
+            ("PROXY unknown\r\n", HeaderFault::Words),
+            ("PROXY TCP4 192.0.2 192.0.2.1 1 2\r\n", HeaderFault::Words),
+            ("PROXY TCP4 192.0.2.07 192.0.2.1 1 2\r\n", HeaderFault::Words),
+            ("PROXY TCP4 2001:db8::7 192.0.2.1 1 2\r\n", HeaderFault::Words),
+            ("PROXY TCP6 192.0.2.7 192.0.2.1 1 2\r\n", HeaderFault::Words),
+            ("PROXY TCP6 fe80::1%lo ::1 1 2\r\n", HeaderFault::Words),
+            ("PROXY TCP4 192.0.2.7 name 1 2\r\n", HeaderFault::Words),
+            ("PROXY TCP4 192.0.2.7 192.0.2.1 65536 2\r\n", HeaderFault::Words),
+            ("PROXY TCP4 192.0.2.7 192.0.2.1 01 2\r\n", HeaderFault::Words),
+            ("PROXY TCP4 192.0.2.7 192.0.2.1 +1 2\r\n", HeaderFault::Words),
+            ("PROXY TCP4 192.0.2.7 192.0.2.1 1 -2\r\n", HeaderFault::Words),
+            ("PROXY TCP4 192.0.2.7 192.0.2.1  2\r\n", HeaderFault::Words),
+            ("PROXY TCP4 192.0.2.7 192.0.2.1 1 2\n", HeaderFault::LineEnd),
+            ("PROXY TCP4 192.0.2.7 192.0.2.1 1 2\rGET", HeaderFault::LineEnd),
+            ("PROXY UNKNOWN\n\r\n", HeaderFault::LineEnd),
         ];
         for (text, fault) in table {
             assert_eq!(find(text.as_bytes()), Err(fault), "{text}");
         }
-        assert_eq!(find(b"PROXY TCP4 192.0.2.7\xff 192.0.2.1 1 2\r\n"), Err(Fault::Words));
+        assert_eq!(find(b"PROXY TCP4 192.0.2.7\xff 192.0.2.1 1 2\r\n"), Err(HeaderFault::Words));
     }
 
     #[test]
@@ -277,8 +277,8 @@ mod tests {
         assert_eq!(longest.len(), MAX_LINE);
         assert_eq!(find(longest.as_bytes()), whole(MAX_LINE, None));
         let longer = unknown(MAX_LINE - 15);
-        assert_eq!(find(longer.as_bytes()), Err(Fault::LineEnd));
-        assert_eq!(find(&longer.as_bytes()[..MAX_LINE]), Err(Fault::LineEnd));
+        assert_eq!(find(longer.as_bytes()), Err(HeaderFault::LineEnd));
+        assert_eq!(find(&longer.as_bytes()[..MAX_LINE]), Err(HeaderFault::LineEnd));
         assert_eq!(find(&longer.as_bytes()[..MAX_LINE - 1]), Ok(None));
     }
 
@@ -310,18 +310,18 @@ mod tests {
     fn binary_headers_that_are_not_in_form_are_refused() {
         let announcing = |length: u16| [SIGNATURE.as_slice(), &[0x21, TCP4], &length.to_be_bytes()].concat();
         let table = [
-            (binary_header(0x22, TCP4, &ipv4()), Fault::Version),
-            (binary_header(0x11, TCP4, &ipv4()), Fault::Version),
-            (binary_header(0x31, TCP4, &ipv4()), Fault::Version),
-            (binary_header(0x21, 0x13, &ipv4()), Fault::Family),
-            (binary_header(0x21, 0x41, &ipv4()), Fault::Family),
-            (binary_header(0x21, TCP4, &ipv4()[..11]), Fault::Length),
-            (binary_header(0x21, TCP6, &ipv6()[..35]), Fault::Length),
-            (binary_header(0x21, 0x31, &[b'/'; 215]), Fault::Length),
-            (announcing(u16::MAX), Fault::Length),
-            (announcing((MAX_HEADER - FIXED + 1) as u16), Fault::Length),
-            (b"\r\n\r\n\0\r\nQUIT\r".to_vec(), Fault::Missing),
-            (b"\r\n\r\nPROXY UNKNOWN\r\n".to_vec(), Fault::Missing),
+            (binary_header(0x22, TCP4, &ipv4()), HeaderFault::Version),
+            (binary_header(0x11, TCP4, &ipv4()), HeaderFault::Version),
+            (binary_header(0x31, TCP4, &ipv4()), HeaderFault::Version),
+            (binary_header(0x21, 0x13, &ipv4()), HeaderFault::Family),
+            (binary_header(0x21, 0x41, &ipv4()), HeaderFault::Family),
+            (binary_header(0x21, TCP4, &ipv4()[..11]), HeaderFault::Length),
+            (binary_header(0x21, TCP6, &ipv6()[..35]), HeaderFault::Length),
+            (binary_header(0x21, 0x31, &[b'/'; 215]), HeaderFault::Length),
+            (announcing(u16::MAX), HeaderFault::Length),
+            (announcing((MAX_HEADER - FIXED + 1) as u16), HeaderFault::Length),
+            (b"\r\n\r\n\0\r\nQUIT\r".to_vec(), HeaderFault::Missing),
+            (b"\r\n\r\nPROXY UNKNOWN\r\n".to_vec(), HeaderFault::Missing),
         ];
         for (header, fault) in table {
             assert_eq!(find(&header), Err(fault), "{}", header.escape_ascii());
@@ -364,7 +364,14 @@ mod tests {
 
     #[test]
     fn every_fault_explains_itself_on_one_line() {
-        let faults = [Fault::Missing, Fault::LineEnd, Fault::Words, Fault::Version, Fault::Family, Fault::Length];
+        let faults = [
+            HeaderFault::Missing,
+            HeaderFault::LineEnd,
+            HeaderFault::Words,
+            HeaderFault::Version,
+            HeaderFault::Family,
+            HeaderFault::Length,
+        ];
         for fault in faults {
             let text = fault.to_string();
             assert!(!text.is_empty() && !text.ends_with('.') && !text.contains('\n'), "{text}");

@@ -50,7 +50,7 @@ pub enum Mode {
 
 /// Who sends the chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum ChunkSender {
     /// A client, who gets no liberties.
     Client,
     /// An origin, who may put blanks after a chunk's size.
@@ -103,7 +103,7 @@ impl std::error::Error for ChunkFault {}
 
 /// Where in the content the next byte stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ScanState {
     Size,
     Data(u64),
     DataEnd,
@@ -116,30 +116,30 @@ enum State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChunkScan {
     mode: Mode,
-    side: Side,
-    state: State,
+    side: ChunkSender,
+    state: ScanState,
     trailers: u16,
     content: u64,
 }
 
 impl ChunkScan {
     /// An observer that stands before the first chunk.
-    pub fn new(mode: Mode, side: Side) -> ChunkScan {
-        ChunkScan { mode, side, state: State::Size, trailers: 0, content: 0 }
+    pub fn new(mode: Mode, side: ChunkSender) -> ChunkScan {
+        ChunkScan { mode, side, state: ScanState::Size, trailers: 0, content: 0 }
     }
 
     /// As [`super::framing::Framing::scan`].
     pub fn scan(&mut self, bytes: &mut [u8]) -> Result<Scan, ChunkFault> {
         let mut edit = Edit { bytes, taken: 0, kept: 0 };
         // Each step but the last uses up a byte at least.
-        while self.step(&mut edit).inspect_err(|fault| self.state = State::Broken(*fault))? {}
+        while self.step(&mut edit).inspect_err(|fault| self.state = ScanState::Broken(*fault))? {}
         Ok(Scan { taken: edit.taken, kept: edit.kept, done: self.is_done() })
     }
 
     /// Bytes left of the current chunk's data.
     pub fn data_left(&self) -> u64 {
         match self.state {
-            State::Data(left) => left,
+            ScanState::Data(left) => left,
             _ => 0,
         }
     }
@@ -151,14 +151,14 @@ impl ChunkScan {
 
     /// Counts data bytes that went by unseen, at most [`ChunkScan::data_left`].
     pub fn pass(&mut self, count: u64) {
-        if let State::Data(left) = self.state {
+        if let ScanState::Data(left) = self.state {
             self.state = after_data(left.saturating_sub(count));
         }
     }
 
     /// Whether the last chunk and the trailers have gone by.
     pub fn is_done(&self) -> bool {
-        self.state == State::Done
+        self.state == ScanState::Done
     }
 
     /// Whether the content goes on without its chunks.
@@ -169,12 +169,12 @@ impl ChunkScan {
     /// Goes one element further; false when that needs more bytes or the body is done.
     fn step(&mut self, edit: &mut Edit) -> Result<bool, ChunkFault> {
         match self.state {
-            State::Size => self.take_size(edit),
-            State::Data(left) => Ok(self.take_data(edit, left)),
-            State::DataEnd => self.take_data_end(edit),
-            State::Trailer => self.take_trailer(edit),
-            State::Done => Ok(false),
-            State::Broken(fault) => Err(fault),
+            ScanState::Size => self.take_size(edit),
+            ScanState::Data(left) => Ok(self.take_data(edit, left)),
+            ScanState::DataEnd => self.take_data_end(edit),
+            ScanState::Trailer => self.take_trailer(edit),
+            ScanState::Done => Ok(false),
+            ScanState::Broken(fault) => Err(fault),
         }
     }
 
@@ -183,7 +183,7 @@ impl ChunkScan {
         let size = SizeLine::parse(line, self.side)?;
         let end = line.len();
         self.content = self.content.saturating_add(size.value);
-        self.state = if size.value == 0 { State::Trailer } else { State::Data(size.value) };
+        self.state = if size.value == 0 { ScanState::Trailer } else { ScanState::Data(size.value) };
         if self.mode == Mode::Decode {
             edit.drop(end + 2);
             return Ok(true);
@@ -209,7 +209,7 @@ impl ChunkScan {
             [] | [b'\r'] => return Ok(false),
             _ => return Err(ChunkFault::MissingEnd),
         }
-        self.state = State::Size;
+        self.state = ScanState::Size;
         Ok(true)
     }
 
@@ -217,7 +217,7 @@ impl ChunkScan {
         let Some(line) = edit.line(MAX_LINE)? else { return Ok(false) };
         let length = line.len() + 2;
         if line.is_empty() {
-            self.state = State::Done;
+            self.state = ScanState::Done;
             self.keep_unless_decoding(edit, length);
             return Ok(true);
         }
@@ -242,10 +242,10 @@ impl ChunkScan {
     }
 }
 
-fn after_data(left: u64) -> State {
+fn after_data(left: u64) -> ScanState {
     match left {
-        0 => State::DataEnd,
-        _ => State::Data(left),
+        0 => ScanState::DataEnd,
+        _ => ScanState::Data(left),
     }
 }
 
@@ -259,12 +259,12 @@ struct SizeLine {
 }
 
 impl SizeLine {
-    fn parse(line: &[u8], side: Side) -> Result<SizeLine, ChunkFault> {
+    fn parse(line: &[u8], side: ChunkSender) -> Result<SizeLine, ChunkFault> {
         let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
         let (number, rest) = line.split_at(digits);
         let rest = match side {
-            Side::Client => rest,
-            Side::Origin => trim(rest),
+            ChunkSender::Client => rest,
+            ChunkSender::Origin => trim(rest),
         };
         match rest {
             [] => {}
@@ -374,7 +374,7 @@ mod tests {
         Ok((out, taken, scan.is_done()))
     }
 
-    fn relay(side: Side, content: &[u8]) -> Result<(Vec<u8>, usize, bool), ChunkFault> {
+    fn relay(side: ChunkSender, content: &[u8]) -> Result<(Vec<u8>, usize, bool), ChunkFault> {
         feed(ChunkScan::new(Mode::Relay, side), content, &[])
     }
 
@@ -386,12 +386,12 @@ mod tests {
     #[test]
     fn canonical_chunks_pass_as_they_stand() {
         let content = b"5\r\nhello\r\nA\r\n0123456789\r\n0\r\n\r\n";
-        assert_eq!(relay(Side::Client, content), Ok((content.to_vec(), content.len(), true)));
+        assert_eq!(relay(ChunkSender::Client, content), Ok((content.to_vec(), content.len(), true)));
     }
 
     #[test]
     fn row_47_chunks_are_made_canonical() {
-        for side in [Side::Client, Side::Origin] {
+        for side in [ChunkSender::Client, ChunkSender::Origin] {
             let (out, taken, done) = relay(side, RICH).unwrap();
             assert_eq!(out.escape_ascii().to_string(), RICH_RELAYED.escape_ascii().to_string());
             assert!(done && RICH[taken..].starts_with(b"GET"));
@@ -400,7 +400,7 @@ mod tests {
 
     #[test]
     fn decoding_leaves_the_data() {
-        let (out, _, done) = feed(ChunkScan::new(Mode::Decode, Side::Origin), RICH, &[]).unwrap();
+        let (out, _, done) = feed(ChunkScan::new(Mode::Decode, ChunkSender::Origin), RICH, &[]).unwrap();
         assert_eq!(out, b"hello!abcdefghijklmnopqrstuvwxyz");
         assert!(done);
     }
@@ -408,7 +408,7 @@ mod tests {
     #[test]
     fn every_split_gives_the_same() {
         for mode in [Mode::Relay, Mode::Decode] {
-            let scan = ChunkScan::new(mode, Side::Client);
+            let scan = ChunkScan::new(mode, ChunkSender::Client);
             let whole = feed(scan.clone(), RICH, &[]).unwrap();
             for first in 0..=RICH.len() {
                 for second in first..=RICH.len() {
@@ -424,7 +424,7 @@ mod tests {
 
     #[test]
     fn data_may_pass_unseen() {
-        let mut scan = ChunkScan::new(Mode::Relay, Side::Origin);
+        let mut scan = ChunkScan::new(Mode::Relay, ChunkSender::Origin);
         let mut head = b"ffff\r\nab".to_vec();
         assert_eq!(scan.scan(&mut head), Ok(Scan { taken: 8, kept: 8, done: false }));
         assert_eq!(scan.data_left(), 0xfffd);
@@ -464,7 +464,7 @@ mod tests {
             (b"0\r\n\n", ChunkFault::BadLineEnd),
         ];
         for (content, want) in table {
-            let got = relay(Side::Client, content);
+            let got = relay(ChunkSender::Client, content);
             assert_eq!(got, Err(*want), "{}", content.escape_ascii());
         }
     }
@@ -472,31 +472,31 @@ mod tests {
     #[test]
     fn row_48_origins_may_put_blanks_after_a_size() {
         for content in [&b"5 \r\nhello\r\n0\t \r\n\r\n"[..], b"5  ;a\r\nhello\r\n0 ;b\r\n\r\n"] {
-            let (out, _, done) = relay(Side::Origin, content).unwrap();
+            let (out, _, done) = relay(ChunkSender::Origin, content).unwrap();
             assert_eq!(out, b"5\r\nhello\r\n0\r\n\r\n");
             assert!(done);
-            assert_eq!(relay(Side::Client, content), Err(ChunkFault::BadSize));
+            assert_eq!(relay(ChunkSender::Client, content), Err(ChunkFault::BadSize));
         }
-        assert_eq!(relay(Side::Origin, b" 5\r\nhello\r\n"), Err(ChunkFault::BadSize));
-        assert_eq!(relay(Side::Origin, b"5\nhello\r\n"), Err(ChunkFault::BadLineEnd));
+        assert_eq!(relay(ChunkSender::Origin, b" 5\r\nhello\r\n"), Err(ChunkFault::BadSize));
+        assert_eq!(relay(ChunkSender::Origin, b"5\nhello\r\n"), Err(ChunkFault::BadLineEnd));
     }
 
     #[test]
     fn lines_are_bounded() {
         let extension = [b"5;".as_slice(), &[b'a'; MAX_SIZE_LINE]].concat();
-        assert_eq!(relay(Side::Client, &extension), Err(ChunkFault::LineTooLong));
-        assert!(!relay(Side::Client, &extension[..MAX_SIZE_LINE - 1]).unwrap().2);
+        assert_eq!(relay(ChunkSender::Client, &extension), Err(ChunkFault::LineTooLong));
+        assert!(!relay(ChunkSender::Client, &extension[..MAX_SIZE_LINE - 1]).unwrap().2);
         let zeros = [b"0".repeat(MAX_SIZE_LINE - 3), b"5\r\n".to_vec()].concat();
-        assert_eq!(relay(Side::Client, &zeros).unwrap().0, b"5\r\n");
+        assert_eq!(relay(ChunkSender::Client, &zeros).unwrap().0, b"5\r\n");
         let trailer = [b"0\r\nA: ".as_slice(), &[b'a'; MAX_LINE]].concat();
-        assert_eq!(relay(Side::Client, &trailer), Err(ChunkFault::LineTooLong));
+        assert_eq!(relay(ChunkSender::Client, &trailer), Err(ChunkFault::LineTooLong));
         let trailers = [b"0\r\n".to_vec(), b"A: b\r\n".repeat(MAX_TRAILERS / 6 + 1)].concat();
-        assert_eq!(relay(Side::Client, &trailers), Err(ChunkFault::TrailersTooLong));
+        assert_eq!(relay(ChunkSender::Client, &trailers), Err(ChunkFault::TrailersTooLong));
     }
 
     #[test]
     fn a_fault_stays() {
-        let mut scan = ChunkScan::new(Mode::Relay, Side::Client);
+        let mut scan = ChunkScan::new(Mode::Relay, ChunkSender::Client);
         assert!(scan.scan(&mut b"x\r\n".to_vec()).is_err());
         assert_eq!(scan.scan(&mut b"0\r\n\r\n".to_vec()), Err(ChunkFault::BadSize));
         assert!(!scan.is_done());
@@ -504,7 +504,7 @@ mod tests {
 
     #[test]
     fn the_largest_size_is_counted() {
-        let (_, _, done) = relay(Side::Origin, b"ffffffffffffffff\r\nabc").unwrap();
+        let (_, _, done) = relay(ChunkSender::Origin, b"ffffffffffffffff\r\nabc").unwrap();
         assert!(!done);
     }
 
@@ -521,8 +521,8 @@ mod tests {
                 content[at] = b"\r\n 0f;:\"\\\0\xffA"[(random >> 32) as usize % 12];
             }
             let cut = (random >> 16) as usize % content.len();
-            let whole = relay(Side::Client, &content);
-            let split = feed(ChunkScan::new(Mode::Relay, Side::Client), &content, &[cut]);
+            let whole = relay(ChunkSender::Client, &content);
+            let split = feed(ChunkScan::new(Mode::Relay, ChunkSender::Client), &content, &[cut]);
             assert_eq!(whole, split, "{}", content.escape_ascii());
         }
     }

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::net::IpAddr;
 use std::ops::Range;
 
-use super::chunked::{ChunkScan, Mode, Side};
+use super::chunked::{ChunkScan, ChunkSender, Mode};
 use super::diagnose::diagnose_request;
 use super::fault::Fault;
 use super::fields::{
@@ -357,7 +357,7 @@ fn frame(fields: &Fields, head: &[u8], method: Method, version: Version) -> Resu
         (Coding::Absent, Some(length)) => Framing::Sized(length),
         (_, Some(_)) => return Err(Fault::LengthAndCoding),
         (_, None) if version == Version::Http10 => return Err(Fault::CodingTooOld),
-        (Coding::Chunked, None) => Framing::Chunked(ChunkScan::new(Mode::Relay, Side::Client)),
+        (Coding::Chunked, None) => Framing::Chunked(ChunkScan::new(Mode::Relay, ChunkSender::Client)),
         (Coding::Unknown | Coding::Identity, None) => return Err(Fault::UnknownCoding),
         (Coding::Malformed | Coding::ChunkedThenMore, None) => return Err(Fault::BadCoding),
     };

@@ -5,7 +5,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::chunked::{ChunkScan, Mode, Side};
+use super::chunked::{ChunkScan, ChunkSender, Mode};
 use super::diagnose::diagnose_response;
 use super::fault::OriginFault;
 use super::fields::{elements, Coding, Connection, FieldKind, Fields, LengthError, MAX_FIELDS};
@@ -118,7 +118,7 @@ impl<'h> Response<'h> {
         match self.body {
             Body::None => Framing::Empty,
             Body::Sized(length) => Framing::Sized(length),
-            Body::Chunked => Framing::Chunked(ChunkScan::new(mode, Side::Origin)),
+            Body::Chunked => Framing::Chunked(ChunkScan::new(mode, ChunkSender::Origin)),
             Body::UntilClose => Framing::UntilClose,
         }
     }

@@ -12,7 +12,7 @@ use super::framing::Framing;
 use super::request::Request;
 use super::response::Response;
 use super::rules::{Rules, ToClient};
-use super::target::Form;
+use super::target::TargetForm;
 use super::Version;
 
 /// Bytes that a rewritten head may be longer than the one received, for one reservation in place of several.
@@ -23,7 +23,7 @@ pub fn request(out: &mut Vec<u8>, request: &Request, rules: &Rules, client: IpAd
     out.reserve(request.raw().len() + request.path().len() + ADDED);
     push(out, &[request.method_name(), b" "]);
     match request.target().form {
-        Form::Authority => request.target().write_authority(out),
+        TargetForm::Authority => request.target().write_authority(out),
         _ => out.extend_from_slice(request.path()),
     }
     out.extend_from_slice(b" HTTP/1.1\r\nHost: ");

@@ -103,9 +103,9 @@ mod tests {
 
     #[test]
     fn some_bodies_end_with_the_connection() {
-        use crate::http::chunked::{ChunkScan, Mode, Side};
+        use crate::http::chunked::{ChunkScan, ChunkSender, Mode};
         let rules = Rules::default();
-        let chunked = Framing::Chunked(ChunkScan::new(Mode::Relay, Side::Origin));
+        let chunked = Framing::Chunked(ChunkScan::new(Mode::Relay, ChunkSender::Origin));
         let persists = |version, keep_alive, framing: &Framing| {
             ToClient { version, method: Method::Get, keep_alive, upgrade: false, date: "", rules: &rules }
                 .persists(framing)

@@ -25,7 +25,7 @@ pub const HTTP_PORT: u16 = 80;
 
 /// The form in which a target was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum TargetForm {
     /// `http://host/path`, what clients send to a proxy.
     Absolute,
     /// `/path`, the host being in the Host field.
@@ -52,7 +52,7 @@ pub enum Host {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The form in which it was given.
-    pub form: Form,
+    pub form: TargetForm,
     /// The host to connect to.
     pub host: Host,
     /// The port to connect to, never 0.
@@ -69,13 +69,13 @@ impl Target {
             Some(digits) if !digits.is_empty() => parse_port(digits)?,
             _ => default_port.ok_or(Fault::BadPort)?,
         };
-        Ok(Target { form: Form::Authority, host: Host::parse(host)?, port })
+        Ok(Target { form: TargetForm::Authority, host: Host::parse(host)?, port })
     }
 
     /// Writes the host, and the port unless it is the usual one, as a Host field has it.
     pub fn write_authority(&self, out: &mut Vec<u8>) {
         self.host.write(out);
-        if self.port != HTTP_PORT || self.form == Form::Authority {
+        if self.port != HTTP_PORT || self.form == TargetForm::Authority {
             out.push(b':');
             super::rewrite::push_number(out, u64::from(self.port));
         }
@@ -100,8 +100,8 @@ pub(crate) fn locate(method: Method, text: &[u8], host: Option<&[u8]>) -> Result
     }
     match (method, text) {
         (Method::Connect, _) => locate_authority(text, host),
-        (_, [b'/', ..]) => Ok((from_host_field(host, Form::Origin)?, Path::Given(0..text.len()))),
-        (Method::Options, b"*") => Ok((from_host_field(host, Form::Asterisk)?, Path::Asterisk)),
+        (_, [b'/', ..]) => Ok((from_host_field(host, TargetForm::Origin)?, Path::Given(0..text.len()))),
+        (Method::Options, b"*") => Ok((from_host_field(host, TargetForm::Asterisk)?, Path::Asterisk)),
         _ => locate_absolute(method, text, host),
     }
 }
@@ -120,7 +120,7 @@ fn locate_absolute(method: Method, text: &[u8], host: Option<&[u8]>) -> Result<(
     let end = memchr2(b'/', b'?', &text[start..]).map_or(text.len(), |offset| start + offset);
     let authority = &text[start..end];
     check_host_field(host, authority)?;
-    let target = Target { form: Form::Absolute, ..Target::from_authority(authority, Some(HTTP_PORT))? };
+    let target = Target { form: TargetForm::Absolute, ..Target::from_authority(authority, Some(HTTP_PORT))? };
     let path = match text.get(end) {
         Some(b'/') => Path::Given(end..text.len()),
         // An OPTIONS request for the whole server goes on as `*` (RFC 9112 section 3.2.4).
@@ -130,7 +130,7 @@ fn locate_absolute(method: Method, text: &[u8], host: Option<&[u8]>) -> Result<(
     Ok((target, path))
 }
 
-fn from_host_field(host: Option<&[u8]>, form: Form) -> Result<Target, Fault> {
+fn from_host_field(host: Option<&[u8]>, form: TargetForm) -> Result<Target, Fault> {
     match host {
         None | Some([]) => Err(Fault::NoHost),
         Some(text) => Ok(Target { form, ..Target::from_authority(text, Some(HTTP_PORT))? }),
@@ -377,25 +377,25 @@ mod tests {
     #[test]
     fn targets_have_four_forms() {
         use Method::{Connect, Get, Options};
-        type Want = Result<(Form, &'static str, Option<&'static str>), Fault>;
+        type Want = Result<(TargetForm, &'static str, Option<&'static str>), Fault>;
         let table: &[(Method, &str, Option<&str>, Want)] = &[
-            (Get, "http://a.b/c?d", None, Ok((Form::Absolute, "a.b:80", Some("/c?d")))),
-            (Get, "HTTP://A.b:81/c", Some("evil"), Ok((Form::Absolute, "a.b:81", Some("/c")))),
-            (Get, "http://a.b", None, Ok((Form::Absolute, "a.b:80", Some("")))),
-            (Get, "http://a.b?q=/", None, Ok((Form::Absolute, "a.b:80", Some("?q=/")))),
-            (Get, "http://[::1]:81/a", None, Ok((Form::Absolute, "[::1]:81", Some("/a")))),
-            (Get, "http://[::1]/a/b", None, Ok((Form::Absolute, "[::1]:80", Some("/a/b")))),
-            (Get, "http://[::1]", None, Ok((Form::Absolute, "[::1]:80", Some("")))),
-            (Get, "/c?u=http://x/", Some("a.b:8080"), Ok((Form::Origin, "a.b:8080", Some("/c?u=http://x/")))),
-            (Get, "//x/y", Some("a.b"), Ok((Form::Origin, "a.b:80", Some("//x/y")))),
+            (Get, "http://a.b/c?d", None, Ok((TargetForm::Absolute, "a.b:80", Some("/c?d")))),
+            (Get, "HTTP://A.b:81/c", Some("evil"), Ok((TargetForm::Absolute, "a.b:81", Some("/c")))),
+            (Get, "http://a.b", None, Ok((TargetForm::Absolute, "a.b:80", Some("")))),
+            (Get, "http://a.b?q=/", None, Ok((TargetForm::Absolute, "a.b:80", Some("?q=/")))),
+            (Get, "http://[::1]:81/a", None, Ok((TargetForm::Absolute, "[::1]:81", Some("/a")))),
+            (Get, "http://[::1]/a/b", None, Ok((TargetForm::Absolute, "[::1]:80", Some("/a/b")))),
+            (Get, "http://[::1]", None, Ok((TargetForm::Absolute, "[::1]:80", Some("")))),
+            (Get, "/c?u=http://x/", Some("a.b:8080"), Ok((TargetForm::Origin, "a.b:8080", Some("/c?u=http://x/")))),
+            (Get, "//x/y", Some("a.b"), Ok((TargetForm::Origin, "a.b:80", Some("//x/y")))),
             (Get, "/", None, Err(Fault::NoHost)),
             (Get, "/", Some(""), Err(Fault::NoHost)),
             (Get, "/", Some("a b"), Err(Fault::BadHost)),
             (Get, "http://a.b/", Some("a b"), Err(Fault::BadHost)),
-            (Get, "http://a.b/", Some(""), Ok((Form::Absolute, "a.b:80", Some("/")))),
+            (Get, "http://a.b/", Some(""), Ok((TargetForm::Absolute, "a.b:80", Some("/")))),
             (Get, "http:///x", None, Err(Fault::BadHost)),
             (Get, "http://user@a.b/", None, Err(Fault::Userinfo)),
-            (Get, "http://a.b/@c", None, Ok((Form::Absolute, "a.b:80", Some("/@c")))),
+            (Get, "http://a.b/@c", None, Ok((TargetForm::Absolute, "a.b:80", Some("/@c")))),
             (Get, "http://a.b:70000/", None, Err(Fault::BadPort)),
             (Get, "https://a.b/", None, Err(Fault::BadScheme)),
             (Get, "ftp://a.b/", None, Err(Fault::BadScheme)),
@@ -405,11 +405,11 @@ mod tests {
             (Get, "a.b:80", Some("a.b"), Err(Fault::BadTarget)),
             (Get, "http://a.b/c#d", None, Err(Fault::BadTarget)),
             (Get, "*", Some("a.b"), Err(Fault::BadTarget)),
-            (Options, "*", Some("a.b"), Ok((Form::Asterisk, "a.b:80", None))),
-            (Options, "http://a.b", None, Ok((Form::Absolute, "a.b:80", None))),
-            (Options, "http://a.b/", None, Ok((Form::Absolute, "a.b:80", Some("/")))),
-            (Connect, "a.b:443", None, Ok((Form::Authority, "a.b:443", Some("a.b:443")))),
-            (Connect, "[::1]:443", None, Ok((Form::Authority, "[::1]:443", Some("[::1]:443")))),
+            (Options, "*", Some("a.b"), Ok((TargetForm::Asterisk, "a.b:80", None))),
+            (Options, "http://a.b", None, Ok((TargetForm::Absolute, "a.b:80", None))),
+            (Options, "http://a.b/", None, Ok((TargetForm::Absolute, "a.b:80", Some("/")))),
+            (Connect, "a.b:443", None, Ok((TargetForm::Authority, "a.b:443", Some("a.b:443")))),
+            (Connect, "[::1]:443", None, Ok((TargetForm::Authority, "[::1]:443", Some("[::1]:443")))),
             (Connect, "a.b", None, Err(Fault::BadPort)),
             (Connect, "a.b:", None, Err(Fault::BadPort)),
             (Connect, "http://a.b:443/", None, Err(Fault::BadPort)),

@@ -51,12 +51,12 @@ pub struct Messages {
     configured: AtomicU8,
     switches: AtomicU32,
     /// Replaced as a whole, and never held while a message is formatted: its parts may log in their turn.
-    output: RwLock<Arc<Output>>,
+    output: RwLock<Arc<MessageOutput>>,
     recent: Recent,
 }
 
 #[derive(Debug)]
-struct Output {
+struct MessageOutput {
     pid: u32,
     prefix: Prefix,
     destination: Destination,
@@ -81,7 +81,7 @@ impl Messages {
             level: AtomicU8::new(settings.level as u8),
             configured: AtomicU8::new(settings.level as u8),
             switches: AtomicU32::new(settings.switches.to_bits()),
-            output: RwLock::new(Arc::new(Output {
+            output: RwLock::new(Arc::new(MessageOutput {
                 pid,
                 prefix,
                 destination: settings.destination.clone(),
@@ -113,7 +113,7 @@ impl Messages {
         if (&old.destination, old.rotation) != (&settings.destination, settings.rotation) {
             old.handle.replace(sink::open(&settings.destination, settings.rotation)?);
         }
-        let output = Output {
+        let output = MessageOutput {
             pid: old.pid,
             prefix: Prefix::new(&settings.identifier, old.pid),
             destination: settings.destination.clone(),
@@ -160,7 +160,7 @@ impl Messages {
     }
 
     /// The newest messages of those subsystems that are wanted, at most `limit`, oldest first.
-    pub fn recent(&self, wanted: impl Fn(&str) -> bool, limit: usize) -> Vec<recent::Line> {
+    pub fn recent(&self, wanted: impl Fn(&str) -> bool, limit: usize) -> Vec<recent::RecentLine> {
         self.recent.newest(wanted, limit)
     }
 
@@ -199,7 +199,7 @@ impl Messages {
         self.output().prefix.clone()
     }
 
-    fn output(&self) -> Arc<Output> {
+    fn output(&self) -> Arc<MessageOutput> {
         Arc::clone(&self.output.read().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -21,7 +21,7 @@ const CUT_MARK: &str = "...";
 
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct RecentLine {
     /// When it was written.
     pub at: SystemTime,
     /// How grave it is.
@@ -38,7 +38,7 @@ pub struct Recent(Mutex<Lines>);
 
 #[derive(Debug, Default)]
 struct Lines {
-    lines: VecDeque<Line>,
+    lines: VecDeque<RecentLine>,
     bytes: usize,
 }
 
@@ -47,7 +47,7 @@ impl Recent {
     pub fn push(&self, at: SystemTime, severity: Severity, subsystem: &str, text: &str) {
         let cut = head_within(text, LINE_BYTES);
         let mark = if cut.len() < text.len() { CUT_MARK } else { "" };
-        let line = Line { at, severity, subsystem: subsystem.into(), text: [cut, mark].concat().into() };
+        let line = RecentLine { at, severity, subsystem: subsystem.into(), text: [cut, mark].concat().into() };
         let mut kept = self.lock();
         kept.bytes += line.text.len();
         kept.lines.push_back(line);
@@ -58,9 +58,9 @@ impl Recent {
     }
 
     /// The newest messages of those subsystems that are wanted, at most `limit`, oldest first.
-    pub fn newest(&self, wanted: impl Fn(&str) -> bool, limit: usize) -> Vec<Line> {
+    pub fn newest(&self, wanted: impl Fn(&str) -> bool, limit: usize) -> Vec<RecentLine> {
         let kept = self.lock();
-        let mut newest: Vec<Line> =
+        let mut newest: Vec<RecentLine> =
             kept.lines.iter().rev().filter(|line| wanted(&line.subsystem)).take(limit).cloned().collect();
         newest.reverse();
         newest

@@ -47,7 +47,7 @@ pub struct RotatingFile {
     path: PathBuf,
     rotation: Rotation,
     file: File,
-    identity: Identity,
+    identity: FileIdentity,
     size: u64,
     /// No rotation is tried below this size: after a failed one the file first grows by as much again, so that a folder
     /// that we may not write to costs nothing per line.
@@ -82,7 +82,7 @@ impl RotatingFile {
     /// Moves the old files up by one. A file at our path that is not ours was rotated by somebody else already.
     fn move_away(&self) -> io::Result<()> {
         match fs::metadata(&self.path) {
-            Ok(found) if Identity::of(&found) == self.identity => {}
+            Ok(found) if FileIdentity::of(&found) == self.identity => {}
             _ => return Ok(()),
         }
         if self.rotation.keep == 0 {
@@ -141,24 +141,24 @@ impl Output for RotatingFile {
 
 /// Which file a descriptor or a path stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity {
+struct FileIdentity {
     device: u64,
     inode: u64,
     regular: bool,
 }
 
-impl Identity {
+impl FileIdentity {
     fn of(metadata: &Metadata) -> Self {
         Self { device: metadata.dev(), inode: metadata.ino(), regular: metadata.is_file() }
     }
 }
 
-fn open_append(path: &Path) -> io::Result<(File, Identity, u64)> {
+fn open_append(path: &Path) -> io::Result<(File, FileIdentity, u64)> {
     // O_NONBLOCK keeps a FIFO without a reader from holding us; regular files do not heed it.
     let file =
         OpenOptions::new().append(true).create(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
     let metadata = file.metadata()?;
-    Ok((file, Identity::of(&metadata), metadata.len()))
+    Ok((file, FileIdentity::of(&metadata), metadata.len()))
 }
 
 #[cfg(test)]

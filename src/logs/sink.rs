@@ -48,8 +48,8 @@ pub struct Report {
 /// What the system says when a file cannot be opened, with its path.
 pub fn open(destination: &Destination, rotation: Rotation) -> io::Result<Box<dyn Output>> {
     Ok(match destination {
-        Destination::Stdout => Box::new(Stream::new(&io::stdout())?),
-        Destination::Stderr => Box::new(Stream::new(&io::stderr())?),
+        Destination::Stdout => Box::new(StreamSink::new(&io::stdout())?),
+        Destination::Stderr => Box::new(StreamSink::new(&io::stderr())?),
         Destination::LocalSyslog => Box::new(Syslog::local()),
         Destination::Udp { host, port } => Box::new(Syslog::udp(host, *port)),
         Destination::File(path) => Box::new(
@@ -60,18 +60,18 @@ pub fn open(destination: &Destination, rotation: Rotation) -> io::Result<Box<dyn
 }
 
 /// A standard stream, through a descriptor of our own and without a buffer.
-struct Stream {
+struct StreamSink {
     file: File,
     torn: bool,
 }
 
-impl Stream {
+impl StreamSink {
     fn new(stream: &impl AsFd) -> io::Result<Self> {
         Ok(Self { file: File::from(stream.as_fd().try_clone_to_owned()?), torn: false })
     }
 }
 
-impl Output for Stream {
+impl Output for StreamSink {
     fn write(&mut self, lines: &Batch) -> Report {
         let mut report = Report::default();
         put(&mut self.file, &mut self.torn, lines.bytes(), &mut report);

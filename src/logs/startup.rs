@@ -33,7 +33,7 @@ pub(super) fn open(messages: &'static Messages) -> bool {
     true
 }
 
-struct Line {
+struct HeldLine {
     level: log::Level,
     target: String,
     text: String,
@@ -41,16 +41,17 @@ struct Line {
 
 struct Front {
     messages: OnceLock<&'static Messages>,
-    waiting: Mutex<Vec<Line>>,
+    waiting: Mutex<Vec<HeldLine>>,
 }
 
 impl Front {
-    fn take(&self) -> Vec<Line> {
+    fn take(&self) -> Vec<HeldLine> {
         std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn keep(&self, record: &Record<'_>) {
-        let line = Line { level: record.level(), target: record.target().to_owned(), text: record.args().to_string() };
+        let line =
+            HeldLine { level: record.level(), target: record.target().to_owned(), text: record.args().to_string() };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() < LINES {
             waiting.push(line);

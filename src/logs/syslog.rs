@@ -27,7 +27,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// A syslog daemon.
 pub struct Syslog {
-    target: Target,
+    target: SyslogAddress,
     socket: Option<Socket>,
     /// Counts failures, so that every address of a name gets its turn.
     failures: usize,
@@ -35,7 +35,7 @@ pub struct Syslog {
     datagram: Vec<u8>,
 }
 
-enum Target {
+enum SyslogAddress {
     Local(Vec<PathBuf>),
     Udp(String, u16),
 }
@@ -48,15 +48,15 @@ enum Socket {
 impl Syslog {
     /// The daemon of this machine: its socket, else UDP to port 514.
     pub fn local() -> Self {
-        Self::new(Target::Local(LOCAL_SOCKETS.map(PathBuf::from).to_vec()))
+        Self::new(SyslogAddress::Local(LOCAL_SOCKETS.map(PathBuf::from).to_vec()))
     }
 
     /// A server by name or address.
     pub fn udp(host: &str, port: u16) -> Self {
-        Self::new(Target::Udp(host.to_owned(), port))
+        Self::new(SyslogAddress::Udp(host.to_owned(), port))
     }
 
-    fn new(target: Target) -> Self {
+    fn new(target: SyslogAddress) -> Self {
         Self { target, socket: None, failures: 0, retry_at: None, datagram: Vec::new() }
     }
 
@@ -111,7 +111,7 @@ impl Output for Syslog {
     }
 }
 
-impl Target {
+impl SyslogAddress {
     fn open(&self, failures: usize) -> io::Result<Socket> {
         match self {
             Self::Local(paths) => match paths.iter().find_map(|path| connect_local(path).ok()) {
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn a_restarted_daemon_is_found_again_and_an_absent_one_costs_lines_only() {
         let path = std::env::temp_dir().join(format!("exaproxy-syslog-{}", std::process::id()));
-        let mut syslog = Syslog::new(Target::Local(vec![path.clone()]));
+        let mut syslog = Syslog::new(SyslogAddress::Local(vec![path.clone()]));
         let mut bytes = [0; 64];
         for line in ["first", "second"] {
             let _ = std::fs::remove_file(&path);

@@ -103,19 +103,19 @@ impl UsageLog {
             self.stamp = DateTime::<Local>::from(now).format("%Y-%m-%d %H:%M:%S").to_string();
         }
         self.line.clear();
-        let text = Text { stamp: &self.stamp, since, usage };
+        let text = UsageText { stamp: &self.stamp, since, usage };
         self.prefix.append(&mut self.line, "usage", format_args!("{text}"));
         self.handle.write(Severity::Info, &self.line);
     }
 }
 
-struct Text<'a> {
+struct UsageText<'a> {
     stamp: &'a str,
     since: Duration,
     usage: &'a Usage<'a>,
 }
 
-impl fmt::Display for Text<'_> {
+impl fmt::Display for UsageText<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Usage { connection, port, client, method, url, word, detail } = self.usage;
         let (seconds, hundredths) = (self.since.as_secs(), self.since.subsec_millis() / 10);
@@ -148,7 +148,7 @@ mod tests {
         };
         let since = Duration::from_millis(1_795_222_955_519);
         let text = |usage: &Usage<'_>| {
-            let text = Text { stamp: "2026-11-21 01:02:35", since, usage };
+            let text = UsageText { stamp: "2026-11-21 01:02:35", since, usage };
             Prefix::new("ExaProxy", 14806).line("usage", format_args!("{text}"))
         };
         let wanted = "ExaProxy 14806  usage         2026-11-21 01:02:35 1795222955.51 2 27128 127.0.0.1 GET \

@@ -12,7 +12,7 @@ use super::Severity;
 
 /// Makes a line of the log's own form from a text about the log itself: lost lines, a file that cannot be opened again. An
 /// empty one is not written.
-pub type Notice = Box<dyn Fn(&str) -> String + Send>;
+pub type OwnLine = Box<dyn Fn(&str) -> String + Send>;
 
 /// How long the thread lets lines gather after it has written some. Waking it costs as much as a small request: with a line
 /// for each of 20,000 requests a second, on one core, it took 13 us of 35 us for each of them. Longer pauses gather more
@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub struct Writer {
     queue: Arc<Queue>,
     output: Box<dyn Output>,
-    notice: Notice,
+    notice: OwnLine,
     batch: Batch,
     failed: u64,
     /// How many lines must be lost before a destination that goes on failing is spoken of again.
@@ -34,7 +34,7 @@ pub struct Writer {
 /// The end of a writer that takes lines. Clones share the queue; when the last one is dropped the thread writes what is
 /// left and ends.
 #[derive(Clone)]
-pub struct Handle(Arc<Owner>);
+pub struct Handle(Arc<WriterOwner>);
 
 impl std::fmt::Debug for Handle {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -42,17 +42,17 @@ impl std::fmt::Debug for Handle {
     }
 }
 
-struct Owner(Arc<Queue>);
+struct WriterOwner(Arc<Queue>);
 
 #[derive(Default)]
 struct Queue {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     work: Condvar,
     settled: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct QueueState {
     batch: Batch,
     /// Most bytes of memory that waiting lines may take.
     capacity: usize,
@@ -76,8 +76,9 @@ impl Writer {
     ///
     /// # Errors
     /// What the system says when no thread can be started.
-    pub fn spawn(output: Box<dyn Output>, capacity: usize, notice: Notice) -> io::Result<Handle> {
-        let queue = Arc::new(Queue { state: Mutex::new(State { capacity, ..State::default() }), ..Queue::default() });
+    pub fn spawn(output: Box<dyn Output>, capacity: usize, notice: OwnLine) -> io::Result<Handle> {
+        let queue =
+            Arc::new(Queue { state: Mutex::new(QueueState { capacity, ..QueueState::default() }), ..Queue::default() });
         let writer = Self {
             queue: Arc::clone(&queue),
             output,
@@ -88,7 +89,7 @@ impl Writer {
             trouble: None,
         };
         thread::Builder::new().name("log writer".to_owned()).spawn(move || writer.run())?;
-        Ok(Handle(Arc::new(Owner(queue))))
+        Ok(Handle(Arc::new(WriterOwner(queue))))
     }
 
     fn run(mut self) {
@@ -110,7 +111,7 @@ impl Writer {
     }
 
     /// Takes all orders at once and carries them out with the queue open for new ones.
-    fn serve(&mut self, mut state: MutexGuard<'_, State>) {
+    fn serve(&mut self, mut state: MutexGuard<'_, QueueState>) {
         std::mem::swap(&mut state.batch, &mut self.batch);
         let (given, refused) = (state.given, std::mem::take(&mut state.refused));
         let (reopen, replacement) = (std::mem::take(&mut state.reopen), state.replacement.take());
@@ -248,7 +249,7 @@ impl Handle {
         &self.0 .0
     }
 
-    fn order(&self, mut state: MutexGuard<'_, State>, urgent: bool) {
+    fn order(&self, mut state: MutexGuard<'_, QueueState>, urgent: bool) {
         state.given += 1;
         let wake = std::mem::take(&mut state.asleep) || urgent && !std::mem::replace(&mut state.urgent, true);
         drop(state);
@@ -258,7 +259,7 @@ impl Handle {
     }
 }
 
-impl Drop for Owner {
+impl Drop for WriterOwner {
     fn drop(&mut self) {
         self.0.lock().closed = true;
         self.0.work.notify_one();
@@ -267,18 +268,18 @@ impl Drop for Owner {
 
 impl Queue {
     /// The state; a thread that panicked while it held it left it whole, since every change is a few plain stores.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for lines to gather, unless that is not wanted.
     fn pause(&self) {
-        let waits = |state: &mut State| !state.urgent && !state.closed;
+        let waits = |state: &mut QueueState| !state.urgent && !state.closed;
         drop(self.work.wait_timeout_while(self.lock(), PAUSE, waits).unwrap_or_else(PoisonError::into_inner));
     }
 }
 
-impl State {
+impl QueueState {
     fn is_idle(&self) -> bool {
         self.batch.is_empty() && !self.reopen && self.replacement.is_none()
     }

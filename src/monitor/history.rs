@@ -15,7 +15,7 @@ const MINUTE: Millis = 60_000;
 
 /// How far a line goes back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Span {
+pub enum HistorySpan {
     /// A minute, with a point for each second.
     Minute,
     /// An hour, with a point for each minute.
@@ -46,12 +46,12 @@ impl History {
     }
 
     /// Values of the moments themselves. Where nothing is known yet there is a zero.
-    pub fn levels(&self, span: Span, value: impl Fn(&Running) -> u64) -> [f64; POINTS] {
+    pub fn levels(&self, span: HistorySpan, value: impl Fn(&Running) -> u64) -> [f64; POINTS] {
         self.line(span, |_, new| value(&new.running) as f64)
     }
 
     /// What was added to a count, for each second.
-    pub fn rates(&self, span: Span, count: impl Fn(&Running) -> u64) -> [f64; POINTS] {
+    pub fn rates(&self, span: HistorySpan, count: impl Fn(&Running) -> u64) -> [f64; POINTS] {
         self.line(span, |old, new| {
             let added = count(&new.running).saturating_sub(count(&old.running));
             added as f64 * 1000.0 / new.at.saturating_sub(old.at).max(1) as f64
@@ -59,12 +59,12 @@ impl History {
     }
 
     /// Mean times in milliseconds, 0 where nothing was timed.
-    pub fn means(&self, span: Span, times: impl Fn(&Running) -> Histogram) -> [f64; POINTS] {
+    pub fn means(&self, span: HistorySpan, times: impl Fn(&Running) -> Histogram) -> [f64; POINTS] {
         self.line(span, |old, new| times(&new.running).since(&times(&old.running)).mean())
     }
 
     /// How many points of a line are known, from the right.
-    pub fn known(&self, span: Span) -> usize {
+    pub fn known(&self, span: HistorySpan) -> usize {
         self.samples(span).len().saturating_sub(1)
     }
 
@@ -84,14 +84,14 @@ impl History {
         }
     }
 
-    fn samples(&self, span: Span) -> &VecDeque<Sample> {
+    fn samples(&self, span: HistorySpan) -> &VecDeque<Sample> {
         match span {
-            Span::Minute => &self.seconds,
-            Span::Hour => &self.minutes,
+            HistorySpan::Minute => &self.seconds,
+            HistorySpan::Hour => &self.minutes,
         }
     }
 
-    fn line(&self, span: Span, point: impl Fn(&Sample, &Sample) -> f64) -> [f64; POINTS] {
+    fn line(&self, span: HistorySpan, point: impl Fn(&Sample, &Sample) -> f64) -> [f64; POINTS] {
         let samples = self.samples(span);
         let mut line = [0.0; POINTS];
         let newest_first = samples.iter().rev().zip(samples.iter().rev().skip(1));
@@ -127,14 +127,14 @@ mod tests {
     #[test]
     fn a_line_has_its_newest_point_at_the_right_and_zeros_where_nothing_is_known() {
         let mut history = History::default();
-        assert_eq!(history.rates(Span::Minute, requests), [0.0; POINTS]);
+        assert_eq!(history.rates(HistorySpan::Minute, requests), [0.0; POINTS]);
         for (second, count) in [0, 100, 150, 150].into_iter().enumerate() {
             history.push(1000 * second as Millis, at(count));
         }
-        let rates = history.rates(Span::Minute, requests);
+        let rates = history.rates(HistorySpan::Minute, requests);
         assert_eq!(rates[POINTS - 4..], [0.0, 100.0, 50.0, 0.0]);
-        assert_eq!((history.known(Span::Minute), history.known(Span::Hour)), (3, 0));
-        assert_eq!(history.levels(Span::Minute, |running| running.clients)[POINTS - 3..], [10.0, 15.0, 15.0]);
+        assert_eq!((history.known(HistorySpan::Minute), history.known(HistorySpan::Hour)), (3, 0));
+        assert_eq!(history.levels(HistorySpan::Minute, |running| running.clients)[POINTS - 3..], [10.0, 15.0, 15.0]);
         assert_eq!(history.added(requests), 150);
     }
 
@@ -143,7 +143,7 @@ mod tests {
         let mut history = History::default();
         history.push(0, at(0));
         history.push(4000, at(400));
-        assert_eq!(history.rates(Span::Minute, requests)[POINTS - 1], 100.0);
+        assert_eq!(history.rates(HistorySpan::Minute, requests)[POINTS - 1], 100.0);
     }
 
     #[test]
@@ -153,8 +153,8 @@ mod tests {
             history.push(second * 1000, at(second));
         }
         assert_eq!((history.seconds.len(), history.minutes.len()), (POINTS + 1, POINTS + 1));
-        assert_eq!(history.rates(Span::Hour, requests), [1.0; POINTS]);
-        assert_eq!(history.rates(Span::Minute, requests), [1.0; POINTS]);
+        assert_eq!(history.rates(HistorySpan::Hour, requests), [1.0; POINTS]);
+        assert_eq!(history.rates(HistorySpan::Minute, requests), [1.0; POINTS]);
     }
 
     #[test]
@@ -166,7 +166,7 @@ mod tests {
             history.push(1000 * second as Millis, running);
         }
         let times = |running: &Running| running.counters.name_time;
-        assert_eq!(history.means(Span::Minute, times)[POINTS - 2..], [10.0, 20.0]);
+        assert_eq!(history.means(HistorySpan::Minute, times)[POINTS - 2..], [10.0, 20.0]);
         assert_eq!((history.recent(times).count(), history.recent(times).mean()), (2, 15.0));
     }
 }

@@ -103,7 +103,7 @@ pub struct Running {
     /// The helpers, where there are any.
     pub helpers: Option<Helpers>,
     /// What helpers have done since the start, those of earlier configurations included.
-    pub helped: pool::Counters,
+    pub helped: pool::PoolCounters,
     /// Lines that no log has.
     pub lost: Lost,
 }

@@ -131,7 +131,7 @@ impl<T: Display> Serialize for Shown<T> {
 
 /// Whose addresses are counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Side {
+pub enum EndPointKind {
     /// Those of clients.
     Clients,
     /// Those of origins.
@@ -140,7 +140,7 @@ pub enum Side {
 
 /// Connections at an address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct End {
+pub struct EndPoint {
     /// Number of connections.
     pub connections: u64,
     /// Bytes that they have sent to clients.
@@ -151,9 +151,9 @@ pub struct End {
 
 /// Connections by address.
 #[derive(Debug, Default)]
-pub struct Ends(HashMap<IpAddr, End, RandomState>);
+pub struct EndPoints(HashMap<IpAddr, EndPoint, RandomState>);
 
-impl Ends {
+impl EndPoints {
     /// One more connection at this address.
     pub fn add(&mut self, address: IpAddr, to_clients: u64, to_origins: u64) {
         let end = self.0.entry(address.to_canonical()).or_default();
@@ -173,7 +173,7 @@ impl Ends {
     }
 
     /// Those with most connections, at most `limit`; of as many the lower address first.
-    pub fn top(&self, limit: usize) -> Vec<(IpAddr, End)> {
+    pub fn top(&self, limit: usize) -> Vec<(IpAddr, EndPoint)> {
         let all = self.0.iter().map(|(address, end)| (*address, *end));
         first(all.collect(), limit, |(address, end)| (std::cmp::Reverse(end.connections), *address))
     }
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_top_is_bounded_and_in_order() {
-        let mut ends = Ends::default();
+        let mut ends = EndPoints::default();
         for number in 0..100_u8 {
             for _ in 0..number % 7 {
                 ends.add(IpAddr::from([10, 0, 0, number]), 3, 1);
@@ -203,7 +203,7 @@ mod tests {
         }
         let top = ends.top(3);
         let wanted = |last, connections: u64| {
-            let end = End { connections, to_clients: 3 * connections, to_origins: connections };
+            let end = EndPoint { connections, to_clients: 3 * connections, to_origins: connections };
             (IpAddr::from([10, 0, 0, last]), end)
         };
         assert_eq!(top, [wanted(6, 6), wanted(13, 6), wanted(20, 6)]);
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn an_address_of_the_one_family_in_the_other_counts_once() {
-        let mut ends = Ends::default();
+        let mut ends = EndPoints::default();
         ends.add("::ffff:192.0.2.1".parse().unwrap(), 0, 0);
         ends.add("192.0.2.1".parse().unwrap(), 0, 0);
         assert_eq!(ends.top(9)[0].1.connections, 2);

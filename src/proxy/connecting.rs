@@ -19,7 +19,7 @@ use crate::http::Method;
 use crate::io::origin::Origin;
 use crate::io::owner::Owner;
 use crate::policy::Refused;
-use crate::resolver::{Found, LookupId};
+use crate::resolver::{LookupId, LookupResult};
 use crate::system::interfaces;
 use crate::upstream::dial::DialError;
 use crate::upstream::{Connect, ConnectRequest};
@@ -55,8 +55,8 @@ impl Proxy {
             Host::V6(address, _) => IpAddr::V6(*address),
             Host::Name(name) => {
                 match self.resolver.lookup(name, key, now) {
-                    crate::resolver::Lookup::Cached(found) => self.resolved(key, found, None),
-                    crate::resolver::Lookup::Pending(id) => client.waits = Waits::Lookup(id),
+                    crate::resolver::LookupStart::Cached(found) => self.resolved(key, found, None),
+                    crate::resolver::LookupStart::Pending(id) => client.waits = Waits::Lookup(id),
                 }
                 return;
             }
@@ -65,7 +65,7 @@ impl Proxy {
     }
 
     /// A lookup has come back, with all there is to know or with the first of it.
-    pub(super) fn lookup_ended(&mut self, key: Key, found: Found, more: bool) {
+    pub(super) fn lookup_ended(&mut self, key: Key, found: LookupResult, more: bool) {
         let Some(client) = self.clients.get_mut(key) else { return };
         let Waits::Lookup(id) = client.waits else { return };
         client.waits = Waits::Nothing;
@@ -75,7 +75,7 @@ impl Proxy {
     }
 
     /// The addresses are known; `rest` is the lookup that will bring more of them.
-    fn resolved(&mut self, key: Key, found: Found, rest: Option<LookupId>) {
+    fn resolved(&mut self, key: Key, found: LookupResult, rest: Option<LookupId>) {
         match found {
             Ok(addresses) => {
                 let addresses: Vec<IpAddr> = addresses.iter().collect();

@@ -12,10 +12,10 @@ use crate::http::Method;
 use crate::logs::{Usage, Word};
 use crate::policy::admission;
 use crate::policy::decision::{Decision, Verdict};
-use crate::redirector::dialect::{Dialect, Question, Trouble};
+use crate::redirector::dialect::{Dialect, Question, ReplyFault};
 use crate::redirector::helper::Program;
-use crate::redirector::pool::{Answered, Fault, Ticket};
-use crate::redirector::{News, OnFailure, Redirector};
+use crate::redirector::pool::{Answered, HelperFault, Ticket};
+use crate::redirector::{OnFailure, Redirector, RedirectorEvent};
 
 /// Bytes of an unreadable reply that are logged.
 const SAMPLE: usize = 200;
@@ -56,9 +56,9 @@ impl Proxy {
         let now = self.clock.now();
         while let Some(news) = self.redirector.as_mut().and_then(|helpers| helpers.poll(&mut self.poller, now)) {
             match news {
-                News::Wanted { helper, channel, ticket, who } => self.put(helper, channel, ticket, who),
-                News::Replied { answered, program, reply } => self.replied(&answered, &program, &reply),
-                News::Failed(ticket, who, fault) => {
+                RedirectorEvent::Wanted { helper, channel, ticket, who } => self.put(helper, channel, ticket, who),
+                RedirectorEvent::Replied { answered, program, reply } => self.replied(&answered, &program, &reply),
+                RedirectorEvent::Failed(ticket, who, fault) => {
                     if self.stop_waiting(who, ticket) {
                         self.undecided(who, &fault.to_string());
                         self.enqueue(who);
@@ -94,16 +94,16 @@ impl Proxy {
         let question = Question { request, client: exchange.client(), local };
         match program.dialect.decode(reply, &question, &self.settings.rules) {
             Ok(verdict) => self.obey(key, verdict),
-            Err(Trouble::Broken(message)) => {
+            Err(ReplyFault::Broken(message)) => {
                 log::warn!(target: "manager", "a worker says that it is broken: {}", sample(message.as_bytes()));
                 let now = self.clock.now();
                 let again = self.redirector.as_mut().is_some_and(|helpers| helpers.ask_again(answered, now));
                 match again {
                     true => self.set_waits(key, Waits::Reply(answered.ticket)),
-                    false => self.undecided(key, &Fault::Helper.to_string()),
+                    false => self.undecided(key, &HelperFault::Helper.to_string()),
                 }
             }
-            Err(Trouble::Unreadable(why)) => {
+            Err(ReplyFault::Unreadable(why)) => {
                 self.counters.unreadable += 1;
                 log::error!(target: "manager", "a worker's reply cannot be read, {why}: {}", sample(reply));
                 self.misread(key, &program.dialect);

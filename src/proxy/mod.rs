@@ -32,7 +32,7 @@ use crate::monitor::Counters;
 use crate::policy::{LocalAddresses, Policy};
 use crate::redirector::pool::Ticket;
 use crate::redirector::{self, Redirector};
-use crate::resolver::{LookupId, News, Resolver};
+use crate::resolver::{LookupId, Resolver, ResolverEvent};
 use crate::session::{Progress, Session, Shared};
 use crate::system::signals::Signals;
 use crate::upstream::{DialOptions, Upstream};
@@ -321,8 +321,8 @@ impl Proxy {
         self.serve_helpers();
         while let Some(news) = self.resolver.poll() {
             match news {
-                News::Found(key, found, more) => self.lookup_ended(key, found, more),
-                News::More(key, lookup, addresses) => self.more_addresses(key, lookup, &addresses),
+                ResolverEvent::Found(key, found, more) => self.lookup_ended(key, found, more),
+                ResolverEvent::More(key, lookup, addresses) => self.more_addresses(key, lookup, &addresses),
             }
         }
     }

@@ -8,14 +8,14 @@ use reactor::arena::Key;
 use super::{Client, Ingress, Proxy};
 use crate::exchange::flow::Direction;
 use crate::http::cause::Cause;
-use crate::logs::{self, recent::Line, AccessLog, UsageLog};
+use crate::logs::{self, recent::RecentLine, AccessLog, UsageLog};
 use crate::monitor::history::History;
 use crate::monitor::hosts::{Hosts, Top};
-use crate::monitor::sessions::{first, Ends, Filter, Row, Sessions, Side, Sort, MOST_ROWS};
+use crate::monitor::sessions::{first, EndPointKind, EndPoints, Filter, Row, Sessions, Sort, MOST_ROWS};
 use crate::monitor::{Helpers, Lost, Running};
 use crate::policy::decision::Decision;
 use crate::redirector::{pool, OnFailure, Redirector};
-use crate::web::{self, Facts, Message, Messages, Order, Process, Reply, Source};
+use crate::web::{self, Facts, LogMessage, MessageKind, Order, Process, Reply, Source};
 
 /// The subsystem of what helpers write to their standard error.
 const HELPERS: &str = "worker";
@@ -28,7 +28,7 @@ pub(super) struct Watch {
     /// Lines lost by writers that a reload has replaced.
     lost: Lost,
     /// What helpers have done that a reload has dismissed.
-    helped: pool::Counters,
+    helped: pool::PoolCounters,
     facts: Facts,
     process: Process,
 }
@@ -44,7 +44,7 @@ impl Watch {
         let token = format!("{:032x}", u128::from_ne_bytes(random));
         let process = Process { pid: std::process::id(), started, token };
         let (history, hosts) = (History::default(), Hosts::default());
-        Ok(Watch { history, hosts, lost: Lost::default(), helped: pool::Counters::default(), facts, process })
+        Ok(Watch { history, hosts, lost: Lost::default(), helped: pool::PoolCounters::default(), facts, process })
     }
 
     pub(super) fn set_facts(&mut self, facts: Facts) {
@@ -206,29 +206,29 @@ impl Source for Proxy {
         Sessions { total: self.clients.len(), matched, rows: rows.collect() }
     }
 
-    fn ends(&self, side: Side) -> Ends {
-        let mut ends = Ends::default();
+    fn ends(&self, side: EndPointKind) -> EndPoints {
+        let mut ends = EndPoints::default();
         for (_, client) in self.clients.iter() {
             let session = &client.session;
             let moved = |direction| session.exchange.flow(direction).moved;
             let address = match side {
-                Side::Clients => Some(session.exchange.peer()),
-                Side::Origins => session.origin.as_ref().map(|origin| origin.address.ip()),
+                EndPointKind::Clients => Some(session.exchange.peer()),
+                EndPointKind::Origins => session.origin.as_ref().map(|origin| origin.address.ip()),
             };
             if let Some(address) = address {
                 ends.add(address, moved(Direction::Download), moved(Direction::Upload));
             }
         }
-        if side == Side::Origins {
+        if side == EndPointKind::Origins {
             self.upstream.idle.addresses().for_each(|address| ends.add(address.ip(), 0, 0));
         }
         ends
     }
 
-    fn messages(&self, which: Messages, limit: usize) -> Vec<Message> {
+    fn messages(&self, which: MessageKind, limit: usize) -> Vec<LogMessage> {
         let Some(messages) = self.messages else { return Vec::new() };
-        let wanted = |subsystem: &str| (subsystem == HELPERS) == (which == Messages::Helpers);
-        let shown = |line: Line| Message {
+        let wanted = |subsystem: &str| (subsystem == HELPERS) == (which == MessageKind::Helpers);
+        let shown = |line: RecentLine| LogMessage {
             at: line.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs(),
             severity: line.severity.name(),
             subsystem: line.subsystem,

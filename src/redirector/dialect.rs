@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::icap::Icap;
-use super::url::{Line, Url};
+use super::url::{LineForm, Url};
 use crate::http::request::Request;
 use crate::http::rules::Rules;
 use crate::http::target::Host;
@@ -53,7 +53,7 @@ impl Question<'_> {
 
 /// Why a complete reply is of no use.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Trouble {
+pub enum ReplyFault {
     /// It is not in the helper's language; what was wrong with it.
     Unreadable(&'static str),
     /// The helper says that it is broken (`BH`), and perhaps why.
@@ -96,7 +96,7 @@ impl Dialect {
 
     /// Does a question tell which of our addresses the client has reached ([`Question::local`])?
     pub fn tells_local(&self) -> bool {
-        !matches!(self, Dialect::Url(Url { line: Line::Exaproxy, .. }))
+        !matches!(self, Dialect::Url(Url { line: LineForm::Exaproxy, .. }))
     }
 
     /// Appends the question as the helper reads it. `channel` is for those with several questions before them.
@@ -127,7 +127,7 @@ impl Dialect {
     ///
     /// # Errors
     /// When it says nothing usable.
-    pub fn decode(&self, reply: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict, Trouble> {
+    pub fn decode(&self, reply: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict, ReplyFault> {
         match self {
             Dialect::Url(url) => url.decode(reply, question, rules),
             Dialect::Icap(icap) => icap.decode(reply, question, rules),

@@ -24,7 +24,7 @@ use reactor::Millis;
 use crate::io::owner::Owner;
 use dialect::Dialect;
 use helper::{kind, Program};
-use pool::{Action, Answered, Counters, Fault, Pool, Ticket};
+use pool::{Answered, HelperFault, HelperPool, PoolAction, PoolCounters, Ticket};
 
 /// Reads from one bus in a turn. A helper owes a handful of replies at most.
 const READS: usize = 16;
@@ -66,14 +66,14 @@ pub struct Options {
     /// What to run.
     pub program: Program,
     /// How many of it, and how long they may take.
-    pub pool: pool::Settings,
+    pub pool: pool::PoolSettings,
     /// What becomes of requests that no helper decided about.
     pub on_failure: OnFailure,
 }
 
 /// What the hub has to deal with.
 #[derive(Debug)]
-pub enum News {
+pub enum RedirectorEvent {
     /// A helper wants to be given this question with [`Redirector::put`].
     Wanted {
         /// The helper.
@@ -95,18 +95,18 @@ pub enum News {
         reply: Vec<u8>,
     },
     /// There will be no reply.
-    Failed(Ticket, Key, Fault),
+    Failed(Ticket, Key, HelperFault),
 }
 
 /// The helpers and the buses to them.
 #[derive(Debug)]
 pub struct Redirector {
-    pool: Pool,
+    pool: HelperPool,
     program: Arc<Program>,
     on_failure: OnFailure,
     /// By the index of the helper's key.
     links: Vec<Option<HelperLink>>,
-    replies: VecDeque<News>,
+    replies: VecDeque<RedirectorEvent>,
     /// Helpers from whose bus not everything was read.
     behind: Vec<Key>,
     saturated: bool,
@@ -128,7 +128,7 @@ impl Redirector {
     /// Redirectors of which none runs yet: the first turn starts them.
     pub fn new(options: Options, now: Millis) -> Redirector {
         Redirector {
-            pool: Pool::new(options.pool, now),
+            pool: HelperPool::new(options.pool, now),
             program: Arc::new(options.program),
             on_failure: options.on_failure,
             links: Vec::new(),
@@ -144,12 +144,12 @@ impl Redirector {
     }
 
     /// The pool, to be looked at.
-    pub fn pool(&self) -> &Pool {
+    pub fn pool(&self) -> &HelperPool {
         &self.pool
     }
 
     /// What happened so far.
-    pub fn counters(&self) -> Counters {
+    pub fn counters(&self) -> PoolCounters {
         self.pool.counters()
     }
 
@@ -157,7 +157,7 @@ impl Redirector {
     ///
     /// # Errors
     /// When as many questions wait as may.
-    pub fn ask(&mut self, who: Key, now: Millis) -> Result<Ticket, Fault> {
+    pub fn ask(&mut self, who: Key, now: Millis) -> Result<Ticket, HelperFault> {
         self.pool.ask(who, now)
     }
 
@@ -224,16 +224,16 @@ impl Redirector {
     }
 
     /// Does what the pool wants to have done, up to the next thing that the hub has to deal with.
-    pub fn poll(&mut self, poller: &mut Poller<Owner>, now: Millis) -> Option<News> {
+    pub fn poll(&mut self, poller: &mut Poller<Owner>, now: Millis) -> Option<RedirectorEvent> {
         while let Some(action) = self.pool.poll() {
             match action {
-                Action::Start(key, number) => self.start(key, number, poller, now),
-                Action::Ask { helper, channel, ticket, who } => {
-                    return Some(News::Wanted { helper, channel, ticket, who })
+                PoolAction::Start(key, number) => self.start(key, number, poller, now),
+                PoolAction::Ask { helper, channel, ticket, who } => {
+                    return Some(RedirectorEvent::Wanted { helper, channel, ticket, who })
                 }
-                Action::Retire(key) => self.retire(key),
-                Action::Kill(key, why) => self.kill(key, why),
-                Action::Fail(ticket, who, fault) => return Some(News::Failed(ticket, who, fault)),
+                PoolAction::Retire(key) => self.retire(key),
+                PoolAction::Kill(key, why) => self.kill(key, why),
+                PoolAction::Fail(ticket, who, fault) => return Some(RedirectorEvent::Failed(ticket, who, fault)),
             }
         }
         self.replies.pop_front()
@@ -362,7 +362,7 @@ impl Redirector {
                 };
                 if let Some(answered) = pool.handle_reply(key, channel, now) {
                     let (program, reply) = (Arc::clone(program), frame.payload.to_vec());
-                    replies.push_back(News::Replied { answered, program, reply });
+                    replies.push_back(RedirectorEvent::Replied { answered, program, reply });
                 }
             }
             _ => gone = Some(String::from_utf8_lossy(frame.payload).into_owned()),

@@ -58,7 +58,7 @@ impl Options {
 
 /// The files as they were read last.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(super) struct NameFiles {
     options: Options,
     seen: [Mark; 2],
     /// This machine has an IPv6 address beyond its loopback.
@@ -68,9 +68,9 @@ pub(super) struct Files {
 /// What tells a changed file from an unchanged one.
 type Mark = Option<(SystemTime, u64)>;
 
-impl Files {
-    pub(super) fn new(options: Options) -> Files {
-        Files { options, seen: [None, None], ipv6_here: true }
+impl NameFiles {
+    pub(super) fn new(options: Options) -> NameFiles {
+        NameFiles { options, seen: [None, None], ipv6_here: true }
     }
 
     pub(super) fn set_options(&mut self, options: Options) {
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn files_that_go_away_or_cannot_be_read_leave_what_is_known() {
         let folder = tempfile::tempdir().unwrap();
-        let mut files = Files::new(options(folder.path()));
+        let mut files = NameFiles::new(options(folder.path()));
         assert!(files.options().check().is_ok() && files.read_again().is_err(), "there are no servers");
         fs::write(folder.path().join("resolv.conf"), "nameserver 192.0.2.53\n").unwrap();
         assert!(files.have_changed());
@@ -222,7 +222,7 @@ mod tests {
             ipv4: true,
             ipv6: true,
         };
-        let mut files = Files::new(options.clone());
+        let mut files = NameFiles::new(options.clone());
         assert!(files.families().v6, "until the interfaces are known");
         assert!(files.note_ipv6(false) && !files.families().v6 && files.families().v4);
         assert!(!files.note_ipv6(false), "nothing new");

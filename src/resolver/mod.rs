@@ -13,7 +13,7 @@ use reactor::ready::Ready;
 use reactor::Millis;
 
 use crate::io::owner::Owner;
-use files::Files;
+use files::NameFiles;
 use sockets::{Input, Sockets};
 
 pub use dns::LookupId;
@@ -23,22 +23,22 @@ pub use files::Options;
 const LOOK: Millis = 5_000;
 
 /// What a lookup ends with.
-pub type Found = Result<Addresses, Failure>;
+pub type LookupResult = Result<Addresses, Failure>;
 
 /// What a lookup gives at once.
 #[derive(Debug)]
-pub enum Lookup {
+pub enum LookupStart {
     /// All that there is to know.
-    Cached(Found),
+    Cached(LookupResult),
     /// [`Resolver::poll`] will tell.
     Pending(LookupId),
 }
 
 /// Something that a session waits for.
 #[derive(Debug)]
-pub enum News {
+pub enum ResolverEvent {
     /// The name is settled; or one family of it, and the lookup goes on for the other.
-    Found(Key, Found, bool),
+    Found(Key, LookupResult, bool),
     /// The other family is settled too.
     More(Key, LookupId, Addresses),
 }
@@ -47,7 +47,7 @@ pub enum News {
 pub struct Resolver {
     machine: dns::Resolver,
     sockets: Sockets,
-    files: Files,
+    files: NameFiles,
     look_at: Millis,
 }
 
@@ -60,7 +60,7 @@ impl std::fmt::Debug for Resolver {
 impl Resolver {
     /// Reads the files; a file that cannot be read counts as empty and is named in the log.
     pub fn new(options: Options, now: Millis) -> Resolver {
-        let mut files = Files::new(options);
+        let mut files = NameFiles::new(options);
         let (config, hosts) = files.read();
         let machine = dns::Resolver::new(config, hosts, Box::new(Secret::new()));
         Resolver { machine, sockets: Sockets::new(Secret::new()), files, look_at: now + LOOK }
@@ -82,10 +82,10 @@ impl Resolver {
     }
 
     /// Looks a name up for a session.
-    pub fn lookup(&mut self, name: &str, session: Key, now: Millis) -> Lookup {
+    pub fn lookup(&mut self, name: &str, session: Key, now: Millis) -> LookupStart {
         match self.machine.lookup(name, session.to_bits(), now) {
-            dns::Lookup::Cached(found) => Lookup::Cached(found),
-            dns::Lookup::Pending(id) => Lookup::Pending(id),
+            dns::LookupStart::Cached(found) => LookupStart::Cached(found),
+            dns::LookupStart::Pending(id) => LookupStart::Pending(id),
         }
     }
 
@@ -138,10 +138,10 @@ impl Resolver {
     }
 
     /// Something that a session waits for.
-    pub fn poll(&mut self) -> Option<News> {
+    pub fn poll(&mut self) -> Option<ResolverEvent> {
         self.machine.poll_event().map(|event| match event {
-            Event::Resolved { waiter, result, more } => News::Found(Key::from_bits(waiter), result, more),
-            Event::Late { lookup, waiter, addresses } => News::More(Key::from_bits(waiter), lookup, addresses),
+            Event::Resolved { waiter, result, more } => ResolverEvent::Found(Key::from_bits(waiter), result, more),
+            Event::Late { lookup, waiter, addresses } => ResolverEvent::More(Key::from_bits(waiter), lookup, addresses),
         })
     }
 
@@ -240,7 +240,7 @@ mod tests {
         // Nobody may send to the broadcast address without asking for it first.
         let mut resolver = resolver(folder.path(), "nameserver 255.255.255.255\n");
         let mut poller = Poller::new().expect("a poll");
-        assert!(matches!(resolver.lookup("name.test", SESSION, 0), Lookup::Pending(_)));
+        assert!(matches!(resolver.lookup("name.test", SESSION, 0), LookupStart::Pending(_)));
         resolver.flush(&mut poller, 0);
         // An only server gets a second chance before it counts as unreachable.
         for _ in 0..4 {
@@ -250,7 +250,7 @@ mod tests {
             }
         }
         assert_eq!(resolver.poll_timeout(), Some(0));
-        assert!(matches!(resolver.poll(), Some(News::Found(SESSION, Err(_), false))));
+        assert!(matches!(resolver.poll(), Some(ResolverEvent::Found(SESSION, Err(_), false))));
         assert!(resolver.poll().is_none());
         assert_ne!(resolver.poll_timeout(), Some(0), "news is told once");
     }

@@ -55,14 +55,14 @@ enum SocketKind {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct SocketEntry {
     server: SocketAddr,
     route: Key,
     kind: SocketKind,
 }
 
 pub(super) struct Sockets {
-    entries: Arena<Entry>,
+    entries: Arena<SocketEntry>,
     sets: HashMap<SocketAddr, Vec<Key>>,
     links: HashMap<LinkId, Key>,
     behind: Vec<Key>,
@@ -91,7 +91,7 @@ impl Sockets {
         now: Millis,
     ) -> io::Result<()> {
         let key = self.pick(server, poller, now)?;
-        let Some(Entry { kind: SocketKind::Datagrams { io, uses, .. }, .. }) = self.entries.get_mut(key) else {
+        let Some(SocketEntry { kind: SocketKind::Datagrams { io, uses, .. }, .. }) = self.entries.get_mut(key) else {
             return Err(io::ErrorKind::NotConnected.into());
         };
         *uses += 1;
@@ -118,7 +118,7 @@ impl Sockets {
             Some(key) => *key,
             None => self.open_stream(link, server, poller)?,
         };
-        let Some(Entry { kind: SocketKind::Connection { stream, waiting, connected, .. }, .. }) =
+        let Some(SocketEntry { kind: SocketKind::Connection { stream, waiting, connected, .. }, .. }) =
             self.entries.get_mut(key)
         else {
             return Err(io::ErrorKind::NotConnected.into());
@@ -193,7 +193,8 @@ impl Sockets {
     /// Replaces old sockets and closes those that were replaced a while ago.
     pub(super) fn sweep(&mut self, poller: &mut Poller<Owner>, now: Millis) {
         for key in self.entries.keys() {
-            let Some(Entry { server, kind: SocketKind::Datagrams { since, retired, .. }, .. }) = self.entries.get(key)
+            let Some(SocketEntry { server, kind: SocketKind::Datagrams { since, retired, .. }, .. }) =
+                self.entries.get(key)
             else {
                 continue;
             };
@@ -225,7 +226,7 @@ impl Sockets {
                 failed = Some(error);
                 key
             });
-            Entry { server, route, kind: SocketKind::Datagrams { io, uses: 0, since: now, retired: None } }
+            SocketEntry { server, route, kind: SocketKind::Datagrams { io, uses: 0, since: now, retired: None } }
         });
         if let Some(error) = failed {
             self.entries.remove(key);
@@ -237,7 +238,7 @@ impl Sockets {
 
     fn send_from(&mut self, key: Key, bytes: &[u8]) -> io::Result<()> {
         match self.entries.get(key) {
-            Some(Entry { kind: SocketKind::Datagrams { io, .. }, .. }) => io.send(bytes).map(drop),
+            Some(SocketEntry { kind: SocketKind::Datagrams { io, .. }, .. }) => io.send(bytes).map(drop),
             _ => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -247,7 +248,7 @@ impl Sockets {
         if let Some(set) = self.sets.get_mut(&server) {
             set.retain(|other| *other != key);
         }
-        if let Some(Entry { kind: SocketKind::Datagrams { retired, .. }, .. }) = self.entries.get_mut(key) {
+        if let Some(SocketEntry { kind: SocketKind::Datagrams { retired, .. }, .. }) = self.entries.get_mut(key) {
             retired.get_or_insert(now);
         }
     }
@@ -261,7 +262,7 @@ impl Sockets {
                 key
             });
             let stream = Stream::new(io, route);
-            Entry {
+            SocketEntry {
                 server,
                 route,
                 kind: SocketKind::Connection { stream, link, waiting: Vec::new(), connected: false },

@@ -364,7 +364,7 @@ fn redirector(config: &Config) -> Option<redirector::Options> {
         "url" => Dialect::Url(Url { line: given.line, concurrency: given.concurrency }),
         uri => Dialect::Icap(Icap { uri: uri.to_owned() }),
     };
-    let pool = pool::Settings {
+    let pool = pool::PoolSettings {
         minimum: given.minimum,
         maximum: given.maximum,
         timeout: millis(given.timeout),

@@ -12,7 +12,7 @@ use crate::io::origin::Origin;
 
 /// A kept connection and since when nobody uses it.
 #[derive(Debug)]
-struct Kept {
+struct KeptConnection {
     origin: Box<Origin<TcpStream>>,
     since: Millis,
 }
@@ -20,7 +20,7 @@ struct Kept {
 /// The pool of kept connections.
 #[derive(Debug)]
 pub struct Idle {
-    kept: Arena<Kept>,
+    kept: Arena<KeptConnection>,
     by_address: HashMap<SocketAddr, Vec<Key>, RandomState>,
     /// In the order in which they came; some have gone meanwhile.
     order: VecDeque<Key>,
@@ -67,7 +67,7 @@ impl Idle {
         }
         let displaced = if self.kept.len() >= self.limit { self.remove_oldest() } else { None };
         let address = origin.address;
-        let key = self.kept.insert(Kept { origin, since: now });
+        let key = self.kept.insert(KeptConnection { origin, since: now });
         self.by_address.entry(address).or_default().push(key);
         if self.order.len() >= 2 * self.limit {
             let kept = &self.kept;

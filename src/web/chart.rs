@@ -4,7 +4,7 @@
 use maud::{Markup, PreEscaped};
 use plotters::prelude::*;
 
-use crate::monitor::history::{Span, POINTS};
+use crate::monitor::history::{HistorySpan, POINTS};
 
 /// Lines of a chart that have a colour of their own in the style sheet.
 pub(super) const MOST_LINES: usize = 4;
@@ -19,7 +19,7 @@ const SPARK: (u32, u32) = (260, 48);
 type Points = [f64; POINTS];
 
 /// A chart with its axes.
-pub(super) fn chart(lines: &[Points], span: Span, label: fn(f64) -> String) -> Markup {
+pub(super) fn chart(lines: &[Points], span: HistorySpan, label: fn(f64) -> String) -> Markup {
     let mut text = String::new();
     // Writing to a String does not fail, and a chart that could not be drawn is better missing than the page.
     let drawn = draw(&mut text, lines, span, label);
@@ -35,10 +35,10 @@ pub(super) fn spark(lines: &[Points]) -> Markup {
 
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
-fn draw(text: &mut String, lines: &[Points], span: Span, label: fn(f64) -> String) -> Drawn {
+fn draw(text: &mut String, lines: &[Points], span: HistorySpan, label: fn(f64) -> String) -> Drawn {
     let unit = match span {
-        Span::Minute => "s",
-        Span::Hour => "min",
+        HistorySpan::Minute => "s",
+        HistorySpan::Hour => "min",
     };
     let root = SVGBackend::with_string(text, CHART).into_drawing_area();
     let mut builder = ChartBuilder::on(&root);
@@ -102,7 +102,7 @@ mod tests {
         let style = include_str!("style.css");
         let mut lines = [[0.0; POINTS]; MOST_LINES];
         lines.iter_mut().enumerate().for_each(|(line, points)| points[line] = 1e9 * line as f64);
-        for svg in [chart(&lines, Span::Hour, |value| format!("{value}")).0, spark(&lines).0] {
+        for svg in [chart(&lines, HistorySpan::Hour, |value| format!("{value}")).0, spark(&lines).0] {
             assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"), "{svg}");
             assert!(!svg.contains("style=") && !svg.contains("http://www.w3.org/1999"), "{svg}");
             for attribute in ["stroke", "fill"] {
@@ -120,10 +120,10 @@ mod tests {
     fn nothing_that_is_drawn_can_fail() {
         for value in [0.0, 1e300, f64::NAN, f64::INFINITY, -1.0] {
             assert!(
-                chart(&[[value; POINTS]], Span::Minute, |value| format!("{value}")).0.contains("</svg>"),
+                chart(&[[value; POINTS]], HistorySpan::Minute, |value| format!("{value}")).0.contains("</svg>"),
                 "{value}"
             );
         }
-        assert!(chart(&[], Span::Minute, |value| format!("{value}")).0.contains("</svg>"));
+        assert!(chart(&[], HistorySpan::Minute, |value| format!("{value}")).0.contains("</svg>"));
     }
 }

@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use maud::{html, Markup};
 
-use super::layout::Page;
+use super::layout::WebPage;
 use super::Source;
 use crate::http::request::Request;
 use crate::http::Method;
@@ -44,7 +44,7 @@ const MOST_HELPERS: usize = 10_000;
 /// What a request to control comes to.
 pub(super) enum Asked {
     /// A page to look at.
-    Page(Page),
+    Page(WebPage),
     /// The token, for programs.
     Token,
     /// Something to do.
@@ -178,12 +178,12 @@ fn field(content: &[u8], name: &str) -> Option<String> {
     form_urlencoded::parse(content).find(|(own, _)| own == name).map(|(_, value)| value.into_owned())
 }
 
-fn refusal(why: &str) -> Page {
-    Page::new("Control", html! { h1 { "Nothing was changed" } p .note.bad { (why) } }).with_status(403)
+fn refusal(why: &str) -> WebPage {
+    WebPage::new("Control", html! { h1 { "Nothing was changed" } p .note.bad { (why) } }).with_status(403)
 }
 
 /// The page after an order. `outcome` is what the one who carried it out says.
-pub(super) fn done(order: Order, outcome: &Result<(), String>, request: &Request, source: &dyn Source) -> Page {
+pub(super) fn done(order: Order, outcome: &Result<(), String>, request: &Request, source: &dyn Source) -> WebPage {
     let path = match order {
         Order::Helpers { .. } => "/control/workers.html",
         Order::Debug(_) => "/control/debug.html",
@@ -201,15 +201,15 @@ pub(super) fn done(order: Order, outcome: &Result<(), String>, request: &Request
     }
 }
 
-fn page(path: &str, request: &Request, source: &dyn Source, note: Option<&Markup>) -> Page {
+fn page(path: &str, request: &Request, source: &dyn Source, note: Option<&Markup>) -> WebPage {
     let may = may_see(request, source);
-    let form = Form { token: may.is_ok().then(|| source.process().token.as_str()) };
+    let form = ControlForm { token: may.is_ok().then(|| source.process().token.as_str()) };
     let content = match path {
         "/control/workers.html" => workers(&form, source),
         "/control/debug.html" => debug(&form, source),
         _ => process(&form, source),
     };
-    Page::new(
+    WebPage::new(
         "Control",
         html! {
             @if let Some(note) = note { (note) }
@@ -220,11 +220,11 @@ fn page(path: &str, request: &Request, source: &dyn Source, note: Option<&Markup
 }
 
 /// What forms need: a token, or they can only be looked at.
-struct Form<'a> {
+struct ControlForm<'a> {
     token: Option<&'a str>,
 }
 
-impl Form<'_> {
+impl ControlForm<'_> {
     fn of(&self, action: &str, fields: &Markup, button: &str) -> Markup {
         html! {
             form method="post" action=(action) {
@@ -248,7 +248,7 @@ impl Form<'_> {
     }
 }
 
-fn workers(form: &Form<'_>, source: &dyn Source) -> Markup {
+fn workers(form: &ControlForm<'_>, source: &dyn Source) -> Markup {
     let running = source.running();
     html! {
         h1 { "Helpers" }
@@ -263,7 +263,7 @@ fn workers(form: &Form<'_>, source: &dyn Source) -> Markup {
     }
 }
 
-fn debug(form: &Form<'_>, source: &dyn Source) -> Markup {
+fn debug(form: &ControlForm<'_>, source: &dyn Source) -> Markup {
     let on = source.is_debug();
     html! {
         h1 { "Debugging" }
@@ -273,7 +273,7 @@ fn debug(form: &Form<'_>, source: &dyn Source) -> Markup {
     }
 }
 
-fn process(form: &Form<'_>, source: &dyn Source) -> Markup {
+fn process(form: &ControlForm<'_>, source: &dyn Source) -> Markup {
     let running = source.running();
     html! {
         h1 { "Stop, listen" }

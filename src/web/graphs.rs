@@ -5,7 +5,7 @@ use maud::{html, Markup};
 use super::chart::{chart, spark};
 use super::{units, Source};
 use crate::counters::histogram::Histogram;
-use crate::monitor::history::{History, Span, POINTS};
+use crate::monitor::history::{History, HistorySpan, POINTS};
 use crate::monitor::Running;
 
 /// A graph with its lines, at most [`super::chart::MOST_LINES`].
@@ -14,19 +14,19 @@ pub(super) struct Graph {
     pub(super) name: &'static str,
     /// What it shows.
     pub(super) title: &'static str,
-    unit: Unit,
-    lines: &'static [(&'static str, Line)],
+    unit: GraphUnit,
+    lines: &'static [(&'static str, GraphLine)],
 }
 
 #[derive(Clone, Copy)]
-enum Unit {
+enum GraphUnit {
     Each,
     PerSecond,
     Bits,
     Millis,
 }
 
-enum Line {
+enum GraphLine {
     /// The number itself.
     Level(fn(&Running) -> u64),
     /// What is added to it in a second.
@@ -37,20 +37,20 @@ enum Line {
     Mean(fn(&Running) -> Histogram),
 }
 
-use Line::{Bits, Level, Mean, Rate};
+use GraphLine::{Bits, Level, Mean, Rate};
 
 /// All graphs, in the order of the menu.
 pub(super) const GRAPHS: [Graph; 10] = [
     Graph {
         name: "requests",
         title: "Requests",
-        unit: Unit::PerSecond,
+        unit: GraphUnit::PerSecond,
         lines: &[("requests", Rate(|running| running.counters.requests))],
     },
     Graph {
         name: "connections",
         title: "Connections",
-        unit: Unit::Each,
+        unit: GraphUnit::Each,
         lines: &[
             ("clients", Level(|running| running.clients)),
             ("of these silent", Level(|running| running.silent)),
@@ -61,7 +61,7 @@ pub(super) const GRAPHS: [Graph; 10] = [
     Graph {
         name: "clients",
         title: "Sent to clients",
-        unit: Unit::Bits,
+        unit: GraphUnit::Bits,
         lines: &[
             ("IPv4", Bits(|running| running.counters.to_clients[0])),
             ("IPv6", Bits(|running| running.counters.to_clients[1])),
@@ -70,7 +70,7 @@ pub(super) const GRAPHS: [Graph; 10] = [
     Graph {
         name: "servers",
         title: "Sent to servers",
-        unit: Unit::Bits,
+        unit: GraphUnit::Bits,
         lines: &[
             ("for IPv4 clients", Bits(|running| running.counters.to_origins[0])),
             ("for IPv6 clients", Bits(|running| running.counters.to_origins[1])),
@@ -79,7 +79,7 @@ pub(super) const GRAPHS: [Graph; 10] = [
     Graph {
         name: "transfered",
         title: "Transferred",
-        unit: Unit::Bits,
+        unit: GraphUnit::Bits,
         lines: &[
             ("to clients", Bits(|running| running.counters.to_clients.iter().sum())),
             ("to servers", Bits(|running| running.counters.to_origins.iter().sum())),
@@ -88,19 +88,19 @@ pub(super) const GRAPHS: [Graph; 10] = [
     Graph {
         name: "loops",
         title: "Turns of the loop",
-        unit: Unit::PerSecond,
+        unit: GraphUnit::PerSecond,
         lines: &[("turns", Rate(|running| running.counters.loops))],
     },
     Graph {
         name: "events",
         title: "Socket events",
-        unit: Unit::PerSecond,
+        unit: GraphUnit::PerSecond,
         lines: &[("events", Rate(|running| running.counters.events))],
     },
     Graph {
         name: "processes",
         title: "Helpers",
-        unit: Unit::Each,
+        unit: GraphUnit::Each,
         lines: &[
             ("run", Level(|running| running.helpers.as_ref().map_or(0, |helpers| helpers.forked))),
             ("minimum", Level(|running| running.helpers.as_ref().map_or(0, |helpers| helpers.minimum))),
@@ -110,13 +110,13 @@ pub(super) const GRAPHS: [Graph; 10] = [
     Graph {
         name: "queue",
         title: "Queue for helpers",
-        unit: Unit::Each,
+        unit: GraphUnit::Each,
         lines: &[("waiting", Level(|running| running.helpers.as_ref().map_or(0, |helpers| helpers.queue)))],
     },
     Graph {
         name: "latency",
         title: "Mean times",
-        unit: Unit::Millis,
+        unit: GraphUnit::Millis,
         lines: &[
             ("requests", Mean(|running| running.counters.exchange.request_time)),
             ("names", Mean(|running| running.counters.name_time)),
@@ -134,16 +134,16 @@ impl Graph {
 
     /// Its lines, small.
     pub(super) fn spark(&self, history: &History) -> Markup {
-        spark(&self.points(history, Span::Minute))
+        spark(&self.points(history, HistorySpan::Minute))
     }
 
-    fn points(&self, history: &History, span: Span) -> Vec<[f64; POINTS]> {
+    fn points(&self, history: &History, span: HistorySpan) -> Vec<[f64; POINTS]> {
         self.lines.iter().map(|(_, line)| line.points(history, span)).collect()
     }
 }
 
-impl Line {
-    fn points(&self, history: &History, span: Span) -> [f64; POINTS] {
+impl GraphLine {
+    fn points(&self, history: &History, span: HistorySpan) -> [f64; POINTS] {
         match self {
             Level(value) => history.levels(span, value),
             Rate(count) => history.rates(span, count),
@@ -153,13 +153,13 @@ impl Line {
     }
 }
 
-impl Unit {
+impl GraphUnit {
     fn write(self) -> fn(f64) -> String {
         match self {
-            Unit::Each => units::rate,
-            Unit::PerSecond => |value| format!("{}/s", units::rate(value)),
-            Unit::Bits => units::bits,
-            Unit::Millis => units::millis,
+            GraphUnit::Each => units::rate,
+            GraphUnit::PerSecond => |value| format!("{}/s", units::rate(value)),
+            GraphUnit::Bits => units::bits,
+            GraphUnit::Millis => units::millis,
         }
     }
 }
@@ -169,13 +169,13 @@ pub(super) fn page(graph: &Graph, source: &dyn Source) -> Markup {
     html! {
         h1 { (graph.title) }
         div .pair {
-            (figure(graph, source.history(), Span::Minute, "Last minute"))
-            (figure(graph, source.history(), Span::Hour, "Last hour"))
+            (figure(graph, source.history(), HistorySpan::Minute, "Last minute"))
+            (figure(graph, source.history(), HistorySpan::Hour, "Last hour"))
         }
     }
 }
 
-fn figure(graph: &Graph, history: &History, span: Span, title: &str) -> Markup {
+fn figure(graph: &Graph, history: &History, span: HistorySpan, title: &str) -> Markup {
     let lines = graph.points(history, span);
     let write = graph.unit.write();
     html! {

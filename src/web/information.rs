@@ -2,7 +2,7 @@
 
 use maud::{html, Markup};
 
-use super::{Messages, Source};
+use super::{MessageKind, Source};
 
 /// Messages that are shown, as the original showed them.
 const MESSAGES: usize = 1000;
@@ -69,10 +69,10 @@ fn title(group: &str) -> &str {
 }
 
 /// The last messages, newest at the end as in the log itself.
-pub(super) fn logs(which: Messages, source: &dyn Source) -> Markup {
+pub(super) fn logs(which: MessageKind, source: &dyn Source) -> Markup {
     let messages = source.messages(which, MESSAGES);
     html! {
-        h1 { @match which { Messages::Proxy => "Log", Messages::Helpers => "Log of the helpers" } }
+        h1 { @match which { MessageKind::Proxy => "Log", MessageKind::Helpers => "Log of the helpers" } }
         p { "The last messages that were written, at most " (MESSAGES) ". Times are GMT." }
         @if messages.is_empty() { p .empty { "None so far." } }
         @else {

@@ -15,7 +15,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 const RELOAD: u32 = 20;
 
 /// A page without its frame.
-pub(super) struct Page {
+pub(super) struct WebPage {
     /// What the browser shows as its title.
     pub(super) title: &'static str,
     /// The status, 200 to 599.
@@ -26,20 +26,20 @@ pub(super) struct Page {
     pub(super) content: Markup,
 }
 
-impl Page {
+impl WebPage {
     /// A page that stays as it is.
-    pub(super) fn new(title: &'static str, content: Markup) -> Page {
-        Page { title, status: 200, refresh: 0, content }
+    pub(super) fn new(title: &'static str, content: Markup) -> WebPage {
+        WebPage { title, status: 200, refresh: 0, content }
     }
 
     /// The same, refreshed after so many seconds.
-    pub(super) fn every(self, refresh: u32) -> Page {
-        Page { refresh, ..self }
+    pub(super) fn every(self, refresh: u32) -> WebPage {
+        WebPage { refresh, ..self }
     }
 
     /// The same with another status.
-    pub(super) fn with_status(self, status: u16) -> Page {
-        Page { status, ..self }
+    pub(super) fn with_status(self, status: u16) -> WebPage {
+        WebPage { status, ..self }
     }
 
     /// The page in its frame. `path` is its place in the menu.

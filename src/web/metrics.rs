@@ -12,7 +12,7 @@ pub(super) const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All metrics of one moment.
 pub(super) fn render(running: &Running, hosts: &Top) -> String {
-    let mut page = Page(String::new());
+    let mut page = MetricsPage(String::new());
     clients(&mut page, running);
     origins(&mut page, running);
     top(&mut page, hosts);
@@ -35,7 +35,7 @@ pub(super) fn render(running: &Running, hosts: &Top) -> String {
     page.0
 }
 
-fn clients(page: &mut Page, running: &Running) {
+fn clients(page: &mut MetricsPage, running: &Running) {
     let counters = &running.counters;
     page.counter(
         "connections_total",
@@ -67,7 +67,7 @@ fn clients(page: &mut Page, running: &Running) {
     page.counter("sessions_ended_total", "Connections of clients that ended, by the reason.", rows);
 }
 
-fn origins(page: &mut Page, running: &Running) {
+fn origins(page: &mut MetricsPage, running: &Running) {
     let counters = &running.counters;
     let states = [("state=\"used\"", running.established - running.idle), ("state=\"idle\"", running.idle)];
     page.gauge("origin_connections", "Connections to origins.", states);
@@ -87,7 +87,7 @@ fn origins(page: &mut Page, running: &Running) {
 }
 
 /// A gauge, since a host comes and goes: what a counter of it would lose cannot be told from a restart.
-fn top(page: &mut Page, hosts: &Top) {
+fn top(page: &mut MetricsPage, hosts: &Top) {
     let label =
         |host: &str, count: u64| (format!("host=\"{}\"", host.replace('\\', "\\\\").replace('"', "\\\"")), count);
     let mut rows: Vec<(String, u64)> = hosts.hosts.iter().map(|(host, count)| label(host, *count)).collect();
@@ -100,7 +100,7 @@ fn top(page: &mut Page, hosts: &Top) {
     );
 }
 
-fn names(page: &mut Page, running: &Running) {
+fn names(page: &mut MetricsPage, running: &Running) {
     let dns = &running.dns;
     page.counter("dns_lookups_total", "Names asked for.", [("", dns.lookups)]);
     page.counter("dns_cached_total", "Names answered from the cache.", [("", dns.cache_hits)]);
@@ -112,7 +112,7 @@ fn names(page: &mut Page, running: &Running) {
     page.times("dns_seconds", "Time that requests waited for a name.", &running.counters.name_time);
 }
 
-fn helpers(page: &mut Page, running: &Running) {
+fn helpers(page: &mut MetricsPage, running: &Running) {
     let helpers = running.helpers.clone().unwrap_or_default();
     let counters = &running.helped;
     page.gauge("helpers", "Helpers that run.", [("", helpers.forked)]);
@@ -141,9 +141,9 @@ fn helpers(page: &mut Page, running: &Running) {
     page.times("helper_seconds", "Time that helpers took for a reply.", &running.counters.helper_time);
 }
 
-struct Page(String);
+struct MetricsPage(String);
 
-impl Page {
+impl MetricsPage {
     fn counter<'a>(&mut self, name: &str, help: &str, rows: impl IntoIterator<Item = (&'a str, u64)>) {
         self.family(name, help, "counter", rows);
     }

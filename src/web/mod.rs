@@ -25,11 +25,11 @@ use crate::http::media::{PLAIN, SCRIPT, SVG};
 use crate::http::request::Request;
 use crate::monitor::history::History;
 use crate::monitor::hosts::Top;
-use crate::monitor::sessions::{Ends, Filter, Sessions, Side};
+use crate::monitor::sessions::{EndPointKind, EndPoints, Filter, Sessions};
 use crate::monitor::Running;
 use control::Asked;
 pub use control::Order;
-use layout::Page;
+use layout::WebPage;
 
 /// The media type of JSON (RFC 8259 section 11).
 const JSON: &str = "application/json";
@@ -62,7 +62,7 @@ pub struct Process {
 
 /// Whose messages are asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Messages {
+pub enum MessageKind {
     /// Those of the proxy itself.
     Proxy,
     /// What helpers write to their standard error.
@@ -71,7 +71,7 @@ pub enum Messages {
 
 /// A message of the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Message {
+pub struct LogMessage {
     /// When it was written, in seconds since 1970.
     pub at: u64,
     /// How grave it is.
@@ -99,9 +99,9 @@ pub trait Source {
     /// The sessions that a filter picks.
     fn sessions(&self, filter: &Filter) -> Sessions;
     /// Connections by address.
-    fn ends(&self, side: Side) -> Ends;
+    fn ends(&self, side: EndPointKind) -> EndPoints;
     /// The newest messages, oldest first, at most `limit`.
-    fn messages(&self, which: Messages, limit: usize) -> Vec<Message>;
+    fn messages(&self, which: MessageKind, limit: usize) -> Vec<LogMessage>;
     /// Debug messages are written.
     fn is_debug(&self) -> bool;
 }
@@ -163,43 +163,43 @@ fn for_programs(path: &str, query: &[u8], source: &dyn Source) -> Option<Answer>
     })
 }
 
-fn page(path: &str, query: &[u8], source: &dyn Source) -> Page {
+fn page(path: &str, query: &[u8], source: &dyn Source) -> WebPage {
     match path {
-        "/" | "/index.html" => Page::new("Overview", overview::page(source)).every(2),
-        "/information.html" => Page::new("Information", information::overview()),
-        "/information/sessions.html" => Page::new("Sessions", sessions::page(query, source)).every(5),
-        "/information/configuration.html" => Page::new("Configuration", information::configuration(source)),
-        "/information/statistics.html" => Page::new("Statistics", information::statistics(source)).every(2),
-        "/information/errors.html" => Page::new("Errors", information::errors(source)).every(5),
-        "/information/logs.html" => Page::new("Log", information::logs(Messages::Proxy, source)),
-        "/information/errs.html" => Page::new("Log of the helpers", information::logs(Messages::Helpers, source)),
-        "/graph.html" => Page::new("Graphs", graphs::overview(source)).every(5),
+        "/" | "/index.html" => WebPage::new("Overview", overview::page(source)).every(2),
+        "/information.html" => WebPage::new("Information", information::overview()),
+        "/information/sessions.html" => WebPage::new("Sessions", sessions::page(query, source)).every(5),
+        "/information/configuration.html" => WebPage::new("Configuration", information::configuration(source)),
+        "/information/statistics.html" => WebPage::new("Statistics", information::statistics(source)).every(2),
+        "/information/errors.html" => WebPage::new("Errors", information::errors(source)).every(5),
+        "/information/logs.html" => WebPage::new("Log", information::logs(MessageKind::Proxy, source)),
+        "/information/errs.html" => WebPage::new("Log of the helpers", information::logs(MessageKind::Helpers, source)),
+        "/graph.html" => WebPage::new("Graphs", graphs::overview(source)).every(5),
         "/end-point.html" | "/end-point/clients.html" => {
-            Page::new("Clients", sessions::ends(Side::Clients, source)).every(5)
+            WebPage::new("Clients", sessions::ends(EndPointKind::Clients, source)).every(5)
         }
-        "/end-point/servers.html" => Page::new("Servers", sessions::ends(Side::Origins, source)).every(5),
-        "/about.html" => Page::new("About", about::about()),
-        "/about/email.html" => Page::new("Contact", about::email()),
-        "/about/licence.html" => Page::new("Licence", about::licence()),
-        "/humans.html" => Page::new("Humans", about::humans()),
+        "/end-point/servers.html" => WebPage::new("Servers", sessions::ends(EndPointKind::Origins, source)).every(5),
+        "/about.html" => WebPage::new("About", about::about()),
+        "/about/email.html" => WebPage::new("Contact", about::email()),
+        "/about/licence.html" => WebPage::new("Licence", about::licence()),
+        "/humans.html" => WebPage::new("Humans", about::humans()),
         // Where the original let people look into its objects.
         _ if path.starts_with("/information/introspection") => {
-            Page::new("Sessions", sessions::page(query, source)).every(5)
+            WebPage::new("Sessions", sessions::page(query, source)).every(5)
         }
         _ => match path.strip_prefix("/graph/").and_then(|rest| graphs::Graph::find(rest.strip_suffix(".html")?)) {
-            Some(graph) => Page::new(graph.title, graphs::page(graph, source)).every(2),
+            Some(graph) => WebPage::new(graph.title, graphs::page(graph, source)).every(2),
             None => missing(),
         },
     }
 }
 
-fn missing() -> Page {
-    Page::new("Not found", html! { h1 { "There is no such page" } p { "The menu has all that there are." } })
+fn missing() -> WebPage {
+    WebPage::new("Not found", html! { h1 { "There is no such page" } p { "The menu has all that there are." } })
         .with_status(404)
 }
 
-fn too_long() -> Page {
-    Page::new("Not found", html! { h1 { "path is too long" } }).with_status(414)
+fn too_long() -> WebPage {
+    WebPage::new("Not found", html! { h1 { "path is too long" } }).with_status(414)
 }
 
 /// For balancers: may new clients be sent here?

@@ -6,7 +6,7 @@ use super::chart::spark;
 use super::graphs::Graph;
 use super::{units, Source};
 use crate::counters::histogram::Histogram;
-use crate::monitor::history::{History, Span, POINTS};
+use crate::monitor::history::{History, HistorySpan, POINTS};
 use crate::monitor::Running;
 
 /// Kinds of errors that are named.
@@ -93,7 +93,7 @@ fn troubles(running: &Running) -> Vec<String> {
 }
 
 fn requests(running: &Running, history: &History) -> Markup {
-    let rates = history.rates(Span::Minute, |running| running.counters.requests);
+    let rates = history.rates(HistorySpan::Minute, |running| running.counters.requests);
     let value = html! { (units::rate(rates[POINTS - 1])) " /s" };
     let rest = html! {
         p { (units::count(running.counters.requests)) " since the start" }
@@ -113,7 +113,7 @@ fn connections(running: &Running, history: &History) -> Markup {
 }
 
 fn transfer(running: &Running, history: &History) -> Markup {
-    let now = |direction: fn(&Running) -> u64| 8.0 * history.rates(Span::Minute, direction)[POINTS - 1];
+    let now = |direction: fn(&Running) -> u64| 8.0 * history.rates(HistorySpan::Minute, direction)[POINTS - 1];
     let value = html! { (units::bits(now(|running| running.counters.to_clients.iter().sum()))) };
     let rest = html! {
         p { "to clients, " (units::bits(now(|running| running.counters.to_origins.iter().sum()))) " to servers" }
@@ -135,7 +135,7 @@ fn errors(running: &Running, history: &History) -> Markup {
     let rest = html! {
         p { "in the last minute" }
         ul { @for (name, added) in kinds.iter().take(KINDS) { li { (units::count(*added)) " × " (name) } } }
-        (line(&history.rates(Span::Minute, |running| running.errors().map(|(_, count)| count).sum())))
+        (line(&history.rates(HistorySpan::Minute, |running| running.errors().map(|(_, count)| count).sum())))
     };
     tile("errors", "/information/errors.html", "Errors", &value, &rest)
 }
@@ -153,7 +153,7 @@ fn times(history: &History) -> Markup {
 }
 
 fn names(history: &History) -> Markup {
-    let rates = history.rates(Span::Minute, |running| running.dns.lookups);
+    let rates = history.rates(HistorySpan::Minute, |running| running.dns.lookups);
     let rest = html! {
         p { (units::rate(rates[POINTS - 1])) " names/s, " (units::count(history.added(|running| running.dns.timeouts))) " timeouts in the last minute" }
     };
@@ -190,7 +190,7 @@ fn latency(
     let rest = html! {
         @if recent.count() == 0 { p { "nothing was waited for in the last minute" } } @else { p { "on average, " (slow) } }
         (more)
-        (line(&history.means(Span::Minute, times)))
+        (line(&history.means(HistorySpan::Minute, times)))
     };
     tile(name, address, title, &value, &rest)
 }

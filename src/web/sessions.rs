@@ -5,7 +5,7 @@ use maud::{html, Markup};
 use super::{units, Source};
 use crate::exchange::phase::PhaseKind;
 use crate::monitor::hosts::Top;
-use crate::monitor::sessions::{Filter, Row, Side, Sort, MOST_ROWS, ROWS};
+use crate::monitor::sessions::{EndPointKind, Filter, Row, Sort, MOST_ROWS, ROWS};
 
 /// Addresses of a table.
 const ADDRESSES: usize = 100;
@@ -103,11 +103,11 @@ fn table(rows: &[Row]) -> Markup {
 }
 
 /// Connections by address, most first.
-pub(super) fn ends(side: Side, source: &dyn Source) -> Markup {
+pub(super) fn ends(side: EndPointKind, source: &dyn Source) -> Markup {
     let ends = source.ends(side);
     let title = match side {
-        Side::Clients => "Clients",
-        Side::Origins => "Servers",
+        EndPointKind::Clients => "Clients",
+        EndPointKind::Origins => "Servers",
     };
     html! {
         h1 { (title) " by address" }
@@ -119,7 +119,7 @@ pub(super) fn ends(side: Side, source: &dyn Source) -> Markup {
                     @for (address, end) in ends.top(ADDRESSES) {
                         tr {
                             td {
-                                @if side == Side::Clients { a href={ "/information/sessions.html?client=" (address) } { (address) } }
+                                @if side == EndPointKind::Clients { a href={ "/information/sessions.html?client=" (address) } { (address) } }
                                 @else { (address) }
                             }
                             td .number { (units::count(end.connections)) }
@@ -130,7 +130,7 @@ pub(super) fn ends(side: Side, source: &dyn Source) -> Markup {
                 }
             }
         }
-        @if side == Side::Origins { (hosts(source.hosts())) }
+        @if side == EndPointKind::Origins { (hosts(source.hosts())) }
     }
 }
 

@@ -107,15 +107,15 @@ impl Source for Fake {
         Sessions { total: 10, matched: 5, rows: vec![row; filter.limit.min(2)] }
     }
 
-    fn ends(&self, _: Side) -> Ends {
-        let mut ends = Ends::default();
+    fn ends(&self, _: EndPointKind) -> EndPoints {
+        let mut ends = EndPoints::default();
         ends.add(IpAddr::from([192, 0, 2, 7]), 1, 2);
         ends
     }
 
-    fn messages(&self, which: Messages, _: usize) -> Vec<Message> {
-        let subsystem = if which == Messages::Proxy { "supervisor" } else { "worker 3" };
-        vec![Message { at: 0, severity: "error", subsystem: subsystem.into(), text: EVIL.into() }]
+    fn messages(&self, which: MessageKind, _: usize) -> Vec<LogMessage> {
+        let subsystem = if which == MessageKind::Proxy { "supervisor" } else { "worker 3" };
+        vec![LogMessage { at: 0, severity: "error", subsystem: subsystem.into(), text: EVIL.into() }]
     }
 
     fn is_debug(&self) -> bool {

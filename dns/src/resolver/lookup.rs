@@ -15,7 +15,7 @@ pub(crate) const MAX_WAITERS: usize = 65_536;
 
 /// The state of one family of the present candidate.
 #[derive(Clone, Debug)]
-pub(crate) enum Part {
+pub(crate) enum FamilyState {
     /// Not wanted.
     Off,
     /// A question is open. `expires` is the shortest time of the aliases that led to it, `hops` their number.
@@ -32,7 +32,7 @@ pub(crate) struct Lookup {
     pub(crate) asked: Arc<str>,
     /// The candidate in work.
     pub(crate) name: Arc<str>,
-    pub(crate) parts: [Part; 2],
+    pub(crate) parts: [FamilyState; 2],
     pub(crate) waiters: VecDeque<u64>,
     /// How many at the front of `waiters` were told of the first family already.
     pub(crate) told: usize,
@@ -55,7 +55,7 @@ impl Lookup {
         Lookup {
             name: Arc::clone(&asked),
             asked,
-            parts: [Part::Off, Part::Off],
+            parts: [FamilyState::Off, FamilyState::Off],
             waiters: VecDeque::new(),
             told: 0,
             early: false,
@@ -108,13 +108,13 @@ impl Lookup {
     /// What is known of a family of the present candidate.
     pub(crate) fn known(&self, family: Family) -> Option<&Stored> {
         match &self.parts[family.index()] {
-            Part::Known(stored) => Some(stored),
+            FamilyState::Known(stored) => Some(stored),
             _ => None,
         }
     }
 
     pub(crate) fn is_complete(&self) -> bool {
-        !self.parts.iter().any(|part| matches!(part, Part::Asking { .. }))
+        !self.parts.iter().any(|part| matches!(part, FamilyState::Asking { .. }))
     }
 
     pub(crate) fn has_found(&self, family: Family) -> bool {

@@ -52,7 +52,7 @@ const FORGET_AGE: Millis = 5_000;
 
 /// What [`Resolver::lookup`] knows at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lookup {
+pub enum LookupStart {
     /// The result, with nothing sent.
     Cached(Result<Addresses, Failure>),
     /// An [`Event`] will tell, unless [`Resolver::cancel`] comes first.
@@ -214,17 +214,17 @@ impl Resolver {
     }
 
     /// Looks a name up for `waiter`, whose number means nothing here. Addresses are answered with themselves.
-    pub fn lookup(&mut self, name: &str, waiter: u64, now: Millis) -> Lookup {
+    pub fn lookup(&mut self, name: &str, waiter: u64, now: Millis) -> LookupStart {
         self.counters.lookups += 1;
         if let Some(result) = self.known(name, now) {
             self.counters.cache_hits += 1;
-            return Lookup::Cached(result);
+            return LookupStart::Cached(result);
         }
         let asked = match self.without_asking(name) {
             Ok(asked) => asked,
             Err(result) => {
                 self.counters.cache_hits += 1;
-                return Lookup::Cached(result);
+                return LookupStart::Cached(result);
             }
         };
         match self.by_name.get(&asked) {
@@ -320,31 +320,31 @@ impl Resolver {
         Ok(asked.into())
     }
 
-    fn join(&mut self, key: Key, waiter: u64) -> Lookup {
+    fn join(&mut self, key: Key, waiter: u64) -> LookupStart {
         let Some(lookup) = self.lookups.get_mut(key).filter(|lookup| lookup.waiters.len() < MAX_WAITERS) else {
             self.counters.overloaded += 1;
-            return Lookup::Cached(Err(Failure::Overloaded));
+            return LookupStart::Cached(Err(Failure::Overloaded));
         };
         self.counters.joined += 1;
         lookup.waiters.push_back(waiter);
         if lookup.early {
             self.announce(key);
         }
-        Lookup::Pending(LookupId(key.to_bits()))
+        LookupStart::Pending(LookupId(key.to_bits()))
     }
 
-    fn start(&mut self, asked: Arc<str>, waiter: u64, now: Millis) -> Lookup {
+    fn start(&mut self, asked: Arc<str>, waiter: u64, now: Millis) -> LookupStart {
         let deadline = now + millis(self.config.deadline);
         let Some(key) = self.lookups.insert(lookup::Lookup::new(Arc::clone(&asked), deadline)) else {
             self.counters.overloaded += 1;
-            return Lookup::Cached(Err(Failure::Overloaded));
+            return LookupStart::Cached(Err(Failure::Overloaded));
         };
         self.begin(key, now);
-        let Some(lookup) = self.lookups.get_mut(key) else { return Lookup::Cached(Err(Failure::Overloaded)) };
+        let Some(lookup) = self.lookups.get_mut(key) else { return LookupStart::Cached(Err(Failure::Overloaded)) };
         if let Some(result) = lookup.result.take() {
             self.lookups.remove(key);
             self.counters.cache_hits += 1;
-            return Lookup::Cached(result);
+            return LookupStart::Cached(result);
         }
         lookup.waiters.push_back(waiter);
         let (early, due) = (lookup.early, lookup.due());
@@ -353,7 +353,7 @@ impl Resolver {
         if early {
             self.announce(key);
         }
-        Lookup::Pending(LookupId(key.to_bits()))
+        LookupStart::Pending(LookupId(key.to_bits()))
     }
 }
 

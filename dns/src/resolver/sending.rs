@@ -117,7 +117,7 @@ impl Resolver {
         }
         let edns = send.edns.then_some(self.config.edns_size);
         let kind = query.family.record_type();
-        message::Query { id: send.id, name: &query.name, mask, kind, edns }.write(&mut self.wire);
+        message::QueryMessage { id: send.id, name: &query.name, mask, kind, edns }.write(&mut self.wire);
         if via == Via::Stream {
             // A question has a few hundred bytes, so its length fits.
             let length = (self.wire.len() - 2) as u16;

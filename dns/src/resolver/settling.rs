@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::asking::Outcome;
 use super::config::millis;
-use super::lookup::Part;
+use super::lookup::FamilyState;
 use super::table::Key;
 use super::verdict::MAX_ALIASES;
 use super::{some, Event, LookupId, Resolver};
@@ -29,7 +29,7 @@ impl Resolver {
             return false;
         }
         let name = Arc::clone(&lookup.name);
-        lookup.parts = [Part::Off, Part::Off];
+        lookup.parts = [FamilyState::Off, FamilyState::Off];
         if let Some(addresses) = self.hosts.get(&name) {
             let result = some(addresses.clone().only(self.config.families));
             self.finish(key, result);
@@ -48,11 +48,11 @@ impl Resolver {
         let part = match self.cache.part(name, family, now) {
             Some(mut stored) => {
                 stored.expires = stored.expires.min(expires);
-                Part::Known(stored)
+                FamilyState::Known(stored)
             }
             None => match self.ask(name, family, key, now) {
-                Ok(query) => Part::Asking { query, expires, hops },
-                Err(failure) => Part::Known(Stored { answer: Answer::Failed(failure), expires: now }),
+                Ok(query) => FamilyState::Asking { query, expires, hops },
+                Err(failure) => FamilyState::Known(Stored { answer: Answer::Failed(failure), expires: now }),
             },
         };
         let Some(lookup) = self.lookups.get_mut(key) else { return };
@@ -75,7 +75,7 @@ impl Resolver {
     pub(super) fn take_outcome(&mut self, key: Key, query: Key, family: Family, outcome: &Outcome, now: Millis) {
         let Some(lookup) = self.lookups.get_mut(key) else { return };
         let (expires, hops) = match lookup.parts[family.index()] {
-            Part::Asking { query: own, expires, hops } if own == query => (expires, hops),
+            FamilyState::Asking { query: own, expires, hops } if own == query => (expires, hops),
             _ => return,
         };
         let name = Arc::clone(&lookup.name);
@@ -100,7 +100,7 @@ impl Resolver {
     /// Notes an answer; `cache` says that it was learned under another name and has to be kept under this one too.
     fn know(&mut self, key: Key, family: Family, stored: Stored, cache: bool, now: Millis) {
         let Some(lookup) = self.lookups.get_mut(key) else { return };
-        lookup.parts[family.index()] = Part::Known(stored.clone());
+        lookup.parts[family.index()] = FamilyState::Known(stored.clone());
         if cache {
             let name = Arc::clone(&lookup.name);
             self.remember(&name, family, stored, now);
@@ -217,8 +217,8 @@ impl Resolver {
     fn unsubscribe(&mut self, key: Key) {
         let Some(lookup) = self.lookups.get_mut(key) else { return };
         for part in &mut lookup.parts {
-            if let Part::Asking { query, .. } = *part {
-                *part = Part::Off;
+            if let FamilyState::Asking { query, .. } = *part {
+                *part = FamilyState::Off;
                 if let Some(query) = self.queries.get_mut(query) {
                     query.subscribers.retain(|&subscriber| subscriber != key);
                 }

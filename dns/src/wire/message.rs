@@ -19,7 +19,7 @@ const RCODE: u16 = 0x000f;
 
 /// What a question is made of.
 #[derive(Clone, Copy, Debug)]
-pub struct Query<'a> {
+pub struct QueryMessage<'a> {
     /// The message id.
     pub id: u16,
     /// The name in normal text.
@@ -32,7 +32,7 @@ pub struct Query<'a> {
     pub edns: Option<u16>,
 }
 
-impl Query<'_> {
+impl QueryMessage<'_> {
     /// Appends the message, without the length that TCP puts in front.
     pub fn write(&self, out: &mut Vec<u8>) {
         let additional = u16::from(self.edns.is_some());
@@ -243,7 +243,7 @@ mod tests {
 
     fn encode(edns: Option<u16>) -> Vec<u8> {
         let mut out = Vec::new();
-        Query { id: 1, name: "a.ok", mask: 0, kind: TYPE_A, edns }.write(&mut out);
+        QueryMessage { id: 1, name: "a.ok", mask: 0, kind: TYPE_A, edns }.write(&mut out);
         out
     }
 
@@ -362,7 +362,7 @@ mod tests {
             let name = (0..labels).map(|_| label(&mut random)).collect::<Vec<_>>().join(".");
             let mask = random.next();
             let mut bytes = Vec::new();
-            Query { id: 7, name: &name, mask, kind: TYPE_AAAA, edns: None }.write(&mut bytes);
+            QueryMessage { id: 7, name: &name, mask, kind: TYPE_AAAA, edns: None }.write(&mut bytes);
             bytes[2] |= 0x80;
             let question = Message::parse(&bytes).unwrap().question().unwrap();
             assert_eq!(question.name.text().unwrap().as_deref(), Some(name.as_str()));

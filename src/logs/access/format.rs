@@ -16,11 +16,11 @@ const MAX_PIECES: usize = 128;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Format {
     text: String,
-    pub(super) form: Form,
+    pub(super) form: LineLayout,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum LineLayout {
     Squid,
     Json,
     Pieces(Vec<Piece>),
@@ -41,7 +41,7 @@ pub(super) enum Code {
     Nobody,
     User,
     Time,
-    Began(Unit),
+    Began(TimeUnit),
     Line,
     Method,
     Target,
@@ -50,7 +50,7 @@ pub(super) enum Code {
     ToClientOrDash,
     ToClient,
     ToOrigin,
-    Duration(Unit),
+    Duration(TimeUnit),
     UserAgent,
     Referer,
     Media,
@@ -63,7 +63,7 @@ pub(super) enum Code {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unit {
+pub(super) enum TimeUnit {
     Seconds,
     Milliseconds,
     Microseconds,
@@ -77,8 +77,8 @@ const CODES: &[(&str, Code)] = &[
     ("l", Code::Nobody),
     ("u", Code::User),
     ("t", Code::Time),
-    ("{sec}t", Code::Began(Unit::Seconds)),
-    ("{msec}t", Code::Began(Unit::Milliseconds)),
+    ("{sec}t", Code::Began(TimeUnit::Seconds)),
+    ("{msec}t", Code::Began(TimeUnit::Milliseconds)),
     ("r", Code::Line),
     ("m", Code::Method),
     ("U", Code::Target),
@@ -89,11 +89,11 @@ const CODES: &[(&str, Code)] = &[
     ("B", Code::ToClient),
     ("O", Code::ToClient),
     ("I", Code::ToOrigin),
-    ("T", Code::Duration(Unit::Seconds)),
-    ("{s}T", Code::Duration(Unit::Seconds)),
-    ("{ms}T", Code::Duration(Unit::Milliseconds)),
-    ("{us}T", Code::Duration(Unit::Microseconds)),
-    ("D", Code::Duration(Unit::Microseconds)),
+    ("T", Code::Duration(TimeUnit::Seconds)),
+    ("{s}T", Code::Duration(TimeUnit::Seconds)),
+    ("{ms}T", Code::Duration(TimeUnit::Milliseconds)),
+    ("{us}T", Code::Duration(TimeUnit::Microseconds)),
+    ("D", Code::Duration(TimeUnit::Microseconds)),
     ("{user-agent}i", Code::UserAgent),
     ("{referer}i", Code::Referer),
     ("{content-type}o", Code::Media),
@@ -143,11 +143,11 @@ impl FromStr for Format {
 
     fn from_str(text: &str) -> Result<Format, FormatError> {
         let form = match text {
-            "squid" => Form::Squid,
-            "json" => Form::Json,
-            "common" => Form::Pieces(pieces(COMMON)?),
-            "combined" => Form::Pieces(pieces(COMBINED)?),
-            other if other.contains('%') => Form::Pieces(pieces(other)?),
+            "squid" => LineLayout::Squid,
+            "json" => LineLayout::Json,
+            "common" => LineLayout::Pieces(pieces(COMMON)?),
+            "combined" => LineLayout::Pieces(pieces(COMBINED)?),
+            other if other.contains('%') => LineLayout::Pieces(pieces(other)?),
             _ => return Err(FormatError::NoFormat),
         };
         Ok(Format { text: text.to_owned(), form })

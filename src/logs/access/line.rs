@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use chrono::{DateTime, Local, Utc};
 
 use super::escape::{push, push_json, push_url, Escaping};
-use super::format::{Code, Form, Format, Piece, Unit};
+use super::format::{Code, Format, LineLayout, Piece, TimeUnit};
 use super::Record;
 use crate::logs::line::LINE_BYTES_MAX;
 
@@ -47,9 +47,9 @@ fn stamp(cached: &mut Option<(u64, String)>, seconds: u64, format: impl Fn(DateT
 /// Appends the line of a record.
 pub(super) fn append(out: &mut Vec<u8>, format: &Format, record: &Record<'_>, stamps: &mut Stamps) {
     match &format.form {
-        Form::Squid => squid(out, record),
-        Form::Json => json(out, record, stamps),
-        Form::Pieces(pieces) => {
+        LineLayout::Squid => squid(out, record),
+        LineLayout::Json => json(out, record, stamps),
+        LineLayout::Pieces(pieces) => {
             for piece in pieces {
                 match piece {
                     Piece::Text(text) => put(out, &[text]),
@@ -99,11 +99,11 @@ fn value(out: &mut Vec<u8>, code: Code, place: Escaping, record: &Record<'_>, st
     }
 }
 
-fn in_unit(milliseconds: u64, unit: Unit) -> u64 {
+fn in_unit(milliseconds: u64, unit: TimeUnit) -> u64 {
     match unit {
-        Unit::Seconds => milliseconds / 1000,
-        Unit::Milliseconds => milliseconds,
-        Unit::Microseconds => milliseconds.saturating_mul(1000),
+        TimeUnit::Seconds => milliseconds / 1000,
+        TimeUnit::Milliseconds => milliseconds,
+        TimeUnit::Microseconds => milliseconds.saturating_mul(1000),
     }
 }
 

@@ -11,7 +11,7 @@ use nix::sys::signal::{killpg, Signal};
 use nix::sys::wait::{waitid, Id, WaitPidFlag, WaitStatus};
 use nix::unistd::Pid;
 
-use super::stderr::Lines;
+use super::stderr::StderrLines;
 use super::Program;
 
 /// How long a helper has to end by itself after its input has ended, and again after SIGTERM.
@@ -39,7 +39,7 @@ pub(super) struct HelperProcess {
     pub(super) stdin: Option<ChildStdin>,
     pub(super) stdout: ChildStdout,
     pub(super) stderr: Option<ChildStderr>,
-    lines: Lines,
+    lines: StderrLines,
 }
 
 impl HelperProcess {
@@ -52,8 +52,14 @@ impl HelperProcess {
             return Err(io::Error::other("the pipes to the program are missing"));
         };
         let name = format!("worker {number} ({})", child.id());
-        let mut helper =
-            HelperProcess { number, child, stdin: Some(stdin), stdout, stderr: Some(stderr), lines: Lines::new(name) };
+        let mut helper = HelperProcess {
+            number,
+            child,
+            stdin: Some(stdin),
+            stdout,
+            stderr: Some(stderr),
+            lines: StderrLines::new(name),
+        };
         match helper.unblock() {
             Ok(()) => Ok(helper),
             Err(error) => {

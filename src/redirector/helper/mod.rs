@@ -89,7 +89,7 @@ struct HelperThread {
 }
 
 /// Why a thread's work is over.
-enum End {
+enum HelperEnd {
     /// The loop has said that no further question comes.
     Retired,
     /// The loop has had it killed, or is gone.
@@ -102,7 +102,7 @@ enum End {
 
 /// Which descriptors have something to tell.
 #[derive(Default)]
-struct Ready {
+struct HelperReady {
     bus: bool,
     stdin: bool,
     stdout: bool,
@@ -138,19 +138,19 @@ impl HelperThread {
         let runs = Frame { kind: kind::RUNS, key: u64::from(self.helper.id()), payload: b"" };
         let end = match self.bus.send(runs) {
             Ok(()) => self.serve(),
-            Err(_) => End::Killed,
+            Err(_) => HelperEnd::Killed,
         };
         let (bus, mut listens) = (&mut self.bus, true);
         let mut pause = |time| pause(bus, &mut listens, time);
         match end {
-            End::Retired => self.helper.retire(&mut pause),
-            End::Ended => self.helper.bury(&mut pause),
-            End::Killed => self.helper.kill(),
-            End::Unbearable(why) => format!("{why}, and {}", self.helper.kill()),
+            HelperEnd::Retired => self.helper.retire(&mut pause),
+            HelperEnd::Ended => self.helper.bury(&mut pause),
+            HelperEnd::Killed => self.helper.kill(),
+            HelperEnd::Unbearable(why) => format!("{why}, and {}", self.helper.kill()),
         }
     }
 
-    fn serve(&mut self) -> End {
+    fn serve(&mut self) -> HelperEnd {
         loop {
             let step = self.wait().and_then(|ready| self.step(&ready));
             match step {
@@ -158,14 +158,14 @@ impl HelperThread {
                 Ok(Some(end)) => return end,
                 Err(error) => {
                     log::error!(target: "worker", "{}: {error}", self.helper.name());
-                    return End::Killed;
+                    return HelperEnd::Killed;
                 }
             }
         }
     }
 
     /// Waits for something to do.
-    fn wait(&mut self) -> io::Result<Ready> {
+    fn wait(&mut self) -> io::Result<HelperReady> {
         let timeout = if self.asked > self.replied { PollTimeout::from(LOOK) } else { PollTimeout::NONE };
         let input = if self.backlog.is_empty() { None } else { self.helper.stdin.as_ref() };
         let mut fds: SmallVec<[PollFd<'_>; 4]> = smallvec![
@@ -176,12 +176,12 @@ impl HelperThread {
         fds.extend(input.map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLOUT)));
         match poll(&mut fds, timeout) {
             Ok(_) => {}
-            Err(nix::errno::Errno::EINTR) => return Ok(Ready::default()),
+            Err(nix::errno::Errno::EINTR) => return Ok(HelperReady::default()),
             Err(error) => return Err(error.into()),
         }
         let told = |place: usize| fds.get(place).is_some_and(|fd| fd.any().unwrap_or(true));
         let stderr = usize::from(self.helper.stderr.is_some());
-        Ok(Ready {
+        Ok(HelperReady {
             bus: told(0),
             stdout: told(1),
             stderr: stderr > 0 && told(2),
@@ -190,10 +190,10 @@ impl HelperThread {
     }
 
     /// Replies come first, so that the loop learns which questions a helper had got when it spoke.
-    fn step(&mut self, ready: &Ready) -> io::Result<Option<End>> {
+    fn step(&mut self, ready: &HelperReady) -> io::Result<Option<HelperEnd>> {
         if ready.stderr {
             if let Err(why) = self.helper.read_stderr() {
-                return Ok(Some(End::Unbearable(why)));
+                return Ok(Some(HelperEnd::Unbearable(why)));
             }
         }
         if ready.stdout {
@@ -210,10 +210,10 @@ impl HelperThread {
             self.feed();
         }
         let quiet = !(ready.stdout || ready.bus || ready.stderr || ready.stdin);
-        Ok((quiet && self.helper.has_ended()).then_some(End::Ended))
+        Ok((quiet && self.helper.has_ended()).then_some(HelperEnd::Ended))
     }
 
-    fn read_bus(&mut self) -> io::Result<Option<End>> {
+    fn read_bus(&mut self) -> io::Result<Option<HelperEnd>> {
         let (mut killed, mut retired, mut asked) = (false, false, 0);
         let backlog = &mut self.backlog;
         let received = self.bus.receive(|frame| match frame.kind {
@@ -225,15 +225,15 @@ impl HelperThread {
             _ => killed = true,
         });
         match received {
-            _ if killed => return Ok(Some(End::Killed)),
-            Ok(true) if retired => return Ok(Some(End::Retired)),
+            _ if killed => return Ok(Some(HelperEnd::Killed)),
+            Ok(true) if retired => return Ok(Some(HelperEnd::Retired)),
             Ok(true) => {}
-            Ok(false) => return Ok(Some(End::Retired)),
-            Err(_) => return Ok(Some(End::Killed)),
+            Ok(false) => return Ok(Some(HelperEnd::Retired)),
+            Err(_) => return Ok(Some(HelperEnd::Killed)),
         }
         self.asked += asked;
         self.feed();
-        Ok((self.backlog.len() > BACKLOG).then_some(End::Unbearable("it does not read its standard input")))
+        Ok((self.backlog.len() > BACKLOG).then_some(HelperEnd::Unbearable("it does not read its standard input")))
     }
 
     /// Gives the helper what it takes.
@@ -247,15 +247,15 @@ impl HelperThread {
         }
     }
 
-    fn read_replies(&mut self) -> io::Result<Option<End>> {
+    fn read_replies(&mut self) -> io::Result<Option<HelperEnd>> {
         if self.said.len() < self.held + READ {
             self.said.resize(self.held + READ, 0);
         }
         match self.helper.stdout.read(&mut self.said[self.held..]) {
-            Ok(0) => return Ok(Some(End::Ended)),
+            Ok(0) => return Ok(Some(HelperEnd::Ended)),
             Ok(count) => self.held += count,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => return Ok(None),
-            Err(_) => return Ok(Some(End::Ended)),
+            Err(_) => return Ok(Some(HelperEnd::Ended)),
         }
         let mut done = 0;
         let end = loop {
@@ -269,12 +269,12 @@ impl HelperThread {
             }
             match self.dialect.extent(&self.said[done..self.held]) {
                 Extent::Partial => break None,
-                Extent::Hopeless(why) => break Some(End::Unbearable(why)),
+                Extent::Hopeless(why) => break Some(HelperEnd::Unbearable(why)),
                 Extent::Complete(length) => {
                     let length = length.clamp(1, self.held - done);
                     let payload = &self.said[done..done + length];
                     if self.bus.send(Frame { kind: kind::REPLY, key: self.asked, payload }).is_err() {
-                        break Some(End::Killed);
+                        break Some(HelperEnd::Killed);
                     }
                     self.replied += 1;
                     done += length;

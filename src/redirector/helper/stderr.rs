@@ -11,7 +11,7 @@ const FLOOD: usize = 64 << 10;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Collects lines and logs them.
-pub(super) struct Lines {
+pub(super) struct StderrLines {
     /// In front of each line.
     name: String,
     line: Vec<u8>,
@@ -19,9 +19,9 @@ pub(super) struct Lines {
     bytes: usize,
 }
 
-impl Lines {
-    pub(super) fn new(name: String) -> Lines {
-        Lines { name, line: Vec::new(), begun: None, bytes: 0 }
+impl StderrLines {
+    pub(super) fn new(name: String) -> StderrLines {
+        StderrLines { name, line: Vec::new(), begun: None, bytes: 0 }
     }
 
     /// Takes what has come.
@@ -68,13 +68,13 @@ mod tests {
 
     #[test]
     fn a_flood_is_noticed_and_much_over_time_is_none() {
-        let mut lines = Lines::new("worker 1".into());
+        let mut lines = StderrLines::new("worker 1".into());
         let start = Instant::now();
         let block = [b'x'; 32 << 10];
         assert_eq!(lines.take(&block, start), Ok(()));
         assert_eq!(lines.take(&block, start), Ok(()));
         assert!(lines.take(b"x", start).is_err());
-        let mut lines = Lines::new("worker 1".into());
+        let mut lines = StderrLines::new("worker 1".into());
         for second in 0..10 {
             assert_eq!(lines.take(&block, start + second * SECOND), Ok(()));
         }

@@ -44,7 +44,7 @@ impl Part {
 
 /// A complete reply.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Message<'m> {
+pub(super) struct IcapMessage<'m> {
     pub(super) status: u16,
     /// Whether it says `X-Intercept: active`.
     pub(super) intercepts: bool,
@@ -103,15 +103,20 @@ fn following(head: &[u8]) -> Option<(Part, usize)> {
     Some(found.unwrap_or((Part::NullBody, 0)))
 }
 
-impl Message<'_> {
+impl IcapMessage<'_> {
     /// Takes a complete reply apart, as [`extent`] has found it.
-    pub(super) fn parse(reply: &[u8]) -> Result<Message<'_>, &'static str> {
+    pub(super) fn parse(reply: &[u8]) -> Result<IcapMessage<'_>, &'static str> {
         let message = &reply[leading_blank(reply)..];
         let length = HeadScan::default().find(message).ok_or("its ICAP head has no end")?;
         let (head, content) = message.split_at(length);
-        let head = Head::parse(head)?;
-        let mut parsed =
-            Message { status: head.status, intercepts: head.intercepts, comment: head.comment, head: None, body: None };
+        let head = IcapHead::parse(head)?;
+        let mut parsed = IcapMessage {
+            status: head.status,
+            intercepts: head.intercepts,
+            comment: head.comment,
+            head: None,
+            body: None,
+        };
         let Some(parts) = head.parts else { return Ok(parsed) };
         let Some(((last, heads), before)) = parts.split_last() else { return Err("its Encapsulated is empty") };
         if !last.is_body() || *heads > content.len() {
@@ -139,7 +144,7 @@ impl Message<'_> {
 }
 
 /// What an ICAP head says.
-struct Head<'h> {
+struct IcapHead<'h> {
     status: u16,
     intercepts: bool,
     comment: &'h str,
@@ -147,12 +152,12 @@ struct Head<'h> {
     parts: Option<Vec<(Part, usize)>>,
 }
 
-impl Head<'_> {
-    fn parse(bytes: &[u8]) -> Result<Head<'_>, &'static str> {
+impl IcapHead<'_> {
+    fn parse(bytes: &[u8]) -> Result<IcapHead<'_>, &'static str> {
         let text = std::str::from_utf8(bytes).map_err(|_| "its ICAP head is not UTF-8")?;
         let mut lines = text.lines();
         let status = status(lines.next().unwrap_or_default())?;
-        let mut head = Head { status, intercepts: false, comment: "", parts: None };
+        let mut head = IcapHead { status, intercepts: false, comment: "", parts: None };
         for line in lines.take_while(|line| !line.is_empty()) {
             let (name, value) = line.split_once(':').ok_or("a line of its ICAP head has no colon")?;
             let value = value.trim();
@@ -259,7 +264,7 @@ mod tests {
     type Found = (u16, Option<(Part, String)>);
 
     fn heads(reply: &str) -> Result<Found, &'static str> {
-        let message = Message::parse(reply.as_bytes())?;
+        let message = IcapMessage::parse(reply.as_bytes())?;
         Ok((message.status, message.head.map(|(part, bytes)| (part, String::from_utf8_lossy(bytes).into_owned()))))
     }
 
@@ -278,9 +283,9 @@ mod tests {
     #[test]
     fn fields_that_matter_are_found() {
         let text = "ICAP/1.0 200 OK\nX-Intercept: active\nPragma: other: x\npragma: comment: a word\n\n";
-        let message = Message::parse(text.as_bytes()).unwrap();
+        let message = IcapMessage::parse(text.as_bytes()).unwrap();
         assert_eq!((message.intercepts, message.comment), (true, "a word"));
-        assert!(!Message::parse(b"ICAP/1.0 200 OK\nX-Intercept: ACTIVE\n\n").unwrap().intercepts);
+        assert!(!IcapMessage::parse(b"ICAP/1.0 200 OK\nX-Intercept: ACTIVE\n\n").unwrap().intercepts);
     }
 
     #[test]
@@ -348,11 +353,11 @@ mod tests {
         {
             let head = format!("ICAP/1.0 200 OK\nEncapsulated: {value}\n\n");
             assert_eq!(extent(format!("{head}{next}").as_bytes()), Extent::Complete(head.len()), "{value}");
-            assert!(Message::parse(head.as_bytes()).is_err(), "{value}");
+            assert!(IcapMessage::parse(head.as_bytes()).is_err(), "{value}");
         }
         let twice = b"ICAP/1.0 204 OK\nEncapsulated: null-body=0\nEncapsulated: null-body=3\n\nabc";
         assert_eq!(extent(twice), Extent::Complete(twice.len() - 3));
-        assert!(Message::parse(twice).is_err());
+        assert!(IcapMessage::parse(twice).is_err());
     }
 
     #[test]

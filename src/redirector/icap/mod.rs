@@ -23,7 +23,7 @@
 mod message;
 mod verdict;
 
-use super::dialect::{Extent, Question, Trouble};
+use super::dialect::{Extent, Question, ReplyFault};
 use crate::http::rules::Rules;
 use crate::policy::decision::Verdict;
 
@@ -66,9 +66,9 @@ impl Icap {
     ///
     /// # Errors
     /// When it says nothing usable.
-    pub fn decode(&self, reply: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict, Trouble> {
-        let message = message::Message::parse(reply).map_err(Trouble::Unreadable)?;
-        verdict::read(&message, question, rules).map_err(Trouble::Unreadable)
+    pub fn decode(&self, reply: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict, ReplyFault> {
+        let message = message::IcapMessage::parse(reply).map_err(ReplyFault::Unreadable)?;
+        verdict::read(&message, question, rules).map_err(ReplyFault::Unreadable)
     }
 }
 

@@ -14,7 +14,7 @@
 //! Whether a part is called `req-hdr` or `res-hdr` does not matter: old helpers call everything `res-hdr`.
 
 use super::super::dialect::Question;
-use super::message::{Message, Part};
+use super::message::{IcapMessage, Part};
 use crate::http::answer::Answer;
 use crate::http::fields::{is_token, is_value};
 use crate::http::head::{leading_blank, HeadScan};
@@ -35,7 +35,7 @@ const OURS: [&str; 8] =
     ["connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
 
 /// Reads a complete message.
-pub(super) fn read(message: &Message<'_>, question: &Question<'_>, rules: &Rules) -> Reading {
+pub(super) fn read(message: &IcapMessage<'_>, question: &Question<'_>, rules: &Rules) -> Reading {
     match message.status {
         204 | 304 => return Ok(Verdict::Permit),
         200 | 302 | 403 => {}

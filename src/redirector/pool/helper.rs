@@ -12,7 +12,7 @@ const PROOF: Millis = 500;
 
 /// Where a helper is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum State {
+pub(super) enum HelperState {
     /// Started, and nothing was heard of it yet.
     Starting,
     /// It can be asked.
@@ -37,7 +37,7 @@ pub(super) struct Flight {
 /// A helper.
 #[derive(Debug)]
 pub(super) struct Helper {
-    pub(super) state: State,
+    pub(super) state: HelperState,
     /// Questions that may be before it at a time.
     pub(super) capacity: usize,
     /// Which of the pool's programs it runs; counts reloads.
@@ -56,12 +56,12 @@ pub(super) struct Helper {
 impl Helper {
     /// Has it shown that its program works?
     pub(super) fn is_proven(&self, now: Millis) -> bool {
-        self.state == State::Serving && (self.answered > 0 || now >= self.since.saturating_add(PROOF))
+        self.state == HelperState::Serving && (self.answered > 0 || now >= self.since.saturating_add(PROOF))
     }
 
     /// May another question be put before it?
     pub(super) fn has_room(&self) -> bool {
-        self.state == State::Serving && self.flights.len() < self.capacity
+        self.state == HelperState::Serving && self.flights.len() < self.capacity
     }
 
     /// Takes the question out that a reply of this number belongs to.

@@ -16,12 +16,12 @@ use reactor::alarm::Alarms;
 use reactor::arena::{Arena, Key};
 use reactor::Millis;
 
-use helper::{Flight, Helper, State};
+use helper::{Flight, Helper, HelperState};
 use scaling::Scaling;
 
 /// How many helpers there are and how long they may take.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Settings {
+pub struct PoolSettings {
     /// Helpers that always run (`redirector.minimum`).
     pub minimum: usize,
     /// Most helpers (`redirector.maximum`).
@@ -40,7 +40,7 @@ pub struct Ticket(u64);
 
 /// What the owner of the pool has to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Action {
+pub enum PoolAction {
     /// Start a helper, the `number`th, in this place.
     Start(Key, u32),
     /// Put the question before this helper. `channel` names it among those that the helper has.
@@ -59,12 +59,12 @@ pub enum Action {
     /// Kill this helper; why.
     Kill(Key, &'static str),
     /// There will be no reply to this question.
-    Fail(Ticket, Key, Fault),
+    Fail(Ticket, Key, HelperFault),
 }
 
 /// Why there is no reply to a question.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Fault {
+pub enum HelperFault {
     /// Two helpers died over it, or hung, or said that they are broken.
     Helper,
     /// As many questions wait as may.
@@ -73,12 +73,12 @@ pub enum Fault {
     NoHelper,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for HelperFault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Fault::Helper => "two helpers in a row gave no reply",
-            Fault::QueueFull => "too many requests wait for a helper",
-            Fault::NoHelper => "no helper is running",
+            HelperFault::Helper => "two helpers in a row gave no reply",
+            HelperFault::QueueFull => "too many requests wait for a helper",
+            HelperFault::NoHelper => "no helper is running",
         })
     }
 }
@@ -98,7 +98,7 @@ pub struct Answered {
 
 /// What happened since the start.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Counters {
+pub struct PoolCounters {
     /// Questions put before a helper, repeated ones included.
     pub asked: u64,
     /// Replies to them.
@@ -121,10 +121,10 @@ pub struct Counters {
     pub unasked: u64,
 }
 
-impl Counters {
+impl PoolCounters {
     /// What both pools have counted.
-    pub fn plus(self, other: Counters) -> Counters {
-        Counters {
+    pub fn plus(self, other: PoolCounters) -> PoolCounters {
+        PoolCounters {
             asked: self.asked + other.asked,
             answered: self.answered + other.answered,
             again: self.again + other.again,
@@ -141,17 +141,17 @@ impl Counters {
 
 /// The pool.
 #[derive(Debug)]
-pub struct Pool {
-    settings: Settings,
+pub struct HelperPool {
+    settings: PoolSettings,
     helpers: Arena<Helper>,
     /// Helpers with room, the one to ask next first.
     free: VecDeque<Key>,
     waiting: BTreeMap<Ticket, Waiting>,
     tickets: u64,
     alarms: Alarms,
-    actions: VecDeque<Action>,
+    actions: VecDeque<PoolAction>,
     scaling: Scaling,
-    counters: Counters,
+    counters: PoolCounters,
 }
 
 /// A question that no helper has before it.
@@ -162,10 +162,10 @@ struct Waiting {
     again: bool,
 }
 
-impl Pool {
-    /// A pool without helpers; the first are started by [`Pool::settle`].
-    pub fn new(settings: Settings, now: Millis) -> Pool {
-        Pool {
+impl HelperPool {
+    /// A pool without helpers; the first are started by [`HelperPool::settle`].
+    pub fn new(settings: PoolSettings, now: Millis) -> HelperPool {
+        HelperPool {
             scaling: Scaling::new(now),
             settings,
             helpers: Arena::new(),
@@ -174,17 +174,17 @@ impl Pool {
             tickets: 0,
             alarms: Alarms::new(),
             actions: VecDeque::new(),
-            counters: Counters::default(),
+            counters: PoolCounters::default(),
         }
     }
 
     /// The settings that hold.
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &PoolSettings {
         &self.settings
     }
 
     /// What happened so far.
-    pub fn counters(&self) -> Counters {
+    pub fn counters(&self) -> PoolCounters {
         self.counters
     }
 
@@ -202,12 +202,12 @@ impl Pool {
     ///
     /// # Errors
     /// When as many questions wait as may.
-    pub fn ask(&mut self, who: Key, now: Millis) -> Result<Ticket, Fault> {
+    pub fn ask(&mut self, who: Key, now: Millis) -> Result<Ticket, HelperFault> {
         let full = self.waiting.len() >= self.settings.queue;
         if full && self.first_free().is_none() {
             self.counters.refused += 1;
             self.counters.failed += 1;
-            return Err(Fault::QueueFull);
+            return Err(HelperFault::QueueFull);
         }
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
@@ -229,12 +229,12 @@ impl Pool {
     }
 
     /// A helper has said something, under the number of a question or, with None, under none that there could be. Gives
-    /// the question that it replies to, if anybody still wants to know. Call [`Pool::settle`] once all that has come is
+    /// the question that it replies to, if anybody still wants to know. Call [`HelperPool::settle`] once all that has come is
     /// handed over: a second reply must not pass for that to the next question.
     pub fn handle_reply(&mut self, key: Key, channel: Option<u64>, now: Millis) -> Option<Answered> {
         let helper = self.helpers.get_mut(key)?;
         let Some(flight) = channel.and_then(|channel| helper.land(channel)) else {
-            if helper.state != State::Leaving {
+            if helper.state != HelperState::Leaving {
                 self.counters.unasked += 1;
                 self.kill(key, "it said something that nobody had asked for", now);
             }
@@ -276,13 +276,13 @@ impl Pool {
         self.settle(now);
     }
 
-    /// When [`Pool::handle_timeout`] is to be called next, if nothing else happens.
+    /// When [`HelperPool::handle_timeout`] is to be called next, if nothing else happens.
     pub fn poll_timeout(&self) -> Option<Millis> {
         [self.alarms.next(), self.next_pace()].into_iter().flatten().min()
     }
 
     /// What is to be done next.
-    pub fn poll(&mut self) -> Option<Action> {
+    pub fn poll(&mut self) -> Option<PoolAction> {
         self.actions.pop_front()
     }
 
@@ -303,7 +303,7 @@ impl Pool {
     fn give_up(&mut self) {
         for (ticket, waiting) in std::mem::take(&mut self.waiting) {
             self.counters.failed += 1;
-            self.actions.push_back(Action::Fail(ticket, waiting.who, Fault::NoHelper));
+            self.actions.push_back(PoolAction::Fail(ticket, waiting.who, HelperFault::NoHelper));
         }
     }
 
@@ -321,7 +321,7 @@ impl Pool {
         self.alarms.arm(key.index, now.saturating_add(self.settings.timeout));
         self.counters.asked += 1;
         self.scaling.note_wait(now.saturating_sub(waiting.since));
-        self.actions.push_back(Action::Ask { helper: key, channel, ticket, who: waiting.who });
+        self.actions.push_back(PoolAction::Ask { helper: key, channel, ticket, who: waiting.who });
     }
 
     /// The helper to ask next. Those that left while they stood in the list are dropped from it.
@@ -339,8 +339,8 @@ impl Pool {
     fn offer(&mut self, key: Key) {
         let Some(helper) = self.helpers.get_mut(key) else { return };
         let idle = helper.flights.is_empty();
-        if helper.state == State::Leaving && idle {
-            return self.actions.push_back(Action::Retire(key));
+        if helper.state == HelperState::Leaving && idle {
+            return self.actions.push_back(PoolAction::Retire(key));
         }
         if !helper.has_room() || helper.listed {
             return;
@@ -357,7 +357,7 @@ impl Pool {
         let Some(who) = flight.who else { return };
         if flight.again {
             self.counters.failed += 1;
-            return self.actions.push_back(Action::Fail(flight.ticket, who, Fault::Helper));
+            return self.actions.push_back(PoolAction::Fail(flight.ticket, who, HelperFault::Helper));
         }
         self.counters.again += 1;
         self.waiting.insert(flight.ticket, Waiting { who, since: now, again: true });

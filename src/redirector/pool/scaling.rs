@@ -4,8 +4,8 @@ use reactor::arena::Key;
 use reactor::Millis;
 use smallvec::SmallVec;
 
-use super::helper::{Helper, State};
-use super::{Action, Pool, Settings};
+use super::helper::{Helper, HelperState};
+use super::{HelperPool, PoolAction, PoolSettings};
 
 /// Milliseconds between two looks at whether more helpers are needed, about as often as the original really looked.
 const BEAT: Millis = 500;
@@ -111,7 +111,7 @@ impl Scaling {
     }
 }
 
-impl Pool {
+impl HelperPool {
     /// Helpers that start or serve.
     pub fn forked(&self) -> usize {
         self.scaling.alive
@@ -134,8 +134,10 @@ impl Pool {
 
     /// A helper's process runs.
     pub fn handle_started(&mut self, key: Key, now: Millis) {
-        let Some(helper) = self.helpers.get_mut(key).filter(|helper| helper.state == State::Starting) else { return };
-        helper.state = State::Serving;
+        let Some(helper) = self.helpers.get_mut(key).filter(|helper| helper.state == HelperState::Starting) else {
+            return;
+        };
+        helper.state = HelperState::Serving;
         helper.since = now;
         self.scaling.starting -= 1;
         self.offer(key);
@@ -144,7 +146,7 @@ impl Pool {
 
     /// A helper has ended, or could not be started. What it had before it is asked once more elsewhere.
     pub fn handle_gone(&mut self, key: Key, now: Millis) {
-        let expected = self.helpers.get(key).is_some_and(|helper| helper.state == State::Leaving);
+        let expected = self.helpers.get(key).is_some_and(|helper| helper.state == HelperState::Leaving);
         self.dismiss(key);
         let Some(helper) = self.helpers.remove(key) else { return };
         self.counters.lost += u64::from(!expected);
@@ -188,7 +190,7 @@ impl Pool {
     }
 
     /// Takes other settings over.
-    pub fn configure(&mut self, settings: Settings, now: Millis) {
+    pub fn configure(&mut self, settings: PoolSettings, now: Millis) {
         self.settings = settings;
         let earliest = now.saturating_add(self.settings.timeout);
         for (key, helper) in self.helpers.iter() {
@@ -280,7 +282,7 @@ impl Pool {
 
     /// The steps of the original: the more helpers may be added, the larger, but never more than the minimum.
     fn grow(&mut self, now: Millis) {
-        let Settings { minimum, maximum, .. } = self.settings;
+        let PoolSettings { minimum, maximum, .. } = self.settings;
         if self.wait(now) < PATIENCE || now < self.scaling.not_before {
             return;
         }
@@ -313,7 +315,7 @@ impl Pool {
         self.scaling.starting += 1;
         self.counters.started += 1;
         let helper = Helper {
-            state: State::Starting,
+            state: HelperState::Starting,
             capacity: self.settings.concurrency.max(1),
             generation: self.scaling.generation,
             number: self.scaling.numbers,
@@ -325,12 +327,12 @@ impl Pool {
         };
         let number = helper.number;
         let key = self.helpers.insert(helper);
-        self.actions.push_back(Action::Start(key, number));
+        self.actions.push_back(PoolAction::Start(key, number));
     }
 
     /// Lets the oldest helper go that fits. False when there is none.
     fn retire_oldest(&mut self, fits: impl Fn(&Helper) -> bool) -> bool {
-        let living = self.helpers.iter().filter(|(_, helper)| helper.state != State::Leaving && fits(helper));
+        let living = self.helpers.iter().filter(|(_, helper)| helper.state != HelperState::Leaving && fits(helper));
         let Some((key, _)) = living.min_by_key(|(_, helper)| helper.number) else { return false };
         self.dismiss(key);
         self.offer(key);
@@ -342,7 +344,7 @@ impl Pool {
         self.dismiss(key);
         let Some(helper) = self.helpers.get_mut(key) else { return };
         let flights = std::mem::take(&mut helper.flights);
-        self.actions.push_back(Action::Kill(key, why));
+        self.actions.push_back(PoolAction::Kill(key, why));
         for flight in flights {
             self.rescue(flight, now);
         }
@@ -350,10 +352,12 @@ impl Pool {
 
     /// Counts a helper out: it gets no further question.
     fn dismiss(&mut self, key: Key) {
-        let Some(helper) = self.helpers.get_mut(key).filter(|helper| helper.state != State::Leaving) else { return };
+        let Some(helper) = self.helpers.get_mut(key).filter(|helper| helper.state != HelperState::Leaving) else {
+            return;
+        };
         self.scaling.alive -= 1;
-        self.scaling.starting -= usize::from(helper.state == State::Starting);
+        self.scaling.starting -= usize::from(helper.state == HelperState::Starting);
         self.scaling.stale -= usize::from(helper.generation != self.scaling.generation);
-        helper.state = State::Leaving;
+        helper.state = HelperState::Leaving;
     }
 }

@@ -6,7 +6,7 @@ use reactor::Millis;
 use super::*;
 
 struct Play {
-    pool: Pool,
+    pool: HelperPool,
     sessions: Arena<()>,
     now: Millis,
 }
@@ -20,25 +20,25 @@ fn serving(minimum: usize, maximum: usize) -> (Play, Vec<Key>) {
     (play, helpers)
 }
 
-fn settings(minimum: usize, maximum: usize) -> Settings {
-    Settings { minimum, maximum, timeout: 10_000, queue: 4, concurrency: 1 }
+fn settings(minimum: usize, maximum: usize) -> PoolSettings {
+    PoolSettings { minimum, maximum, timeout: 10_000, queue: 4, concurrency: 1 }
 }
 
 impl Play {
-    fn new(settings: Settings) -> Play {
-        let mut play = Play { pool: Pool::new(settings, 1), sessions: Arena::new(), now: 1 };
+    fn new(settings: PoolSettings) -> Play {
+        let mut play = Play { pool: HelperPool::new(settings, 1), sessions: Arena::new(), now: 1 };
         play.pool.settle(play.now);
         play
     }
 
-    fn done(&mut self) -> Vec<Action> {
+    fn done(&mut self) -> Vec<PoolAction> {
         std::iter::from_fn(|| self.pool.poll()).collect()
     }
 
     /// The helpers that were just started; nothing else was done.
     fn started(&mut self) -> Vec<Key> {
         let started = |action| match action {
-            Action::Start(key, _) => key,
+            PoolAction::Start(key, _) => key,
             other => panic!("{other:?} instead of a start"),
         };
         self.done().into_iter().map(started).collect()
@@ -52,7 +52,7 @@ impl Play {
     /// The questions that were just put before helpers; nothing else was done.
     fn asked(&mut self) -> Vec<(Key, u64, Ticket)> {
         let asked = |action| match action {
-            Action::Ask { helper, channel, ticket, .. } => (helper, channel, ticket),
+            PoolAction::Ask { helper, channel, ticket, .. } => (helper, channel, ticket),
             other => panic!("{other:?} instead of a question"),
         };
         self.done().into_iter().map(asked).collect()
@@ -122,7 +122,7 @@ fn the_helper_used_last_is_asked_first() {
 
 #[test]
 fn with_concurrency_questions_are_spread_and_answered_in_any_order() {
-    let mut play = Play::new(Settings { concurrency: 2, ..settings(2, 2) });
+    let mut play = Play::new(PoolSettings { concurrency: 2, ..settings(2, 2) });
     let helpers = play.started();
     helpers.iter().for_each(|key| play.pool.handle_started(*key, play.now));
     let tickets: Vec<Ticket> = (0..5).map(|_| play.ask()).collect();
@@ -140,7 +140,7 @@ fn row_3_a_full_queue_refuses_and_goes_on() {
     let (mut play, helpers) = serving(1, 1);
     let tickets: Vec<Ticket> = (0..5).map(|_| play.ask()).collect();
     let who = play.sessions.insert(());
-    assert_eq!(play.pool.ask(who, play.now), Err(Fault::QueueFull));
+    assert_eq!(play.pool.ask(who, play.now), Err(HelperFault::QueueFull));
     assert_eq!(play.pool.counters().refused, 1);
     play.pool.cancel(tickets[2]);
     assert!(play.pool.ask(who, play.now).is_ok());
@@ -170,18 +170,20 @@ fn row_4_a_helper_that_hangs_is_killed_and_its_question_asked_once_more() {
     assert_eq!(play.done(), []);
     play.pass(1);
     let done = play.done();
-    assert!(matches!(done[0], Action::Kill(key, _) if key == first), "{done:?}");
-    assert!(done.contains(&Action::Ask { helper: other, channel: 1, ticket, who: who(&done) }), "{done:?}");
+    assert!(matches!(done[0], PoolAction::Kill(key, _) if key == first), "{done:?}");
+    assert!(done.contains(&PoolAction::Ask { helper: other, channel: 1, ticket, who: who(&done) }), "{done:?}");
     // The other one hangs too.
     play.pass(10_000);
     let done = play.done();
-    assert!(done.iter().any(|action| matches!(action, Action::Fail(failed, _, Fault::Helper) if *failed == ticket)));
+    assert!(done
+        .iter()
+        .any(|action| matches!(action, PoolAction::Fail(failed, _, HelperFault::Helper) if *failed == ticket)));
     assert_eq!(play.pool.counters().hung, 2);
 }
 
-fn who(done: &[Action]) -> Key {
+fn who(done: &[PoolAction]) -> Key {
     let asked = done.iter().find_map(|action| match action {
-        Action::Ask { who, .. } => Some(*who),
+        PoolAction::Ask { who, .. } => Some(*who),
         _ => None,
     });
     asked.expect("a question")
@@ -215,9 +217,9 @@ fn row_1_helpers_that_cannot_be_started_fail_questions_at_once_and_are_tried_les
     let second = play.started();
     play.pool.handle_gone(second[0], play.now);
     let done = play.done();
-    assert!(matches!(done[..], [Action::Fail(lost, _, Fault::NoHelper)] if lost == ticket), "{done:?}");
+    assert!(matches!(done[..], [PoolAction::Fail(lost, _, HelperFault::NoHelper)] if lost == ticket), "{done:?}");
     let _ = play.ask();
-    assert!(matches!(play.done()[..], [Action::Fail(_, _, Fault::NoHelper)]));
+    assert!(matches!(play.done()[..], [PoolAction::Fail(_, _, HelperFault::NoHelper)]));
     let mut dates = Vec::new();
     let begin = play.now;
     while dates.len() < 12 {
@@ -295,7 +297,7 @@ fn what_nobody_asked_for_costs_the_helper_its_life() {
     assert_eq!(play.pool.handle_reply(helpers[0], Some(0), play.now), None);
     play.pool.settle(play.now);
     let done = play.done();
-    assert!(matches!(done[..], [Action::Kill(key, _), Action::Start(..)] if key == helpers[0]), "{done:?}");
+    assert!(matches!(done[..], [PoolAction::Kill(key, _), PoolAction::Start(..)] if key == helpers[0]), "{done:?}");
 }
 
 #[test]
@@ -307,7 +309,7 @@ fn a_second_reply_is_never_taken_for_that_to_the_next_question() {
     assert_eq!(play.pool.handle_reply(helpers[0], Some(1), play.now), None);
     play.pool.settle(play.now);
     let done = play.done();
-    assert!(matches!(done[..], [Action::Kill(..), Action::Start(..)]), "{done:?}");
+    assert!(matches!(done[..], [PoolAction::Kill(..), PoolAction::Start(..)]), "{done:?}");
     assert!(play.pool.is_waiting(second));
     // The same, but the next question was already before the helper.
     let (mut play, helpers) = serving(1, 1);
@@ -334,7 +336,7 @@ fn a_broken_helpers_question_is_asked_once_more() {
 
 #[test]
 fn the_pool_grows_with_the_wait_and_shrinks_without_it() {
-    let mut play = Play::new(Settings { queue: 100, ..settings(2, 12) });
+    let mut play = Play::new(PoolSettings { queue: 100, ..settings(2, 12) });
     for key in play.started() {
         play.pool.handle_started(key, play.now);
     }
@@ -346,7 +348,7 @@ fn the_pool_grows_with_the_wait_and_shrinks_without_it() {
     for _ in 0..6 {
         play.pass(BEAT);
         for action in play.done() {
-            if let Action::Start(key, _) = action {
+            if let PoolAction::Start(key, _) = action {
                 play.pool.handle_started(key, play.now);
             }
         }
@@ -361,7 +363,7 @@ fn the_pool_grows_with_the_wait_and_shrinks_without_it() {
     // The first period still had waits in it.
     play.pass(2 * REST);
     assert_eq!(play.forked(), 11);
-    assert!(matches!(play.done()[..], [Action::Retire(_)]));
+    assert!(matches!(play.done()[..], [PoolAction::Retire(_)]));
     play.pass(20 * REST);
     assert_eq!(play.forked(), 2);
     assert_eq!(play.pool.poll_timeout(), None);
@@ -370,7 +372,7 @@ fn the_pool_grows_with_the_wait_and_shrinks_without_it() {
 const BEAT: Millis = 500;
 const REST: Millis = 6000;
 
-fn busy(pool: &Pool) -> Option<(Key, u64)> {
+fn busy(pool: &HelperPool) -> Option<(Key, u64)> {
     pool.helpers.iter().find_map(|(key, helper)| helper.flights.first().map(|flight| (key, flight.channel)))
 }
 
@@ -388,7 +390,7 @@ fn the_signals_move_the_bounds_and_one_helper() {
         assert_eq!((play.pool.settings().minimum, play.pool.settings().maximum), (left, left));
         assert_eq!(play.forked(), left);
     }
-    assert_eq!(play.done()[0], Action::Retire(helpers[0]));
+    assert_eq!(play.done()[0], PoolAction::Retire(helpers[0]));
 }
 
 #[test]
@@ -399,7 +401,7 @@ fn a_busy_helper_replies_before_it_is_let_go() {
     play.pool.stop();
     assert_eq!(play.done(), []);
     assert_eq!(play.reply(helpers[0], 1).unwrap().ticket, ticket);
-    assert_eq!(play.done(), [Action::Retire(helpers[0])]);
+    assert_eq!(play.done(), [PoolAction::Retire(helpers[0])]);
     play.pool.handle_gone(helpers[0], play.now);
     assert_eq!(play.done(), []);
 }
@@ -416,13 +418,13 @@ fn a_renewal_replaces_one_after_the_other_and_always_has_somebody() {
     play.pass(500);
     for _ in 0..2 {
         let done = play.done();
-        let [Action::Retire(old), Action::Start(key, _)] = done[..] else { panic!("{done:?}") };
+        let [PoolAction::Retire(old), PoolAction::Start(key, _)] = done[..] else { panic!("{done:?}") };
         assert!(helpers.contains(&old));
         fresh.push(key);
         play.pool.handle_gone(old, play.now);
         play.pool.handle_started(key, play.now);
     }
-    assert!(matches!(play.done()[..], [Action::Retire(old)] if helpers.contains(&old)));
+    assert!(matches!(play.done()[..], [PoolAction::Retire(old)] if helpers.contains(&old)));
     assert_eq!(play.forked(), 3);
     assert_eq!(play.pool.poll_timeout(), None);
 }
@@ -451,7 +453,7 @@ fn a_shorter_timeout_holds_for_what_was_asked_before() {
     let (mut play, helpers) = serving(1, 1);
     play.ask();
     play.done();
-    play.pool.configure(Settings { timeout: 1000, ..settings(1, 1) }, play.now);
+    play.pool.configure(PoolSettings { timeout: 1000, ..settings(1, 1) }, play.now);
     play.pass(1000);
-    assert!(matches!(play.done()[0], Action::Kill(key, _) if key == helpers[0]));
+    assert!(matches!(play.done()[0], PoolAction::Kill(key, _) if key == helpers[0]));
 }

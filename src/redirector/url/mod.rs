@@ -12,7 +12,7 @@
 mod key_values;
 mod reply;
 
-use super::dialect::{Extent, Question, Trouble};
+use super::dialect::{Extent, Question, ReplyFault};
 use crate::http::rules::Rules;
 use crate::http::Method;
 use crate::policy::decision::Verdict;
@@ -22,22 +22,22 @@ const MAX_LINE: usize = 64 << 10;
 
 /// Which fields a line has (`redirector.line`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Line {
+pub enum LineForm {
     /// `host/path client - METHOD -`, as the original had it: neither scheme nor port.
     Exaproxy,
     /// `URL client/- - METHOD myip=… myport=…`, as Squid has it.
     Squid,
 }
 
-impl Line {
+impl LineForm {
     /// All of them.
-    pub const ALL: [Line; 2] = [Line::Exaproxy, Line::Squid];
+    pub const ALL: [LineForm; 2] = [LineForm::Exaproxy, LineForm::Squid];
 
     /// The word in a configuration.
     pub fn name(self) -> &'static str {
         match self {
-            Line::Exaproxy => "exaproxy",
-            Line::Squid => "squid",
+            LineForm::Exaproxy => "exaproxy",
+            LineForm::Squid => "squid",
         }
     }
 }
@@ -46,7 +46,7 @@ impl Line {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Url {
     /// The fields of a line.
-    pub line: Line,
+    pub line: LineForm,
     /// Requests that a helper may have before it, each with a number in front; 0: one, without a number.
     pub concurrency: usize,
 }
@@ -61,19 +61,19 @@ impl Url {
             let _ = write!(out, "{channel} ");
         }
         match self.line {
-            Line::Exaproxy => {
+            LineForm::Exaproxy => {
                 push_bare_url(out, question);
                 let _ = write!(out, " {client} - ");
             }
-            Line::Squid => {
+            LineForm::Squid => {
                 push_full_url(out, question);
                 let _ = write!(out, " {client}/- - ");
             }
         }
         out.extend_from_slice(question.request.method_name());
         match self.line {
-            Line::Exaproxy => out.extend_from_slice(b" -\n"),
-            Line::Squid => {
+            LineForm::Exaproxy => out.extend_from_slice(b" -\n"),
+            LineForm::Squid => {
                 let (ip, port) = (question.local.ip().to_canonical(), question.local.port());
                 let _ = writeln!(out, " myip={ip} myport={port}");
             }
@@ -101,12 +101,12 @@ impl Url {
     ///
     /// # Errors
     /// When it says nothing usable.
-    pub fn decode(&self, reply: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict, Trouble> {
+    pub fn decode(&self, reply: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict, ReplyFault> {
         let said = match self.concurrency {
             0 => reply.trim_ascii(),
             _ => match split_channel(reply) {
                 (Some(_), said) => said,
-                (None, _) => return Err(Trouble::Unreadable("it has no number in front")),
+                (None, _) => return Err(ReplyFault::Unreadable("it has no number in front")),
             },
         };
         reply::read(said, self.line, question, rules)
@@ -159,8 +159,8 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    const OLD: Url = Url { line: Line::Exaproxy, concurrency: 0 };
-    const SQUID: Url = Url { line: Line::Squid, concurrency: 0 };
+    const OLD: Url = Url { line: LineForm::Exaproxy, concurrency: 0 };
+    const SQUID: Url = Url { line: LineForm::Squid, concurrency: 0 };
 
     #[test]
     fn the_line_of_the_original() {

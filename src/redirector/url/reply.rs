@@ -12,8 +12,8 @@
 //! | `intercept://HOST[:PORT]` | send the request unchanged to that host |
 //! | `BH` | the helper is broken |
 
-use super::super::dialect::{Question, Trouble};
-use super::{key_values, push_bare_url, push_full_url, Line};
+use super::super::dialect::{Question, ReplyFault};
+use super::{key_values, push_bare_url, push_full_url, LineForm};
 use crate::http::answer::Answer;
 use crate::http::rules::Rules;
 use crate::http::target::{Target, HTTP_PORT};
@@ -26,10 +26,10 @@ const FOUND: u16 = 302;
 /// Longest message of a helper that says it is broken, in bytes.
 const MAX_MESSAGE: usize = 500;
 
-const UNKNOWN: Trouble = Trouble::Unreadable("it is none of the known replies");
+const UNKNOWN: ReplyFault = ReplyFault::Unreadable("it is none of the known replies");
 
 /// Reads a line without its end and its number.
-pub(super) fn read(said: &[u8], line: Line, question: &Question<'_>, rules: &Rules) -> Result<Verdict, Trouble> {
+pub(super) fn read(said: &[u8], line: LineForm, question: &Question<'_>, rules: &Rules) -> Result<Verdict, ReplyFault> {
     let (word, rest) = match said.iter().position(|byte| matches!(byte, b' ' | b'\t')) {
         Some(end) => (&said[..end], said[end..].trim_ascii()),
         None => (said, &b""[..]),
@@ -41,9 +41,10 @@ pub(super) fn read(said: &[u8], line: Line, question: &Question<'_>, rules: &Rul
         _ => {}
     }
     // Helpers in Squid's old style write the rest of the line behind the URL.
-    let said = if line == Line::Squid { word } else { said };
+    let said = if line == LineForm::Squid { word } else { said };
     if let Some(name) = said.strip_prefix(b"file://") {
-        let name = std::str::from_utf8(name).map_err(|_| Trouble::Unreadable("the name of its page is not UTF-8"))?;
+        let name =
+            std::str::from_utf8(name).map_err(|_| ReplyFault::Unreadable("the name of its page is not UTF-8"))?;
         return Ok(Verdict::File { name: name.to_owned(), comment: String::new() });
     }
     if let Some(place) = said.strip_prefix(b"intercept://") {
@@ -59,13 +60,13 @@ pub(super) fn read(said: &[u8], line: Line, question: &Question<'_>, rules: &Rul
             Some(_) => redirect(FOUND, said),
             None => Err(UNKNOWN),
         },
-        _ if line == Line::Squid && question.request.method() == Method::Connect => rewrite(said, question, rules),
+        _ if line == LineForm::Squid && question.request.method() == Method::Connect => rewrite(said, question, rules),
         _ => Err(UNKNOWN),
     }
 }
 
-fn read_ok(pairs: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict, Trouble> {
-    let find = |name| key_values::find(pairs, name).map_err(Trouble::Unreadable);
+fn read_ok(pairs: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict, ReplyFault> {
+    let find = |name| key_values::find(pairs, name).map_err(ReplyFault::Unreadable);
     let code = find("status")?;
     // With both a redirect and a rewrite Squid redirects.
     if let Some(url) = find("url")? {
@@ -75,45 +76,45 @@ fn read_ok(pairs: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdi
         return rewrite(&url, question, rules);
     }
     match code {
-        Some(_) => Err(Trouble::Unreadable("it has a status without a URL")),
+        Some(_) => Err(ReplyFault::Unreadable("it has a status without a URL")),
         None if key_values::are_all(pairs) => Ok(Verdict::Permit),
         // Such as `OK http://…`, whose writer did not mean that the request may pass.
-        None => Err(Trouble::Unreadable("what stands behind its OK has no name")),
+        None => Err(ReplyFault::Unreadable("what stands behind its OK has no name")),
     }
 }
 
-fn broken(pairs: &[u8]) -> Trouble {
+fn broken(pairs: &[u8]) -> ReplyFault {
     let message = key_values::find(pairs, "message").ok().flatten().unwrap_or_else(|| pairs.to_vec());
     let cut = &message[..message.len().min(MAX_MESSAGE)];
-    Trouble::Broken(String::from_utf8_lossy(cut).into_owned())
+    ReplyFault::Broken(String::from_utf8_lossy(cut).into_owned())
 }
 
-fn status(digits: &[u8]) -> Result<u16, Trouble> {
+fn status(digits: &[u8]) -> Result<u16, ReplyFault> {
     match digits {
         b"301" => Ok(301),
         b"302" => Ok(302),
         b"303" => Ok(303),
         b"307" => Ok(307),
         b"308" => Ok(308),
-        _ => Err(Trouble::Unreadable("its status is no redirect")),
+        _ => Err(ReplyFault::Unreadable("its status is no redirect")),
     }
 }
 
-fn redirect(status: u16, url: &[u8]) -> Result<Verdict, Trouble> {
-    let text = String::from_utf8(url.to_vec()).map_err(|_| Trouble::Unreadable("its URL is not UTF-8"))?;
-    let answer = Answer::redirect(status, text).ok_or(Trouble::Unreadable("its URL cannot stand in a field"))?;
+fn redirect(status: u16, url: &[u8]) -> Result<Verdict, ReplyFault> {
+    let text = String::from_utf8(url.to_vec()).map_err(|_| ReplyFault::Unreadable("its URL is not UTF-8"))?;
+    let answer = Answer::redirect(status, text).ok_or(ReplyFault::Unreadable("its URL cannot stand in a field"))?;
     Ok(Verdict::Redirect(Box::new(answer)))
 }
 
-fn intercept(place: &[u8], question: &Question<'_>) -> Result<Verdict, Trouble> {
+fn intercept(place: &[u8], question: &Question<'_>) -> Result<Verdict, ReplyFault> {
     let port = question.request.target().port;
     let target = Target::from_authority(place, Some(port));
-    let target = target.map_err(|_| Trouble::Unreadable("its host is no host[:port]"))?;
+    let target = target.map_err(|_| ReplyFault::Unreadable("its host is no host[:port]"))?;
     Ok(Verdict::Intercept(Box::new(target)))
 }
 
 /// A URL that starts with `http://`.
-fn read_url(url: &[u8], line: Line, question: &Question<'_>, rules: &Rules) -> Result<Verdict, Trouble> {
+fn read_url(url: &[u8], line: LineForm, question: &Question<'_>, rules: &Rules) -> Result<Verdict, ReplyFault> {
     let request = question.request;
     let mut bare = b"http://".to_vec();
     push_bare_url(&mut bare, question);
@@ -125,7 +126,7 @@ fn read_url(url: &[u8], line: Line, question: &Question<'_>, rules: &Rules) -> R
     let same = (&named.host, named.port) == (&request.target().host, request.target().port);
     match request.method() {
         Method::Connect => redirect(FOUND, url),
-        _ if line == Line::Squid || same => rewrite(url, question, rules),
+        _ if line == LineForm::Squid || same => rewrite(url, question, rules),
         _ => redirect(FOUND, url),
     }
 }
@@ -143,7 +144,7 @@ fn is_own(url: &[u8], question: &Question<'_>) -> bool {
     url == full
 }
 
-fn rewrite(url: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict, Trouble> {
+fn rewrite(url: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict, ReplyFault> {
     if is_own(url, question) {
         return Ok(Verdict::Permit);
     }
@@ -152,7 +153,7 @@ fn rewrite(url: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict
         return redirect(FOUND, url);
     }
     let other = question.request.with_target(url, rules);
-    let other = other.map_err(|_| Trouble::Unreadable("its URL could not have come from a client"))?;
+    let other = other.map_err(|_| ReplyFault::Unreadable("its URL could not have come from a client"))?;
     Ok(Verdict::Rewrite(Box::new(other)))
 }
 
@@ -162,15 +163,15 @@ mod tests {
     use crate::http::request::Request;
 
     /// What a reply to `GET http://a.ok:27900/p?q` says, in short.
-    fn get(line: Line, reply: &str) -> String {
+    fn get(line: LineForm, reply: &str) -> String {
         meaning("GET http://a.ok:27900/p?q", line, reply)
     }
 
-    fn connect(line: Line, reply: &str) -> String {
+    fn connect(line: LineForm, reply: &str) -> String {
         meaning("CONNECT a.ok:443", line, reply)
     }
 
-    fn meaning(first: &str, line: Line, reply: &str) -> String {
+    fn meaning(first: &str, line: LineForm, reply: &str) -> String {
         let head = format!("{first} HTTP/1.1\r\nHost: a.ok\r\n\r\n");
         let rules = Rules::default();
         let request = Request::parse(head.as_bytes(), &rules).unwrap();
@@ -188,8 +189,8 @@ mod tests {
             Ok(Verdict::Redirect(answer)) => format!("{} {}", answer.status, answer.fields[0].1),
             Ok(Verdict::File { name, .. }) => format!("file {name}"),
             Ok(Verdict::Answer(_)) => "answer".into(),
-            Err(Trouble::Broken(message)) => format!("broken {message}"),
-            Err(Trouble::Unreadable(_)) => "unreadable".into(),
+            Err(ReplyFault::Broken(message)) => format!("broken {message}"),
+            Err(ReplyFault::Unreadable(_)) => "unreadable".into(),
         }
     }
 
@@ -212,13 +213,13 @@ mod tests {
             ("redirect://https://b.ok/x", "302 https://b.ok/x"),
             ("redirect:///x", "302 /x"),
         ] {
-            assert_eq!(get(Line::Exaproxy, reply), wanted, "{reply}");
+            assert_eq!(get(LineForm::Exaproxy, reply), wanted, "{reply}");
         }
     }
 
     #[test]
     fn replies_of_squid() {
-        for line in Line::ALL {
+        for line in LineForm::ALL {
             for (reply, wanted) in [
                 ("OK", "permit"),
                 ("ERR", "permit"),
@@ -242,9 +243,9 @@ mod tests {
                 assert_eq!(get(line, reply), wanted, "{reply}");
             }
         }
-        assert_eq!(get(Line::Squid, "http://b.ok/x 192.0.2.1/- - GET"), "rewrite b.ok/x");
-        assert_eq!(get(Line::Squid, "http://a.ok:27900/p?q 192.0.2.1/- - GET"), "permit");
-        assert_eq!(get(Line::Squid, "302:http://b.ok/ 192.0.2.1/- - GET"), "302 http://b.ok/");
+        assert_eq!(get(LineForm::Squid, "http://b.ok/x 192.0.2.1/- - GET"), "rewrite b.ok/x");
+        assert_eq!(get(LineForm::Squid, "http://a.ok:27900/p?q 192.0.2.1/- - GET"), "permit");
+        assert_eq!(get(LineForm::Squid, "302:http://b.ok/ 192.0.2.1/- - GET"), "302 http://b.ok/");
     }
 
     #[test]
@@ -262,15 +263,15 @@ mod tests {
             ("OK rewrite-url=/x", "unreadable"),
             ("b.ok:444", "unreadable"),
         ] {
-            assert_eq!(connect(Line::Exaproxy, reply), wanted, "{reply}");
+            assert_eq!(connect(LineForm::Exaproxy, reply), wanted, "{reply}");
         }
-        assert_eq!(connect(Line::Squid, "b.ok:444"), "rewrite b.ok:444");
-        assert_eq!(connect(Line::Squid, "a.ok:443 192.0.2.1/- - CONNECT"), "permit");
+        assert_eq!(connect(LineForm::Squid, "b.ok:444"), "rewrite b.ok:444");
+        assert_eq!(connect(LineForm::Squid, "a.ok:443 192.0.2.1/- - CONNECT"), "permit");
     }
 
     #[test]
     fn what_is_none_of_them_is_never_a_permission() {
-        for line in Line::ALL {
+        for line in LineForm::ALL {
             for reply in [
                 "a.ok/p?q",
                 "ok",
@@ -309,6 +310,6 @@ mod tests {
                 assert_eq!(get(line, reply), "unreadable", "{reply}");
             }
         }
-        assert_eq!(get(Line::Exaproxy, "http://b.ok/ x"), "unreadable");
+        assert_eq!(get(LineForm::Exaproxy, "http://b.ok/ x"), "unreadable");
     }
 }

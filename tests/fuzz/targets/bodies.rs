@@ -1,7 +1,7 @@
 //! Chunked bodies: however the bytes are cut into pieces, the same goes out, and what goes out is clean.
 
 use super::{outcome, rough};
-use exaproxy::http::chunked::{ChunkFault, ChunkScan, Mode, Side};
+use exaproxy::http::chunked::{ChunkFault, ChunkScan, ChunkSender, Mode};
 
 pub(super) const CHUNKED: &[&[u8]] = &[
     b"5\r\nhello\r\n0\r\n\r\n",
@@ -21,7 +21,7 @@ struct Relayed {
 }
 
 /// Runs a body through an observer, at most `piece` new bytes at a time.
-fn relay(bytes: &[u8], mode: Mode, side: Side, piece: usize) -> Relayed {
+fn relay(bytes: &[u8], mode: Mode, side: ChunkSender, piece: usize) -> Relayed {
     let mut scan = ChunkScan::new(mode, side);
     let mut relayed = Relayed { out: Vec::new(), done: false, used: 0, fault: None };
     let (mut held, mut fed) = (Vec::new(), 0);
@@ -44,7 +44,7 @@ fn relay(bytes: &[u8], mode: Mode, side: Side, piece: usize) -> Relayed {
 }
 
 /// Runs a body whole and in pieces; faults may be seen at another byte, but not another end.
-fn compare(bytes: &[u8], mode: Mode, side: Side) -> Relayed {
+fn compare(bytes: &[u8], mode: Mode, side: ChunkSender) -> Relayed {
     let whole = relay(bytes, mode, side, bytes.len().max(1));
     for piece in [1, 7] {
         if bytes.len() / piece > 4096 {
@@ -62,7 +62,7 @@ fn compare(bytes: &[u8], mode: Mode, side: Side) -> Relayed {
 /// What goes out must be taken by the strictest reader, unchanged.
 fn assert_clean(relayed: &Relayed) {
     if relayed.done {
-        let again = relay(&relayed.out, Mode::Relay, Side::Client, relayed.out.len());
+        let again = relay(&relayed.out, Mode::Relay, ChunkSender::Client, relayed.out.len());
         assert!(again.done && again.fault.is_none() && again.out == relayed.out, "{}", relayed.out.escape_ascii());
     }
 }
@@ -72,24 +72,27 @@ fn shape(relayed: &Relayed) -> u64 {
 }
 
 pub(super) fn chunks_of_clients(bytes: &[u8]) -> u64 {
-    let relayed = compare(bytes, Mode::Relay, Side::Client);
+    let relayed = compare(bytes, Mode::Relay, ChunkSender::Client);
     assert_clean(&relayed);
     shape(&relayed)
 }
 
 /// An origin may be looser than a client, never stricter; content without its chunks is the content.
 pub(super) fn chunks_of_origins(bytes: &[u8]) -> u64 {
-    let relayed = compare(bytes, Mode::Relay, Side::Origin);
+    let relayed = compare(bytes, Mode::Relay, ChunkSender::Origin);
     assert_clean(&relayed);
-    let strict = relay(bytes, Mode::Relay, Side::Client, bytes.len().max(1));
+    let strict = relay(bytes, Mode::Relay, ChunkSender::Client, bytes.len().max(1));
     assert!(
         !strict.done || (relayed.done && relayed.used == strict.used),
         "stricter with an origin than with a client"
     );
-    let decoded = compare(bytes, Mode::Decode, Side::Origin);
+    let decoded = compare(bytes, Mode::Decode, ChunkSender::Origin);
     assert_eq!(decoded.done, relayed.done);
     if relayed.done {
-        assert!(relay(&relayed.out, Mode::Decode, Side::Client, relayed.out.len()).out == decoded.out, "other content");
+        assert!(
+            relay(&relayed.out, Mode::Decode, ChunkSender::Client, relayed.out.len()).out == decoded.out,
+            "other content"
+        );
     }
     shape(&relayed)
 }

@@ -7,9 +7,9 @@ use exaproxy::http::rules::{Rules, ToClient};
 use exaproxy::http::{Method, Version};
 use exaproxy::monitor::history::History;
 use exaproxy::monitor::hosts::Top;
-use exaproxy::monitor::sessions::{Ends, Filter, Row, Sessions, Side};
+use exaproxy::monitor::sessions::{EndPointKind, EndPoints, Filter, Row, Sessions};
 use exaproxy::monitor::{Helpers, Running};
-use exaproxy::web::{self, Facts, Message, Messages, Process, Reply, Source};
+use exaproxy::web::{self, Facts, LogMessage, MessageKind, Process, Reply, Source};
 use std::net::IpAddr;
 
 pub(super) const REQUESTS: &[&[u8]] = &[
@@ -83,11 +83,11 @@ impl Source for Nobody {
         Sessions { total: 1, matched: 1, rows: vec![row; filter.limit.min(2)] }
     }
 
-    fn ends(&self, _: Side) -> Ends {
-        Ends::default()
+    fn ends(&self, _: EndPointKind) -> EndPoints {
+        EndPoints::default()
     }
 
-    fn messages(&self, _: Messages, _: usize) -> Vec<Message> {
+    fn messages(&self, _: MessageKind, _: usize) -> Vec<LogMessage> {
         Vec::new()
     }
 

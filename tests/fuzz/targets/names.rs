@@ -4,7 +4,9 @@
 use super::{outcome, rough};
 use dns::wire::message::{Message, Records, Section};
 use dns::wire::name::{is_normal, NameRef};
-use dns::{hosts, resolv_conf, Config, Event, Hosts, LinkId, Lookup, Millis, Random, Resolver, StreamEvent, Transmit};
+use dns::{
+    hosts, resolv_conf, Config, Event, Hosts, LinkId, LookupStart, Millis, Random, Resolver, StreamEvent, Transmit,
+};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -129,9 +131,9 @@ impl World {
                 let waiter = u64::from(number) + 1000 * self.waiting.len() as u64;
                 let name = NAMES[usize::from(number) % NAMES.len()];
                 match self.resolver.lookup(name, waiter, self.now) {
-                    Lookup::Pending(id) if number >= 200 => self.resolver.cancel(id, waiter),
-                    Lookup::Pending(_) => *self.waiting.entry(waiter).or_default() += 1,
-                    Lookup::Cached(_) => self.told[0] += 1,
+                    LookupStart::Pending(id) if number >= 200 => self.resolver.cancel(id, waiter),
+                    LookupStart::Pending(_) => *self.waiting.entry(waiter).or_default() += 1,
+                    LookupStart::Cached(_) => self.told[0] += 1,
                 }
             }
             b'W' => self.now += u64::from(number) * 20,

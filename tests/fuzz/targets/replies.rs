@@ -7,9 +7,9 @@ use exaproxy::http::request::Request;
 use exaproxy::http::rules::{Rules, ToClient};
 use exaproxy::http::{rewrite, Method, Version};
 use exaproxy::policy::decision::Verdict;
-use exaproxy::redirector::dialect::{Dialect, Extent, Question, Trouble};
+use exaproxy::redirector::dialect::{Dialect, Extent, Question, ReplyFault};
 use exaproxy::redirector::icap::Icap;
-use exaproxy::redirector::url::{Line, Url};
+use exaproxy::redirector::url::{LineForm, Url};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 pub(super) const LINES: &[&[u8]] = &[
@@ -50,7 +50,7 @@ const PIECES: usize = 512;
 
 pub(super) fn url(bytes: &[u8]) -> u64 {
     let mut seen = 0;
-    for line in Line::ALL {
+    for line in LineForm::ALL {
         for concurrency in [0, 2] {
             seen ^= reply(&Dialect::Url(Url { line, concurrency }), bytes);
         }
@@ -98,8 +98,8 @@ fn reply(dialect: &Dialect, bytes: &[u8]) -> u64 {
                 stands_in(&other, &request, &rules)
             }
             Ok(verdict) => check(verdict, &request, &rules),
-            Err(Trouble::Unreadable(why)) => outcome(why),
-            Err(Trouble::Broken(_)) => 1,
+            Err(ReplyFault::Unreadable(why)) => outcome(why),
+            Err(ReplyFault::Broken(_)) => 1,
         });
     }
     outcome(seen)

@@ -2,9 +2,9 @@
 //! accepted again as the same.
 
 use super::{outcome, rough};
-use exaproxy::answers::pages::{Found, Pages, Values};
+use exaproxy::answers::pages::{FoundPage, Pages, Values};
 use exaproxy::cli;
-use exaproxy::config::{self, FileKind, Files, Form, Loaded, Sources};
+use exaproxy::config::{self, FileKind, Files, Loaded, PrintForm, Sources};
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
@@ -77,10 +77,10 @@ fn again(loaded: Result<Loaded, config::Error>) -> u64 {
             return outcome(text.chars().filter(|c| c.is_ascii_alphabetic() || *c == ' ').take(40).collect::<String>());
         }
     };
-    let printed = loaded.print(Form::Ini);
+    let printed = loaded.print(PrintForm::Ini);
     let second = load(printed.as_bytes(), Vec::new()).unwrap_or_else(|error| panic!("{error}\n{printed}"));
     assert_eq!(second.config, loaded.config, "printed:\n{printed}");
-    let differing = loaded.print(Form::DiffIni);
+    let differing = loaded.print(PrintForm::DiffIni);
     outcome((rough(loaded.warnings.len()), differing.lines().map(|line| line.split(' ').next()).collect::<Vec<_>>()))
 }
 
@@ -132,7 +132,7 @@ pub(super) fn pages(bytes: &[u8]) -> u64 {
 
 fn shown(pages: &Pages, name: &str, values: &Values<'_>) -> Option<Vec<u8>> {
     match pages.find(name, values) {
-        Ok(Found::Whole { bytes, .. }) => Some(bytes),
-        Ok(Found::Large { .. }) | Err(_) => None,
+        Ok(FoundPage::Whole { bytes, .. }) => Some(bytes),
+        Ok(FoundPage::Large { .. }) | Err(_) => None,
     }
 }

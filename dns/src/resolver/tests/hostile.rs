@@ -44,7 +44,7 @@ fn storm(seed: u64) {
     let mut asked = 0;
     for turn in 0..60 {
         let name = format!("n{}.test", random.next_u64() % 30);
-        if let Lookup::Pending(id) = world.resolver.lookup(&name, turn, world.now) {
+        if let LookupStart::Pending(id) = world.resolver.lookup(&name, turn, world.now) {
             asked += 1;
             if random.next_u64() % 8 == 0 {
                 world.resolver.cancel(id, turn);

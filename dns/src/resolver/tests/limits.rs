@@ -8,8 +8,8 @@ fn open_questions_are_bounded() {
     let mut refused = 0;
     for i in 0..20 {
         match world.lookup(&format!("n{i}.test")) {
-            Lookup::Cached(Err(Failure::Overloaded)) => refused += 1,
-            Lookup::Pending(_) => {}
+            LookupStart::Cached(Err(Failure::Overloaded)) => refused += 1,
+            LookupStart::Pending(_) => {}
             other => panic!("{other:?}"),
         }
     }

@@ -204,21 +204,21 @@ impl World {
         World::new(Config { families: Families { v4: true, v6: false }, ..config(servers) })
     }
 
-    fn lookup(&mut self, name: &str) -> Lookup {
+    fn lookup(&mut self, name: &str) -> LookupStart {
         self.resolver.lookup(name, 1, self.now)
     }
 
     fn pending(&mut self, name: &str, waiter: u64) -> LookupId {
         match self.resolver.lookup(name, waiter, self.now) {
-            Lookup::Pending(id) => id,
+            LookupStart::Pending(id) => id,
             other => panic!("{name} is known: {other:?}"),
         }
     }
 
     fn cached(&mut self, name: &str) -> Result<Vec<String>, Failure> {
         match self.lookup(name) {
-            Lookup::Cached(result) => result.map(|addresses| texts(&addresses)),
-            Lookup::Pending(_) => panic!("{name} is not known"),
+            LookupStart::Cached(result) => result.map(|addresses| texts(&addresses)),
+            LookupStart::Pending(_) => panic!("{name} is not known"),
         }
     }
 
