@@ -99,7 +99,7 @@ const SAMPLE: &str = "\
 const INTRODUCTION: &str = "\
 # Configuration
 
-<!-- Made from the table of options in src/config/keys.rs; its tests say how to make it anew. -->
+<!-- Made from the table of options in src/config/options.rs; its tests say how to make it anew. -->
 
 Exaproxy runs without any configuration: it then listens on 127.0.0.1:3128, and its monitoring pages on
 127.0.0.1:8080. Every option can be set in the environment or in a file, and needs a restart or a reload (SIGHUP) to
@@ -153,9 +153,11 @@ code 1 and one line that names the option, the value, the place and what was exp
 
     configuration issue, invalid value for tcp4.port : 0 (environment exaproxy_tcp4_port: expected a port between 1 and 65535)
 
-A name that is no option is reported with the option it resembles, and the program goes on. `exaproxy --check` reads
-the configuration as a start would, takes unknown names for mistakes too, prints what is wrong or `configuration
-ok`, and exits with 1 or 0: a good thing to run before a reload.
+A name that is no option is reported with the option it resembles, and the program goes on. It does not where a rule
+would be missing without a sign: an unknown name in `security`, `auth` or `acl`, or in a section that resembles one of
+these, stops the start (and a reload), as does the `enable` of a section that does not exist, such as
+`exaproxy_cache_enable=true`. `exaproxy --check` reads the configuration as a start would, takes all unknown names for
+mistakes, prints what is wrong or `configuration ok`, and exits with 1 or 0: a good thing to run before a reload.
 
 ## Paths
 

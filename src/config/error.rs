@@ -48,6 +48,11 @@ pub enum Error {
         /// What the system said.
         reason: String,
     },
+    /// A name that is no option and that rules would rely on.
+    Unknown {
+        /// The name, its place and why it is refused.
+        text: String,
+    },
     /// A switch whose part of the program does not exist yet.
     Unbuilt {
         /// Where the switch was set.
@@ -76,6 +81,7 @@ impl fmt::Display for Error {
                 write!(out, "{}:{} : {}", path_shown(path), fault.line, shown(&fault.kind.to_string()))
             }
             Error::File { path, reason } => write!(out, "{} cannot be read : {}", path_shown(path), shown(reason)),
+            Error::Unknown { text } => out.write_str(text),
             Error::Unbuilt { source, section, key } => {
                 write!(out, "{section}.{key} is true : this part of the program is not built yet ({source})")
             }

@@ -14,6 +14,7 @@ pub mod paths;
 mod print;
 mod sources;
 pub mod text;
+mod unknown;
 pub mod value;
 
 pub use disk::{Disk, Watched};
@@ -25,7 +26,8 @@ pub use options::{
 };
 pub use paths::{FileKind, Files, PathContext};
 pub use print::{help, PrintForm};
-pub use sources::{nearest, Sources, FILE, FOLDERS};
+pub use sources::{Sources, FILE, FOLDERS};
+pub use unknown::nearest;
 
 use sources::Given;
 
@@ -38,6 +40,8 @@ pub struct Loaded {
     pub values: Vec<Value>,
     /// Names that look like options and are none, one line each.
     pub warnings: Vec<String>,
+    /// Further names that are none and stop the start, because rules would rely on them.
+    refusals: Vec<Error>,
     /// The ini file that was read.
     pub file: Option<std::path::PathBuf>,
 }
@@ -69,15 +73,22 @@ pub fn load(sources: &Sources, files: &dyn Files) -> Result<Loaded, Error> {
         Ok(Value { entry, text, differs, source: given.source(entry)? })
     };
     let values = OPTIONS.iter().map(value).collect::<Result<Vec<Value>, Error>>()?;
-    Ok(Loaded { config, values, warnings: given.unknown(), file: given.file().map(Into::into) })
+    let unknown = given.unknown();
+    Ok(Loaded {
+        config,
+        values,
+        warnings: unknown::warnings(&unknown),
+        refusals: unknown::refusals(&unknown),
+        file: given.file().map(Into::into),
+    })
 }
 
 /// Reads the configuration as [`load`] does and refuses all that could be meant otherwise: unknown names and parts of
 /// the program that are not built. The error is what to print, one line each.
 pub fn check(sources: &Sources, files: &dyn Files) -> Result<(), Vec<String>> {
     let loaded = load(sources, files).map_err(|error| vec![error.to_string()])?;
-    let unbuilt = loaded.check_built().err().map(|error| error.to_string());
-    let lines: Vec<String> = loaded.warnings.into_iter().chain(unbuilt).collect();
+    let refusals = loaded.refusals.iter().cloned().chain(loaded.unbuilt()).map(|error| error.to_string());
+    let lines: Vec<String> = loaded.warnings.iter().cloned().chain(refusals).collect();
     match lines.is_empty() {
         true => Ok(()),
         false => Err(lines),
@@ -85,15 +96,16 @@ pub fn check(sources: &Sources, files: &dyn Files) -> Result<(), Vec<String>> {
 }
 
 impl Loaded {
-    /// Refuses switches whose part of the program does not exist yet. To be asked before starting, not before printing.
+    /// Refuses what would not be done though it was asked for: switches whose part of the program does not exist yet, and
+    /// rules under names that mean nothing. To be asked before starting, not before printing.
     pub fn check_built(&self) -> Result<(), Error> {
+        self.refusals.first().cloned().or_else(|| self.unbuilt()).map_or(Ok(()), Err)
+    }
+
+    fn unbuilt(&self) -> Option<Error> {
         let on = |value: &&Value| value.entry.history == OptionHistory::Unbuilt && value.text == "true";
-        match self.values.iter().find(on) {
-            Some(Value { entry, source, .. }) => {
-                Err(Error::Unbuilt { source: source.clone(), section: entry.section, key: entry.key })
-            }
-            None => Ok(()),
-        }
+        let Value { entry, source, .. } = self.values.iter().find(on)?;
+        Some(Error::Unbuilt { source: source.clone(), section: entry.section, key: entry.key })
     }
 
     /// Whether somebody has set an option, be it to its default.

@@ -3,10 +3,11 @@
 
 use super::error::{shown, Error, ValueSource};
 use super::ini::{self, Ini};
-use super::options::{OptionEntry, OPTIONS};
+use super::options::OptionEntry;
 use super::paths::{tree, Files, PathContext};
+use super::unknown::{Names, Unknown, SWITCH};
 use super::value::{unquote, ValueType};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -16,12 +17,6 @@ pub const FILE: &str = "etc/exaproxy/exaproxy.conf";
 
 /// Folders behind the program's own tree in which the ini file is searched.
 pub const FOLDERS: [&str; 2] = ["/", "/usr"];
-
-/// Most unknown names that are reported one by one: a file of another program has them on every line.
-const MOST_WARNINGS: usize = 20;
-
-/// Longest unknown name that is compared with the known ones, in bytes; comparing costs the product of both lengths.
-const LONGEST_NAME: usize = 64;
 
 /// Everything outside the program that decides about its configuration.
 #[derive(Clone, Debug, Default)]
@@ -122,18 +117,12 @@ impl Given {
         Err(invalid(entry, found.source, &found.text, expected.into()))
     }
 
-    /// One line for each name that looks like an option and is none.
-    pub(super) fn unknown(&self) -> Vec<String> {
+    /// The names that look like options and are none.
+    pub(super) fn unknown(&self) -> Vec<Unknown> {
         let names = Names::of_table();
         let mut all = self.unknown_environment(&names);
         all.extend(self.unknown_ini(&names));
-        let more = all.len().saturating_sub(MOST_WARNINGS);
-        // Only those that are told of are compared with every option.
-        let mut lines: Vec<String> = all.iter().take(MOST_WARNINGS).map(Unknown::line).collect();
-        if more > 0 {
-            lines.push(format!("configuration issue, {more} more unknown names"));
-        }
-        lines
+        all
     }
 
     fn search(&mut self, sources: &Sources, files: &dyn Files) -> Result<(), Error> {
@@ -187,17 +176,17 @@ impl Given {
     }
 
     fn unknown_environment(&self, names: &Names) -> Vec<Unknown> {
-        let unknown = self.environment.keys().filter(|name| !names.environment.contains(*name));
-        let lines = unknown.filter_map(|name| {
+        let unknown = self.environment.iter().filter(|(name, _)| !names.environment.contains(*name));
+        let lines = unknown.filter_map(|(name, value)| {
             let option = name.get("exaproxy_".len()..)?.replacen('_', ".", 1);
             if !name.starts_with("EXAPROXY") {
-                return Some(Unknown::Option(option, format!("environment {}", shown(name))));
+                return Some(Unknown::option(option, &value.to_string_lossy(), format!("environment {}", shown(name))));
             }
             // Other names in capitals belong to other programs.
             let option = option.to_ascii_lowercase();
             let place = format!("environment {}: names are written in small letters", shown(name));
             let meant = names.environment.contains(&name.to_ascii_lowercase());
-            meant.then_some(Unknown::Capitals(option, place))
+            meant.then(|| Unknown::capitals(option, place))
         });
         lines.collect()
     }
@@ -205,15 +194,18 @@ impl Given {
     fn unknown_ini(&self, names: &Names) -> Vec<Unknown> {
         let Some(path) = &self.file else { return Vec::new() };
         let place = |line| format!("{}:{line}", shown(&path.to_string_lossy()));
+        let text = |section: &str, key: &str| self.ini.value(section, key).and_then(Result::ok).map(|item| item.text);
         let mut lines = Vec::new();
         for (section, line) in self.ini.sections() {
+            let bare = section.strip_prefix("exaproxy.").unwrap_or(section);
             if !names.sections.contains(section) {
-                lines.push(Unknown::Section(section.to_owned(), place(line)));
+                let switch = text(section, SWITCH).unwrap_or_default();
+                lines.push(Unknown::section(bare, section, &switch, place(line)));
                 continue;
             }
             let unknown = self.ini.names(section).filter(|(key, _)| !names.ini.contains(&format!("{section}.{key}")));
-            let bare = section.strip_prefix("exaproxy.").unwrap_or(section);
-            lines.extend(unknown.map(|(key, line)| Unknown::Option(format!("{bare}.{key}"), place(line))));
+            // A section that is there has all its switches, so that their values need no look.
+            lines.extend(unknown.map(|(key, line)| Unknown::option(format!("{bare}.{key}"), "", place(line))));
         }
         lines
     }
@@ -233,7 +225,7 @@ fn unreadable(path: &Path, reason: &std::io::Error) -> Error {
 }
 
 /// The names of an option within its section: with dashes or underscores, and then the older name.
-fn keys(entry: &OptionEntry) -> Vec<String> {
+pub(super) fn keys(entry: &OptionEntry) -> Vec<String> {
     let mut keys = vec![entry.key.to_owned(), entry.key.replace('-', "_")];
     keys.extend(entry.alias.into_iter().flat_map(|alias| [alias.to_owned(), alias.replace('-', "_")]));
     keys.dedup();
@@ -242,7 +234,7 @@ fn keys(entry: &OptionEntry) -> Vec<String> {
 
 /// All environment variables that set an option, the strongest first. Shells drop names with dots or dashes, so each
 /// has a form with underscores alone.
-fn environment_names(entry: &OptionEntry) -> Vec<String> {
+pub(super) fn environment_names(entry: &OptionEntry) -> Vec<String> {
     let keys = keys(entry);
     let (own, older): (Vec<&String>, Vec<&String>) = keys.iter().partition(|key| key.replace('_', "-") == entry.key);
     let names = |keys: Vec<&String>| {
@@ -254,67 +246,6 @@ fn environment_names(entry: &OptionEntry) -> Vec<String> {
 }
 
 /// The two ini sections in which an option may stand, the stronger first.
-fn ini_sections(entry: &OptionEntry) -> [String; 2] {
+pub(super) fn ini_sections(entry: &OptionEntry) -> [String; 2] {
     [entry.section.to_owned(), format!("exaproxy.{}", entry.section)]
-}
-
-/// All names that mean something, for telling which do not.
-struct Names {
-    environment: HashSet<String>,
-    ini: HashSet<String>,
-    sections: HashSet<String>,
-}
-
-impl Names {
-    fn of_table() -> Names {
-        let ini = |entry: &OptionEntry| {
-            let pairs =
-                ini_sections(entry).map(|section| keys(entry).into_iter().map(move |key| format!("{section}.{key}")));
-            pairs.into_iter().flatten().collect::<Vec<_>>()
-        };
-        Names {
-            environment: OPTIONS.iter().flat_map(|entry| environment_names(entry)).collect(),
-            ini: OPTIONS.iter().flat_map(|entry| ini(entry)).collect(),
-            sections: OPTIONS.iter().flat_map(|entry| ini_sections(entry)).collect(),
-        }
-    }
-}
-
-/// A name that means nothing, and where it stands.
-enum Unknown {
-    Option(String, String),
-    /// An option but for its letters: no other name can be meant.
-    Capitals(String, String),
-    Section(String, String),
-}
-
-impl Unknown {
-    fn line(&self) -> String {
-        match self {
-            Unknown::Option(name, place) => {
-                let near = nearest(&name.replace('_', "-"), OPTIONS.iter().map(|entry| entry.name()));
-                format!("configuration issue, unknown option {} ({place}{})", shown(name), hint(near))
-            }
-            Unknown::Capitals(name, place) => format!("configuration issue, unknown option {name} ({place})"),
-            Unknown::Section(name, place) => {
-                let near = nearest(name, OPTIONS.iter().map(|entry| entry.section.to_owned()));
-                format!("configuration issue, unknown section [{}] ({place}{})", shown(name), hint(near))
-            }
-        }
-    }
-}
-
-fn hint(near: Option<String>) -> String {
-    near.map(|name| format!(": the nearest is {name}")).unwrap_or_default()
-}
-
-/// The candidate that a mistyped name most likely means; nothing when none resembles it.
-pub fn nearest(name: &str, candidates: impl Iterator<Item = String>) -> Option<String> {
-    // Below this similarity (1 is equality) suggestions are guesses: "tcp4.port" and "dns.ttl" have 0.56.
-    const LIKENESS: f64 = 0.8;
-    let name: String = name.chars().take(LONGEST_NAME).collect();
-    let name = name.to_ascii_lowercase();
-    let rated = candidates.map(|candidate| (strsim::jaro_winkler(&name, &candidate), candidate));
-    let best = rated.max_by(|(left, _), (right, _)| left.total_cmp(right));
-    best.filter(|(likeness, _)| *likeness >= LIKENESS).map(|(_, candidate)| candidate)
 }

@@ -139,6 +139,53 @@ fn unknown_names_are_reported_with_the_nearest_option() {
 }
 
 #[test]
+fn a8_rules_under_unknown_names_and_parts_that_do_not_exist_are_refused() {
+    let file = |text: &str| read(&[], text);
+    let variable = |name: &str, value: &str| read(&[(name, value)], "");
+    let pass = ": what it is to forbid would pass";
+    for (loaded, expected) in [
+        (variable("exaproxy_acl_blocklist", "/x"), format!("unknown option acl.blocklist {pass} (environment exaproxy_acl_blocklist)")),
+        (variable("exaproxy.auth.users", "/x"), format!("unknown option auth.users {pass} (environment exaproxy.auth.users)")),
+        (
+            variable("exaproxy_security_dney", "::/0"),
+            format!("unknown option security.dney {pass} (environment exaproxy_security_dney: the nearest is security.deny)"),
+        ),
+        (
+            variable("exaproxy_secuirty_deny", "::/0"),
+            format!("unknown option secuirty.deny {pass} (environment exaproxy_secuirty_deny: the nearest is security.deny)"),
+        ),
+        (
+            variable("EXAPROXY_SECURITY_DENY", "::/0"),
+            format!("unknown option security.deny {pass} (environment EXAPROXY_SECURITY_DENY: names are written in small letters)"),
+        ),
+        (file("[acl]\nx=1"), format!("unknown section [acl] {pass} ({FILE_PATH}:1)")),
+        (file("[exaproxy.auth]\n"), format!("unknown section [exaproxy.auth] {pass} ({FILE_PATH}:1)")),
+        (
+            file("[secruity]\ndeny=::/0"),
+            format!("unknown section [secruity] {pass} ({FILE_PATH}:1: the nearest is security)"),
+        ),
+        (
+            file("[security]\ndney=::/0"),
+            format!("unknown option security.dney {pass} ({FILE_PATH}:2: the nearest is security.deny)"),
+        ),
+        (variable("exaproxy_cache_enable", "'Yes'"), "cache.enable is true : the program has no such part (environment exaproxy_cache_enable)".into()),
+        (file("[cache]\nenable = on"), format!("cache.enable is true : the program has no such part ({FILE_PATH}:1)")),
+    ] {
+        let loaded = loaded.expect("it can be printed");
+        assert_eq!(loaded.warnings, Vec::<String>::new(), "{expected}");
+        let error = loaded.check_built().map_err(|error| error.to_string());
+        assert_eq!(error, Err(format!("configuration issue, {expected}")));
+    }
+    // What names no rule, or switches nothing on, is told of as ever.
+    for text in ["[cache]\nenable = off\nsize = 1", "[http]\nenabel = 1", "[dns]\nenable=1"] {
+        let loaded = file(text).expect("a sound configuration");
+        assert_eq!((loaded.warnings.len(), loaded.check_built()), (1, Ok(())), "{text}");
+    }
+    let check = check(&sources(&[]), &Shelf::default().with(FILE_PATH, "[http]\npol=1\n[acl]\nx=1\n[tls]\nenable=1"));
+    assert_eq!(check.map_err(|lines| lines.len()), Err(3));
+}
+
+#[test]
 fn parts_that_are_not_built_are_read_printed_and_refused() {
     for name in ["icap", "passthrough", "profile", "tls"] {
         let file = format!("[redirector]\nprogram=/bin/helper\n[{name}]\nenable = yes");

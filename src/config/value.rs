@@ -63,6 +63,17 @@ fn quoted(text: &str) -> Option<(char, &str)> {
 /// `true` or `false`, in the words of the original and their opposites.
 pub struct Flag;
 
+impl Flag {
+    /// What a word says, if it is one of them.
+    pub(super) fn word(text: &str) -> Option<bool> {
+        match text.to_ascii_lowercase().as_str() {
+            "1" | "yes" | "on" | "enable" | "true" => Some(true),
+            "0" | "no" | "off" | "disable" | "false" => Some(false),
+            _ => None,
+        }
+    }
+}
+
 impl ValueType for Flag {
     type Value = bool;
 
@@ -71,11 +82,7 @@ impl ValueType for Flag {
     }
 
     fn parse(text: &str, _: &PathContext) -> Option<bool> {
-        match text.to_ascii_lowercase().as_str() {
-            "1" | "yes" | "on" | "enable" | "true" => Some(true),
-            "0" | "no" | "off" | "disable" | "false" => Some(false),
-            _ => None,
-        }
+        Flag::word(text)
     }
 
     fn print(value: &bool, _: &PathContext) -> String {

@@ -23,6 +23,7 @@ mod examples;
 mod expect;
 mod eyeballs;
 mod forward;
+mod found;
 mod framing;
 mod halfclose;
 mod ipv6;

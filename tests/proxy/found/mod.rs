@@ -1,0 +1,3 @@
+//! Faults that were found by trying the real binary: each test carries the number of its fault.
+
+mod ops;
