@@ -4,8 +4,8 @@ use reactor::Millis;
 
 use super::listeners::REPORT;
 use super::{Ingress, ListenAddress, Options, Proxy, Turn, TICK};
-use crate::system::interfaces;
 use crate::system::signals::Signal;
+use crate::system::{interfaces, orphans};
 
 /// Milliseconds between two looks at the interfaces (the original meant 300 s; a new address should not be open to all
 /// for that long).
@@ -199,6 +199,7 @@ impl Proxy {
         self.resolver.tick(&mut self.poller, now);
         self.wake_the_starved();
         self.note_second();
+        orphans::reap();
         if self.lifecycle.poll_interfaces && now >= self.lifecycle.interfaces_at {
             self.lifecycle.interfaces_at = now + INTERFACES;
             self.look_at_interfaces();

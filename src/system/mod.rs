@@ -1,9 +1,10 @@
-//! What the process does to itself and asks of its machine: descriptors, privileges, pidfile, background, signals, the
-//! addresses of the interfaces. Knows no configuration and logs nothing: each part returns what there is to say.
+//! What the process does to itself and asks of its machine: descriptors, privileges, pidfile, background, signals, orphans,
+//! the addresses of the interfaces. Knows no configuration and logs nothing: each part returns what there is to say.
 
 pub mod background;
 pub mod descriptors;
 pub mod interfaces;
+pub mod orphans;
 pub mod pidfile;
 pub mod privileges;
 pub mod signals;

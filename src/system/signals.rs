@@ -1,10 +1,11 @@
-//! Signals, turned into bytes on a socket of the loop.
+//! Signals, turned into bytes on a socket of the loop; those that mean nothing here are kept from ending the process.
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 use mio::net::UnixStream;
+use signal_hook::consts::{SIGALRM, SIGCHLD, SIGIO, SIGPROF, SIGVTALRM, SIGXCPU, SIGXFSZ};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTRAP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2};
 
 /// What a signal asks for.
@@ -49,6 +50,24 @@ impl Signal {
     }
 }
 
+/// Signals that would end the process and mean nothing to it: what a timer, a limit or a hand may send. They get a handler
+/// that does nothing. Ignored ones would stay ignored in the programs that the proxy starts, while handlers end with
+/// execve(2). With SIGXFSZ taken, a write beyond the largest file size (RLIMIT_FSIZE) fails with EFBIG. SIGCHLD is here
+/// because a process started with it ignored cannot wait for its children (wait(2)). Faults keep their default: SIGABRT,
+/// SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS.
+const WITHOUT_EFFECT: [i32; 7] = [SIGALRM, SIGCHLD, SIGIO, SIGPROF, SIGVTALRM, SIGXCPU, SIGXFSZ];
+
+/// Those that only Linux has, its real-time signals included.
+#[cfg(target_os = "linux")]
+fn of_system() -> impl Iterator<Item = i32> {
+    [libc::SIGPWR, libc::SIGSTKFLT].into_iter().chain(libc::SIGRTMIN()..=libc::SIGRTMAX())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn of_system() -> impl Iterator<Item = i32> {
+    std::iter::empty()
+}
+
 /// The signals that have come and were not yet taken.
 #[derive(Debug)]
 pub struct Signals {
@@ -57,7 +76,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Takes all signals over that the proxy knows.
+    /// Takes all signals over that the proxy knows, and those that are to do nothing.
     ///
     /// # Errors
     /// Those of socketpair(2) and sigaction(2).
@@ -71,6 +90,10 @@ impl Signals {
             signal_hook::flag::register(number, Arc::clone(&flag))?;
             signal_hook::low_level::pipe::register(number, there.try_clone()?)?;
             flags.push((signal, flag));
+        }
+        let unread = Arc::new(AtomicBool::new(false));
+        for number in WITHOUT_EFFECT.into_iter().chain(of_system()) {
+            signal_hook::flag::register(number, Arc::clone(&unread))?;
         }
         Ok(Signals { pair: here, flags })
     }

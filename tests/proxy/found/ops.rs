@@ -1,7 +1,13 @@
 //! Faults of running the program: its start, its signals, its logs and its monitor.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::Signal;
+
 use crate::support::proxy::command;
-use crate::support::{Finished, Proxy};
+use crate::support::{eventually, Finished, Origin, Proxy};
 
 /// Runs with these variables, named as they are, and an ini file of this text.
 fn with(arguments: &[&str], variables: &[(&str, &str)], ini: &str) -> Finished {
@@ -31,4 +37,140 @@ fn a8_rules_that_would_not_be_applied_stop_the_start_and_the_check() {
         assert_eq!(check.code, Some(1), "{variables:?}{ini}: {}", check.stdout);
         assert!(check.stderr.contains(named), "{variables:?}{ini}: {}", check.stderr);
     }
+}
+
+/// The same command, started by another program: its words come last, behind those of the other.
+fn through(command: &Command, program: &str, arguments: &[&str]) -> Command {
+    let mut outer = Command::new(program);
+    outer.args(arguments).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer.stdout(Stdio::piped()).stderr(Stdio::piped());
+    outer
+}
+
+/// Writes a script that may be run.
+fn script(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, text).expect("a script");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("our own file");
+    path
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path of text")
+}
+
+#[test]
+fn a7_a_limit_of_file_size_costs_lines_and_not_the_process() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (messages, requests) = (folder.path().join("messages"), folder.path().join("requests"));
+    let options =
+        [("log.destination", text(&messages)), ("access.enable", "true"), ("access.destination", text(&requests))];
+    // One block of 512 bytes, or of 1024, as the shell counts.
+    let limit = ["-c", "ulimit -f 1 && exec \"$0\" \"$@\""];
+    let mut proxy = Proxy::launch(&options, "", |command| through(&command, "sh", &limit));
+    let origin = Origin::site();
+    let client = std::cell::RefCell::new(proxy.client());
+    eventually("lost lines of both logs", || {
+        assert_eq!(client.borrow_mut().get(&origin.url("/x")).text(), "/x");
+        proxy.signal(Signal::SIGTTIN);
+        let counters = proxy.counters();
+        (counters["logs.lost.messages"] > 0 && counters["logs.lost.access"] > 0).then_some(())
+    });
+    assert!(proxy.alive());
+    proxy.assert_serves();
+}
+
+/// A helper that permits everything and writes to a file how it was started. It reads that itself: the shell blocks signals
+/// while it starts another program.
+fn watcher(folder: &Path) -> PathBuf {
+    let seen = folder.join("seen");
+    let lines = "while read -r line; do case $line in SigBlk:*|SigIgn:*) echo \"$line\";; esac; done";
+    let text = format!(
+        "#!/bin/sh\n{lines} < /proc/$$/status > '{0}.new' && mv '{0}.new' '{0}'\nwhile read line; do echo; done\n",
+        seen.display()
+    );
+    script(folder, "watcher", &text)
+}
+
+#[test]
+fn a7_signals_that_mean_nothing_end_nothing_and_helpers_do_not_inherit_them() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let program = watcher(folder.path());
+    let options = [
+        ("redirector.enable", "true"),
+        ("redirector.program", text(&program)),
+        ("redirector.minimum", "1"),
+        ("redirector.maximum", "1"),
+    ];
+    let mut proxy = Proxy::start(&options);
+    let seen = folder.path().join("seen");
+    let status = eventually("what the helper saw", || std::fs::read_to_string(&seen).ok());
+    let sets = status.lines().filter_map(|line| u64::from_str_radix(line.split_whitespace().nth(1)?, 16).ok());
+    // The C library has programs ignore signals 32 and 33, which are its own.
+    let sets: Vec<u64> = sets.map(|set| set & !(0b11 << 31)).collect();
+    assert_eq!(sets, [0, 0], "{status}");
+    let pid = proxy.pid().to_string();
+    // By number, because real-time signals have no names here.
+    let few = ["ALRM", "VTALRM", "PROF", "IO", "STKFLT", "PWR", "XFSZ", "XCPU", "CHLD"].map(str::to_owned);
+    for name in few.into_iter().chain((34..=64).map(|number: i32| number.to_string())) {
+        let done = Command::new("bash").args(["-c", &format!("kill -s {name} {pid}")]).status().expect("a shell");
+        assert!(done.success(), "{name}");
+        proxy.assert_serves();
+        assert!(proxy.alive(), "{name}");
+    }
+}
+
+/// Makes the program that it runs the reaper of orphans below it, as process 1 of a container is.
+const REAPER: &str =
+    "import ctypes, os, sys\nctypes.CDLL(None).prctl(36, 1, 0, 0, 0)\nos.execv(sys.argv[1], sys.argv[1:])\n";
+
+/// How many children of a process have ended and are not reaped.
+fn zombies(parent: u32) -> usize {
+    let stat =
+        |entry: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(entry.ok()?.path().join("stat")).ok();
+    let entries = std::fs::read_dir("/proc").expect("a list of processes");
+    let is_one = |stat: &String| {
+        let words: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().take(2).collect();
+        words == ["Z", &parent.to_string()]
+    };
+    entries.filter_map(stat).filter(is_one).count()
+}
+
+#[test]
+fn b14_orphans_are_reaped_and_helpers_are_waited_for_as_ever() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let marks = folder.path().join("marks");
+    let lines = "while read line; do sh -c 'sleep 0.05 >/dev/null 2>&1 </dev/null & echo $! >> \"$0\"' ";
+    let program =
+        format!("#!/bin/sh\n{lines} '{}'; echo; case $line in */end*) exit 7;; esac; done\n", marks.display());
+    let program = script(folder.path(), "leaver", &program);
+    let options = [
+        ("redirector.enable", "true"),
+        ("redirector.program", text(&program)),
+        ("redirector.minimum", "2"),
+        ("redirector.maximum", "2"),
+    ];
+    let proxy = Proxy::launch(&options, "", |command| through(&command, "python3", &["-c", REAPER]));
+    let origin = Origin::site();
+    for _ in 0..10 {
+        assert_eq!(proxy.client().get(&origin.url("/x")).text(), "/x");
+    }
+    let left = std::fs::read_to_string(&marks).expect("the numbers of the orphans");
+    eventually("the end of the orphans", || {
+        let gone = |pid: &str| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.is_empty() || stat.contains(") Z ")
+        };
+        left.lines().all(gone).then_some(())
+    });
+    eventually("no zombie", || (zombies(proxy.pid()) == 0).then_some(()));
+    // A helper that ends is still seen to end, with its code, by the thread that started it.
+    assert_eq!(proxy.client().get(&origin.url("/end")).text(), "/end");
+    proxy.wait_log("exited with code 7");
 }
