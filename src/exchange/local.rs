@@ -2,8 +2,9 @@
 //! of what the content says.
 
 use crate::http::fault::Fault;
+use crate::http::fields::Expectation;
 use crate::http::framing::Framing;
-use crate::http::request::{Expectation, Request};
+use crate::http::request::Request;
 
 /// Most bytes of content that a request to this program may have: its forms have some hundred, and head and content
 /// together must fit into what a session may collect.

@@ -6,8 +6,9 @@ use std::borrow::Cow;
 use super::cause::{Cause, RETRY_AFTER};
 use super::media::{self, PLAIN};
 use super::request::Request;
-use super::rewrite::{connection, push, push_number};
+use super::rewrite::connection;
 use super::rules::ToClient;
+use super::write::{push, push_number};
 use super::Method;
 
 /// The answer to CONNECT once the tunnel stands. It has no fields at all: some clients trip over them.
@@ -103,7 +104,7 @@ impl Answer {
     /// The same with one more field. Name and value must be ours or checked: they are written as they are.
     pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Cow<'static, str>>) -> Answer {
         let (name, value) = (name.into(), value.into());
-        debug_assert!(super::fields::is_token(name.as_bytes()) && super::fields::is_value(value.as_bytes()));
+        debug_assert!(super::syntax::is_token(name.as_bytes()) && super::syntax::is_value(value.as_bytes()));
         self.fields.push((name, value));
         self
     }

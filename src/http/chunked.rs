@@ -8,8 +8,8 @@ use std::fmt;
 
 use memchr::memchr;
 
-use super::fields::{is_token, is_value, trim, FieldKind};
-use super::framing::Scan;
+use super::fields::FieldKind;
+use super::syntax::{is_token, is_value, trim};
 
 /// The longest line, in bytes with its line end: a buffer of this size always holds a complete one.
 pub const MAX_LINE: usize = 8192;
@@ -100,6 +100,21 @@ impl fmt::Display for ChunkFault {
 }
 
 impl std::error::Error for ChunkFault {}
+
+/// What [`ChunkScan::scan`] or [`super::framing::Framing::scan`] made of a buffer: its first `kept` bytes go out in place
+/// of its first `taken` bytes.
+///
+/// Bytes from `kept` to `taken` are garbage, bytes from `taken` on are untouched: the next message, or the start of a chunk
+/// line that is not complete yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// Bytes of input that are used up.
+    pub taken: usize,
+    /// Bytes at the front that go out, at most `taken`.
+    pub kept: usize,
+    /// The body is complete.
+    pub done: bool,
+}
 
 /// Where in the content the next byte stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

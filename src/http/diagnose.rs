@@ -4,8 +4,7 @@
 use memchr::memchr;
 
 use super::fault::{Fault, OriginFault};
-use super::fields::{is_token, is_value};
-use super::request::words;
+use super::syntax::{is_token, is_value, words};
 
 /// Names the rule that a refused request head breaks.
 pub(crate) fn diagnose_request(head: &[u8], error: httparse::Error) -> Fault {

@@ -4,7 +4,7 @@
 //! where they must not go out as they came, and says how many may. Where bytes need not be looked at at all,
 //! [`Framing::passable`] says how many may go by unseen and [`Framing::pass`] counts those that did.
 
-use super::chunked::{ChunkFault, ChunkScan};
+use super::chunked::{ChunkFault, ChunkScan, Scan};
 
 /// The rest of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,20 +17,6 @@ pub enum Framing {
     Chunked(ChunkScan),
     /// Everything until the peer closes; only a response can be so.
     UntilClose,
-}
-
-/// What [`Framing::scan`] made of a buffer: its first `kept` bytes go out in place of its first `taken` bytes.
-///
-/// Bytes from `kept` to `taken` are garbage, bytes from `taken` on are untouched: the next message, or the start of a chunk
-/// line that is not complete yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Scan {
-    /// Bytes of input that are used up.
-    pub taken: usize,
-    /// Bytes at the front that go out, at most `taken`.
-    pub kept: usize,
-    /// The body is complete.
-    pub done: bool,
 }
 
 impl Framing {

@@ -20,7 +20,9 @@ pub mod response;
 pub mod rewrite;
 pub mod rules;
 mod substitute;
+pub mod syntax;
 pub mod target;
+mod write;
 
 /// The protocol versions that are spoken; any other is refused (505 towards a client, 502 for an origin).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

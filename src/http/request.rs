@@ -10,12 +10,11 @@ use std::ops::Range;
 use super::chunked::{ChunkScan, ChunkSender, Mode};
 use super::diagnose::diagnose_request;
 use super::fault::Fault;
-use super::fields::{
-    decimal, elements, offset_in, trim, Coding, Connection, FieldKind, Fields, LengthError, MAX_FIELDS,
-};
+use super::fields::{is_private_scheme, Coding, Connection, Expectation, FieldKind, Fields, LengthError, MAX_FIELDS};
 use super::framing::Framing;
 use super::head::{oversized, MAX_HEAD};
 use super::rules::Rules;
+use super::syntax::{decimal, elements, offset_in, trim, words};
 use super::target::{locate, Path, Target};
 use super::{Method, Version};
 
@@ -41,17 +40,6 @@ pub struct Request {
     diverted: Option<Box<Target>>,
     /// Its content, if it is kept with the head.
     content: Box<[u8]>,
-}
-
-/// What the Expect field asks (RFC 9110 section 10.1.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expectation {
-    /// Nothing, or the request is of HTTP/1.0, where the field means nothing.
-    None,
-    /// An interim response before the content is sent.
-    Continue,
-    /// Something that nobody defined: 417.
-    Other,
 }
 
 impl Request {
@@ -254,16 +242,6 @@ impl Request {
     fn values(&self, kind: FieldKind) -> impl Iterator<Item = &[u8]> {
         self.fields.values(self.raw(), kind)
     }
-}
-
-/// Whether credentials or a challenge are of a scheme that authenticates the connection.
-pub(crate) fn is_private_scheme(value: &[u8]) -> bool {
-    let scheme = words(value).next().unwrap_or_default();
-    scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate")
-}
-
-pub(crate) fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty())
 }
 
 fn parse_address(text: &[u8]) -> Option<IpAddr> {

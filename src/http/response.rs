@@ -8,10 +8,10 @@ use std::mem::MaybeUninit;
 use super::chunked::{ChunkScan, ChunkSender, Mode};
 use super::diagnose::diagnose_response;
 use super::fault::OriginFault;
-use super::fields::{elements, Coding, Connection, FieldKind, Fields, LengthError, MAX_FIELDS};
+use super::fields::{is_private_scheme, Coding, Connection, FieldKind, Fields, LengthError, MAX_FIELDS};
 use super::framing::Framing;
 use super::head::MAX_HEAD;
-use super::request::is_private_scheme;
+use super::syntax::elements;
 use super::{Method, Version};
 
 /// A response whose head is complete and without fault.

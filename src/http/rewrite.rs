@@ -3,7 +3,7 @@
 //! Each head is written from its parsed form: our version, our Host, our framing, our Connection. A field that nobody has
 //! to touch and that stands as we would write it is copied together with its neighbours; all others are written anew.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use memchr::memchr2;
 
@@ -13,6 +13,7 @@ use super::request::Request;
 use super::response::Response;
 use super::rules::{Rules, ToClient};
 use super::target::TargetForm;
+use super::write::{push, push_address, push_number};
 use super::Version;
 
 /// Bytes that a rewritten head may be longer than the one received, for one reservation in place of several.
@@ -198,36 +199,6 @@ fn push_elements<'a>(out: &mut Vec<u8>, values: impl Iterator<Item = &'a [u8]>) 
     }
 }
 
-fn push_address(out: &mut Vec<u8>, address: IpAddr) {
-    use std::io::Write;
-    match address.to_canonical() {
-        IpAddr::V4(address) => push_ipv4(out, address),
-        // Writing into a Vec cannot fail.
-        IpAddr::V6(address) => drop(write!(out, "{address}")),
-    }
-}
-
-/// Appends an address in dotted decimal digits.
-pub(crate) fn push_ipv4(out: &mut Vec<u8>, address: Ipv4Addr) {
-    let [first, rest @ ..] = address.octets();
-    push_number(out, u64::from(first));
-    for octet in rest {
-        out.push(b'.');
-        push_number(out, u64::from(octet));
-    }
-}
-
-/// Appends a number in decimal digits.
-pub(crate) fn push_number(out: &mut Vec<u8>, number: u64) {
-    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-}
-
-pub(crate) fn push(out: &mut Vec<u8>, parts: &[&[u8]]) {
-    for part in parts {
-        out.extend_from_slice(part);
-    }
-}
-
 /// Appends a value, each fold in it as one blank (RFC 9112 section 5.2).
 fn push_unfolded(out: &mut Vec<u8>, mut value: &[u8]) {
     while let Some(fold) = memchr2(b'\r', b'\n', value) {
@@ -381,25 +352,6 @@ mod tests {
     fn a_relayed_connect_names_the_port() {
         let out = sent("CONNECT A.b:0443 HTTP/1.1\r\nContent-Length: 0\r\n\r\n", &rules());
         assert!(out.starts_with("CONNECT a.b:443 HTTP/1.1\r\nHost: a.b:443\r\n"), "{out}");
-    }
-
-    #[test]
-    fn addresses_of_peers() {
-        let table = [("192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.7", "192.0.2.7"), ("2001:db8::7", "2001:db8::7")];
-        for (peer, want) in table {
-            let mut out = Vec::new();
-            push_address(&mut out, peer.parse().unwrap());
-            assert_eq!(out, want.as_bytes());
-        }
-    }
-
-    #[test]
-    fn numbers() {
-        for number in [0, 9, 10, 12_345, u64::MAX] {
-            let mut out = Vec::new();
-            push_number(&mut out, number);
-            assert_eq!(out, number.to_string().as_bytes());
-        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How messages are to be treated, and for whom. Holds what the configuration and the exchange know; does nothing with it.
 
+use super::fields::Expectation;
 use super::framing::Framing;
-use super::request::Expectation;
 use super::{Method, Version};
 
 /// How messages are to be treated; the options of the `http` section that concern them.

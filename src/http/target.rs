@@ -77,7 +77,7 @@ impl Target {
         self.host.write(out);
         if self.port != HTTP_PORT || self.form == TargetForm::Authority {
             out.push(b':');
-            super::rewrite::push_number(out, u64::from(self.port));
+            super::write::push_number(out, u64::from(self.port));
         }
     }
 }
@@ -168,7 +168,7 @@ fn split_authority(text: &[u8]) -> Result<(&[u8], Option<&[u8]>), Fault> {
 }
 
 fn parse_port(digits: &[u8]) -> Result<u16, Fault> {
-    let number = super::fields::decimal(digits).and_then(|number| u16::try_from(number).ok());
+    let number = super::syntax::decimal(digits).and_then(|number| u16::try_from(number).ok());
     number.filter(|port| *port != 0).ok_or(Fault::BadPort)
 }
 
@@ -187,7 +187,7 @@ impl Host {
         use std::io::Write;
         match self {
             Host::Name(name) => out.extend_from_slice(name.as_bytes()),
-            Host::V4(address) => super::rewrite::push_ipv4(out, *address),
+            Host::V4(address) => super::write::push_ipv4(out, *address),
             // Writing into a Vec cannot fail.
             Host::V6(address, _) => drop(write!(out, "[{address}]")),
         }

@@ -16,11 +16,11 @@
 use super::super::dialect::Question;
 use super::message::{IcapMessage, Part};
 use crate::http::answer::Answer;
-use crate::http::fields::{is_token, is_value};
 use crate::http::head::{leading_blank, HeadScan};
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::rules::Rules;
+use crate::http::syntax::{is_token, is_value};
 use crate::http::target::Target;
 use crate::http::Method;
 use crate::policy::decision::Verdict;

@@ -1,0 +1,51 @@
+//! The grammar of heads: lists, words, tokens and numbers (RFC 9110 section 5.6). Knows no field and no message.
+
+/// The elements of a comma-separated list, trimmed, empty ones left out (RFC 9110 section 5.6.1.2).
+pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(trim).filter(|element| !element.is_empty())
+}
+
+/// The words of a text, at whose blanks it is cut.
+pub(crate) fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty())
+}
+
+/// Without blanks at either end. CR and LF count, as a folded value of an origin may hold them between blanks.
+pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t' | b'\r' | b'\n', rest @ ..] = text {
+        text = rest;
+    }
+    while let [rest @ .., b' ' | b'\t' | b'\r' | b'\n'] = text {
+        text = rest;
+    }
+    text
+}
+
+/// A number written with decimal digits alone: no sign, no blank, not empty, and within 64 bits.
+pub(crate) fn decimal(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0u64, |value, byte| match byte {
+        b'0'..=b'9' => value.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
+        _ => None,
+    })
+}
+
+/// Whether the text is a token, as names and methods are (RFC 9110 section 5.6.2).
+pub(crate) fn is_token(text: &[u8]) -> bool {
+    let is_token_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !text.is_empty() && text.iter().all(is_token_byte)
+}
+
+/// Whether the text holds only bytes that a value may hold (RFC 9110 section 5.5).
+pub(crate) fn is_value(text: &[u8]) -> bool {
+    text.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..))
+}
+
+/// Where `part`, a slice of `whole`, starts in it. Empty values may point anywhere, so the result is held within bounds.
+pub(crate) fn offset_in(whole: &[u8], part: &[u8]) -> usize {
+    let offset = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+    debug_assert!(part.is_empty() || offset + part.len() <= whole.len());
+    offset.min(whole.len() - part.len().min(whole.len()))
+}
