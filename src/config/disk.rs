@@ -1,7 +1,7 @@
 //! The real file system and the real process as sources of configuration. The only part of the configuration that
 //! touches the system.
 
-use super::paths::{FileKind, Files};
+use super::place::{FileKind, Files};
 use super::sources::{of_ours, Sources};
 use std::cell::RefCell;
 use std::collections::BTreeSet;

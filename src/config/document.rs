@@ -176,7 +176,7 @@ working.
 
 mod tests {
     use super::*;
-    use crate::config::paths::tests::Shelf;
+    use crate::config::place::tests::Shelf;
     use crate::config::{load, Sources};
 
     /// Compares a file of the repository with the text it should have, or writes it when asked to.

@@ -1,7 +1,7 @@
 //! Kinds of values that are lists of words: methods, ports, services on this machine, ranges of addresses.
 //! Knows neither which options exist nor where their texts come from.
 
-use super::paths::PathContext;
+use super::place::PathContext;
 use super::text::{token, unbracket};
 use super::value::{port, ValueType};
 use crate::policy::{LocalHost, LocalService};

@@ -11,6 +11,7 @@ pub mod lists;
 mod monitor;
 pub mod options;
 pub mod paths;
+pub mod place;
 mod print;
 mod sources;
 pub mod text;
@@ -24,7 +25,7 @@ pub use options::{
     find, Config, Daemon, Debug, Dns, Http, Icap, Log, OptionEntry, OptionHistory, Passthrough, Profile, Proxy,
     Redirector, Security, Tcp4, Tcp6, Tls, Usage, Web, OPTIONS,
 };
-pub use paths::{FileKind, Files, PathContext};
+pub use place::{FileKind, Files, PathContext};
 pub use print::{help, PrintForm};
 pub use sources::{Sources, FILE, FOLDERS};
 pub use unknown::nearest;

@@ -3,8 +3,8 @@
 //! come from.
 
 use super::lists::{Methods, Ports, Ranges, Services};
-use super::paths::{Hosts, NewFile, Pages, PathContext, Program, Resolver, HOSTS, PAGES, RESOLVER};
-use super::sources::Given;
+use super::paths::{Hosts, NewFile, Pages, Program, Resolver, HOSTS, PAGES, RESOLVER};
+use super::place::PathContext;
 use super::text::{
     BareText, FieldName, Host, Host4, Host6, Level, Line, LineFormat, OnFailure, Protocol, Pseudonym, Reactor, Sink,
     Text, User,
@@ -58,6 +58,12 @@ impl OptionEntry {
     pub fn hidden(&self) -> bool {
         matches!(self.section, "debug" | "proxy")
     }
+}
+
+/// The texts that were given for options, as [`Config::read`] asks for them.
+pub(super) trait Texts {
+    /// The value of one option.
+    fn read<K: ValueType>(&self, entry: &'static OptionEntry, place: &PathContext) -> Result<K::Value, Error>;
 }
 
 /// The name of a field with dashes for underscores, made when the program is compiled.
@@ -115,7 +121,7 @@ macro_rules! options {
 
         impl Config {
             /// Reads every option from what was given, or takes its default.
-            pub(super) fn read(given: &Given, place: &PathContext) -> Result<Config, Error> {
+            pub(super) fn read(given: &impl Texts, place: &PathContext) -> Result<Config, Error> {
                 Ok(Config {
                     $($section: $title { $($field: given.read::<$kind>(&$title::$field, place)?,)* },)*
                 })

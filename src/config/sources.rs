@@ -3,8 +3,8 @@
 
 use super::error::{shown, Error, ValueSource};
 use super::ini::{self, Ini};
-use super::options::OptionEntry;
-use super::paths::{tree, Files, PathContext};
+use super::options::{OptionEntry, Texts};
+use super::place::{tree, Files, PathContext};
 use super::unknown::{Names, Unknown, SWITCH};
 use super::value::{unquote, ValueType};
 use std::collections::BTreeMap;
@@ -89,21 +89,6 @@ impl Given {
     /// The ini file that was read.
     pub(super) fn file(&self) -> Option<&Path> {
         self.file.as_deref()
-    }
-
-    /// The value of an option, from wherever it comes.
-    pub(super) fn read<K: ValueType>(
-        &self,
-        entry: &'static OptionEntry,
-        place: &PathContext,
-    ) -> Result<K::Value, Error> {
-        let Some(found) = self.find(entry)? else {
-            let value = K::initial(entry.default, place);
-            return value.ok_or_else(|| invalid(entry, ValueSource::Default, entry.default, K::form()));
-        };
-        let value = K::parse(unquote(&found.text), place);
-        let expected = || K::fault(unquote(&found.text)).unwrap_or_else(K::form);
-        value.ok_or_else(|| invalid(entry, found.source.clone(), &found.text, expected()))
     }
 
     /// Where the value of an option comes from.
@@ -208,6 +193,18 @@ impl Given {
             lines.extend(unknown.map(|(key, line)| Unknown::option(format!("{bare}.{key}"), "", place(line))));
         }
         lines
+    }
+}
+
+impl Texts for Given {
+    fn read<K: ValueType>(&self, entry: &'static OptionEntry, place: &PathContext) -> Result<K::Value, Error> {
+        let Some(found) = self.find(entry)? else {
+            let value = K::initial(entry.default, place);
+            return value.ok_or_else(|| invalid(entry, ValueSource::Default, entry.default, K::form()));
+        };
+        let value = K::parse(unquote(&found.text), place);
+        let expected = || K::fault(unquote(&found.text)).unwrap_or_else(K::form);
+        value.ok_or_else(|| invalid(entry, found.source.clone(), &found.text, expected()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Tests of reading a whole configuration: precedence, names, errors, and that what is printed reads back as the same.
 
-use super::paths::tests::Shelf;
+use super::place::tests::Shelf;
 use super::*;
 
 const FILE_PATH: &str = "/etc/exaproxy/exaproxy.conf";

@@ -1,7 +1,7 @@
 //! Kinds of values that are one word or one line of text: names, severities, addresses. Knows neither which options
 //! exist nor where their texts come from.
 
-use super::paths::PathContext;
+use super::place::PathContext;
 use super::value::ValueType;
 use crate::logs::access::{Format, FormatError};
 use crate::logs::{Destination, Severity};

@@ -1,7 +1,7 @@
 //! Kinds of values: how the text of an option becomes a value, how the value is printed, and what to say when it is
 //! wrong. Knows neither which options exist nor where their texts come from.
 
-use super::paths::PathContext;
+use super::place::PathContext;
 use std::time::Duration;
 
 /// Longest time that an option may name, in seconds: ten years, so that sums of times never overflow.
@@ -201,7 +201,7 @@ fn number(text: &str, least: u64, most: u64) -> Option<u64> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::paths::tests::{place, Shelf};
+    use super::super::place::tests::{place, Shelf};
     use super::*;
 
     /// What a text is printed as once it was read, when it is accepted; reading that again has to make no difference.
