@@ -6,6 +6,7 @@ pub mod batch;
 pub mod destination;
 pub mod line;
 pub mod messages;
+pub mod output;
 pub mod recent;
 pub mod rotate;
 pub mod severity;

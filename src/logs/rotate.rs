@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{access, AccessFlags};
 
 use super::batch::Batch;
-use super::sink::{put, Output, Report};
+use super::output::{put, Output, Report};
 use super::Destination;
 
 /// Most old files that are kept: each costs a rename per rotation.

@@ -4,8 +4,6 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use log::{LevelFilter, Log, Metadata, Record};
 
-use super::Messages;
-
 /// Most lines that are kept; a start says a dozen.
 const LINES: usize = 256;
 
@@ -20,7 +18,7 @@ pub fn hold() {
 }
 
 /// Makes this the log of the whole process and writes what waits. False when there is one already.
-pub(super) fn open(messages: &'static Messages) -> bool {
+pub(super) fn open(messages: &'static dyn Log) -> bool {
     // It may be there already, from `hold`; a logger of somebody else gets no lines of ours.
     let _ = log::set_logger(&FRONT);
     if FRONT.messages.set(messages).is_err() {
@@ -40,7 +38,7 @@ struct HeldLine {
 }
 
 struct Front {
-    messages: OnceLock<&'static Messages>,
+    messages: OnceLock<&'static dyn Log>,
     waiting: Mutex<Vec<HeldLine>>,
 }
 

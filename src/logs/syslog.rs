@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::batch::Batch;
 use super::destination::SYSLOG_PORT;
+use super::output::{Output, Report};
 use super::severity::Severity;
-use super::sink::{Output, Report};
 
 /// Where syslog daemons listen: Linux and the BSDs, then macOS.
 const LOCAL_SOCKETS: [&str; 2] = ["/dev/log", "/var/run/syslog"];

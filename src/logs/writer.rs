@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::batch::Batch;
-use super::sink::{Output, Report};
+use super::output::{Output, Report};
 use super::Severity;
 
 /// Makes a line of the log's own form from a text about the log itself: lost lines, a file that cannot be opened again. An
