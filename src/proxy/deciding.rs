@@ -12,9 +12,10 @@ use crate::http::Method;
 use crate::logs::{Usage, Word};
 use crate::policy::admission;
 use crate::policy::decision::{Decision, Verdict};
-use crate::redirector::dialect::{Dialect, Question, ReplyFault};
+use crate::redirector::dialect::Dialect;
 use crate::redirector::helper::Program;
 use crate::redirector::pool::{Answered, HelperFault, Ticket};
+use crate::redirector::question::{Question, ReplyFault};
 use crate::redirector::{OnFailure, Redirector, RedirectorEvent};
 
 /// Bytes of an unreadable reply that are logged.

@@ -8,6 +8,7 @@ pub mod dialect;
 pub mod helper;
 pub mod icap;
 pub mod pool;
+pub mod question;
 pub mod url;
 
 use std::collections::VecDeque;

@@ -20,7 +20,8 @@ use reactor::bus::{self, Far, Near};
 use reactor::frame::Frame;
 use smallvec::{smallvec, SmallVec};
 
-use super::dialect::{Dialect, Extent};
+use super::dialect::Dialect;
+use super::question::Extent;
 use child::HelperProcess;
 
 /// Frames on the bus.

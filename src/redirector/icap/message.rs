@@ -1,7 +1,7 @@
 //! The parts of an ICAP response: status, the fields that matter, what is encapsulated (RFC 3507 section 4.4). Knows where
 //! a message ends, and not what it means. Lines may end with LF alone, as scripts write them.
 
-use super::super::dialect::Extent;
+use super::super::question::Extent;
 use crate::http::head::{leading_blank, HeadScan};
 
 /// Longest ICAP head, in bytes.

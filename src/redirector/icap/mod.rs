@@ -23,7 +23,7 @@
 mod message;
 mod verdict;
 
-use super::dialect::{Extent, Question, ReplyFault};
+use super::question::{Extent, Question, ReplyFault};
 use crate::http::rules::Rules;
 use crate::policy::decision::Verdict;
 

@@ -13,7 +13,7 @@
 //!
 //! Whether a part is called `req-hdr` or `res-hdr` does not matter: old helpers call everything `res-hdr`.
 
-use super::super::dialect::Question;
+use super::super::question::Question;
 use super::message::{IcapMessage, Part};
 use crate::http::answer::Answer;
 use crate::http::head::{leading_blank, HeadScan};

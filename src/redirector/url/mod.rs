@@ -12,7 +12,7 @@
 mod key_values;
 mod reply;
 
-use super::dialect::{Extent, Question, ReplyFault};
+use super::question::{Extent, Question, ReplyFault};
 use crate::http::rules::Rules;
 use crate::http::Method;
 use crate::policy::decision::Verdict;

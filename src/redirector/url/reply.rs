@@ -12,7 +12,7 @@
 //! | `intercept://HOST[:PORT]` | send the request unchanged to that host |
 //! | `BH` | the helper is broken |
 
-use super::super::dialect::{Question, ReplyFault};
+use super::super::question::{Question, ReplyFault};
 use super::{key_values, push_bare_url, push_full_url, LineForm};
 use crate::http::answer::Answer;
 use crate::http::rules::Rules;

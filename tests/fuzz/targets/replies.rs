@@ -7,8 +7,9 @@ use exaproxy::http::request::Request;
 use exaproxy::http::rules::{Rules, ToClient};
 use exaproxy::http::{rewrite, Method, Version};
 use exaproxy::policy::decision::Verdict;
-use exaproxy::redirector::dialect::{Dialect, Extent, Question, ReplyFault};
+use exaproxy::redirector::dialect::Dialect;
 use exaproxy::redirector::icap::Icap;
+use exaproxy::redirector::question::{Extent, Question, ReplyFault};
 use exaproxy::redirector::url::{LineForm, Url};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
