@@ -1,5 +1,5 @@
-//! The configuration: one table of options (`keys`), the kinds of their values (`value`, `words`, `lists`, `paths`),
-//! where texts come from (`sources`, `ini`), and how values are printed (`print`, `document`). Only `disk` touches
+//! The configuration: one table of options (`options`), the kinds of their values (`value`, `text`, `lists`, `paths`),
+//! where texts come from (`sources`, `ini`, `names`), and how values are printed (`print`, `document`). Only `disk` touches
 //! the system; all else is given its files and environment, and starts nothing.
 
 mod disk;
@@ -9,6 +9,7 @@ mod error;
 pub mod ini;
 pub mod lists;
 mod monitor;
+mod names;
 pub mod options;
 pub mod paths;
 pub mod place;

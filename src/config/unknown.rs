@@ -2,8 +2,8 @@
 //! on them. Knows where names stand, and of values only whether they switch something on.
 
 use super::error::{shown, Error};
+use super::names::{environment_names, ini_sections, keys};
 use super::options::{OptionEntry, OPTIONS};
-use super::sources::{environment_names, ini_sections, keys};
 use super::value::{unquote, Flag};
 use std::collections::HashSet;
 
