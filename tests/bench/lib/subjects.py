@@ -289,11 +289,12 @@ class Exa(Subject):
 
     def command(self, ctx, folder, port, opts):
         ports = [ctx.origin_port, ctx.slow_port]
+        local = ['127.0.0.1:%d' % p for p in ports] + opts.get('local', [])
         env = {
             'exaproxy_tcp4_host': '127.0.0.1', 'exaproxy_tcp4_port': str(port), 'exaproxy_tcp4_backlog': '1024',
             'exaproxy_web_host': '127.0.0.1', 'exaproxy_web_port': str(ctx.free_port()),
             'exaproxy_daemon_user': user_name(), 'exaproxy_http_connections': '9600',
-            'exaproxy_security_local': "'%s'" % ' '.join('127.0.0.1:%d' % p for p in ports),
+            'exaproxy_security_local': "'%s'" % ' '.join(local),
             'exaproxy_security_connect': "%s" % ' '.join(['443'] + [str(p) for p in ports]),
             'exaproxy_log_enable': 'true' if self.log else 'false',
             'exaproxy_usage_enable': 'true' if self.usage else 'false',
@@ -308,7 +309,8 @@ class Exa(Subject):
                         'exaproxy_redirector_program': ctx.helper_command(opts['helper']),
                         'exaproxy_redirector_minimum': '5',
                         'exaproxy_redirector_maximum': str(opts.get('helpers', 25))})
-        return self.words(), env
+        env.update(opts.get('env', {}))
+        return self.words() + opts.get('words', []), env
 
 
 class Original(Exa):
