@@ -365,7 +365,7 @@ class Running:
         clean = {k: v for k, v in os.environ.items() if not k.startswith('exaproxy')}
         self.process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=self.out, stderr=subprocess.STDOUT, cwd=self.folder,
-            env=dict(clean, **env), start_new_session=True, preexec_fn=ctx.pin_proxy)
+            env=dict(clean, **env, **self.opts.get('preload', {})), start_new_session=True, preexec_fn=ctx.pin_proxy)
         end = time.time() + 15
         while True:
             if self.process.poll() is not None:

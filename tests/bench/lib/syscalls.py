@@ -11,6 +11,7 @@ from .subjects import Running
 from .workloads import GIB, gen
 
 ATTACH_SECONDS = 10
+COUNT = ('-c', '-f', '-U', 'calls,errors,name')
 
 # workload -> (unit, how the load is made, how many units it was)
 LOADS = {
@@ -24,12 +25,12 @@ LOADS = {
 }
 
 
-def attach(pid, out):
+def attach(pid, out, options=COUNT):
     """strace on all processes of a subject and their threads; returns once it follows them."""
     family = measure.tree(pid)
     words = [word for member in family for word in ('-p', str(member))]
-    tracer = subprocess.Popen(['strace', '-c', '-f', '-U', 'calls,errors,name', '-o', out] + words,
-                              stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    tracer = subprocess.Popen(['strace', *options, '-o', out] + words, stderr=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL)
     end = time.monotonic() + ATTACH_SECONDS
     while time.monotonic() < end and tracer.poll() is None:
         if all(traced(member) for member in family):
