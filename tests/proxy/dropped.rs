@@ -78,8 +78,7 @@ fn row_55_a_file_that_only_root_reads_is_named_at_the_start_and_at_each_reload()
     }
     let proxy = dropped_with(&[], "[http]\nextensions = REPORT\n", 0o700);
     let file = proxy.file();
-    let log = proxy.log();
-    let warning = log.lines().find(|line| line.contains(NO_RELOAD)).expect("a warning at the start");
+    let warning = proxy.wait_line(NO_RELOAD);
     assert!(warning.contains("nobody") && warning.contains(text(&file)), "{warning}");
     for time in 1..3 {
         reload(&proxy, KEPT, time);
@@ -88,8 +87,7 @@ fn row_55_a_file_that_only_root_reads_is_named_at_the_start_and_at_each_reload()
         client.send(format!("REPORT {} HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", origin.url("/kept")));
         assert_eq!(client.reply().text(), "/kept", "the old options are gone");
     }
-    let log = proxy.log();
-    let why = log.lines().rfind(|line| line.contains(KEPT)).expect("it was waited for");
+    let why = proxy.wait_line(KEPT);
     assert!(why.contains(text(&file)) && why.contains("ermission denied"), "{why}");
     may(proxy.folder(), 0o755);
     reload(&proxy, TAKEN, 1);
@@ -113,8 +111,7 @@ fn row_55_other_files_that_only_root_reads_keep_what_runs() {
     for (hidden, named) in [(&page, &page), (&pages, &pages), (&hosts, &hosts), (&servers, &servers)] {
         may(hidden, 0o600);
         let proxy = dropped(&options, "");
-        let log = proxy.log();
-        let warning = log.lines().find(|line| line.contains(NO_RELOAD)).expect("a warning at the start");
+        let warning = proxy.wait_line(NO_RELOAD);
         assert!(warning.contains(text(named)), "{warning}");
         reload(&proxy, KEPT, 1);
         assert_eq!(proxy.client().get("http://nodot/").text(), "our own page", "{}", hidden.display());
@@ -147,7 +144,7 @@ fn a_folder_of_pages_in_a_hidden_place_is_not_taken_for_none() {
         command
     });
     assert_eq!(proxy.client().get("http://nodot/").text(), "our own page");
-    assert!(proxy.log().contains(NO_RELOAD), "{}", proxy.log());
+    proxy.wait_log(NO_RELOAD);
     reload(&proxy, KEPT, 1);
     assert_eq!(proxy.client().get("http://nodot/").text(), "our own page");
 }
@@ -210,9 +207,7 @@ fn row_55_the_log_goes_on_where_the_account_may_not_rotate_it() {
     give_away(&file);
     let options = [("log.destination", text(&file)), ("log.rotate", "2000")];
     let proxy = dropped(&options, "");
-    proxy.wait_log(NO_ROTATION);
-    let log = proxy.log();
-    let warning = log.lines().find(|line| line.contains(NO_ROTATION)).expect("a warning at the start");
+    let warning = proxy.wait_line(NO_ROTATION);
     assert!(warning.contains(text(&file)) && warning.contains("nobody"), "{warning}");
     for round in 1..=20 {
         proxy.signal(Signal::SIGHUP);
@@ -239,11 +234,8 @@ fn every_log_that_cannot_be_rotated_is_told_at_the_start() {
         ("access.destination", text(&access)),
     ];
     let proxy = dropped(&options, "");
-    proxy.wait_log_times(NO_ROTATION, 2);
-    let log = proxy.log();
     for file in [&usage, &access] {
-        let warned = log.lines().any(|line| line.contains(NO_ROTATION) && line.contains(text(file)));
-        assert!(warned, "nothing about {}: {log}", file.display());
+        proxy.wait_line(&format!("{NO_ROTATION} a log: {}", file.display()));
     }
 }
 

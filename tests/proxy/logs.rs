@@ -16,9 +16,7 @@ fn wait_file(path: &std::path::Path, part: &str) -> String {
 #[test]
 fn lines_have_the_form_of_the_original() {
     let proxy = Proxy::start(&[("daemon.identifier", "My Proxy")]);
-    proxy.wait_log("Starting exaproxy version");
-    let log = proxy.log();
-    let line = log.lines().find(|line| line.contains("Starting exaproxy version")).expect("it was waited for");
+    let line = proxy.wait_line("Starting exaproxy version");
     let version = env!("CARGO_PKG_VERSION");
     let expected = format!("My Proxy {:<6} supervisor    Starting exaproxy version {version}", proxy.pid());
     assert_eq!(line, expected);

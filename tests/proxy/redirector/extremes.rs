@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use super::{get, send_get, CONTENT};
 use crate::support::helpers::{gone, wait_gone};
-use crate::support::{client, eventually, pattern, show, Gate, Helpers, Origin, Proxy, Wire};
+use crate::support::{client, eventually, patiently, pattern, show, Gate, Helpers, Origin, Proxy, Wire};
 
 /// A page that an ICAP helper makes up.
 const PAGE: &[u8] =
@@ -212,9 +212,11 @@ fn a_helper_that_ends_before_its_children_has_ended() {
     let children: Vec<u32> = std::fs::read_to_string(&file).expect("pids").lines().flat_map(str::parse).collect();
     assert_eq!(reply.status(), 503, "{reply:?}");
     proxy.wait_log("exited with code 3");
-    let left: Vec<_> = children.into_iter().filter(|pid| !gone(*pid)).collect();
-    left.iter().for_each(|pid| crate::support::helpers::signal(*pid, Signal::SIGKILL));
-    assert!(left.is_empty(), "{left:?} were left behind");
+    let left = || children.iter().copied().filter(|pid| !gone(*pid)).collect::<Vec<_>>();
+    // A signal has been sent by now, and its process takes the time to die that the machine gives it.
+    let ended = patiently(|| left().is_empty().then_some(()));
+    left().iter().for_each(|pid| crate::support::helpers::signal(*pid, Signal::SIGKILL));
+    assert!(ended.is_some(), "some of {children:?} were left behind");
 }
 
 #[test]

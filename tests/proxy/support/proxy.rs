@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, Once};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::resource::{getrlimit, setrlimit, Resource};
 use nix::sys::signal::{kill, Signal};
@@ -170,6 +170,16 @@ impl Proxy {
         eventually(&format!("{part:?} in the log"), || self.log().contains(part).then_some(()));
     }
 
+    /// Waits until it has written a whole line with this in it, and gives the line.
+    pub fn wait_line(&self, part: &str) -> String {
+        let found = |captured: &Captured| {
+            let text = text(captured);
+            let mut whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+            whole.find(|line| line.contains(part)).map(|line| line.trim_end().to_owned())
+        };
+        eventually(&format!("a line with {part:?}"), || found(&self.stdout).or_else(|| found(&self.stderr)))
+    }
+
     /// Waits until it has written this so many times.
     pub fn wait_log_times(&self, part: &str, times: usize) {
         let seen = || (self.log().matches(part).count() >= times).then_some(());
@@ -194,6 +204,14 @@ impl Proxy {
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let number = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).expect("a number");
         number(11) + number(12)
+    }
+
+    /// Ticks of processor time that it uses in a hundredth of a second each while `span` passes: 100 for a loop that is busy
+    /// all the time. The span may take longer on a busy machine, and counts as long as it took.
+    pub fn share(&self, span: Duration) -> f64 {
+        let (before, start) = (self.ticks(), Instant::now());
+        thread::sleep(span);
+        (self.ticks() - before) as f64 / start.elapsed().as_secs_f64()
     }
 
     /// The counters of `/json/running`.
