@@ -7,6 +7,7 @@ pub mod counters;
 pub mod exchange;
 pub mod http;
 pub mod io;
+pub mod loader;
 pub mod logs;
 pub mod monitor;
 pub mod policy;

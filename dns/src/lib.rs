@@ -18,7 +18,7 @@ mod hash;
 pub use hosts::Hosts;
 pub use outcome::{Addresses, Failure};
 pub use resolv_conf::ResolvConf;
-pub use resolver::{Config, Counters, Event, LinkId, LookupId, LookupStart, Resolver, StreamEvent, Transmit};
+pub use resolver::{Config, Counters, Event, LinkId, LookupId, LookupStart, Replaced, Resolver, StreamEvent, Transmit};
 
 /// A moment, in milliseconds since a start that the caller chose; it never goes back.
 pub type Millis = u64;

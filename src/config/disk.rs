@@ -3,10 +3,11 @@
 
 use super::place::{FileKind, Files};
 use super::sources::{of_ours, Sources};
+use crate::system::files;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -72,9 +73,7 @@ impl Files for Disk {
     }
 
     fn read(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        File::open(path)?.take(limit as u64).read_to_end(&mut bytes)?;
-        Ok(bytes)
+        files::read(path, limit as u64)
     }
 }
 
@@ -107,8 +106,14 @@ mod tests {
         ] {
             assert_eq!(Disk.kind(path), kind, "{path:?}");
         }
-        assert_eq!(Disk.read(Path::new("/dev/zero"), 100).map(|bytes| bytes.len()).ok(), Some(100));
+        assert_eq!(Disk.read(&own, 100).map(|bytes| bytes.len()).ok(), Some(100));
         assert!(Disk.read(Path::new("/"), 100).is_err());
+    }
+
+    #[test]
+    fn b21_an_endless_device_is_no_configuration() {
+        assert!(Disk.read(Path::new("/dev/zero"), 100).is_err_and(|error| error.to_string() == "not a regular file"));
+        assert_eq!(Disk.read(Path::new("/dev/null"), 100).ok(), Some(Vec::new()), "it stands for none");
     }
 
     #[test]

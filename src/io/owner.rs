@@ -19,6 +19,8 @@ pub enum Owner {
     Resolver(Key),
     /// The bus to a helper.
     Helper(Key),
+    /// The bus to the loader.
+    Loader,
     /// The pair through which signals reach the loop.
     Signal,
 }

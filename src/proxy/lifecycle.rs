@@ -174,7 +174,8 @@ impl Proxy {
         self.settings = options.settings;
         self.policy = options.policy;
         self.upstream.configure(options.dial_options);
-        self.resolver.configure(options.resolver, self.clock.now());
+        let (reader, names) = options.names;
+        self.watch_names(reader, names);
         self.reload_helpers(options.redirector);
         self.watch.set_facts(options.facts);
         self.lifecycle.poll_interfaces = options.poll_interfaces;
@@ -197,6 +198,7 @@ impl Proxy {
             self.poller.forget(origin.stream.route);
         }
         self.resolver.tick(&mut self.poller, now);
+        self.loading.tick(now);
         self.wake_the_starved();
         self.note_second();
         orphans::reap();
@@ -227,7 +229,7 @@ impl Proxy {
                 }
                 self.local.set_addresses(found.iter().map(|(_, address)| *address));
                 let ipv6 = found.iter().any(|(_, address)| address.is_ipv6() && !address.is_loopback());
-                self.resolver.note_ipv6(ipv6, self.clock.now());
+                self.note_ipv6(ipv6);
                 self.lifecycle.interfaces = found;
             }
             Err(error) => log::error!(target: "server", "cannot read the addresses of the interfaces: {error}"),

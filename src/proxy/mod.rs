@@ -10,6 +10,7 @@ mod connecting;
 mod deciding;
 mod lifecycle;
 mod listeners;
+mod loading;
 mod snapshot;
 
 use std::collections::VecDeque;
@@ -27,6 +28,7 @@ use crate::exchange::close::CloseReason;
 use crate::exchange::phase::PhaseKind;
 use crate::exchange::{Context, Settings};
 use crate::io::owner::Owner;
+use crate::loader::names::{NameReader, Names};
 use crate::logs::{AccessLog, Messages, UsageLog};
 use crate::monitor::Counters;
 use crate::policy::{LocalAddresses, Policy};
@@ -66,8 +68,8 @@ pub struct Options {
     pub policy: Policy,
     /// How connections are made.
     pub dial_options: DialOptions,
-    /// How names are found.
-    pub resolver: crate::resolver::Options,
+    /// What the files say about names, and how they are looked at again.
+    pub names: (NameReader, Names),
     /// Who is asked about requests; None where nobody is.
     pub redirector: Option<redirector::Options>,
     /// What the monitor shows besides numbers.
@@ -122,6 +124,7 @@ pub struct Proxy {
     local: LocalAddresses,
     upstream: Upstream,
     resolver: Resolver,
+    loading: loading::Loading,
     redirector: Option<Redirector>,
     usage: Option<UsageLog>,
     access: Option<AccessLog>,
@@ -159,7 +162,9 @@ impl Proxy {
         let lifecycle = lifecycle::Lifecycle::new(&options);
         let clock = Clock::new();
         let watch = snapshot::Watch::new(options.facts, clock.since_epoch(clock.now()) / 1000)?;
-        let resolver = Resolver::new(options.resolver, clock.now());
+        let (reader, Names { config, hosts }) = options.names;
+        let resolver = Resolver::new(config, hosts);
+        let loading = loading::Loading::new(reader, &mut poller, clock.now())?;
         let redirector = options.redirector.map(|options| Redirector::new(options, clock.now()));
         let mut proxy = Proxy {
             poller,
@@ -177,6 +182,7 @@ impl Proxy {
             local,
             upstream: Upstream::new(options.dial_options),
             resolver,
+            loading,
             redirector,
             usage: None,
             access: None,
@@ -209,6 +215,10 @@ impl Proxy {
             }
         }
         self.events = events;
+        self.take_loaded();
+        if self.loading.loader.has_ended() {
+            return Err(io::Error::other("the loader's thread has ended"));
+        }
         self.accept_waiting();
         self.take_finished();
         self.expire();
@@ -232,7 +242,7 @@ impl Proxy {
 
     /// Milliseconds until something is due.
     fn timeout(&self) -> Millis {
-        if !self.queue.is_empty() {
+        if !self.queue.is_empty() || self.loading.loader.is_behind() {
             return 0;
         }
         let now = self.clock.now();
@@ -278,6 +288,7 @@ impl Proxy {
                     redirector.handle_event(key, ready, &mut self.poller, self.clock.now());
                 }
             }
+            Owner::Loader => self.loading.loader.handle_event(ready),
             Owner::Signal => {}
         }
     }

@@ -1,26 +1,20 @@
-//! Sockets and files for the name resolver of the `dns` crate, which decides everything.
+//! Sockets for the name resolver of the `dns` crate, which decides everything. Knows no files.
 
-mod files;
 mod sockets;
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
-use dns::{Addresses, Event, Failure, Random, StreamEvent, Transmit};
+use dns::{Addresses, Config, Event, Failure, Families, Hosts, Random, Replaced, StreamEvent, Transmit};
 use reactor::arena::Key;
 use reactor::poller::Poller;
 use reactor::ready::Ready;
 use reactor::Millis;
 
 use crate::io::owner::Owner;
-use files::NameFiles;
 use sockets::{Input, Sockets};
 
 pub use dns::LookupId;
-pub use files::Options;
-
-/// Milliseconds between two looks at resolv.conf and the hosts file.
-const LOOK: Millis = 5_000;
 
 /// What a lookup ends with.
 pub type LookupResult = Result<Addresses, Failure>;
@@ -47,8 +41,10 @@ pub enum ResolverEvent {
 pub struct Resolver {
     machine: dns::Resolver,
     sockets: Sockets,
-    files: NameFiles,
-    look_at: Millis,
+    /// The families that the operator wants asked for.
+    wanted: Families,
+    /// This machine has an IPv6 address beyond its loopback.
+    ipv6_here: bool,
 }
 
 impl std::fmt::Debug for Resolver {
@@ -58,27 +54,34 @@ impl std::fmt::Debug for Resolver {
 }
 
 impl Resolver {
-    /// Reads the files; a file that cannot be read counts as empty and is named in the log.
-    pub fn new(options: Options, now: Millis) -> Resolver {
-        let mut files = NameFiles::new(options);
-        let (config, hosts) = files.read();
+    /// A resolver that asks for both families until [`Resolver::note_ipv6`] knows better.
+    pub fn new(config: Config, hosts: Hosts) -> Resolver {
+        tell_servers(&config);
+        let wanted = config.families;
         let machine = dns::Resolver::new(config, hosts, Box::new(Secret::new()));
-        Resolver { machine, sockets: Sockets::new(Secret::new()), files, look_at: now + LOOK }
+        Resolver { machine, sockets: Sockets::new(Secret::new()), wanted, ipv6_here: true }
     }
 
-    /// Takes new options over, on a reload.
-    pub fn configure(&mut self, options: Options, now: Millis) {
-        self.files.set_options(options);
-        let (config, hosts) = self.files.read();
-        self.machine.reconfigure(config, hosts, now);
+    /// Takes over what the files say now. What comes back takes long to drop.
+    pub fn reconfigure(&mut self, mut config: Config, hosts: Hosts, now: Millis) -> Replaced {
+        tell_servers(&config);
+        self.wanted = config.families;
+        config.families = self.families();
+        self.machine.reconfigure(config, hosts, now)
     }
 
     /// Tells whether this machine has an IPv6 address beyond its loopback. Without one no IPv6 address is asked for, since
-    /// none could be connected to (RFC 3493 §6.1, AI_ADDRCONFIG).
-    pub fn note_ipv6(&mut self, here: bool, now: Millis) {
-        if self.files.note_ipv6(here) {
-            self.read_again(now);
-        }
+    /// none could be connected to (RFC 3493 §6.1, AI_ADDRCONFIG). What comes back takes long to drop.
+    pub fn note_ipv6(&mut self, here: bool) -> Option<Replaced> {
+        self.ipv6_here = here;
+        let families = self.families();
+        (families != self.machine.config().families).then(|| self.machine.set_families(families))
+    }
+
+    /// The families that are asked for. One that is wanted alone is asked for in any case.
+    fn families(&self) -> Families {
+        let Families { v4, v6 } = self.wanted;
+        Families { v4, v6: v6 && (self.ipv6_here || !v4) }
     }
 
     /// Looks a name up for a session.
@@ -153,31 +156,20 @@ impl Resolver {
         self.machine.poll_timeout()
     }
 
-    /// Closes old sockets, and reads the files again if they have changed.
+    /// Closes old sockets.
     pub fn tick(&mut self, poller: &mut Poller<Owner>, now: Millis) {
         self.sockets.sweep(poller, now);
-        if now < self.look_at {
-            return;
-        }
-        self.look_at = now + LOOK;
-        if self.files.have_changed() {
-            log::info!(target: "resolver", "{} or the hosts file has changed", self.files.options().resolv_conf.display());
-            self.read_again(now);
-        }
-    }
-
-    fn read_again(&mut self, now: Millis) {
-        match self.files.read_again() {
-            Ok((config, hosts)) => self.machine.reconfigure(config, hosts, now),
-            Err(error) => {
-                log::error!(target: "resolver", "cannot read {error}; what was read before stays in use");
-            }
-        }
     }
 
     /// What was counted.
     pub fn counters(&self) -> dns::Counters {
         *self.machine.counters()
+    }
+}
+
+fn tell_servers(config: &Config) {
+    for server in &config.servers {
+        log::info!(target: "resolver", "name server {server}");
     }
 }
 
@@ -216,29 +208,16 @@ mod tests {
 
     const SESSION: Key = Key { index: 7, generation: 1 };
 
-    fn resolver(folder: &std::path::Path, resolv_conf: &str) -> Resolver {
-        let path = folder.join("resolv.conf");
-        std::fs::write(&path, resolv_conf).expect("a file in a fresh folder");
-        let options = Options {
-            resolv_conf: path,
-            hosts: None,
-            timeout: None,
-            attempts: Some(1),
-            deadline: Duration::from_secs(60),
-            ttl: Duration::from_secs(60),
-            negative_ttl: Duration::from_secs(60),
-            ipv4: true,
-            ipv6: false,
-        };
-        Resolver::new(options, 0)
+    fn config(families: Families) -> Config {
+        let servers = vec!["255.255.255.255:53".parse().expect("an address")];
+        Config { servers, families, attempts: 1, deadline: Duration::from_secs(60), ..Config::default() }
     }
 
     /// What sending finds out at the end of a turn is news already: the loop must not sleep on it.
     #[test]
     fn news_that_sending_brings_is_due_at_once() {
-        let folder = tempfile::tempdir().expect("a folder");
-        // Nobody may send to the broadcast address without asking for it first.
-        let mut resolver = resolver(folder.path(), "nameserver 255.255.255.255\n");
+        // A socket has to ask for it first before it may send to the broadcast address.
+        let mut resolver = Resolver::new(config(Families { v4: true, v6: false }), Hosts::default());
         let mut poller = Poller::new().expect("a poll");
         assert!(matches!(resolver.lookup("name.test", SESSION, 0), LookupStart::Pending(_)));
         resolver.flush(&mut poller, 0);
@@ -253,5 +232,22 @@ mod tests {
         assert!(matches!(resolver.poll(), Some(ResolverEvent::Found(SESSION, Err(_), false))));
         assert!(resolver.poll().is_none());
         assert_ne!(resolver.poll_timeout(), Some(0), "news is told once");
+    }
+
+    #[test]
+    fn row_19_without_an_ipv6_address_no_ipv6_address_is_asked_for() {
+        let both = Families { v4: true, v6: true };
+        let mut resolver = Resolver::new(config(both), Hosts::default());
+        assert!(resolver.families().v6, "until the interfaces are known");
+        assert!(resolver.note_ipv6(false).is_some());
+        assert_eq!(resolver.machine.config().families, Families { v4: true, v6: false });
+        assert!(resolver.note_ipv6(false).is_none(), "nothing new");
+        resolver.reconfigure(config(both), Hosts::default(), 0);
+        assert!(!resolver.machine.config().families.v6, "files say nothing about it");
+        assert!(resolver.note_ipv6(true).is_some() && resolver.families().v6);
+        resolver.note_ipv6(false);
+        let only = Families { v4: false, v6: true };
+        resolver.reconfigure(config(only), Hosts::default(), 0);
+        assert_eq!(resolver.machine.config().families, only, "nothing else is left to ask for");
     }
 }

@@ -9,6 +9,7 @@ use crate::config::{self, Config, Disk, Loaded, Sources, Watched};
 use crate::exchange::timers::Limits;
 use crate::exchange::Settings;
 use crate::http::rules::Rules;
+use crate::loader::names::NameOptions;
 use crate::logs::{Handle, LogSettings, Messages, Rotation, Severity, Switches};
 use crate::policy::{Policy, PolicyConfig};
 use crate::proxy::{Ingress, ListenAddress, Options, Proxy, Turn};
@@ -17,7 +18,6 @@ use crate::redirector::helper::Program;
 use crate::redirector::icap::Icap;
 use crate::redirector::url::Url;
 use crate::redirector::{self, pool};
-use crate::resolver;
 use crate::system::background::{daemonize, Daemonized, Notice};
 use crate::system::descriptors::{keep_to_ourselves, raise_descriptors, Budget};
 use crate::system::pidfile::{Claim, Pidfile};
@@ -130,6 +130,7 @@ impl<'a> Supervisor<'a> {
             );
             log::warn!(target: "supervisor", "{text}");
         }
+        proxy.start_loader().map_err(|error| format!("cannot start a thread: {error}"))?;
         let (logs, writers) = Logs::open(config, &log, debug, messages)?;
         logs.hand_over(&mut proxy);
         proxy.set_messages(messages);
@@ -301,7 +302,7 @@ fn options(loaded: &Loaded, budget: Budget) -> Result<Options, String> {
         settings: settings(config)?,
         policy: policy(config),
         dial_options: dial_options(config, count(budget.pool)),
-        resolver: resolver_options(loaded)?,
+        names: name_options(loaded).read().map_err(|error| format!("cannot read {error} (dns.resolver, dns.hosts)"))?,
         redirector: redirector(config),
         facts: Facts { configuration: loaded.facts(), control: config.web.debug },
         poll_interfaces: config.daemon.poll_interfaces,
@@ -375,9 +376,9 @@ fn redirector(config: &Config) -> Option<redirector::Options> {
     Some(redirector::Options { program, pool, on_failure: given.on_failure })
 }
 
-fn resolver_options(loaded: &Loaded) -> Result<resolver::Options, String> {
+fn name_options(loaded: &Loaded) -> NameOptions {
     let (config, dns) = (&loaded.config, &loaded.config.dns);
-    let options = resolver::Options {
+    NameOptions {
         resolv_conf: dns.resolver.clone(),
         hosts: dns.hosts.clone(),
         timeout: loaded.is_set("dns", "timeout").then_some(dns.timeout),
@@ -387,9 +388,7 @@ fn resolver_options(loaded: &Loaded) -> Result<resolver::Options, String> {
         negative_ttl: dns.negative_ttl,
         ipv4: config.tcp4.out,
         ipv6: config.tcp6.out,
-    };
-    options.check().map_err(|error| format!("cannot read {error} (dns.resolver, dns.hosts)"))?;
-    Ok(options)
+    }
 }
 
 fn millis(time: Duration) -> u64 {

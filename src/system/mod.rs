@@ -1,8 +1,9 @@
 //! What the process does to itself and asks of its machine: descriptors, privileges, pidfile, background, signals, orphans,
-//! the addresses of the interfaces. Knows no configuration and logs nothing: each part returns what there is to say.
+//! the addresses of the interfaces, files that are safe to read. Knows no configuration and logs nothing: each part returns what there is to say.
 
 pub mod background;
 pub mod descriptors;
+pub mod files;
 pub mod interfaces;
 pub mod orphans;
 pub mod pidfile;

@@ -29,6 +29,7 @@ mod halfclose;
 mod ipv6;
 mod keepalive;
 mod limits;
+mod loader;
 mod logs;
 mod monitor;
 mod pages;

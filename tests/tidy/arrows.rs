@@ -26,7 +26,7 @@ const OUTSIDE: &[&str] = &[
 ];
 
 /// Components that exchange plain values through the hub and never see one another.
-const APART: &[&str] = &["session", "upstream", "redirector", "resolver"];
+const APART: &[&str] = &["session", "upstream", "redirector", "resolver", "loader"];
 
 /// Who may see the whole configuration; the others get a small struct of what they need.
 const SEE_CONFIG: &[&str] = &["main", "cli", "supervisor", "proxy", "config"];
@@ -208,7 +208,7 @@ fn components_meet_in_the_hub_only() {
     let another =
         |own: &str, path: &Named| path.module().is_some_and(|module| module != own && APART.contains(&module));
     let found = places(|module| APART.contains(&module), another);
-    crate::report("session, upstream, redirector and resolver never name one another", found);
+    crate::report("session, upstream, redirector, resolver and loader never name one another", found);
 }
 
 #[test]

@@ -44,7 +44,7 @@ use crate::hash::Seeded;
 use crate::outcome::loopback;
 use crate::resolv_conf::MAX_SERVERS;
 use crate::wire::name;
-use crate::{Addresses, Failure, Hosts, Millis, Random};
+use crate::{Addresses, Failure, Families, Hosts, Millis, Random};
 
 /// What is known must be at least this old, in milliseconds, before [`Resolver::forget`] drops it: a host that refuses
 /// every connection must not turn each of them into a question.
@@ -124,6 +124,16 @@ pub enum Event {
         /// All addresses.
         addresses: Addresses,
     },
+}
+
+/// What the resolver does not use any more. Freeing it takes a while, half a second for the longest hosts file, which is
+/// why it is handed back and not dropped.
+#[derive(Debug)]
+pub struct Replaced {
+    /// The names of the hosts file before.
+    pub hosts: Hosts,
+    /// What was learned.
+    pub cache: Cache,
 }
 
 /// The resolver.
@@ -274,19 +284,31 @@ impl Resolver {
         self.close_idle_links(now);
     }
 
-    /// Takes new options and a new hosts file. What was learned is dropped: another network may know other answers. If
-    /// the servers changed, open questions go to the new ones at once.
-    pub fn reconfigure(&mut self, config: Config, hosts: Hosts, now: Millis) {
+    /// Takes new options and a new hosts file. What was learned is not used any more: another network may know other
+    /// answers. If the servers changed, open questions go to the new ones at once.
+    pub fn reconfigure(&mut self, config: Config, hosts: Hosts, now: Millis) -> Replaced {
         let config = usable(config);
         let moved = config.servers != self.config.servers || config.use_tcp != self.config.use_tcp;
-        self.cache = Cache::new(config.cache_entries, self.random.next_u64());
+        let cache = self.forget_all(config.cache_entries);
         self.lookups.set_limit(config.max_queries);
         self.queries.set_limit(config.max_queries);
         self.config = config;
-        self.hosts = hosts;
+        let hosts = std::mem::replace(&mut self.hosts, hosts);
         if moved {
             self.change_servers(now);
         }
+        Replaced { hosts, cache }
+    }
+
+    /// Asks for other families from now on. What was learned is not used any more, as after [`Resolver::reconfigure`].
+    pub fn set_families(&mut self, families: Families) -> Replaced {
+        self.config.families = families;
+        Replaced { hosts: Hosts::default(), cache: self.forget_all(self.config.cache_entries) }
+    }
+
+    fn forget_all(&mut self, capacity: usize) -> Cache {
+        let empty = Cache::new(capacity, self.random.next_u64());
+        std::mem::replace(&mut self.cache, empty)
     }
 
     /// The result if it can be had with one search in the cache. A search list can only be passed over where the name

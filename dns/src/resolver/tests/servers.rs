@@ -338,7 +338,8 @@ fn reading_the_files_again_drops_what_was_cached_but_no_open_question() {
     world.pending("b.test", 1);
     let sent = world.sent_one();
     let config = world.resolver.config().clone();
-    world.resolver.reconfigure(config, hosts::parse("192.0.2.7 c.test"), world.now);
+    let before = world.resolver.reconfigure(config, hosts::parse("192.0.2.7 c.test"), world.now);
+    assert_eq!((before.cache.len(), before.hosts.len()), (1, 0), "the caller has them dropped");
     assert!(world.sent().is_empty());
     world.reply(&sent, knows_all(&sent).unwrap());
     assert!(world.result().is_ok());
