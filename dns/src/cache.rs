@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::hash::Seeded;
-use crate::outcome::{combine, Answer, Stored};
+use crate::outcome::{combine, Answer, Stored, UNTOLD};
 use crate::{Addresses, Failure, Families, Family, Millis};
 
 /// Entries that the hand passes at most for one insertion; after that it takes whatever lies under it.
@@ -16,8 +16,12 @@ const MAX_STEPS: usize = 64;
 /// RFC 9520 section 3.2 asks for one second at least; longer would outlive the trouble, as users see it.
 const FAILURE_FIRST: Millis = 1_000;
 const FAILURE_LAST: Millis = 5_000;
-/// The same where the other family has addresses: nobody misses this one, and each new try would cost its time limit.
+/// The same where the other family has addresses: this one is not missed, and each new try would cost its time limit. A "no"
+/// without an SOA is kept for as long there, and only there: without it each request for such a name would ask.
 const FAILURE_BESIDE: Millis = 30_000;
+/// Least time between two times that a name is forgotten, in milliseconds. Clients bring that about by asking for a port that
+/// refuses them, and the name is for all of them.
+const FORGET_PAUSE: Millis = 60_000;
 
 /// The names that were looked up.
 #[derive(Debug)]
@@ -33,6 +37,8 @@ struct Entry {
     name: Arc<str>,
     parts: [FamilyRecord; 2],
     used: bool,
+    /// Before this moment it is not forgotten again.
+    forget_at: Millis,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -82,6 +88,7 @@ impl Cache {
         }
         let at = match self.index.get(name) {
             Some(&at) => at,
+            None if stored.expires == UNTOLD && stored.is_no() => return,
             None => self.insert(name, now),
         };
         if let Some(entry) = self.entries.get_mut(at) {
@@ -89,13 +96,14 @@ impl Cache {
         }
     }
 
-    /// Drops what is known of a name, unless it was learned less than `age` milliseconds ago.
+    /// Drops what is known of a name, unless it was learned less than `age` milliseconds ago. The same name is dropped once a
+    /// minute at most.
     pub fn forget(&mut self, name: &str, age: Millis, now: Millis) {
         let Some(&at) = self.index.get(name) else { return };
-        let Some(entry) = self.entries.get_mut(at) else { return };
+        let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.forget_at <= now) else { return };
         for part in &mut entry.parts {
-            if now.saturating_sub(part.learned) >= age {
-                part.stored = None;
+            if now.saturating_sub(part.learned) >= age && part.stored.take().is_some() {
+                entry.forget_at = now + FORGET_PAUSE;
             }
         }
     }
@@ -108,7 +116,7 @@ impl Cache {
     }
 
     fn insert(&mut self, name: &Arc<str>, now: Millis) -> usize {
-        let entry = Entry { name: Arc::clone(name), parts: Default::default(), used: true };
+        let entry = Entry { name: Arc::clone(name), parts: Default::default(), used: true, forget_at: 0 };
         let at = if self.entries.len() < self.capacity {
             self.entries.push(entry);
             self.entries.len() - 1
@@ -148,19 +156,22 @@ impl Entry {
     }
 
     fn put(&mut self, family: Family, mut stored: Stored, now: Millis) {
-        let beside = Family::BOTH.into_iter().any(|other| {
-            other != family && self.fresh(other, now).is_some_and(|stored| matches!(stored.answer, Answer::Found(_)))
-        });
+        let others = Family::BOTH.into_iter().filter(|other| *other != family);
+        let beside = others.filter_map(|other| self.fresh(other, now)).find(|other| other.is_found());
+        let beside = beside.map(|other| other.expires);
         let part = &mut self.parts[family.index()];
         if let Answer::Failed(_) = stored.answer {
             let time = FAILURE_LAST.min(FAILURE_FIRST << part.failures.min(8));
-            stored.expires = now + if beside { FAILURE_BESIDE } else { time };
+            stored.expires = now + if beside.is_some() { FAILURE_BESIDE } else { time };
             part.failures = part.failures.saturating_add(1);
         } else {
             part.failures = 0;
         }
+        if stored.expires == UNTOLD && stored.is_no() {
+            stored.expires = beside.map_or(UNTOLD, |other| other.min(now + FAILURE_BESIDE));
+        }
         part.learned = now;
-        part.stored = Some(stored);
+        part.stored = Some(stored).filter(|stored| stored.expires != UNTOLD);
     }
 }
 

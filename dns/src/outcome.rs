@@ -138,6 +138,9 @@ pub(crate) enum Answer {
     Failed(Failure),
 }
 
+/// The end of the time of a "no" that came without an SOA. It holds for those who wait, and is not kept.
+pub(crate) const UNTOLD: Millis = 0;
+
 /// An answer and the end of its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stored {
@@ -151,6 +154,11 @@ impl Stored {
             Answer::Found(list) => Some(list),
             _ => None,
         }
+    }
+
+    /// Whether a server said that there is none.
+    pub(crate) fn is_no(&self) -> bool {
+        matches!(self.answer, Answer::NoAddress | Answer::NotFound)
     }
 
     /// Whether there are addresses to connect to.

@@ -11,7 +11,7 @@ use super::server::{Feature, Server};
 use super::table::Key;
 use super::verdict::Verdict;
 use super::{LinkId, Resolver, StreamEvent};
-use crate::outcome::{Answer, Stored};
+use crate::outcome::{Answer, Stored, UNTOLD};
 use crate::wire::message::{Message, Question};
 use crate::wire::name::Match;
 use crate::wire::{rcode, CLASS_IN};
@@ -20,9 +20,6 @@ use crate::{Failure, Millis};
 /// The shortest time for which an answer is kept, in milliseconds. Records with a TTL of zero would make every request
 /// ask.
 const SHORTEST_TTL: Millis = 1_000;
-/// For how long a "no" is kept that came without an SOA: RFC 2308 section 5 would not keep it at all, but a page with
-/// fifty objects of such a host must not ask fifty times.
-const NO_SOA_TTL: Millis = 5_000;
 
 impl Resolver {
     /// A datagram came from `from`.
@@ -178,7 +175,6 @@ impl Resolver {
 
     fn apply(&mut self, key: Key, server: usize, verdict: Verdict, now: Millis) {
         let positive = |ttl: u32| u64::from(ttl) * 1_000;
-        let negative = |ttl: Option<u32>| ttl.map_or(NO_SOA_TTL, positive);
         match verdict {
             Verdict::Found { ttl } => {
                 let list = self.scratch.addresses.as_slice().into();
@@ -186,11 +182,11 @@ impl Resolver {
             }
             Verdict::NoAddress { ttl } => {
                 self.counters.no_address += 1;
-                self.answer(key, Answer::NoAddress, negative(ttl), now);
+                self.refuse(key, Answer::NoAddress, ttl, now);
             }
             Verdict::NotFound { ttl } => {
                 self.counters.not_found += 1;
-                self.answer(key, Answer::NotFound, negative(ttl), now);
+                self.refuse(key, Answer::NotFound, ttl, now);
             }
             Verdict::Alias { target, ttl, hops } => {
                 let expires = now + self.capped(positive(ttl), false);
@@ -203,6 +199,14 @@ impl Resolver {
                 self.counters.server_errors += 1;
                 self.fail_over(key, server, Failure::ServerFailure, now);
             }
+        }
+    }
+
+    /// A server says no. Without an SOA nothing tells for how long (RFC 2308 section 5).
+    fn refuse(&mut self, key: Key, answer: Answer, ttl: Option<u32>, now: Millis) {
+        match ttl {
+            Some(ttl) => self.answer(key, answer, u64::from(ttl) * 1_000, now),
+            None => self.conclude(key, Outcome::Answer(Stored { answer, expires: UNTOLD }), now),
         }
     }
 

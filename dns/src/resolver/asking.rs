@@ -138,7 +138,7 @@ impl Resolver {
     }
 
     /// A server cannot help: the next one is asked at once. Servers that were asked before and may still answer are
-    /// waited for.
+    /// waited for. When all of them have failed, they are asked again after a pause, since one error is no answer.
     pub(super) fn fail_over(&mut self, key: Key, server: usize, failure: Failure, now: Millis) {
         self.release(key, server, now);
         let Some(query) = self.queries.get_mut(key) else { return };
@@ -146,10 +146,22 @@ impl Resolver {
         if query.probe.is_some() {
             self.drop_query(key, now);
         } else if query.next_server(&self.servers).is_none() {
-            self.fail(key, now);
+            self.begin_round(key, now);
         } else {
             self.try_fresh_server(key, now);
         }
+    }
+
+    /// Waits before the servers that failed are asked again: as long as for a first answer, twice that the next time.
+    fn begin_round(&mut self, key: Key, now: Millis) {
+        let Some(query) = self.queries.get_mut(key) else { return };
+        let round = query.next_round(self.servers.len());
+        let next = round.and_then(|round| Some((round, query.next_server(&self.servers)?)));
+        let Some((round, server)) = next else { return self.fail(key, now) };
+        let pause = self.servers[server].wait() << round.saturating_sub(1);
+        query.current = server;
+        query.due = query.deadline.min(now + pause.min(self.config.timeout_millis()));
+        self.query_alarms.arm(key.index, query.due);
     }
 
     fn try_fresh_server(&mut self, key: Key, now: Millis) {

@@ -254,7 +254,7 @@ impl Resolver {
     }
 
     /// Drops what is cached of a name, for one to whom no address of it answered: the next lookup asks anew. What was
-    /// learned within the last five seconds stays.
+    /// learned within the last five seconds stays, and so does a name that was dropped within the last minute.
     pub fn forget(&mut self, name: &str, now: Millis) {
         let Some(normal) = name::normalise(name) else { return };
         self.cache.forget(&normal.name, FORGET_AGE, now);

@@ -14,6 +14,9 @@ const EARLY_SENDS: u32 = 3;
 const MAX_SENDS: u32 = 64;
 /// Rounds over all servers in which every send came back as unreachable; after them nobody waits on.
 const UNREACHABLE_ROUNDS: u32 = 3;
+/// Errors that one server may give to one question before it is left for good: RFC 9520 section 3.1 allows three questions
+/// in all. A resolver that has just started, or has lost its way for a moment, answers the second.
+const MAX_ERRORS: u8 = 3;
 /// How often one question may be asked again because a connection that had worked was closed (RFC 7766 section 6.2.4).
 pub(crate) const MAX_RECONNECTS: u8 = 2;
 
@@ -34,6 +37,8 @@ pub(crate) struct Send {
     pub(crate) via: Via,
     pub(crate) sent: Millis,
     pub(crate) count: u8,
+    /// How often it answered with an error, or closed the connection.
+    pub(crate) errors: u8,
     pub(crate) edns: bool,
     pub(crate) mixed: bool,
     /// What must not be used any more for this question here.
@@ -63,8 +68,10 @@ pub(crate) struct Query {
     /// What to say when no server is left.
     pub(crate) failure: Failure,
     sends: [Send; MAX_SERVERS],
-    /// Servers that cannot help with this question, one bit each.
+    /// Servers that cannot help with this question now, one bit each.
     excluded: u8,
+    /// Errors of one server after which it is not asked again.
+    most_errors: u8,
     unreachable: u32,
     first: usize,
 }
@@ -85,6 +92,7 @@ impl Query {
             failure: Failure::Timeout,
             sends: Default::default(),
             excluded: 0,
+            most_errors: 0,
             unreachable: 0,
             first,
         }
@@ -94,6 +102,7 @@ impl Query {
     pub(crate) fn restart(&mut self, attempts: u32, servers: usize) {
         self.sends = Default::default();
         self.excluded = 0;
+        self.most_errors = attempts.min(MAX_ERRORS.into()) as u8;
         self.unreachable = 0;
         self.first = if servers == 0 { 0 } else { self.first % servers };
         self.current = self.first;
@@ -113,10 +122,24 @@ impl Query {
         }
     }
 
-    /// Gives a server up for this question.
+    /// Gives a server up for this question. Where the trouble is its own, another round may come to it again; what we have
+    /// too much of would not be less then.
     pub(crate) fn exclude(&mut self, server: usize, failure: Failure) {
         self.excluded |= 1 << server;
         self.failure = failure;
+        let send = &mut self.sends[server];
+        send.errors = if failure == Failure::Overloaded { u8::MAX } else { send.errors.saturating_add(1) };
+    }
+
+    /// Begins another round over the servers that gave errors, when no server is left: how often the one with the fewest has
+    /// given one. `None` if each has given its last, or nothing may be sent any more.
+    pub(crate) fn next_round(&mut self, servers: usize) -> Option<u8> {
+        let again = (0..servers).filter(|&at| self.sends[at].errors < self.most_errors);
+        let again: Vec<usize> = again.filter(|_| self.sends_left > 0).collect();
+        for &at in &again {
+            self.excluded &= !(1 << at);
+        }
+        again.into_iter().map(|at| self.sends[at].errors).min()
     }
 
     /// Counts a send that came back; whether that was one too many.

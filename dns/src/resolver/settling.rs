@@ -9,7 +9,7 @@ use super::lookup::FamilyState;
 use super::table::Key;
 use super::verdict::MAX_ALIASES;
 use super::{some, Event, LookupId, Resolver};
-use crate::outcome::{Answer, Stored};
+use crate::outcome::{Answer, Stored, UNTOLD};
 use crate::{Addresses, Failure, Family, Millis};
 
 impl Resolver {
@@ -115,7 +115,10 @@ impl Resolver {
                 return self.settle_early(key, now);
             }
             let failure = match lookup.combined() {
-                Ok(addresses) => return self.finish(key, Ok(addresses)),
+                Ok(addresses) => {
+                    self.keep_missing(key, now);
+                    return self.finish(key, Ok(addresses));
+                }
                 Err(failure) => failure,
             };
             let goes_on = lookup.note_failure(failure);
@@ -123,6 +126,17 @@ impl Resolver {
             if !goes_on || !self.next_candidate(key, now) {
                 return self.finish(key, Err(worst));
             }
+        }
+    }
+
+    /// A family without addresses that was told before the addresses of the other were known may be kept now.
+    fn keep_missing(&mut self, key: Key, now: Millis) {
+        let Some(lookup) = self.lookups.get(key) else { return };
+        let untold = |family: &Family| lookup.known(*family).is_some_and(|stored| stored.expires == UNTOLD);
+        let Some(family) = Family::BOTH.into_iter().find(untold) else { return };
+        let (name, stored) = (Arc::clone(&lookup.name), lookup.known(family).cloned());
+        if let Some(stored) = stored {
+            self.remember(&name, family, stored, now);
         }
     }
 

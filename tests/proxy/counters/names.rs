@@ -76,8 +76,8 @@ pub const STEPS: &[Step<Peers>] = &[
     Step {
         what: "a name server is broken",
         moves: "clients.accepted 1, clients.requests 1, ended.answered 1, answers.dns_error 1, names.failed 1, \
-            dns.lookups 1, dns.queries 1, dns.sent 1, dns.answers 1, dns.failed 1, exaproxy_dns_seconds_count 1, \
-            exaproxy_request_seconds_count 1",
+            dns.lookups 1, dns.queries 1, dns.sent 2, dns.retries 1, dns.answers 2, dns.failed 1, \
+            exaproxy_dns_seconds_count 1, exaproxy_request_seconds_count 1",
         act: |stage| see(stage, "broken.test", 502),
     },
     Step {

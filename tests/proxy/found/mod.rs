@@ -1,3 +1,4 @@
 //! Faults that were found by trying the real binary: each test carries the number of its fault.
 
 mod ops;
+mod names;

@@ -88,17 +88,43 @@ fn row_28_negative_answers_are_cached_and_never_repeated() {
     }
 }
 
+/// RFC 2308 section 5: nothing says for how long it holds.
 #[test]
-fn a_negative_answer_without_soa_is_kept_for_seconds_only() {
-    let mut world = World::single();
-    world.pending("no.test", 1);
-    let sent = world.sent_one();
-    world.reply(&sent, Reply::to(&sent).rcode(rcode::NXDOMAIN));
-    assert_eq!(world.result(), Err(Failure::NotFound));
-    world.pass(4_999);
-    assert_eq!(world.cached("no.test"), Err(Failure::NotFound));
-    world.pass(1);
-    world.pending("no.test", 1);
+fn b22_a_negative_answer_without_soa_is_not_remembered() {
+    for (code, failure) in [(rcode::NXDOMAIN, Failure::NotFound), (rcode::NOERROR, Failure::NoAddress)] {
+        for alias in [false, true] {
+            let mut world = World::single();
+            for _ in 0..3 {
+                world.pending("no.test", 1);
+                world.serve(|sent| match (alias, sent.name().as_str()) {
+                    (true, "no.test") => Some(Reply::to(sent).alias("no.test", 300, "real.test")),
+                    _ => Some(Reply::to(sent).rcode(code)),
+                });
+                assert_eq!(world.result(), Err(failure));
+            }
+            assert_eq!(world.resolver.cached(), 0);
+            world.assert_quiet();
+        }
+    }
+}
+
+/// A family that is missing beside addresses is not asked for by each request, as small servers name no SOA.
+#[test]
+fn b22_beside_addresses_it_is_remembered_for_as_long_as_they_are_and_half_a_minute_at_most() {
+    for (ttl, kept) in [(10, 10_000), (300, 30_000)] {
+        let mut world = World::new(config(1));
+        world.pending("v4.test", 1);
+        world.serve(|sent| match sent.kind() {
+            TYPE_A => Some(Reply::to(sent).address("v4.test", ttl, "192.0.2.80")),
+            _ => Some(Reply::to(sent)),
+        });
+        world.events();
+        assert_eq!(world.cached("v4.test").unwrap(), ["192.0.2.80"]);
+        world.pass(kept - 1);
+        assert_eq!(world.cached("v4.test").unwrap(), ["192.0.2.80"]);
+        world.pass(1);
+        world.pending("v4.test", 1);
+    }
 }
 
 #[test]
@@ -140,6 +166,23 @@ fn row_31_a_name_can_be_forgotten_early() {
     world.pass(1_000);
     world.resolver.forget("A.test.", world.now);
     world.pending("a.test", 1);
+}
+
+/// The names of all clients must not be dropped as often as one of them likes.
+#[test]
+fn c_names_a_name_is_forgotten_once_a_minute_at_most() {
+    let mut world = World::single();
+    let mut asked = Vec::new();
+    for second in 0..180 {
+        if let Lookup::Pending(_) = world.lookup("a.test") {
+            asked.push(second);
+            world.serve(|sent| Some(Reply::to(sent).address("a.test", 900, "192.0.2.1")));
+            world.events();
+        }
+        world.pass(1_000);
+        world.resolver.forget("a.test", world.now);
+    }
+    assert_eq!(asked, [0, 5, 65, 125]);
 }
 
 #[test]

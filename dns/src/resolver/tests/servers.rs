@@ -67,14 +67,70 @@ fn row_26_the_next_server_is_asked_at_once_after_an_error() {
 fn row_26_when_all_servers_fail_so_does_the_lookup_and_for_a_moment_only() {
     let mut world = World::pairs(3);
     world.pending("a.test", 1);
-    world.serve(|sent| Some(Reply::to(sent).rcode(rcode::SERVFAIL)));
+    for _ in 0..3 {
+        assert!(world.events().is_empty());
+        for _ in 0..3 {
+            let (_, sent) = world.pass_until_sent();
+            world.reply(&sent[0], Reply::to(&sent[0]).rcode(rcode::SERVFAIL));
+        }
+    }
     assert_eq!(world.result(), Err(Failure::ServerFailure));
-    assert_eq!(world.resolver.counters().sent, 3);
+    assert_eq!(world.resolver.counters().sent, 9, "each is asked three times");
     assert_eq!(world.cached("a.test"), Err(Failure::ServerFailure));
     world.pass(1_000);
     world.pending("a.test", 1);
     world.serve(knows_all);
     assert!(world.result().is_ok());
+}
+
+#[test]
+fn b22_one_error_of_the_only_server_is_no_answer() {
+    for code in [rcode::SERVFAIL, rcode::REFUSED, 15] {
+        let mut world = World::single();
+        let start = world.now;
+        world.pending("a.test", 1);
+        let mut times = Vec::new();
+        for _ in 0..2 {
+            let (at, sent) = world.pass_until_sent();
+            times.push(at - start);
+            world.reply(&sent[0], Reply::to(&sent[0]).rcode(code));
+            assert!(world.events().is_empty(), "it may be another a moment later");
+        }
+        let (at, sent) = world.pass_until_sent();
+        times.push(at - start);
+        world.reply(&sent[0], knows_all(&sent[0]).unwrap());
+        assert!(world.result().is_ok());
+        assert_eq!(times, [0, 250, 750]);
+        world.assert_quiet();
+    }
+}
+
+#[test]
+fn b22_errors_that_go_on_are_final_within_the_retries_that_are_configured() {
+    for (attempts, asked) in [(1, 1), (2, 2), (3, 3), (10, 3)] {
+        let mut world = World::new(Config { attempts, families: Families { v4: true, v6: false }, ..config(1) });
+        let start = world.now;
+        world.pending("a.test", 1);
+        for _ in 0..asked {
+            let (_, sent) = world.pass_until_sent();
+            assert!(world.events().is_empty());
+            world.reply(&sent[0], Reply::to(&sent[0]).rcode(rcode::SERVFAIL));
+        }
+        assert_eq!(world.result(), Err(Failure::ServerFailure));
+        assert!(world.now - start < 1_000, "nobody waits for long");
+        world.assert_quiet();
+    }
+}
+
+#[test]
+fn b22_a_question_that_nobody_waits_for_ends_with_its_error() {
+    let mut world = World::single();
+    let id = world.pending("a.test", 1);
+    let sent = world.sent_one();
+    world.reply(&sent, Reply::to(&sent).rcode(rcode::SERVFAIL));
+    world.resolver.cancel(id, 1);
+    assert!(world.pass_until_sent().1.is_empty());
+    world.assert_quiet();
 }
 
 #[test]
