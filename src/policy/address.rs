@@ -4,8 +4,12 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// IPv4 addresses that one IPv6 address may carry: a prefix of RFC 8215 leaves two readings.
-const EMBEDDED_MAX: usize = 2;
+/// IPv4 addresses that one IPv6 address may carry: prefixes of RFC 8215 leave four readings.
+const EMBEDDED_MAX: usize = 4;
+
+/// Where the four bytes of an IPv4 address stand behind a NAT64 prefix of 96, 48, 56 and 64 bits (RFC 6052 section 2.2). Byte
+/// 8 is left out. Prefixes of 40 and 32 bits do not fit into the 48 bits of RFC 8215.
+const NAT64: [[usize; 4]; EMBEDDED_MAX] = [[12, 13, 14, 15], [6, 7, 9, 10], [7, 9, 10, 11], [9, 10, 11, 12]];
 
 /// The addresses of this machine, and those it listens on as a proxy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,30 +61,39 @@ impl LocalAddresses {
 pub fn forms(address: IpAddr) -> impl Iterator<Item = IpAddr> {
     let embedded = match address {
         IpAddr::V4(_) => [None; EMBEDDED_MAX],
-        IpAddr::V6(v6) => embedded(v6),
+        IpAddr::V6(v6) => match v6.segments() {
+            [0x64, 0xff9b, 1, ..] => nat64(v6),
+            _ => [embedded(v6), None, None, None],
+        },
     };
     std::iter::once(address.to_canonical()).chain(embedded.into_iter().flatten().map(IpAddr::V4))
 }
 
-fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; EMBEDDED_MAX] {
+/// Where only one reading is possible.
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let o = address.octets();
     let tail = Some(Ipv4Addr::new(o[12], o[13], o[14], o[15]));
     match address.segments() {
         // The unspecified address and loopback carry nothing (RFC 4291 section 2.5).
-        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => [None, None],
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
         // Compatible and mapped (RFC 4291 section 2.5.5), translated (RFC 2765 section 2.1), NAT64 (RFC 6052 section 2.1).
-        [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => [tail, None],
-        // NAT64 with a local prefix of 48 to 96 bits: the address stands around byte 8 or at the end (RFC 8215, RFC 6052
-        // section 2.2).
-        [0x64, 0xff9b, 1, ..] => [tail, Some(Ipv4Addr::new(o[6], o[7], o[9], o[10]))],
+        [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => tail,
         // 6to4 (RFC 3056 section 2).
-        [0x2002, ..] => [Some(Ipv4Addr::new(o[2], o[3], o[4], o[5])), None],
+        [0x2002, ..] => Some(Ipv4Addr::new(o[2], o[3], o[4], o[5])),
         // Teredo, where the client's address has every bit turned round (RFC 4380 section 4).
-        [0x2001, 0, ..] => [Some(Ipv4Addr::new(!o[12], !o[13], !o[14], !o[15])), None],
+        [0x2001, 0, ..] => Some(Ipv4Addr::new(!o[12], !o[13], !o[14], !o[15])),
         // ISATAP interface identifiers (RFC 5214 section 6.1).
-        [_, _, _, _, 0 | 0x200, 0x5efe, ..] => [tail, None],
-        _ => [None, None],
+        [_, _, _, _, 0 | 0x200, 0x5efe, ..] => tail,
+        _ => None,
     }
+}
+
+/// The readings of an address behind a local NAT64 prefix, whose length only its gateway knows (RFC 8215 section 4). What
+/// follows the IPv4 address is not looked at, as gateways ignore it. A longer prefix makes the shorter readings begin with
+/// zeros, and no gateway sends anything to network 0 (RFC 1122 section 3.2.1.3), so those are none.
+fn nat64(address: Ipv6Addr) -> [Option<Ipv4Addr>; EMBEDDED_MAX] {
+    let octets = address.octets();
+    NAT64.map(|at| Some(Ipv4Addr::from(at.map(|byte| octets[byte]))).filter(|reading| reading.octets()[0] != 0))
 }
 
 #[cfg(test)]
@@ -99,7 +112,7 @@ mod tests {
             ("::10.1.2.3", "10.1.2.3"),
             ("::ffff:0:10.1.2.3", "10.1.2.3"),
             ("64:ff9b::10.1.2.3", "10.1.2.3"),
-            ("64:ff9b:1:0a01:0002:0300::", "10.1.2.3"),
+            ("64:ff9b:1:a01:2:300::", "10.1.2.3"),
             ("64:ff9b:1:ffff::10.1.2.3", "10.1.2.3"),
             ("2002:a01:203::1", "10.1.2.3"),
             ("2001:0:c000:201:0:0:f5fe:fdfc", "10.1.2.3"),
@@ -111,6 +124,30 @@ mod tests {
         }
         for plain in ["::", "::1", "2001:db8::a01:203", "fe80::1", "2a00::5efe"] {
             assert_eq!(forms(ip(plain)).collect::<Vec<_>>(), [ip(plain)], "{plain}");
+        }
+    }
+
+    /// 64:ff9b:1::/48 is for prefixes of any length in it, and what stands behind the address means nothing.
+    #[test]
+    fn c_names_every_length_of_a_local_nat64_prefix_is_read() {
+        for written in [
+            "64:ff9b:1:a01:2:300::",
+            "64:ff9b:1:a01:2:300:ffff:ffff",
+            "64:ff9b:1:ff0a:1:203::",
+            "64:ff9b:1:0a:1:203:1:2",
+            "64:ff9b:1:ffff:a:102:300::",
+            "64:ff9b:1:0:a:102:300:1",
+            "64:ff9b:1::10.1.2.3",
+            "64:ff9b:1:1:2:3:10.1.2.3",
+        ] {
+            assert!(forms(ip(written)).any(|form| form == ip("10.1.2.3")), "{written}");
+        }
+        let local = LocalAddresses::new([], []);
+        for far in ["64:ff9b:1::192.0.2.1", "64:ff9b:1:0:c0:2:100::", "64:ff9b:1:c000:2:100::"] {
+            assert!(!local.contain(ip(far)), "{far} is on no machine here");
+        }
+        for here in ["64:ff9b:1::127.0.0.1", "64:ff9b:1:0:7f:0:100::", "64:ff9b:1:7f:0:1::", "64:ff9b:1:7f00:0:100::"] {
+            assert!(local.contain(ip(here)), "{here}");
         }
     }
 
