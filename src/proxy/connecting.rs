@@ -14,9 +14,10 @@ use crate::exchange::phase::{Phase, PhaseKind};
 use crate::exchange::timers::Timer;
 use crate::exchange::{Action, Connected};
 use crate::http::framing::Framing;
+use crate::http::request::Request;
 use crate::http::target::{Host, Target};
 use crate::http::Method;
-use crate::io::origin::Origin;
+use crate::io::origin::{Origin, OriginKey, Scope};
 use crate::io::owner::Owner;
 use crate::policy::Refused;
 use crate::resolver::{LookupId, LookupResult};
@@ -116,8 +117,12 @@ impl Proxy {
     fn connect_again(&mut self, key: Key, addresses: &[IpAddr]) -> bool {
         let Some(client) = self.clients.get(key) else { return false };
         let Some(origin) = &client.session.origin else { return false };
-        let port = client.session.exchange.request().map(|request| request.destination().port);
-        let same = Some(origin.address.port()) == port && addresses.contains(&origin.address.ip());
+        let there = |request: &Request| {
+            let address =
+                origin.address.port() == request.destination().port && addresses.contains(&origin.address.ip());
+            address && origin.key == self.origin_key(request)
+        };
+        let same = client.session.exchange.request().is_some_and(there);
         let address = origin.address;
         if !same || client.session.exchange.is_fresh() {
             self.hang_up(key);
@@ -143,12 +148,19 @@ impl Proxy {
             Host::V6(_, Some(zone)) => interfaces::number(zone).unwrap_or(0),
             _ => 0,
         };
-        let wanted = ConnectRequest { session: key, addresses, port, scope, fresh, repeatable };
+        let site = self.origin_key(request);
+        let wanted = ConnectRequest { session: key, addresses, port, scope, key: site, fresh, repeatable };
         match self.upstream.connect(&wanted, &mut self.poller, now) {
             Connect::Ready(origin) => self.connected(key, origin),
             Connect::Pending(dial) => self.set_waits(key, Waits::Dial(dial, rest)),
             Connect::Failed(error) => self.dial_failed(key, error, rest),
         }
+    }
+
+    /// Which kept connections may carry this request: those of its Host field.
+    fn origin_key(&self, request: &Request) -> OriginKey {
+        let named = request.target();
+        self.upstream.keys.key(&named.host, named.port, Scope::Shared)
     }
 
     pub(super) fn set_waits(&mut self, key: Key, waits: Waits) {

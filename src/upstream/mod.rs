@@ -18,15 +18,11 @@ use reactor::stream::Stream;
 use reactor::{sys, Millis};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::io::origin::Origin;
+use crate::io::origin::{Origin, OriginKey, OriginKeys};
 use crate::io::owner::Owner;
 use dial::{DialError, Race, Step};
 use failures::Failures;
 use idle::Idle;
-
-/// How old a kept connection may be for a request that must not be sent twice: the younger, the smaller the chance that
-/// its origin has just closed it.
-const UNREPEATABLE_AGE: Millis = 1000;
 
 /// Milliseconds after which an attempt counts as hanging when nobody waits for it any more.
 const SLOW: Millis = 1000;
@@ -57,9 +53,12 @@ pub struct ConnectRequest<'a> {
     pub port: u16,
     /// The number of the interface through which link-local addresses are reached (RFC 4007), 0 for none.
     pub scope: u32,
+    /// Which kept connections may be used.
+    pub key: OriginKey,
     /// It must not have been used before.
     pub fresh: bool,
-    /// The request could be sent again if the connection turns out dead.
+    /// The request can be sent again if the connection turns out dead, as every kept one may. One that cannot goes out on a
+    /// connection of its own.
     pub repeatable: bool,
 }
 
@@ -90,6 +89,7 @@ pub type Finished = (Key, Result<Box<Origin<TcpStream>>, DialError>);
 #[derive(Debug)]
 struct Dial {
     session: Key,
+    key: OriginKey,
     race: Race,
     attempts: Vec<Option<Attempt>>,
 }
@@ -107,6 +107,8 @@ pub struct Upstream {
     dial_options: DialOptions,
     /// Kept connections.
     pub idle: Idle,
+    /// What they are found by.
+    pub keys: OriginKeys,
     dials: Arena<Dial>,
     alarms: Alarms,
     failures: Failures,
@@ -118,6 +120,7 @@ impl Upstream {
     pub fn new(dial_options: DialOptions) -> Upstream {
         Upstream {
             idle: Idle::new(dial_options.pool, dial_options.pool_timeout),
+            keys: OriginKeys::default(),
             dial_options,
             dials: Arena::new(),
             alarms: Alarms::new(),
@@ -144,10 +147,9 @@ impl Upstream {
 
     /// Finds a connection.
     pub fn connect(&mut self, request: &ConnectRequest<'_>, poller: &mut Poller<Owner>, now: Millis) -> Connect {
-        if !request.fresh {
-            let not_before = if request.repeatable { 0 } else { now.saturating_sub(UNREPEATABLE_AGE) };
+        if !request.fresh && request.repeatable {
             for address in request.addresses {
-                if let Some(mut origin) = self.idle.take(&request.place(*address), not_before) {
+                if let Some(mut origin) = self.idle.take(request.key, request.place(*address)) {
                     origin.exchanges += 1;
                     poller.assign(origin.stream.route, Owner::Origin(request.session));
                     return Connect::Ready(origin);
@@ -157,7 +159,8 @@ impl Upstream {
         let failures = &self.failures;
         let addresses = dial::order(request.addresses, |address| failures.holds(address, now));
         let addresses = addresses.into_iter().map(|address| request.place(address)).collect();
-        let dial = Dial { session: request.session, race: Race::new(addresses, now), attempts: Vec::new() };
+        let dial =
+            Dial { session: request.session, key: request.key, race: Race::new(addresses, now), attempts: Vec::new() };
         let key = self.dials.insert(dial);
         match self.advance(key, poller, now) {
             None => Connect::Pending(key),
@@ -229,10 +232,10 @@ impl Upstream {
         for slow in dial.attempts.iter().flatten() {
             self.failures.note(slow.address.ip(), now);
         }
-        let session = dial.session;
+        let (session, site) = (dial.session, dial.key);
         close_attempts(dial, poller);
         poller.assign(attempt.stream.route, Owner::Origin(session));
-        let origin = Origin { stream: attempt.stream, address: attempt.address, exchanges: 0 };
+        let origin = Origin { stream: attempt.stream, address: attempt.address, key: site, exchanges: 0 };
         self.finished.push((session, Ok(Box::new(origin))));
     }
 
@@ -355,13 +358,15 @@ fn open(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::origin::Scope;
 
     #[test]
     fn row_21_a_zone_goes_into_the_socket_address() {
         let addresses = ["fe80::1".parse().expect("an address"), IpAddr::from([192, 0, 2, 1])];
         let session = Key { index: 0, generation: 1 };
-        let request =
-            ConnectRequest { session, addresses: &addresses, port: 80, scope: 7, fresh: true, repeatable: false };
+        let key = OriginKeys::default().key(&"a.test", 80, Scope::Shared);
+        let (addresses, fresh, repeatable) = (&addresses, true, false);
+        let request = ConnectRequest { session, addresses, port: 80, scope: 7, key, fresh, repeatable };
         let places = addresses.map(|address| request.place(address).to_string());
         assert_eq!(places, ["[fe80::1%7]:80", "192.0.2.1:80"]);
     }

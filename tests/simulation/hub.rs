@@ -15,7 +15,7 @@ use exaproxy::http::answer::Answer;
 use exaproxy::http::rules::Rules;
 use exaproxy::http::Method;
 use exaproxy::io::content::Content;
-use exaproxy::io::origin::Origin as OriginConnection;
+use exaproxy::io::origin::{Origin as OriginConnection, OriginKeys, Scope};
 use exaproxy::policy::decision::Decision;
 use exaproxy::session::{Progress, Session, Shared};
 use exaproxy::upstream::dial::DialError;
@@ -330,7 +330,8 @@ impl Hub {
         let mut stream = Stream::new(Socket::new(&wire), key);
         stream.ready |= wire.borrow_mut().take_news();
         let address = address_of(&request.target().host.to_string());
-        client.session.origin = Some(Box::new(OriginConnection { stream, address, exchanges: 0 }));
+        let site = OriginKeys::default().key(&request.target().host, request.target().port, Scope::Shared);
+        client.session.origin = Some(Box::new(OriginConnection { stream, address, key: site, exchanges: 0 }));
         self.with_exchange(key, |exchange, cx| exchange.handle_connected(Connected { reused: false }, cx));
     }
 

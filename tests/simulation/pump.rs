@@ -9,7 +9,7 @@ use exaproxy::exchange::phase::PhaseKind;
 use exaproxy::exchange::{Action, Connected, Context, Exchange, Settings};
 use exaproxy::http::answer::Answer;
 use exaproxy::io::content::Content;
-use exaproxy::io::origin::Origin as OriginConnection;
+use exaproxy::io::origin::{Origin as OriginConnection, OriginKeys, Scope};
 use exaproxy::policy::decision::Decision;
 use exaproxy::session::{Progress, Session, Shared};
 use reactor::arena::Key;
@@ -160,7 +160,8 @@ impl Bench {
         let mut stream = Stream::new(Fake::default(), ROUTE);
         stream.ready |= Ready::WRITE;
         let address = SocketAddr::from(([127, 0, 0, 1], 80));
-        self.session.origin = Some(Box::new(OriginConnection { stream, address, exchanges: 0 }));
+        let key = OriginKeys::default().key(&"a.test", 80, Scope::Shared);
+        self.session.origin = Some(Box::new(OriginConnection { stream, address, key, exchanges: 0 }));
         self.tell(|exchange, cx| exchange.handle_connected(Connected { reused: false }, cx));
     }
 
