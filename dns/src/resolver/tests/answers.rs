@@ -174,7 +174,7 @@ fn c_names_a_name_is_forgotten_once_a_minute_at_most() {
     let mut world = World::single();
     let mut asked = Vec::new();
     for second in 0..180 {
-        if let Lookup::Pending(_) = world.lookup("a.test") {
+        if let LookupStart::Pending(_) = world.lookup("a.test") {
             asked.push(second);
             world.serve(|sent| Some(Reply::to(sent).address("a.test", 900, "192.0.2.1")));
             world.events();
