@@ -6,7 +6,7 @@
 use std::io;
 use std::time::Duration;
 
-use mio::event::Source;
+use mio::event::{Event, Source};
 use mio::{Events, Interest, Poll, Token};
 
 use crate::arena::{Arena, Key};
@@ -81,11 +81,27 @@ impl<Owner: Copy> Poller<Owner> {
         for event in self.events.iter() {
             let route = Key::from_bits(event.token().0 as u64);
             if let Some(owner) = self.routes.get(route) {
-                seen.push((*owner, Ready::of(event)));
+                seen.push((*owner, ready_of(event)));
             }
         }
         Ok(())
     }
+}
+
+/// What mio says of one event.
+fn ready_of(event: &Event) -> Ready {
+    let mut ready = Ready::NONE;
+    for (seen, bit) in [
+        (event.is_readable(), Ready::READ),
+        (event.is_writable(), Ready::WRITE),
+        (event.is_read_closed(), Ready::READ | Ready::READ_CLOSED),
+        (event.is_error(), Ready::ERROR),
+    ] {
+        if seen {
+            ready |= bit;
+        }
+    }
+    ready
 }
 
 #[cfg(test)]

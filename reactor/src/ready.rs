@@ -30,22 +30,6 @@ impl Ready {
     pub fn clear(&mut self, other: Ready) {
         self.0 &= !other.0;
     }
-
-    /// What mio says of one event.
-    pub fn of(event: &mio::event::Event) -> Ready {
-        let mut ready = Ready::NONE;
-        for (seen, bit) in [
-            (event.is_readable(), Ready::READ),
-            (event.is_writable(), Ready::WRITE),
-            (event.is_read_closed(), Ready::READ | Ready::READ_CLOSED),
-            (event.is_error(), Ready::ERROR),
-        ] {
-            if seen {
-                ready |= bit;
-            }
-        }
-        ready
-    }
 }
 
 impl BitOr for Ready {

@@ -12,8 +12,8 @@ use crate::counters::exchange::ExchangeCounters;
 use crate::counters::histogram::Histogram;
 use crate::exchange::close::CloseReason;
 use crate::exchange::flow::Direction;
-use crate::redirector::{pool, Redirector};
-use crate::session::Session;
+use crate::exchange::Exchange;
+use crate::redirector::pool::{HelperPool, PoolCounters};
 
 /// What happened since the start.
 #[derive(Clone, Debug, Default)]
@@ -56,18 +56,18 @@ pub struct Counters {
 
 impl Counters {
     /// A session has ended.
-    pub fn note_end<T>(&mut self, session: &Session<T>, reason: CloseReason) {
-        self.add_transfer(session);
+    pub fn note_end(&mut self, exchange: &Exchange, reason: CloseReason) {
+        self.add_transfer(exchange);
         if let Some(place) = reason.index() {
             self.ended[place] += 1;
         }
     }
 
-    /// Adds what a session has moved so far.
-    pub fn add_transfer<T>(&mut self, session: &Session<T>) {
-        let family = usize::from(session.exchange.peer().is_ipv6());
-        self.to_clients[family] += session.exchange.flow(Direction::Download).moved;
-        self.to_origins[family] += session.exchange.flow(Direction::Upload).moved;
+    /// Adds what the exchanges of a session have moved so far.
+    pub fn add_transfer(&mut self, exchange: &Exchange) {
+        let family = usize::from(exchange.peer().is_ipv6());
+        self.to_clients[family] += exchange.flow(Direction::Download).moved;
+        self.to_origins[family] += exchange.flow(Direction::Upload).moved;
     }
 }
 
@@ -103,7 +103,7 @@ pub struct Running {
     /// The helpers, where there are any.
     pub helpers: Option<Helpers>,
     /// What helpers have done since the start, those of earlier configurations included.
-    pub helped: pool::PoolCounters,
+    pub helped: PoolCounters,
     /// Lines that no log has.
     pub lost: Lost,
 }
@@ -139,8 +139,7 @@ pub struct Helpers {
 
 impl Helpers {
     /// Looks at the helpers.
-    pub fn of(redirector: &Redirector, now: Millis) -> Helpers {
-        let pool = redirector.pool();
+    pub fn of(pool: &HelperPool, now: Millis) -> Helpers {
         Helpers {
             forked: pool.forked() as u64,
             minimum: pool.settings().minimum as u64,

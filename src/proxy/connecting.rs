@@ -353,7 +353,7 @@ impl Proxy {
             let peer = client.session.exchange.peer();
             log::info!(target: "client", "connection of {peer} refused: {}, and http.proxied asks for one", reason.explain());
         }
-        self.counters.note_end(&client.session, reason);
+        self.counters.note_end(&client.session.exchange, reason);
         self.listeners.left(client.ingress);
         let (stream, origin) = client.session.dismantle(&mut self.shared);
         self.poller.forget(stream.route);

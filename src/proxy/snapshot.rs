@@ -149,7 +149,7 @@ impl Source for Proxy {
         let mut counters = self.counters.clone();
         let (mut clients, mut silent, mut established) = (0, 0, self.upstream.idle.len() as u64);
         for (_, client) in self.clients.iter() {
-            counters.add_transfer(&client.session);
+            counters.add_transfer(&client.session.exchange);
             established += u64::from(client.session.origin.is_some());
             if client.ingress == Ingress::Proxy {
                 clients += 1;
@@ -170,7 +170,7 @@ impl Source for Proxy {
             judged_by_error: self.redirector.as_ref().is_some_and(|helpers| helpers.on_failure() == OnFailure::Error),
             pid_saved: self.lifecycle.pid_saved(),
             dns: self.resolver.counters(),
-            helpers: self.redirector.as_ref().map(|helpers| Helpers::of(helpers, self.clock.now())),
+            helpers: self.redirector.as_ref().map(|helpers| Helpers::of(helpers.pool(), self.clock.now())),
             helped: self.redirector.iter().fold(self.watch.helped, |sum, helpers| sum.plus(helpers.counters())),
             lost: self.lost(),
         }
