@@ -52,10 +52,18 @@ fn origin_fault_of(head: &str) -> Option<OriginFault> {
     Response::parse(head.as_bytes(), Method::Get).err()
 }
 
+/// Each head is refused for its fault, with its status, and the connection is closed.
+fn are_refused(table: &[(&str, String, Fault, u16)]) {
+    for (name, head, want, status) in table {
+        assert_eq!(fault_of(head), Some(*want), "{name}");
+        assert_eq!(want.status(), *status, "{name}");
+        assert!(Answer::of(Cause::Client(*want), false).close, "{name}");
+    }
+}
+
 #[test]
-fn requests_that_are_refused() {
-    let long = "a".repeat(80 << 10);
-    let table: &[(&str, String, Fault, u16)] = &[
+fn requests_that_are_refused_for_their_host_or_framing() {
+    are_refused(&[
         ("two Host lines", format!("{GET}Host: a.b\r\n\r\n"), Fault::ManyHosts, 400),
         ("invalid Host", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n".into(), Fault::BadHost, 400),
         ("no Host", "GET / HTTP/1.1\r\n\r\n".into(), Fault::NoHost, 400),
@@ -83,6 +91,25 @@ fn requests_that_are_refused() {
             Fault::CodingTooOld,
             400,
         ),
+        (
+            "CONNECT with a body",
+            "CONNECT a.b:1 HTTP/1.1\r\nContent-Length: 5\r\n\r\n".into(),
+            Fault::BodyForbidden,
+            400,
+        ),
+        (
+            "TRACE with a body",
+            "TRACE http://a.b/ HTTP/1.1\r\nContent-Length: 5\r\n\r\n".into(),
+            Fault::BodyForbidden,
+            400,
+        ),
+    ]);
+}
+
+#[test]
+fn requests_that_are_refused_for_their_fields() {
+    let long = "a".repeat(80 << 10);
+    are_refused(&[
         ("X-A : b", format!("{GET}X-A : b\r\n\r\n"), Fault::BlankBeforeColon, 400),
         ("obs-fold", format!("{GET}X-A: b\r\n c\r\n\r\n"), Fault::Folded, 400),
         ("obs-fold with a colon", format!("{GET}X-A: b\r\n\tc: d\r\n\r\n"), Fault::Folded, 400),
@@ -103,6 +130,14 @@ fn requests_that_are_refused() {
         ("DEL in value", format!("{GET}X-A: b\x7fc\r\n\r\n"), Fault::BadByte, 400),
         ("no colon", format!("{GET}X-A\r\n\r\n"), Fault::BadField, 400),
         ("colon first", format!("{GET}: x\r\n\r\n"), Fault::BadField, 400),
+        ("80 KiB header", format!("{GET}X-A: {long}\r\n\r\n"), Fault::HeadTooLarge, 431),
+    ]);
+}
+
+#[test]
+fn requests_that_are_refused_for_their_first_line_or_length() {
+    let long = "a".repeat(80 << 10);
+    are_refused(&[
         ("space in target", "GET http://a.b/c d HTTP/1.1\r\nHost: a.b\r\n\r\n".into(), Fault::BadTarget, 400),
         ("tab in target", "GET http://a.b/c\td HTTP/1.1\r\nHost: a.b\r\n\r\n".into(), Fault::BadTarget, 400),
         ("NUL in target", "GET http://a.b/c\0d HTTP/1.1\r\nHost: a.b\r\n\r\n".into(), Fault::BadTarget, 400),
@@ -116,20 +151,7 @@ fn requests_that_are_refused() {
         ("HTTP/01.01", "GET http://a.b/ HTTP/01.01\r\nHost: a.b\r\n\r\n".into(), Fault::BadLine, 400),
         ("http/1.1", "GET http://a.b/ http/1.1\r\nHost: a.b\r\n\r\n".into(), Fault::BadLine, 400),
         ("80 KiB URI", format!("GET http://a.b/{long} HTTP/1.1\r\nHost: a.b\r\n\r\n"), Fault::TargetTooLarge, 414),
-        ("80 KiB header", format!("{GET}X-A: {long}\r\n\r\n"), Fault::HeadTooLarge, 431),
         ("CONNECT without port", "CONNECT a.b HTTP/1.1\r\nHost: a.b\r\n\r\n".into(), Fault::BadPort, 400),
-        (
-            "CONNECT with a body",
-            "CONNECT a.b:1 HTTP/1.1\r\nContent-Length: 5\r\n\r\n".into(),
-            Fault::BodyForbidden,
-            400,
-        ),
-        (
-            "TRACE with a body",
-            "TRACE http://a.b/ HTTP/1.1\r\nContent-Length: 5\r\n\r\n".into(),
-            Fault::BodyForbidden,
-            400,
-        ),
         ("port over 65535", "GET http://a.b:65536/ HTTP/1.1\r\n\r\n".into(), Fault::BadPort, 400),
         ("https", "GET https://a.b/ HTTP/1.1\r\n\r\n".into(), Fault::BadScheme, 501),
         ("long method", format!("{} http://a.b/ HTTP/1.1\r\n\r\n", "A".repeat(65)), Fault::MethodTooLong, 501),
@@ -137,12 +159,7 @@ fn requests_that_are_refused() {
         ("more than a head", format!("{GET}\r\nrest"), Fault::BadLine, 400),
         ("less than a head", GET.into(), Fault::BadLine, 400),
         ("nothing", String::new(), Fault::BadLine, 400),
-    ];
-    for (name, head, want, status) in table {
-        assert_eq!(fault_of(head), Some(*want), "{name}");
-        assert_eq!(want.status(), *status, "{name}");
-        assert!(Answer::of(Cause::Client(*want), false).close, "{name}");
-    }
+    ]);
 }
 
 #[test]

@@ -4,12 +4,13 @@
 //! blanks and extensions, its data, and those trailer fields that may be trailers. Anything that two readers could read
 //! differently is a fault. The one liberty is an origin's: blanks after a size, which real servers send.
 
+mod lines;
+
 use std::fmt;
 
 use memchr::memchr;
 
-use super::fields::FieldKind;
-use super::syntax::{is_token, is_value, trim};
+use lines::{may_be_trailer, trailer_name, SizeLine};
 
 /// The longest line, in bytes with its line end: a buffer of this size always holds a complete one.
 pub const MAX_LINE: usize = 8192;
@@ -19,25 +20,6 @@ const MAX_SIZE_LINE: usize = 1024;
 
 /// All trailer lines of one body together, in bytes.
 const MAX_TRAILERS: usize = 8192;
-
-/// Trailer fields that say how to frame, route, judge or read the content, and so must not come after it
-/// (RFC 9110 section 6.5.1). The fields that a proxy knows by [`FieldKind`] are left out too.
-const NOT_TRAILERS: [&[u8]; 14] = [
-    b"age",
-    b"cache-control",
-    b"content-encoding",
-    b"content-location",
-    b"content-range",
-    b"content-type",
-    b"cookie",
-    b"expires",
-    b"location",
-    b"pragma",
-    b"range",
-    b"retry-after",
-    b"set-cookie",
-    b"vary",
-];
 
 /// What becomes of the chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,73 +244,6 @@ fn after_data(left: u64) -> ScanState {
         0 => ScanState::DataEnd,
         _ => ScanState::Data(left),
     }
-}
-
-/// A line with a chunk's size, taken apart.
-struct SizeLine {
-    value: u64,
-    /// Leading zeros, the last digit not counted.
-    zeros: usize,
-    /// All digits, leading zeros included.
-    digits: usize,
-}
-
-impl SizeLine {
-    fn parse(line: &[u8], side: ChunkSender) -> Result<SizeLine, ChunkFault> {
-        let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-        let (number, rest) = line.split_at(digits);
-        let rest = match side {
-            ChunkSender::Client => rest,
-            ChunkSender::Origin => trim(rest),
-        };
-        match rest {
-            [] => {}
-            [b';', extension @ ..] => check_extension(extension)?,
-            _ => return Err(ChunkFault::BadSize),
-        }
-        let zeros = number.iter().take_while(|byte| **byte == b'0').count().min(digits.saturating_sub(1));
-        Ok(SizeLine { value: parse_hex(number)?, zeros, digits })
-    }
-}
-
-fn parse_hex(digits: &[u8]) -> Result<u64, ChunkFault> {
-    if digits.is_empty() {
-        return Err(ChunkFault::BadSize);
-    }
-    digits.iter().try_fold(0u64, |value, byte| {
-        let digit = (*byte as char).to_digit(16).ok_or(ChunkFault::BadSize)?;
-        Ok(value.checked_mul(16).ok_or(ChunkFault::TooLarge)? | u64::from(digit))
-    })
-}
-
-/// Extensions are dropped, but one whose quote is open at the line's end may have been meant to go on behind it.
-fn check_extension(extension: &[u8]) -> Result<(), ChunkFault> {
-    let mut quoted = false;
-    let mut bytes = extension.iter();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => quoted = !quoted,
-            b'\\' if quoted => drop(bytes.next()),
-            _ => {}
-        }
-    }
-    if quoted || !is_value(extension) {
-        return Err(ChunkFault::BadExtension);
-    }
-    Ok(())
-}
-
-fn trailer_name(line: &[u8]) -> Result<&[u8], ChunkFault> {
-    let colon = memchr(b':', line).ok_or(ChunkFault::BadTrailer)?;
-    let (name, value) = line.split_at(colon);
-    if !is_token(name) || !is_value(value) {
-        return Err(ChunkFault::BadTrailer);
-    }
-    Ok(name)
-}
-
-fn may_be_trailer(name: &[u8]) -> bool {
-    FieldKind::of(name) == FieldKind::Other && !NOT_TRAILERS.iter().any(|other| name.eq_ignore_ascii_case(other))
 }
 
 /// A buffer that is read and, never ahead of that, written.
