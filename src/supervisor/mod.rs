@@ -12,7 +12,7 @@ use crate::http::rules::Rules;
 use crate::loader::names::NameOptions;
 use crate::logs::{Handle, LogSettings, Messages, Rotation, Severity, Switches};
 use crate::policy::{Policy, PolicyConfig};
-use crate::proxy::{Ingress, ListenAddress, Options, Proxy, Turn};
+use crate::proxy::{self, Ingress, ListenAddress, Proxy, Turn};
 use crate::redirector::dialect::Dialect;
 use crate::redirector::helper::Program;
 use crate::redirector::icap::Icap;
@@ -204,7 +204,7 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Reads everything that a reload needs, and changes nothing.
-    fn read_again(&self) -> Result<(Options, LogSettings, Config), String> {
+    fn read_again(&self) -> Result<(proxy::Options, LogSettings, Config), String> {
         let loaded = config::load(self.sources, &self.disk);
         if let Some(path) = self.disk.take_hidden() {
             return Err(format!("{}: permission denied, though it could be read at the start", path.display()));
@@ -291,10 +291,10 @@ fn budget(config: &Config) -> Budget {
 }
 
 /// What the loop needs to know, from what the configuration says.
-fn options(loaded: &Loaded, budget: Budget) -> Result<Options, String> {
+fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options, String> {
     let config = &loaded.config;
     let count = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
-    Ok(Options {
+    Ok(proxy::Options {
         places: places(config)?,
         proxied: config.http.proxied,
         connections: count(budget.http),

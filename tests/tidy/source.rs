@@ -1,6 +1,7 @@
 //! Source files as text with comments and string contents blanked, so that a rule sees code only. Line numbers stay.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// Folders below the root that hold Rust source of ours.
 const FOLDERS: &[&str] = &["src", "reactor", "dns", "tests", "helpers"];
@@ -12,6 +13,7 @@ const SKIPPED: &[&str] = &["target", "corpus", "artifacts", "output"];
 const TESTS: &str = "#[cfg(test)]\nmod tests {";
 
 /// One file.
+#[derive(Clone)]
 pub(crate) struct Source {
     /// Path from the root of the repository, with `/`.
     pub(crate) path: String,
@@ -19,15 +21,17 @@ pub(crate) struct Source {
     pub(crate) text: String,
     /// The code: comments, strings and characters are blank.
     pub(crate) code: String,
+    /// The comments: all else is blank.
+    pub(crate) comments: String,
     /// The code up to the tests at the end of the file.
     pub(crate) shipped: String,
 }
 
 impl Source {
-    fn new(path: String, text: String) -> Source {
-        let code = blank(&text);
+    pub(crate) fn new(path: String, text: String) -> Source {
+        let (code, comments) = split(&text);
         let shipped = code[..code.find(TESTS).unwrap_or(code.len())].to_string();
-        Source { path, text, code, shipped }
+        Source { path, text, code, comments, shipped }
     }
 
     /// Whether the file is part of the tests and not of the program.
@@ -72,8 +76,10 @@ pub(crate) fn files(folders: &[&str], ending: &str) -> Vec<(String, String)> {
 }
 
 /// Every Rust file of the repository.
-pub(crate) fn all() -> Vec<Source> {
-    files(FOLDERS, ".rs").into_iter().map(|(path, text)| Source::new(path, text)).collect()
+pub(crate) fn all() -> &'static [Source] {
+    static ALL: LazyLock<Vec<Source>> =
+        LazyLock::new(|| files(FOLDERS, ".rs").into_iter().map(|(path, text)| Source::new(path, text)).collect());
+    &ALL
 }
 
 fn walk(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
@@ -97,24 +103,25 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Replaces the content of comments, strings and characters by blanks, line ends excepted.
-fn blank(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = String::with_capacity(text.len());
+/// The code and the comments of a text, each with blanks for all else, strings and characters included. Lines stay.
+fn split(text: &str) -> (String, String) {
+    let (mut code, mut comments) = (String::with_capacity(text.len()), String::with_capacity(text.len()));
     let mut at = 0;
-    while at < bytes.len() {
+    while at < text.len() {
         let rest = &text[at..];
-        let length = hidden(rest, out.chars().next_back());
-        if length > 0 {
-            out.extend(rest[..length].chars().map(|c| if c == '\n' { '\n' } else { ' ' }));
-            at += length;
-        } else {
-            let c = rest.chars().next().expect("the rest is not empty");
-            out.push(c);
-            at += c.len_utf8();
-        }
+        let length = hidden(rest, code.chars().next_back());
+        let is_comment = length > 0 && (rest.starts_with("//") || rest.starts_with("/*"));
+        let end = if length > 0 { length } else { rest.chars().next().map_or(1, char::len_utf8) };
+        let part = &rest[..end];
+        code.push_str(&if length > 0 { blank(part) } else { part.to_string() });
+        comments.push_str(&if is_comment { part.to_string() } else { blank(part) });
+        at += end;
     }
-    out
+    (code, comments)
+}
+
+fn blank(text: &str) -> String {
+    text.chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect()
 }
 
 /// Length of the comment, string or character that `rest` begins with; 0 where it begins with code.
@@ -170,7 +177,8 @@ fn character(rest: &str) -> usize {
 }
 
 #[test]
-fn only_code_is_left() {
+fn code_is_told_from_comments() {
+    assert_eq!(split("a \"// b\" // c\nd").1, "         // c\n ");
     let cases = [
         ("a // unsafe\nb", "a          \nb"),
         ("a /* x\ny */ b", "a     \n     b"),
@@ -182,6 +190,6 @@ fn only_code_is_left() {
         ("for r#try in attr", "for r#try in attr"),
     ];
     for (text, code) in cases {
-        assert_eq!(blank(text), code, "{text}");
+        assert_eq!(split(text).0, code, "{text}");
     }
 }
