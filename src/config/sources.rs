@@ -6,7 +6,7 @@ use super::ini::{self, Ini};
 use super::names::{environment_names, ini_sections, keys};
 use super::options::{OptionEntry, Texts};
 use super::place::{tree, Files, PathContext};
-use super::unknown::{Names, Unknown, SWITCH};
+use super::unknown::{KnownNames, Unknown, SWITCH};
 use super::value::{unquote, ValueType};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -105,7 +105,7 @@ impl Given {
 
     /// The names that look like options and are none.
     pub(super) fn unknown(&self) -> Vec<Unknown> {
-        let names = Names::of_table();
+        let names = KnownNames::of_table();
         let mut all = self.unknown_environment(&names);
         all.extend(self.unknown_ini(&names));
         all
@@ -161,7 +161,7 @@ impl Given {
         Ok(None)
     }
 
-    fn unknown_environment(&self, names: &Names) -> Vec<Unknown> {
+    fn unknown_environment(&self, names: &KnownNames) -> Vec<Unknown> {
         let unknown = self.environment.iter().filter(|(name, _)| !names.environment.contains(*name));
         let lines = unknown.filter_map(|(name, value)| {
             let option = name.get("exaproxy_".len()..)?.replacen('_', ".", 1);
@@ -177,7 +177,7 @@ impl Given {
         lines.collect()
     }
 
-    fn unknown_ini(&self, names: &Names) -> Vec<Unknown> {
+    fn unknown_ini(&self, names: &KnownNames) -> Vec<Unknown> {
         let Some(path) = &self.file else { return Vec::new() };
         let place = |line| format!("{}:{line}", shown(&path.to_string_lossy()));
         let text = |section: &str, key: &str| self.ini.value(section, key).and_then(Result::ok).map(|item| item.text);

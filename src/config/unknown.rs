@@ -21,20 +21,20 @@ const MOST_WARNINGS: usize = 20;
 const LONGEST_NAME: usize = 64;
 
 /// All names that mean something, for telling which do not.
-pub(super) struct Names {
+pub(super) struct KnownNames {
     pub(super) environment: HashSet<String>,
     pub(super) ini: HashSet<String>,
     pub(super) sections: HashSet<String>,
 }
 
-impl Names {
-    pub(super) fn of_table() -> Names {
+impl KnownNames {
+    pub(super) fn of_table() -> KnownNames {
         let ini = |entry: &OptionEntry| {
             let pairs =
                 ini_sections(entry).map(|section| keys(entry).into_iter().map(move |key| format!("{section}.{key}")));
             pairs.into_iter().flatten().collect::<Vec<_>>()
         };
-        Names {
+        KnownNames {
             environment: OPTIONS.iter().flat_map(|entry| environment_names(entry)).collect(),
             ini: OPTIONS.iter().flat_map(|entry| ini(entry)).collect(),
             sections: OPTIONS.iter().flat_map(|entry| ini_sections(entry)).collect(),

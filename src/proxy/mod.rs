@@ -131,7 +131,7 @@ pub struct Proxy {
     messages: Option<&'static Messages>,
     signals: Signals,
     counters: Counters,
-    watch: snapshot::Watch,
+    watch: snapshot::MonitorState,
     lifecycle: lifecycle::Lifecycle,
 }
 
@@ -161,7 +161,7 @@ impl Proxy {
         let local = LocalAddresses::new([], listeners.addresses());
         let lifecycle = lifecycle::Lifecycle::new(&options);
         let clock = Clock::new();
-        let watch = snapshot::Watch::new(options.facts, clock.since_epoch(clock.now()) / 1000)?;
+        let watch = snapshot::MonitorState::new(options.facts, clock.since_epoch(clock.now()) / 1000)?;
         let (reader, Names { config, hosts }) = options.names;
         let resolver = Resolver::new(config, hosts);
         let loading = loading::Loading::new(reader, &mut poller, clock.now())?;

@@ -22,7 +22,7 @@ const HELPERS: &str = "worker";
 
 /// What is kept for the monitor alone.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct MonitorState {
     pub(super) history: History,
     pub(super) hosts: Hosts,
     /// Lines lost by writers that a reload has replaced.
@@ -33,18 +33,25 @@ pub(super) struct Watch {
     process: Process,
 }
 
-impl Watch {
+impl MonitorState {
     /// Starts now, `started` in seconds since 1970.
     ///
     /// # Errors
     /// When the system has no random bytes for the token.
-    pub(super) fn new(facts: Facts, started: u64) -> std::io::Result<Watch> {
+    pub(super) fn new(facts: Facts, started: u64) -> std::io::Result<MonitorState> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(std::io::Error::other)?;
         let token = format!("{:032x}", u128::from_ne_bytes(random));
         let process = Process { pid: std::process::id(), started, token };
         let (history, hosts) = (History::default(), Hosts::default());
-        Ok(Watch { history, hosts, lost: Lost::default(), helped: pool::PoolCounters::default(), facts, process })
+        Ok(MonitorState {
+            history,
+            hosts,
+            lost: Lost::default(),
+            helped: pool::PoolCounters::default(),
+            facts,
+            process,
+        })
     }
 
     pub(super) fn set_facts(&mut self, facts: Facts) {
