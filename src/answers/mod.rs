@@ -6,14 +6,13 @@ mod template;
 
 use std::net::IpAddr;
 
-use crate::exchange::timers::Timer;
 use crate::http::answer::Answer;
 use crate::http::cause::Cause;
-use crate::http::fault::{Fault, OriginFault};
 use crate::http::media::PLAIN;
 use crate::http::request::Request;
 use crate::http::Method;
 use crate::io::content::Content;
+use crate::policy::admission::Refusal;
 use crate::policy::Refused;
 use crate::upstream::dial::DialError;
 use pages::{push_escaped, FoundPage, Pages, Values};
@@ -109,27 +108,6 @@ impl Answers {
         }
     }
 
-    /// The client is at fault.
-    pub fn fault(&self, fault: Fault, client: IpAddr) -> Box<Answer> {
-        self.explain(fault.into(), None, client, "")
-    }
-
-    /// The origin is at fault.
-    pub fn origin_fault(&self, fault: OriginFault, request: Option<&Request>, client: IpAddr) -> Box<Answer> {
-        self.explain(fault.into(), request, client, "")
-    }
-
-    /// A timer has run out before there was anything to answer with.
-    pub fn timeout(&self, timer: Timer, request: Option<&Request>, client: IpAddr) -> Box<Answer> {
-        let cause = match timer {
-            Timer::Resolve => Cause::NameTimeout,
-            Timer::Connect => Cause::ConnectTimeout,
-            Timer::Head | Timer::First => Cause::Client(Fault::HeadTimeout),
-            _ => Cause::Origin(OriginFault::HeadTimeout),
-        };
-        self.explain(cause, request, client, "")
-    }
-
     /// The name gave no address.
     pub fn name_failure(&self, failure: &dns::Failure, request: Option<&Request>, client: IpAddr) -> Box<Answer> {
         let cause = if failure.is_timeout() { Cause::NameTimeout } else { Cause::NameFailed };
@@ -144,6 +122,14 @@ impl Answers {
             _ => Cause::ConnectFailed,
         };
         self.explain(cause, request, client, &error.to_string())
+    }
+
+    /// A stage of the decision has refused the request.
+    pub fn refusal(&self, refusal: &Refusal, request: Option<&Request>, client: IpAddr) -> Box<Answer> {
+        match refusal {
+            Refusal::Cause(cause) => self.explain(*cause, request, client, ""),
+            Refusal::Policy(refused) => self.refused(refused, request, client),
+        }
     }
 
     /// The request may not go where it wants to.
@@ -190,6 +176,7 @@ fn url(request: &Request) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::fault::Fault;
     use crate::http::rules::Rules;
 
     const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
@@ -259,7 +246,7 @@ mod tests {
         let served = answers.page("x.pdf", &get(), CLIENT, "");
         assert_eq!((served.answer.follows, served.answer.kind), (2 << 20, "application/pdf"));
         assert!(served.content.is_some() && served.answer.body.is_empty());
-        let fault = answers.fault(Fault::BadLine, CLIENT);
+        let fault = answers.explain(Cause::Client(Fault::BadLine), None, CLIENT, "");
         assert_eq!((fault.follows, fault.kind), (0, PLAIN), "an error is told in words rather than not at all");
     }
 }

@@ -3,9 +3,10 @@
 use reactor::buffer::Buf;
 
 use super::close::CloseReason;
-use super::phase::{Phase, Relay, Stage};
+use super::phase::{AnswerState, Phase, Relay, RelayStage};
 use super::{Context, Exchange, Summary};
 use crate::http::answer::{Answer, ESTABLISHED};
+use crate::http::cause::Cause;
 use crate::http::fault::OriginFault;
 use crate::http::framing::Framing;
 use crate::http::proxy_status;
@@ -24,18 +25,11 @@ impl Exchange {
         match &mut self.phase {
             Phase::Relaying(relay) => match relay.stage {
                 // An interim response that nobody gets is followed by the next one without a pause.
-                Stage::Await => while self.download.cleared == 0 && self.read_response(buf, cx) {},
-                Stage::Body => self.relay_response(buf, cx),
-                Stage::Send | Stage::Switch => {}
+                RelayStage::Await => while self.download.cleared == 0 && self.read_response(buf, cx) {},
+                RelayStage::Body => self.relay_response(buf, cx),
+                RelayStage::Send | RelayStage::Switch => {}
             },
-            Phase::Answering(ending) => match ending.answer.take() {
-                Some(mut answer) => {
-                    ending.keep &= self.upload.done;
-                    let keep = ending.keep;
-                    self.write_answer(&mut answer, keep, buf, cx);
-                }
-                None => self.relay_content(buf),
-            },
+            Phase::Answering(_) => self.advance_answer(buf, cx),
             Phase::Tunnel { greet, .. } => {
                 if std::mem::take(greet) {
                     buf.replace_front(0, ESTABLISHED);
@@ -46,28 +40,43 @@ impl Exchange {
         }
     }
 
+    /// Puts an answer of our own into the buffer, or clears its content behind it.
+    fn advance_answer(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
+        let keep = self.keeps_client();
+        let Phase::Answering(ending) = &mut self.phase else { return };
+        match std::mem::replace(&mut ending.reply, AnswerState::Written) {
+            AnswerState::Ready(mut answer) => {
+                self.current.announced = keep;
+                self.write_answer(&mut answer, keep, buf, cx);
+            }
+            AnswerState::Written => self.relay_content(buf),
+            unexplained => ending.reply = unexplained,
+        }
+    }
+
     /// Takes a response head, if it is complete and wanted. False when there is nothing more to do with what has come.
     fn read_response(&mut self, buf: &mut Buf, cx: &mut Context<'_>) -> bool {
+        let keep = self.keeps_client();
         let Phase::Relaying(relay) = &mut self.phase else { return false };
-        if relay.stage != Stage::Await {
+        if relay.stage != RelayStage::Await {
             return false;
         }
         let found = relay.scan.find(buf.bytes());
+        let limit = cx.settings.rules.max_head();
         let taken = match found {
-            None if buf.len() < cx.settings.head_size => return false,
-            Some(length) if length <= cx.settings.head_size => {
-                let to_client = (self.keep_alive, self.upload.done);
-                take_response(relay, self.summary.as_deref_mut(), length, buf, to_client, cx)
+            None if buf.len() < limit => return false,
+            Some(length) if length <= limit => {
+                let to_client = (keep, self.upload.done);
+                take_response(relay, self.current.summary.as_deref_mut(), length, buf, to_client, cx)
             }
             _ => Err(OriginFault::HeadTooLarge),
         };
         match taken {
             Ok(taken) => self.follow_head(taken, buf, cx),
             Err(fault) => {
-                self.reusable = false;
+                self.current.reusable = false;
                 buf.consume(buf.len());
-                let answer = cx.settings.answers.origin_fault(fault, self.request(), self.client());
-                self.answer(answer, CloseReason::ResponseFault, cx);
+                self.explain(Cause::Origin(fault), CloseReason::ResponseFault, cx);
             }
         }
         true
@@ -87,15 +96,15 @@ impl Exchange {
                 }
             }
             ResponseKind::Switching => {
-                relay.stage = Stage::Switch;
+                relay.stage = RelayStage::Switch;
                 self.upload.begin(Framing::UntilClose);
                 self.download.begin(Framing::UntilClose);
-                self.reusable = false;
+                self.current.reusable = false;
             }
             ResponseKind::Final { framing, keep_client, keep_origin, private } => {
-                relay.stage = Stage::Body;
-                self.keep_alive &= keep_client;
-                self.reusable &= keep_origin;
+                relay.stage = RelayStage::Body;
+                self.current.announced = keep_client;
+                self.current.reusable &= keep_origin;
                 self.private |= private;
                 self.download.begin(framing);
                 self.relay_response(buf, cx);
@@ -108,14 +117,14 @@ impl Exchange {
         self.download.drop_raw(buf);
         let rules = &cx.settings.rules;
         // To clients of the monitor it is no proxy, and what a helper has written is not ours.
-        if !self.own && !rules.transparent && answer.foreign.is_none() {
+        if !self.ingress.is_local() && !rules.transparent && answer.foreign.is_none() {
             let value = proxy_status::value(&rules.via, answer.cause);
             answer.fields.push(("Proxy-Status".into(), value.into()));
         }
         cx.out.clear();
         let to = ToClient {
-            version: self.version,
-            method: if self.head_only { Method::Head } else { Method::Get },
+            version: self.current.version,
+            method: if self.current.head_only { Method::Head } else { Method::Get },
             keep_alive,
             upgrade: false,
             date: cx.date,
@@ -125,7 +134,7 @@ impl Exchange {
         buf.append(cx.out);
         self.download.cleared = buf.len() as u32;
         self.download.eof = false;
-        self.download.begin(Framing::Sized(if self.head_only { 0 } else { answer.follows }));
+        self.download.begin(Framing::Sized(if self.current.head_only { 0 } else { answer.follows }));
     }
 
     /// Clears what has come of an answer's content.
@@ -137,7 +146,7 @@ impl Exchange {
 
     fn relay_response(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
         if self.download.scan(buf).is_err() {
-            self.reusable = false;
+            self.current.reusable = false;
             self.download.drop_raw(buf);
             self.cut(CloseReason::ResponseFault, cx.now);
         }
@@ -171,7 +180,7 @@ fn take_response(
     let to = ToClient {
         version: request.version(),
         method: request.method(),
-        keep_alive: keep && uploaded,
+        keep_alive: keep,
         upgrade: true,
         date: cx.date,
         rules: &cx.settings.rules,

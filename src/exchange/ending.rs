@@ -3,11 +3,13 @@
 use reactor::Millis;
 
 use super::close::CloseReason;
+use super::current::Persistence;
 use super::flow::{Direction, Flow};
-use super::phase::{Ending, Phase, Stage};
+use super::phase::{AnswerState, Ending, Phase, RelayStage};
 use super::timers::Timer;
-use super::{Action, Context, Exchange, Side};
+use super::{note_cause, Action, Context, Exchange, Side};
 use crate::http::answer::Answer;
+use crate::http::cause::Cause;
 use crate::http::chunked::Mode;
 use crate::http::fault::{Fault, OriginFault};
 use crate::http::framing::Framing;
@@ -58,8 +60,8 @@ impl Exchange {
             return self.handle_broken(Side::Origin, cx);
         }
         self.upload.broken = true;
-        self.origin_reset |= reset;
-        self.reusable = false;
+        self.current.origin_reset |= reset;
+        self.current.reusable = false;
     }
 
     /// Time has passed: closes or answers if a timer has run out.
@@ -68,24 +70,18 @@ impl Exchange {
         if at > cx.now {
             return;
         }
-        let answers = &cx.settings.answers;
-        let begun = matches!(&self.phase, Phase::Relaying(relay) if matches!(relay.stage, Stage::Body | Stage::Switch));
+        let begun = matches!(&self.phase, Phase::Relaying(relay) if matches!(relay.stage, RelayStage::Body | RelayStage::Switch));
         match (timer, &self.phase) {
             (Timer::Head | Timer::First, Phase::Head { .. }) => {
-                let answer = answers.timeout(Timer::Head, None, self.client());
-                self.keep_alive = false;
-                self.begin_request(cx);
-                self.answer(answer, CloseReason::Timeout(timer), cx);
+                self.open_summary(cx);
+                self.explain(Timer::Head.cause(), CloseReason::Timeout(timer), cx);
             }
             (Timer::Decision, Phase::Deciding(_)) => self.action = Some(Action::Overdue),
             (Timer::Resolve | Timer::Connect | Timer::Inactive, _) if !begun && self.request().is_some() => {
                 // With nothing left to pass on it is the client's content that did not come.
                 let waits = timer == Timer::Inactive && !self.upload.done && self.upload.cleared == 0;
-                let answer = match waits {
-                    true => answers.fault(Fault::BodyTimeout, self.client()),
-                    false => answers.timeout(timer, self.request(), self.client()),
-                };
-                self.answer(answer, CloseReason::Timeout(timer), cx);
+                let cause = if waits { Cause::Client(Fault::BodyTimeout) } else { timer.cause() };
+                self.explain(cause, CloseReason::Timeout(timer), cx);
             }
             (_, Phase::Relaying(_)) => self.cut(CloseReason::Timeout(timer), cx.now),
             (_, Phase::Draining { reason, .. }) => self.close(*reason, cx.now),
@@ -102,7 +98,7 @@ impl Exchange {
     /// True when something has changed, so that another round is worth while.
     pub fn settle(&mut self, upload_stored: usize, download_stored: usize, cx: &mut Context<'_>) -> bool {
         match &self.phase {
-            Phase::Relaying(relay) if relay.stage == Stage::Switch && self.download.cleared == 0 => {
+            Phase::Relaying(relay) if relay.stage == RelayStage::Switch && self.download.cleared == 0 => {
                 self.note_served(cx);
                 self.step(cx.now, |request| Phase::tunnel(false, *request));
                 true
@@ -114,16 +110,16 @@ impl Exchange {
             }
             // What was cleared for the origin is dropped first, or it would pass for the client's next request.
             Phase::Answering(ending)
-                if ending.answer.is_none()
+                if ending.is_written()
                     && self.download.done
                     && self.download.cleared == 0
                     && self.upload.cleared == 0 =>
             {
-                let (keep, reason) = (ending.keep, ending.reason);
+                let reason = ending.reason;
                 if ending.whole {
                     self.note_served(cx);
                 }
-                self.end_exchange(keep, reason, upload_stored, cx.now);
+                self.end_exchange(reason, upload_stored, cx.now);
                 true
             }
             // Closing tells both sides at once, so the second end needs no shutdown of its own.
@@ -137,26 +133,32 @@ impl Exchange {
         }
     }
 
+    /// Has the owner compose an answer that tells why the request is not served, and ends the exchange with it.
+    pub(super) fn explain(&mut self, cause: Cause, reason: CloseReason, cx: &mut Context<'_>) {
+        let (from, keep) = (self.phase.kind(), !self.asks_for_tunnel());
+        let request = std::mem::replace(&mut self.phase, Phase::Idle).into_request();
+        let reply = AnswerState::Unexplained(cause, request);
+        // The origin takes nothing more of the request.
+        self.upload.broken = true;
+        self.change(from, Phase::Answering(Ending { reply, keep, whole: true, reason }), cx.now);
+        self.action = Some(Action::Explain(cause));
+    }
+
     /// Says something of our own to the client, and ends the exchange with it.
     pub(super) fn answer(&mut self, answer: Box<Answer>, reason: CloseReason, cx: &mut Context<'_>) {
-        // What follows a refused CONNECT may be meant for the tunnel, so it must not be taken for a request.
-        let tunnel = self.request().is_some_and(|request| request.method() == Method::Connect);
-        let keep = self.keep_alive && !answer.close && !tunnel;
-        self.note_cause(&answer, cx);
-        if let Some(summary) = &mut self.summary {
+        let keep = !answer.close && !self.asks_for_tunnel();
+        note_cause(&mut self.trouble, self.ingress, &answer, cx);
+        if let Some(summary) = &mut self.current.summary {
             summary.note_answer(&answer);
         }
-        // Nobody takes what is left of the request.
         self.upload.broken = true;
-        self.enter(Phase::Answering(Ending { answer: Some(answer), keep, whole: true, reason }), cx.now);
+        self.enter(Phase::Answering(Ending { reply: AnswerState::Ready(answer), keep, whole: true, reason }), cx.now);
         self.action = Some(Action::Hangup);
     }
 
-    /// To clients of the monitor it is no proxy, so that no answer stands in place of another.
-    fn note_cause(&mut self, answer: &Answer, cx: &mut Context<'_>) {
-        let Some(cause) = answer.cause.filter(|_| !self.own) else { return };
-        self.trouble = Some(cause);
-        cx.counters.note_answer(cause);
+    /// What follows a refused CONNECT may be meant for the tunnel, so it must not be taken for a request.
+    fn asks_for_tunnel(&self) -> bool {
+        self.request().is_some_and(|request| request.method() == Method::Connect)
     }
 
     /// Ends a response that will not be complete. What is cleared still goes out, unless the client has to see a reset.
@@ -165,7 +167,7 @@ impl Exchange {
             return self.close(reason, now);
         }
         self.download.begin(Framing::Empty);
-        self.enter(Phase::Answering(Ending { answer: None, keep: false, whole: false, reason }), now);
+        self.enter(Phase::Answering(Ending { reply: AnswerState::Written, keep: false, whole: false, reason }), now);
         self.action = Some(Action::Hangup);
     }
 
@@ -187,7 +189,7 @@ impl Exchange {
             Framing::Chunked(chunks) => chunks.mode() == Mode::Decode,
             Framing::Empty | Framing::Sized(_) => false,
         };
-        framed_by_close && !self.download.done && matches!(relay.stage, Stage::Body | Stage::Switch)
+        framed_by_close && !self.download.done && matches!(relay.stage, RelayStage::Body | RelayStage::Switch)
     }
 
     fn client_ended(&mut self, now: Millis) {
@@ -217,18 +219,19 @@ impl Exchange {
     /// The origin has ended, or its connection is broken.
     fn origin_ended(&mut self, broken: bool, cx: &mut Context<'_>) {
         let Phase::Relaying(relay) = &self.phase else { return };
-        self.reusable = false;
+        self.current.reusable = false;
         match relay.stage {
-            Stage::Send | Stage::Await if self.can_ask_again() => self.ask_again(cx.now),
-            Stage::Send | Stage::Await => {
-                let answer = cx.settings.answers.origin_fault(OriginFault::ClosedEarly, self.request(), self.client());
-                self.answer(answer, CloseReason::ResponseCut, cx);
+            RelayStage::Send | RelayStage::Await if self.can_ask_again() => self.ask_again(cx.now),
+            RelayStage::Send | RelayStage::Await => {
+                self.explain(Cause::Origin(OriginFault::ClosedEarly), CloseReason::ResponseCut, cx);
             }
             // A write that failed has taken the error that a read would have had, so that a reset reads as an end.
-            Stage::Body if !broken && !self.origin_reset && matches!(self.download.framing, Framing::UntilClose) => {
+            RelayStage::Body
+                if !broken && !self.current.origin_reset && matches!(self.download.framing, Framing::UntilClose) =>
+            {
                 self.download.done = true;
             }
-            Stage::Body | Stage::Switch => self.cut(CloseReason::ResponseCut, cx.now),
+            RelayStage::Body | RelayStage::Switch => self.cut(CloseReason::ResponseCut, cx.now),
         }
     }
 
@@ -243,9 +246,9 @@ impl Exchange {
 
     fn ask_again(&mut self, now: Millis) {
         self.step(now, Phase::Resolving);
-        self.fresh = true;
+        self.current.fresh = true;
         self.upload.broken = false;
-        self.origin_reset = false;
+        self.current.origin_reset = false;
         self.action = Some(Action::Redial);
     }
 
@@ -253,22 +256,19 @@ impl Exchange {
     fn finish(&mut self, upload_stored: usize, download_stored: usize, now: Millis) {
         let sent = self.upload.done && self.upload.cleared == 0 && !self.upload.broken;
         let clean = sent && download_stored == 0 && !self.download.eof;
-        self.action = Some(if clean && self.reusable { Action::Release } else { Action::Hangup });
-        self.end_exchange(self.keep_alive && sent, CloseReason::Complete, upload_stored, now);
+        self.action = Some(if clean && self.current.reusable { Action::Release } else { Action::Hangup });
+        self.end_exchange(CloseReason::Complete, upload_stored, now);
     }
 
     /// Goes on to the next request, or to the end of the client's connection (RFC 9112 §9.6).
-    fn end_exchange(&mut self, keep: bool, reason: CloseReason, upload_stored: usize, now: Millis) {
+    fn end_exchange(&mut self, reason: CloseReason, upload_stored: usize, now: Millis) {
         self.finish_summary(reason, now);
-        if keep {
+        if self.keeps_client() {
             self.upload = Flow { moved: self.upload.moved, eof: self.upload.eof, ..Flow::new() };
-            self.fresh = false;
-            self.origin_reset = false;
-            self.head_only = false;
             return self.enter(Phase::Idle, now);
         }
         // A client that announced its last request sends nothing that a close could answer with a reset.
-        let silent = self.last_request && self.upload.done && upload_stored == 0;
+        let silent = self.current.client == Persistence::Last && self.upload.done && upload_stored == 0;
         if silent || self.upload.eof {
             return self.close(reason, now);
         }

@@ -5,10 +5,14 @@
 //! stored: `wants_input` and `wants_shutdown` compute it from the phase and the flows.
 
 pub mod close;
+mod current;
+mod deadlines;
 mod download;
 mod ending;
 pub mod flow;
 pub mod identity;
+pub mod ingress;
+mod interest;
 mod local;
 pub mod phase;
 mod proxy_header;
@@ -19,11 +23,10 @@ mod tests;
 pub mod timers;
 mod upload;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use reactor::Millis;
 
-use crate::answers::Answers;
 use crate::counters::exchange::ExchangeCounters;
 use crate::http::answer::Answer;
 use crate::http::cause::Cause;
@@ -31,12 +34,14 @@ use crate::http::framing::Framing;
 use crate::http::request::Request;
 use crate::http::rules::Rules;
 use crate::http::target::Target;
-use crate::http::{Method, Version};
+use crate::http::Method;
 use crate::policy::decision::Decision;
 use close::CloseReason;
+use current::{Current, Persistence};
 use flow::{Direction, Flow};
 use identity::Identity;
-use phase::{Ending, Phase, Relay, Stage};
+use ingress::{Arrival, Ingress};
+use phase::{AnswerState, Ending, Phase, PhaseKind, Relay, RelayStage};
 pub use summary::{Moved, Summary};
 use timers::Limits;
 
@@ -45,14 +50,10 @@ use timers::Limits;
 pub struct Settings {
     /// How long each timer runs.
     pub limits: Limits,
-    /// Longest request or response head in bytes.
-    pub head_size: usize,
     /// Longest request body in bytes, 0 for any.
     pub body_size: u64,
     /// How heads are read and rewritten.
     pub rules: Rules,
-    /// What the proxy says itself.
-    pub answers: Answers,
     /// Keep an [`Summary`] of each request.
     pub summary: bool,
 }
@@ -81,16 +82,16 @@ pub enum Action {
     Overdue,
     /// Find the addresses of the request's origin.
     Resolve,
-    /// Connect to the origin.
-    Dial,
+    /// Compose the answer that tells this cause, for [`Exchange::request`] if there is one, and hand it in with
+    /// [`Exchange::handle_explained`].
+    Explain(Cause),
     /// Put the origin's connection where others can use it.
     Release,
     /// Give up the origin's connection, or whatever is under way to get one.
     Hangup,
     /// Give up the origin's connection and find another, never used one for the same request.
     Redial,
-    /// A request is over: take its summary with [`Exchange::take_summary`]. Any other action may come in its place, so that
-    /// the summary has to be looked for then too.
+    /// A request is over: take its summary with [`Exchange::take_summary`]. Comes before anything else that its end asks for.
     Record,
     /// Close the client's connection: the session is over.
     Done(CloseReason),
@@ -119,79 +120,57 @@ pub struct Exchange {
     upload: Flow,
     download: Flow,
     action: Option<Action>,
+    /// By which kind of listener the client came in.
+    ingress: Ingress,
     identity: Identity,
+    /// Where the connection was going before it was diverted, if it was.
+    original: Option<Box<SocketAddr>>,
     requests: u32,
-    /// The client connection outlives this exchange.
-    keep_alive: bool,
-    /// The client will send no further request, whatever we do.
-    last_request: bool,
-    /// The request is a HEAD, or there is none: an answer to it has no body.
-    head_only: bool,
-    /// What the client speaks.
-    version: Version,
-    /// The origin connection can carry another exchange.
-    reusable: bool,
+    /// The request under way, or the last one.
+    current: Current,
     /// The origin connection belongs to this client alone: its authentication goes with the connection.
     private: bool,
-    /// The request must go out on a connection that was never used.
-    fresh: bool,
-    /// The client talks to this program itself, not to an origin.
-    own: bool,
-    /// The origin's connection was reset while it was sent to, so an end that is read from it may be none.
-    origin_reset: bool,
-    /// What is remembered of the request for whoever wants to know in the end.
-    summary: Option<Box<Summary>>,
     /// The last close of each side must be a reset.
     abort_client: bool,
     abort_origin: bool,
     /// Why the proxy last answered for itself.
     trouble: Option<Cause>,
-    /// When the request under way began: the low bits of the time, which tell 49 days apart. A request that takes longer is
-    /// counted as too short by that, and an idle session saves what the others would cost it.
-    began: u32,
     entered: Millis,
     /// When bytes last moved; before the first request, when the client connected.
     touched: Millis,
 }
 
 impl Exchange {
-    /// A client has connected from the address `peer`.
-    pub fn new(peer: IpAddr, now: Millis) -> Exchange {
+    /// A client has connected.
+    pub fn new(arrival: &Arrival, now: Millis) -> Exchange {
         Exchange {
-            phase: Phase::Idle,
+            // With a PROXY protocol header to come, nothing is done with the connection before that is complete.
+            phase: if arrival.proxied { Phase::ProxyHeader { begun: false } } else { Phase::Idle },
             upload: Flow::new(),
             download: Flow::new(),
             action: None,
-            identity: Identity::new(peer),
+            ingress: arrival.ingress,
+            identity: Identity::new(arrival.peer),
+            original: arrival.original.map(Box::new),
             requests: 0,
-            keep_alive: false,
-            last_request: false,
-            head_only: false,
-            version: Version::Http11,
-            reusable: false,
+            current: Current::begun(now),
             private: false,
-            fresh: false,
-            own: false,
-            origin_reset: false,
-            summary: None,
             abort_client: false,
             abort_origin: false,
             trouble: None,
-            began: 0,
             entered: now,
             touched: now,
         }
     }
 
-    /// A balancer has connected from the address `peer`: the connection starts with a PROXY protocol header, and nothing
-    /// is done with it before that is complete.
-    pub fn proxied(peer: IpAddr, now: Millis) -> Exchange {
-        Exchange { phase: Phase::ProxyHeader { begun: false }, ..Exchange::new(peer, now) }
+    /// By which kind of listener the client came in.
+    pub fn ingress(&self) -> Ingress {
+        self.ingress
     }
 
-    /// A client of this program itself has connected from the address `peer`: it need not name a host.
-    pub fn own(peer: IpAddr, now: Millis) -> Exchange {
-        Exchange { own: true, ..Exchange::new(peer, now) }
+    /// Where the connection was going before it was diverted to us, if it was.
+    pub fn original_destination(&self) -> Option<SocketAddr> {
+        self.original.as_deref().copied()
     }
 
     /// Where the exchange stands.
@@ -204,6 +183,7 @@ impl Exchange {
         match &self.phase {
             Phase::Deciding(request) | Phase::Resolving(request) | Phase::Connecting(request) => Some(request),
             Phase::Relaying(relay) => Some(&relay.request),
+            Phase::Answering(Ending { reply: AnswerState::Unexplained(_, request), .. }) => request.as_deref(),
             _ => None,
         }
     }
@@ -246,7 +226,7 @@ impl Exchange {
 
     /// The request must not go out on a connection that was used before.
     pub fn is_fresh(&self) -> bool {
-        self.fresh
+        self.current.fresh
     }
 
     /// The origin's connection must stay with this client.
@@ -264,81 +244,23 @@ impl Exchange {
 
     /// What has to be done next; None when the machine waits. After `Done` the exchange is not to be used any more.
     pub fn poll(&mut self) -> Option<Action> {
+        if self.current.summary.as_ref().is_some_and(|summary| summary.end().is_some()) {
+            return Some(Action::Record);
+        }
         self.action.take().or(match self.phase {
             Phase::Closed(reason) => Some(Action::Done(reason)),
-            _ if self.summary.as_ref().is_some_and(|summary| summary.end().is_some()) => Some(Action::Record),
             _ => None,
         })
     }
 
     /// What is remembered of the request under way, or of one that is over and was not asked for yet.
     pub fn summary_mut(&mut self) -> Option<&mut Summary> {
-        self.summary.as_deref_mut()
+        self.current.summary.as_deref_mut()
     }
 
     /// The summary of a request that is over, once.
     pub fn take_summary(&mut self) -> Option<Box<Summary>> {
-        self.summary.take_if(|summary| summary.end().is_some())
-    }
-
-    /// Is more input wanted in this direction? Only asked when all that was cleared has been sent.
-    pub fn wants_input(&self, direction: Direction) -> bool {
-        let flow = self.flow(direction);
-        if flow.eof {
-            return false;
-        }
-        match (direction, &self.phase) {
-            (Direction::Upload, Phase::ProxyHeader { .. } | Phase::Idle | Phase::Head { .. }) => true,
-            (Direction::Upload, Phase::Draining { .. }) => true,
-            (Direction::Download, Phase::Answering(ending)) => ending.answer.is_none() && !flow.done,
-            // Behind a switch comes the tunnel's, and so does an end.
-            (_, Phase::Relaying(relay)) => !flow.done && relay.stage != Stage::Switch,
-            (_, Phase::Tunnel { greet, .. }) => !(*greet && direction == Direction::Download),
-            _ => false,
-        }
-    }
-
-    /// Does the download come from the content of an answer, and no more from the origin?
-    pub fn is_answering(&self) -> bool {
-        matches!(self.phase, Phase::Answering(_))
-    }
-
-    /// Will content of an answer still be asked for?
-    pub fn needs_content(&self) -> bool {
-        match &self.phase {
-            Phase::Answering(Ending { answer: Some(answer), .. }) => answer.follows > 0 && !self.head_only,
-            Phase::Answering(_) => !self.download.done,
-            _ => false,
-        }
-    }
-
-    /// Bytes that may go from socket to socket without being looked at.
-    pub fn passable(&self, direction: Direction) -> u64 {
-        let flow = self.flow(direction);
-        if flow.broken {
-            return 0;
-        }
-        match &self.phase {
-            Phase::Tunnel { greet: false, .. } => u64::MAX,
-            Phase::Relaying(relay) if direction == Direction::Upload && relay.stage != Stage::Send => {
-                flow.framing.passable()
-            }
-            Phase::Relaying(relay) if relay.stage == Stage::Body => flow.framing.passable(),
-            _ => 0,
-        }
-    }
-
-    /// Should the destination of this direction now be told that nothing more comes? `stored` is what its buffer holds.
-    pub fn wants_shutdown(&self, direction: Direction, stored: usize) -> bool {
-        let flow = self.flow(direction);
-        if flow.shut || flow.cleared > 0 {
-            return false;
-        }
-        match &self.phase {
-            Phase::Tunnel { greet, .. } => flow.eof && stored == 0 && !greet,
-            Phase::Draining { .. } => direction == Direction::Download,
-            _ => false,
-        }
+        self.current.summary.take_if(|summary| summary.end().is_some())
     }
 
     /// Milliseconds since the present phase began.
@@ -379,10 +301,10 @@ impl Exchange {
         self.flow_mut(direction).shut = true;
     }
 
-    /// Somebody has decided about the request.
+    /// The request was decided about.
     pub fn handle_decision(&mut self, decision: Decision, cx: &mut Context<'_>) {
         let Phase::Deciding(request) = &mut self.phase else { return };
-        if let Some(summary) = &mut self.summary {
+        if let Some(summary) = &mut self.current.summary {
             summary.decided = Some(cx.now);
         }
         match decision {
@@ -402,14 +324,28 @@ impl Exchange {
         self.action = Some(Action::Resolve);
     }
 
-    /// The addresses of the origin are known to the owner.
-    pub fn handle_resolved(&mut self, cx: &mut Context<'_>) {
-        if matches!(self.phase, Phase::Resolving(_)) {
-            if let Some(summary) = &mut self.summary {
+    /// The addresses of the origin are known to the owner. True if a connection to one of them is wanted now.
+    pub fn handle_resolved(&mut self, cx: &mut Context<'_>) -> bool {
+        let wanted = matches!(self.phase, Phase::Resolving(_));
+        if wanted {
+            if let Some(summary) = &mut self.current.summary {
                 summary.resolved = Some(cx.now);
             }
             self.step(cx.now, Phase::Connecting);
-            self.action = Some(Action::Dial);
+        }
+        wanted
+    }
+
+    /// The owner has composed the answer that [`Action::Explain`] asked for.
+    pub fn handle_explained(&mut self, answer: Box<Answer>, cx: &mut Context<'_>) {
+        if let Phase::Answering(ending) = &mut self.phase {
+            ending.keep &= !answer.close;
+            note_cause(&mut self.trouble, self.ingress, &answer, cx);
+            if let Some(summary) = &mut self.current.summary {
+                summary.note_answer(&answer);
+            }
+            ending.reply = AnswerState::Ready(answer);
+            self.action = Some(Action::Hangup);
         }
     }
 
@@ -424,7 +360,7 @@ impl Exchange {
     pub fn handle_connected(&mut self, connected: Connected, cx: &mut Context<'_>) {
         let Phase::Connecting(request) = &self.phase else { return };
         self.download = Flow { moved: self.download.moved, ..Flow::new() };
-        if let Some(summary) = &mut self.summary {
+        if let Some(summary) = &mut self.current.summary {
             summary.note_connected(request, cx.now);
         }
         if request.method() == Method::Connect {
@@ -432,33 +368,45 @@ impl Exchange {
             self.note_served(cx);
             return self.step(cx.now, |request| Phase::tunnel(true, *request));
         }
-        self.reusable = !request.has_stray_content();
+        self.current.reusable = !request.has_stray_content();
         self.step(cx.now, |request| Phase::Relaying(Relay::new(request, connected.reused)));
     }
 
-    /// There is a request, whatever it is worth. It began with its first byte.
-    fn begin_request(&mut self, cx: &Context<'_>) {
-        let began = if self.phase.kind() == phase::PhaseKind::Head { self.entered } else { cx.now };
-        self.began = began as u32;
-        if cx.settings.summary && !self.own {
-            self.summary = Some(Box::new(Summary::unread(began, self.moved())));
+    /// A head is there, whatever it is worth.
+    fn open_summary(&mut self, cx: &Context<'_>) {
+        if cx.settings.summary && !self.ingress.is_local() {
+            let began = if self.phase.kind() == PhaseKind::Head { self.entered } else { cx.now };
+            self.current.summary = Some(Box::new(Summary::unread(began, self.moved())));
         }
     }
 
     /// The client has got all of its response, or its tunnel.
     fn note_served(&self, cx: &mut Context<'_>) {
-        if !self.own {
-            let took = (cx.now as u32).wrapping_sub(self.began);
-            cx.counters.request_time.note(took.into());
+        if !self.ingress.is_local() {
+            cx.counters.request_time.note(self.current.age(cx.now));
         }
     }
 
     /// The request is over, whatever becomes of the connection.
     fn finish_summary(&mut self, reason: CloseReason, now: Millis) {
         let moved = self.moved();
-        if let Some(summary) = &mut self.summary {
+        if let Some(summary) = &mut self.current.summary {
             summary.finish(reason, now, moved);
         }
+    }
+
+    /// Whether the client's connection stays for another request behind the present one: what the client asked for, what is
+    /// left of its content, and what its head says or will say, taken together (RFC 9112 §9.3).
+    fn keeps_client(&self) -> bool {
+        let may_follow = self.current.client == Persistence::More && self.upload.done;
+        may_follow
+            && match &self.phase {
+                Phase::Relaying(Relay { stage: RelayStage::Send | RelayStage::Await, .. }) => true,
+                // Content that the origin did not take would stand in front of the next request.
+                Phase::Relaying(_) => self.current.announced && self.upload.cleared == 0 && !self.upload.broken,
+                Phase::Answering(ending) => ending.keep && (self.current.announced || !ending.is_written()),
+                _ => false,
+            }
     }
 
     fn moved(&self) -> Moved {
@@ -472,32 +420,38 @@ impl Exchange {
         }
     }
 
-    /// The one place where the phase changes.
+    /// Enters a phase that has nothing to do with the request of the present one.
     fn enter(&mut self, next: Phase, now: Millis) {
-        debug_assert!(self.phase.kind().leads_to(next.kind()), "no way from {} to {}", self.phase, next);
-        log::trace!(target: "client", "{} -> {}", self.phase, next);
-        self.phase = next;
-        self.entered = now;
-        self.handle_activity(now);
+        self.change(self.phase.kind(), next, now);
     }
 
     /// Enters a phase that goes on with the request of the present one.
     fn step(&mut self, now: Millis, next: impl FnOnce(Box<Request>) -> Phase) {
-        let from = std::mem::replace(&mut self.phase, Phase::Idle);
-        let kind = from.kind();
-        match from {
+        let kind = self.phase.kind();
+        // Idle for the moment between the two, which no reader of the phase can see.
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Deciding(request)
             | Phase::Resolving(request)
             | Phase::Connecting(request)
-            | Phase::Relaying(Relay { request, .. }) => {
-                let next = next(request);
-                debug_assert!(kind.leads_to(next.kind()), "no way from {kind} to {next}");
-                log::trace!(target: "client", "{kind} -> {next}");
-                self.phase = next;
-                self.entered = now;
-                self.handle_activity(now);
-            }
+            | Phase::Relaying(Relay { request, .. }) => self.change(kind, next(request), now),
             other => self.phase = other,
         }
     }
+
+    /// The one place where the phase changes.
+    fn change(&mut self, from: PhaseKind, next: Phase, now: Millis) {
+        debug_assert!(from.leads_to(next.kind()), "no way from {from} to {next}");
+        log::trace!(target: "client", "{from} -> {next}");
+        self.phase = next;
+        self.entered = now;
+        self.handle_activity(now);
+    }
+}
+
+/// Notes why the proxy answers for itself. To clients of the monitor it is no proxy, so that no answer stands in place of
+/// another.
+fn note_cause(trouble: &mut Option<Cause>, ingress: Ingress, answer: &Answer, cx: &mut Context<'_>) {
+    let Some(cause) = answer.cause.filter(|_| !ingress.is_local()) else { return };
+    *trouble = Some(cause);
+    cx.counters.note_answer(cause);
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::close::CloseReason;
 use crate::http::answer::Answer;
+use crate::http::cause::Cause;
 use crate::http::head::HeadScan;
 use crate::http::request::Request;
 use crate::http::target::Target;
@@ -60,7 +61,7 @@ pub struct Relay {
     /// The request. Its head is kept for as long as it might have to be sent again.
     pub request: Box<Request>,
     /// How far the exchange has come.
-    pub stage: Stage,
+    pub stage: RelayStage,
     /// How far the end of the response head was looked for.
     pub scan: HeadScan,
     /// Interim responses seen so far.
@@ -71,7 +72,7 @@ pub struct Relay {
 
 /// The stages of relaying.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Stage {
+pub enum RelayStage {
     /// The request head is still to be written.
     Send,
     /// The final response head has not come.
@@ -85,9 +86,9 @@ pub enum Stage {
 /// How an answer of our own ends.
 #[derive(Debug)]
 pub struct Ending {
-    /// The answer, until it is put into the buffer.
-    pub answer: Option<Box<Answer>>,
-    /// The client connection stays open for the next request, if none of the present one is still to come.
+    /// How far the answer has come.
+    pub reply: AnswerState,
+    /// The answer leaves the client connection open, if the client and its content do.
     pub keep: bool,
     /// The client gets all that it is to get; not so if a response was cut.
     pub whole: bool,
@@ -95,10 +96,37 @@ pub struct Ending {
     pub reason: CloseReason,
 }
 
+/// How far an answer of our own has come.
+#[derive(Debug)]
+pub enum AnswerState {
+    /// The owner is to compose the answer that tells this cause, for this request if there was one.
+    Unexplained(Cause, Option<Box<Request>>),
+    /// It is there, and will be put into the buffer.
+    Ready(Box<Answer>),
+    /// Its head is in the buffer or sent, or there is none.
+    Written,
+}
+
+impl Ending {
+    /// Whether nothing of the answer is still to be put into the buffer, but for content that comes from elsewhere.
+    pub fn is_written(&self) -> bool {
+        matches!(self.reply, AnswerState::Written)
+    }
+}
+
 impl Phase {
     /// The tunnel that a request becomes; `greet` as in [`Phase::Tunnel`].
     pub fn tunnel(greet: bool, request: Request) -> Phase {
         Phase::Tunnel { greet, target: Box::new(request.into_destination()) }
+    }
+
+    /// The request that the phase carries, when nothing else of the phase is wanted any more.
+    pub(super) fn into_request(self) -> Option<Box<Request>> {
+        match self {
+            Phase::Deciding(request) | Phase::Resolving(request) | Phase::Connecting(request) => Some(request),
+            Phase::Relaying(relay) => Some(relay.request),
+            _ => None,
+        }
     }
 
     /// Which phase this is, without what it carries.
@@ -194,6 +222,6 @@ impl fmt::Display for Phase {
 impl Relay {
     /// A request that is about to be sent.
     pub fn new(request: Box<Request>, reused: bool) -> Relay {
-        Relay { request, stage: Stage::Send, scan: HeadScan::default(), interims: 0, reused }
+        Relay { request, stage: RelayStage::Send, scan: HeadScan::default(), interims: 0, reused }
     }
 }

@@ -11,7 +11,11 @@ impl Exchange {
     /// Takes the header when it is complete. What stands behind it stays in the buffer.
     pub(super) fn read_proxy_header(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
         match proxy_protocol::find(buf.bytes()) {
-            Ok(None) => self.phase = Phase::ProxyHeader { begun: !buf.is_empty() },
+            Ok(None) => {
+                if let Phase::ProxyHeader { begun } = &mut self.phase {
+                    *begun = !buf.is_empty();
+                }
+            }
             Ok(Some(header)) => {
                 buf.consume(header.length);
                 header.source.into_iter().for_each(|source| self.identity.announce(source));

@@ -1,9 +1,9 @@
-//! The one table of timers: which one runs in which phase, and from when it counts.
+//! The timers of a session by name, what each of them means, and how long it runs. Knows no exchange.
 
 use reactor::Millis;
 
-use super::phase::Phase;
-use super::Exchange;
+use crate::http::cause::Cause;
+use crate::http::fault::{Fault, OriginFault};
 
 /// The timers of a session, each an option of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -47,6 +47,16 @@ impl Timer {
             Timer::Drain => "the client did not close",
         }
     }
+
+    /// What the client is told when the timer runs out before there was anything to answer with.
+    pub fn cause(self) -> Cause {
+        match self {
+            Timer::Resolve => Cause::NameTimeout,
+            Timer::Connect => Cause::ConnectTimeout,
+            Timer::Head | Timer::First => Cause::Client(Fault::HeadTimeout),
+            _ => Cause::Origin(OriginFault::HeadTimeout),
+        }
+    }
 }
 
 /// How long each timer runs, in milliseconds; 0 is for ever, but for [`Timer::Drain`], where it is not at all.
@@ -75,7 +85,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    fn of(&self, timer: Timer) -> Millis {
+    pub(super) fn of(&self, timer: Timer) -> Millis {
         match timer {
             Timer::First => self.first,
             Timer::Idle => self.idle,
@@ -87,40 +97,6 @@ impl Limits {
             Timer::Tunnel => self.tunnel,
             Timer::HalfClose => self.half_close,
             Timer::Drain => self.drain,
-        }
-    }
-}
-
-impl Exchange {
-    /// The timer that will run out first, and when; None while every timer of the phase is off.
-    pub fn poll_timeout(&self, limits: &Limits) -> Option<(Timer, Millis)> {
-        let (one, two) = self.running();
-        [Some(one), two]
-            .into_iter()
-            .flatten()
-            // No time at all for draining means none; elsewhere it means for ever.
-            .filter(|(timer, _)| limits.of(*timer) > 0 || *timer == Timer::Drain)
-            .map(|(timer, from)| (timer, from + limits.of(timer)))
-            .min_by_key(|(_, at)| *at)
-    }
-
-    /// The timers of the present phase, each with the time from which it counts.
-    fn running(&self) -> ((Timer, Millis), Option<(Timer, Millis)>) {
-        let (entered, touched) = (self.entered, self.touched.max(self.entered));
-        let first = (Timer::First, self.touched);
-        match &self.phase {
-            Phase::ProxyHeader { .. } => ((Timer::Head, entered), Some(first)),
-            Phase::Idle if self.requests == 0 => (first, None),
-            Phase::Idle => ((Timer::Idle, entered), None),
-            Phase::Head { .. } if self.requests == 0 => ((Timer::Head, entered), Some(first)),
-            Phase::Head { .. } => ((Timer::Head, entered), None),
-            Phase::Deciding(_) => ((Timer::Decision, entered), None),
-            Phase::Resolving(_) => ((Timer::Resolve, entered), None),
-            Phase::Connecting(_) => ((Timer::Connect, entered), None),
-            Phase::Relaying(_) | Phase::Answering(_) => ((Timer::Inactive, touched), None),
-            Phase::Tunnel { .. } if self.upload.eof || self.download.eof => ((Timer::HalfClose, touched), None),
-            Phase::Tunnel { .. } => ((Timer::Tunnel, touched), None),
-            Phase::Draining { .. } | Phase::Closed(_) => ((Timer::Drain, entered), None),
         }
     }
 }

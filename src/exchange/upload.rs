@@ -3,8 +3,10 @@
 use reactor::buffer::Buf;
 
 use super::close::CloseReason;
-use super::phase::{Phase, Stage};
+use super::current::{Current, Persistence};
+use super::phase::{Phase, RelayStage};
 use super::{local, Action, Context, Exchange};
+use crate::http::cause::Cause;
 use crate::http::fault::Fault;
 use crate::http::framing::Framing;
 use crate::http::head::{leading_blank, oversized, HeadScan};
@@ -26,7 +28,7 @@ impl Exchange {
             Phase::Relaying(_) => self.relay_request(buf, cx),
             Phase::Tunnel { .. } => self.upload.clear_all(buf),
             // With all of the content out of the way the next request can be found behind it.
-            Phase::Answering(ending) if ending.answer.is_some() => ending.keep &= self.upload.scan(buf).is_ok(),
+            Phase::Answering(ending) if !ending.is_written() => ending.keep &= self.upload.scan(buf).is_ok(),
             Phase::Draining { budget, reason } => {
                 let count = buf.len();
                 buf.consume(count);
@@ -58,16 +60,17 @@ impl Exchange {
             return;
         }
         if matches!(self.phase, Phase::Idle) {
-            // Whoever sent the last request need not be the one who sends this.
+            self.current = Current::begun(cx.now);
+            // Behind a balancer the next request may come from another client than the last one.
             self.identity.note(None);
         }
-        let found = scan.find(buf.bytes());
+        let (found, limit) = (scan.find(buf.bytes()), cx.settings.rules.max_head());
         match found {
-            Some(length) if length <= cx.settings.head_size => self.take_head(scan, length, buf, cx),
-            None if buf.len() < cx.settings.head_size => self.await_rest(scan, 0, cx),
+            Some(length) if length <= limit => self.take_head(scan, length, buf, cx),
+            None if buf.len() < limit => self.await_rest(scan, 0, cx),
             _ => {
-                self.begin_request(cx);
-                self.refuse(oversized(buf.bytes(), cx.settings.head_size), cx);
+                self.open_summary(cx);
+                self.refuse(oversized(buf.bytes(), limit), cx);
             }
         }
     }
@@ -75,25 +78,24 @@ impl Exchange {
     /// The request is not complete; `whole` is how long it is in all, if that is known.
     fn await_rest(&mut self, scan: HeadScan, whole: usize, cx: &mut Context<'_>) {
         // A sum of two limits, 1 MiB and 8 KiB.
-        let next = Phase::Head { scan, whole: whole as u32 };
+        let so_far = (scan, whole as u32);
         match &mut self.phase {
             // It is the same request, and the time for it goes on.
-            phase @ Phase::Head { .. } => *phase = next,
-            _ => self.enter(next, cx.now),
+            Phase::Head { scan, whole } => (*scan, *whole) = so_far,
+            _ => self.enter(Phase::Head { scan: so_far.0, whole: so_far.1 }, cx.now),
         }
     }
 
     fn take_head(&mut self, scan: HeadScan, length: usize, buf: &mut Buf, cx: &mut Context<'_>) {
-        let parse = if self.own { Request::parse_own } else { Request::parse };
+        let is_local = self.ingress.is_local();
+        let parse = if is_local { Request::parse_own } else { Request::parse };
         let parsed = parse(&buf.bytes()[..length], &cx.settings.rules);
-        let more = parsed.as_ref().ok().filter(|_| self.own);
+        let more = parsed.as_ref().ok().filter(|_| is_local);
         if let Some(count) = more.and_then(|request| local::awaited(request, buf.len() - length)) {
             return self.await_rest(scan, length + count, cx);
         }
         self.requests = self.requests.saturating_add(1);
-        self.keep_alive = false;
-        self.head_only = false;
-        self.begin_request(cx);
+        self.open_summary(cx);
         match parsed {
             Ok(request) => {
                 buf.consume(length);
@@ -104,19 +106,18 @@ impl Exchange {
     }
 
     fn take_request(&mut self, mut request: Request, buf: &mut Buf, cx: &mut Context<'_>) {
-        self.head_only = request.method() == Method::Head;
-        self.version = request.version();
+        self.current.head_only = request.method() == Method::Head;
+        self.current.version = request.version();
         let noted = cx.settings.rules.forward.as_deref().and_then(|name| request.noted_client(name.as_bytes()));
         self.identity.note(noted);
-        if let Some(summary) = &mut self.summary {
+        if let Some(summary) = &mut self.current.summary {
             summary.note_request(&request, cx.out);
         }
         self.upload.begin(request.framing());
         if let Err(fault) = self.admit_content(&mut request, buf, cx.settings.body_size) {
             return self.refuse(fault, cx);
         }
-        self.keep_alive = request.keep_alive();
-        self.last_request = !self.keep_alive;
+        self.current.client = if request.keep_alive() { Persistence::More } else { Persistence::Last };
         self.private |= request.wants_private_connection();
         self.enter(Phase::Deciding(Box::new(request)), cx.now);
         self.action = Some(Action::Ask);
@@ -125,7 +126,7 @@ impl Exchange {
     /// Looks at what the head says of the content. That of a request to this program itself is taken.
     fn admit_content(&mut self, request: &mut Request, buf: &mut Buf, limit: u64) -> Result<(), Fault> {
         match request.framing() {
-            _ if self.own => {
+            _ if self.ingress.is_local() => {
                 local::hold(request, buf.bytes())?;
                 buf.consume(request.content().len());
                 self.upload.begin(Framing::Empty);
@@ -138,20 +139,19 @@ impl Exchange {
 
     fn refuse(&mut self, fault: Fault, cx: &mut Context<'_>) {
         log::debug!(target: "client", "request of {} refused: {fault}", self.client());
-        let answer = cx.settings.answers.fault(fault, self.client());
-        self.keep_alive = false;
-        self.answer(answer, CloseReason::Answered, cx);
+        self.current.client = Persistence::Unknown;
+        self.explain(Cause::Client(fault), CloseReason::Answered, cx);
     }
 
     fn relay_request(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
         if let Phase::Relaying(relay) = &mut self.phase {
-            if relay.stage == Stage::Send {
+            if relay.stage == RelayStage::Send {
                 self.upload.drop_cleared(buf);
                 cx.out.clear();
                 rewrite::request(cx.out, &relay.request, &cx.settings.rules, self.identity.peer());
                 buf.replace_front(0, cx.out);
                 self.upload.cleared = cx.out.len() as u32;
-                relay.stage = Stage::Await;
+                relay.stage = RelayStage::Await;
             }
         }
         let scanned = self.upload.scan(buf);
@@ -163,7 +163,7 @@ impl Exchange {
         };
         self.abort_origin = true;
         match &self.phase {
-            Phase::Relaying(relay) if relay.stage == Stage::Await => self.refuse(fault, cx),
+            Phase::Relaying(relay) if relay.stage == RelayStage::Await => self.refuse(fault, cx),
             _ => self.close(CloseReason::RequestFault, cx.now),
         }
     }

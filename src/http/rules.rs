@@ -2,6 +2,7 @@
 
 use super::fields::Expectation;
 use super::framing::Framing;
+use super::head::MAX_HEAD;
 use super::{Method, Version};
 
 /// How messages are to be treated; the options of the `http` section that concern them.
@@ -15,7 +16,7 @@ pub struct Rules {
     pub mask: bool,
     /// Answer 417 to any expectation (`http.expect`).
     pub expect: bool,
-    /// Longest request head, in bytes (`http.header-size`); 0 stands for `head::MAX_HEAD`, which none exceeds.
+    /// Longest head, in bytes (`http.header-size`); 0 stands for `head::MAX_HEAD`, which none exceeds.
     pub head_limit: usize,
     /// Our name in Via fields: a token such as `ExaProxy-2.0.0-id-4711`.
     pub via: Box<str>,
@@ -52,6 +53,14 @@ impl Rules {
             Expectation::None => false,
             Expectation::Continue => self.expect && !self.transparent,
             Expectation::Other => true,
+        }
+    }
+
+    /// Longest head of a request or response, in bytes.
+    pub fn max_head(&self) -> usize {
+        match self.head_limit {
+            0 => MAX_HEAD,
+            limit => limit.min(MAX_HEAD),
         }
     }
 

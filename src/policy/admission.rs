@@ -1,46 +1,181 @@
-//! Decides about requests without a helper: what policy forbids, and what the proxy answers itself.
+//! The stages of a decision: values that are walked in their order until one of them settles the request. Knows no answer's
+//! page, no connection and no name server; where an address is judged, [`super::Policy`] is asked right before connecting.
 
-use std::net::IpAddr;
-
-use crate::exchange::Settings;
+use super::{Policy, Refused};
 use crate::http::answer::Answer;
 use crate::http::cause::Cause;
 use crate::http::fault::Fault;
 use crate::http::request::Request;
+use crate::http::rules::Rules;
 use crate::http::target::Host;
 use crate::http::Method;
-use crate::policy::Policy;
 
-/// The answer to a proxy client's request that may not pass, whatever helpers might say about it.
-pub fn refusal(request: &Request, client: IpAddr, policy: &Policy, settings: &Settings) -> Option<Box<Answer>> {
-    let answers = &settings.answers;
-    let explain = |cause: Cause| Some(answers.explain(cause, Some(request), client, ""));
-    let target = request.target();
-    if request.via_contains(settings.rules.via.as_bytes()) {
-        return explain(Cause::Loop);
-    }
-    if request.method() == Method::Connect {
-        if let Err(refused) = policy.connect_allowed(target.port) {
-            return Some(answers.refused(&refused, Some(request), client));
+/// One stage of a decision about a request of a proxy client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// The request has not passed here before (RFC 9110 §7.6).
+    Loop,
+    /// CONNECT is allowed, and to that port.
+    Tunnel,
+    /// The request expects nothing that cannot be met.
+    Expectation,
+    /// Max-Forwards, where it counts, is a number.
+    Forwards,
+    /// The name is one that is looked up.
+    Name,
+    /// A helper is asked.
+    Helper,
+    /// The request is one that goes further (RFC 9110 §7.6.2).
+    Recipient,
+}
+
+/// What a stage says.
+#[derive(Debug)]
+pub enum Judgement {
+    /// The next stage is asked.
+    Pass,
+    /// The request is refused.
+    Refuse(Refusal),
+    /// A helper is to be asked; with its permission the walk goes on behind this stage.
+    Ask,
+    /// The request ends here, with this answer.
+    Answer(Box<Answer>),
+}
+
+/// Why a request is refused before it is known where it would lead.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// Because of what it is.
+    Cause(Cause),
+    /// Because of what it asks for.
+    Policy(Refused),
+}
+
+/// What the stages look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The request, or what a helper put in its place.
+    pub request: &'a Request,
+    /// How requests are read.
+    pub rules: &'a Rules,
+    /// What is allowed.
+    pub policy: &'a Policy,
+    /// Helpers decide, and have not done so yet.
+    pub helpers: bool,
+}
+
+impl Stage {
+    /// All stages in their order: what no helper may permit stands before it.
+    pub const ALL: [Stage; 7] =
+        [Stage::Loop, Stage::Tunnel, Stage::Expectation, Stage::Forwards, Stage::Name, Stage::Helper, Stage::Recipient];
+
+    /// The stages behind the helper's.
+    pub const BEHIND_HELPER: [Stage; 1] = [Stage::Recipient];
+
+    /// What this stage says of a request.
+    pub fn judge(self, subject: &Subject<'_>) -> Judgement {
+        let Subject { request, rules, policy, helpers } = *subject;
+        match self {
+            Stage::Loop if request.via_contains(rules.via.as_bytes()) => Judgement::refuse(Cause::Loop),
+            Stage::Tunnel if request.method() == Method::Connect => {
+                Judgement::of(policy.connect_allowed(request.target().port))
+            }
+            Stage::Expectation if rules.refuses(request.expectation()) => {
+                Judgement::refuse(Cause::Client(Fault::Expectation))
+            }
+            Stage::Forwards => match request.max_forwards() {
+                Ok(_) => Judgement::Pass,
+                Err(fault) => Judgement::refuse(Cause::Client(fault)),
+            },
+            Stage::Name => match &request.target().host {
+                Host::Name(name) => Judgement::of(policy.name_allowed(name)),
+                Host::V4(_) | Host::V6(..) => Judgement::Pass,
+            },
+            Stage::Helper if helpers => Judgement::Ask,
+            Stage::Recipient => match (request.max_forwards(), request.method()) {
+                (Ok(Some(0)), Method::Trace) => Judgement::Answer(Box::new(Answer::trace(request))),
+                (Ok(Some(0)), _) => Judgement::Answer(Box::new(Answer::options())),
+                _ => Judgement::Pass,
+            },
+            Stage::Loop | Stage::Tunnel | Stage::Expectation | Stage::Helper => Judgement::Pass,
         }
-    }
-    if settings.rules.refuses(request.expectation()) {
-        return explain(Cause::Client(Fault::Expectation));
-    }
-    if let Err(fault) = request.max_forwards() {
-        return explain(Cause::Client(fault));
-    }
-    match &target.host {
-        Host::Name(name) => match policy.name_allowed(name) {
-            Ok(()) => None,
-            Err(refused) => Some(answers.refused(&refused, Some(request), client)),
-        },
-        Host::V4(_) | Host::V6(..) => None,
     }
 }
 
-/// The answer to an OPTIONS or TRACE that must go no further (RFC 9110 §7.6.2).
-pub fn final_recipient(request: &Request) -> Option<Box<Answer>> {
-    let last = matches!(request.max_forwards(), Ok(Some(0)));
-    last.then(|| Box::new(if request.method() == Method::Trace { Answer::trace(request) } else { Answer::options() }))
+impl Judgement {
+    fn refuse(cause: Cause) -> Judgement {
+        Judgement::Refuse(Refusal::Cause(cause))
+    }
+
+    fn of(allowed: Result<(), Refused>) -> Judgement {
+        allowed.map_or_else(|refused| Judgement::Refuse(Refusal::Policy(refused)), |()| Judgement::Pass)
+    }
+}
+
+/// Walks these stages up to the first that does not let the request pass.
+pub fn walk(stages: &[Stage], subject: &Subject<'_>) -> Judgement {
+    let mut judgements = stages.iter().map(|stage| stage.judge(subject));
+    judgements.find(|judgement| !matches!(judgement, Judgement::Pass)).unwrap_or(Judgement::Pass)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::PolicyConfig;
+
+    fn policy() -> Policy {
+        Policy::new(PolicyConfig {
+            connect: true,
+            connect_ports: vec![443..=443],
+            fqdn: true,
+            ipv4: true,
+            ipv6: true,
+            deny: Vec::new(),
+            local: Vec::new(),
+        })
+    }
+
+    /// What the walk says of a request, in a word.
+    fn word(first: &str, fields: &str, helpers: bool) -> String {
+        let (rules, policy) = (Rules::default(), policy());
+        let head = format!("{first} HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n");
+        let request = Request::parse(head.as_bytes(), &rules).unwrap();
+        let subject = Subject { request: &request, rules: &rules, policy: &policy, helpers };
+        match walk(&Stage::ALL, &subject) {
+            Judgement::Pass => "pass".to_owned(),
+            Judgement::Ask => "ask".to_owned(),
+            Judgement::Refuse(Refusal::Cause(cause)) => format!("{cause:?}"),
+            Judgement::Refuse(Refusal::Policy(refused)) => format!("{refused:?}"),
+            Judgement::Answer(answer) => answer.status.to_string(),
+        }
+    }
+
+    #[test]
+    fn the_first_stage_that_objects_settles_the_request() {
+        let via = format!("Via: 1.1 {}\r\n", Rules::default().via);
+        let table = [
+            ("GET http://a.example/", "", "pass", "ask"),
+            ("GET http://a.example/", via.as_str(), "Loop", "Loop"),
+            ("CONNECT a.example:443", "", "pass", "ask"),
+            ("CONNECT a.example:22", via.as_str(), "Loop", "Loop"),
+            ("CONNECT a.example:22", "Expect: x\r\n", "ConnectPort(22)", "ConnectPort(22)"),
+            ("GET http://short/", "Expect: x\r\n", "Client(Expectation)", "Client(Expectation)"),
+            ("GET http://short/", "", "Name", "Name"),
+            ("OPTIONS http://a.example/", "Max-Forwards: x\r\n", "Client(BadMaxForwards)", "Client(BadMaxForwards)"),
+            ("OPTIONS http://a.example/", "Max-Forwards: 0\r\n", "200", "ask"),
+            ("TRACE http://a.example/", "Max-Forwards: 0\r\n", "200", "ask"),
+        ];
+        for (first, fields, without, with) in table {
+            let host = if first.contains("short") { "" } else { fields };
+            let fields = if host.is_empty() { fields } else { host };
+            assert_eq!(word(first, fields, false), without, "{first} {fields}");
+            assert_eq!(word(first, fields, true), with, "{first} {fields} with helpers");
+        }
+    }
+
+    #[test]
+    fn the_stages_behind_the_helper_are_the_last_of_all() {
+        let at = Stage::ALL.iter().position(|stage| *stage == Stage::Helper).unwrap();
+        assert_eq!(Stage::ALL[at + 1..], Stage::BEHIND_HELPER);
+    }
 }

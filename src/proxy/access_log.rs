@@ -10,7 +10,7 @@ use crate::logs::access::Record;
 
 impl Proxy {
     /// Writes the line of a session's request if that is over.
-    pub(super) fn note_access(&mut self, key: Key) {
+    pub(super) fn write_access(&mut self, key: Key) {
         let Some(client) = self.clients.get_mut(key) else { return };
         let Some(summary) = client.session.exchange.take_summary() else { return };
         let (Some(log), Some((ended, _))) = (&mut self.access, summary.end()) else { return };

@@ -1,4 +1,4 @@
-//! What the hub does when an exchange asks for something, and when somebody comes back with it.
+//! What the hub does when an exchange asks for something, and when a component comes back with it.
 
 use std::net::IpAddr;
 
@@ -7,12 +7,15 @@ use mio::net::TcpStream;
 use reactor::arena::{Arena, Key};
 use reactor::ready::Ready;
 
-use super::lifecycle::Trouble;
+use super::report::Trouble;
 use super::{Client, Proxy, Waits};
+use crate::answers::Answers;
 use crate::exchange::close::CloseReason;
 use crate::exchange::phase::{Phase, PhaseKind};
 use crate::exchange::timers::Timer;
 use crate::exchange::{Action, Connected};
+use crate::http::answer::Answer;
+use crate::http::cause::Cause;
 use crate::http::framing::Framing;
 use crate::http::request::Request;
 use crate::http::target::{Host, Target};
@@ -27,23 +30,36 @@ use crate::upstream::{Connect, ConnectRequest};
 
 impl Proxy {
     pub(super) fn act(&mut self, key: Key, action: Action) {
-        self.note_access(key);
         match action {
             Action::Ask => self.ask(key),
+            Action::Explain(cause) => self.explain(key, cause),
             Action::Overdue => self.decide_late(key),
             Action::Resolve => self.resolve(key),
             Action::Redial => {
                 self.hang_up(key);
                 self.resolve(key);
             }
-            // Only asked for right after the addresses are known, where it is answered on the spot.
-            Action::Dial => {}
             Action::Release => self.release(key),
             Action::Hangup => self.hang_up(key),
-            // Done already, as with any other action.
-            Action::Record => {}
+            Action::Record => self.write_access(key),
             Action::Done(reason) => self.end(key, reason),
         }
+    }
+
+    /// Composes the answer of an exchange that cannot be served.
+    fn explain(&mut self, key: Key, cause: Cause) {
+        let Some(client) = self.clients.get(key) else { return };
+        let exchange = &client.session.exchange;
+        let answer = self.answers.explain(cause, exchange.request(), exchange.client(), "");
+        self.with_exchange(key, |exchange, cx| exchange.handle_explained(answer, cx));
+    }
+
+    /// Answers a request that found no way to its origin.
+    fn fail_request(&mut self, key: Key, compose: impl FnOnce(&Answers, Option<&Request>, IpAddr) -> Box<Answer>) {
+        let Some(client) = self.clients.get(key) else { return };
+        let exchange = &client.session.exchange;
+        let answer = compose(&self.answers, exchange.request(), exchange.client());
+        self.with_exchange(key, |exchange, cx| exchange.handle_failure(answer, cx));
     }
 
     /// Finds the addresses of the request's origin.
@@ -84,10 +100,7 @@ impl Proxy {
             }
             Err(failure) => {
                 self.counters.name_failures += 1;
-                self.with_exchange(key, |exchange, cx| {
-                    let answer = cx.settings.answers.name_failure(&failure, exchange.request(), exchange.client());
-                    exchange.handle_failure(answer, cx);
-                });
+                self.fail_request(key, |answers, request, client| answers.name_failure(&failure, request, client));
             }
         }
     }
@@ -103,12 +116,8 @@ impl Proxy {
                 None => self.refuse_address(key, refused),
             };
         }
-        let mut wanted = false;
-        self.with_exchange(key, |exchange, cx| {
-            exchange.handle_resolved(cx);
-            wanted = exchange.poll() == Some(Action::Dial);
-        });
-        if wanted && !self.connect_again(key, &addresses) {
+        let wanted = self.with_exchange(key, |exchange, cx| exchange.handle_resolved(cx));
+        if wanted == Some(true) && !self.connect_again(key, &addresses) {
             self.race(key, &addresses, rest);
         }
     }
@@ -215,13 +224,9 @@ impl Proxy {
 
     fn refuse_address(&mut self, key: Key, refused: Option<Refused>) {
         self.counters.refused += 1;
-        self.with_exchange(key, |exchange, cx| {
-            let answers = &cx.settings.answers;
-            let answer = match &refused {
-                Some(refused) => answers.refused(refused, exchange.request(), exchange.client()),
-                None => answers.dial_error(DialError::Unreachable, exchange.request(), exchange.client()),
-            };
-            exchange.handle_failure(answer, cx);
+        self.fail_request(key, |answers, request, client| match &refused {
+            Some(refused) => answers.refused(refused, request, client),
+            None => answers.dial_error(DialError::Unreachable, request, client),
         });
     }
 
@@ -256,14 +261,11 @@ impl Proxy {
             self.note_unreached(key);
         } else {
             self.counters.dial_failures += 1;
-            if self.lifecycle.may_report(Trouble::Exhausted, now) {
+            if self.reports.may_report(Trouble::Exhausted, now) {
                 log::error!(target: "download", "cannot open connections to origins: {error}");
             }
         }
-        self.with_exchange(key, |exchange, cx| {
-            let answer = cx.settings.answers.dial_error(error, exchange.request(), exchange.client());
-            exchange.handle_failure(answer, cx);
-        });
+        self.fail_request(key, |answers, request, client| answers.dial_error(error, request, client));
     }
 
     /// The origin of this session could not be connected to.
@@ -345,16 +347,15 @@ impl Proxy {
 
     /// Ends a session.
     pub(super) fn end(&mut self, key: Key, reason: CloseReason) {
-        self.note_access(key);
         self.hang_up(key);
         let Some(client) = self.clients.remove(key) else { return };
         log::debug!(target: "client", "connection closed: {}", reason.explain());
-        if reason == CloseReason::ProxyHeader && self.lifecycle.may_report(Trouble::ProxyHeader, self.clock.now()) {
+        if reason == CloseReason::ProxyHeader && self.reports.may_report(Trouble::ProxyHeader, self.clock.now()) {
             let peer = client.session.exchange.peer();
             log::info!(target: "client", "connection of {peer} refused: {}, and http.proxied asks for one", reason.explain());
         }
         self.counters.note_end(&client.session.exchange, reason);
-        self.listeners.left(client.ingress);
+        self.listeners.left(client.session.exchange.ingress());
         let (stream, origin) = client.session.dismantle(&mut self.shared);
         self.poller.forget(stream.route);
         if let Some(origin) = origin {

@@ -5,12 +5,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use reactor::arena::Key;
 
-use super::{Ingress, Proxy, Waits};
+use super::{Proxy, Waits};
+use crate::exchange::ingress::Ingress;
+use crate::exchange::Side;
 use crate::http::answer::Answer;
 use crate::http::cause::Cause;
+use crate::http::request::Request;
 use crate::http::Method;
 use crate::logs::{Usage, Word};
-use crate::policy::admission;
+use crate::policy::admission::{self, Judgement, Stage, Subject};
 use crate::policy::decision::{Decision, Verdict};
 use crate::redirector::dialect::Dialect;
 use crate::redirector::helper::Program;
@@ -27,27 +30,44 @@ impl Proxy {
         let Some(client) = self.clients.get(key) else { return };
         let Some(request) = client.session.exchange.request() else { return };
         self.counters.requests += 1;
-        if client.ingress == Ingress::Web {
+        if client.session.exchange.ingress() == Ingress::Web {
             return self.answer_monitor(key);
         }
         self.out.clear();
         request.target().host.write(&mut self.out);
         self.watch.hosts.note(&self.out);
-        match admission::refusal(request, client.session.exchange.client(), &self.policy, &self.settings) {
-            Some(answer) => self.refuse(key, answer),
-            None => self.consult(key),
+        self.walk(key, &Stage::ALL);
+    }
+
+    /// Takes a request through these stages of its decision, up to the one that settles it.
+    fn walk(&mut self, key: Key, stages: &[Stage]) {
+        let Some(client) = self.clients.get(key) else { return };
+        let Some(request) = client.session.exchange.request() else { return };
+        match admission::walk(stages, &self.subject(request, self.redirector.is_some())) {
+            Judgement::Pass => self.decided(key, Word::Permit, Decision::Forward),
+            Judgement::Ask => self.consult(key),
+            Judgement::Refuse(refusal) => {
+                let answer = self.answers.refusal(&refusal, Some(request), client.session.exchange.client());
+                self.refuse(key, answer);
+            }
+            Judgement::Answer(answer) => {
+                let method = String::from_utf8_lossy(request.method_name()).into_owned();
+                self.note_usage(key, Word::Permit, Some(&method));
+                self.decide(key, Decision::Answer(answer));
+            }
         }
     }
 
-    /// Asks a helper, if there are any.
+    fn subject<'a>(&'a self, request: &'a Request, helpers: bool) -> Subject<'a> {
+        Subject { request, rules: &self.settings.rules, policy: &self.policy, helpers }
+    }
+
+    /// Has a request wait for a helper's reply. The helpers are served when all sessions of this turn have been driven.
     fn consult(&mut self, key: Key) {
         let now = self.clock.now();
         let Some(redirector) = &mut self.redirector else { return self.permit(key) };
         match redirector.ask(key, now) {
-            Ok(ticket) => {
-                self.set_waits(key, Waits::Reply(ticket));
-                self.serve_helpers();
-            }
+            Ok(ticket) => self.set_waits(key, Waits::Reply(ticket)),
             Err(fault) => self.undecided(key, &fault.to_string()),
         }
     }
@@ -125,23 +145,26 @@ impl Proxy {
 
     /// Does what a helper says, within what policy allows.
     fn obey(&mut self, key: Key, verdict: Verdict) {
-        let Some(client) = self.clients.get(key) else { return };
-        let exchange = &client.session.exchange;
         match verdict {
             Verdict::Permit => self.permit(key),
-            Verdict::Rewrite(other) => {
-                match admission::refusal(&other, exchange.client(), &self.policy, &self.settings) {
-                    Some(answer) => self.refuse(key, answer),
-                    None => {
-                        let last = admission::final_recipient(&other).map(Decision::Answer);
-                        self.decided(key, Word::Rewrite, last.unwrap_or(Decision::Rewrite(other)));
-                    }
-                }
-            }
+            Verdict::Rewrite(other) => self.rewrite(key, other),
             Verdict::Intercept(to) => self.decided(key, Word::Intercept, Decision::Intercept(to)),
             Verdict::Redirect(answer) => self.decided(key, Word::Redirect, Decision::Answer(answer)),
             Verdict::Answer(answer) => self.decided(key, Word::Local, Decision::Answer(answer)),
             Verdict::File { name, comment } => self.serve_page(key, &name, &comment),
+        }
+    }
+
+    /// Puts another request in place of the client's, which has to pass the same stages, but for the helper's.
+    fn rewrite(&mut self, key: Key, other: Box<Request>) {
+        let Some(client) = self.clients.get(key) else { return };
+        match admission::walk(&Stage::ALL, &self.subject(&other, false)) {
+            Judgement::Refuse(refusal) => {
+                let answer = self.answers.refusal(&refusal, Some(&other), client.session.exchange.client());
+                self.refuse(key, answer);
+            }
+            Judgement::Answer(answer) => self.decided(key, Word::Rewrite, Decision::Answer(answer)),
+            Judgement::Pass | Judgement::Ask => self.decided(key, Word::Rewrite, Decision::Rewrite(other)),
         }
     }
 
@@ -150,7 +173,7 @@ impl Proxy {
         let Some(client) = self.clients.get_mut(key) else { return };
         let exchange = &client.session.exchange;
         let Some(request) = exchange.request() else { return };
-        let served = self.settings.answers.page(name, request, exchange.client(), comment);
+        let served = self.answers.page(name, request, exchange.client(), comment);
         if let Some(why) = served.missing {
             log::error!(target: "download", "{why}");
         }
@@ -158,17 +181,9 @@ impl Proxy {
         self.decided(key, Word::File, Decision::Answer(served.answer));
     }
 
-    /// Lets a request pass.
+    /// A helper lets a request pass, or none is asked: what stands behind it still holds.
     fn permit(&mut self, key: Key) {
-        let Some(request) = self.clients.get(key).and_then(|client| client.session.exchange.request()) else { return };
-        match admission::final_recipient(request) {
-            Some(answer) => {
-                let method = String::from_utf8_lossy(request.method_name()).into_owned();
-                self.note_usage(key, Word::Permit, Some(&method));
-                self.decide(key, Decision::Answer(answer));
-            }
-            None => self.decided(key, Word::Permit, Decision::Forward),
-        }
+        self.walk(key, &Stage::BEHIND_HELPER);
     }
 
     /// Answers a request that may not pass, or that is no sound request.
@@ -182,7 +197,7 @@ impl Proxy {
         self.decide(key, Decision::Answer(answer));
     }
 
-    /// No helper has decided about a request, and none will; `why` says what there is to say.
+    /// No helper has decided about a request, and none will; `why` tells the client the reason.
     pub(super) fn undecided(&mut self, key: Key, why: &str) {
         let Some(redirector) = &self.redirector else { return self.permit(key) };
         match redirector.on_failure() {
@@ -195,12 +210,12 @@ impl Proxy {
         }
     }
 
-    /// Answers a request that nobody has decided about.
+    /// Answers a request that no helper has decided about.
     fn fail(&mut self, key: Key, cause: Cause, why: &str) {
         self.counters.undecided += 1;
         let Some(client) = self.clients.get(key) else { return };
         let exchange = &client.session.exchange;
-        let answer = self.settings.answers.explain(cause, exchange.request(), exchange.client(), why);
+        let answer = self.answers.explain(cause, exchange.request(), exchange.client(), why);
         self.refuse(key, answer);
     }
 
@@ -253,15 +268,17 @@ impl Proxy {
         waited
     }
 
-    /// A client that ends while its request waits for a helper gives its place to others. One that had ended its side
-    /// before is taken for one that listens on.
-    pub(super) fn note_leaving(&mut self, key: Key) {
-        let Some(client) = self.clients.get(key) else { return };
-        let Waits::Reply(ticket) = client.waits else { return };
-        if self.redirector.as_ref().is_some_and(|helpers| helpers.pool().is_waiting(ticket)) {
-            // At once: a helper that becomes free within this turn must not be given the question of a request that is gone.
-            self.hang_up(key);
-            self.with_exchange(key, |exchange, cx| exchange.handle_broken(crate::exchange::Side::Client, cx));
+    /// Clients that have ended while their requests wait for a helper give their places to others, before a helper that
+    /// becomes free within this turn is given the question of a request that is gone. A client that had ended its side
+    /// before it asked is taken for one that listens on.
+    pub(super) fn take_leavers(&mut self) {
+        for key in std::mem::take(&mut self.leaving) {
+            let Some(client) = self.clients.get(key) else { continue };
+            let Waits::Reply(ticket) = client.waits else { continue };
+            if self.redirector.as_ref().is_some_and(|helpers| helpers.pool().is_waiting(ticket)) {
+                self.hang_up(key);
+                self.with_exchange(key, |exchange, cx| exchange.handle_broken(Side::Client, cx));
+            }
         }
     }
 
@@ -276,7 +293,7 @@ impl Proxy {
         self.serve_helpers();
     }
 
-    /// Goes on without helpers. Who waits for one passes.
+    /// Goes on without helpers. Requests that wait for a reply pass.
     fn release_helpers(&mut self) {
         let Some(redirector) = self.redirector.take() else { return };
         self.note_dismissed(&redirector);

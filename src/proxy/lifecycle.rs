@@ -2,8 +2,9 @@
 
 use reactor::Millis;
 
-use super::listeners::REPORT;
-use super::{Ingress, ListenAddress, Options, Proxy, Turn, TICK};
+use super::listeners::KINDS;
+use super::{ListenAddress, Options, Proxy, Turn, TICK};
+use crate::exchange::ingress::Ingress;
 use crate::system::signals::Signal;
 use crate::system::{interfaces, orphans};
 
@@ -11,24 +12,9 @@ use crate::system::{interfaces, orphans};
 /// for that long).
 const INTERFACES: Millis = 60_000;
 
-/// The budget of the pool of buffers: one each way for every client at the limit, of the proxy and of the monitor.
-pub(super) fn pool_budget(connections: usize, web_connections: usize) -> usize {
-    2 * (connections + web_connections)
-}
-
-/// What others can bring about as often as they like, so that the log tells of it only now and then.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Trouble {
-    /// Nothing is left to connect to origins with.
-    Exhausted,
-    /// A new client cannot be watched.
-    Unwatched,
-    /// A connection did not start with the PROXY protocol header that it must have.
-    ProxyHeader,
-}
-
-impl Trouble {
-    const KINDS: usize = 3;
+/// The budget of the pool of buffers: one each way for every client at its limit, of any kind.
+pub(super) fn pool_budget(limits: [usize; KINDS]) -> usize {
+    2 * limits.iter().sum::<usize>()
 }
 
 /// What is due when, and whether the end is near.
@@ -45,9 +31,7 @@ pub(super) struct Lifecycle {
     /// SIGHUP has come, SIGTRAP has come.
     reload: bool,
     toggle: bool,
-    /// When each kind of trouble may be written to the log again.
-    report_at: [Millis; Trouble::KINDS],
-    /// Somebody found the pool of buffers empty in the last second.
+    /// A session found the pool of buffers empty in the last second.
     starved: bool,
     /// SIGTTOU has come, and SIGTTIN not since.
     shut: bool,
@@ -68,7 +52,6 @@ impl Lifecycle {
             stopping: false,
             reload: false,
             toggle: false,
-            report_at: [0; Trouble::KINDS],
             starved: false,
             shut: false,
             parked: Vec::new(),
@@ -81,16 +64,6 @@ impl Lifecycle {
             return 0;
         }
         self.next
-    }
-
-    /// May a trouble that every request runs into be written to the log again?
-    pub(super) fn may_report(&mut self, trouble: Trouble, now: Millis) -> bool {
-        let at = &mut self.report_at[trouble as usize];
-        let may = now >= *at;
-        if may {
-            *at = now + REPORT;
-        }
-        may
     }
 
     /// Was a pidfile written?
@@ -165,12 +138,12 @@ impl Proxy {
             self.listeners.open(&open, options.dial_options.keepalive, &mut self.poller)?;
             self.lifecycle.parked = parked;
             self.listeners.close(&mut self.poller, |place| !options.places.iter().any(|wanted| wanted.is_at(place)));
-            self.listeners.set_backlogs(&options.places);
+            self.listeners.adjust(&options.places);
             self.local.set_listeners(self.listeners.addresses());
         }
-        self.listeners.set_limits(options.connections, options.web_connections);
-        self.shared.pool.set_budget(pool_budget(options.connections, options.web_connections));
-        self.proxied = options.proxied;
+        self.listeners.set_limits(options.limits);
+        self.shared.pool.set_budget(pool_budget(options.limits));
+        self.answers = options.answers;
         self.settings = options.settings;
         self.policy = options.policy;
         self.upstream.configure(options.dial_options);
@@ -180,7 +153,7 @@ impl Proxy {
         self.watch.set_facts(options.facts);
         self.lifecycle.poll_interfaces = options.poll_interfaces;
         self.lifecycle.drain = options.drain;
-        // A timer that became shorter is found by asking everybody once.
+        // A timer that became shorter is found by asking every session once.
         for key in self.clients.keys() {
             self.enqueue(key);
         }
@@ -208,7 +181,7 @@ impl Proxy {
         }
     }
 
-    /// Who found the pool of buffers empty is not told when one comes back: everybody is asked again within a second.
+    /// A session that found the pool of buffers empty is not told when one comes back: all are asked again within a second.
     fn wake_the_starved(&mut self) {
         let starved = std::mem::take(&mut self.shared.starved);
         if starved && !self.lifecycle.starved {
@@ -238,7 +211,7 @@ impl Proxy {
 
     /// Has the last proxy client gone? Clients of the monitor, who may come as often as they like, hold nothing up.
     pub(super) fn is_deserted(&self) -> bool {
-        !self.clients.iter().any(|(_, client)| client.ingress == Ingress::Proxy)
+        self.clients.iter().all(|(_, client)| client.session.exchange.ingress().is_local())
     }
 
     /// SIGQUIT: no new clients; those that are there keep full service. A second one ends everything.

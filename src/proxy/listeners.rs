@@ -10,8 +10,10 @@ use reactor::poller::Poller;
 use reactor::stream::Stream;
 use reactor::Millis;
 
-use super::lifecycle::Trouble;
+use super::report::Trouble;
+use super::report::REPORT;
 use super::{Client, Proxy, Waits};
+use crate::exchange::ingress::{Arrival, Ingress};
 use crate::exchange::Exchange;
 use crate::io::owner::Owner;
 use crate::session::Session;
@@ -22,33 +24,16 @@ const BATCH: usize = 64;
 /// Milliseconds before accepting is tried again after the system had no descriptor or memory.
 const PAUSE: Millis = 100;
 
-/// Milliseconds between two log lines about the same lasting trouble, such as a listener that is full.
-pub(super) const REPORT: Millis = 20_000;
-
-/// What a listener is for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Ingress {
-    /// Proxy clients.
-    Proxy,
-    /// The monitor.
-    Web,
-}
-
-impl Ingress {
-    /// The name in the log.
-    pub fn name(self) -> &'static str {
-        match self {
-            Ingress::Proxy => "http proxy",
-            Ingress::Web => "web server",
-        }
-    }
-}
+/// Kinds of listeners.
+pub(super) const KINDS: usize = Ingress::ALL.len();
 
 /// Where to listen, and for whom.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ListenAddress {
-    /// For whom.
+    /// What its connections are for.
     pub ingress: Ingress,
+    /// Its connections start with a PROXY protocol header.
+    pub proxied: bool,
     /// Where.
     pub address: SocketAddr,
     /// Connections that the kernel holds until they are accepted.
@@ -75,8 +60,8 @@ struct Listener {
 #[derive(Debug)]
 pub(super) struct Listeners {
     open: Vec<Option<Listener>>,
-    proxy: Door,
-    web: Door,
+    /// By [`Ingress::index`].
+    doors: [Door; KINDS],
     paused_until: Option<Millis>,
 }
 
@@ -89,9 +74,10 @@ struct Door {
 }
 
 impl Listeners {
-    pub(super) fn new(connections: usize, web_connections: usize) -> Listeners {
-        let door = |limit| Door { gate: Gate::new(limit), inside: 0, report_at: 0 };
-        Listeners { open: Vec::new(), proxy: door(connections), web: door(web_connections), paused_until: None }
+    /// None open; `limits` are those of each kind, by [`Ingress::index`].
+    pub(super) fn new(limits: [usize; KINDS]) -> Listeners {
+        let doors = limits.map(|limit| Door { gate: Gate::new(limit), inside: 0, report_at: 0 });
+        Listeners { open: Vec::new(), doors, paused_until: None }
     }
 
     /// Opens those of `places` that are not open yet; none of them when one fails.
@@ -130,13 +116,14 @@ impl Listeners {
         Ok(())
     }
 
-    /// Gives listeners that stay open the backlog that they have in `places`.
-    pub(super) fn set_backlogs(&mut self, places: &[ListenAddress]) {
+    /// Gives listeners that stay open the properties that they have in `places`.
+    pub(super) fn adjust(&mut self, places: &[ListenAddress]) {
         for listener in self.open.iter_mut().flatten() {
             let Some(place) = places.iter().find(|place| place.is_at(&listener.place)) else { continue };
+            listener.place.proxied = place.proxied;
             if place.backlog != listener.place.backlog {
                 match set_backlog(&listener.io, place.backlog) {
-                    Ok(()) => listener.place = place.clone(),
+                    Ok(()) => listener.place.backlog = place.backlog,
                     Err(error) => log::error!(target: "server", "the backlog of {} stays: {error}", place.address),
                 }
             }
@@ -158,14 +145,14 @@ impl Listeners {
         self.open.iter().flatten().map(|listener| listener.io.local_addr().unwrap_or(listener.place.address)).collect()
     }
 
-    pub(super) fn set_limits(&mut self, connections: usize, web_connections: usize) {
-        self.proxy.gate.set_limit(connections);
-        self.web.gate.set_limit(web_connections);
+    /// Changes the limits, by [`Ingress::index`].
+    pub(super) fn set_limits(&mut self, limits: [usize; KINDS]) {
+        self.doors.iter_mut().zip(limits).for_each(|(door, limit)| door.gate.set_limit(limit));
     }
 
-    /// Most proxy clients.
-    pub(super) fn limit(&self) -> usize {
-        self.proxy.gate.limit()
+    /// Most clients of this kind.
+    pub(super) fn limit(&self, ingress: Ingress) -> usize {
+        self.doors[ingress.index()].gate.limit()
     }
 
     /// The places that are open for this kind.
@@ -178,7 +165,7 @@ impl Listeners {
             .collect()
     }
 
-    /// Somebody waits at this listener.
+    /// A connection waits at this listener.
     pub(super) fn note(&mut self, index: u32) {
         if let Some(Some(listener)) = self.open.get_mut(index as usize) {
             listener.waiting = true;
@@ -187,35 +174,25 @@ impl Listeners {
 
     /// A client of this kind has gone.
     pub(super) fn left(&mut self, ingress: Ingress) {
-        let door = self.door(ingress);
+        let door = &mut self.doors[ingress.index()];
         door.inside = door.inside.saturating_sub(1);
     }
 
-    /// When accepting goes on: at once while somebody waits who may come in.
+    /// When accepting goes on: at once while a connection waits that may come in.
     pub(super) fn poll_timeout(&self) -> Option<Millis> {
         let welcome = |place: &ListenAddress| {
-            let door = if place.ingress == Ingress::Proxy { &self.proxy } else { &self.web };
+            let door = &self.doors[place.ingress.index()];
             door.gate.would_admit(door.inside)
         };
         let waiting = self.open.iter().flatten().any(|listener| listener.waiting && welcome(&listener.place));
         self.paused_until.or(waiting.then_some(0))
     }
 
-    fn door(&mut self, ingress: Ingress) -> &mut Door {
-        match ingress {
-            Ingress::Proxy => &mut self.proxy,
-            Ingress::Web => &mut self.web,
-        }
-    }
-
     /// The next connection, if one waits and there is room for it.
-    fn next(&mut self, index: usize, now: Millis) -> Option<(TcpStream, SocketAddr, Ingress)> {
+    fn next(&mut self, index: usize, now: Millis) -> Option<(TcpStream, Arrival)> {
         let listener = self.open.get_mut(index)?.as_mut().filter(|listener| listener.waiting)?;
-        let ingress = listener.place.ingress;
-        let door = match ingress {
-            Ingress::Proxy => &mut self.proxy,
-            Ingress::Web => &mut self.web,
-        };
+        let ListenAddress { ingress, proxied, .. } = listener.place;
+        let door = &mut self.doors[ingress.index()];
         if door.gate.admits(door.inside) != Admission::Open {
             if now >= door.report_at {
                 door.report_at = now + REPORT;
@@ -228,7 +205,7 @@ impl Listeners {
             match accept(&listener.io) {
                 Accept::Connection(stream, peer) => {
                     door.inside += 1;
-                    return Some((stream, peer, ingress));
+                    return Some((stream, Arrival { ingress, peer: peer.ip(), proxied, original: None }));
                 }
                 Accept::Retry => {}
                 Accept::Empty => {
@@ -260,13 +237,13 @@ impl Proxy {
         self.listeners.paused_until = None;
         for index in 0..self.listeners.open.len() {
             for _ in 0..BATCH {
-                let Some((stream, peer, ingress)) = self.listeners.next(index, now) else { break };
-                self.welcome(stream, peer, ingress);
+                let Some((stream, arrival)) = self.listeners.next(index, now) else { break };
+                self.welcome(stream, &arrival);
             }
         }
     }
 
-    fn welcome(&mut self, mut io: TcpStream, peer: SocketAddr, ingress: Ingress) {
+    fn welcome(&mut self, mut io: TcpStream, arrival: &Arrival) {
         let now = self.clock.now();
         let (poller, settings, alarms) = (&mut self.poller, &self.settings, &mut self.alarms);
         let mut failed = None;
@@ -275,18 +252,12 @@ impl Proxy {
                 failed = Some(error);
                 key
             });
-            let exchange = match ingress {
-                Ingress::Proxy if self.proxied => Exchange::proxied(peer.ip(), now),
-                Ingress::Proxy => Exchange::new(peer.ip(), now),
-                Ingress::Web => Exchange::own(peer.ip(), now),
-            };
-            let session = Session::new(Stream::new(io, route), exchange);
+            let session = Session::new(Stream::new(io, route), Exchange::new(arrival, now));
             if let Some((_, at)) = session.exchange.poll_timeout(&settings.limits) {
                 alarms.arm(key.index, at);
             }
             Client {
                 session,
-                ingress,
                 waits: Waits::Nothing,
                 queued: false,
                 since: u32::try_from(now / 1000).unwrap_or(u32::MAX),
@@ -294,11 +265,11 @@ impl Proxy {
         });
         self.counters.accepted += 1;
         if let Some(error) = failed {
-            if self.lifecycle.may_report(Trouble::Unwatched, now) {
+            if self.reports.may_report(Trouble::Unwatched, now) {
                 log::error!(target: "server", "cannot watch a new connection: {error}");
             }
             self.clients.remove(key);
-            self.listeners.left(ingress);
+            self.listeners.left(arrival.ingress);
         }
     }
 }

@@ -11,6 +11,7 @@ mod deciding;
 mod lifecycle;
 mod listeners;
 mod loading;
+mod report;
 mod snapshot;
 
 use std::collections::VecDeque;
@@ -24,9 +25,10 @@ use reactor::poller::Poller;
 use reactor::ready::Ready;
 use reactor::Millis;
 
-use crate::exchange::close::CloseReason;
+use crate::answers::Answers;
+use crate::exchange::ingress::Ingress;
 use crate::exchange::phase::PhaseKind;
-use crate::exchange::{Context, Settings};
+use crate::exchange::{Context, Exchange, Settings};
 use crate::io::owner::Owner;
 use crate::loader::names::{NameReader, Names};
 use crate::logs::{AccessLog, Messages, UsageLog};
@@ -42,7 +44,7 @@ use crate::web::Facts;
 use clock::Clock;
 use listeners::Listeners;
 
-pub use listeners::{Ingress, ListenAddress};
+pub use listeners::ListenAddress;
 
 /// Values that a session's actions may take in a row before others get their turn: requests that are all answered from
 /// what is at hand, such as a long pipeline.
@@ -56,12 +58,10 @@ const TICK: Millis = 1000;
 pub struct Options {
     /// Where to listen.
     pub places: Vec<ListenAddress>,
-    /// Connections to proxy listeners start with a PROXY protocol header.
-    pub proxied: bool,
-    /// Most proxy clients.
-    pub connections: usize,
-    /// Most clients of the monitor.
-    pub web_connections: usize,
+    /// Most clients of each kind, by [`Ingress::index`].
+    pub limits: [usize; Ingress::ALL.len()],
+    /// What the proxy says itself.
+    pub answers: Answers,
     /// Limits and rules of exchanges.
     pub settings: Settings,
     /// What is allowed.
@@ -86,14 +86,13 @@ pub struct Options {
 #[derive(Debug)]
 struct Client {
     session: Session<TcpStream>,
-    ingress: Ingress,
     waits: Waits,
     queued: bool,
     /// The second of the loop's clock in which it connected.
     since: u32,
 }
 
-/// Who will come back with something for a session.
+/// What a session waits for: the handle by which it is given up, and by which news that come too late are told apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Waits {
     Nothing,
@@ -114,12 +113,12 @@ pub struct Proxy {
     clock: Clock,
     listeners: Listeners,
     clients: Arena<Client>,
-    proxied: bool,
     alarms: Alarms,
     queue: VecDeque<Key>,
     shared: Shared,
     out: Vec<u8>,
     settings: Settings,
+    answers: Answers,
     policy: Policy,
     local: LocalAddresses,
     upstream: Upstream,
@@ -133,6 +132,9 @@ pub struct Proxy {
     counters: Counters,
     watch: snapshot::MonitorState,
     lifecycle: lifecycle::Lifecycle,
+    reports: report::Reports,
+    /// Clients that ended their side in this turn.
+    leaving: Vec<Key>,
 }
 
 /// Why the loop came back to its caller.
@@ -156,7 +158,7 @@ impl Proxy {
     pub fn new(options: Options, mut signals: Signals) -> io::Result<Proxy> {
         let mut poller = Poller::new()?;
         poller.register(signals.source(), Owner::Signal)?;
-        let mut listeners = Listeners::new(options.connections, options.web_connections);
+        let mut listeners = Listeners::new(options.limits);
         listeners.open(&options.places, options.dial_options.keepalive, &mut poller)?;
         let local = LocalAddresses::new([], listeners.addresses());
         let lifecycle = lifecycle::Lifecycle::new(&options);
@@ -172,12 +174,12 @@ impl Proxy {
             clock,
             listeners,
             clients: Arena::new(),
-            proxied: options.proxied,
             alarms: Alarms::new(),
             queue: VecDeque::new(),
-            shared: Shared::new(lifecycle::pool_budget(options.connections, options.web_connections)),
+            shared: Shared::new(lifecycle::pool_budget(options.limits)),
             out: Vec::new(),
             settings: options.settings,
+            answers: options.answers,
             policy: options.policy,
             local,
             upstream: Upstream::new(options.dial_options),
@@ -191,6 +193,8 @@ impl Proxy {
             counters: Counters::default(),
             watch,
             lifecycle,
+            reports: report::Reports::default(),
+            leaving: Vec::new(),
         };
         proxy.look_at_interfaces();
         Ok(proxy)
@@ -220,6 +224,7 @@ impl Proxy {
             return Err(io::Error::other("the loader's thread has ended"));
         }
         self.accept_waiting();
+        self.take_leavers();
         self.take_finished();
         self.expire();
         self.tick();
@@ -232,7 +237,7 @@ impl Proxy {
     pub fn stop(&mut self) {
         for key in self.clients.keys() {
             self.with_exchange(key, |exchange, cx| exchange.handle_stop(cx.now));
-            self.end(key, CloseReason::Stopping);
+            self.drive(key);
         }
         if let Some(redirector) = self.redirector.take() {
             redirector.end(&mut self.poller);
@@ -265,11 +270,16 @@ impl Proxy {
                     client.session.client.ready |= ready;
                     self.enqueue(key);
                     if ready.has(Ready::READ_CLOSED) {
-                        self.note_leaving(key);
+                        self.leaving.push(key);
                     }
                 }
             }
-            Owner::Origin(key) => self.note_origin(key, ready),
+            Owner::Origin(key) => {
+                if let Some(origin) = self.clients.get_mut(key).and_then(|client| client.session.origin.as_mut()) {
+                    origin.stream.ready |= ready;
+                    self.enqueue(key);
+                }
+            }
             Owner::Listener(index) => self.listeners.note(index),
             Owner::Idle(key) => {
                 // A kept connection that says something unasked, or ends, is of no use any more.
@@ -291,17 +301,6 @@ impl Proxy {
             Owner::Loader => self.loading.loader.handle_event(ready),
             Owner::Signal => {}
         }
-    }
-
-    fn note_origin(&mut self, key: Key, ready: Ready) {
-        let Some(client) = self.clients.get_mut(key) else { return };
-        let idle = matches!(client.session.exchange.phase().kind(), PhaseKind::Idle | PhaseKind::Head);
-        let Some(origin) = &mut client.session.origin else { return };
-        origin.stream.ready |= ready;
-        if idle && ready.has(Ready::READ | Ready::READ_CLOSED | Ready::ERROR) {
-            self.hang_up(key);
-        }
-        self.enqueue(key);
     }
 
     fn enqueue(&mut self, key: Key) {
@@ -352,51 +351,69 @@ impl Proxy {
         }
     }
 
-    /// Advances each session that has had an event, once.
+    /// Advances each session that has had an event, once; then helpers and name servers get what sessions asked of them.
     fn run_queue(&mut self) {
         for _ in 0..self.queue.len() {
             let Some(key) = self.queue.pop_front() else { break };
             self.drive(key);
         }
+        self.serve_helpers();
         let now = self.clock.now();
         self.resolver.flush(&mut self.poller, now);
     }
 
     /// Advances one session until it waits, ends, or has used up its budget.
     fn drive(&mut self, key: Key) {
+        self.drop_ended_origin(key);
         for _ in 0..ACTIONS {
-            let Some(client) = self.clients.get_mut(key) else { return };
-            client.queued = false;
-            let mut cx = Context {
-                settings: &self.settings,
-                now: self.clock.now(),
-                date: self.clock.date(),
-                out: &mut self.out,
-                counters: &mut self.counters.exchange,
-            };
-            match client.session.run(&mut self.shared, &mut cx) {
-                Progress::Act(action) => self.act(key, action),
-                Progress::Again => break,
-                Progress::Wait => {
-                    client.session.arm(&mut self.alarms, key, &cx);
+            let progress = self.step(key, |client, shared, cx| {
+                client.queued = false;
+                client.session.run(shared, cx)
+            });
+            match progress {
+                Some(Progress::Act(action)) => self.act(key, action),
+                Some(Progress::Again) => break,
+                Some(Progress::Wait) => {
+                    if let Some(client) = self.clients.get(key) {
+                        client.session.arm(&mut self.alarms, key, &self.settings.limits);
+                    }
                     return;
                 }
+                None => return,
             }
         }
         self.enqueue(key);
     }
 
-    /// Tells an exchange something.
-    fn with_exchange(&mut self, key: Key, tell: impl FnOnce(&mut crate::exchange::Exchange, &mut Context<'_>)) {
-        if let Some(client) = self.clients.get_mut(key) {
-            let mut cx = Context {
-                settings: &self.settings,
-                now: self.clock.now(),
-                date: self.clock.date(),
-                out: &mut self.out,
-                counters: &mut self.counters.exchange,
-            };
-            tell(&mut client.session.exchange, &mut cx);
+    /// An origin that says something, or ends, while its connection waits for the client's next request is of no use to it.
+    fn drop_ended_origin(&mut self, key: Key) {
+        let Some(client) = self.clients.get(key) else { return };
+        let Some(origin) = &client.session.origin else { return };
+        let idle = matches!(client.session.exchange.phase().kind(), PhaseKind::Idle | PhaseKind::Head);
+        if idle && origin.stream.ready.has(Ready::READ | Ready::READ_CLOSED | Ready::ERROR) {
+            self.hang_up(key);
         }
+    }
+
+    /// Tells an exchange something. None if its session has ended.
+    fn with_exchange<R>(&mut self, key: Key, tell: impl FnOnce(&mut Exchange, &mut Context<'_>) -> R) -> Option<R> {
+        self.step(key, |client, _, cx| tell(&mut client.session.exchange, cx))
+    }
+
+    /// Lends a client what a step of its session needs. None if it has gone.
+    fn step<R>(
+        &mut self,
+        key: Key,
+        advance: impl FnOnce(&mut Client, &mut Shared, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        let client = self.clients.get_mut(key)?;
+        let mut cx = Context {
+            settings: &self.settings,
+            now: self.clock.now(),
+            date: self.clock.date(),
+            out: &mut self.out,
+            counters: &mut self.counters.exchange,
+        };
+        Some(advance(client, &mut self.shared, &mut cx))
     }
 }

@@ -5,8 +5,9 @@ use std::time::SystemTime;
 
 use reactor::arena::Key;
 
-use super::{Client, Ingress, Proxy};
+use super::{Client, Proxy};
 use crate::exchange::flow::Direction;
+use crate::exchange::ingress::Ingress;
 use crate::http::cause::Cause;
 use crate::logs::{self, recent::RecentLine, AccessLog, UsageLog};
 use crate::monitor::history::History;
@@ -158,7 +159,7 @@ impl Source for Proxy {
         for (_, client) in self.clients.iter() {
             counters.add_transfer(&client.session.exchange);
             established += u64::from(client.session.origin.is_some());
-            if client.ingress == Ingress::Proxy {
+            if client.session.exchange.ingress() == Ingress::Proxy {
                 clients += 1;
                 silent += u64::from(client.session.exchange.requests() == 0);
             }
@@ -167,7 +168,7 @@ impl Source for Proxy {
             counters,
             silent,
             clients,
-            limit: self.listeners.limit() as u64,
+            limit: self.listeners.limit(Ingress::Proxy) as u64,
             opening: self.upstream.opening() as u64,
             established,
             idle: self.upstream.idle.len() as u64,
@@ -265,7 +266,7 @@ impl Proxy {
         Row {
             id: key.generation,
             client: exchange.client(),
-            web: client.ingress == Ingress::Web,
+            web: exchange.ingress() == Ingress::Web,
             phase: exchange.phase().kind().name(),
             age: (now / 1000).saturating_sub(client.since.into()),
             still: exchange.waited(now) / 1000,

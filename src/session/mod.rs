@@ -3,28 +3,25 @@
 //! One session owns both ends, so nothing can be left behind when one of them goes. The exchange decides, the pump only
 //! moves bytes: it asks what is wanted, does what is ready, and stops when nothing that is wanted is ready.
 
+mod peek;
+mod shared;
+
 use std::io;
 
 use reactor::alarm::Alarms;
 use reactor::arena::Key;
-use reactor::buffer::{Buf, Pool, BLOCK};
+use reactor::buffer::{Buf, BLOCK};
 use reactor::ready::Ready;
 use reactor::stream::{Stream, Transport};
 
 use crate::exchange::flow::Direction;
+use crate::exchange::timers::Limits;
 use crate::exchange::{Action, Context, Exchange, Side};
 use crate::io::content::Content;
 use crate::io::origin::Origin;
-
-/// Free bytes kept in front of what is read into the shared buffer, so that a head can grow where it stands.
-const HEADROOM: usize = 8 * 1024;
-
-/// Most bytes of one peek, and the size of the shared buffer for it. Bigger reads cost less per byte (a bare relay:
-/// 16 KiB 0.74, 64 KiB 0.57, 256 KiB 0.39, 1 MiB 0.33 s/GiB).
-const MAX_PEEK: usize = 1 << 20;
-
-/// Least bytes for which peeking, sending and discarding beats reading and sending.
-const MIN_PEEK: usize = 32 * 1024;
+use peek::{PeekSize, MAX_PEEK, MIN_PEEK};
+pub use shared::Shared;
+use shared::HEADROOM;
 
 /// Rounds, and bytes in each direction, that a session may use before others get their turn. Each direction has its own
 /// budget, or an upload that never pauses would leave nothing for the download.
@@ -34,32 +31,6 @@ const BYTES: usize = 2 << 20;
 /// Bytes of a local file that a session may read before others get their turn. Its pages may have to come from the disk,
 /// and everybody waits meanwhile.
 const CONTENT: usize = 64 * 1024;
-
-/// What sessions share: the loop has one of each.
-#[derive(Debug)]
-pub struct Shared {
-    /// Where bytes are read to first; what the other side does not take at once goes into a block.
-    scratch: Buf,
-    /// Where bodies are peeked at.
-    peek: Box<[u8]>,
-    /// Lends the blocks.
-    pub pool: Pool,
-    /// A session did not read what is there, for want of a block. It will not be told again, so the owner has to run
-    /// everybody once more when there are blocks, and clears this.
-    pub starved: bool,
-}
-
-impl Shared {
-    /// The shared buffers, and a pool that lends at most `budget` blocks.
-    pub fn new(budget: usize) -> Shared {
-        Shared {
-            scratch: Buf::private(HEADROOM + BLOCK),
-            peek: vec![0; MAX_PEEK].into_boxed_slice(),
-            pool: Pool::new(budget),
-            starved: false,
-        }
-    }
-}
 
 /// One client connection.
 #[derive(Debug)]
@@ -113,6 +84,10 @@ impl<T: Transport> Session<T> {
 
     /// Moves what can be moved, until something has to be done by others or nothing is ready.
     pub fn run(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Progress {
+        // What was asked for outside the pump comes first: there may be nothing to move before it is done.
+        if let Some(action) = self.exchange.poll() {
+            return Progress::Act(action);
+        }
         let (mut left_up, mut left_down) = (BYTES, BYTES);
         for _ in 0..ROUNDS {
             self.note_errors(cx);
@@ -139,8 +114,8 @@ impl<T: Transport> Session<T> {
     }
 
     /// Arms the session's alarm for the exchange's next deadline.
-    pub fn arm(&self, alarms: &mut Alarms, slot: Key, cx: &Context<'_>) {
-        if let Some((_, at)) = self.exchange.poll_timeout(&cx.settings.limits) {
+    pub fn arm(&self, alarms: &mut Alarms, slot: Key, limits: &Limits) {
+        if let Some((_, at)) = self.exchange.poll_timeout(limits) {
             alarms.arm(slot.index, at);
         }
     }
@@ -347,7 +322,7 @@ impl<T: Transport> Session<T> {
         }
         if work.space().is_empty() {
             // Only a head is collected beyond a block, and heads are bounded by their own limit.
-            let size = (work.len() * 2).min(cx.settings.head_size + BLOCK);
+            let size = (work.len() * 2).min(cx.settings.rules.max_head() + BLOCK);
             shared.pool.outgrow(work, size);
         }
         let space = work.space();
@@ -471,32 +446,4 @@ impl<T: Transport> Session<T> {
 /// Do the next bytes of this direction go from socket to socket?
 fn passes(exchange: &Exchange, direction: Direction, work: &Buf, peek: PeekSize) -> bool {
     peek != PeekSize::NONE && work.is_empty() && exchange.passable(direction) >= MIN_PEEK as u64
-}
-
-/// How much of a body is peeked at in one go, in KiB: it fits into two bytes of every idle session.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct PeekSize(u16);
-
-impl PeekSize {
-    /// The bytes come in small pieces: reading and sending is cheaper.
-    const NONE: PeekSize = PeekSize(0);
-
-    fn of(bytes: usize) -> PeekSize {
-        PeekSize((bytes.clamp(MIN_PEEK, MAX_PEEK) / 1024) as u16)
-    }
-
-    fn bytes(self) -> usize {
-        usize::from(self.0) * 1024
-    }
-
-    /// What to peek at next: more after everything was taken, else about what the other side takes, so that few bytes are
-    /// copied in vain while it is slow.
-    fn after(taken: usize, seen: usize, asked: usize) -> PeekSize {
-        match (taken == seen, seen == asked) {
-            (true, true) => PeekSize::of(asked * 2),
-            (true, false) if seen < MIN_PEEK / 2 => PeekSize::NONE,
-            (true, false) => PeekSize::of(asked),
-            (false, _) => PeekSize::of(taken.next_power_of_two()),
-        }
-    }
 }

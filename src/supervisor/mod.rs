@@ -6,13 +6,14 @@ use std::time::Duration;
 use crate::answers::pages::Pages;
 use crate::answers::Answers;
 use crate::config::{self, Config, Disk, Loaded, Sources, Watched};
+use crate::exchange::ingress::Ingress;
 use crate::exchange::timers::Limits;
 use crate::exchange::Settings;
 use crate::http::rules::Rules;
 use crate::loader::names::NameOptions;
 use crate::logs::{Handle, LogSettings, Messages, Rotation, Severity, Switches};
 use crate::policy::{Policy, PolicyConfig};
-use crate::proxy::{self, Ingress, ListenAddress, Proxy, Turn};
+use crate::proxy::{self, ListenAddress, Proxy, Turn};
 use crate::redirector::dialect::Dialect;
 use crate::redirector::helper::Program;
 use crate::redirector::icap::Icap;
@@ -296,10 +297,12 @@ fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options, String> {
     let count = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     Ok(proxy::Options {
         places: places(config)?,
-        proxied: config.http.proxied,
-        connections: count(budget.http),
-        web_connections: config.web.connections,
-        settings: settings(config)?,
+        limits: Ingress::ALL.map(|ingress| match ingress {
+            Ingress::Proxy => count(budget.http),
+            Ingress::Web => config.web.connections,
+        }),
+        settings: settings(config),
+        answers: answers(config)?,
         policy: policy(config),
         dial_options: dial_options(config, count(budget.pool)),
         names: name_options(loaded).read().map_err(|error| format!("cannot read {error} (dns.resolver, dns.hosts)"))?,
@@ -315,7 +318,8 @@ fn places(config: &Config) -> Result<Vec<ListenAddress>, String> {
     let mut places = Vec::new();
     let mut add = |ingress, host: IpAddr, port, backlog: usize| {
         let backlog = u32::try_from(backlog).unwrap_or(u32::MAX);
-        places.push(ListenAddress { ingress, address: SocketAddr::new(host, port), backlog });
+        let proxied = ingress == Ingress::Proxy && config.http.proxied;
+        places.push(ListenAddress { ingress, proxied, address: SocketAddr::new(host, port), backlog });
     };
     if config.http.enable && config.tcp4.listen {
         add(Ingress::Proxy, config.tcp4.host.into(), config.tcp4.port, config.tcp4.backlog);
@@ -332,11 +336,15 @@ fn places(config: &Config) -> Result<Vec<ListenAddress>, String> {
 /// As many as the original lets wait at its monitor.
 const WEB_BACKLOG: usize = 10;
 
-fn settings(config: &Config) -> Result<Settings, String> {
+fn answers(config: &Config) -> Result<Answers, String> {
+    let pages = Pages::load(config.web.html.clone()).map_err(|error| format!("web.html: {error}"))?;
+    Ok(Answers { pages, compatible: config.http.compatible_status })
+}
+
+fn settings(config: &Config) -> Settings {
     let http = &config.http;
     let limit = |value: Option<Duration>| millis(value.unwrap_or_default());
-    let pages = Pages::load(config.web.html.clone()).map_err(|error| format!("web.html: {error}"))?;
-    Ok(Settings {
+    Settings {
         limits: Limits {
             first: limit(http.idle_connect),
             idle: limit(http.idle_timeout),
@@ -349,12 +357,10 @@ fn settings(config: &Config) -> Result<Settings, String> {
             half_close: limit(http.half_close_timeout),
             drain: millis(http.drain_timeout),
         },
-        head_size: http.head_bytes(),
         body_size: http.body_size.unwrap_or(0),
         rules: rules(config),
-        answers: Answers { pages, compatible: http.compatible_status },
         summary: config.access.enable,
-    })
+    }
 }
 
 fn redirector(config: &Config) -> Option<redirector::Options> {

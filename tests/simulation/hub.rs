@@ -4,14 +4,15 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use exaproxy::answers::pages::Pages;
 use exaproxy::answers::Answers;
 use exaproxy::counters::exchange::ExchangeCounters;
 use exaproxy::exchange::flow::Direction;
+use exaproxy::exchange::ingress::{Arrival, Ingress};
 use exaproxy::exchange::phase::PhaseKind;
 use exaproxy::exchange::timers::Limits;
 use exaproxy::exchange::{Action, Connected, Context, Exchange, Moved, Settings, Side};
 use exaproxy::http::answer::Answer;
+use exaproxy::http::cause::Cause;
 use exaproxy::http::rules::Rules;
 use exaproxy::http::Method;
 use exaproxy::io::content::Content;
@@ -64,6 +65,7 @@ pub(crate) struct Hub {
     alarms: Alarms,
     pub(crate) shared: Shared,
     settings: Settings,
+    answers: Answers,
     out: Vec<u8>,
     counters: ExchangeCounters,
     plans: SharedPlans,
@@ -89,8 +91,8 @@ pub(crate) fn settings() -> Settings {
         half_close: 60_000,
         drain: 20_000,
     };
-    let answers = Answers { pages: Pages::default(), compatible: false };
-    Settings { limits, head_size: 8192, body_size: 0, rules: Rules::default(), answers, summary: true }
+    let rules = Rules { head_limit: 8192, ..Rules::default() };
+    Settings { limits, body_size: 0, rules, summary: true }
 }
 
 impl Hub {
@@ -104,6 +106,7 @@ impl Hub {
             alarms: Alarms::new(),
             shared: Shared::new(64),
             settings: settings(),
+            answers: Answers::built_in(),
             out: Vec::new(),
             counters: ExchangeCounters::default(),
             plans,
@@ -119,7 +122,8 @@ impl Hub {
     pub(crate) fn accept(&mut self) -> wire::SharedWire {
         let wire = Wire::new(self.capacity, &mut self.random);
         self.wires.push(wire.clone());
-        let exchange = Exchange::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), self.now);
+        let exchange =
+            Exchange::new(&Arrival::direct(Ingress::Proxy, IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))), self.now);
         let key = self.clients.insert_with(|key| {
             let session = Session::new(Stream::new(Socket::new(&wire), key), exchange);
             Client { session, waits: None, queued: false, accounts: 0, accounted: Moved { up: 0, down: 0 } }
@@ -216,14 +220,13 @@ impl Hub {
             match progress {
                 Progress::Act(action) => self.act(key, action),
                 Progress::Again => break,
-                Progress::Wait => return client.session.arm(&mut self.alarms, key, &cx),
+                Progress::Wait => return client.session.arm(&mut self.alarms, key, &self.settings.limits),
             }
         }
         self.enqueue(key);
     }
 
     fn act(&mut self, key: Key, action: Action) {
-        self.take_summary(key);
         match action {
             Action::Ask => self.await_or(key, Wait::Decision),
             Action::Overdue => {
@@ -232,14 +235,14 @@ impl Hub {
                 self.decided(key);
             }
             Action::Resolve => self.await_or(key, Wait::Addresses),
-            Action::Dial => panic!("asked for only when addresses are known"),
+            Action::Explain(cause) => self.explain(key, cause),
             Action::Release => self.release(key),
             Action::Hangup => self.hang_up(key),
             Action::Redial => {
                 self.hang_up(key);
                 self.await_or(key, Wait::Addresses);
             }
-            Action::Record => {}
+            Action::Record => self.take_summary(key),
             Action::Done(_) => self.end(key),
         }
     }
@@ -296,9 +299,8 @@ impl Hub {
         if self.fails() {
             return self.refuse(key);
         }
-        self.with_exchange(key, |exchange, cx| exchange.handle_resolved(cx));
+        self.with_exchange(key, |exchange, cx| assert!(exchange.handle_resolved(cx), "addresses are waited for"));
         let Some(client) = self.clients.get_mut(key) else { return };
-        assert_eq!(client.session.exchange.poll(), Some(Action::Dial));
         assert!(client.session.origin.is_none(), "one connection at a time");
         let Some(request) = client.session.exchange.request() else { return };
         let address = address_of(&request.target().host.to_string());
@@ -340,11 +342,18 @@ impl Hub {
     }
 
     fn refuse(&mut self, key: Key) {
-        self.with_exchange(key, |exchange, cx| {
-            let answers = &cx.settings.answers;
-            let answer = answers.dial_error(DialError::TimedOut, exchange.request(), exchange.client());
-            exchange.handle_failure(answer, cx);
-        });
+        let Some(client) = self.clients.get(key) else { return };
+        let exchange = &client.session.exchange;
+        let answer = self.answers.dial_error(DialError::TimedOut, exchange.request(), exchange.client());
+        self.with_exchange(key, |exchange, cx| exchange.handle_failure(answer, cx));
+    }
+
+    /// Composes what an exchange cannot say itself.
+    fn explain(&mut self, key: Key, cause: Cause) {
+        let Some(client) = self.clients.get(key) else { return };
+        let exchange = &client.session.exchange;
+        let answer = self.answers.explain(cause, exchange.request(), exchange.client(), "");
+        self.with_exchange(key, |exchange, cx| exchange.handle_explained(answer, cx));
     }
 
     fn release(&mut self, key: Key) {
@@ -380,7 +389,6 @@ impl Hub {
     }
 
     fn end(&mut self, key: Key) {
-        self.take_summary(key);
         self.hang_up(key);
         let client = self.clients.remove(key).expect("a session ends once");
         let exchange = &client.session.exchange;

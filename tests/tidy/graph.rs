@@ -21,10 +21,7 @@ const CRATES: &[(&str, &str)] = &[("exaproxy", "src/"), ("dns", "dns/src/"), ("r
 const STEPS: usize = 8;
 
 /// Arrows of circles that are still there, from a file to another, with what will cut them.
-const STILL: &[(&str, &str, &str)] = &[
-    ("src/exchange/timers.rs", "src/exchange/phase.rs", "what is due when moves to a file of its own"),
-    ("src/proxy/listeners.rs", "src/proxy/lifecycle.rs", "what may be said how often moves to a file of its own"),
-];
+const STILL: &[(&str, &str, &str)] = &[];
 
 /// The repository as it is.
 pub(crate) static GRAPH: LazyLock<Graph> = LazyLock::new(|| Graph::new(source::all().to_vec()));

@@ -165,7 +165,7 @@ fn requests_to_the_program_itself_are_not_counted() {
 fn a_request_across_the_end_of_the_small_clock_is_not_long() {
     let mut scenario = Scenario::new();
     scenario.now = u64::from(u32::MAX) - 2;
-    scenario.exchange = Exchange::new(IpAddr::V4(Ipv4Addr::LOCALHOST), scenario.now);
+    scenario.exchange = Exchange::new(&Arrival::direct(Ingress::Proxy, CLIENT), scenario.now);
     let mut scenario = scenario.sending(GET).into_relaying();
     scenario.at(u64::from(u32::MAX) + 5);
     scenario.origin(OK);

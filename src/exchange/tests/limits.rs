@@ -29,7 +29,7 @@ fn who_is_refused_for_a_body_gets_an_answer_of_his_kind() {
     assert!(body(post.clone()) > Some(0));
     let mut old = limited().sending(post.replacen("HTTP/1.1", "HTTP/1.0", 1));
     assert!(old.client_got().starts_with("HTTP/1.1 413 "));
-    assert_eq!(old.exchange.version, Version::Http10);
+    assert_eq!(old.exchange.current.version, Version::Http10);
 }
 
 #[test]

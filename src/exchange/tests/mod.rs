@@ -23,14 +23,19 @@ use reactor::buffer::Buf;
 use reactor::Millis;
 
 use super::flow::Direction;
+use super::ingress::{Arrival, Ingress};
 use super::phase::PhaseKind;
 use super::timers::Limits;
 use super::{Action, Connected, Context, Exchange, Settings, Side};
 use crate::answers::Answers;
 use crate::counters::exchange::ExchangeCounters;
 use crate::http::answer::Answer;
+use crate::http::cause::Cause;
 use crate::http::rules::Rules;
 use crate::policy::decision::Decision;
+
+/// Where clients connect from.
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 /// What a plain request looks like, and what of it an origin gets.
 const GET: &str = "GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n";
@@ -75,6 +80,7 @@ impl Lane {
 struct Scenario {
     exchange: Exchange,
     settings: Settings,
+    answers: Answers,
     now: Millis,
     out: Vec<u8>,
     counters: ExchangeCounters,
@@ -101,10 +107,8 @@ fn settings() -> Settings {
     };
     Settings {
         limits,
-        head_size: 1024,
         body_size: 0,
-        rules: Rules { transparent: true, ..Rules::default() },
-        answers: Answers::built_in(),
+        rules: Rules { transparent: true, head_limit: 1024, ..Rules::default() },
         summary: false,
     }
 }
@@ -120,8 +124,9 @@ impl Scenario {
         let mut settings = settings();
         change(&mut settings);
         Scenario {
-            exchange: Exchange::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 0),
+            exchange: Exchange::new(&Arrival::direct(Ingress::Proxy, CLIENT), 0),
             settings,
+            answers: Answers::built_in(),
             now: 0,
             out: Vec::new(),
             counters: ExchangeCounters::default(),
@@ -134,12 +139,13 @@ impl Scenario {
 
     /// A balancer that has connected and must say first for whom.
     fn proxied() -> Scenario {
-        Scenario { exchange: Exchange::proxied(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 0), ..Scenario::new() }
+        let arrival = Arrival { proxied: true, ..Arrival::direct(Ingress::Proxy, CLIENT) };
+        Scenario { exchange: Exchange::new(&arrival, 0), ..Scenario::new() }
     }
 
     /// A client of the program itself.
     fn own() -> Scenario {
-        Scenario { exchange: Exchange::own(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 0), ..Scenario::new() }
+        Scenario { exchange: Exchange::new(&Arrival::direct(Ingress::Web, CLIENT), 0), ..Scenario::new() }
     }
 
     /// A client that has asked for a page.
@@ -163,7 +169,7 @@ impl Scenario {
     fn into_connecting(self) -> Scenario {
         let mut scenario = self.into_resolving();
         scenario.resolved();
-        assert_eq!(scenario.actions(), [Action::Dial]);
+        assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Connecting, vec![]));
         scenario
     }
 
@@ -247,7 +253,9 @@ impl Scenario {
     }
 
     fn resolved(&mut self) {
-        self.tell(|exchange, cx| exchange.handle_resolved(cx));
+        self.tell(|exchange, cx| {
+            exchange.handle_resolved(cx);
+        });
     }
 
     fn connect(&mut self, reused: bool) {
@@ -329,10 +337,6 @@ impl Scenario {
             if moved {
                 self.exchange.handle_activity(self.now);
             }
-            let over = self.exchange.summary_mut().is_some_and(|summary| summary.end().is_some());
-            if over && self.stops_at_record {
-                return;
-            }
             match self.exchange.poll() {
                 Some(done @ Action::Done(_)) => {
                     assert!(matches!(self.exchange.poll(), Some(Action::Done(_))), "the end stays the end");
@@ -341,12 +345,23 @@ impl Scenario {
                     }
                     return;
                 }
+                // The owner composes what the exchange cannot say, and it goes on.
+                Some(Action::Explain(cause)) => self.explain(cause),
+                Some(Action::Record) if self.stops_at_record => return,
+                Some(Action::Record) => drop(self.exchange.take_summary()),
                 Some(action) => self.actions.push(action),
                 None if moved => {}
                 None => return,
             }
         }
         panic!("{} does not come to rest", self.exchange.phase());
+    }
+
+    fn explain(&mut self, cause: Cause) {
+        let answer = self.answers.explain(cause, self.exchange.request(), self.exchange.client(), "");
+        let (settings, out, counters) = (&self.settings, &mut self.out, &mut self.counters);
+        let mut cx = Context { settings, now: self.now, date: "NOW", out, counters };
+        self.exchange.handle_explained(answer, &mut cx);
     }
 
     /// Moves bytes one way, as far as they go.

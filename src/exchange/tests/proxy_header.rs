@@ -111,11 +111,14 @@ fn a_header_that_does_not_come_is_not_answered() {
 #[test]
 fn row_67_the_client_is_who_is_noted_and_the_next_hop_gets_the_peer() {
     let rules = |settings: &mut Settings| {
-        settings.rules = Rules { forward: Some("x-client".into()), ..Rules::default() };
+        settings.rules = Rules { forward: Some("x-client".into()), head_limit: 1024, ..Rules::default() };
     };
     let noting = |noted: &str| format!("GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\n{noted}\r\n");
     let noted = |text: &str| -> IpAddr { text.parse().unwrap() };
-    let mut scenario = Scenario { exchange: Exchange::proxied(socket(), 0), ..Scenario::with(rules) };
+    let mut scenario = Scenario {
+        exchange: Exchange::new(&Arrival { proxied: true, ..Arrival::direct(Ingress::Proxy, socket()) }, 0),
+        ..Scenario::with(rules)
+    };
     scenario.client(LINE);
     for (field, client) in [
         ("X-Client: 198.51.100.9\r\n", noted("198.51.100.9")),
@@ -148,7 +151,7 @@ fn who_sent_the_last_request_need_not_have_sent_what_comes_next() {
     ];
     for (what, step) in next {
         let mut scenario = Scenario::with(|settings| {
-            settings.rules = Rules { forward: Some("x-client".into()), ..Rules::default() };
+            settings.rules = Rules { forward: Some("x-client".into()), head_limit: 1024, ..Rules::default() };
         });
         scenario.client(noted);
         assert_eq!(scenario.exchange.client(), IpAddr::V4(Ipv4Addr::new(198, 51, 100, 9)), "{what}");

@@ -32,11 +32,12 @@ fn a_harmless_request_is_asked_once_more() {
             );
             assert!(scenario.exchange.is_fresh());
             scenario.resolved();
-            assert_eq!(scenario.actions(), [Action::Dial]);
+            assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Connecting, vec![]));
             scenario.connect(false);
             assert_eq!(scenario.origin_got(), sent, "{method} {how}");
             scenario.origin("HTTP/1.1 204 OK\r\n\r\n");
             assert_eq!((scenario.statuses(), scenario.actions()), (vec![204], vec![Action::Release]));
+            scenario.client(GET);
             assert!(!scenario.exchange.is_fresh(), "the next request may use any connection");
         }
     }

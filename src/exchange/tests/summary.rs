@@ -170,7 +170,7 @@ fn nobody_accounts_for_what_nobody_asked_to() {
     let mut scenario = Scenario::get().into_relaying();
     scenario.origin(OK);
     assert!(scenario.exchange.take_summary().is_none() && scenario.exchange.summary_mut().is_none());
-    let mut own = Scenario { exchange: Exchange::own(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), ..keeping() };
+    let mut own = Scenario { exchange: Exchange::new(&Arrival::direct(Ingress::Web, CLIENT), 0), ..keeping() };
     own.client("GET / HTTP/1.1\r\n\r\n");
     own.answer(Answer::new(200, &b"ok"[..]));
     assert!(own.exchange.take_summary().is_none(), "the monitor's requests are no proxied ones");
@@ -185,7 +185,7 @@ fn what_is_remembered_is_bounded() {
     let head = format!("GET http://h/{long} HTTP/1.1\r\nUser-Agent: {long}\r\nReferer: {long}\r\n\r\n");
     let mut scenario = Scenario::with(|settings| {
         settings.summary = true;
-        settings.head_size = 100_000;
+        settings.rules.head_limit = 100_000;
     });
     let summary = over(&mut scenario, |scenario| {
         scenario.client(&head);

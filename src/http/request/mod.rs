@@ -11,7 +11,7 @@ use std::ops::Range;
 use super::fault::Fault;
 use super::fields::{is_private_scheme, Connection, Expectation, FieldKind, Fields};
 use super::framing::Framing;
-use super::syntax::{decimal, elements, trim, words};
+use super::syntax::{elements, trim, words};
 use super::target::Target;
 use super::{Method, Version};
 
@@ -30,6 +30,7 @@ pub struct Request {
     connection: Connection,
     framing: Framing,
     upgrades: bool,
+    max_forwards: Result<Option<u64>, Fault>,
     /// Where it goes instead of to its target.
     diverted: Option<Box<Target>>,
     /// Its content, if it is kept with the head.
@@ -154,17 +155,7 @@ impl Request {
 
     /// How many more proxies an OPTIONS or TRACE request may pass (RFC 9110 section 7.6.2); `None` for any other method.
     pub fn max_forwards(&self) -> Result<Option<u64>, Fault> {
-        if !matches!(self.method, Method::Options | Method::Trace) {
-            return Ok(None);
-        }
-        let mut values = self.values(FieldKind::MaxForwards);
-        match (values.next(), values.next()) {
-            (None, _) => Ok(None),
-            (Some(value), None) if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
-                Ok(Some(decimal(value).unwrap_or(u64::MAX)))
-            }
-            _ => Err(Fault::BadMaxForwards),
-        }
+        self.max_forwards
     }
 
     /// Whether a Via field names `own`, in any letter case: the request comes back to us (RFC 9110 section 7.6).

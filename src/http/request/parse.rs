@@ -9,9 +9,9 @@ use crate::http::diagnose::diagnose_request;
 use crate::http::fault::Fault;
 use crate::http::fields::{Coding, FieldKind, Fields, LengthError, MAX_FIELDS};
 use crate::http::framing::Framing;
-use crate::http::head::{oversized, MAX_HEAD};
+use crate::http::head::oversized;
 use crate::http::rules::Rules;
-use crate::http::syntax::{elements, offset_in};
+use crate::http::syntax::{decimal, elements, offset_in};
 use crate::http::target::{locate, Path};
 use crate::http::{Method, Version};
 
@@ -31,7 +31,7 @@ impl Request {
     }
 
     fn parse_for<'h>(host: Option<&'h [u8]>, head: &'h [u8], rules: &Rules) -> Result<Request, Fault> {
-        let limit = if rules.head_limit == 0 { MAX_HEAD } else { rules.head_limit.min(MAX_HEAD) };
+        let limit = rules.max_head();
         if head.len() > limit {
             return Err(oversized(head, limit));
         }
@@ -90,6 +90,7 @@ impl Parts<'_> {
             upgrades: self.version == Version::Http11
                 && connection.upgrades()
                 && may_upgrade(&fields, self.head, rules),
+            max_forwards: max_forwards(&fields, self.head, method),
             diverted: None,
             content: Box::default(),
             fields,
@@ -112,6 +113,21 @@ impl Parts<'_> {
         bytes.extend_from_slice(self.head);
         made_up.iter().for_each(|part| bytes.extend_from_slice(part));
         (bytes, self.head.len()..self.head.len() + length)
+    }
+}
+
+/// What Max-Forwards says, where it counts (RFC 9110 section 7.6.2).
+fn max_forwards(fields: &Fields, head: &[u8], method: Method) -> Result<Option<u64>, Fault> {
+    if !matches!(method, Method::Options | Method::Trace) {
+        return Ok(None);
+    }
+    let mut values = fields.values(head, FieldKind::MaxForwards);
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
+            Ok(Some(decimal(value).unwrap_or(u64::MAX)))
+        }
+        _ => Err(Fault::BadMaxForwards),
     }
 }
 

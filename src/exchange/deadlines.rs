@@ -1,0 +1,41 @@
+//! Which timer runs in which phase, and from when it counts. Knows how long none of them is.
+
+use reactor::Millis;
+
+use super::phase::Phase;
+use super::timers::{Limits, Timer};
+use super::Exchange;
+
+impl Exchange {
+    /// The timer that will run out first, and when; None while every timer of the phase is off.
+    pub fn poll_timeout(&self, limits: &Limits) -> Option<(Timer, Millis)> {
+        let (one, two) = self.running();
+        [Some(one), two]
+            .into_iter()
+            .flatten()
+            // No time at all for draining means none; elsewhere it means for ever.
+            .filter(|(timer, _)| limits.of(*timer) > 0 || *timer == Timer::Drain)
+            .map(|(timer, from)| (timer, from + limits.of(timer)))
+            .min_by_key(|(_, at)| *at)
+    }
+
+    /// The timers of the present phase, each with the time from which it counts.
+    fn running(&self) -> ((Timer, Millis), Option<(Timer, Millis)>) {
+        let (entered, touched) = (self.entered, self.touched.max(self.entered));
+        let first = (Timer::First, self.touched);
+        match &self.phase {
+            Phase::ProxyHeader { .. } => ((Timer::Head, entered), Some(first)),
+            Phase::Idle if self.requests == 0 => (first, None),
+            Phase::Idle => ((Timer::Idle, entered), None),
+            Phase::Head { .. } if self.requests == 0 => ((Timer::Head, entered), Some(first)),
+            Phase::Head { .. } => ((Timer::Head, entered), None),
+            Phase::Deciding(_) => ((Timer::Decision, entered), None),
+            Phase::Resolving(_) => ((Timer::Resolve, entered), None),
+            Phase::Connecting(_) => ((Timer::Connect, entered), None),
+            Phase::Relaying(_) | Phase::Answering(_) => ((Timer::Inactive, touched), None),
+            Phase::Tunnel { .. } if self.upload.eof || self.download.eof => ((Timer::HalfClose, touched), None),
+            Phase::Tunnel { .. } => ((Timer::Tunnel, touched), None),
+            Phase::Draining { .. } | Phase::Closed(_) => ((Timer::Drain, entered), None),
+        }
+    }
+}

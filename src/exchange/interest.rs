@@ -1,0 +1,70 @@
+//! What an exchange wants of its two connections: input, content, a shutdown. Never stored, but computed from the phase and
+//! the flows at the moment when it is asked, so that no wish can be lost.
+
+use super::flow::Direction;
+use super::phase::{AnswerState, Ending, Phase, RelayStage};
+use super::Exchange;
+
+impl Exchange {
+    /// Is more input wanted in this direction? Only asked when all that was cleared has been sent.
+    pub fn wants_input(&self, direction: Direction) -> bool {
+        let flow = self.flow(direction);
+        if flow.eof {
+            return false;
+        }
+        match (direction, &self.phase) {
+            (Direction::Upload, Phase::ProxyHeader { .. } | Phase::Idle | Phase::Head { .. }) => true,
+            (Direction::Upload, Phase::Draining { .. }) => true,
+            (Direction::Download, Phase::Answering(ending)) => ending.is_written() && !flow.done,
+            // Behind a switch comes the tunnel's, and so does an end.
+            (_, Phase::Relaying(relay)) => !flow.done && relay.stage != RelayStage::Switch,
+            (_, Phase::Tunnel { greet, .. }) => !(*greet && direction == Direction::Download),
+            _ => false,
+        }
+    }
+
+    /// Does the download come from the content of an answer, and no more from the origin?
+    pub fn is_answering(&self) -> bool {
+        matches!(self.phase, Phase::Answering(_))
+    }
+
+    /// Will content of an answer still be asked for?
+    pub fn needs_content(&self) -> bool {
+        match &self.phase {
+            Phase::Answering(Ending { reply: AnswerState::Ready(answer), .. }) => {
+                answer.follows > 0 && !self.current.head_only
+            }
+            Phase::Answering(ending) => ending.is_written() && !self.download.done,
+            _ => false,
+        }
+    }
+
+    /// Bytes that may go from socket to socket without being looked at.
+    pub fn passable(&self, direction: Direction) -> u64 {
+        let flow = self.flow(direction);
+        if flow.broken {
+            return 0;
+        }
+        match &self.phase {
+            Phase::Tunnel { greet: false, .. } => u64::MAX,
+            Phase::Relaying(relay) if direction == Direction::Upload && relay.stage != RelayStage::Send => {
+                flow.framing.passable()
+            }
+            Phase::Relaying(relay) if relay.stage == RelayStage::Body => flow.framing.passable(),
+            _ => 0,
+        }
+    }
+
+    /// Should the destination of this direction now be told that nothing more comes? `stored` is what its buffer holds.
+    pub fn wants_shutdown(&self, direction: Direction, stored: usize) -> bool {
+        let flow = self.flow(direction);
+        if flow.shut || flow.cleared > 0 {
+            return false;
+        }
+        match &self.phase {
+            Phase::Tunnel { greet, .. } => flow.eof && stored == 0 && !greet,
+            Phase::Draining { .. } => direction == Direction::Download,
+            _ => false,
+        }
+    }
+}
