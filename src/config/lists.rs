@@ -29,6 +29,31 @@ impl ValueType for Methods {
     }
 }
 
+/// Names of hosts in lower case, or `*` for all of them.
+pub struct Names;
+
+impl ValueType for Names {
+    type Value = Vec<String>;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "names of hosts with blanks between them, or *".into()
+    }
+
+    fn parse(text: &str, _: &PathContext) -> Option<Vec<String>> {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        words(text, |word| {
+            let name = word.strip_suffix('.').unwrap_or(word);
+            let is_name = !name.is_empty() && name.bytes().all(fits);
+            (is_name || name == "*").then(|| name.to_ascii_lowercase())
+        })
+    }
+
+    fn print(value: &Vec<String>, _: &PathContext) -> String {
+        value.join(" ")
+    }
+}
+
 /// Ports and ranges of ports, such as `443 7000-7010`.
 pub struct Ports;
 
@@ -148,6 +173,16 @@ mod tests {
         assert_eq!(reprint::<Methods>(" purge\n LINK ").as_deref(), Some("PURGE LINK"));
         assert_eq!(reprint::<Methods>("").as_deref(), Some(""));
         assert_eq!(reprint::<Methods>("GET, POST"), None);
+    }
+
+    #[test]
+    fn names_of_hosts_are_in_lower_case_and_without_ports() {
+        assert_eq!(reprint::<Names>(" Gate.Example.  gate\n").as_deref(), Some("gate.example gate"));
+        assert_eq!(reprint::<Names>("*").as_deref(), Some("*"));
+        assert_eq!(reprint::<Names>("").as_deref(), Some(""));
+        for text in ["gate:8080", "*.example", ".", "http://gate", "a,b"] {
+            assert_eq!(reprint::<Names>(text), None, "{text}");
+        }
     }
 
     #[test]

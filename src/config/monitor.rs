@@ -1,5 +1,5 @@
-//! The configuration as the monitor shows it: every option under its name, and under the original's where that was another
-//! one, as JSON has it: numbers and booleans as they are, everything else as text.
+//! The configuration as the monitor shows it: every option under the name that it has in the environment with dots, as in the
+//! original, and under the original's where that was another one, as JSON has it: numbers and booleans as they are, everything else as text.
 
 use super::{Config, Value};
 
@@ -11,6 +11,9 @@ const RENAMED: [(&str, &str); 2] = [("daemon.daemonize", "daemon.deamonize"), ("
 const REACTOR: &str = "epoll";
 #[cfg(not(target_os = "linux"))]
 const REACTOR: &str = "kqueue";
+
+/// What stands before every name.
+const PREFIX: &str = "exaproxy.";
 
 /// Names, texts, and whether a text is JSON already.
 pub(super) fn of(values: &[Value], config: &Config) -> Vec<(String, String, bool)> {
@@ -26,24 +29,25 @@ pub(super) fn of(values: &[Value], config: &Config) -> Vec<(String, String, bool
         let plain = text == "true" || text == "false" || text.parse::<i64>().is_ok();
         let is_json = plain && !value.entry.quoted;
         if let Some((_, old)) = RENAMED.iter().find(|(own, _)| *own == name) {
-            facts.push(((*old).to_owned(), text.clone(), is_json));
+            facts.push((format!("{PREFIX}{old}"), text.clone(), is_json));
         }
         // The switches of subsystems, which are the flags without an older name.
         if let Some(subsystem) = name.strip_prefix("log.").filter(|_| text == "true" || text == "false") {
             if subsystem != "enable" {
-                facts.push((format!("log.level.{subsystem}"), text.clone(), is_json));
+                facts.push((format!("{PREFIX}log.level.{subsystem}"), text.clone(), is_json));
             }
         }
-        facts.push((name, text, is_json));
+        facts.push((format!("{PREFIX}{name}"), text, is_json));
     }
     facts
 }
 
+/// The program without its arguments, which may hold passwords.
 fn program(text: &str, config: &Config) -> String {
-    let Ok(path) = &config.redirector.program.path else { return text.to_owned() };
-    let mut words = vec![path.to_string_lossy().into_owned()];
-    words.extend(config.redirector.program.arguments.iter().cloned());
-    words.join(" ")
+    let program = &config.redirector.program;
+    let first = || text.split_whitespace().next().unwrap_or_default().to_owned();
+    let path = program.path.as_ref().map_or_else(|_| first(), |path| path.to_string_lossy().into_owned());
+    path + if program.arguments.is_empty() { "" } else { " …" }
 }
 
 /// `host:port` as the original wrote it, which was as Python writes a tuple.
@@ -57,7 +61,28 @@ fn tuples(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::place::tests::Shelf;
+    use super::super::{load, Sources};
     use super::*;
+
+    #[test]
+    fn b16_arguments_of_the_helper_program_are_not_shown() {
+        let shelf = Shelf::default().with("/bin/helper", "#!");
+        for (program, shown) in [
+            ("/bin/helper", "/bin/helper"),
+            ("/bin/helper --password secret", "/bin/helper …"),
+            ("/bin/none --password secret", "/bin/none …"),
+        ] {
+            let sources = Sources {
+                environment: vec![("exaproxy_redirector_program".into(), program.into())],
+                ..Sources::default()
+            };
+            let facts = load(&sources, &shelf).expect("a sound configuration").facts();
+            let fact = facts.iter().find(|(name, ..)| name == "exaproxy.redirector.program").expect("it is there");
+            assert_eq!(fact.1, shown);
+            assert!(facts.iter().all(|(name, ..)| name.starts_with(PREFIX)), "{facts:?}");
+        }
+    }
 
     #[test]
     fn services_are_written_as_tuples() {

@@ -21,6 +21,7 @@ use crate::redirector::url::Url;
 use crate::redirector::{self, pool};
 use crate::system::background::{daemonize, Daemonized, Notice};
 use crate::system::descriptors::{keep_to_ourselves, raise_descriptors, Budget};
+use crate::system::hostname;
 use crate::system::pidfile::{Claim, Pidfile};
 use crate::system::privileges::{drop_privileges, Privileges};
 use crate::system::signals::Signals;
@@ -307,11 +308,17 @@ fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options, String> {
         dial_options: dial_options(config, count(budget.pool)),
         names: name_options(loaded).read().map_err(|error| format!("cannot read {error} (dns.resolver, dns.hosts)"))?,
         redirector: redirector(config),
-        facts: Facts { configuration: loaded.facts(), control: config.web.debug },
+        facts: facts(loaded),
         poll_interfaces: config.daemon.poll_interfaces,
         drain: config.daemon.drain_timeout.unwrap_or_default().as_secs(),
         pid_saved: false,
     })
+}
+
+fn facts(loaded: &Loaded) -> Facts {
+    let web = &loaded.config.web;
+    let names = hostname::names().into_iter().chain(web.names.iter().cloned()).collect();
+    Facts { configuration: loaded.facts(), control: web.debug, names }
 }
 
 fn places(config: &Config) -> Result<Vec<ListenAddress>, String> {

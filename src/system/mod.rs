@@ -1,9 +1,11 @@
 //! What the process does to itself and asks of its machine: descriptors, privileges, pidfile, background, signals, orphans,
-//! the addresses of the interfaces, files that are safe to read. Knows no configuration and logs nothing: each part returns what there is to say.
+//! the name of this machine and the addresses of its interfaces, files that are safe to read. Knows no configuration and
+//! logs nothing: each part returns what there is to say.
 
 pub mod background;
 pub mod descriptors;
 pub mod files;
+pub mod hostname;
 pub mod interfaces;
 pub mod orphans;
 pub mod pidfile;

@@ -11,6 +11,8 @@ use maud::{html, Markup};
 
 use super::layout::WebPage;
 use super::Source;
+use crate::http::answer::Answer;
+use crate::http::media::PLAIN;
 use crate::http::request::Request;
 use crate::http::Method;
 
@@ -38,6 +40,9 @@ const DEBUG: &str = "/control/debug/commit";
 const LISTEN: &str = "/control/listen/commit";
 const STOP: &str = "/control/stop/commit";
 
+/// What the original said after a change.
+const DONE: &str = "changed successfully";
+
 /// Most helpers that can be asked for, as `redirector.maximum` has it; at least one.
 const MOST_HELPERS: usize = 10_000;
 
@@ -45,6 +50,8 @@ const MOST_HELPERS: usize = 10_000;
 pub(super) enum Asked {
     /// A page to look at.
     Page(WebPage),
+    /// Nothing, for this reason.
+    Refused(String),
     /// The token, for programs.
     Token,
     /// Something to do.
@@ -67,7 +74,7 @@ pub(super) fn ask(path: &str, request: &Request, source: &dyn Source) -> Asked {
         }
         _ => return Asked::Page(super::missing()),
     };
-    asked.unwrap_or_else(|why| Asked::Page(refusal(&why)))
+    asked.unwrap_or_else(Asked::Refused)
 }
 
 /// May this request be shown what changes things?
@@ -178,27 +185,44 @@ fn field(content: &[u8], name: &str) -> Option<String> {
     form_urlencoded::parse(content).find(|(own, _)| own == name).map(|(_, value)| value.into_owned())
 }
 
-fn refusal(why: &str) -> WebPage {
-    WebPage::new("Control", html! { h1 { "Nothing was changed" } p .note.bad { (why) } }).with_status(403)
+/// The answer where nothing is changed.
+pub(super) fn refused(why: &str, path: &str, request: &Request, source: &dyn Source) -> Answer {
+    if !wants_page(request) {
+        return line(403, why);
+    }
+    let content = html! { h1 { "Nothing was changed" } p .note.bad { (why) } };
+    WebPage::new("Control", content).with_status(403).answer(path, source)
 }
 
-/// The page after an order. `outcome` is what the one who carried it out says.
-pub(super) fn done(order: Order, outcome: &Result<(), String>, request: &Request, source: &dyn Source) -> WebPage {
+/// Browsers name HTML among what they accept (RFC 9110 section 12.5.1); programs are told in one line.
+fn wants_page(request: &Request) -> bool {
+    let accepted = request.field(b"accept").unwrap_or_default().to_ascii_lowercase();
+    memchr::memmem::find(&accepted, b"text/html").is_some()
+}
+
+fn line(status: u16, text: &str) -> Answer {
+    Answer { status, ..super::of_kind(PLAIN, format!("{text}\n")) }
+}
+
+/// The answer after an order. `outcome` is what the one who carried it out says.
+pub(super) fn done(order: Order, outcome: &Result<(), String>, request: &Request, source: &dyn Source) -> Answer {
+    if !wants_page(request) {
+        return match outcome {
+            Ok(()) => line(200, DONE),
+            Err(why) => line(503, why),
+        };
+    }
     let path = match order {
         Order::Helpers { .. } => "/control/workers.html",
         Order::Debug(_) => "/control/debug.html",
         Order::Listen(_) | Order::SoftStop => "/control.html",
     };
     let note = match outcome {
-        Ok(()) => html! { p .note.good role="status" { "changed successfully" } },
+        Ok(()) => html! { p .note.good role="status" { (DONE) } },
         Err(why) => html! { p .note.bad role="status" { (why) } },
     };
-    let page = page(path, request, source, Some(&note));
-    if outcome.is_ok() {
-        page
-    } else {
-        page.with_status(503)
-    }
+    let status = if outcome.is_ok() { 200 } else { 503 };
+    page(path, request, source, Some(&note)).with_status(status).answer("/control.html", source)
 }
 
 fn page(path: &str, request: &Request, source: &dyn Source, note: Option<&Markup>) -> WebPage {

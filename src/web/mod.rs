@@ -9,6 +9,7 @@ mod information;
 mod json;
 mod layout;
 mod metrics;
+mod names;
 mod overview;
 mod sessions;
 mod units;
@@ -47,6 +48,9 @@ pub struct Facts {
     pub configuration: Vec<(String, String, bool)>,
     /// Things can be changed from here (`web.debug`).
     pub control: bool,
+    /// Names under which pages are shown besides addresses and `localhost`, in lower case: those of this machine and
+    /// `web.names`.
+    pub names: Vec<String>,
 }
 
 /// What stays the same while the process lives.
@@ -124,6 +128,10 @@ pub fn answer(request: &Request, source: &dyn Source) -> Reply {
         Ok(path) if whole.len() <= MAX_PATH => path,
         _ => return reply(too_long().answer("", source)),
     };
+    let host = &request.target().host;
+    if !names::may_be_asked(host, path, &source.facts().names) {
+        return reply(names::misdirected(host));
+    }
     if !path.starts_with("/control") {
         let answer =
             for_programs(path, query, source).unwrap_or_else(|| page(path, query, source).answer(path, source));
@@ -131,6 +139,7 @@ pub fn answer(request: &Request, source: &dyn Source) -> Reply {
     }
     match control::ask(path, request, source) {
         Asked::Page(page) => reply(page.answer(path, source)),
+        Asked::Refused(why) => reply(control::refused(&why, path, request, source)),
         Asked::Token => reply(of_kind(PLAIN, format!("{}\n", source.process().token))),
         Asked::Order(order) => Reply::Order(order),
     }
@@ -138,7 +147,7 @@ pub fn answer(request: &Request, source: &dyn Source) -> Reply {
 
 /// The answer to a request whose order was carried out, or could not be.
 pub fn done(order: Order, outcome: &Result<(), String>, request: &Request, source: &dyn Source) -> Answer {
-    control::done(order, outcome, request, source).answer("/control.html", source)
+    control::done(order, outcome, request, source)
 }
 
 fn reply(answer: Answer) -> Reply {

@@ -38,7 +38,7 @@ impl Fake {
             running,
             history,
             hosts: Top { hosts: vec![(EVIL.into(), 1)], others: 3 },
-            facts: Facts { configuration, control: true },
+            facts: Facts { configuration, control: true, names: Vec::new() },
             process: Process { pid: 7, started: 1_000_000, token: TOKEN.into() },
         }
     }
@@ -300,6 +300,51 @@ fn changes_need_the_token() {
     assert_eq!(order(fake.post("/control/stop/commit", "")), Order::SoftStop);
 }
 
+/// A name that the configuration lists is good for pages; control is for addresses and `localhost` alone.
+#[test]
+fn b16_names_of_others_get_no_page_and_no_name_gets_control() {
+    let mut fake = Fake::new();
+    fake.facts.names = vec!["gate.example".into()];
+    let content = format!("token={TOKEN}&debug=on");
+    for (host, pages) in [("gate.example:8080", true), ("evil.example", false)] {
+        let fields = format!("Host: {host}\r\n");
+        for path in PAGES {
+            let (status, text, _) = text_of(fake.reply("GET", path, &fields, ""));
+            let open = pages || ["/health", "/metrics"].contains(&path);
+            assert_eq!(status == 421, !open, "{host}{path}: {status}");
+            assert!(open || !text.contains("version"), "{text}");
+        }
+        let (status, ..) = text_of(fake.reply("POST", "/control/debug/commit", &fields, &content));
+        assert_eq!(status, if pages { 403 } else { 421 });
+    }
+}
+
+/// Programs need not read a page to know what became of an order.
+#[test]
+fn control_answers_those_who_do_not_ask_for_a_page_in_one_line() {
+    let fake = Fake::new();
+    let content = format!("token={TOKEN}&debug=on");
+    for (fields, page) in
+        [("Accept: */*\r\n", false), ("", false), ("Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8\r\n", true)]
+    {
+        let fields = format!("Host: 127.0.0.1\r\n{fields}");
+        let head = format!("POST /control/debug/commit HTTP/1.1\r\n{fields}\r\n");
+        let request = Request::parse_own(head.as_bytes(), &Rules::default()).expect("a request");
+        for (outcome, status, line) in
+            [(Ok(()), 200, "changed successfully\n"), (Err("there is no log".to_owned()), 503, "there is no log\n")]
+        {
+            let answer = done(Order::Debug(true), &outcome, &request, &fake);
+            let text = String::from_utf8_lossy(&answer.body);
+            assert_eq!((answer.status, text == line, text.contains("<h1>")), (status, !page, page), "{fields}: {text}");
+        }
+        let (status, text, _) =
+            text_of(fake.reply("POST", "/control/debug/commit", &fields, &content.replace("=0", "=1")));
+        assert_eq!((status, text.starts_with("The token"), text.contains("<h1>")), (403, !page, page), "{text}");
+        let (status, text, _) = text_of(fake.reply("GET", "/control.html", &fields, ""));
+        assert!(status == 200 && text.contains("<h1>"), "what is asked for as a page is one");
+    }
+}
+
 #[test]
 fn changes_that_make_no_sense_are_refused_in_the_words_of_the_original() {
     let fake = Fake::new();
@@ -340,9 +385,12 @@ fn row_68_nobody_else_can_change_anything() {
     refused(&fake, "POST", workers, own, &content.replace("token=0", "token=1"), "token");
     for host in ["Host: evil.example:8080\r\n", "", "Host: 127.0.0.1.evil.example\r\n", "Host: x@127.0.0.1\r\n"] {
         if Request::parse_own(format!("GET / HTTP/1.1\r\n{host}\r\n").as_bytes(), &Rules::default()).is_ok() {
-            refused(&fake, "POST", workers, host, &content, "by its address");
+            let status = if host.is_empty() { 403 } else { 421 };
+            for (method, path, content) in [("POST", workers, content.as_str()), ("GET", "/control/token", "")] {
+                let (own, text, _) = text_of(fake.reply(method, path, host, content));
+                assert!(own == status && text.contains("by its address"), "{method} {path} {host}: {own} {text}");
+            }
             assert!(!text_of(fake.reply("GET", "/control/workers.html", host, "")).1.contains(TOKEN), "{host}");
-            refused(&fake, "GET", "/control/token", host, "", "by its address");
         }
     }
     for elsewhere in [

@@ -15,7 +15,7 @@ fn check(page: &[u8], folder: &Path) -> Ran {
 
 fn metrics(proxy: &Proxy) -> Vec<u8> {
     let mut client = Client::connect(proxy.web());
-    client.send("GET /metrics HTTP/1.1\r\nHost: web\r\n\r\n");
+    client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let reply = client.reply();
     assert_eq!(reply.status(), 200, "{reply:?}");
     reply.body

@@ -136,7 +136,7 @@ fn row_68_nobody_changes_anything_who_may_not() {
     }
     let length = content.len();
     let renamed = format!("POST {workers} HTTP/1.1\r\nHost: evil.example\r\nContent-Length: {length}\r\n\r\n{content}");
-    assert_eq!(ask(&proxy, &renamed).status(), 403);
+    assert_eq!(ask(&proxy, &renamed).status(), 421);
     assert_eq!(proxy.counter("processes.min"), 1);
     let mut client = proxy.client();
     client.send(format!("GET http://{own}/control/token HTTP/1.1\r\nHost: {own}\r\n\r\n"));

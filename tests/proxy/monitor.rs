@@ -28,7 +28,7 @@ fn every_page_can_be_walked_to() {
             continue;
         }
         // All of them on one connection, which no page may end.
-        client.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         let page = client.reply();
         assert_eq!(page.status(), 200, "{path}: {page:?}");
         left.extend(links(&page));
@@ -65,7 +65,7 @@ fn pages_do_for_head_and_for_an_absolute_target() {
     client.send("HEAD / HTTP/1.1\r\n\r\n");
     let head = client.reply_to("HEAD");
     assert!(head.status() == 200 && head.value("Content-Length").unwrap() != "0", "{head:?}");
-    client.send("GET http://monitor.example/graph.html HTTP/1.1\r\nHost: monitor.example\r\n\r\n");
+    client.send("GET http://127.0.0.1/graph.html HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
     assert!(client.reply().text().contains("<h1>Graphs</h1>"));
 }
 

@@ -110,7 +110,7 @@ fn clients_of_the_monitor_do_not_hold_a_soft_stop_up() {
     proxy.signal(Signal::SIGQUIT);
     wait_shut(&proxy);
     let mut monitor = Client::connect(proxy.web());
-    monitor.send("GET /json/running HTTP/1.1\r\nHost: web\r\n\r\n");
+    monitor.send("GET /json/running HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(monitor.reply().status(), 200);
     drop(client);
     assert_eq!(proxy.wait_exit().code(), Some(0));

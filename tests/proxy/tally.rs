@@ -11,7 +11,7 @@ const ANSWERS: &str = "exaproxy_answers_total";
 /// The metrics that count requests and answers, by name and label.
 fn numbers(proxy: &Proxy) -> BTreeMap<String, u64> {
     let mut client = Client::connect(proxy.web());
-    client.send("GET /metrics HTTP/1.1\r\nHost: web\r\n\r\n");
+    client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let text = client.reply().text();
     let rows = text.lines().filter(|line| line.starts_with(TIMED) || line.starts_with(ANSWERS));
     let pair =
@@ -89,7 +89,7 @@ fn each_cause_counts_once() {
         assert_eq!(moved(&proxy, ask), timed(Some(cause)), "{request}");
     }
     let mut client = Client::connect(proxy.web());
-    client.send("GET /json/errors HTTP/1.1\r\nHost: web\r\n\r\n");
+    client.send("GET /json/errors HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(client.reply().text().contains("\"proxy_loop_detected\": 1"));
 }
 
@@ -108,7 +108,7 @@ fn a_refused_upload_that_came_whole_keeps_its_connection() {
 /// What the live view says of the sessions to the proxy, as text.
 fn sessions(proxy: &Proxy) -> String {
     let mut client = Client::connect(proxy.web());
-    client.send("GET /json/sessions HTTP/1.1\r\nHost: web\r\n\r\n");
+    client.send("GET /json/sessions HTTP/1.1\r\nHost: localhost\r\n\r\n");
     client.reply().text()
 }
 

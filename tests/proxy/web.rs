@@ -13,7 +13,7 @@ fn ask(proxy: &Proxy, request: &str) -> crate::support::Message {
 #[test]
 fn json_says_that_it_is_json() {
     let proxy = Proxy::start(&[]);
-    let reply = ask(&proxy, "GET /json/running HTTP/1.1\r\nHost: web\r\n\r\n");
+    let reply = ask(&proxy, "GET /json/running HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(reply.value("Content-Type").unwrap().starts_with("application/json"), "{reply:?}");
 }
 
@@ -22,7 +22,7 @@ fn the_counters_can_be_asked_for_again_on_one_connection() {
     let proxy = Proxy::start(&[]);
     let mut client = Client::connect(proxy.web());
     for _ in 0..3 {
-        client.send("GET /json/running?x HTTP/1.1\r\nHost: web\r\n\r\n");
+        client.send("GET /json/running?x HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert_eq!(client.reply().status(), 200);
     }
 }
@@ -37,25 +37,25 @@ fn the_counters_need_no_host() {
 }
 
 #[test]
-fn the_configuration_has_the_names_and_types_of_the_original() {
+fn b15_the_configuration_has_the_names_and_types_of_the_original() {
     let proxy = Proxy::start(&[("security.local", "*:80 127.0.0.1:81")]);
     let text = ask(&proxy, "GET /json/configuration?x HTTP/1.1\r\n\r\n").text();
     for line in [
-        "\"daemon.deamonize\": false,",
-        "\"daemon.identifier\": \"ExaProxy\",",
-        "\"daemon.reactor\": \"epoll\",",
-        "\"daemon.sleep\": 2,",
-        "\"dns.ttl\": 900,",
-        "\"http.connect\": true,",
-        "\"http.extensions\": \"\",",
-        "\"log.level.client\": true,",
-        "\"redirector.enable\": false,",
-        "\"redirector.maximum\": 25,",
-        "\"redirector.protocol\": \"url\",",
-        "\"security.local\": \"('*', 80) ('127.0.0.1', 81)\",",
-        "\"tcp4.listen\": true,",
-        "\"usage.destination\": \"stdout\",",
-        "\"web.host\": \"127.0.0.1\",",
+        "\"exaproxy.daemon.deamonize\": false,",
+        "\"exaproxy.daemon.identifier\": \"ExaProxy\",",
+        "\"exaproxy.daemon.reactor\": \"epoll\",",
+        "\"exaproxy.daemon.sleep\": 2,",
+        "\"exaproxy.dns.ttl\": 900,",
+        "\"exaproxy.http.connect\": true,",
+        "\"exaproxy.http.extensions\": \"\",",
+        "\"exaproxy.log.level.client\": true,",
+        "\"exaproxy.redirector.enable\": false,",
+        "\"exaproxy.redirector.maximum\": 25,",
+        "\"exaproxy.redirector.protocol\": \"url\",",
+        "\"exaproxy.security.local\": \"('*', 80) ('127.0.0.1', 81)\",",
+        "\"exaproxy.tcp4.listen\": true,",
+        "\"exaproxy.usage.destination\": \"stdout\",",
+        "\"exaproxy.web.host\": \"127.0.0.1\",",
     ] {
         assert!(text.lines().any(|own| own.trim() == line), "{line} is missing in {text}");
     }
@@ -86,7 +86,7 @@ const CONFIGURATION: [(&str, &str); 3] = [
 ];
 
 #[test]
-fn no_key_of_the_original_is_missing() {
+fn b15_no_key_of_the_original_is_missing() {
     let proxy = Proxy::start(&[]);
     let json = |path: &str| -> serde_json::Value {
         serde_json::from_str(&ask(&proxy, &format!("GET {path} HTTP/1.1\r\n\r\n")).text()).expect("JSON")
@@ -94,13 +94,13 @@ fn no_key_of_the_original_is_missing() {
     let configuration = json("/json/configuration");
     for (kind, names) in CONFIGURATION {
         for name in names.split_whitespace() {
-            let value = &configuration[name];
+            let value = &configuration[format!("exaproxy.{name}")];
             let fits = match kind {
                 "boolean" => value.is_boolean(),
                 "number" => value.is_u64(),
                 _ => value.is_string(),
             };
-            assert!(fits, "{name} is {value} and no {kind}");
+            assert!(fits, "exaproxy.{name} is {value} and no {kind}");
         }
     }
     let running = json("/json/running");
@@ -182,11 +182,11 @@ fn metrics_move() {
 fn other_pages_are_not_there() {
     let proxy = Proxy::start(&[]);
     for target in ["/json", "/json/running/x"] {
-        let reply = ask(&proxy, &format!("GET {target} HTTP/1.1\r\nHost: web\r\n\r\n"));
+        let reply = ask(&proxy, &format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         assert!(reply.text().contains("\"errror\": \"invalid url\""), "{target}: {reply:?}");
     }
     for target in ["/../etc/passwd", "//json/running", "/healthy", "/x.html"] {
-        let reply = ask(&proxy, &format!("GET {target} HTTP/1.1\r\nHost: web\r\n\r\n"));
+        let reply = ask(&proxy, &format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         assert_eq!(reply.status(), 404, "{target}");
     }
 }
@@ -223,8 +223,9 @@ fn a_form_is_read_with_its_content_and_the_connection_goes_on() {
     let proxy = Proxy::start(&[]);
     let mut client = Client::connect(proxy.web());
     let content = "x".repeat(8 * 1024);
-    let form = format!("POST /nothing HTTP/1.1\r\nHost: web\r\nContent-Length: {}\r\n\r\n{content}", content.len());
-    let next = "GET /health HTTP/1.1\r\nHost: web\r\n\r\n";
+    let form =
+        format!("POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{content}", content.len());
+    let next = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
     client.send_pieces(format!("{form}{next}{form}"), 3000);
     assert_eq!(client.reply().value("Connection"), None);
     assert_eq!(client.reply().text(), "ok\n");
@@ -237,7 +238,7 @@ fn a_form_is_read_with_its_content_and_the_connection_goes_on() {
 fn content_that_the_web_port_cannot_want_is_refused() {
     let proxy = Proxy::start(&[]);
     for (lines, status) in [("Content-Length: 8193", 413), ("Transfer-Encoding: chunked", 411)] {
-        let reply = ask(&proxy, &format!("POST / HTTP/1.1\r\nHost: web\r\n{lines}\r\n\r\n"));
+        let reply = ask(&proxy, &format!("POST / HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n\r\n"));
         assert_eq!((reply.status(), reply.value("Connection").as_deref()), (status, Some("close")), "{lines}");
     }
 }
@@ -253,11 +254,11 @@ fn clients_of_the_web_port_have_a_maximum_of_their_own() {
     let proxy = Proxy::start(&[("web.connections", "2")]);
     let mut inside: Vec<_> = (0..2).map(|_| Client::connect(proxy.web())).collect();
     for client in &mut inside {
-        client.send("GET /json/running HTTP/1.1\r\nHost: web\r\n\r\n");
+        client.send("GET /json/running HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert_eq!(client.reply().status(), 200);
     }
     let mut waiting = Client::connect(proxy.web());
-    waiting.send("GET /json/running HTTP/1.1\r\nHost: web\r\n\r\n");
+    waiting.send("GET /json/running HTTP/1.1\r\nHost: localhost\r\n\r\n");
     proxy.assert_serves();
     drop(inside);
     assert_eq!(waiting.reply().status(), 200);

@@ -110,7 +110,7 @@ impl Books {
 impl Reader {
     /// Asks for a page and reads its numbers. The page is not among the bytes that it tells of, but its request is counted.
     fn take(&mut self, path: &str, read: impl FnOnce(&str) -> Numbers) -> Numbers {
-        self.monitor.send(format!("GET {path} HTTP/1.1\r\nHost: web\r\n\r\n"));
+        self.monitor.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         let reply = self.monitor.reply();
         assert_eq!(reply.status(), 200, "{path}: {reply:?}");
         self.requests += 1.0;

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::Signal;
 
 use crate::support::proxy::command;
-use crate::support::{eventually, Finished, Origin, Proxy};
+use crate::support::{eventually, Client, Finished, Message, Origin, Proxy};
 
 /// Runs with these variables, named as they are, and an ini file of this text.
 fn with(arguments: &[&str], variables: &[(&str, &str)], ini: &str) -> Finished {
@@ -173,4 +173,70 @@ fn b14_orphans_are_reaped_and_helpers_are_waited_for_as_ever() {
     // A helper that ends is still seen to end, with its code, by the thread that started it.
     assert_eq!(proxy.client().get(&origin.url("/end")).text(), "/end");
     proxy.wait_log("exited with code 7");
+}
+
+/// Asks the monitor.
+fn ask(proxy: &Proxy, request: &str) -> Message {
+    let mut client = Client::connect(proxy.web());
+    client.send(request);
+    client.reply()
+}
+
+#[test]
+fn b16_the_monitor_answers_to_its_own_names_alone() {
+    let proxy = Proxy::start_with(&[], "[web]\nnames = gate.example\n");
+    let status = |path: &str, version: &str, host: &str| {
+        ask(&proxy, &format!("GET {path} HTTP/{version}\r\n{host}\r\n")).status()
+    };
+    let machine = nix::unistd::gethostname().expect("a name").into_string().expect("of text");
+    let pages = ["/", "/information/sessions.html", "/information/logs.html", "/json/configuration", "/json/sessions"];
+    for path in pages {
+        assert_eq!(status(path, "1.1", "Host: evil.example:8080\r\n"), 421, "{path}");
+        assert_eq!(status(path, "1.0", "Host: evil.example\r\n"), 421, "{path}");
+        for host in [&proxy.web().to_string(), "localhost", "[::1]:1", "Gate.Example:1", machine.as_str()] {
+            assert_eq!(status(path, "1.1", &format!("Host: {host}\r\n")), 200, "{path} at {host}");
+        }
+        assert_eq!(status(path, "1.0", ""), 200, "{path}");
+    }
+    for path in ["/health", "/metrics"] {
+        assert_eq!(status(path, "1.1", "Host: evil.example\r\n"), 200, "{path}");
+    }
+    // Nothing is there yet, which is no reason to speak of names.
+    for path in ["/proxy.pac", "/wpad.dat"] {
+        assert_ne!(status(path, "1.1", "Host: evil.example\r\n"), 421, "{path}");
+    }
+    // A reload changes the names.
+    std::fs::write(proxy.file(), "[web]\nnames = other.example\n").expect("our own file");
+    proxy.signal(Signal::SIGHUP);
+    proxy.wait_log("configuration reloaded");
+    assert_eq!(status("/", "1.1", "Host: gate.example\r\n"), 421);
+    assert_eq!(status("/", "1.1", "Host: other.example\r\n"), 200);
+}
+
+#[test]
+fn b16_the_arguments_of_helpers_are_not_shown() {
+    let program = "/bin/cat --password=secret-of-the-helper";
+    let proxy = Proxy::start(&[("redirector.program", program)]);
+    for path in ["/json/configuration", "/information/configuration.html"] {
+        let text = ask(&proxy, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).text();
+        assert!(text.contains("/bin/cat …") && !text.contains("secret-of-the-helper"), "{path}: {text}");
+    }
+}
+
+#[test]
+fn control_answers_curl_in_one_line() {
+    let proxy = Proxy::start(&[("web.debug", "true")]);
+    let web = proxy.web();
+    let token = ask(&proxy, &format!("GET /control/token HTTP/1.1\r\nHost: {web}\r\n\r\n")).text();
+    let order = |token: &str, accept: &str| {
+        let content = format!("token={}&debug=on", token.trim());
+        let head = format!("POST /control/debug/commit HTTP/1.1\r\nHost: {web}\r\nAccept: {accept}\r\n");
+        ask(&proxy, &format!("{head}Content-Length: {}\r\n\r\n{content}", content.len()))
+    };
+    let done = order(&token, "*/*");
+    assert_eq!((done.status(), done.text().as_str()), (200, "changed successfully\n"));
+    let refused = order("wrong", "*/*");
+    assert!(refused.status() == 403 && refused.text().starts_with("The token"), "{refused:?}");
+    let page = order(&token, "text/html,*/*;q=0.8");
+    assert!(page.status() == 200 && page.text().contains("<h1>Debugging</h1>"), "{page:?}");
 }

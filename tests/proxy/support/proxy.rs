@@ -250,7 +250,7 @@ impl Proxy {
     fn try_counters(&self) -> Option<BTreeMap<String, i64>> {
         let stream = TcpStream::connect_timeout(&self.web(), Duration::from_secs(2)).ok()?;
         let mut wire = Wire::new(stream).ok()?;
-        wire.send("GET /json/running HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n").ok()?;
+        wire.send("GET /json/running HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
         let reply = wire.response("GET").ok()?;
         assert_eq!(reply.status(), 200, "{reply:?}");
         Some(numbers(&reply.text()))
