@@ -30,9 +30,9 @@ impl ValueType for Methods {
 }
 
 /// Names of hosts in lower case, or `*` for all of them.
-pub struct Names;
+pub struct HostNames;
 
-impl ValueType for Names {
+impl ValueType for HostNames {
     type Value = Vec<String>;
     const QUOTED: bool = true;
 
@@ -177,11 +177,11 @@ mod tests {
 
     #[test]
     fn names_of_hosts_are_in_lower_case_and_without_ports() {
-        assert_eq!(reprint::<Names>(" Gate.Example.  gate\n").as_deref(), Some("gate.example gate"));
-        assert_eq!(reprint::<Names>("*").as_deref(), Some("*"));
-        assert_eq!(reprint::<Names>("").as_deref(), Some(""));
+        assert_eq!(reprint::<HostNames>(" Gate.Example.  gate\n").as_deref(), Some("gate.example gate"));
+        assert_eq!(reprint::<HostNames>("*").as_deref(), Some("*"));
+        assert_eq!(reprint::<HostNames>("").as_deref(), Some(""));
         for text in ["gate:8080", "*.example", ".", "http://gate", "a,b"] {
-            assert_eq!(reprint::<Names>(text), None, "{text}");
+            assert_eq!(reprint::<HostNames>(text), None, "{text}");
         }
     }
 

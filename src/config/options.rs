@@ -2,7 +2,7 @@
 //! meaning. The typed [`Config`], printing, help and documentation all come from it. It does not know where values
 //! come from.
 
-use super::lists::{Methods, Names, Ports, Ranges, Services};
+use super::lists::{HostNames, Methods, Ports, Ranges, Services};
 use super::paths::{Hosts, NewFile, Pages, Program, Resolver, HOSTS, PAGES, RESOLVER};
 use super::place::PathContext;
 use super::text::{
@@ -382,7 +382,7 @@ options! {
         host: Host = "127.0.0.1", Kept, "address to listen on";
         html: Pages = PAGES, Changed("Pages are built in; a folder overrides them."),
             "folder of the pages for errors and helpers; the built-in ones when it is left alone and does not exist";
-        names: Names = "", New,
+        names: HostNames = "", New,
             "names under which the pages may be asked for besides addresses, localhost and the name of this machine; * = any";
         port: Port = "8080", Kept, "port to listen on";
     }
