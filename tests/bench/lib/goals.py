@@ -27,15 +27,18 @@ GOALS = [
     ('W14', 'longest wait while files are read again, ms', 'cost', None, 5, 2),
     ('W5s', '32 uploads to a slow origin, growth in MiB', 'cost', None, 4.0, 1.4),
 ]
+# What counts as one and the same peer
+CONFIGURATIONS = {'haproxy': ('haproxy', 'haproxy-splice', 'haproxy-big'), 'squid-c100': ('squid-c100', 'squid')}
 UNITS = {'W1': 'us', 'W7': 'us', 'W2': 'us', 'W9': 'us', 'W8': 'us', 'W3': 's/GiB', 'W4': 's/GiB', 'W5': 's/GiB'}
 RATE_UNITS = {'rate': 'req/s'}
 
 
 def reference(rows, wanted):
-    """The row that ours is compared with; None where it was not measured."""
-    if wanted != BEST:
-        return next((r for r in rows if r['subject'] == wanted), None)
-    peers = [r for r in rows if compared(r)]
+    """The row that ours is compared with, of a peer's configurations the best; None where none was measured."""
+    if wanted == BEST:
+        peers = [r for r in rows if compared(r)]
+    else:
+        peers = [r for r in rows if r['subject'] in CONFIGURATIONS.get(wanted, (wanted,))]
     return min(peers, key=lambda r: r['cost'], default=None)
 
 

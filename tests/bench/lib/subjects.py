@@ -1,6 +1,8 @@
 """The proxies under test: how each is configured, started and stopped."""
+import glob
 import os
 import pwd
+import secrets
 import shlex
 import shutil
 import signal
@@ -12,6 +14,7 @@ from . import measure
 
 ROOT = os.geteuid() == 0
 FD_LIMIT = 20000
+TOKEN = secrets.token_hex(4)     # of this run: process numbers repeat in private namespaces
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 
@@ -27,16 +30,26 @@ def write(path, text):
 
 
 class Subject:
-    """peer: counts when the best peer is looked for; program: binary looked for on PATH."""
+    """peer: counts when the best peer is looked for; program: the command that runs it, unless the environment variable
+    `variable` names another."""
     name = ''
-    program = None
+    program = ''
+    variable = ''
     peer = True
     what = ''
     forms = 'http'           # 'tcp' subjects only relay bytes to the fixed origin
     origin_form = False      # the subject wants origin-form targets (reverse proxies)
 
+    def words(self):
+        """The first words of its command line. It is started in another folder, so a path is made absolute."""
+        words = shlex.split(os.environ.get(self.variable) or self.program)
+        return [os.path.abspath(word) if os.path.exists(word) else word for word in words[:1]] + words[1:]
+
     def missing(self):
-        return None if shutil.which(self.program) else '%s is not installed' % self.program
+        words = self.words()
+        if not words:
+            return '%s is not set' % self.variable
+        return None if shutil.which(words[0]) else '%s: no such command; %s names another' % (words[0], self.variable)
 
     def version(self):
         return ''
@@ -44,6 +57,9 @@ class Subject:
     def command(self, ctx, folder, port, opts):
         """Writes the configuration into folder; returns (argv, environment additions)."""
         raise NotImplementedError
+
+    def clean(self, folder):
+        """Removes what a killed one leaves outside its folder."""
 
 
 def first_line(*argv):
@@ -62,11 +78,12 @@ class Direct(Subject):
 
 
 class HAProxy(Subject):
-    name, program, what = 'haproxy', 'haproxy', 'HTTP mode, fixed origin, http-reuse always, 1 thread'
-    mode, splice, dynamic = 'http', False, False
+    name, what = 'haproxy', 'HTTP mode, fixed origin, http-reuse always, 1 thread'
+    program, variable = 'haproxy', 'HAPROXY'
+    mode, splice, dynamic, buffer = 'http', False, False, 0
 
     def version(self):
-        return first_line('haproxy', '-v')
+        return first_line(*self.words(), '-v')
 
     def command(self, ctx, folder, port, opts):
         # the fd ratios: by default idle server connections are given up once 25% of the file
@@ -79,6 +96,8 @@ class HAProxy(Subject):
         if self.splice:
             lines[3:3] = ['  maxpipes 100']
             lines += ['  option splice-auto']
+        if self.buffer:
+            lines[3:3] = ['  tune.bufsize %d' % self.buffer]
         if self.dynamic:
             lines += ['resolvers r', '  nameserver stub %s:53' % ctx.dns_addr, '  hold valid 300s',
                       '  timeout resolve 1s', '  timeout retry 1s']
@@ -97,7 +116,7 @@ class HAProxy(Subject):
         lines += ['  server o ' + ('0.0.0.0:0' if self.dynamic else '127.0.0.1:%d' %
                                    (ctx.slow_port if opts.get('slow') else ctx.origin_port))]
         conf = write(os.path.join(folder, 'haproxy.cfg'), '\n'.join(lines) + '\n')
-        return ['haproxy', '-db', '-f', conf], {}
+        return self.words() + ['-db', '-f', conf], {}
 
 
 class HAProxyDst(HAProxy):
@@ -107,6 +126,10 @@ class HAProxyDst(HAProxy):
 
 class HAProxySplice(HAProxy):
     name, splice, what = 'haproxy-splice', True, 'as haproxy, with splice-auto'
+
+
+class HAProxyBig(HAProxy):
+    name, buffer, what = 'haproxy-big', 65536, 'as haproxy, with buffers of 64 KiB'
 
 
 class HAProxyTcp(HAProxy):
@@ -119,11 +142,21 @@ class HAProxyTcpCopy(HAProxyTcp):
 
 
 class Squid(Subject):
-    name, program, what, log = 'squid', 'squid', 'forward proxy, caching off, one process, no access log', False
-    channels = 0
+    name, what, log = 'squid', 'forward proxy, caching off, one process, no access log', False
+    program, variable = 'squid', 'SQUID'
+    channels, gap = 0, None
 
     def version(self):
-        return first_line('squid', '-v')
+        return first_line(*self.words(), '-v')
+
+    def service(self, folder):
+        """Its name for itself, which its shared memory bears: what a killed one leaves keeps the next Squid of the same name
+        from starting."""
+        return 'bench%s%s' % (TOKEN, ''.join(c for c in os.path.basename(folder) if c.isalnum()))
+
+    def clean(self, folder):
+        for path in glob.glob('/dev/shm/%s-*' % self.service(folder)):
+            os.unlink(path)
 
     def command(self, ctx, folder, port, opts):
         os.chmod(folder, 0o777)
@@ -131,21 +164,27 @@ class Squid(Subject):
                  'access_log ' + ('stdio:%s/access.log' % folder if self.log else 'none'),
                  'cache_log %s/cache.log' % folder, 'cache_store_log none', 'logfile_rotate 0',
                  'pid_filename %s/squid.pid' % folder, 'coredump_dir %s' % folder, 'workers 1',
-                 'pinger_enable off', 'max_filedescriptors %d' % FD_LIMIT, 'shutdown_lifetime 0 seconds',
+                 'client_db off', 'digest_generation off', 'pinger_enable off', 'max_filedescriptors %d' % FD_LIMIT, 'shutdown_lifetime 0 seconds',
                  'request_start_timeout 10 minutes', 'client_idle_pconn_timeout 10 minutes',
                  'server_idle_pconn_timeout 10 minutes', 'visible_hostname bench',
                  'dns_nameservers %s' % ctx.dns_addr]
+        if self.gap:
+            lines += ['read_ahead_gap ' + self.gap]
         if opts.get('helper'):
             channel = ' channel' if self.channels else ''
             lines += ['url_rewrite_program %s%s' % (ctx.helper_command(opts['helper']), channel),
                       'url_rewrite_children %d startup=5 idle=1 concurrency=%d queue-size=1000' % (
                           opts.get('helpers', 25), self.channels)]
         conf = write(os.path.join(folder, 'squid.conf'), '\n'.join(lines) + '\n')
-        return ['squid', '-N', '-f', conf], {}
+        return self.words() + ['-n', self.service(folder), '-N', '-f', conf], {}
 
 
 class SquidLog(Squid):
     name, log, what = 'squid-log', True, 'as squid, with an access log file'
+
+
+class SquidBig(Squid):
+    name, gap, what = 'squid-big', '1 MB', 'as squid, reads up to 1 MB ahead of the client'
 
 
 class SquidChannels(Squid):
@@ -153,24 +192,26 @@ class SquidChannels(Squid):
 
 
 class Tinyproxy(Subject):
-    name, program, what = 'tinyproxy', 'tinyproxy', 'forward proxy, one thread per connection, no keep-alive'
+    name, what = 'tinyproxy', 'forward proxy, one thread per connection, no keep-alive'
+    program, variable = 'tinyproxy', 'TINYPROXY'
 
     def version(self):
-        return first_line('tinyproxy', '-v')
+        return first_line(*self.words(), '-v')
 
     def command(self, ctx, folder, port, opts):
         conf = write(os.path.join(folder, 'tinyproxy.conf'), '\n'.join([
             'Port %d' % port, 'Listen 127.0.0.1', 'Timeout 600', 'MaxClients 12000', 'LogLevel Critical',
             'LogFile "%s/tinyproxy.log"' % folder]) + '\n')
-        return ['tinyproxy', '-d', '-c', conf], {}
+        return self.words() + ['-d', '-c', conf], {}
 
 
 class Nginx(Subject):
-    name, program, what = 'nginx', 'nginx', 'proxy_pass to the fixed origin, upstream keep-alive, 1 worker'
-    dynamic = False
+    name, what = 'nginx', 'proxy_pass to the fixed origin, upstream keep-alive, 1 worker'
+    program, variable = 'nginx', 'NGINX'
+    dynamic, buffers = False, ''
 
     def version(self):
-        return first_line('nginx', '-v')
+        return first_line(*self.words(), '-v')
 
     def command(self, ctx, folder, port, opts):
         to = 'http://$http_host$request_uri' if self.dynamic else 'http://pool'
@@ -189,14 +230,14 @@ http {
       proxy_pass %s; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host;
       proxy_set_header X-Forwarded-For $remote_addr;
       proxy_request_buffering off; proxy_max_temp_file_size 0; proxy_connect_timeout 5s;
-      proxy_read_timeout 600s; proxy_send_timeout 600s;
+      proxy_read_timeout 600s; proxy_send_timeout 600s; %s
     }
   }
 }
 ''' % ('user %s;' % user_name() if ROOT else '', folder, folder, FD_LIMIT, folder, folder, folder, folder, folder,
-            ctx.dns_addr, ctx.slow_port if opts.get('slow') else ctx.origin_port, port, to)
+            ctx.dns_addr, ctx.slow_port if opts.get('slow') else ctx.origin_port, port, to, self.buffers)
         path = write(os.path.join(folder, 'nginx.conf'), conf)
-        return ['nginx', '-e', os.path.join(folder, 'error.log'), '-p', folder, '-c', path], {}
+        return self.words() + ['-e', os.path.join(folder, 'error.log'), '-p', folder, '-c', path], {}
 
 
 class NginxDyn(Nginx):
@@ -204,18 +245,47 @@ class NginxDyn(Nginx):
     what = 'proxy_pass to the Host of the request: no upstream keep-alive then'
 
 
-class Sozu(Subject):
-    name, peer, origin_form = 'sozu', True, True
-    what = 'Rust reverse proxy on mio, fixed origin, 1 worker'
+class NginxBig(Nginx):
+    name, what = 'nginx-big', 'as nginx, with buffers of 64 to 256 KiB'
+    buffers = ('proxy_buffer_size 64k; proxy_buffers 8 256k; proxy_busy_buffers_size 512k; '
+               'client_body_buffer_size 256k;')
 
-    def command_words(self):
-        return shlex.split(os.environ.get('SOZU', 'sozu'))
 
-    def missing(self):
-        return None if shutil.which(self.command_words()[0]) else 'no sozu on PATH or in SOZU'
+class Varnish(Subject):
+    """A cache that is told to pass everything, and to pipe what it does not know."""
+    name, what = 'varnish', 'fixed origin, everything passed, no log to memory, 1 pool of threads'
+    program, variable = 'varnishd', 'VARNISH'
+    # Everything that it says about a request: writing that to its log in memory is what it spends most of its time with.
+    TAGS = ('SessOpen SessClose Link Begin End ReqStart ReqMethod ReqURL ReqProtocol ReqHeader ReqUnset ReqAcct '
+            'RespProtocol RespStatus RespReason RespHeader RespUnset BereqMethod BereqURL BereqProtocol BereqHeader '
+            'BereqUnset BereqAcct BerespProtocol BerespStatus BerespReason BerespHeader BerespUnset PipeAcct BackendOpen '
+            'BackendClose VCL_call VCL_return VCL_use Timestamp Storage TTL Fetch_Body Length Filters')
 
     def version(self):
-        return first_line(*self.command_words(), '--version')
+        return first_line(*self.words(), '-V')
+
+    def command(self, ctx, folder, port, opts):
+        vcl = write(os.path.join(folder, 'bench.vcl'), '''vcl 4.1;
+backend o { .host = "127.0.0.1"; .port = "%d"; .connect_timeout = 5s; .first_byte_timeout = 600s;
+            .between_bytes_timeout = 600s; }
+sub vcl_recv { if (req.method == "CONNECT") { return (pipe); } return (pass); }
+sub vcl_backend_response { set beresp.uncacheable = true; return (deliver); }
+''' % (ctx.slow_port if opts.get('slow') else ctx.origin_port))
+        settings = {'thread_pools': 1, 'thread_pool_min': 100, 'thread_pool_max': 2000, 'timeout_idle': 600,
+                    'pipe_timeout': 600, 'idle_send_timeout': 600, 'send_timeout': 600, 'listen_depth': 1024,
+                    'vsl_mask': ','.join('-' + tag for tag in self.TAGS.split()), 'fetch_chunksize': '128k'}
+        words = [word for name, value in settings.items() for word in ('-p', '%s=%s' % (name, value))]
+        return self.words() + ['-F', '-j', 'none', '-n', os.path.join(folder, 'n'), '-a', '127.0.0.1:%d' % port,
+                               '-T', 'none', '-f', vcl] + words, {}
+
+
+class Sozu(Subject):
+    name, peer, origin_form = 'sozu', True, True
+    program, variable = 'sozu', 'SOZU'
+    what = 'Rust reverse proxy on mio, fixed origin, 1 worker'
+
+    def version(self):
+        return first_line(*self.words(), '--version')
 
     def command(self, ctx, folder, port, opts):
         origin = ctx.slow_port if opts.get('slow') else ctx.origin_port
@@ -248,7 +318,7 @@ load_balancing = "ROUND_ROBIN"
 frontends = [ { address = "127.0.0.1:%d", hostname = "127.0.0.1", path = "/", path_type = "PREFIX" } ]
 backends = [ { address = "127.0.0.1:%d" } ]
 ''' % (folder, folder, folder, port, port, origin))
-        return self.command_words() + ['start', '-c', conf], {}
+        return self.words() + ['start', '-c', conf], {}
 
 
 class Floor(Subject):
@@ -276,16 +346,7 @@ class Floor1M(Floor):
 
 class Exa(Subject):
     """The original and this project take the same environment variables."""
-    variable, default, peer, log, usage, access = '', '', False, False, False, None
-
-    def words(self):
-        return shlex.split(os.environ.get(self.variable, self.default))
-
-    def missing(self):
-        words = self.words()
-        if not words:
-            return '%s is not set' % self.variable
-        return None if shutil.which(words[0]) else '%s: no such command (%s names it)' % (words[0], self.variable)
+    peer, log, usage, access = False, False, False, None
 
     def command(self, ctx, folder, port, opts):
         ports = [ctx.origin_port, ctx.slow_port]
@@ -323,7 +384,7 @@ class OriginalLog(Original):
 
 class ExaProxy(Exa):
     name, variable, what = 'exaproxy', 'EXAPROXY', 'this proxy, logs off'
-    default = shlex.quote(os.path.join(REPOSITORY, 'target', 'release', 'exaproxy'))
+    program = shlex.quote(os.path.join(REPOSITORY, 'target', 'release', 'exaproxy'))
 
     def version(self):
         return first_line(*self.words(), '-v')
@@ -342,8 +403,8 @@ class ExaProxyCombined(ExaProxy):
 
 
 SUBJECTS = {s.name: s for s in (cls() for cls in (
-    Direct, Floor, Floor16, Floor64, Floor1M, HAProxy, HAProxyDst, HAProxySplice, HAProxyTcp, HAProxyTcpCopy, Squid, SquidLog, SquidChannels,
-    Tinyproxy, Nginx, NginxDyn, Sozu, Original, OriginalLog, ExaProxy, ExaProxyLog, ExaProxyAccess,
+    Direct, Floor, Floor16, Floor64, Floor1M, HAProxy, HAProxyDst, HAProxySplice, HAProxyBig, HAProxyTcp, HAProxyTcpCopy,
+    Squid, SquidLog, SquidBig, SquidChannels, Tinyproxy, Nginx, NginxDyn, NginxBig, Varnish, Sozu, Original, OriginalLog, ExaProxy, ExaProxyLog, ExaProxyAccess,
     ExaProxyCombined))}
 
 
@@ -418,6 +479,7 @@ class Running:
                     pass
         self.process.wait()
         self.out.close()
+        self.subject.clean(self.folder)
         if not self.ctx.keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 
