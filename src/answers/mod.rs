@@ -110,7 +110,11 @@ impl Answers {
 
     /// The name gave no address.
     pub fn name_failure(&self, failure: &dns::Failure, request: Option<&Request>, client: IpAddr) -> Box<Answer> {
-        let cause = if failure.is_timeout() { Cause::NameTimeout } else { Cause::NameFailed };
+        let cause = match failure {
+            dns::Failure::Timeout => Cause::NameTimeout,
+            dns::Failure::Overloaded => Cause::TooManyNames,
+            _ => Cause::NameFailed,
+        };
         self.explain(cause, request, client, &failure.to_string())
     }
 

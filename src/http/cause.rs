@@ -26,6 +26,8 @@ pub enum Cause {
     NameTimeout,
     /// The name has no dot, and such names are not looked up (`dns.fqdn`).
     NameShort,
+    /// Too many names are being looked up, for this client or for all.
+    TooManyNames,
     /// The request has passed here before (RFC 9110 section 7.6).
     Loop,
     /// No helper gave a usable decision.
@@ -56,6 +58,7 @@ impl Cause {
             Cause::NameFailed => (502, 503),
             Cause::NameTimeout => (504, 503),
             Cause::NameShort => (502, 200),
+            Cause::TooManyNames => (503, 503),
             Cause::Loop => (502, 502),
             Cause::HelperFailed => (503, 200),
             Cause::Denied => (403, 403),
@@ -72,7 +75,7 @@ impl Cause {
     pub fn page(self) -> &'static str {
         match self {
             Cause::AddressNotAllowed | Cause::ConnectFailed | Cause::ConnectTimeout => "noconnect.html",
-            Cause::NameFailed | Cause::NameTimeout | Cause::NameShort => "dns.html",
+            Cause::NameFailed | Cause::NameTimeout | Cause::NameShort | Cause::TooManyNames => "dns.html",
             Cause::HelperFailed => "internal_error.html",
             Cause::Denied => "deny.html",
             _ => "error.html",
@@ -119,7 +122,7 @@ impl Cause {
             Cause::NameTimeout => "dns_timeout",
             Cause::Loop => "proxy_loop_detected",
             Cause::HelperFailed | Cause::PageMissing => "proxy_internal_error",
-            Cause::Overloaded => "connection_limit_reached",
+            Cause::Overloaded | Cause::TooManyNames => "connection_limit_reached",
         }
     }
 }
@@ -144,6 +147,7 @@ impl fmt::Display for Cause {
             Cause::NameFailed => "the name could not be resolved",
             Cause::NameTimeout => "the name could not be resolved in time",
             Cause::NameShort => "the name has no domain",
+            Cause::TooManyNames => "too many names are being looked up",
             Cause::Loop => "the request came back to this proxy",
             Cause::HelperFailed => "the redirector gave no usable answer",
             Cause::Denied => "the request is refused",
@@ -188,6 +192,7 @@ mod tests {
             (Cause::NameFailed, 502, 503),
             (Cause::NameTimeout, 504, 503),
             (Cause::NameShort, 502, 200),
+            (Cause::TooManyNames, 503, 503),
             (Cause::HelperFailed, 503, 200),
             (Cause::Denied, 403, 403),
             (Cause::PageMissing, 501, 501),
@@ -211,7 +216,13 @@ mod tests {
             Cause::ConnectTimeout,
         ]);
         causes.extend([Cause::NameFailed, Cause::NameTimeout, Cause::NameShort, Cause::Loop, Cause::HelperFailed]);
-        causes.extend([Cause::Denied, Cause::PageMissing, Cause::Overloaded, Cause::Client(Fault::BadLine)]);
+        causes.extend([
+            Cause::Denied,
+            Cause::PageMissing,
+            Cause::Overloaded,
+            Cause::TooManyNames,
+            Cause::Client(Fault::BadLine),
+        ]);
         let mut given: Vec<&str> = causes.into_iter().map(Cause::proxy_status).collect();
         given.sort_unstable();
         given.dedup();

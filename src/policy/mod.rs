@@ -4,6 +4,7 @@
 pub mod address;
 pub mod admission;
 pub mod decision;
+pub mod shares;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};

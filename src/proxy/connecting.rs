@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use dns::Addresses;
+use dns::{Addresses, Failure};
 use mio::net::TcpStream;
 use reactor::arena::{Arena, Key};
 use reactor::ready::Ready;
@@ -22,6 +22,7 @@ use crate::http::target::{Host, Target};
 use crate::http::Method;
 use crate::io::origin::{Origin, OriginKey, Scope};
 use crate::io::owner::Owner;
+use crate::policy::shares::{ClientKey, Resource};
 use crate::policy::Refused;
 use crate::resolver::{LookupId, LookupResult};
 use crate::system::interfaces;
@@ -67,11 +68,12 @@ impl Proxy {
         let now = self.clock.now();
         let Some(client) = self.clients.get_mut(key) else { return };
         let Some(request) = client.session.exchange.request() else { return };
+        let client_key = ClientKey::from(client.session.exchange.client());
         let literal = match &request.destination().host {
             Host::V4(address) => IpAddr::V4(*address),
             Host::V6(address, _) => IpAddr::V6(*address),
             Host::Name(name) => {
-                match self.resolver.lookup(name, key, now) {
+                match self.resolver.lookup(name, (key, client_key), &mut self.shares, now) {
                     crate::resolver::LookupStart::Cached(found) => self.resolved(key, found, None),
                     crate::resolver::LookupStart::Pending(id) => client.waits = Waits::Lookup(id),
                 }
@@ -100,8 +102,20 @@ impl Proxy {
             }
             Err(failure) => {
                 self.counters.name_failures += 1;
+                if failure == Failure::Overloaded {
+                    self.report_names(key);
+                }
                 self.fail_request(key, |answers, request, client| answers.name_failure(&failure, request, client));
             }
+        }
+    }
+
+    /// Tells that a client waits for too many names, or that all together do.
+    fn report_names(&mut self, key: Key) {
+        let Some(client) = self.clients.get(key).map(|client| client.session.exchange.client()) else { return };
+        if self.reports.may_report(Trouble::TooManyNames, self.clock.now()) {
+            let held = self.shares.held(ClientKey::from(client), Resource::Lookups);
+            log::error!(target: "resolver", "{client} waits for {held} names, and may not wait for more");
         }
     }
 
@@ -328,11 +342,11 @@ impl Proxy {
                     redirector.cancel(ticket);
                 }
             }
-            Waits::Lookup(id) | Waits::Rest(id) => self.resolver.cancel(id, key),
+            Waits::Lookup(id) | Waits::Rest(id) => self.resolver.cancel(id, &mut self.shares, self.clock.now()),
             Waits::Dial(dial, lookup) => {
                 self.upstream.cancel(dial, &mut self.poller, self.clock.now());
                 if let Some(id) = lookup {
-                    self.resolver.cancel(id, key);
+                    self.resolver.cancel(id, &mut self.shares, self.clock.now());
                 }
             }
         }

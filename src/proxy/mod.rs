@@ -33,6 +33,7 @@ use crate::io::owner::Owner;
 use crate::loader::names::{NameReader, Names};
 use crate::logs::{AccessLog, Messages, UsageLog};
 use crate::monitor::Counters;
+use crate::policy::shares::Shares;
 use crate::policy::{LocalAddresses, Policy};
 use crate::redirector::pool::Ticket;
 use crate::redirector::{self, Redirector};
@@ -123,6 +124,8 @@ pub struct Proxy {
     local: LocalAddresses,
     upstream: Upstream,
     resolver: Resolver,
+    /// What clients hold of what they share.
+    shares: Shares,
     loading: loading::Loading,
     redirector: Option<Redirector>,
     usage: Option<UsageLog>,
@@ -184,6 +187,7 @@ impl Proxy {
             local,
             upstream: Upstream::new(options.dial_options),
             resolver,
+            shares: Shares::default(),
             loading,
             redirector,
             usage: None,
@@ -329,7 +333,7 @@ impl Proxy {
             self.enqueue(key);
         }
         self.serve_helpers();
-        while let Some(news) = self.resolver.poll() {
+        while let Some(news) = self.resolver.poll(&mut self.shares) {
             match news {
                 ResolverEvent::Found(key, found, more) => self.lookup_ended(key, found, more),
                 ResolverEvent::More(key, lookup, addresses) => self.more_addresses(key, lookup, &addresses),

@@ -10,6 +10,8 @@ pub(super) const REPORT: Millis = 20_000;
 pub(super) enum Trouble {
     /// Nothing is left to connect to origins with.
     Exhausted,
+    /// A client waits for too many names.
+    TooManyNames,
     /// A new client cannot be watched.
     Unwatched,
     /// A connection did not start with the PROXY protocol header that it must have.
@@ -17,7 +19,7 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    const KINDS: usize = 3;
+    const KINDS: usize = 4;
 }
 
 /// When each kind of trouble may be written to the log again.

@@ -6,15 +6,14 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
 use dns::{Addresses, Config, Event, Failure, Families, Hosts, Random, Replaced, StreamEvent, Transmit};
-use reactor::arena::Key;
+use reactor::arena::{Arena, Key};
 use reactor::poller::Poller;
 use reactor::ready::Ready;
 use reactor::Millis;
 
 use crate::io::owner::Owner;
+use crate::policy::shares::{may_take, ClientKey, Resource, Shares};
 use sockets::{Input, Sockets};
-
-pub use dns::LookupId;
 
 /// What a lookup ends with.
 pub type LookupResult = Result<Addresses, Failure>;
@@ -26,6 +25,21 @@ pub enum LookupStart {
     Cached(LookupResult),
     /// [`Resolver::poll`] will tell.
     Pending(LookupId),
+}
+
+/// One wait of a session for a name. A session waits for one name at a time, but may leave a wait behind when the first
+/// family was enough: then the wait goes on, so that the answer is known the next time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookupId(Key);
+
+/// Who waits.
+#[derive(Debug)]
+struct Waiter {
+    session: Key,
+    /// Whose share the wait is a part of.
+    client: ClientKey,
+    /// What it waits for, once that is known.
+    lookup: Option<dns::LookupId>,
 }
 
 /// Something that a session waits for.
@@ -41,6 +55,7 @@ pub enum ResolverEvent {
 pub struct Resolver {
     machine: dns::Resolver,
     sockets: Sockets,
+    waiters: Arena<Waiter>,
     /// The families that the operator wants asked for.
     wanted: Families,
     /// This machine has an IPv6 address beyond its loopback.
@@ -59,7 +74,7 @@ impl Resolver {
         tell_servers(&config);
         let wanted = config.families;
         let machine = dns::Resolver::new(config, hosts, Box::new(Secret::new()));
-        Resolver { machine, sockets: Sockets::new(Secret::new()), wanted, ipv6_here: true }
+        Resolver { machine, sockets: Sockets::new(Secret::new()), waiters: Arena::new(), wanted, ipv6_here: true }
     }
 
     /// Takes over what the files say now. What comes back takes long to drop.
@@ -84,17 +99,43 @@ impl Resolver {
         Families { v4, v6: v6 && (self.ipv6_here || !v4) }
     }
 
-    /// Looks a name up for a session.
-    pub fn lookup(&mut self, name: &str, session: Key, now: Millis) -> LookupStart {
-        match self.machine.lookup(name, session.to_bits(), now) {
-            dns::LookupStart::Cached(found) => LookupStart::Cached(found),
-            dns::LookupStart::Pending(id) => LookupStart::Pending(id),
+    /// Looks a name up for a session of this client, as far as its share of the lookups allows.
+    pub fn lookup(
+        &mut self,
+        name: &str,
+        (session, client): (Key, ClientKey),
+        shares: &mut Shares,
+        now: Millis,
+    ) -> LookupStart {
+        let key = self.waiters.insert(Waiter { session, client, lookup: None });
+        let may_wait = |room| may_take(shares.held(client, Resource::Lookups), 1, room);
+        match self.machine.lookup_if(name, key.to_bits(), now, may_wait) {
+            dns::LookupStart::Cached(found) => {
+                self.waiters.remove(key);
+                LookupStart::Cached(found)
+            }
+            dns::LookupStart::Pending(id) => {
+                if let Some(waiter) = self.waiters.get_mut(key) {
+                    waiter.lookup = Some(id);
+                }
+                shares.add(client, Resource::Lookups, 1);
+                LookupStart::Pending(LookupId(key))
+            }
         }
     }
 
     /// The session does not wait any more.
-    pub fn cancel(&mut self, id: LookupId, session: Key) {
-        self.machine.cancel(id, session.to_bits());
+    pub fn cancel(&mut self, id: LookupId, shares: &mut Shares, now: Millis) {
+        let Some(waiter) = self.end_wait(id.0, shares) else { return };
+        if let Some(lookup) = waiter.lookup {
+            self.machine.cancel(lookup, id.0.to_bits(), now);
+        }
+    }
+
+    fn end_wait(&mut self, key: Key, shares: &mut Shares) -> Option<Waiter> {
+        let waiter = self.waiters.remove(key)?;
+        shares.give_back(waiter.client, Resource::Lookups, 1);
+        Some(waiter)
     }
 
     /// No address of this name could be connected to: it may have moved.
@@ -141,11 +182,25 @@ impl Resolver {
     }
 
     /// Something that a session waits for.
-    pub fn poll(&mut self) -> Option<ResolverEvent> {
-        self.machine.poll_event().map(|event| match event {
-            Event::Resolved { waiter, result, more } => ResolverEvent::Found(Key::from_bits(waiter), result, more),
-            Event::Late { lookup, waiter, addresses } => ResolverEvent::More(Key::from_bits(waiter), lookup, addresses),
-        })
+    pub fn poll(&mut self, shares: &mut Shares) -> Option<ResolverEvent> {
+        while let Some(event) = self.machine.poll_event() {
+            match event {
+                Event::Resolved { waiter, result, more: true } => {
+                    let Some(waiter) = self.waiters.get(Key::from_bits(waiter)) else { continue };
+                    return Some(ResolverEvent::Found(waiter.session, result, true));
+                }
+                Event::Resolved { waiter, result, more: false } => {
+                    let Some(waiter) = self.end_wait(Key::from_bits(waiter), shares) else { continue };
+                    return Some(ResolverEvent::Found(waiter.session, result, false));
+                }
+                Event::Late { waiter, addresses, .. } => {
+                    let key = Key::from_bits(waiter);
+                    let Some(waiter) = self.end_wait(key, shares) else { continue };
+                    return Some(ResolverEvent::More(waiter.session, LookupId(key), addresses));
+                }
+            }
+        }
+        None
     }
 
     /// When [`Resolver::handle_timeout`] is due, or at once when [`Resolver::poll`] has something to tell.
@@ -219,7 +274,9 @@ mod tests {
         // A socket has to ask for it first before it may send to the broadcast address.
         let mut resolver = Resolver::new(config(Families { v4: true, v6: false }), Hosts::default());
         let mut poller = Poller::new().expect("a poll");
-        assert!(matches!(resolver.lookup("name.test", SESSION, 0), LookupStart::Pending(_)));
+        let (client, mut shares) = (ClientKey::from(std::net::IpAddr::from([192, 0, 2, 1])), Shares::default());
+        let started = resolver.lookup("name.test", (SESSION, client), &mut shares, 0);
+        assert!(matches!(started, LookupStart::Pending(_)) && shares.held(client, Resource::Lookups) == 1);
         resolver.flush(&mut poller, 0);
         // An only server gets a second chance before it counts as unreachable.
         for _ in 0..4 {
@@ -229,9 +286,40 @@ mod tests {
             }
         }
         assert_eq!(resolver.poll_timeout(), Some(0));
-        assert!(matches!(resolver.poll(), Some(ResolverEvent::Found(SESSION, Err(_), false))));
-        assert!(resolver.poll().is_none());
+        assert!(matches!(resolver.poll(&mut shares), Some(ResolverEvent::Found(SESSION, Err(_), false))));
+        assert!(resolver.poll(&mut shares).is_none());
+        assert_eq!((shares.clients(), resolver.waiters.len()), (0, 0));
         assert_ne!(resolver.poll_timeout(), Some(0), "news is told once");
+    }
+
+    #[test]
+    fn a5_one_clients_names_leave_room_for_those_of_others() {
+        let ipv4 = Families { v4: true, v6: false };
+        let mut resolver = Resolver::new(Config { max_lookups: 100, ..config(ipv4) }, Hosts::default());
+        let mut shares = Shares::default();
+        let client = |last: u8| ClientKey::from(std::net::IpAddr::from([192, 0, 2, last]));
+        let mut ask = |resolver: &mut Resolver, name: String, last: u8| match resolver.lookup(
+            &name,
+            (SESSION, client(last)),
+            &mut shares,
+            0,
+        ) {
+            LookupStart::Pending(id) => Some(id),
+            LookupStart::Cached(found) => {
+                assert_eq!(found, Err(Failure::Overloaded));
+                None
+            }
+        };
+        let greedy: Vec<_> = (0..200).map_while(|number| ask(&mut resolver, format!("n{number}.test"), 1)).collect();
+        assert_eq!(greedy.len(), 50);
+        let modest: Vec<_> = (0..10).map_while(|number| ask(&mut resolver, format!("m{number}.test"), 2)).collect();
+        assert_eq!(modest.len(), 10);
+        assert!(ask(&mut resolver, "m1.test".to_owned(), 1).is_some(), "one that is asked for already costs nothing");
+        for id in greedy {
+            resolver.cancel(id, &mut shares, 0);
+        }
+        assert_eq!((shares.held(client(1), Resource::Lookups), shares.held(client(2), Resource::Lookups)), (1, 10));
+        assert_eq!(resolver.waiters.len(), 11);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::query::{Query, Via};
 use super::sending::Outgoing;
 use super::server::Server;
 use super::table::Key;
-use super::Resolver;
+use super::{Resolver, MAX_ORPHANS};
 use crate::outcome::{Answer, Stored};
 use crate::{Failure, Family, Millis};
 
@@ -51,6 +51,7 @@ impl Resolver {
     ) -> Result<Key, Failure> {
         let open = self.in_flight.get(name).and_then(|pair| pair[family.index()]);
         if let Some((key, query)) = open.and_then(|key| Some((key, self.queries.get_mut(key)?))) {
+            self.orphans -= usize::from(query.is_orphan());
             query.subscribers.push(subscriber);
             return Ok(key);
         }
@@ -222,12 +223,25 @@ impl Resolver {
         }
     }
 
+    /// A lookup does not wait for a question any more. Its answer may still be of use, where these are not too many.
+    pub(super) fn leave_query(&mut self, key: Key, subscriber: Key, now: Millis) {
+        let Some(query) = self.queries.get_mut(key) else { return };
+        query.subscribers.retain(|&other| other != subscriber);
+        if query.is_orphan() {
+            self.orphans += 1;
+            if self.orphans > MAX_ORPHANS {
+                self.drop_query(key, now);
+            }
+        }
+    }
+
     /// Takes a question out, with all its ids.
     pub(super) fn drop_query(&mut self, key: Key, now: Millis) -> Option<Query> {
         for server in 0..self.servers.len() {
             self.release(key, server, now);
         }
         let query = self.queries.remove(key)?;
+        self.orphans -= usize::from(query.is_orphan());
         if query.probe.is_none() {
             if let Some(pair) = self.in_flight.get_mut(&query.name) {
                 pair[query.family.index()] = None;

@@ -42,8 +42,8 @@ pub struct Config {
     pub resolution_delay: Duration,
     /// Names that are kept.
     pub cache_entries: usize,
-    /// Questions that may be open at once, and names that may be waited for.
-    pub max_queries: usize,
+    /// Names that may be waited for at once. Each may have two open questions, one for each family.
+    pub max_lookups: usize,
 }
 
 impl Default for Config {
@@ -65,7 +65,7 @@ impl Default for Config {
             case_mixing: true,
             resolution_delay: Duration::from_millis(50),
             cache_entries: 20_480,
-            max_queries: 8_192,
+            max_lookups: 8_192,
         }
     }
 }

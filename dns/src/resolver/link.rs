@@ -3,8 +3,10 @@
 
 use crate::Millis;
 
-/// Questions that may be open on one connection. What waits in the owner's buffer stays below 160 KiB with it.
-pub(crate) const MAX_OPEN: u32 = 512;
+/// Questions that may be open on one connection: as many as all the names that may be waited for have by default, so that one
+/// client's names do not use it up for the others. What waits in the owner's buffer stays below 4 MiB with it, and is about
+/// one with names of the usual length.
+pub(crate) const MAX_OPEN: u32 = 16_384;
 /// Time without an open question after which a connection is closed, in milliseconds. RFC 7766 section 6.2.3 speaks of
 /// a few seconds, so that a server's slots are not held by idlers.
 pub(crate) const IDLE: Millis = 10_000;

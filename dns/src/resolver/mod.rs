@@ -44,11 +44,15 @@ use crate::hash::Seeded;
 use crate::outcome::loopback;
 use crate::resolv_conf::MAX_SERVERS;
 use crate::wire::name;
-use crate::{Addresses, Failure, Families, Hosts, Millis, Random};
+use crate::{Addresses, Failure, Families, Family, Hosts, Millis, Random};
 
 /// What is known must be at least this old, in milliseconds, before [`Resolver::forget`] drops it: a host that refuses
 /// every connection must not turn each of them into a question.
 const FORGET_AGE: Millis = 5_000;
+
+/// Questions that stay open although nobody waits for them any more, for the sake of an answer that may be on its way. Clients
+/// can make as many as they like by leaving, so more than these are dropped at once.
+const MAX_ORPHANS: usize = 1_024;
 
 /// What [`Resolver::lookup`] knows at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +91,7 @@ pub enum Transmit<'a> {
         bytes: &'a [u8],
     },
     /// Bytes for a TCP connection, in order. The first ones for a `link` mean that it must be opened; until it is, and
-    /// while it does not take them, the caller keeps them (160 KiB at most).
+    /// while it does not take them, the caller keeps them (4 MiB at most, one usually).
     Stream {
         /// Which connection.
         link: LinkId,
@@ -147,6 +151,8 @@ pub struct Resolver {
     by_name: HashMap<Arc<str>, Key, Seeded>,
     lookup_alarms: Alarms,
     queries: Table<Query>,
+    /// Those of the queries that no lookup waits for.
+    orphans: usize,
     in_flight: HashMap<Arc<str>, [Option<Key>; 2], Seeded>,
     query_alarms: Alarms,
     rotation: usize,
@@ -167,10 +173,11 @@ impl Resolver {
         Resolver {
             cache: Cache::new(config.cache_entries, seeds[0]),
             servers: config.servers.iter().copied().map(Server::new).collect(),
-            lookups: Table::new(config.max_queries),
+            lookups: Table::new(config.max_lookups),
             by_name: HashMap::with_hasher(Seeded(seeds[1])),
             lookup_alarms: Alarms::default(),
-            queries: Table::new(config.max_queries),
+            queries: Table::new(max_queries(&config)),
+            orphans: 0,
             in_flight: HashMap::with_hasher(Seeded(seeds[2])),
             query_alarms: Alarms::default(),
             rotation: 0,
@@ -225,6 +232,19 @@ impl Resolver {
 
     /// Looks a name up for `waiter`, whose number means nothing here. Addresses are answered with themselves.
     pub fn lookup(&mut self, name: &str, waiter: u64, now: Millis) -> LookupStart {
+        self.lookup_if(name, waiter, now, |_| true)
+    }
+
+    /// The same, where one who would have to wait must be allowed to: `may_wait` is told how many more names may be asked for,
+    /// or how many at all where this one is asked for already. One that may not gets [`Failure::Overloaded`]; what is known
+    /// is for all.
+    pub fn lookup_if(
+        &mut self,
+        name: &str,
+        waiter: u64,
+        now: Millis,
+        may_wait: impl FnOnce(usize) -> bool,
+    ) -> LookupStart {
         self.counters.lookups += 1;
         if let Some(result) = self.known(name, now) {
             self.counters.cache_hits += 1;
@@ -237,19 +257,25 @@ impl Resolver {
                 return LookupStart::Cached(result);
             }
         };
-        match self.by_name.get(&asked) {
-            Some(&key) => self.join(key, waiter),
+        let open = self.by_name.get(&asked).copied();
+        let room = if open.is_some() { self.config.max_lookups } else { self.lookups.room() };
+        if !may_wait(room) {
+            self.counters.overloaded += 1;
+            return LookupStart::Cached(Err(Failure::Overloaded));
+        }
+        match open {
+            Some(key) => self.join(key, waiter),
             None => self.start(asked, waiter, now),
         }
     }
 
     /// `waiter` does not wait any more. A question that nobody waits for is not sent again; an answer to it is still
-    /// kept.
-    pub fn cancel(&mut self, id: LookupId, waiter: u64) {
+    /// kept, unless there are very many of them.
+    pub fn cancel(&mut self, id: LookupId, waiter: u64, now: Millis) {
         let key = Key::from_bits(id.0);
         let Some(lookup) = self.lookups.get_mut(key) else { return };
         if !lookup.leave(waiter) {
-            self.abandon(key);
+            self.abandon(key, now);
         }
     }
 
@@ -290,8 +316,8 @@ impl Resolver {
         let config = usable(config);
         let moved = config.servers != self.config.servers || config.use_tcp != self.config.use_tcp;
         let cache = self.forget_all(config.cache_entries);
-        self.lookups.set_limit(config.max_queries);
-        self.queries.set_limit(config.max_queries);
+        self.lookups.set_limit(config.max_lookups);
+        self.queries.set_limit(max_queries(&config));
         self.config = config;
         let hosts = std::mem::replace(&mut self.hosts, hosts);
         if moved {
@@ -377,6 +403,12 @@ impl Resolver {
         }
         LookupStart::Pending(LookupId(key.to_bits()))
     }
+}
+
+/// Questions that may be open, so that a name that may be waited for never finds no room for its questions: two for each,
+/// those that nobody waits for, and one to each server that is down.
+fn max_queries(config: &Config) -> usize {
+    config.max_lookups.saturating_mul(Family::BOTH.len()).saturating_add(MAX_ORPHANS + MAX_SERVERS)
 }
 
 /// Options within the limits of the machine.

@@ -109,6 +109,11 @@ impl Query {
         self.sends_left = attempts.saturating_mul(servers as u32).saturating_add(EARLY_SENDS).min(MAX_SENDS);
     }
 
+    /// Whether nobody waits for it.
+    pub(crate) fn is_orphan(&self) -> bool {
+        self.probe.is_none() && self.subscribers.is_empty()
+    }
+
     /// The dealings with a server; there are never more than [`MAX_SERVERS`].
     pub(crate) fn send(&mut self, server: usize) -> &mut Send {
         &mut self.sends[server]

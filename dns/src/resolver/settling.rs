@@ -198,7 +198,7 @@ impl Resolver {
         let Some(key) = self.lookups.key_at(slot) else { return };
         let Some(lookup) = self.lookups.get_mut(key).filter(|lookup| lookup.result.is_none()) else { return };
         if lookup.deadline <= now {
-            return self.expire(key);
+            return self.expire(key, now);
         }
         if lookup.early_at.is_some_and(|at| at <= now) {
             lookup.early_at = None;
@@ -212,31 +212,33 @@ impl Resolver {
     }
 
     /// The time for the whole name is over: what is known has to do.
-    fn expire(&mut self, key: Key) {
-        self.unsubscribe(key);
+    fn expire(&mut self, key: Key, now: Millis) {
+        self.unsubscribe(key, now);
         let Some(lookup) = self.lookups.get(key) else { return };
         let result = lookup.combined().map_err(|_| Failure::Timeout);
         self.finish(key, result);
     }
 
     /// Nobody waits any more.
-    pub(super) fn abandon(&mut self, key: Key) {
-        self.unsubscribe(key);
+    pub(super) fn abandon(&mut self, key: Key, now: Millis) {
+        self.unsubscribe(key, now);
         let Some(lookup) = self.lookups.remove(key) else { return };
         if lookup.result.is_none() {
             self.by_name.remove(&lookup.asked);
         }
     }
 
-    fn unsubscribe(&mut self, key: Key) {
+    fn unsubscribe(&mut self, key: Key, now: Millis) {
         let Some(lookup) = self.lookups.get_mut(key) else { return };
-        for part in &mut lookup.parts {
-            if let FamilyState::Asking { query, .. } = *part {
+        let asking = lookup.parts.each_mut().map(|part| match *part {
+            FamilyState::Asking { query, .. } => {
                 *part = FamilyState::Off;
-                if let Some(query) = self.queries.get_mut(query) {
-                    query.subscribers.retain(|&subscriber| subscriber != key);
-                }
+                Some(query)
             }
+            FamilyState::Off | FamilyState::Known(_) => None,
+        });
+        for query in asking.into_iter().flatten() {
+            self.leave_query(query, key, now);
         }
     }
 }

@@ -48,13 +48,14 @@ impl<T> Table<T> {
         self.slots.len() - self.free.len()
     }
 
-    pub(crate) fn has_room(&self, more: usize) -> bool {
-        self.len() + more <= self.limit
+    /// How many more may be kept.
+    pub(crate) fn room(&self) -> usize {
+        self.limit.saturating_sub(self.len())
     }
 
     /// Keeps a value; `None` when the table is full.
     pub(crate) fn insert(&mut self, value: T) -> Option<Key> {
-        if !self.has_room(1) {
+        if self.room() == 0 {
             return None;
         }
         let index = match self.free.pop() {

@@ -94,7 +94,7 @@ fn server(last: u8) -> SocketAddr {
 impl World {
     fn new() -> World {
         let search = vec!["test".to_string()];
-        let config = Config { servers: vec![server(1), server(2)], search, max_queries: 16, ..Config::default() };
+        let config = Config { servers: vec![server(1), server(2)], search, max_lookups: 16, ..Config::default() };
         let resolver = Resolver::new(config, Hosts::default(), Box::new(Counted(1)));
         World { resolver, now: 1000, asked: Vec::new(), waiting: BTreeMap::new(), told: [0; 3] }
     }
@@ -131,7 +131,7 @@ impl World {
                 let waiter = u64::from(number) + 1000 * self.waiting.len() as u64;
                 let name = NAMES[usize::from(number) % NAMES.len()];
                 match self.resolver.lookup(name, waiter, self.now) {
-                    LookupStart::Pending(id) if number >= 200 => self.resolver.cancel(id, waiter),
+                    LookupStart::Pending(id) if number >= 200 => self.resolver.cancel(id, waiter, self.now),
                     LookupStart::Pending(_) => *self.waiting.entry(waiter).or_default() += 1,
                     LookupStart::Cached(_) => self.told[0] += 1,
                 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::dns::{everything, proxy, url};
-use crate::support::{Answer, NameServer, Origin, Query, A};
+use crate::support::{eventually, Answer, Client, Message, NameServer, Origin, Proxy, Query, A};
 
 /// A name server that answers the first question for IPv4 addresses like this, and the others as it should.
 fn wrong_once(wrong: impl Fn(&Query) -> Answer + Send + Sync + 'static) -> Option<NameServer> {
@@ -59,4 +59,51 @@ fn b22_a_failure_that_goes_on_is_final_within_the_retries() {
         assert_eq!(proxy.client().get(&format!("http://{name}/")).status(), 502);
         assert_eq!(names.asked(&name, A), most);
     }
+}
+
+/// Asks for a name on behalf of a client, whom a balancer notes in a field.
+fn ask_for(client: &mut Client, address: &str, url: &str) {
+    let host = url.trim_start_matches("http://").split('/').next().unwrap_or_default();
+    client.send(format!("GET {url} HTTP/1.1\r\nHost: {host}\r\nX-Client: {address}\r\n\r\n"));
+}
+
+fn get_for(proxy: &Proxy, address: &str, url: &str) -> Message {
+    let mut client = proxy.client();
+    ask_for(&mut client, address, url);
+    client.reply()
+}
+
+#[test]
+fn a5_names_of_one_client_leave_room_for_those_of_others() {
+    const GREEDY: &str = "192.0.2.66";
+    let picky = |query: &Query| match query.plain().ends_with("silent.test") {
+        true => Answer::Silence,
+        false => everything(query),
+    };
+    let Some(names) = NameServer::start(picky) else { return };
+    let proxy = proxy(&names, &[("http.forward", "X-Client"), ("http.resolve-timeout", "60"), ("dns.retries", "1000")]);
+    let origin = Origin::site();
+    let mut waiting: Vec<_> = (0..4_200).map(|_| proxy.client()).collect();
+    for (number, client) in waiting.iter_mut().enumerate() {
+        ask_for(client, GREEDY, &format!("http://n{number}.silent.test/"));
+    }
+    proxy.wait_counter("dns.lookups", 4_200);
+    for number in 0..5 {
+        let name = format!("good{number}.test");
+        assert_eq!(get_for(&proxy, &format!("192.0.2.{number}"), &url(&name, &origin)).text(), "/here");
+        assert_eq!(get_for(&proxy, GREEDY, &url(&name, &origin)).text(), "/here", "what is known is for all");
+    }
+    let refused = get_for(&proxy, GREEDY, "http://other.test/");
+    assert_eq!((refused.status(), refused.value("Retry-After").as_deref()), (503, Some("5")), "{refused:?}");
+    let why = refused.value("Proxy-Status").unwrap_or_default();
+    assert!(why.contains("error=connection_limit_reached"), "{why}");
+    assert_eq!(waiting.pop().expect("many").reply().status(), 503, "the last ones were refused as well");
+    proxy.wait_log("192.0.2.66 waits for 4096 names");
+    // What is held comes back with the connections, whichever way they end.
+    for client in waiting.drain(..2_000) {
+        client.reset();
+    }
+    drop(waiting);
+    let again = || (get_for(&proxy, GREEDY, &url("again.test", &origin)).status() == 200).then_some(());
+    eventually("the share to come back", again);
 }

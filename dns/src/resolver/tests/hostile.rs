@@ -47,7 +47,7 @@ fn storm(seed: u64) {
         if let LookupStart::Pending(id) = world.resolver.lookup(&name, turn, world.now) {
             asked += 1;
             if random.next_u64() % 8 == 0 {
-                world.resolver.cancel(id, turn);
+                world.resolver.cancel(id, turn, world.now);
                 asked -= 1;
             }
         }

@@ -201,10 +201,10 @@ fn those_who_left_are_not_told() {
     let sent = world.sent();
     world.reply(&sent[0], knows_all(&sent[0]).unwrap());
     assert_eq!(world.events().len(), 2);
-    world.resolver.cancel(id, 1);
+    world.resolver.cancel(id, 1, world.now);
     world.reply(&sent[1], knows_all(&sent[1]).unwrap());
     assert!(matches!(world.events()[..], [Event::Late { waiter: 2, lookup, .. }] if lookup == id));
-    world.resolver.cancel(id, 2);
+    world.resolver.cancel(id, 2, world.now);
     world.assert_quiet();
 }
 
@@ -213,7 +213,7 @@ fn leaving_after_the_result_is_there_but_before_it_is_told_is_fine() {
     let mut world = World::single();
     let id = world.pending("a.test", 1);
     world.serve(knows_all);
-    world.resolver.cancel(id, 1);
+    world.resolver.cancel(id, 1, world.now);
     assert!(world.events().is_empty());
     world.assert_quiet();
 }

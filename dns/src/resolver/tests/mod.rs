@@ -328,7 +328,7 @@ impl World {
 
     /// Nothing is open any more.
     fn assert_quiet(&mut self) {
-        assert_eq!((self.resolver.pending(), self.resolver.open_queries()), (0, 0));
+        assert_eq!((self.resolver.pending(), self.resolver.open_queries(), self.resolver.orphans), (0, 0, 0));
         assert!(self.resolver.by_name.is_empty() && self.resolver.in_flight.is_empty());
         assert!(self.resolver.servers.iter().all(|server| server.ids.is_empty()));
         assert!(self.resolver.servers.iter().filter_map(|server| server.link.as_ref()).all(|link| link.open == 0));

@@ -128,7 +128,7 @@ fn b22_a_question_that_nobody_waits_for_ends_with_its_error() {
     let id = world.pending("a.test", 1);
     let sent = world.sent_one();
     world.reply(&sent, Reply::to(&sent).rcode(rcode::SERVFAIL));
-    world.resolver.cancel(id, 1);
+    world.resolver.cancel(id, 1, world.now);
     assert!(world.pass_until_sent().1.is_empty());
     world.assert_quiet();
 }
@@ -237,7 +237,7 @@ fn row_29_a_question_that_nobody_waits_for_is_not_repeated() {
     let mut world = World::pairs(2);
     let id = world.pending("a.test", 1);
     let sent = world.sent_one();
-    world.resolver.cancel(id, 1);
+    world.resolver.cancel(id, 1, world.now);
     assert!(world.pass_until_sent().1.is_empty());
     world.assert_quiet();
     world.reply(&sent, knows_all(&sent).unwrap());
@@ -249,7 +249,7 @@ fn an_answer_that_comes_after_the_last_waiter_left_is_kept() {
     let mut world = World::single();
     let id = world.pending("a.test", 1);
     let sent = world.sent_one();
-    world.resolver.cancel(id, 1);
+    world.resolver.cancel(id, 1, world.now);
     world.reply(&sent, knows_all(&sent).unwrap());
     assert!(world.cached("a.test").is_ok());
     assert!(world.events().is_empty());
