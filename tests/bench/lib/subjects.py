@@ -80,7 +80,7 @@ class Direct(Subject):
 class HAProxy(Subject):
     name, what = 'haproxy', 'HTTP mode, fixed origin, http-reuse always, 1 thread'
     program, variable = 'haproxy', 'HAPROXY'
-    mode, splice, dynamic, buffer = 'http', False, False, 0
+    mode, splice, dynamic, buffer, reuse = 'http', False, False, 0, 'always'
 
     def version(self):
         return first_line(*self.words(), '-v')
@@ -112,7 +112,7 @@ class HAProxy(Subject):
                       '  http-request set-dst-port hdr(host),port_only']
         lines += ['  default_backend b', 'backend b']
         if self.mode == 'http':
-            lines += ['  http-reuse always']
+            lines += ['  http-reuse ' + self.reuse]
         lines += ['  server o ' + ('0.0.0.0:0' if self.dynamic else '127.0.0.1:%d' %
                                    (ctx.slow_port if opts.get('slow') else ctx.origin_port))]
         conf = write(os.path.join(folder, 'haproxy.cfg'), '\n'.join(lines) + '\n')
