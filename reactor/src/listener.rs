@@ -22,6 +22,8 @@ pub fn listen(address: SocketAddr, backlog: u32, keepalive: u64) -> io::Result<T
         socket.set_only_v6(true)?;
     }
     tune(&SockRef::from(&socket), keepalive);
+    // Urgent bytes keep their place in the stream. Connections inherit that too.
+    let _ = socket.set_out_of_band_inline(true);
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(TcpListener::from_std(socket.into()))

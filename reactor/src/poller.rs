@@ -15,6 +15,12 @@ use crate::ready::Ready;
 /// Events taken from the kernel in one turn.
 const EVENTS: usize = 1024;
 
+/// All events: reading, writing, and where the system tells of it, bytes that are marked as urgent.
+#[cfg(target_os = "linux")]
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+#[cfg(not(target_os = "linux"))]
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
 /// A token is the key of a route, generation and all, and a token is a usize: with 32 bits the generation would be lost
 /// and no event would find its owner.
 const _: () = assert!(usize::BITS >= u64::BITS, "pointers of 64 bits are needed");
@@ -43,7 +49,7 @@ impl<Owner: Copy> Poller<Owner> {
     pub fn register(&mut self, source: &mut impl Source, owner: Owner) -> io::Result<Key> {
         let route = self.routes.insert(owner);
         let token = Token(route.to_bits() as usize);
-        match self.poll.registry().register(source, token, Interest::READABLE | Interest::WRITABLE) {
+        match self.poll.registry().register(source, token, INTEREST) {
             Ok(()) => Ok(route),
             Err(error) => {
                 self.routes.remove(route);
@@ -88,6 +94,16 @@ impl<Owner: Copy> Poller<Owner> {
     }
 }
 
+#[cfg(target_os = "linux")]
+fn is_urgent(event: &Event) -> bool {
+    event.is_priority()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_urgent(_event: &Event) -> bool {
+    false
+}
+
 /// What mio says of one event.
 fn ready_of(event: &Event) -> Ready {
     let mut ready = Ready::NONE;
@@ -96,6 +112,7 @@ fn ready_of(event: &Event) -> Ready {
         (event.is_writable(), Ready::WRITE),
         (event.is_read_closed(), Ready::READ | Ready::READ_CLOSED),
         (event.is_error(), Ready::ERROR),
+        (is_urgent(event), Ready::URGENT),
     ] {
         if seen {
             ready |= bit;

@@ -18,6 +18,8 @@ impl Ready {
     pub const READ_CLOSED: Ready = Ready(4);
     /// The connection is broken: reset, refused, timed out.
     pub const ERROR: Ready = Ready(8);
+    /// The peer has marked a byte as urgent, so that a read stops at it though more is there (tcp(7), MSG_OOB).
+    pub const URGENT: Ready = Ready(16);
 
     /// True if any bit of `other` is set here.
     #[inline]
@@ -61,8 +63,13 @@ impl Sub for Ready {
 
 impl fmt::Debug for Ready {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names =
-            [(Ready::READ, "read"), (Ready::WRITE, "write"), (Ready::READ_CLOSED, "closed"), (Ready::ERROR, "error")];
+        let names = [
+            (Ready::READ, "read"),
+            (Ready::WRITE, "write"),
+            (Ready::READ_CLOSED, "closed"),
+            (Ready::ERROR, "error"),
+            (Ready::URGENT, "urgent"),
+        ];
         let set: Vec<_> = names.iter().filter(|(bit, _)| self.has(*bit)).map(|(_, name)| *name).collect();
         write!(out, "{}", if set.is_empty() { "none".to_string() } else { set.join("+") })
     }

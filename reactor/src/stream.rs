@@ -24,6 +24,10 @@ pub trait Transport {
     fn send(&mut self, from: &[u8]) -> io::Result<usize>;
     /// Says that nothing more will be sent.
     fn shutdown(&mut self) -> io::Result<()>;
+    /// Bytes that were written and that the peer has not acknowledged, as far as the system tells; 0 where it does not.
+    fn unsent(&self) -> usize;
+    /// Has a byte that is marked as urgent stay in its place in the stream.
+    fn keep_urgent(&mut self);
     /// Makes the coming close a reset, so that the peer cannot take what it got for complete.
     fn abort(&mut self);
 }
@@ -49,6 +53,15 @@ impl Transport for TcpStream {
         TcpStream::shutdown(self, Shutdown::Write)
     }
 
+    fn keep_urgent(&mut self) {
+        // A failure loses a byte that its sender can hardly expect to arrive in order (RFC 6093 §5).
+        let _ = SockRef::from(&*self).set_out_of_band_inline(true);
+    }
+
+    fn unsent(&self) -> usize {
+        sys::unsent(self.as_fd())
+    }
+
     fn abort(&mut self) {
         // A failure leaves an ordinary close, which is the next best thing.
         let _ = SockRef::from(&*self).set_linger(Some(Duration::ZERO));
@@ -72,8 +85,22 @@ impl<T: Transport> Stream<T> {
         Stream { io, ready: Ready::NONE, route }
     }
 
+    /// Notes what an event says.
+    pub fn note(&mut self, ready: Ready) {
+        self.ready |= ready;
+        if ready.has(Ready::URGENT) {
+            self.io.keep_urgent();
+        }
+    }
+
+    /// Whether a read that did not fill its space has drained the socket: not with the peer's close still to be read, nor on
+    /// a connection with urgent bytes, where a read ends before the mark.
+    fn drains(&self) -> bool {
+        !self.ready.has(Ready::READ_CLOSED | Ready::URGENT)
+    }
+
     /// Reads into `into`; None where nothing is there. A read that does not fill `into` has drained the socket, so
-    /// READ is cleared without a second call, unless the peer's close is still to be read.
+    /// READ is cleared without a second call, but for what [`Stream::drains`] says.
     pub fn receive(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
         let got = uninterrupted(|| self.io.receive(into));
         self.read_result(got, into.len())
@@ -97,7 +124,7 @@ impl<T: Transport> Stream<T> {
                 taken => left -= taken.min(left),
             }
         }
-        if drained && !self.ready.has(Ready::READ_CLOSED) {
+        if drained && self.drains() {
             self.ready.clear(Ready::READ);
         }
         Ok(())
@@ -123,7 +150,7 @@ impl<T: Transport> Stream<T> {
     fn read_result(&mut self, got: io::Result<usize>, asked: usize) -> io::Result<Option<usize>> {
         match got {
             Ok(count) => {
-                if count < asked && !self.ready.has(Ready::READ_CLOSED) {
+                if count < asked && self.drains() {
                     self.ready.clear(Ready::READ);
                 }
                 Ok(Some(count))

@@ -25,6 +25,25 @@ pub fn discard(socket: BorrowedFd<'_>, count: usize) -> io::Result<usize> {
     usize::try_from(taken).map_err(|_| io::Error::last_os_error())
 }
 
+/// Bytes in the send queue of a TCP socket that the peer has not acknowledged (tcp(7), SIOCOUTQ); 0 where the system does
+/// not tell.
+#[cfg(target_os = "linux")]
+pub fn unsent(socket: BorrowedFd<'_>) -> usize {
+    let mut count: libc::c_int = 0;
+    // SAFETY: the descriptor is open for as long as the borrow lives, and the call writes one int, which `count` is.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, std::ptr::from_mut(&mut count)) };
+    match done {
+        0 => usize::try_from(count).unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// Elsewhere it is not asked for.
+#[cfg(not(target_os = "linux"))]
+pub fn unsent(_socket: BorrowedFd<'_>) -> usize {
+    0
+}
+
 /// In which of the two processes [`fork`] returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forked {

@@ -32,6 +32,8 @@ impl Exchange {
             Phase::Deciding(_) => ((Timer::Decision, entered), None),
             Phase::Resolving(_) => ((Timer::Resolve, entered), None),
             Phase::Connecting(_) => ((Timer::Connect, entered), None),
+            // The response is complete, and its origin takes no more of the content.
+            Phase::Relaying(_) if self.download.done && self.upload.cleared > 0 => ((Timer::Drain, touched), None),
             Phase::Relaying(_) | Phase::Answering(_) => ((Timer::Inactive, touched), None),
             Phase::Tunnel { .. } if self.upload.eof || self.download.eof => ((Timer::HalfClose, touched), None),
             Phase::Tunnel { .. } => ((Timer::Tunnel, touched), None),

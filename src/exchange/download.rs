@@ -8,6 +8,7 @@ use super::{Context, Exchange, Summary};
 use crate::http::answer::{Answer, ESTABLISHED};
 use crate::http::cause::Cause;
 use crate::http::fault::OriginFault;
+use crate::http::fields::Expectation;
 use crate::http::framing::Framing;
 use crate::http::proxy_status;
 use crate::http::response::Response;
@@ -180,7 +181,8 @@ fn take_response(
     let to = ToClient {
         version: request.version(),
         method: request.method(),
-        keep_alive: keep,
+        // Content that is still to come goes on, if the origin means to read it.
+        keep_alive: keep && (uploaded || response.keep_alive() && request.expectation() == Expectation::None),
         upgrade: true,
         date: cx.date,
         rules: &cx.settings.rules,

@@ -12,8 +12,10 @@ use crate::http::answer::Answer;
 use crate::http::cause::Cause;
 use crate::http::chunked::Mode;
 use crate::http::fault::{Fault, OriginFault};
+use crate::http::fields::Expectation;
 use crate::http::framing::Framing;
 use crate::http::head::HeadScan;
+use crate::http::request::Request;
 use crate::http::Method;
 
 /// Bytes that a client may still send after the last response before the connection is cut (RFC 9112 §9.6). It covers
@@ -35,13 +37,13 @@ impl Exchange {
     pub fn handle_broken(&mut self, side: Side, cx: &mut Context<'_>) {
         match (side, &self.phase) {
             (_, Phase::Closed(_)) => {}
-            (Side::Client, Phase::Tunnel { .. }) => {
-                self.abort_origin = true;
-                self.close(CloseReason::TunnelReset, cx.now);
-            }
-            (Side::Origin, Phase::Tunnel { .. }) => {
-                self.abort_client = true;
-                self.close(CloseReason::TunnelReset, cx.now);
+            // What came before the reset is delivered first: see `wants_end`.
+            (_, Phase::Tunnel { .. }) => {
+                let (from, to) = match side {
+                    Side::Client => (&mut self.upload, &mut self.download),
+                    Side::Origin => (&mut self.download, &mut self.upload),
+                };
+                (from.eof, from.reset, to.broken) = (true, true, true);
             }
             (Side::Client, Phase::Draining { reason, .. }) => self.close(*reason, cx.now),
             (Side::Client, Phase::Idle | Phase::ProxyHeader { begun: false }) => self.client_ended(cx.now),
@@ -55,13 +57,36 @@ impl Exchange {
 
     /// The origin takes no more of the request. It may have said why: its response is still read. `reset` says that its
     /// connection was reset, not closed in good order before our bytes reached it.
-    pub fn handle_upload_refused(&mut self, reset: bool, cx: &mut Context<'_>) {
-        if matches!(self.phase, Phase::Tunnel { .. }) {
-            return self.handle_broken(Side::Origin, cx);
-        }
+    pub fn handle_upload_refused(&mut self, reset: bool) {
         self.upload.broken = true;
         self.current.origin_reset |= reset;
         self.current.reusable = false;
+    }
+
+    /// The client takes no more, and what it sent before can still be read. True if that matters: only a tunnel goes on.
+    pub fn handle_download_refused(&mut self) -> bool {
+        let is_tunnel = matches!(self.phase, Phase::Tunnel { .. });
+        self.download.broken |= is_tunnel;
+        is_tunnel
+    }
+
+    /// The end that [`Exchange::wants_end`] asked for. `delivered` says that the peer has all that was sent to it, as far as
+    /// the system tells. A reset would throw away what it has not (tcp(7)), so that it gets an ordinary end then.
+    pub fn handle_end(&mut self, side: Side, delivered: bool, cx: &mut Context<'_>) {
+        match (side, delivered) {
+            (Side::Client, true) => self.abort_client = true,
+            (Side::Origin, true) => self.abort_origin = true,
+            (Side::Client, false) => {
+                // Closing a socket with unread bytes is a reset too, so they are read first.
+                self.finish_summary(CloseReason::TunnelReset, cx.now);
+                let reason = CloseReason::TunnelReset;
+                self.enter(Phase::Draining { budget: DRAIN_BYTES, reason }, cx.now);
+                self.action = Some(Action::Hangup);
+                return;
+            }
+            (Side::Origin, false) => {}
+        }
+        self.close(CloseReason::TunnelReset, cx.now);
     }
 
     /// Time has passed: closes or answers if a timer has run out.
@@ -83,6 +108,7 @@ impl Exchange {
                 let cause = if waits { Cause::Client(Fault::BodyTimeout) } else { timer.cause() };
                 self.explain(cause, CloseReason::Timeout(timer), cx);
             }
+            (Timer::Drain, Phase::Relaying(_)) => self.upload.broken = true,
             (_, Phase::Relaying(_)) => self.cut(CloseReason::Timeout(timer), cx.now),
             (_, Phase::Draining { reason, .. }) => self.close(*reason, cx.now),
             _ => self.close(CloseReason::Timeout(timer), cx.now),
@@ -103,7 +129,7 @@ impl Exchange {
                 self.step(cx.now, |request| Phase::tunnel(false, *request));
                 true
             }
-            Phase::Relaying(_) if self.download.done && self.download.cleared == 0 => {
+            Phase::Relaying(_) if self.download.done && self.download.cleared == 0 && !self.upload_goes_on() => {
                 self.note_served(cx);
                 self.finish(upload_stored, download_stored, cx.now);
                 true
@@ -124,7 +150,12 @@ impl Exchange {
             }
             // Closing tells both sides at once, so the second end needs no shutdown of its own.
             Phase::Tunnel { greet: false, .. }
-                if self.upload.eof && self.download.eof && upload_stored == 0 && download_stored == 0 =>
+                if self.upload.eof
+                    && self.download.eof
+                    && upload_stored == 0
+                    && download_stored == 0
+                    && !self.upload.reset
+                    && !self.download.reset =>
             {
                 self.close(CloseReason::TunnelEnd, cx.now);
                 true
@@ -142,6 +173,14 @@ impl Exchange {
         self.upload.broken = true;
         self.change(from, Phase::Answering(Ending { reply, keep, whole: true, reason }), cx.now);
         self.action = Some(Action::Explain(cause));
+    }
+
+    /// Does the content go on after the response is complete? An origin that answers early and means to keep the connection
+    /// reads on (RFC 9112 §9.3); a client that waits for a 100 may send its next request instead.
+    fn upload_goes_on(&self) -> bool {
+        let waits = self.request().is_some_and(|request| request.expectation() != Expectation::None);
+        let complete = self.upload.done && self.upload.cleared == 0;
+        !complete && !waits && !self.upload.broken && self.current.reusable
     }
 
     /// Says something of our own to the client, and ends the exchange with it.
@@ -256,6 +295,8 @@ impl Exchange {
     fn finish(&mut self, upload_stored: usize, download_stored: usize, now: Millis) {
         let sent = self.upload.done && self.upload.cleared == 0 && !self.upload.broken;
         let clean = sent && download_stored == 0 && !self.download.eof;
+        // What an origin overlooked of such a request would come to whichever client has the connection next.
+        self.exclusive |= self.request().is_some_and(Request::leaves_doubt);
         self.action = Some(if clean && self.current.reusable { Action::Release } else { Action::Hangup });
         self.end_exchange(CloseReason::Complete, upload_stored, now);
     }

@@ -1,9 +1,9 @@
 //! What an exchange wants of its two connections: input, content, a shutdown. Never stored, but computed from the phase and
 //! the flows at the moment when it is asked, so that no wish can be lost.
 
-use super::flow::Direction;
+use super::flow::{Direction, Flow};
 use super::phase::{AnswerState, Ending, Phase, RelayStage};
-use super::Exchange;
+use super::{Exchange, Side};
 
 impl Exchange {
     /// Is more input wanted in this direction? Only asked when all that was cleared has been sent.
@@ -47,11 +47,27 @@ impl Exchange {
         }
         match &self.phase {
             Phase::Tunnel { greet: false, .. } => u64::MAX,
+            // Behind a complete response it has to be seen whether the origin takes what comes.
+            Phase::Relaying(_) if direction == Direction::Upload && self.download.done => 0,
             Phase::Relaying(relay) if direction == Direction::Upload && relay.stage != RelayStage::Send => {
                 flow.framing.passable()
             }
             Phase::Relaying(relay) if relay.stage == RelayStage::Body => flow.framing.passable(),
             _ => 0,
+        }
+    }
+
+    /// The side whose connection has to end now because the other side of the tunnel was reset and all that came from there
+    /// is through (RFC 9110 §9.3.6). `stored` is what each buffer holds, upload first.
+    pub fn wants_end(&self, stored: [usize; 2]) -> Option<Side> {
+        if !matches!(self.phase, Phase::Tunnel { greet: false, .. }) {
+            return None;
+        }
+        let is_over = |flow: &Flow, stored| flow.reset && (flow.broken || stored == 0 && flow.cleared == 0);
+        match (is_over(&self.upload, stored[0]), is_over(&self.download, stored[1])) {
+            (_, true) => Some(Side::Client),
+            (true, false) => Some(Side::Origin),
+            (false, false) => None,
         }
     }
 
@@ -62,7 +78,7 @@ impl Exchange {
             return false;
         }
         match &self.phase {
-            Phase::Tunnel { greet, .. } => flow.eof && stored == 0 && !greet,
+            Phase::Tunnel { greet, .. } => flow.eof && stored == 0 && !greet && !flow.reset && !flow.broken,
             Phase::Draining { .. } => direction == Direction::Download,
             _ => false,
         }

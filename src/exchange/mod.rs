@@ -111,6 +111,8 @@ pub enum Side {
 pub struct Connected {
     /// The connection has carried an exchange before.
     pub reused: bool,
+    /// It is this client's alone, from an earlier request.
+    pub exclusive: bool,
 }
 
 /// One client connection and the exchange that it is in.
@@ -128,8 +130,11 @@ pub struct Exchange {
     requests: u32,
     /// The request under way, or the last one.
     current: Current,
-    /// The origin connection belongs to this client alone: its authentication goes with the connection.
+    /// Every origin connection belongs to this client alone: its authentication goes with the connection.
     private: bool,
+    /// The present origin connection belongs to this client alone: it has carried a request that its origin may have
+    /// understood as more than one.
+    exclusive: bool,
     /// The last close of each side must be a reset.
     abort_client: bool,
     abort_origin: bool,
@@ -155,6 +160,7 @@ impl Exchange {
             requests: 0,
             current: Current::begun(now),
             private: false,
+            exclusive: false,
             abort_client: false,
             abort_origin: false,
             trouble: None,
@@ -229,8 +235,14 @@ impl Exchange {
         self.current.fresh
     }
 
-    /// The origin's connection must stay with this client.
+    /// The origin's connection must stay with this client, or end.
     pub fn is_private(&self) -> bool {
+        self.private || self.exclusive
+    }
+
+    /// The origin's connection stays with this client because its authentication goes with it, so that every request has
+    /// to take it (RFC 4559 §6).
+    pub fn is_authenticated(&self) -> bool {
         self.private
     }
 
@@ -368,6 +380,7 @@ impl Exchange {
             self.note_served(cx);
             return self.step(cx.now, |request| Phase::tunnel(true, *request));
         }
+        self.exclusive = connected.exclusive;
         self.current.reusable = !request.has_stray_content();
         self.step(cx.now, |request| Phase::Relaying(Relay::new(request, connected.reused)));
     }
@@ -398,13 +411,16 @@ impl Exchange {
     /// Whether the client's connection stays for another request behind the present one: what the client asked for, what is
     /// left of its content, and what its head says or will say, taken together (RFC 9112 §9.3).
     fn keeps_client(&self) -> bool {
-        let may_follow = self.current.client == Persistence::More && self.upload.done;
-        may_follow
+        let complete = self.upload.done;
+        self.current.client == Persistence::More
             && match &self.phase {
+                // Whether the content goes on behind the response, its head decides.
                 Phase::Relaying(Relay { stage: RelayStage::Send | RelayStage::Await, .. }) => true,
                 // Content that the origin did not take would stand in front of the next request.
-                Phase::Relaying(_) => self.current.announced && self.upload.cleared == 0 && !self.upload.broken,
-                Phase::Answering(ending) => ending.keep && (self.current.announced || !ending.is_written()),
+                Phase::Relaying(_) => {
+                    complete && self.current.announced && self.upload.cleared == 0 && !self.upload.broken
+                }
+                Phase::Answering(ending) => complete && ending.keep && (self.current.announced || !ending.is_written()),
                 _ => false,
             }
     }

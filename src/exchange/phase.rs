@@ -201,7 +201,8 @@ impl PhaseKind {
             // Back to Resolving: a kept connection turned out dead before the response began.
             Relaying => matches!(next, Idle | Resolving | Answering | Tunnel | Draining | Closed),
             Answering => matches!(next, Idle | Draining | Closed),
-            Tunnel | Draining => next == Closed,
+            Tunnel => matches!(next, Draining | Closed),
+            Draining => next == Closed,
             Closed => false,
         }
     }

@@ -15,7 +15,11 @@ impl Proxy {
         let Some(summary) = client.session.exchange.take_summary() else { return };
         let (Some(log), Some((ended, _))) = (&mut self.access, summary.end()) else { return };
         let exchange = &client.session.exchange;
-        let Moved { up, down } = summary.moved();
+        let Moved { up, mut down } = summary.moved();
+        if summary.is_cut() {
+            // What the client never acknowledged was sent and not delivered.
+            down = down.saturating_sub(client.session.undelivered() as u64);
+        }
         // A phase that did not come about has no length, and neither has one that came before it in another attempt.
         let between = |from: Option<Millis>, to: Option<Millis>| to?.checked_sub(from?);
         log.write(&Record {

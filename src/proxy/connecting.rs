@@ -16,7 +16,6 @@ use crate::exchange::timers::Timer;
 use crate::exchange::{Action, Connected};
 use crate::http::answer::Answer;
 use crate::http::cause::Cause;
-use crate::http::framing::Framing;
 use crate::http::request::Request;
 use crate::http::target::{Host, Target};
 use crate::http::Method;
@@ -145,9 +144,12 @@ impl Proxy {
                 origin.address.port() == request.destination().port && addresses.contains(&origin.address.ip());
             address && origin.key == self.origin_key(request)
         };
-        let same = client.session.exchange.request().is_some_and(there);
+        let exchange = &client.session.exchange;
+        let same = exchange.request().is_some_and(there);
+        // One that is not bound to the client by its authentication may have been closed by its origin meanwhile.
+        let safe = exchange.is_authenticated() || exchange.request().is_some_and(Request::is_repeatable);
         let address = origin.address;
-        if !same || client.session.exchange.is_fresh() {
+        if !same || !safe || exchange.is_fresh() {
             self.hang_up(key);
             return false;
         }
@@ -155,7 +157,9 @@ impl Proxy {
             summary.origin = Some(address);
         }
         self.counters.reused += 1;
-        self.with_exchange(key, |exchange, cx| exchange.handle_connected(Connected { reused: true }, cx));
+        self.with_exchange(key, |exchange, cx| {
+            exchange.handle_connected(Connected { reused: true, exclusive: true }, cx)
+        });
         true
     }
 
@@ -166,7 +170,7 @@ impl Proxy {
         let Some(request) = client.session.exchange.request() else { return };
         let fresh = client.session.exchange.is_fresh() || request.method() == Method::Connect;
         let port = request.destination().port;
-        let repeatable = request.method().is_idempotent() && matches!(request.framing(), Framing::Empty);
+        let repeatable = request.is_repeatable();
         let scope = match &request.destination().host {
             Host::V6(_, Some(zone)) => interfaces::number(zone).unwrap_or(0),
             _ => 0,
@@ -259,7 +263,7 @@ impl Proxy {
             summary.origin = Some(origin.address);
         }
         client.session.origin = Some(origin);
-        self.with_exchange(key, |exchange, cx| exchange.handle_connected(Connected { reused }, cx));
+        self.with_exchange(key, |exchange, cx| exchange.handle_connected(Connected { reused, exclusive: false }, cx));
     }
 
     /// No connection has come about; `rest` is the lookup that will bring more addresses.

@@ -271,7 +271,7 @@ impl Proxy {
         match owner {
             Owner::Client(key) => {
                 if let Some(client) = self.clients.get_mut(key) {
-                    client.session.client.ready |= ready;
+                    client.session.client.note(ready);
                     self.enqueue(key);
                     if ready.has(Ready::READ_CLOSED) {
                         self.leaving.push(key);
@@ -280,7 +280,7 @@ impl Proxy {
             }
             Owner::Origin(key) => {
                 if let Some(origin) = self.clients.get_mut(key).and_then(|client| client.session.origin.as_mut()) {
-                    origin.stream.ready |= ready;
+                    origin.stream.note(ready);
                     self.enqueue(key);
                 }
             }

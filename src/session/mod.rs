@@ -15,6 +15,7 @@ use reactor::ready::Ready;
 use reactor::stream::{Stream, Transport};
 
 use crate::exchange::flow::Direction;
+use crate::exchange::phase::Phase;
 use crate::exchange::timers::Limits;
 use crate::exchange::{Action, Context, Exchange, Side};
 use crate::io::content::Content;
@@ -94,7 +95,7 @@ impl<T: Transport> Session<T> {
             let mut moved = self.pump(Direction::Upload, shared, cx, &mut left_up);
             moved |= self.pump(Direction::Download, shared, cx, &mut left_down);
             moved |= self.exchange.settle(self.upload.len(), self.download.len(), cx);
-            moved |= self.shut_down(cx);
+            moved |= self.shut_down(cx) | self.end_tunnel(cx);
             if self.content.is_some() && !self.exchange.needs_content() {
                 self.content = None;
             }
@@ -146,19 +147,39 @@ impl<T: Transport> Session<T> {
         (self.client, origin)
     }
 
-    /// A reset is acted on at once, also while nobody wants to read.
+    /// A reset is acted on at once, also while no input is wanted. What came before it can still be read: it may be a whole
+    /// response, and a tunnel delivers it.
     fn note_errors(&mut self, cx: &mut Context<'_>) {
         if self.client.ready.has(Ready::ERROR) {
-            self.exchange.handle_broken(Side::Client, cx);
-        }
-        let Some(origin) = &mut self.origin else { return };
-        // What an origin sent before it was reset can still be read, and may be a whole response.
-        if origin.stream.ready.has(Ready::ERROR) {
-            origin.stream.ready |= Ready::READ | Ready::READ_CLOSED;
-            if matches!(self.exchange.phase(), crate::exchange::phase::Phase::Tunnel { .. }) {
-                self.exchange.handle_broken(Side::Origin, cx);
+            match self.exchange.handle_download_refused() {
+                true => self.client.ready |= Ready::READ | Ready::READ_CLOSED,
+                false => self.exchange.handle_broken(Side::Client, cx),
             }
         }
+        let Some(origin) = &mut self.origin else { return };
+        if origin.stream.ready.has(Ready::ERROR) {
+            origin.stream.ready |= Ready::READ | Ready::READ_CLOSED;
+            if matches!(self.exchange.phase(), Phase::Tunnel { .. }) {
+                self.exchange.handle_upload_refused(true);
+            }
+        }
+    }
+
+    /// Ends the connection of the side that is left of a tunnel after the other was reset and all of it is through.
+    fn end_tunnel(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(side) = self.exchange.wants_end([self.upload.len(), self.download.len()]) else { return false };
+        let delivered = match (side, &self.origin) {
+            (Side::Client, _) => self.client.io.unsent() == 0,
+            (Side::Origin, Some(origin)) => origin.stream.io.unsent() == 0,
+            (Side::Origin, None) => true,
+        };
+        self.exchange.handle_end(side, delivered, cx);
+        true
+    }
+
+    /// Bytes that the client has not acknowledged yet, as far as the system tells.
+    pub fn undelivered(&self) -> usize {
+        self.client.io.unsent()
     }
 
     /// Is anything that is wanted ready? Then waiting may be for ever: the poller tells of an edge only once.
@@ -278,7 +299,11 @@ impl<T: Transport> Session<T> {
     fn send_failed(&mut self, direction: Direction, error: &io::Error, cx: &mut Context<'_>) {
         log::debug!(target: "client", "sending failed in direction {direction:?}: {error}");
         match direction {
-            Direction::Download => self.exchange.handle_broken(Side::Client, cx),
+            // The client of a tunnel may have said something before its connection broke; reading tells.
+            Direction::Download => match self.exchange.handle_download_refused() {
+                true => self.client.ready |= Ready::READ,
+                false => self.exchange.handle_broken(Side::Client, cx),
+            },
             Direction::Upload => {
                 // The origin may have answered before it closed; reading tells.
                 if let Some(origin) = &mut self.origin {
@@ -286,7 +311,7 @@ impl<T: Transport> Session<T> {
                 }
                 // The system says EPIPE only where the origin's FIN came before its reset (tcp(7)): then all that it said
                 // is there to be read.
-                self.exchange.handle_upload_refused(error.kind() != io::ErrorKind::BrokenPipe, cx);
+                self.exchange.handle_upload_refused(error.kind() != io::ErrorKind::BrokenPipe);
             }
         }
     }

@@ -33,7 +33,7 @@ fn row_38_an_early_refusal_reaches_a_client_that_still_uploads() {
 
 #[test]
 fn an_early_answer_of_an_origin_that_stops_reading_reaches_the_client() {
-    let proxy = Proxy::start(&[]);
+    let proxy = Proxy::start(&[("http.drain-timeout", "1")]);
     let origin = Origin::start(|peer| {
         peer.until(b"\r\n\r\n")?;
         peer.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")?;

@@ -311,7 +311,9 @@ impl Hub {
                 let mut origin = self.kept.swap_remove(place);
                 origin.exchanges += 1;
                 client.session.origin = Some(Box::new(origin));
-                self.with_exchange(key, |exchange, cx| exchange.handle_connected(Connected { reused: true }, cx));
+                self.with_exchange(key, |exchange, cx| {
+                    exchange.handle_connected(Connected { reused: true, exclusive: false }, cx)
+                });
             }
             None => self.await_or(key, Wait::Connection),
         }
@@ -334,7 +336,9 @@ impl Hub {
         let address = address_of(&request.target().host.to_string());
         let site = OriginKeys::default().key(&request.target().host, request.target().port, Scope::Shared);
         client.session.origin = Some(Box::new(OriginConnection { stream, address, key: site, exchanges: 0 }));
-        self.with_exchange(key, |exchange, cx| exchange.handle_connected(Connected { reused: false }, cx));
+        self.with_exchange(key, |exchange, cx| {
+            exchange.handle_connected(Connected { reused: false, exclusive: false }, cx)
+        });
     }
 
     fn fails(&mut self) -> bool {

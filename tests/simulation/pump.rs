@@ -77,6 +77,12 @@ impl Transport for Fake {
         Ok(())
     }
 
+    fn keep_urgent(&mut self) {}
+
+    fn unsent(&self) -> usize {
+        0
+    }
+
     fn abort(&mut self) {}
 }
 
@@ -162,7 +168,7 @@ impl Bench {
         let address = SocketAddr::from(([127, 0, 0, 1], 80));
         let key = OriginKeys::default().key(&"a.test", 80, Scope::Shared);
         self.session.origin = Some(Box::new(OriginConnection { stream, address, key, exchanges: 0 }));
-        self.tell(|exchange, cx| exchange.handle_connected(Connected { reused: false }, cx));
+        self.tell(|exchange, cx| exchange.handle_connected(Connected { reused: false, exclusive: false }, cx));
     }
 
     fn sent(&self) -> &[u8] {

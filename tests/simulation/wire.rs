@@ -315,6 +315,12 @@ impl Transport for Socket {
         Ok(())
     }
 
+    fn keep_urgent(&mut self) {}
+
+    fn unsent(&self) -> usize {
+        0
+    }
+
     fn abort(&mut self) {
         self.abort = true;
     }

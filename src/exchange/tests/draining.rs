@@ -6,10 +6,13 @@ use crate::exchange::ending::DRAIN_BYTES;
 
 const UPLOAD: &str = "POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\nContent-Length: 100000000\r\n\r\n";
 
+/// A response of an origin that will not read on.
+const LAST: &str = "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+
 /// An upload that the origin has answered before its end.
 fn answered() -> Scenario {
     let mut scenario = Scenario::new().sending(UPLOAD).into_relaying();
-    scenario.origin(OK);
+    scenario.origin(LAST);
     assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Draining, vec![Action::Hangup]));
     assert!(scenario.download.shut);
     scenario
@@ -66,7 +69,7 @@ fn unsent_bytes_do_not_keep_a_client_from_being_drained() {
     scenario.origin_takes(50);
     let mut scenario = scenario.into_relaying();
     scenario.client("x".repeat(500));
-    scenario.origin(OK);
+    scenario.origin(LAST);
     assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Draining, vec![Action::Hangup]));
     scenario.client("x".repeat(500));
     assert_eq!((scenario.upload.held.len(), scenario.upload.waiting.len()), (0, 0));

@@ -89,6 +89,8 @@ struct Scenario {
     actions: Vec<Action>,
     /// Come to rest when a request is over, so that its summary can be taken.
     stops_at_record: bool,
+    /// The system says that peers have got all that was sent to them.
+    delivers: bool,
 }
 
 /// Settings under which heads go through as they are, so that a test shows only what it is about.
@@ -134,6 +136,7 @@ impl Scenario {
             download: Lane::new(),
             actions: Vec::new(),
             stops_at_record: false,
+            delivers: true,
         }
     }
 
@@ -229,7 +232,7 @@ impl Scenario {
         let cleared = self.exchange.flow(Direction::Upload).cleared();
         self.upload.held.consume(cleared);
         self.exchange.handle_lost(Direction::Upload);
-        self.tell(|exchange, cx| exchange.handle_upload_refused(reset, cx));
+        self.tell(|exchange, _| exchange.handle_upload_refused(reset));
     }
 
     fn client_takes(&mut self, count: usize) {
@@ -262,7 +265,7 @@ impl Scenario {
         self.download.waiting.clear();
         (self.download.ended, self.download.ended_seen) = (false, false);
         (self.upload.shut, self.upload.sent) = (false, Vec::new());
-        self.tell(|exchange, cx| exchange.handle_connected(Connected { reused }, cx));
+        self.tell(|exchange, cx| exchange.handle_connected(Connected { reused, exclusive: false }, cx));
     }
 
     fn fails(&mut self, answer: Answer) {
@@ -334,6 +337,10 @@ impl Scenario {
             let (settings, out, counters) = (&self.settings, &mut self.out, &mut self.counters);
             let mut cx = Context { settings, now: self.now, date: "NOW", out, counters };
             moved |= self.exchange.settle(held.0, held.1, &mut cx);
+            if let Some(side) = self.exchange.wants_end([held.0, held.1]) {
+                self.exchange.handle_end(side, self.delivers, &mut cx);
+                moved = true;
+            }
             if moved {
                 self.exchange.handle_activity(self.now);
             }

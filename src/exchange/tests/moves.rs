@@ -12,7 +12,7 @@ const MOVES: [&str; 11] = [
     "......xxx.x", // connecting
     ".x..x..xxxx", // relaying
     ".x.......xx", // answering
-    "..........x", // tunnel
+    ".........xx", // tunnel
     "..........x", // draining
     "...........", // closed
 ];

@@ -131,19 +131,66 @@ fn an_origin_that_closes_without_a_word_is_reported() {
 }
 
 #[test]
-fn an_answer_before_the_end_of_the_upload_ends_the_connection() {
+fn b6_an_answer_before_the_end_of_the_upload_lets_it_go_on() {
     let head = "POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\nContent-Length: 4\r\n\r\n";
     let mut scenario = Scenario::new().sending(head).into_relaying();
     scenario.client("bo");
-    scenario.origin("HTTP/1.1 403 No\r\nContent-Length: 5\r\n\r\nsor");
-    assert!(scenario.client_got().contains("\r\nConnection: close\r\n"));
+    scenario.origin("HTTP/1.1 403 No\r\nContent-Length: 5\r\n\r\nsorry");
+    let got = scenario.client_got();
+    assert!(got.ends_with("sorry") && !got.contains("Connection"), "{got}");
+    assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Relaying, vec![]));
     scenario.client("dy");
-    assert!(scenario.origin_got().ends_with("body"), "as long as the response comes, the request goes on");
-    scenario.origin("ry");
-    assert_eq!(scenario.client_got(), "ry");
-    assert_eq!(scenario.actions(), [Action::Release], "both are complete, so the origin can be kept");
+    assert!(scenario.origin_got().ends_with("body"));
+    assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Idle, vec![Action::Release]), "both can stay");
+    assert!(scenario.exchange.is_private(), "but an origin that overlooked the content must not meet another client");
     scenario.client_ends();
-    assert_eq!(scenario.actions(), [Action::Done(CloseReason::Complete)]);
+    assert_eq!(scenario.actions(), [Action::Done(CloseReason::ClientLeft)]);
+}
+
+/// An origin that has answered and does not read on holds the client no longer than one that is drained.
+#[test]
+fn b6_an_upload_that_its_origin_does_not_take_any_more_ends() {
+    let head = "POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\nContent-Length: 4\r\n\r\n";
+    let mut scenario = Scenario::new().sending(head).into_relaying();
+    scenario.origin_takes(0);
+    scenario.client("bo");
+    scenario.origin(OK);
+    scenario.at(3_999);
+    assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Relaying, vec![]));
+    scenario.at(4_000);
+    assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Draining, vec![Action::Hangup]));
+}
+
+/// A client that waits for a 100 may send its next request in place of the content.
+#[test]
+fn b6_an_answer_instead_of_a_100_ends_the_connection() {
+    let head =
+        "POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
+    let mut scenario = Scenario::new().sending(head).into_relaying();
+    scenario.origin(OK);
+    assert!(scenario.client_got().contains("\r\nConnection: close\r\n"));
+    assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Draining, vec![Action::Hangup]));
+}
+
+#[test]
+fn a3_what_leaves_doubt_leaves_the_connection_with_its_client() {
+    let table = [
+        ("GET", "", "", false),
+        ("OPTIONS", "", "", false),
+        ("POST", "Content-Length: 0\r\n", "", false),
+        ("POST", "Content-Length: 1\r\n", "x", true),
+        ("PUT", "Transfer-Encoding: chunked\r\n", "1\r\nx\r\n0\r\n\r\n", true),
+        ("get", "Content-Length: 1\r\n", "x", true),
+        ("POST", "Expect: 100-continue\r\nContent-Length: 1\r\n", "x", true),
+        ("GET", "Connection: upgrade\r\nUpgrade: echo\r\n", "", true),
+    ];
+    for (method, fields, content, exclusive) in table {
+        let head = format!("{method} http://a.example/ HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n{content}");
+        let mut scenario = Scenario::new().sending(head).into_relaying();
+        scenario.origin(OK);
+        assert_eq!(scenario.actions(), [Action::Release], "{method} {fields}");
+        assert_eq!(scenario.exchange.is_private(), exclusive, "{method} {fields}");
+    }
 }
 
 #[test]

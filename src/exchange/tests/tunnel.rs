@@ -113,12 +113,76 @@ fn a_reset_is_passed_on() {
     scenario.client_resets();
     assert_eq!(scenario.actions(), [Action::Done(CloseReason::TunnelReset)]);
     assert!(scenario.exchange.aborts(Side::Origin));
-    for break_off in [Scenario::origin_resets, Scenario::origin_refuses] {
+    for refuses in [false, true] {
         let mut scenario = tunnel();
-        break_off(&mut scenario);
+        if refuses {
+            scenario.origin_refuses();
+            assert_eq!(
+                (scenario.kind(), scenario.actions()),
+                (PhaseKind::Tunnel, vec![]),
+                "it may have said something"
+            );
+        }
+        scenario.origin_resets();
         assert_eq!(scenario.actions(), [Action::Done(CloseReason::TunnelReset)]);
         assert!(scenario.exchange.aborts(Side::Client));
     }
+}
+
+#[test]
+fn a4_what_came_before_a_reset_is_delivered_first() {
+    let mut scenario = tunnel();
+    scenario.client_takes(3);
+    scenario.origin("origin");
+    scenario.origin_resets();
+    scenario.client("lost");
+    assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Tunnel, vec![]));
+    scenario.client_takes(usize::MAX);
+    assert_eq!((scenario.client_got(), scenario.origin_got()), ("origin".into(), String::new()));
+    assert_eq!(scenario.actions(), [Action::Done(CloseReason::TunnelReset)]);
+    assert!(scenario.exchange.aborts(Side::Client));
+    let mut scenario = tunnel();
+    scenario.origin_takes(3);
+    scenario.client("client");
+    scenario.client_resets();
+    assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Tunnel, vec![]));
+    scenario.origin_takes(usize::MAX);
+    assert_eq!(
+        (scenario.origin_got(), scenario.actions()),
+        ("client".into(), vec![Action::Done(CloseReason::TunnelReset)])
+    );
+    assert!(scenario.exchange.aborts(Side::Origin));
+}
+
+/// A reset throws away what the peer has not got yet.
+#[test]
+fn a4_a_client_that_has_not_got_all_is_drained_and_not_reset() {
+    let mut scenario = tunnel();
+    scenario.delivers = false;
+    scenario.origin("all");
+    scenario.origin_resets();
+    assert_eq!((scenario.kind(), scenario.download.shut), (PhaseKind::Draining, true));
+    assert_eq!((scenario.client_got(), scenario.actions()), ("all".into(), vec![Action::Hangup]));
+    scenario.client_ends();
+    assert_eq!(scenario.actions(), [Action::Done(CloseReason::TunnelReset)]);
+    assert!(!scenario.exchange.aborts(Side::Client));
+}
+
+/// The origin has closed in order and does not read any more.
+#[test]
+fn a4_an_origin_that_closed_in_order_ends_in_order() {
+    let mut scenario = tunnel();
+    scenario.client_takes(0);
+    scenario.origin("all");
+    scenario.origin_ends();
+    scenario.client("more");
+    scenario.upload_fails(false);
+    scenario.client("and more");
+    scenario.client_takes(usize::MAX);
+    assert_eq!((scenario.client_got(), scenario.download.shut), ("all".into(), true));
+    scenario.client_ends();
+    assert_eq!(scenario.actions(), [Action::Done(CloseReason::TunnelEnd)]);
+    assert!(!scenario.exchange.aborts(Side::Client));
 }
 
 #[test]

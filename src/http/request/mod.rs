@@ -135,6 +135,18 @@ impl Request {
         matches!(self.method, Method::Get | Method::Head | Method::Delete) && !self.framing.is_done()
     }
 
+    /// Whether the request can be sent once more when its connection turns out dead (RFC 9110 §9.2.2): it has no content, and
+    /// its method is idempotent.
+    pub fn is_repeatable(&self) -> bool {
+        self.method.is_idempotent() && matches!(self.framing, Framing::Empty)
+    }
+
+    /// Whether an origin that does not understand the request as we do may still answer to a part of it later: one with
+    /// content, with an expectation, or with an offer to switch protocols.
+    pub fn leaves_doubt(&self) -> bool {
+        !self.framing.is_done() || self.fields.has(FieldKind::Expect) || self.fields.has(FieldKind::Upgrade)
+    }
+
     /// The protocols that the client offers to switch to, if the offer is one that is passed on.
     ///
     /// That needs HTTP/1.1, `Connection: upgrade`, and protocols that the rules allow (RFC 9110 section 7.8). With several

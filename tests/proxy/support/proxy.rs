@@ -296,9 +296,15 @@ pub fn variable(key: &str) -> String {
     format!("exaproxy_{}", key.replace(['.', '-'], "_"))
 }
 
+/// The program under test: the one that was built with the tests, or another that `EXAPROXY` names, so that a test can be
+/// seen to fail on an older one.
+fn program() -> std::ffi::OsString {
+    std::env::var_os("EXAPROXY").unwrap_or_else(|| env!("CARGO_BIN_EXE_exaproxy").into())
+}
+
 /// The binary with these arguments, its output captured, and no option from outside.
 pub fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_exaproxy"));
+    let mut command = Command::new(program());
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("exaproxy") {
             command.env_remove(name);

@@ -3,8 +3,11 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use socket2::SockRef;
 
 use super::message::{Ending, Message};
 use super::PATIENCE;
@@ -78,6 +81,16 @@ impl Wire {
         }
         self.stream.set_write_timeout(Some(PATIENCE))?;
         Ok(sent)
+    }
+
+    /// Sends a byte that is marked as urgent (tcp(7), MSG_OOB).
+    pub fn urgent(&mut self, byte: &[u8; 1]) -> io::Result<()> {
+        SockRef::from(&self.stream).send_out_of_band(byte).map(drop)
+    }
+
+    /// Bytes that the other end has not acknowledged.
+    pub fn unsent(&self) -> usize {
+        reactor::sys::unsent(self.stream.as_fd())
     }
 
     /// Says that nothing more will be sent.
