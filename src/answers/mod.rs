@@ -142,7 +142,9 @@ impl Answers {
             Refused::Connect | Refused::ConnectPort(_) => Cause::ConnectNotAllowed,
             Refused::Name => Cause::NameShort,
             Refused::Loop(..) => Cause::Loop,
-            Refused::Family(_) | Refused::Denied(_) | Refused::Local(..) => Cause::AddressNotAllowed,
+            Refused::Family(_) | Refused::Denied(_) | Refused::Local(..) | Refused::Monitor(..) => {
+                Cause::AddressNotAllowed
+            }
         };
         let mut answer = self.explain(cause, request, client, &refused.to_string());
         answer.status = self.unmistakable(refused.status(self.compatible), refused.status(false), request);

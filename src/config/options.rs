@@ -329,6 +329,8 @@ options! {
             "address ranges that may not be reached, as network/bits, judged by the address really connected to";
         local: Services = "", Changed("The documented `host:*`, `*:*` and `[IPv6]:port` work."),
             "services on this machine that may be reached, as host:port; either may be *";
+        monitor: Flag = "false", New,
+            "let clients of the proxy reach the monitoring pages through it, which security.local does not";
     }
 
     /// IPv4 sockets of the proxy.

@@ -11,16 +11,28 @@ const EMBEDDED_MAX: usize = 4;
 /// 8 is left out. Prefixes of 40 and 32 bits do not fit into the 48 bits of RFC 8215.
 const NAT64: [[usize; 4]; EMBEDDED_MAX] = [[12, 13, 14, 15], [6, 7, 9, 10], [7, 9, 10, 11], [9, 10, 11, 12]];
 
-/// The addresses of this machine, and those it listens on as a proxy.
+/// A listener of this program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnListener {
+    /// For proxy clients.
+    Proxy,
+    /// The monitor.
+    Monitor,
+}
+
+/// The addresses of this machine, and those it listens on itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LocalAddresses {
     addresses: HashSet<IpAddr>,
-    listeners: Vec<SocketAddr>,
+    listeners: Vec<(OwnListener, SocketAddr)>,
 }
 
 impl LocalAddresses {
-    /// From the addresses of the interfaces and those of the proxy's own listeners.
-    pub fn new(addresses: impl IntoIterator<Item = IpAddr>, listeners: impl IntoIterator<Item = SocketAddr>) -> Self {
+    /// From the addresses of the interfaces and those of the program's own listeners.
+    pub fn new(
+        addresses: impl IntoIterator<Item = IpAddr>,
+        listeners: impl IntoIterator<Item = (OwnListener, SocketAddr)>,
+    ) -> Self {
         let mut local = Self::default();
         local.set_addresses(addresses);
         local.set_listeners(listeners);
@@ -33,8 +45,9 @@ impl LocalAddresses {
     }
 
     /// Takes other listeners, at a reload.
-    pub fn set_listeners(&mut self, listeners: impl IntoIterator<Item = SocketAddr>) {
-        let canonical = |at: SocketAddr| SocketAddr::new(at.ip().to_canonical(), at.port());
+    pub fn set_listeners(&mut self, listeners: impl IntoIterator<Item = (OwnListener, SocketAddr)>) {
+        let canonical =
+            |(whose, at): (OwnListener, SocketAddr)| (whose, SocketAddr::new(at.ip().to_canonical(), at.port()));
         self.listeners = listeners.into_iter().map(canonical).collect();
     }
 
@@ -44,11 +57,15 @@ impl LocalAddresses {
         forms(address).any(|form| self.contain_form(form))
     }
 
-    /// Whether a connection to this address and port would come back to one of our listeners.
-    pub fn listen_on(&self, address: IpAddr, port: u16) -> bool {
-        let ours = |at: &SocketAddr| forms(address).any(|form| form == at.ip() || at.ip().is_unspecified());
-        let mut on_port = self.listeners.iter().filter(|at| at.port() == port);
-        on_port.any(|at| ours(at) && (!at.ip().is_unspecified() || self.contain(address)))
+    /// The listener of ours that a connection to this address and port would come to.
+    pub fn listener_at(&self, address: IpAddr, port: u16) -> Option<OwnListener> {
+        let there = |at: &SocketAddr| match at.ip().is_unspecified() {
+            true => self.contain(address),
+            // A connection to the unspecified address goes to the loopback one (connect(2) on Linux and BSD).
+            false => forms(address).any(|form| form == at.ip() || form.is_unspecified() && at.ip().is_loopback()),
+        };
+        let mut on_port = self.listeners.iter().filter(|(_, at)| at.port() == port);
+        on_port.find(|(_, at)| there(at)).map(|(whose, _)| *whose)
     }
 
     fn contain_form(&self, form: IpAddr) -> bool {
@@ -180,16 +197,20 @@ mod tests {
     #[test]
     fn own_listeners_are_known_by_address_or_by_any_local_one_when_unspecified() {
         let at = |text: &str| text.parse::<SocketAddr>().unwrap();
-        let bound = LocalAddresses::new([ip("192.0.2.7")], [at("198.51.100.1:3128"), at("[::1]:3129")]);
-        assert!(bound.listen_on(ip("198.51.100.1"), 3128));
-        assert!(bound.listen_on(ip("::ffff:198.51.100.1"), 3128));
-        assert!(!bound.listen_on(ip("198.51.100.1"), 80));
-        assert!(!bound.listen_on(ip("192.0.2.7"), 3128));
-        assert!(bound.listen_on(ip("::1"), 3129));
-        let any = LocalAddresses::new([ip("192.0.2.7")], [at("0.0.0.0:3128")]);
+        let (proxy, monitor) = (OwnListener::Proxy, OwnListener::Monitor);
+        let listeners = [(proxy, at("198.51.100.1:3128")), (monitor, at("[::1]:3129"))];
+        let bound = LocalAddresses::new([ip("192.0.2.7")], listeners);
+        assert_eq!(bound.listener_at(ip("198.51.100.1"), 3128), Some(proxy));
+        assert_eq!(bound.listener_at(ip("::ffff:198.51.100.1"), 3128), Some(proxy));
+        assert_eq!(bound.listener_at(ip("198.51.100.1"), 80), None);
+        assert_eq!(bound.listener_at(ip("192.0.2.7"), 3128), None);
+        assert_eq!(bound.listener_at(ip("::1"), 3129), Some(monitor));
+        assert_eq!(bound.listener_at(ip("::"), 3129), Some(monitor));
+        assert_eq!(bound.listener_at(ip("0.0.0.0"), 3128), None, "that is no loopback address");
+        let any = LocalAddresses::new([ip("192.0.2.7")], [(proxy, at("0.0.0.0:3128"))]);
         for address in ["192.0.2.7", "127.0.0.1", "0.0.0.0", "::ffff:192.0.2.7"] {
-            assert!(any.listen_on(ip(address), 3128), "{address}");
+            assert_eq!(any.listener_at(ip(address), 3128), Some(proxy), "{address}");
         }
-        assert!(!any.listen_on(ip("198.51.100.1"), 3128));
+        assert_eq!(any.listener_at(ip("198.51.100.1"), 3128), None);
     }
 }

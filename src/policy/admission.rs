@@ -132,6 +132,7 @@ mod tests {
             ipv6: true,
             deny: Vec::new(),
             local: Vec::new(),
+            monitor: false,
         })
     }
 

@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 
 use ipnet::{IpNet, Ipv4Net};
 
-pub use address::LocalAddresses;
+pub use address::{LocalAddresses, OwnListener};
 
 /// First bits of the mapped addresses, within which an IPv6 range is an IPv4 range (RFC 4291 section 2.5.5.2).
 const MAPPED_BITS: u8 = 96;
@@ -34,6 +34,8 @@ pub struct PolicyConfig {
     pub deny: Vec<IpNet>,
     /// `security.local`: services of this machine that may.
     pub local: Vec<LocalService>,
+    /// `security.monitor`: clients may reach our own monitor.
+    pub monitor: bool,
 }
 
 /// A service on this machine that may be reached.
@@ -71,7 +73,9 @@ pub enum Refused {
     Denied(IpAddr),
     /// An address of this machine without a matching service.
     Local(IpAddr, u16),
-    /// One of our own listeners.
+    /// Our own monitor.
+    Monitor(IpAddr, u16),
+    /// One of our own listeners for proxy clients.
     Loop(IpAddr, u16),
 }
 
@@ -84,7 +88,7 @@ impl Refused {
             (_, false) => 403,
             (Self::Connect | Self::ConnectPort(_), true) => 501,
             (Self::Name, true) => 200,
-            (Self::Family(_) | Self::Denied(_) | Self::Local(..) | Self::Loop(..), true) => 400,
+            (Self::Family(_) | Self::Denied(_) | Self::Local(..) | Self::Monitor(..) | Self::Loop(..), true) => 400,
         }
     }
 }
@@ -100,6 +104,9 @@ impl fmt::Display for Refused {
             Self::Denied(address) => write!(f, "{address} is in a denied range (security.deny)"),
             Self::Local(address, port) => {
                 write!(f, "{address} port {port} is on this machine and not listed (security.local)")
+            }
+            Self::Monitor(address, port) => {
+                write!(f, "{address} port {port} is the proxy's monitor (security.monitor)")
             }
             Self::Loop(address, port) => write!(f, "{address} port {port} is the proxy itself"),
         }
@@ -158,7 +165,9 @@ impl Policy {
     /// each address right before it is connected to, so that no answer of a name server comes between.
     ///
     /// # Errors
-    /// The first of: a family that is switched off, a denied range, our own listener, an address of this machine.
+    /// The first of: a family that is switched off, a denied range, our own listener, an address of this machine. No entry of
+    /// `security.local` lets through to our own listeners: what comes in there from us could go round for ever in tunnels, and
+    /// would have the monitor take clients for those who may see and change everything.
     pub fn address_allowed(
         &self,
         host: &str,
@@ -173,14 +182,16 @@ impl Policy {
         if self.denies(address) {
             return Err(Refused::Denied(canonical));
         }
-        let refused = match (local.listen_on(address, port), local.contain(address)) {
-            (true, _) => Refused::Loop(canonical, port),
-            (false, true) => Refused::Local(canonical, port),
-            (false, false) => return Ok(()),
-        };
+        match local.listener_at(address, port) {
+            Some(OwnListener::Proxy) => return Err(Refused::Loop(canonical, port)),
+            Some(OwnListener::Monitor) if self.config.monitor => return Ok(()),
+            Some(OwnListener::Monitor) => return Err(Refused::Monitor(canonical, port)),
+            None if !local.contain(address) => return Ok(()),
+            None => {}
+        }
         let bare = without_last_dot(host);
         let listed = self.config.local.iter().any(|service| service.matches(bare, canonical, port));
-        listed.then_some(()).ok_or(refused)
+        listed.then_some(()).ok_or(Refused::Local(canonical, port))
     }
 
     /// Whether the address as it stands, or any that it carries, is in a denied range.
@@ -233,6 +244,7 @@ mod tests {
             ipv6: true,
             deny: Vec::new(),
             local: Vec::new(),
+            monitor: false,
         }
     }
 
@@ -245,7 +257,9 @@ mod tests {
     }
 
     fn machine() -> LocalAddresses {
-        LocalAddresses::new([ip("192.0.2.7"), ip("127.0.0.1")], ["192.0.2.7:3128".parse().unwrap()])
+        let at = |text: &str| text.parse().unwrap();
+        let listeners = [(OwnListener::Proxy, at("192.0.2.7:3128")), (OwnListener::Monitor, at("127.0.0.1:8080"))];
+        LocalAddresses::new([ip("192.0.2.7"), ip("127.0.0.1")], listeners)
     }
 
     #[test]
@@ -339,13 +353,28 @@ mod tests {
     }
 
     #[test]
-    fn our_own_listener_is_a_loop_unless_listed() {
-        let address = ip("192.0.2.7");
-        let judged = Policy::new(shipped()).address_allowed("a.example", address, 3128, &machine());
-        assert_eq!(judged, Err(Refused::Loop(address, 3128)));
-        let local = vec![service(LocalHost::Address(address), 3128)];
-        let listed = Policy::new(PolicyConfig { local, ..shipped() });
-        assert_eq!(listed.address_allowed("a.example", address, 3128, &machine()), Ok(()));
+    fn b17_no_entry_lets_through_to_our_own_listeners() {
+        let (proxy, monitor) = (ip("192.0.2.7"), ip("127.0.0.1"));
+        for entry in [None, Some((LocalHost::Any, None)), Some((LocalHost::Any, Some(3128)))] {
+            let mut local: Vec<_> = entry.into_iter().map(|(host, port)| service(host, port)).collect();
+            local.extend([service(LocalHost::Address(proxy), 3128), service(LocalHost::Address(monitor), 8080)]);
+            for open in [false, true] {
+                let policy = Policy::new(PolicyConfig { local: local.clone(), monitor: open, ..shipped() });
+                let judge = |address, port| policy.address_allowed("a.example", address, port, &machine());
+                assert_eq!(judge(proxy, 3128), Err(Refused::Loop(proxy, 3128)));
+                let expected = if open { Ok(()) } else { Err(Refused::Monitor(monitor, 8080)) };
+                assert_eq!(judge(monitor, 8080), expected);
+                assert_eq!(judge(ip("::ffff:127.0.0.1"), 8080), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn b17_the_monitor_alone_needs_no_entry() {
+        let policy = Policy::new(PolicyConfig { monitor: true, ..shipped() });
+        assert_eq!(policy.address_allowed("a.example", ip("127.0.0.1"), 8080, &machine()), Ok(()));
+        let other = policy.address_allowed("a.example", ip("127.0.0.1"), 8081, &machine());
+        assert_eq!(other, Err(Refused::Local(ip("127.0.0.1"), 8081)));
     }
 
     #[test]
@@ -371,6 +400,7 @@ mod tests {
             (Refused::Family(address), 403, 400),
             (Refused::Denied(address), 403, 400),
             (Refused::Local(address, 80), 403, 400),
+            (Refused::Monitor(address, 80), 403, 400),
             (Refused::Loop(address, 80), 403, 400),
         ];
         for (refused, status, compatible) in table {

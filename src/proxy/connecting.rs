@@ -229,11 +229,7 @@ impl Proxy {
             Host::V4(_) | Host::V6(..) => "",
         };
         let allow = |address: &IpAddr| {
-            let mut verdict = self.policy.address_allowed(host, *address, target.port, &self.local);
-            // Whatever security.local says: without Via nobody would see such a request come round again.
-            if self.settings.rules.transparent && self.local.listen_on(*address, target.port) {
-                verdict = Err(Refused::Loop(*address, target.port));
-            }
+            let verdict = self.policy.address_allowed(host, *address, target.port, &self.local);
             refused = verdict.err().or(refused);
             verdict.is_ok()
         };

@@ -16,6 +16,7 @@ use super::{Client, Proxy, Waits};
 use crate::exchange::ingress::{Arrival, Ingress};
 use crate::exchange::Exchange;
 use crate::io::owner::Owner;
+use crate::policy::OwnListener;
 use crate::session::Session;
 
 /// Connections taken from one listener in a turn, so that established ones are not kept waiting.
@@ -140,9 +141,14 @@ impl Listeners {
         }
     }
 
-    /// The addresses of all listeners.
-    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
-        self.open.iter().flatten().map(|listener| listener.io.local_addr().unwrap_or(listener.place.address)).collect()
+    /// The addresses of all listeners, which no client is to reach through us.
+    pub(super) fn addresses(&self) -> Vec<(OwnListener, SocketAddr)> {
+        let own = |listener: &Listener| match listener.place.ingress.is_local() {
+            true => OwnListener::Monitor,
+            false => OwnListener::Proxy,
+        };
+        let at = |listener: &Listener| listener.io.local_addr().unwrap_or(listener.place.address);
+        self.open.iter().flatten().map(|listener| (own(listener), at(listener))).collect()
     }
 
     /// Changes the limits, by [`Ingress::index`].

@@ -432,6 +432,7 @@ fn policy(config: &Config) -> Policy {
         ipv6: config.tcp6.out,
         deny: config.security.deny.clone(),
         local: config.security.local.clone(),
+        monitor: config.security.monitor,
     })
 }
 

@@ -112,7 +112,12 @@ fn a_soft_stop_of_a_proxy_without_clients_is_answered_before_the_end() {
 #[test]
 fn row_68_nobody_changes_anything_who_may_not() {
     let helpers = Helpers::answering(|_| String::new());
-    let proxy = helpers.proxy(&[("web.debug", "true"), ("redirector.minimum", "1"), ("redirector.maximum", "3")]);
+    let proxy = helpers.proxy(&[
+        ("web.debug", "true"),
+        ("security.monitor", "true"),
+        ("redirector.minimum", "1"),
+        ("redirector.maximum", "3"),
+    ]);
     let workers = "/control/workers/commit";
     let content = format!("token={}&exaproxy.redirector.minimum=2", token(&proxy));
     let own = proxy.web();

@@ -107,3 +107,47 @@ fn a5_names_of_one_client_leave_room_for_those_of_others() {
     let again = || (get_for(&proxy, GREEDY, &url("again.test", &origin)).status() == 200).then_some(());
     eventually("the share to come back", again);
 }
+
+/// Addresses and names that lead to a listener on 127.0.0.1.
+const HERE: [&str; 6] =
+    ["127.0.0.1", "[::ffff:127.0.0.1]", "0.0.0.0", "[::ffff:0.0.0.0]", "[64:ff9b::127.0.0.1]", "here.test"];
+
+#[test]
+fn b17_no_entry_of_security_local_opens_our_own_listeners() {
+    let Some(names) = NameServer::start(everything) else { return };
+    let port = crate::support::ports::next();
+    let exact = format!("127.0.0.1:{port}");
+    for local in ["*:*", "127.0.0.1:*", &exact, "here.test:*"] {
+        let options = [("security.local", local), ("web.debug", "true"), ("tcp4.port", &port.to_string())];
+        let proxy = proxy(&names, &options);
+        for host in HERE {
+            let monitor = format!("{host}:{}", proxy.web().port());
+            assert_eq!(
+                proxy.client().get(&format!("http://{monitor}/control/token")).status(),
+                403,
+                "{local} {monitor}"
+            );
+            for own in [monitor, format!("{host}:{port}")] {
+                let mut client = proxy.client();
+                client.send(format!("CONNECT {own} HTTP/1.1\r\nHost: {own}\r\n\r\n"));
+                let status = client.reply_to("CONNECT").status();
+                assert!([403, 502].contains(&status), "{local} {own}: {status}");
+            }
+        }
+        let counters = proxy.counters();
+        assert_eq!(counters["origins.refused"], 3 * HERE.len() as i64, "all of them, and none came back");
+    }
+}
+
+#[test]
+fn b17_the_monitor_is_reached_through_the_proxy_where_that_is_allowed() {
+    let proxy = Proxy::start(&[("security.monitor", "true"), ("security.local", "")]);
+    let web = proxy.web();
+    assert_eq!(proxy.client().get(&format!("http://{web}/health")).text(), "ok\n");
+    let mut client = proxy.client();
+    client.tunnel(&web.to_string());
+    client.send(format!("GET /health HTTP/1.1\r\nHost: {web}\r\n\r\n"));
+    assert_eq!(client.reply().text(), "ok\n");
+    let other = Origin::site();
+    assert_eq!(proxy.client().get(&other.url("/")).status(), 403, "and nothing else");
+}
