@@ -1,17 +1,17 @@
 //! What the proxy says itself: from a cause to an answer with its page. Knows no connection.
 
-mod folder;
 pub mod pages;
 mod template;
 
 use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::http::answer::Answer;
 use crate::http::cause::Cause;
 use crate::http::media::PLAIN;
 use crate::http::request::Request;
 use crate::http::Method;
-use crate::io::content::Content;
 use crate::policy::admission::Refusal;
 use crate::policy::Refused;
 use crate::upstream::dial::DialError;
@@ -21,20 +21,41 @@ use pages::{push_escaped, FoundPage, Pages, Values};
 #[derive(Debug)]
 pub struct Answers {
     /// Where the bodies come from.
-    pub pages: Pages,
+    pub pages: Arc<Pages>,
     /// Answer with the statuses of the original (`http.compatible-status`).
     pub compatible: bool,
 }
 
-/// A local page that was asked for, as it is answered.
+/// What is done about a local page that was asked for.
 #[derive(Debug)]
-pub struct Served {
-    /// The answer.
+pub enum Served {
+    /// It is answered.
+    Answer(PageAnswer),
+    /// Its file has to be looked at, which [`Answers::file`] then answers with.
+    Elsewhere(PathBuf),
+}
+
+/// The answer with a local page.
+#[derive(Debug)]
+pub struct PageAnswer {
+    /// The answer. The file follows it where [`Answer::follows`] is not 0.
     pub answer: Box<Answer>,
-    /// What follows the answer, of [`Answer::follows`] bytes.
-    pub content: Option<Content>,
     /// What there is to log when there is no such page.
     pub missing: Option<String>,
+}
+
+/// What is in the file of a page that is not kept.
+#[derive(Debug)]
+pub enum PageContent {
+    /// All of a page.
+    Whole(Vec<u8>),
+    /// A file that is too large to be read whole.
+    Large {
+        /// Its bytes.
+        length: u64,
+        /// The first of them, enough to tell what it is.
+        start: Vec<u8>,
+    },
 }
 
 /// Longest name of a page that answers and log tell, in characters.
@@ -43,7 +64,7 @@ const MAX_NAME: usize = 200;
 impl Answers {
     /// Answers with the pages that are built in.
     pub fn built_in() -> Answers {
-        Answers { pages: Pages::default(), compatible: false }
+        Answers { pages: Arc::default(), compatible: false }
     }
 
     /// The answer to a request that cannot be served. `comment` is what is known beyond the cause.
@@ -51,8 +72,9 @@ impl Answers {
         let mut answer = Answer::of(cause, self.compatible);
         answer.status = self.unmistakable(answer.status, cause.status(false), request);
         let text = if comment.is_empty() { cause.to_string() } else { comment.to_string() };
+        let found = with_values(request, client, &text, |values| self.pages.find(cause.page(), values));
         // Without a page, or with one that is too large for a few words, the line of text stays.
-        if let Ok(FoundPage::Whole { bytes, kind }) = self.find(cause.page(), request, client, &text) {
+        if let Ok(FoundPage::Whole { bytes, kind }) = found {
             answer.body = bytes.into();
             answer.kind = kind;
         }
@@ -62,20 +84,41 @@ impl Answers {
     /// The answer with the local page of that name: status 200, or 403 to CONNECT, whose client must not take the answer for
     /// a tunnel. `comment` is what the page may say.
     pub fn page(&self, name: &str, request: &Request, client: IpAddr, comment: &str) -> Served {
-        let status = if request.method() == Method::Connect { 403 } else { 200 };
-        let (answer, content) = match self.find(name, Some(request), client, comment) {
-            Ok(FoundPage::Whole { bytes, kind }) => (Answer { kind, ..Answer::new(status, bytes) }, None),
-            Ok(FoundPage::Large { content, length, kind }) => {
-                (Answer { kind, follows: length, ..Answer::new(status, &b""[..]) }, Some(content))
+        match with_values(Some(request), client, comment, |values| self.pages.find(name, values)) {
+            Ok(FoundPage::Whole { bytes, kind }) => Served::Answer(whole(request, bytes, kind)),
+            Ok(FoundPage::Elsewhere(path)) => Served::Elsewhere(path),
+            Err(why) => Served::Answer(self.missing(name, why, request, client)),
+        }
+    }
+
+    /// The same for a page of which nothing was known but its file.
+    pub fn file(
+        &self,
+        name: &str,
+        file: Result<PageContent, String>,
+        request: &Request,
+        client: IpAddr,
+        comment: &str,
+    ) -> PageAnswer {
+        let bytes = match &file {
+            Ok(PageContent::Whole(bytes)) => Some(&bytes[..]),
+            Ok(PageContent::Large { length, start }) => {
+                let kind = self.pages.kind(name, start);
+                let answer = Answer { kind, follows: *length, ..Answer::new(page_status(request), &b""[..]) };
+                return PageAnswer { answer: Box::new(answer), missing: None };
             }
-            Err(error) => {
-                let name = shortened(name);
-                let missing =
-                    Some(format!("could not serve the local page {name:?}: {}", shortened(&error.to_string())));
-                return Served { answer: self.page_missing(&name, request, client), content: None, missing };
-            }
+            Err(_) => None,
         };
-        Served { answer: Box::new(answer), content, missing: None }
+        match with_values(Some(request), client, comment, |values| self.pages.of_file(name, bytes, values)) {
+            Some(FoundPage::Whole { bytes, kind }) => whole(request, bytes, kind),
+            _ => self.missing(name, &file.err().unwrap_or_default(), request, client),
+        }
+    }
+
+    fn missing(&self, name: &str, why: &str, request: &Request, client: IpAddr) -> PageAnswer {
+        let name = shortened(name);
+        let missing = format!("could not serve the local page {name:?}: {}", shortened(why));
+        PageAnswer { answer: self.page_missing(&name, request, client), missing: Some(missing) }
     }
 
     fn page_missing(&self, name: &str, request: &Request, client: IpAddr) -> Box<Answer> {
@@ -88,14 +131,6 @@ impl Answers {
             answer.kind = PLAIN;
         }
         answer
-    }
-
-    fn find(&self, name: &str, request: Option<&Request>, client: IpAddr, comment: &str) -> std::io::Result<FoundPage> {
-        let host = request.map(|request| request.target().host.to_string()).unwrap_or_default();
-        let url = request.map(url).unwrap_or_default();
-        let client_ip = client.to_string();
-        let values = Values { url: &url, host: &host, client_ip: &client_ip, protocol: protocol(request), comment };
-        self.pages.find(name, &values)
     }
 
     /// A 2xx would tell the client of a CONNECT that its tunnel is open (RFC 9110 §9.3.6).
@@ -156,6 +191,27 @@ impl Answers {
     }
 }
 
+/// A 2xx would tell the client of a CONNECT that its tunnel is open (RFC 9110 §9.3.6).
+fn page_status(request: &Request) -> u16 {
+    if request.method() == Method::Connect {
+        403
+    } else {
+        200
+    }
+}
+
+fn whole(request: &Request, bytes: Vec<u8>, kind: &'static str) -> PageAnswer {
+    PageAnswer { answer: Box::new(Answer { kind, ..Answer::new(page_status(request), bytes) }), missing: None }
+}
+
+/// Has a page written with what templates may show of a request.
+fn with_values<T>(request: Option<&Request>, client: IpAddr, comment: &str, write: impl FnOnce(&Values<'_>) -> T) -> T {
+    let host = request.map(|request| request.target().host.to_string()).unwrap_or_default();
+    let url = request.map(url).unwrap_or_default();
+    let client_ip = client.to_string();
+    write(&Values { url: &url, host: &host, client_ip: &client_ip, protocol: protocol(request), comment })
+}
+
 fn shortened(text: &str) -> String {
     text.chars().take(MAX_NAME).collect()
 }
@@ -199,26 +255,33 @@ mod tests {
         std::str::from_utf8(&answer.body).unwrap()
     }
 
+    fn page(answers: &Answers, name: &str, request: &Request) -> PageAnswer {
+        match answers.page(name, request, CLIENT, "") {
+            Served::Answer(served) => served,
+            Served::Elsewhere(path) => panic!("to be looked for at {path:?}"),
+        }
+    }
+
     #[test]
     fn a_page_is_a_200_and_never_looks_like_a_tunnel() {
         let answers = Answers::built_in();
-        let served = answers.page("deny.html", &get(), CLIENT, "");
+        let served = page(&answers, "deny.html", &get());
         assert_eq!((served.answer.status, served.answer.kind), (200, crate::http::media::HTML));
         assert!(served.missing.is_none() && text(&served.answer).contains("<b>a.example</b>"));
         let connect = request("CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n");
         for (name, status) in [("deny.html", 403), ("missing.html", 501)] {
             for compatible in [false, true] {
                 let answers = Answers { compatible, ..Answers::built_in() };
-                assert_eq!(answers.page(name, &connect, CLIENT, "").answer.status, status, "{name}");
+                assert_eq!(page(&answers, name, &connect).answer.status, status, "{name}");
             }
         }
-        let classify = answers.page("classify.html", &connect, CLIENT, "").answer;
+        let classify = page(&answers, "classify.html", &connect).answer;
         assert!(text(&classify).contains("url=https://a.example:443\""), "{}", text(&classify));
     }
 
     #[test]
     fn the_address_of_a_page_is_the_clients_and_escaped() {
-        let served = Answers::built_in().page("classify.html", &get(), CLIENT, "");
+        let served = page(&Answers::built_in(), "classify.html", &get());
         let page = text(&served.answer);
         assert!(page.contains("url=http://a.example:81/&lt;b&gt;&#39;&quot;?q=%(host)s\""), "{page}");
         assert!(!page.contains("<b>'"), "{page}");
@@ -231,28 +294,46 @@ mod tests {
             (false, "<p>the local page no/&lt;script&gt;&quot;.html is missing.</p>"),
             (true, "could not serve missing file  no/&lt;script&gt;&quot;.html"),
         ] {
-            let served = Answers { compatible, ..Answers::built_in() }.page(name, &get(), CLIENT, "");
+            let served = page(&Answers { compatible, ..Answers::built_in() }, name, &get());
             assert_eq!(served.answer.status, 501);
             assert!(text(&served.answer).contains(want), "{}", text(&served.answer));
             let missing =
                 "could not serve the local page \"no/<script>\\\".html\": there is no built-in page of this name";
             assert_eq!(served.missing.as_deref(), Some(missing));
         }
-        let long = Answers::built_in().page(&"x".repeat(60_000), &get(), CLIENT, "");
+        let long = page(&Answers::built_in(), &"x".repeat(60_000), &get());
         assert!(text(&long.answer).len() < 4096);
     }
 
+    /// A folder in which the page of this name is too large to be kept.
+    fn with_large(name: &str) -> Answers {
+        let files = [(name.to_owned(), pages::PageFile::Large)].into();
+        Answers { pages: Arc::new(Pages::new("/pages".into(), "/pages".into(), files)), compatible: false }
+    }
+
     #[test]
-    fn a_large_page_follows_its_answer() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("x.pdf"), vec![0; 2 << 20]).unwrap();
-        std::fs::write(folder.path().join("error.html"), vec![b' '; 2 << 20]).unwrap();
-        let pages = Pages::load(Some(folder.path().to_owned())).unwrap();
-        let answers = Answers { pages, compatible: false };
-        let served = answers.page("x.pdf", &get(), CLIENT, "");
-        assert_eq!((served.answer.follows, served.answer.kind), (2 << 20, "application/pdf"));
-        assert!(served.content.is_some() && served.answer.body.is_empty());
-        let fault = answers.explain(Cause::Client(Fault::BadLine), None, CLIENT, "");
-        assert_eq!((fault.follows, fault.kind), (0, PLAIN), "an error is told in words rather than not at all");
+    fn a_page_that_is_not_kept_is_answered_when_its_file_is_known() {
+        let (answers, request) = (with_large("deny.html"), get());
+        for name in ["x.pdf", "deny.html"] {
+            let served = answers.page(name, &request, CLIENT, "");
+            assert!(matches!(served, Served::Elsewhere(path) if path == PathBuf::from("/pages").join(name)), "{name}");
+        }
+        let content = PageContent::Large { length: 2 << 20, start: b"x".to_vec() };
+        let PageAnswer { answer, missing } = answers.file("x.pdf", Ok(content), &request, CLIENT, "");
+        assert_eq!((answer.follows, answer.kind, missing), (2 << 20, "application/pdf", None));
+        assert!(answer.body.is_empty());
+        let content = PageContent::Whole(b"%(client_ip)s: %(comment)s".to_vec());
+        let PageAnswer { answer, .. } = answers.file("deep/x.html", Ok(content), &request, CLIENT, "<b>");
+        assert_eq!((answer.status, text(&answer)), (200, "192.0.2.1: &lt;b&gt;"));
+        let PageAnswer { answer, missing } =
+            answers.file("x.html", Err("/pages/x.html: gone".into()), &request, CLIENT, "");
+        assert_eq!(missing.as_deref(), Some("could not serve the local page \"x.html\": /pages/x.html: gone"));
+        assert!(answer.status == 501 && text(&answer).contains("the local page x.html is missing"));
+    }
+
+    #[test]
+    fn an_error_is_told_in_words_rather_than_by_a_page_that_is_too_large() {
+        let fault = with_large("error.html").explain(Cause::Client(Fault::BadLine), None, CLIENT, "");
+        assert_eq!((fault.follows, fault.kind), (0, PLAIN));
     }
 }

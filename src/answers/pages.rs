@@ -1,21 +1,20 @@
-//! Local pages: embedded ones, and those of the folder of `web.html`, which win. Knows names, templates and files, and
+//! Local pages: embedded ones, and those of the folder of `web.html`, which win. Knows names and templates, no files, and
 //! nothing of the requests that they answer.
 //!
-//! A file with a NUL byte is a picture or the like, and a file that is too large to be kept is sent as it stands: neither is
-//! a template.
+//! Pages are a value that is made elsewhere and does not change: a folder that has changed becomes another one. A page with
+//! a NUL byte is a picture or the like, and no template.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
-use super::folder::{self, Folder, Sight};
 use super::template;
 use crate::http::media;
-use crate::io::content::Content;
 
 pub use super::template::{push_escaped, Values};
 
 /// The pages that are always there, by name.
-const EMBEDDED: [(&str, &str); 7] = [
+pub const EMBEDDED: [(&str, &str); 7] = [
     ("classify.html", include_str!("../../conf/html/classify.html")),
     ("deny.html", include_str!("../../conf/html/deny.html")),
     ("dns.html", include_str!("../../conf/html/dns.html")),
@@ -26,7 +25,7 @@ const EMBEDDED: [(&str, &str); 7] = [
 ];
 
 /// A page that was found.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum FoundPage {
     /// All of it, with the values put in.
     Whole {
@@ -35,65 +34,108 @@ pub enum FoundPage {
         /// Its media type.
         kind: &'static str,
     },
-    /// A file to send in pieces.
-    Large {
-        /// The file.
-        content: Content,
-        /// Bytes of it that are to be sent.
-        length: u64,
-        /// Its media type.
-        kind: &'static str,
-    },
+    /// It is not kept: if there is such a page, it is this file.
+    Elsewhere(PathBuf),
+}
+
+/// What is known of a file in the folder.
+#[derive(Clone, Debug)]
+pub enum PageFile {
+    /// Its bytes.
+    Kept(Arc<[u8]>),
+    /// It is too large to be kept.
+    Large,
 }
 
 /// All pages.
 #[derive(Debug, Default)]
 pub struct Pages {
-    folder: Option<Folder>,
+    folder: Option<Place>,
+    files: BTreeMap<String, PageFile>,
 }
 
+/// Where the folder is.
+#[derive(Debug)]
+struct Place {
+    /// As it was configured: absolute names may begin so.
+    given: PathBuf,
+    /// The same without symbolic links.
+    root: PathBuf,
+}
+
+/// Pages are made on one thread and used on another.
+const _: fn() = || {
+    fn shared<T: Send + Sync>() {}
+    shared::<Pages>();
+};
+
 impl Pages {
-    /// Reads the pages of a folder and of the folders in it: at most 1 MiB each and 32 MiB together. The embedded pages are
-    /// there as well, under the names that the folder does not have.
-    ///
-    /// # Errors
-    /// When a folder or a file in it cannot be read; the text names it.
-    pub fn load(folder: Option<PathBuf>) -> io::Result<Pages> {
-        Ok(Pages { folder: folder.map(Folder::load).transpose()? })
+    /// The pages of a folder, by their names in it: components joined by `/`. `root` is the folder without symbolic links.
+    /// The embedded pages are there as well, under the names that `files` does not have.
+    pub fn new(given: PathBuf, root: PathBuf, files: BTreeMap<String, PageFile>) -> Pages {
+        Pages { folder: Some(Place { given, root }), files }
     }
 
-    /// The page of that name, as the folder has it now.
+    /// The page of that name.
     ///
     /// A name may be a path below the folder, or an absolute one inside it; `..` never leads out.
     ///
     /// # Errors
-    /// When there is no such page; the text says where it was looked for.
-    pub fn find(&self, name: &str, values: &Values<'_>) -> io::Result<FoundPage> {
-        let outside = || io::Error::new(io::ErrorKind::NotFound, "the name leads out of the folder of pages");
-        let missing = || io::Error::new(io::ErrorKind::NotFound, "there is no built-in page of this name");
-        let (name, sight) = match &self.folder {
-            Some(folder) => {
-                let name = folder.relative(name).ok_or_else(outside)?;
-                let sight = folder.look(&name);
-                (name, sight)
-            }
-            None => (folder::normal(Path::new(name)).ok_or_else(outside)?, Err(missing())),
-        };
-        match (sight, embedded(&name)) {
-            (Ok(Sight::Whole(page)), _) => Ok(whole(&name, &page, values)),
-            (Ok(Sight::Large { content, length, start }), _) => {
-                Ok(FoundPage::Large { content, length, kind: media::kind(&name, &start) })
-            }
-            (Err(_), Some(page)) => Ok(whole(&name, page, values)),
-            (Err(error), None) => Err(error),
+    /// Why there can be no such page.
+    pub fn find(&self, name: &str, values: &Values<'_>) -> Result<FoundPage, &'static str> {
+        let name = self.normal(name).ok_or("the name leads out of the folder of pages")?;
+        let elsewhere = |place: &Place| FoundPage::Elsewhere(place.root.join(&name));
+        match (self.files.get(&name), embedded(&name), &self.folder) {
+            (Some(PageFile::Kept(page)), ..) => Ok(whole(&name, page, values)),
+            (None, Some(page), _) => Ok(whole(&name, page, values)),
+            (_, _, Some(place)) => Ok(elsewhere(place)),
+            (_, _, None) => Err("there is no built-in page of this name"),
         }
     }
+
+    /// The page of that name as its file has it, for one that [`Pages::find`] had nothing of but the file.
+    pub(super) fn of_file(&self, name: &str, file: Option<&[u8]>, values: &Values<'_>) -> Option<FoundPage> {
+        let name = self.normal(name)?;
+        Some(whole(&name, file.or_else(|| embedded(&name))?, values))
+    }
+
+    /// The media type of a file of that name which begins so.
+    pub(super) fn kind(&self, name: &str, start: &[u8]) -> &'static str {
+        media::kind(&self.normal(name).unwrap_or_default(), start)
+    }
+
+    /// The normal form of a name: components joined by `/`, without `.` and `..`. None if it leads out of the folder, as an
+    /// absolute one does unless it begins with the folder's own.
+    fn normal(&self, name: &str) -> Option<String> {
+        let path = Path::new(name);
+        match &self.folder {
+            Some(Place { given, root }) if path.is_absolute() => {
+                normal(path.strip_prefix(root).or_else(|_| path.strip_prefix(given)).ok()?)
+            }
+            _ => normal(path),
+        }
+    }
+}
+
+/// The normal form of a relative path, or None if it leads out.
+fn normal(path: &Path) -> Option<String> {
+    let mut parts = Vec::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(part) => parts.push(part.to_str()?),
+            Component::CurDir => {}
+            Component::ParentDir => drop(parts.pop()?),
+            Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(parts.join("/"))
 }
 
 fn embedded(name: &str) -> Option<&'static [u8]> {
     EMBEDDED.iter().find(|(own, _)| *own == name).map(|(_, page)| page.as_bytes())
 }
 
+/// A page with the values put in, if it is a template.
 fn whole(name: &str, page: &[u8], values: &Values<'_>) -> FoundPage {
     let kind = media::kind(name, page);
     let bytes = if media::is_text(page) { template::fill(page, values) } else { page.to_vec() };
@@ -121,7 +163,7 @@ mod tests {
 
     #[test]
     fn every_embedded_page_is_html_and_escapes_what_it_shows() {
-        let pages = Pages::load(None).unwrap();
+        let pages = Pages::default();
         for (name, _) in EMBEDDED {
             let page = String::from_utf8(shown(&pages, name).unwrap()).unwrap();
             assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"), "{name}");
@@ -158,7 +200,7 @@ mod tests {
 
     #[test]
     fn names_stay_inside() {
-        let pages = Pages::load(None).unwrap();
+        let pages = Pages::default();
         for name in ["", "/", "..", "../deny.html", "/etc/passwd", "x/../../deny.html", "deny.html?x", "missing.html"] {
             assert!(shown(&pages, name).is_none(), "{name}");
         }
@@ -169,34 +211,42 @@ mod tests {
 
     #[test]
     fn a_folder_wins_over_what_is_embedded() {
-        let folder = tempfile::tempdir().unwrap();
-        let place = |name: &str| folder.path().join(name);
-        std::fs::create_dir(place("sub")).unwrap();
-        std::fs::write(place("deny.html"), "own %(client_ip)s").unwrap();
-        std::fs::write(place("sub/x.css"), "a { width: 100% }").unwrap();
-        std::fs::write(place("x.png"), b"%%\0%(host)s").unwrap();
-        std::fs::write(place("large.js"), vec![b'%'; folder::MAX_PAGE as usize + 1]).unwrap();
-        let pages = Pages::load(Some(folder.path().to_owned())).unwrap();
-        assert_eq!(shown(&pages, "deny.html").unwrap(), b"own 192.0.2.1");
-        assert_eq!(shown(&pages, place("deny.html").to_str().unwrap()).unwrap(), b"own 192.0.2.1");
+        let kept = |page: &[u8]| PageFile::Kept(page.into());
+        let files = [
+            ("deny.html", kept(b"own %(client_ip)s")),
+            ("sub/x.css", kept(b"a { width: 100% }")),
+            ("x.png", kept(b"%%\0%(host)s")),
+            ("success.html", PageFile::Large),
+        ];
+        let files = files.map(|(name, file)| (name.to_owned(), file));
+        let pages = Pages::new("/pages".into(), "/mnt/pages".into(), files.into());
+        for name in ["deny.html", "/pages/deny.html", "/mnt/pages/sub/../deny.html", "./deny.html"] {
+            assert_eq!(shown(&pages, name).unwrap(), b"own 192.0.2.1", "{name}");
+        }
         assert!(matches!(
             pages.find("sub/x.css", &VALUES),
             Ok(FoundPage::Whole { kind: "text/css; charset=utf-8", .. })
         ));
         assert_eq!(shown(&pages, "x.png").unwrap(), b"%%\0%(host)s");
         assert!(shown(&pages, "dns.html").unwrap().starts_with(b"<!doctype"));
-        let large = folder::MAX_PAGE + 1;
-        let found = pages.find("large.js", &VALUES);
-        assert!(
-            matches!(found, Ok(FoundPage::Large { length, kind: media::SCRIPT, .. }) if length == large),
-            "{found:?}"
-        );
-        std::fs::write(place("deny.html"), "edited").unwrap();
-        assert_eq!(shown(&pages, "deny.html").unwrap(), b"edited");
-        std::fs::remove_file(place("deny.html")).unwrap();
-        assert!(shown(&pages, "deny.html").unwrap().starts_with(b"<!doctype"));
-        assert!(pages.find("no.html", &VALUES).unwrap_err().to_string().contains("no.html: No such file"));
-        drop(folder);
-        assert!(Pages::load(Some("/no/such/folder".into())).is_err());
+        for (name, path) in [("success.html", "/mnt/pages/success.html"), ("x/../a/./b", "/mnt/pages/a/b")] {
+            assert_eq!(pages.find(name, &VALUES), Ok(FoundPage::Elsewhere(path.into())), "{name}");
+        }
+        for name in ["../a", "/etc/passwd", "a/../../b"] {
+            assert_eq!(pages.find(name, &VALUES), Err("the name leads out of the folder of pages"), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_kept_is_a_page_like_others() {
+        let pages = Pages::new("/pages".into(), "/pages".into(), BTreeMap::new());
+        let of_file = |name: &str, file: Option<&[u8]>| match pages.of_file(name, file, &VALUES) {
+            Some(FoundPage::Whole { bytes, kind }) => Some((String::from_utf8(bytes).unwrap(), kind)),
+            _ => None,
+        };
+        assert_eq!(of_file("deep/x.js", Some(b"// %(client_ip)s")).unwrap(), ("// 192.0.2.1".into(), media::SCRIPT));
+        assert!(of_file("deny.html", None).unwrap().0.starts_with("<!doctype"), "the file is gone meanwhile");
+        assert_eq!(of_file("x.html", None), None);
+        assert_eq!(pages.kind("a/x.js", b"plain"), media::SCRIPT);
     }
 }

@@ -4,6 +4,7 @@
 //! Frames on a bus wake the two ends. Jobs and values are Rust values of this process, which travel through queues beside
 //! the bus: a job through one that all share, its value through one of its own.
 
+pub mod folder;
 pub mod names;
 mod pending;
 mod watch;

@@ -6,12 +6,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use reactor::arena::Key;
 
 use super::{Proxy, Waits};
+use crate::answers::Served;
 use crate::exchange::ingress::Ingress;
 use crate::exchange::Side;
 use crate::http::answer::Answer;
 use crate::http::cause::Cause;
 use crate::http::request::Request;
 use crate::http::Method;
+use crate::io::content::Content;
+use crate::loader::folder::look_at;
 use crate::logs::{Usage, Word};
 use crate::policy::admission::{self, Judgement, Stage, Subject};
 use crate::policy::decision::{Decision, Verdict};
@@ -173,11 +176,19 @@ impl Proxy {
         let Some(client) = self.clients.get_mut(key) else { return };
         let exchange = &client.session.exchange;
         let Some(request) = exchange.request() else { return };
-        let served = self.answers.page(name, request, exchange.client(), comment);
+        let served = match self.answers.page(name, request, exchange.client(), comment) {
+            Served::Answer(served) => served,
+            Served::Elsewhere(path) => {
+                let looked = look_at(&path).map_err(|error| error.to_string());
+                let (file, content) = looked.map_or_else(|error| (Err(error), None), |(file, rest)| (Ok(file), rest));
+                let served = self.answers.file(name, file, request, exchange.client(), comment);
+                client.session.provide(content.map(Content::new));
+                served
+            }
+        };
         if let Some(why) = served.missing {
             log::error!(target: "download", "{why}");
         }
-        client.session.provide(served.content);
         self.decided(key, Word::File, Decision::Answer(served.answer));
     }
 

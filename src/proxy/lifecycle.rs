@@ -143,7 +143,9 @@ impl Proxy {
         }
         self.listeners.set_limits(options.limits);
         self.shared.pool.set_budget(pool_budget(options.limits));
-        self.answers = options.answers;
+        let answers = std::mem::replace(&mut self.answers, options.answers);
+        self.loading.loader.discard(answers);
+        self.watch_pages(options.pages);
         self.settings = options.settings;
         self.policy = options.policy;
         self.upstream.configure(options.dial_options);

@@ -1,11 +1,14 @@
 //! What the loader prepares for the hub, and how the hub takes it over: at the start of a turn, by a swap.
 
+use std::sync::Arc;
+
 use dns::Replaced;
 use reactor::poller::Poller;
 use reactor::Millis;
 
 use super::Proxy;
 use crate::io::owner::Owner;
+use crate::loader::folder::Folder;
 use crate::loader::names::{NameReader, Names};
 use crate::loader::{Loader, Watch};
 
@@ -14,16 +17,27 @@ use crate::loader::{Loader, Watch};
 pub(super) struct Loading {
     pub(super) loader: Loader,
     names: Watch<NameReader>,
+    /// None where there is no folder of pages.
+    pages: Option<Watch<Folder>>,
 }
 
 impl Loading {
-    pub(super) fn new(names: NameReader, poller: &mut Poller<Owner>, now: Millis) -> std::io::Result<Loading> {
-        Ok(Loading { loader: Loader::new(poller)?, names: Watch::new(names, now) })
+    pub(super) fn new(
+        names: NameReader,
+        pages: Option<Folder>,
+        poller: &mut Poller<Owner>,
+        now: Millis,
+    ) -> std::io::Result<Loading> {
+        let (names, pages) = (Watch::new(names, now), pages.map(|folder| Watch::new(folder, now)));
+        Ok(Loading { loader: Loader::new(poller)?, names, pages })
     }
 
     /// Has files looked at whose time has come.
     pub(super) fn tick(&mut self, now: Millis) {
         self.names.tick(&mut self.loader, now);
+        if let Some(pages) = &mut self.pages {
+            pages.tick(&mut self.loader, now);
+        }
     }
 }
 
@@ -42,6 +56,17 @@ impl Proxy {
         if let Some(names) = self.loading.names.take() {
             self.use_names(names);
         }
+        if let Some(pages) = self.loading.pages.as_mut().and_then(Watch::take) {
+            let before = std::mem::replace(&mut self.answers.pages, Arc::new(pages));
+            self.loading.loader.discard(before);
+        }
+    }
+
+    /// Another folder of pages holds from now on. Its pages came with the answers.
+    pub(super) fn watch_pages(&mut self, folder: Option<Folder>) {
+        let watch = folder.map(|folder| Watch::new(folder, self.clock.now()));
+        let before = std::mem::replace(&mut self.loading.pages, watch);
+        self.loading.loader.discard(before);
     }
 
     /// Other files hold for names from now on.
@@ -66,3 +91,10 @@ impl Proxy {
         }
     }
 }
+
+/// The loop and what it is started with can be made on one thread and used on another.
+const _: fn() = || {
+    fn movable<T: Send>() {}
+    movable::<Proxy>();
+    movable::<super::Options>();
+};

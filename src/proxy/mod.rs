@@ -30,6 +30,7 @@ use crate::exchange::ingress::Ingress;
 use crate::exchange::phase::PhaseKind;
 use crate::exchange::{Context, Exchange, Settings};
 use crate::io::owner::Owner;
+use crate::loader::folder::Folder;
 use crate::loader::names::{NameReader, Names};
 use crate::logs::{AccessLog, Messages, UsageLog};
 use crate::monitor::Counters;
@@ -71,6 +72,8 @@ pub struct Options {
     pub dial_options: DialOptions,
     /// What the files say about names, and how they are looked at again.
     pub names: (NameReader, Names),
+    /// The folder of local pages, which are looked at again; None without one.
+    pub pages: Option<Folder>,
     /// Who is asked about requests; None where nobody is.
     pub redirector: Option<redirector::Options>,
     /// What the monitor shows besides numbers.
@@ -169,7 +172,7 @@ impl Proxy {
         let watch = snapshot::MonitorState::new(options.facts, clock.since_epoch(clock.now()) / 1000)?;
         let (reader, Names { config, hosts }) = options.names;
         let resolver = Resolver::new(config, hosts);
-        let loading = loading::Loading::new(reader, &mut poller, clock.now())?;
+        let loading = loading::Loading::new(reader, options.pages, &mut poller, clock.now())?;
         let redirector = options.redirector.map(|options| Redirector::new(options, clock.now()));
         let mut proxy = Proxy {
             poller,

@@ -1,15 +1,16 @@
 //! Start, reload and stop: from a configuration to a running loop. Everybody else gets a small struct of what it needs.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::answers::pages::Pages;
 use crate::answers::Answers;
 use crate::config::{self, Config, Disk, Loaded, Sources, Watched};
 use crate::exchange::ingress::Ingress;
 use crate::exchange::timers::Limits;
 use crate::exchange::Settings;
 use crate::http::rules::Rules;
+use crate::loader::folder::Folder;
 use crate::loader::names::NameOptions;
 use crate::logs::{Handle, LogSettings, Messages, Rotation, Severity, Switches};
 use crate::policy::{Policy, PolicyConfig};
@@ -296,6 +297,7 @@ fn budget(config: &Config) -> Budget {
 fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options, String> {
     let config = &loaded.config;
     let count = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    let (pages, answers) = answers(config)?;
     Ok(proxy::Options {
         places: places(config)?,
         limits: Ingress::ALL.map(|ingress| match ingress {
@@ -303,12 +305,13 @@ fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options, String> {
             Ingress::Web => config.web.connections,
         }),
         settings: settings(config),
-        answers: answers(config)?,
+        answers,
         policy: policy(config),
         dial_options: dial_options(config, count(budget.pool)),
         names: name_options(loaded).read().map_err(|error| format!("cannot read {error} (dns.resolver, dns.hosts)"))?,
         redirector: redirector(config),
         facts: facts(loaded),
+        pages,
         poll_interfaces: config.daemon.poll_interfaces,
         drain: config.daemon.drain_timeout.unwrap_or_default().as_secs(),
         pid_saved: false,
@@ -343,9 +346,12 @@ fn places(config: &Config) -> Result<Vec<ListenAddress>, String> {
 /// As many as the original lets wait at its monitor.
 const WEB_BACKLOG: usize = 10;
 
-fn answers(config: &Config) -> Result<Answers, String> {
-    let pages = Pages::load(config.web.html.clone()).map_err(|error| format!("web.html: {error}"))?;
-    Ok(Answers { pages, compatible: config.http.compatible_status })
+/// The folder of pages, if there is one, and what is said with them.
+fn answers(config: &Config) -> Result<(Option<Folder>, Answers), String> {
+    let compatible = config.http.compatible_status;
+    let Some(given) = config.web.html.clone() else { return Ok((None, Answers { compatible, ..Answers::built_in() })) };
+    let (folder, pages) = Folder::load(given).map_err(|error| format!("web.html: {error}"))?;
+    Ok((Some(folder), Answers { pages: Arc::new(pages), compatible }))
 }
 
 fn settings(config: &Config) -> Settings {

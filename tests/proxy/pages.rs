@@ -1,4 +1,4 @@
-//! Local pages that a helper names: as the folder has them now, in whatever size, to whoever asks in whatever way.
+//! Local pages that a helper names: as the folder has them now, of any size, to each client in its own way.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -61,13 +61,17 @@ fn a_page_is_what_the_folder_has_now() {
     let mut client = site.proxy.client();
     let built_in = client.get("http://deny.html/");
     assert!(built_in.status() == 200 && built_in.text().contains("<b>deny.html</b>"), "{built_in:?}");
+    let mut shows = |url: &str, text: &str| {
+        eventually(&format!("{text:?} at {url}"), || (client.get(url).text() == text).then_some(()));
+    };
     site.write("deny.html", "%(client_ip)s may not see %(url)s");
-    assert_eq!(client.get("http://deny.html/?a=<b>").text(), "127.0.0.1 may not see deny.html/?a=&lt;b&gt;");
+    shows("http://deny.html/?a=<b>", "127.0.0.1 may not see deny.html/?a=&lt;b&gt;");
     site.write("deny.html", "edited");
-    assert_eq!(client.get("http://deny.html/").text(), "edited");
+    shows("http://deny.html/", "edited");
     std::fs::remove_file(site.path("deny.html")).expect("the page is there");
-    assert_eq!(client.get("http://deny.html/").text(), built_in.text());
+    shows("http://deny.html/", &built_in.text());
     site.write("site.css", "a { width: 100% }");
+    shows("http://site.css/", "a { width: 100% }");
     let styles = client.get("http://site.css/");
     assert_eq!(styles.value("Content-Type").as_deref(), Some("text/css; charset=utf-8"));
     assert_eq!(styles.text(), "a { width: 100% }");

@@ -114,7 +114,7 @@ pub(super) fn command_line(bytes: &[u8]) -> u64 {
 
 /// Values from outside never become markup.
 pub(super) fn pages(bytes: &[u8]) -> u64 {
-    let pages = Pages::load(None).expect("the embedded pages need no file");
+    let pages = Pages::default();
     let text = String::from_utf8_lossy(bytes);
     let name = text.lines().next().unwrap_or_default();
     let count = |page: &[u8], mark: u8| page.iter().filter(|byte| **byte == mark).count();
@@ -133,6 +133,6 @@ pub(super) fn pages(bytes: &[u8]) -> u64 {
 fn shown(pages: &Pages, name: &str, values: &Values<'_>) -> Option<Vec<u8>> {
     match pages.find(name, values) {
         Ok(FoundPage::Whole { bytes, .. }) => Some(bytes),
-        Ok(FoundPage::Large { .. }) | Err(_) => None,
+        Ok(FoundPage::Elsewhere(_)) | Err(_) => None,
     }
 }
