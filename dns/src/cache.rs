@@ -1,4 +1,4 @@
-//! What is known of names, and until when. Knows neither how it was learned nor who asks.
+//! What is known of names, and until when. Knows neither how it was learned nor which lookup asks.
 //!
 //! One entry per name holds both families, so that a hit costs one search and no allocation. When the cache is full, a
 //! hand goes round the entries and takes the first that is over or was not used since it last came by.
@@ -10,17 +10,17 @@ use crate::hash::Seeded;
 use crate::outcome::{combine, Answer, Stored, UNTOLD};
 use crate::{Addresses, Failure, Families, Family, Millis};
 
-/// Entries that the hand passes at most for one insertion; after that it takes whatever lies under it.
+/// Entries that the hand passes at most for one insertion; after that it takes the entry under it, used or not.
 const MAX_STEPS: usize = 64;
 /// First and longest time for which a failure is remembered, in milliseconds; it doubles from one failure to the next.
-/// RFC 9520 section 3.2 asks for one second at least; longer would outlive the trouble, as users see it.
+/// RFC 9520 section 3.2 asks for one second at least. After five, users would see a failure that is mended already.
 const FAILURE_FIRST: Millis = 1_000;
 const FAILURE_LAST: Millis = 5_000;
-/// The same where the other family has addresses: this one is not missed, and each new try would cost its time limit. A "no"
-/// without an SOA is kept for as long there, and only there: without it each request for such a name would ask.
+/// The same where the other family has addresses: this one is not missed, and each new try would cost its time limit. A
+/// "no" without an SOA is kept for as long there, and only there: without it each request for such a name would ask.
 const FAILURE_BESIDE: Millis = 30_000;
-/// Least time between two times that a name is forgotten, in milliseconds. Clients bring that about by asking for a port that
-/// refuses them, and the name is for all of them.
+/// Least time between two times that a name is forgotten, in milliseconds. A client brings that about by asking for a
+/// port that refuses connections; without the pause it could take the name from all other clients as often as it likes.
 const FORGET_PAUSE: Millis = 60_000;
 
 /// The names that were looked up.
@@ -96,8 +96,8 @@ impl Cache {
         }
     }
 
-    /// Drops what is known of a name, unless it was learned less than `age` milliseconds ago. The same name is dropped once a
-    /// minute at most.
+    /// Drops what is known of a name, unless it was learned less than `age` milliseconds ago. The same name is dropped
+    /// once a minute at most.
     pub fn forget(&mut self, name: &str, age: Millis, now: Millis) {
         let Some(&at) = self.index.get(name) else { return };
         let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.forget_at <= now) else { return };

@@ -3,7 +3,7 @@
 
 use std::hash::{BuildHasher, DefaultHasher, Hasher};
 
-/// Starts every hash from secret bits, so that nobody outside can choose names that share a bucket.
+/// Starts every hash from secret bits, so that a client cannot choose names that share a bucket.
 #[derive(Clone, Debug)]
 pub(crate) struct Seeded(pub(crate) u64);
 

@@ -1,9 +1,9 @@
 //! A stub resolver without sockets, files, threads or clock.
 //!
-//! [`Resolver`] turns host names into addresses. Whoever owns the sockets feeds it what arrived (`handle_*`), passes
-//! the time as milliseconds, and carries away what it wants sent or announced (`poll_*`). Every other module is a part
-//! of that: [`wire`] knows the message format, [`resolv_conf`] and [`hosts`] the two files (as text, never as paths),
-//! [`cache`] what is known and until when.
+//! [`Resolver`] turns host names into addresses. Its caller owns the sockets: it hands in what arrived (`handle_*`) and
+//! the time in milliseconds, and takes out what is to be sent and what lookups are to be told (`poll_*`). Every other
+//! module is a part of that: [`wire`] knows the message format, [`resolv_conf`] and [`hosts`] the two files (as text,
+//! never as paths), [`cache`] what is known and until when.
 #![forbid(unsafe_code)]
 
 pub mod cache;
@@ -24,7 +24,7 @@ pub use resolver::{Config, Counters, Event, LinkId, LookupId, LookupStart, Repla
 pub type Millis = u64;
 
 /// Where the resolver takes its unpredictable bits from: message ids, letter case and the seeds of hash tables.
-/// RFC 5452 section 9.2 wants them hard to guess even for one who has seen many, so a plain generator will not do.
+/// RFC 5452 section 9.2 wants them hard to guess even after many were seen, so a plain generator will not do.
 pub trait Random {
     /// 64 fresh bits.
     fn next_u64(&mut self) -> u64;

@@ -96,7 +96,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether waiting was the trouble, as opposed to an answer that says no: the difference between 504 and 502.
+    /// Whether servers were silent, as opposed to an answer that says no: the difference between 504 and 502.
     pub fn is_timeout(self) -> bool {
         matches!(self, Failure::Timeout)
     }
@@ -138,7 +138,7 @@ pub(crate) enum Answer {
     Failed(Failure),
 }
 
-/// The end of the time of a "no" that came without an SOA. It holds for those who wait, and is not kept.
+/// The end of the time of a "no" that came without an SOA. The waiting lookups get it, and the cache does not keep it.
 pub(crate) const UNTOLD: Millis = 0;
 
 /// An answer and the end of its time.
@@ -176,7 +176,7 @@ impl Stored {
     }
 }
 
-/// The result of a name from its two families; `None` is a family that nobody asked for or that is still open.
+/// The result of a name from its two families; `None` is a family that was not asked for or whose answer is still out.
 ///
 /// One family with addresses is enough. Without any, NXDOMAIN speaks for the whole name (RFC 8020), and a failure
 /// weighs more than NODATA because the failed family might have had an address.

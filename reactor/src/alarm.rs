@@ -30,6 +30,7 @@ impl Alarms {
     #[inline]
     pub fn arm(&mut self, slot: u32, at: Millis) {
         match self.place(slot) {
+            // Most calls end here: a deadline moves away with each byte, and the alarm that is armed surfaces first.
             Some(place) if self.heap[place].at <= at => {}
             Some(place) => {
                 self.heap[place].at = at;

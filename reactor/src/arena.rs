@@ -83,7 +83,7 @@ impl<T> Arena<T> {
         }
     }
 
-    /// The key of whoever holds this slot now.
+    /// The key of the entry that this slot holds now.
     pub fn key_at(&self, index: u32) -> Option<Key> {
         self.entries.get(index as usize).map(|(generation, _)| Key { index, generation: *generation })
     }

@@ -51,6 +51,7 @@ impl Buf {
 
     /// Free bytes at the end, after moving what is held to the front where that makes room.
     pub fn space(&mut self) -> &mut [u8] {
+        // Bytes are moved when the end is reached, not at every read.
         if self.end as usize == self.storage.len() && self.start > 0 {
             self.storage.copy_within(self.start as usize..self.end as usize, 0);
             self.end -= self.start;
@@ -149,7 +150,8 @@ impl Buf {
     }
 }
 
-/// Lends buffers, up to a budget. Most are blocks; one that has to hold more gets memory of its own and counts the same.
+/// Lends buffers, up to a budget. Most are blocks; one that has to hold more gets memory of its own and counts the
+/// same.
 #[derive(Debug)]
 pub struct Pool {
     spare: Vec<Box<[u8]>>,

@@ -1,5 +1,5 @@
-//! A socketpair between the loop and a thread, with frames in both directions. The loop's end never blocks, the thread's
-//! end always may.
+//! A socketpair between the loop and a thread, with frames in both directions. The loop's end never blocks, the
+//! thread's end always may.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -12,8 +12,8 @@ use crate::frame::{self, Frame, HEADER, MAX_PAYLOAD};
 /// Bytes that are read at a time: a few hundred short frames, or a part of a long one.
 const READ: usize = 16 << 10;
 
-/// Bytes that may wait for the thread, beyond what the kernel holds. A thread takes what comes as fast as it comes, so
-/// that this much means that it does not run any more.
+/// Bytes that may wait for the thread, beyond what the kernel holds. A thread reads frames faster than the loop makes
+/// them: one that is so far behind does not run any more.
 const BACKLOG: usize = 4 * MAX_PAYLOAD;
 
 /// A buffer that has grown beyond this many bytes is given back when it is empty.
@@ -39,12 +39,12 @@ pub struct Near {
     out: Vec<u8>,
 }
 
-/// What reading has come to.
+/// What a read says about the next one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Received {
     /// There is no more for now.
     Drained,
-    /// There may be more: the next event may not come before it was read.
+    /// There may be more. Events are edge-triggered: none comes until what is there has been read.
     More,
     /// The other end is gone.
     Ended,
@@ -62,13 +62,13 @@ impl Near {
     /// When the other end is gone or has not read for long, or the frame is too long.
     pub fn send(&mut self, frame: Frame<'_>) -> io::Result<()> {
         if self.out.len() + frame.payload.len() > BACKLOG {
-            return Err(io::Error::new(ErrorKind::OutOfMemory, "the worker thread does not read"));
+            return Err(io::Error::new(ErrorKind::OutOfMemory, "the thread does not read"));
         }
         let idle = self.out.is_empty();
         frame::append(&mut self.out, frame).map_err(|error| io::Error::other(error.to_string()))?;
         match idle {
             true => self.flush(),
-            // The kernel's buffer was full and will tell when it is not any more.
+            // The kernel's buffer was full. An event will say when it has room again, and the loop calls `flush` then.
             false => Ok(()),
         }
     }

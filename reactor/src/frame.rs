@@ -6,8 +6,8 @@ use std::fmt;
 /// Bytes of a frame before its payload: u32 length of the payload, u8 kind, u64 key, in the machine's own order.
 pub const HEADER: usize = 13;
 
-/// Longest payload in bytes: twice what the longest message between the loop and a worker has, so that a length beyond it
-/// can only mean that the two ends are out of step.
+/// Longest payload in bytes: twice the longest message between the loop and a thread, so that a greater length can only
+/// mean that the two ends have lost step.
 pub const MAX_PAYLOAD: usize = 8 << 20;
 
 /// A message.

@@ -16,9 +16,11 @@ pub fn listen(address: SocketAddr, backlog: u32, keepalive: u64) -> io::Result<T
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
-    // The original shares its port with further copies of itself; where the system cannot, the bind below decides.
+    // SO_REUSEPORT lets a new copy listen before the old one has let go, and several share the port, as the original's
+    // did. Where the system has no such option, the bind below succeeds or fails without it.
     let _ = socket.set_reuse_port(true);
     if address.is_ipv6() {
+        // IPv4 has a listener of its own: one socket for both would report its clients as ::ffff:a.b.c.d (ipv6(7)).
         socket.set_only_v6(true)?;
     }
     tune(&SockRef::from(&socket), keepalive);
@@ -55,7 +57,7 @@ const MAX_INTERVAL: Duration = Duration::from_secs(15);
 pub enum Accept {
     /// A connection.
     Connection(TcpStream, SocketAddr),
-    /// Nobody waits.
+    /// No connection waits.
     Empty,
     /// A connection that was gone before it was accepted, or a signal: try the next one.
     Retry,
@@ -75,13 +77,15 @@ pub fn accept(listener: &TcpListener) -> Accept {
             Some(libc::EBADF | libc::EINVAL | libc::ENOTSOCK | libc::EOPNOTSUPP | libc::EFAULT) => {
                 Accept::Broken(error)
             }
-            // accept(2) hands over errors of the network on the new connection; they concern nobody else.
+            // accept(2) also returns network errors that are pending on the new connection (its section "Error
+            // handling"). The listener is sound, and the next connection is tried.
             _ => Accept::Retry,
         },
     }
 }
 
-/// Decides whether there is room for another connection: shut at the limit, open again at nine tenths of it.
+/// Decides whether there is room for another connection: shut at the limit, open again at nine tenths of it, so that at
+/// the limit it does not open and shut, and log so, with every connection.
 #[derive(Debug, Clone)]
 pub struct Gate {
     limit: usize,
@@ -104,7 +108,8 @@ impl Gate {
         self.limit = limit.max(1);
     }
 
-    /// Room for one more, with `count` connections open? Tells the first refusal apart, which is worth a line in the log.
+    /// Room for one more, with `count` connections open? Tells the first refusal apart, which is worth a line in the
+    /// log.
     pub fn admits(&mut self, count: usize) -> Admission {
         let was_open = self.open;
         self.open = self.would_admit(count);
@@ -120,6 +125,7 @@ impl Gate {
         if self.open {
             count < self.limit
         } else {
+            // With a limit of 1 no count is below nine tenths but 0.
             count * 10 < self.limit * 9 || count == 0
         }
     }
@@ -128,9 +134,9 @@ impl Gate {
 /// What the gate says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// Come in.
+    /// There is room.
     Open,
-    /// Full, just now.
+    /// Full, since this question.
     Closing,
     /// Full, as before.
     Shut,

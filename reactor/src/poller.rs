@@ -12,7 +12,7 @@ use mio::{Events, Interest, Poll, Token};
 use crate::arena::{Arena, Key};
 use crate::ready::Ready;
 
-/// Events taken from the kernel in one turn.
+/// Events taken from the kernel in one turn. What does not fit comes with the next turn, first in line.
 const EVENTS: usize = 1024;
 
 /// All events: reading, writing, and where the system tells of it, bytes that are marked as urgent.
@@ -51,6 +51,7 @@ impl<Owner: Copy> Poller<Owner> {
         let token = Token(route.to_bits() as usize);
         match self.poll.registry().register(source, token, INTEREST) {
             Ok(()) => Ok(route),
+            // The route was needed for the token; without a registration it would never go.
             Err(error) => {
                 self.routes.remove(route);
                 Err(error)
@@ -85,6 +86,8 @@ impl<Owner: Copy> Poller<Owner> {
             other => other?,
         }
         for event in self.events.iter() {
+            // A socket that was closed in this turn may still have an event. Its route is gone and the generation in
+            // the token keeps the event from the next holder of the slot.
             let route = Key::from_bits(event.token().0 as u64);
             if let Some(owner) = self.routes.get(route) {
                 seen.push((*owner, ready_of(event)));

@@ -134,6 +134,8 @@ impl<T: Transport> Stream<T> {
     pub fn send(&mut self, from: &[u8]) -> io::Result<usize> {
         match uninterrupted(|| self.io.send(from)) {
             Ok(count) => {
+                // A short write has filled the socket's buffer: a second call would only say EAGAIN (epoll(7),
+                // "Questions and answers").
                 if count < from.len() {
                     self.ready.clear(Ready::WRITE);
                 }

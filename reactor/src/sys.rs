@@ -53,8 +53,8 @@ pub enum Forked {
     Child,
 }
 
-/// Makes a second process (fork(2)). Refused while other threads run, as far as the system tells (Linux): the child would
-/// inherit their locks without anybody to release them.
+/// Makes a second process (fork(2)). Refused while other threads run, as far as the system tells (Linux): the child
+/// would inherit the locks that they hold, and not the threads that release them.
 ///
 /// # Errors
 /// When there are other threads, else what fork(2) says.
@@ -62,8 +62,8 @@ pub fn fork() -> io::Result<Forked> {
     if std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() > 1) {
         return Err(io::Error::other("other threads run already"));
     }
-    // SAFETY: this is the only thread, so that no lock is held that the child could wait for in vain, and the child may go
-    // on as a process like any other (signal-safety(7) limits it only after a fork beside other threads).
+    // SAFETY: this is the only thread, so that no lock is held that the child could wait for in vain, and the child may
+    // go on as a process like any other (signal-safety(7) limits it only after a fork beside other threads).
     match unsafe { libc::fork() } {
         0 => Ok(Forked::Child),
         child if child > 0 => Ok(Forked::Parent),
@@ -76,8 +76,8 @@ pub fn fork() -> io::Result<Forked> {
 /// # Errors
 /// When there is no such descriptor.
 pub fn close_on_exec(descriptor: RawFd) -> io::Result<()> {
-    // SAFETY: a flag is set on whatever has this number; no memory is touched, and a number that nobody has is an error.
-    // Whoever relied on the flag being absent would have to start a program, which only this program does.
+    // SAFETY: the calls set a flag of a descriptor and touch no memory; a number that is no descriptor is an error
+    // (EBADF). The flag matters only where a program is started, and all places that do so are in this program.
     let done = unsafe {
         match libc::fcntl(descriptor, libc::F_GETFD) {
             -1 => -1,

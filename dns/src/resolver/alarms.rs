@@ -1,7 +1,7 @@
 //! Deadlines of the slots of a table. Knows nothing of what is due.
 //!
-//! A slot keeps its alarm when its occupant leaves: if the next one is due later, the alarm rings early, the owner
-//! looks, and sets it again. So most questions, which are answered long before they are due, never touch the heap.
+//! A slot keeps its alarm when its value is removed. If the next value is due later, the alarm rings early, and the owner
+//! looks and sets it again. Most questions are answered long before they are due and thus never touch the heap.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -1,5 +1,4 @@
-//! What comes back from servers: matched with the open questions, judged, and turned into outcomes. Does not know who
-//! waits.
+//! What comes back from servers: matched with the open questions, judged, and turned into outcomes. Knows no lookups.
 
 use std::net::SocketAddr;
 
@@ -121,7 +120,8 @@ impl Resolver {
     }
 
     /// The name came back with its letters changed. Over TCP, or where they were not mixed, that is no reason for
-    /// doubt; else the question is asked again over TCP, which nobody can forge from afar, and only then plainly.
+    /// doubt. Else the question is asked again over TCP, whose handshake a forger who sees no packets cannot complete,
+    /// and only then with plain letters.
     fn take_folded(&mut self, key: Key, server: usize, message: &Message<'_>, question: &Question<'_>, now: Millis) {
         let Some(query) = self.queries.get_mut(key) else { return };
         let send = query.send(server);
@@ -140,8 +140,8 @@ impl Resolver {
         let send = *query.send(at);
         let verdict = self.scratch.judge(message, question, query.family, send.edns);
         if verdict.is_err() && send.via == Via::Datagram && self.servers.len() == 1 {
-            // It may be forged, and the true answer may be right behind it: as good as lost on the way. With other servers
-            // the next one is asked at once.
+            // It may be forged, with the true answer right behind it. The question stays open, as if the datagram had
+            // been lost; with a second server the question would go there at once.
             self.counters.dropped_malformed += 1;
             return;
         }

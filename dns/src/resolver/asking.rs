@@ -1,5 +1,5 @@
-//! The resolver's questions: started, repeated, moved to other servers, ended. Does not know who waits for the answers;
-//! `settling` does.
+//! The resolver's questions: started, repeated, moved to other servers, ended. What lookups make of the answers is the
+//! matter of `settling`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ impl Resolver {
         }
     }
 
-    /// Asks, or joins those who ask already.
+    /// Asks, or joins the question that is open already.
     pub(super) fn ask(
         &mut self,
         name: &Arc<str>,
@@ -67,7 +67,7 @@ impl Resolver {
         self.in_flight.entry(Arc::clone(name)).or_default()[family.index()] = Some(key);
         self.counters.queries += 1;
         if !self.step(key, now) {
-            // Who asks does not know the key yet, so the failure has to come later.
+            // The lookup learns the key when this returns, so the failure has to reach it later.
             self.query_alarms.arm(key.index, now);
         }
         self.probe(name, family, now);
@@ -86,8 +86,8 @@ impl Resolver {
         query
     }
 
-    /// Puts the same question to servers that are down, to see whether they are back. Only names that somebody wants
-    /// cause this, and each server gets it more and more rarely.
+    /// Puts the same question to servers that are down, to see whether they are back. Only questions of lookups cause
+    /// this, so an idle proxy sends nothing, and a server that stays down gets it more and more rarely.
     fn probe(&mut self, name: &Arc<str>, family: Family, now: Millis) {
         if self.servers.len() < 2 {
             return;
@@ -117,7 +117,7 @@ impl Resolver {
             send.count = send.count.saturating_add(1);
             self.counters.retries += u64::from(send.count > 1);
             if query.send(server).via == Via::Stream {
-                // The connection delivers what it was given; only the wait starts again.
+                // TCP sends again by itself what was lost; only the wait starts anew.
                 self.wait_for(key, server, now);
                 return true;
             }
@@ -154,6 +154,7 @@ impl Resolver {
     }
 
     /// Waits before the servers that failed are asked again: as long as for a first answer, twice that the next time.
+    /// Repeated at once, the question would mostly meet the same trouble.
     fn begin_round(&mut self, key: Key, now: Millis) {
         let Some(query) = self.queries.get_mut(key) else { return };
         let round = query.next_round(self.servers.len());
@@ -169,14 +170,15 @@ impl Resolver {
         let Some(query) = self.queries.get_mut(key) else { return };
         let next = query.next_server(&self.servers);
         if next.is_some_and(|next| query.send(next).count > 0) {
-            // The alarm may have rung already, if it was the end of a wait that led here.
+            // That server was asked before and may still answer. Its alarm may have rung already, if the end of that wait
+            // led here.
             self.query_alarms.arm(key.index, query.due);
         } else if !self.step(key, now) {
             self.fail(key, now);
         }
     }
 
-    /// A wait may be over.
+    /// The alarm of a question rings: its wait is over, unless it was put off since.
     pub(super) fn query_due(&mut self, slot: u32, now: Millis) {
         let Some(key) = self.queries.key_at(slot) else { return };
         let Some(query) = self.queries.get_mut(key) else { return };
@@ -189,6 +191,7 @@ impl Resolver {
             self.counters.timeouts += 1;
             self.servers[at].note_timeout(send.sent, now);
         }
+        // A probe is sent once, and a question whose lookups have all been cancelled is not sent again.
         let query_left = self.queries.get(key).filter(|query| query.probe.is_none() && !query.subscribers.is_empty());
         let Some(query) = query_left else {
             self.drop_query(key, now);
@@ -253,7 +256,7 @@ impl Resolver {
         Some(query)
     }
 
-    /// Ends the dealings of a question with a server: what comes later under its id is dropped.
+    /// Frees the id of a question at a server: what comes later under it is dropped.
     pub(super) fn release(&mut self, key: Key, at: usize, now: Millis) {
         let (Some(query), Some(server)) = (self.queries.get_mut(key), self.servers.get_mut(at)) else { return };
         let send = query.send(at);

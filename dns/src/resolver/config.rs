@@ -30,7 +30,7 @@ pub struct Config {
     pub use_tcp: bool,
     /// Which families to ask for.
     pub families: Families,
-    /// The longest time for which an answer is kept, whatever its records say.
+    /// The longest time for which an answer is kept, also where its records allow more.
     pub ttl_cap: Duration,
     /// The same for answers that say no (RFC 2308 section 5 suggests one to three hours at most).
     pub negative_cap: Duration,

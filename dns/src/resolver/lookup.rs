@@ -1,5 +1,5 @@
-//! One name that somebody waits for: its candidates from the search list, its two families, and who waits. Knows no
-//! servers.
+//! One lookup: a name, its candidates from the search list, its two families, and the waiters that are to be told.
+//! Knows no servers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::outcome::{combine, Stored};
 use crate::wire::name::MAX_TEXT;
 use crate::{Addresses, Failure, Family, Millis};
 
-/// Those who may wait for one name; more would be more clients than a proxy serves.
+/// Most waiters of one name: more clients than a proxy serves.
 pub(crate) const MAX_WAITERS: usize = 65_536;
 
 /// The state of one family of the present candidate.
@@ -24,17 +24,17 @@ pub(crate) enum FamilyState {
     Known(Stored),
 }
 
-/// One name.
+/// One lookup.
 #[derive(Debug)]
 pub(crate) struct Lookup {
-    /// As it was asked, in normal form, with its last dot if that matters: what others who ask the same are compared
-    /// with.
+    /// The name as it was asked, in normal form, with its last dot if that matters. A later lookup of an equal name joins
+    /// this one.
     pub(crate) asked: Arc<str>,
     /// The candidate in work.
     pub(crate) name: Arc<str>,
     pub(crate) parts: [FamilyState; 2],
     pub(crate) waiters: VecDeque<u64>,
-    /// How many at the front of `waiters` were told of the first family already.
+    /// How many waiters, counted from the front, were told of the first family already.
     pub(crate) told: usize,
     /// It may be announced with one family.
     pub(crate) early: bool,
@@ -42,7 +42,7 @@ pub(crate) struct Lookup {
     pub(crate) deadline: Millis,
     /// When the IPv4 addresses have waited long enough for the others.
     pub(crate) early_at: Option<Millis>,
-    /// It is in the queue of those with something to announce.
+    /// It stands in the queue of lookups with something to announce.
     pub(crate) queued: bool,
     absolute: bool,
     candidate: usize,
@@ -126,8 +126,8 @@ impl Lookup {
         combine(self.known(Family::V6), self.known(Family::V4))
     }
 
-    /// Takes in that the present candidate came to nothing; whether the next one may be tried. Silent servers are not
-    /// asked for more names.
+    /// Notes that the present candidate has no address, and says whether the next one may be tried. Silent servers are
+    /// not asked for more names.
     pub(crate) fn note_failure(&mut self, failure: Failure) -> bool {
         let weight = |failure| match failure {
             Failure::NotFound => 0,
@@ -144,12 +144,12 @@ impl Lookup {
         self.failure.unwrap_or(Failure::BadName)
     }
 
-    /// When something has to be done for it without an answer.
+    /// When it has to be looked at again, if no answer comes before.
     pub(crate) fn due(&self) -> Millis {
         self.early_at.map_or(self.deadline, |early| early.min(self.deadline))
     }
 
-    /// Removes one who waited; whether anybody is left.
+    /// Removes a waiter, and says whether any is left.
     pub(crate) fn leave(&mut self, waiter: u64) -> bool {
         if let Some(at) = self.waiters.iter().position(|&other| other == waiter) {
             self.waiters.remove(at);

@@ -1,10 +1,10 @@
 //! The query machine: names in, datagrams and TCP messages out, and back. Knows no sockets, no files and no clock.
 //!
-//! A *lookup* is a name that somebody waits for; it walks the search list and follows aliases (`settling`). A *query*
-//! is one question, for one family of one name, on its way through the servers (`asking`); lookups that need the same
-//! question share it, so that two identical ones are never open. Use it so: give it one input (`lookup`, `cancel`,
-//! `handle_*`, `reconfigure`), poll `poll_transmit` and `poll_event` until they are empty, and call `handle_timeout`
-//! when `poll_timeout` says so.
+//! A *lookup* is a name with the waiters that asked for it; it walks the search list and follows aliases (`settling`). A
+//! *query* is one question, for one family of one name, on its way through the servers (`asking`); lookups that need the
+//! same question share it, so that two identical ones are never open. Use it so: give it one input (`lookup`, `cancel`,
+//! `handle_*`, `reconfigure`), poll `poll_transmit` and `poll_event` until they are empty, and call `handle_timeout` when
+//! `poll_timeout` says so.
 
 mod alarms;
 mod answering;
@@ -107,12 +107,12 @@ pub enum Transmit<'a> {
     },
 }
 
-/// Something that one who waits should know.
+/// What a waiter is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The result. Each waiter gets one.
     Resolved {
-        /// Who waited.
+        /// The waiter.
         waiter: u64,
         /// The addresses, or why there are none.
         result: Result<Addresses, Failure>,
@@ -123,7 +123,7 @@ pub enum Event {
     Late {
         /// The lookup that told of the first family.
         lookup: LookupId,
-        /// Who waited.
+        /// The waiter.
         waiter: u64,
         /// All addresses.
         addresses: Addresses,
@@ -204,7 +204,7 @@ impl Resolver {
         &self.config
     }
 
-    /// How many names are waited for.
+    /// Lookups that are open.
     pub fn pending(&self) -> usize {
         self.lookups.len()
     }
@@ -269,7 +269,7 @@ impl Resolver {
         }
     }
 
-    /// `waiter` does not wait any more. A question that nobody waits for is not sent again; an answer to it is still
+    /// `waiter` does not wait any more. A question without waiters is not sent again; an answer to it is still
     /// kept, unless there are very many of them.
     pub fn cancel(&mut self, id: LookupId, waiter: u64, now: Millis) {
         let key = Key::from_bits(id.0);
@@ -279,8 +279,8 @@ impl Resolver {
         }
     }
 
-    /// Drops what is cached of a name, for one to whom no address of it answered: the next lookup asks anew. What was
-    /// learned within the last five seconds stays, and so does a name that was dropped within the last minute.
+    /// Drops what is cached of a name, because no address of it could be connected to: the next lookup asks anew. What
+    /// was learned within the last five seconds stays, and so does a name that was dropped within the last minute.
     pub fn forget(&mut self, name: &str, now: Millis) {
         let Some(normal) = name::normalise(name) else { return };
         self.cache.forget(&normal.name, FORGET_AGE, now);
@@ -345,7 +345,7 @@ impl Resolver {
         first.then_some(result)
     }
 
-    /// The name to ask for, or the result where nobody needs to be asked.
+    /// The name to ask for, or the result where no server needs to be asked.
     fn without_asking(&self, name: &str) -> Result<Arc<str>, Result<Addresses, Failure>> {
         let families = self.config.families;
         if let Some(address) = literal(name) {

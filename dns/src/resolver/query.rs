@@ -10,12 +10,13 @@ use crate::{Failure, Family, Millis};
 /// Sends beyond `attempts * servers`: the first ones follow after a round trip instead of a whole time limit, so that a
 /// lost datagram costs little.
 const EARLY_SENDS: u32 = 3;
-/// The most sends of one question, whatever is configured.
+/// The most sends of one question: a ceiling for `attempts` times the number of servers.
 const MAX_SENDS: u32 = 64;
-/// Rounds over all servers in which every send came back as unreachable; after them nobody waits on.
+/// Rounds over all servers in which every send came back as unreachable. After them the question fails: no answer can
+/// be on its way.
 const UNREACHABLE_ROUNDS: u32 = 3;
-/// Errors that one server may give to one question before it is left for good: RFC 9520 section 3.1 allows three questions
-/// in all. A resolver that has just started, or has lost its way for a moment, answers the second.
+/// Errors that one server may give to one question before it is left for good: RFC 9520 section 3.1 allows three
+/// questions in all. A resolver that has just started, or has lost its way for a moment, answers the second.
 const MAX_ERRORS: u8 = 3;
 /// How often one question may be asked again because a connection that had worked was closed (RFC 7766 section 6.2.4).
 pub(crate) const MAX_RECONNECTS: u8 = 2;
@@ -30,7 +31,7 @@ pub(crate) enum Via {
     Stream,
 }
 
-/// The dealings of one question with one server.
+/// How one question stands with one server.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Send {
     pub(crate) id: u16,
@@ -109,12 +110,12 @@ impl Query {
         self.sends_left = attempts.saturating_mul(servers as u32).saturating_add(EARLY_SENDS).min(MAX_SENDS);
     }
 
-    /// Whether nobody waits for it.
+    /// Whether it is a question without waiters.
     pub(crate) fn is_orphan(&self) -> bool {
         self.probe.is_none() && self.subscribers.is_empty()
     }
 
-    /// The dealings with a server; there are never more than [`MAX_SERVERS`].
+    /// How the question stands with a server; there are never more than [`MAX_SERVERS`].
     pub(crate) fn send(&mut self, server: usize) -> &mut Send {
         &mut self.sends[server]
     }
@@ -127,8 +128,8 @@ impl Query {
         }
     }
 
-    /// Gives a server up for this question. Where the trouble is its own, another round may come to it again; what we have
-    /// too much of would not be less then.
+    /// Gives a server up for this question. After an error of its own another round may come to it again; where we have
+    /// too many questions open, asking once more would not help.
     pub(crate) fn exclude(&mut self, server: usize, failure: Failure) {
         self.excluded |= 1 << server;
         self.failure = failure;
@@ -136,8 +137,8 @@ impl Query {
         send.errors = if failure == Failure::Overloaded { u8::MAX } else { send.errors.saturating_add(1) };
     }
 
-    /// Begins another round over the servers that gave errors, when no server is left: how often the one with the fewest has
-    /// given one. `None` if each has given its last, or nothing may be sent any more.
+    /// Begins another round over the servers that gave errors, when no server is left: how often the one with the
+    /// fewest has given one. `None` if each has given its last, or nothing may be sent any more.
     pub(crate) fn next_round(&mut self, servers: usize) -> Option<u8> {
         let again = (0..servers).filter(|&at| self.sends[at].errors < self.most_errors);
         let again: Vec<usize> = again.filter(|_| self.sends_left > 0).collect();

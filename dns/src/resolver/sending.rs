@@ -1,5 +1,4 @@
-//! The resolver's way out: how a question goes to a server, and for how long it is waited for. Does not know why that
-//! server.
+//! The resolver's way out: how a question goes to a server, and how long its answer may take. Does not choose the server.
 
 use super::link::{Link, MAX_OPEN};
 use super::query::Via;
@@ -9,7 +8,7 @@ use super::{LinkId, Resolver, Transmit};
 use crate::wire::message;
 use crate::Millis;
 
-/// Something that waits to be sent. What has become pointless meanwhile is passed over.
+/// Something that waits to be sent. A question that was answered meanwhile is passed over.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Outgoing {
     Datagram { query: Key, server: usize },
@@ -71,7 +70,7 @@ impl Resolver {
         true
     }
 
-    /// Starts the wait for a server. The last one is as long as it may be: nothing is gained by giving up early.
+    /// Starts the wait for a server. The last wait lasts until the deadline: no other server could use the time.
     pub(super) fn wait_for(&mut self, key: Key, at: usize, now: Millis) {
         let (Some(query), Some(server)) = (self.queries.get_mut(key), self.servers.get(at)) else { return };
         let longest = self.config.timeout_millis();

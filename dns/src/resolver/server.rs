@@ -9,8 +9,8 @@ use super::table::Key;
 use crate::hash::Spread;
 use crate::Millis;
 
-/// The first wait for a server that was never heard, in milliseconds: long enough for a far server, short enough that
-/// nobody notices a dead one much.
+/// The first wait for a server that was never heard, in milliseconds: long enough for a far server, and a first server
+/// that is dead costs a client less than half a second.
 pub(crate) const FIRST_WAIT: Millis = 400;
 /// The shortest first wait. A near server answers from its cache within a millisecond, but needs some hundred for what
 /// it has to ask itself; a shorter wait would send most of those questions twice.
@@ -23,8 +23,8 @@ const DOWN_LAST: Millis = 32_000;
 /// Responses with changed letters, and none with the right ones between, after which they are no longer mixed. More
 /// than one, so that a single forged response cannot switch the mixing off.
 const CASE_STRIKES: u8 = 3;
-/// Questions with EDNS that were only answered when sent again without, after which it is left out: some servers or the
-/// boxes before them drop such questions in silence.
+/// Questions with EDNS that were only answered when sent again without, after which it is left out: some servers and
+/// firewalls drop such questions in silence.
 const EDNS_STRIKES: u8 = 3;
 /// Open ids that one server may have, of the 65536 there are: a random one is free at the second try on average.
 const MAX_IDS: usize = 32_768;
@@ -143,7 +143,7 @@ impl Server {
         }
     }
 
-    /// Its host said that nothing listens there.
+    /// Its host answered that nothing listens on the port (ICMP port unreachable).
     pub(crate) fn mark_down(&mut self, now: Millis) {
         if self.down.is_none() {
             self.down = Some(Down { probe_at: now + DOWN_FIRST, pause: DOWN_FIRST });

@@ -1,5 +1,5 @@
-//! The resolver's lookups: from a name to its candidates, from answers to results, from results to those who wait. Does
-//! not know how questions travel; `asking` does.
+//! The resolver's lookups: from a name to its candidates, from answers to results, from results to waiters. How questions
+//! travel is the matter of `asking`.
 
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ impl Resolver {
         }
     }
 
-    /// Keeps an answer, unless the hosts file knows better or it only says that we are too busy.
+    /// Keeps an answer, unless the hosts file has the name or the failure is ours and tells nothing of the name.
     pub(super) fn remember(&mut self, name: &Arc<str>, family: Family, stored: Stored, now: Millis) {
         let ours = matches!(stored.answer, Answer::Failed(Failure::Overloaded | Failure::NoServers));
         if !ours && self.hosts.get(name).is_none() {
@@ -111,9 +111,12 @@ impl Resolver {
     /// uses up a candidate.
     fn settle(&mut self, key: Key, now: Millis) {
         while let Some(lookup) = self.lookups.get_mut(key).filter(|lookup| lookup.result.is_none()) {
+            // A question is open. What came so far is enough to begin with, if there are addresses in it (RFC 8305).
             if !lookup.is_complete() {
                 return self.settle_early(key, now);
             }
+            // Both families are in. One with addresses makes the name a success, even if the other failed: the connection
+            // race can use what there is.
             let failure = match lookup.combined() {
                 Ok(addresses) => {
                     self.keep_missing(key, now);
@@ -121,6 +124,8 @@ impl Resolver {
                 }
                 Err(failure) => failure,
             };
+            // As resolv.conf(5) has it, "no such name" leads on through the search list. The failure that is told in the
+            // end is the gravest of all candidates: a server's failure is not hidden behind the NXDOMAIN of the last.
             let goes_on = lookup.note_failure(failure);
             let worst = lookup.failure();
             if !goes_on || !self.next_candidate(key, now) {
@@ -129,7 +134,8 @@ impl Resolver {
         }
     }
 
-    /// A family without addresses that was told before the addresses of the other were known may be kept now.
+    /// A "no" without an SOA that came first was not kept. Now that the other family has addresses it may be kept beside
+    /// them, so that not every request for the name asks again.
     fn keep_missing(&mut self, key: Key, now: Millis) {
         let Some(lookup) = self.lookups.get(key) else { return };
         let untold = |family: &Family| lookup.known(*family).is_some_and(|stored| stored.expires == UNTOLD);
@@ -140,7 +146,8 @@ impl Resolver {
         }
     }
 
-    /// RFC 8305 section 3: IPv6 addresses are used at once, IPv4 addresses wait a moment for them.
+    /// Announces the first family, if it has addresses. RFC 8305 section 3: IPv6 addresses are used at once; IPv4
+    /// addresses wait 50 ms, so that the connection race can begin with IPv6 where both answers are on their way.
     fn settle_early(&mut self, key: Key, now: Millis) {
         let Some(lookup) = self.lookups.get_mut(key).filter(|lookup| !lookup.early) else { return };
         let delay = millis(self.config.resolution_delay);
@@ -156,13 +163,15 @@ impl Resolver {
     fn finish(&mut self, key: Key, result: Result<Addresses, Failure>) {
         let Some(lookup) = self.lookups.get_mut(key) else { return };
         lookup.result = Some(result);
+        // A lookup that ends within `begin` has no waiter yet and no entry in `by_name`: its caller takes the result
+        // itself.
         if !lookup.waiters.is_empty() {
             self.by_name.remove(&lookup.asked);
             self.announce(key);
         }
     }
 
-    /// Puts a lookup into the queue of those with something to tell, once.
+    /// Puts a lookup into the queue of lookups with something to tell, once.
     pub(super) fn announce(&mut self, key: Key) {
         let Some(lookup) = self.lookups.get_mut(key).filter(|lookup| !lookup.queued && !lookup.waiters.is_empty())
         else {
@@ -193,7 +202,7 @@ impl Resolver {
         None
     }
 
-    /// A lookup may have waited long enough.
+    /// The alarm of a lookup rings: its time is over, or its IPv4 addresses have waited long enough.
     pub(super) fn lookup_due(&mut self, slot: u32, now: Millis) {
         let Some(key) = self.lookups.key_at(slot) else { return };
         let Some(lookup) = self.lookups.get_mut(key).filter(|lookup| lookup.result.is_none()) else { return };
@@ -211,7 +220,7 @@ impl Resolver {
         }
     }
 
-    /// The time for the whole name is over: what is known has to do.
+    /// The time for the whole name is over: the waiters get what is known.
     fn expire(&mut self, key: Key, now: Millis) {
         self.unsubscribe(key, now);
         let Some(lookup) = self.lookups.get(key) else { return };
@@ -219,7 +228,7 @@ impl Resolver {
         self.finish(key, result);
     }
 
-    /// Nobody waits any more.
+    /// The last waiter of a lookup has gone.
     pub(super) fn abandon(&mut self, key: Key, now: Millis) {
         self.unsubscribe(key, now);
         let Some(lookup) = self.lookups.remove(key) else { return };
@@ -243,8 +252,8 @@ impl Resolver {
     }
 }
 
-/// What a waiter is told at the end. Those at the front who were told of one family get the rest; for them there are addresses
-/// in any case.
+/// What a waiter is told at the end. Waiters that were told of one family stand in front and get the rest as `Late`,
+/// which always has addresses.
 fn last_event(key: Key, waiter: u64, result: &Result<Addresses, Failure>, told: &mut usize) -> Event {
     if *told > 0 {
         *told -= 1;
@@ -255,7 +264,7 @@ fn last_event(key: Key, waiter: u64, result: &Result<Addresses, Failure>, told: 
 }
 
 impl super::lookup::Lookup {
-    /// The news of the first family for the next who was not told yet.
+    /// The first family, for the next waiter that was not told of it yet.
     fn early_event(&mut self) -> Option<Event> {
         let waiter = *self.waiters.get(self.told).filter(|_| self.early)?;
         self.told += 1;

@@ -80,7 +80,7 @@ impl<T> Table<T> {
         slot.value.as_mut().filter(|_| slot.generation == key.generation)
     }
 
-    /// The key of whatever is in a slot now.
+    /// The key of the value that a slot holds now.
     pub(crate) fn key_at(&self, index: u32) -> Option<Key> {
         let slot = self.slots.get(index as usize)?;
         slot.value.as_ref().map(|_| Key { index, generation: slot.generation })

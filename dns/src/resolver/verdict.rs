@@ -11,7 +11,7 @@ use crate::Family;
 /// Aliases that are followed for one name, inside one message and by asking again together. Real chains have up to
 /// five; other resolvers stop between eight and sixteen.
 pub(crate) const MAX_ALIASES: u8 = 12;
-/// Addresses that are kept of one answer. Nobody tries more of them for one connection.
+/// Addresses that are kept of one answer: more than a connection ever tries.
 pub(crate) const MAX_ADDRESSES: usize = 16;
 
 /// What a response says. Times are in seconds.
@@ -19,7 +19,7 @@ pub(crate) const MAX_ADDRESSES: usize = 16;
 pub(crate) enum Verdict {
     /// Addresses are in the scratch list.
     Found { ttl: u32 },
-    /// The family does not exist; without an SOA nobody says for how long.
+    /// The family does not exist; without an SOA the response does not say for how long.
     NoAddress { ttl: Option<u32> },
     /// The name does not exist.
     NotFound { ttl: Option<u32> },

@@ -1,6 +1,6 @@
 //! The message format of RFC 1035 section 4, as far as a stub resolver needs it. Knows neither time nor servers.
 //!
-//! Decoding borrows the bytes and allocates nothing; whatever they say, it ends: every length is checked, and
+//! Decoding borrows the bytes and allocates nothing, and it ends for all bytes there are: every length is checked, and
 //! compression pointers only lead backwards.
 
 pub mod message;
@@ -60,7 +60,7 @@ pub enum Malformed {
     Short,
     /// A compression pointer leads forward, to itself, or through too many hops.
     Pointer,
-    /// A label type that nobody uses, or a name of more than 255 bytes.
+    /// A label type that is not in use (RFC 6891 section 5), or a name of more than 255 bytes.
     Name,
     /// A record whose data has not the length that its type asks for.
     Data,

@@ -132,7 +132,7 @@ impl<'m> NameRef<'m> {
         }
     }
 
-    /// Whether both are the same name, whatever their case.
+    /// Whether both are the same name, in any letter case.
     pub fn same(self, other: NameRef<'_>) -> Result<bool, Malformed> {
         if self.at == other.at {
             return Ok(true);

@@ -153,7 +153,7 @@ fn only_the_family_whose_time_is_over_is_asked_again() {
     assert_eq!(world.sent_one().kind(), TYPE_AAAA);
 }
 
-/// Row 31 of the complaints: who could not connect may ask for news, but not all the time.
+/// Row 31 of the complaints: after a failed connection a name may be asked for anew, but not all the time.
 #[test]
 fn row_31_a_name_can_be_forgotten_early() {
     let mut world = World::single();
@@ -168,7 +168,7 @@ fn row_31_a_name_can_be_forgotten_early() {
     world.pending("a.test", 1);
 }
 
-/// The names of all clients must not be dropped as often as one of them likes.
+/// One client must not drop a name as often as it likes: all others use it too.
 #[test]
 fn c_names_a_name_is_forgotten_once_a_minute_at_most() {
     let mut world = World::single();

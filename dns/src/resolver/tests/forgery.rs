@@ -1,4 +1,4 @@
-//! Answers that nobody asked for (RFC 5452 section 9.1), and letter case.
+//! Answers without a question (RFC 5452 section 9.1), and letter case.
 
 use super::*;
 

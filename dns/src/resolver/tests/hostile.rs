@@ -1,4 +1,4 @@
-//! Whatever servers send: no panic, no endless work, nothing left behind.
+//! Bytes of every kind from servers: no panic, no endless work, nothing left behind.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Names: what needs no question, the search list, sharing, and telling those who wait.
+//! Names: what needs no question, the search list, sharing, and telling the waiters.
 
 use super::*;
 

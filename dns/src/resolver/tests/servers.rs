@@ -159,7 +159,7 @@ fn a_server_that_answers_rubbish_is_passed_over() {
     assert_eq!(world.resolver.counters().dropped_malformed, 1);
 }
 
-/// Rows 25 and 27 of the complaints: a dead server costs the first users a moment, then nobody anything.
+/// Rows 25 and 27 of the complaints: a dead server costs the first lookups a moment, and the later ones nothing.
 #[test]
 fn row_25_a_dead_server_is_left_alone_and_comes_back() {
     let mut world = World::pairs(2);
@@ -217,7 +217,7 @@ fn the_only_server_is_asked_even_when_it_is_down() {
     answered(&mut world, "back.test");
 }
 
-/// Row 29 of the complaints: tries are bounded, and end with those who wait.
+/// Row 29 of the complaints: tries are bounded, and end when the last waiter has gone.
 #[test]
 fn row_29_a_silent_server_is_not_asked_for_ever() {
     let mut world = World::pairs(2);
