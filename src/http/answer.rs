@@ -1,5 +1,5 @@
-//! Answers that the proxy gives for itself: pages, refusals, redirects, the echo of TRACE. Knows how they are written, and
-//! neither why they are given ([`super::cause`]) nor where pages come from.
+//! Answers that the proxy gives for itself: pages, refusals, redirects, the echo of TRACE. Knows how they are written,
+//! and neither why they are given ([`super::cause`]) nor where pages come from.
 
 use std::borrow::Cow;
 
@@ -27,10 +27,10 @@ pub struct Answer {
     pub status: u16,
     /// Why the request cannot be served, if that is what it says.
     pub cause: Option<Cause>,
-    /// Fields besides Date, Server, Content-Length, Content-Type, Cache-Control, Pragma and Connection; of a head that
-    /// somebody else has written, all but Content-Length and Connection.
+    /// Fields besides Date, Server, Content-Length, Content-Type, Cache-Control, Pragma and Connection; of a head that a
+    /// helper has written, all but Content-Length and Connection.
     pub fields: Vec<(Cow<'static, str>, Cow<'static, str>)>,
-    /// The reason phrase of a head that somebody else has written; it gets none of our fields but those of framing.
+    /// The reason phrase of a head that a helper has written; it gets none of our fields but those of framing.
     pub foreign: Option<String>,
     /// The media type of the body.
     pub kind: &'static str,
@@ -38,7 +38,7 @@ pub struct Answer {
     pub body: Cow<'static, [u8]>,
     /// Bytes of the body that come from elsewhere, behind those of `body`.
     pub follows: u64,
-    /// Whether the client's connection is closed afterwards whatever it asked for.
+    /// Whether the client's connection is closed afterwards, even if the client asked to keep it.
     pub close: bool,
 }
 
@@ -58,8 +58,8 @@ impl Answer {
         }
     }
 
-    /// The answer to a request that cannot be served, with a line of text for a body; [`Answer::body`] may be replaced by the
-    /// page of the cause. With `compatible` the status is the original's.
+    /// The answer to a request that cannot be served, with a line of text for a body; [`Answer::body`] may be replaced
+    /// by the page of the cause. With `compatible` the status is the original's.
     pub fn of(cause: Cause, compatible: bool) -> Answer {
         let mut answer = Answer::new(cause.status(compatible), format!("{cause}\n").into_bytes());
         answer.cause = Some(cause);

@@ -1,5 +1,5 @@
-//! Why the proxy answers for itself, and with which status: one table for ours and one for those of the original, which some
-//! people's tools match on (`http.compatible-status`). Knows neither pages nor how an answer is written.
+//! Why the proxy answers for itself, and with which status: one table for ours and one for those of the original, which
+//! tools of its users match on (`http.compatible-status`). Knows neither pages nor how an answer is written.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
 //! The field section of a head: where each name and value stands, which fields matter to a proxy, and what the lists in
-//! them say. Knows syntax; which combination is an error is for `request` and `response` to judge.
+//! them say. Knows syntax; `request` and `response` judge which combination is an error.
 
 use std::ops::Range;
 
@@ -204,6 +204,8 @@ impl Fields {
     pub(crate) fn length(&self, head: &[u8]) -> Result<Option<u64>, LengthError> {
         let mut agreed = None;
         for value in self.values(head, FieldKind::ContentLength) {
+            // `5, 5` is what a recipient makes of two equal fields. It may be taken for one (RFC 9112 section 6.3 rule
+            // 5).
             for element in value.split(|byte| *byte == b',') {
                 let length = decimal(trim(element)).ok_or(LengthError::Bad)?;
                 if agreed.is_some_and(|other| other != length) {
@@ -223,7 +225,8 @@ impl Fields {
         let mut seen = Coding::Malformed;
         for element in self.values(head, FieldKind::TransferEncoding).flat_map(elements) {
             seen = match seen {
-                // Whatever follows `chunked` means that it is not the last coding, or applied twice.
+                // A coding after `chunked`: then `chunked` is not the last one, or it was applied twice, and RFC 9112
+                // section 6.1 forbids both.
                 Coding::Chunked | Coding::ChunkedThenMore => Coding::ChunkedThenMore,
                 _ if element.eq_ignore_ascii_case(b"chunked") => match seen {
                     Coding::Malformed => Coding::Chunked,
@@ -326,7 +329,7 @@ pub enum Expectation {
     None,
     /// An interim response before the content is sent.
     Continue,
-    /// Something that nobody defined: 417.
+    /// Something that no standard defines: 417.
     Other,
 }
 

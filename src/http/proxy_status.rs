@@ -1,13 +1,13 @@
-//! The Proxy-Status field (RFC 9209), by which an answer tells programs that a proxy has made it, and why. Knows the form of
-//! the field; which answers get it is for others to say.
+//! The Proxy-Status field (RFC 9209), by which an answer tells programs that a proxy has made it, and why. Knows the form
+//! of the field, not which answers get it.
 
 use super::cause::Cause;
 
 /// The error type of an answer that is given in place of an origin's though nothing failed (RFC 9209 section 2.3).
 const OWN: &str = "proxy_internal_response";
 
-/// The value for an answer of the proxy with this name. A cause is told in the words of its own text, which holds nothing of
-/// what somebody sent and nothing of the network behind.
+/// The value for an answer of the proxy with this name. A cause is told in the words of its own text, which holds no byte
+/// of a message and no address of the network behind.
 pub fn value(name: &str, cause: Option<Cause>) -> String {
     let name = if is_token(name) { name.to_owned() } else { quoted(name) };
     match cause {

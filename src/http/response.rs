@@ -28,7 +28,7 @@ pub struct Response<'h> {
     coded: bool,
 }
 
-/// How the body is framed, before it is known who will read it.
+/// How the body is framed as received; a client of HTTP/1.0 gets chunked content decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Body {
     None,
@@ -98,8 +98,8 @@ impl<'h> Response<'h> {
         self.head
     }
 
-    /// All fields in order, names as received, values without the blanks around them. A folded value still has its line ends
-    /// within.
+    /// All fields in order, names as received, values without the blanks around them. A folded value still has its line
+    /// ends within.
     pub fn fields(&self) -> impl Iterator<Item = (&'h [u8], &'h [u8])> + '_ {
         self.fields.spans().iter().map(|span| (span.name(self.head), span.value(self.head)))
     }
@@ -126,7 +126,7 @@ impl<'h> Response<'h> {
     /// Whether the origin's connection may be used again once the body is complete (RFC 9112 section 9.3).
     ///
     /// Not after faulty framing either: Transfer-Encoding in HTTP/1.0 or together with Content-Length (section 6.1), or
-    /// a 204 that announces content, which some origins then send: it would be the start of somebody else's response.
+    /// a 204 that announces content, which some origins then send: the next exchange would take it for its response.
     pub fn keep_alive(&self) -> bool {
         let asked = self.version == Version::Http11 || self.connection.keeps_alive();
         let faulty = self.coded && (self.version == Version::Http10 || self.fields.has(FieldKind::ContentLength));
@@ -142,7 +142,7 @@ impl<'h> Response<'h> {
 
     /// The protocol that the origin switches to, if this is a complete 101 (RFC 9110 section 15.2.2).
     ///
-    /// Whether it was offered, [`super::request::Request::offers`] knows.
+    /// [`super::request::Request::offers`] says whether the client offered it.
     pub fn upgrade(&self) -> Option<&'h [u8]> {
         let switches = self.status == 101 && self.version == Version::Http11 && self.connection.upgrades();
         let mut protocols = self.fields.spans().iter().filter(|span| span.kind == FieldKind::Upgrade);
@@ -175,7 +175,7 @@ impl<'h> Response<'h> {
     }
 }
 
-/// How a head is parsed: as it should be, or with the two liberties that an origin has. Few need them.
+/// How a head is parsed: by the letter, or with the two liberties that an origin has. Few need them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Strictness {
     Strict,
@@ -210,8 +210,8 @@ fn agreed_length(fields: &Fields, head: &[u8]) -> Result<Option<u64>, OriginFaul
 
 /// How the body is framed, in the order of RFC 9112 section 6.3.
 ///
-/// Chunks of an origin that calls itself HTTP/1.0 are read as chunks: that is what such origins send, and reading them until
-/// the end of the connection would pass chunk lines on as content. `identity` is what old origins say for none.
+/// Chunks of an origin that calls itself HTTP/1.0 are read as chunks: that is what such origins send, and reading them
+/// until the end of the connection would pass chunk lines on as content. `identity` is what old origins say for none.
 fn frame(fields: &Fields, head: &[u8], to: Method, status: u16, length: Option<u64>) -> Result<Body, OriginFault> {
     let coding = fields.coding(head);
     if to == Method::Head || status < 200 || matches!(status, 204 | 304) {

@@ -1,7 +1,7 @@
 //! Heads as they go out. Knows what a proxy must remove, replace and add (RFC 9110 section 7.6), and decides nothing.
 //!
-//! Each head is written from its parsed form: our version, our Host, our framing, our Connection. A field that nobody has
-//! to touch and that stands as we would write it is copied together with its neighbours; all others are written anew.
+//! Each head is written from its parsed form: our version, our Host, our framing, our Connection. A field that stays as
+//! it is and stands as we would write it is copied together with its neighbours; all others are written anew.
 
 use std::net::IpAddr;
 
@@ -75,10 +75,12 @@ fn passes_on(kind: FieldKind, request: &Request, rules: &Rules) -> bool {
         | FieldKind::MaxForwards
         | FieldKind::Trailer
         | FieldKind::WwwAuthenticate => true,
-        // An expectation of HTTP/1.0 means nothing, and as HTTP/1.1 would suddenly mean something.
+        // In HTTP/1.0 the field means nothing (RFC 9110 section 10.1.1). Ours goes out as HTTP/1.1, where it would.
         FieldKind::Expect => request.version() == Version::Http11,
+        // Only an offer that is passed on; its Connection field is written with it.
         FieldKind::Upgrade => request.upgrade().is_some(),
         FieldKind::Via | FieldKind::XForwardedFor => rules.transparent,
+        // Fields of this hop (RFC 9110 section 7.6.1), those that frame the message and Host: the head gets its own.
         _ => false,
     }
 }
@@ -108,7 +110,7 @@ pub fn response(out: &mut Vec<u8>, response: &Response<'_>, to: &ToClient<'_>) {
 }
 
 /// Whether Upgrade goes to the client: with a 101 that may be passed on, and with a 426, which must have it
-/// (RFC 9110 section 15.5.22). Elsewhere it is advertising for this hop.
+/// (RFC 9110 section 15.5.22). In other responses the origin only offers protocols for its connection with us.
 fn may_switch(response: &Response<'_>, to: &ToClient<'_>) -> bool {
     let wanted = (response.status() == 101 && to.upgrade) || response.status() == 426;
     wanted && to.version == Version::Http11 && response.section().has(FieldKind::Upgrade)
@@ -124,11 +126,14 @@ fn response_fields(out: &mut Vec<u8>, response: &Response<'_>, to: &ToClient<'_>
             FieldKind::Upgrade => switches,
             FieldKind::Via => to.rules.transparent,
             FieldKind::Trailer => !decodes,
+            // Framing and Connection are written anew below.
             FieldKind::Connection
             | FieldKind::ContentLength
             | FieldKind::KeepAlive
             | FieldKind::ProxyConnection
             | FieldKind::Te => false,
+            // Proxy-Authenticate asks the next client for credentials (RFC 9110 section 11.7.1). From an origin it would
+            // make ours ask its user for a password.
             FieldKind::TransferEncoding | FieldKind::ProxyAuthenticate | FieldKind::ProxyAuthorization => false,
             _ => !nominates || !response.section().is_nominated(head, span.name(head)),
         };

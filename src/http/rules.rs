@@ -1,4 +1,5 @@
-//! How messages are to be treated, and for whom. Holds what the configuration and the exchange know; does nothing with it.
+//! How messages are to be treated, and for whom. Holds what the configuration and the exchange know; does nothing with
+//! it.
 
 use super::fields::Expectation;
 use super::framing::Framing;
@@ -47,7 +48,7 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// Whether the request is to be answered 417: it expects something unknown, or anything where that is not wanted.
+    /// Whether the request is to be answered 417: it expects something unknown, or `http.expect` refuses expectations.
     pub fn refuses(&self, expectation: Expectation) -> bool {
         match expectation {
             Expectation::None => false,
@@ -89,7 +90,8 @@ pub struct ToClient<'a> {
 
 impl ToClient<'_> {
     /// Whether the client's connection can really stay open after a body that is framed so: not when the end of the
-    /// connection has to show the end of the body, as it does for chunks that an HTTP/1.0 client gets without their lines.
+    /// connection has to show the end of the body, as it does for chunks that an HTTP/1.0 client gets without their
+    /// lines.
     pub fn persists(&self, framing: &Framing) -> bool {
         let decoded = self.version == Version::Http10 && matches!(framing, Framing::Chunked(_));
         self.keep_alive && !framing.ends_with_close() && !decoded

@@ -1,4 +1,4 @@
-//! Requests that somebody else wants to have sent in place of a client's: read and judged like a client's, and held to what
+//! Requests that a helper wants to have sent in place of a client's: read and judged like a client's, and held to what
 //! the exchange with the client rests on.
 
 use super::fault::Fault;

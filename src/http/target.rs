@@ -237,7 +237,7 @@ fn is_name(text: &[u8]) -> bool {
     label > 0 && text.len() <= MAX_NAME
 }
 
-/// Whether the last label is a number, decimal or hexadecimal: no such top-level domain exists, and many a resolver takes
+/// Whether the last label is a number, decimal or hexadecimal: no such top-level domain exists, and many resolvers take
 /// such names for addresses in one of the old forms of inet_aton(3).
 fn ends_in_number(name: &[u8]) -> bool {
     let start = name.iter().rposition(|byte| *byte == b'.').map_or(0, |dot| dot + 1);

@@ -1,5 +1,5 @@
-//! The form of a line: identifier, process id, subsystem, text. One message is one line of bounded length, whatever bytes
-//! from outside it quotes. Knows no destination. Pure.
+//! The form of a line: identifier, process id, subsystem, text. One message is one line of bounded length, also where it
+//! quotes bytes from outside. Knows no destination. Pure.
 
 use std::fmt::{self, Write};
 

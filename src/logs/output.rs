@@ -1,5 +1,5 @@
-//! What a writer hands its lines to, and how they are written to a descriptor. Runs on the thread of a writer, where it may
-//! wait. Knows no queue and no destination.
+//! What a writer hands its lines to, and how they are written to a descriptor. Runs on the thread of a writer, where it
+//! may wait. Knows no queue and no destination.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -9,8 +9,8 @@ use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 
 use super::batch::Batch;
 
-/// How long one write waits for a descriptor that somebody made non-blocking and that takes nothing, in milliseconds.
-/// After that its lines are lost and the next ones get their try.
+/// How long one write waits for a descriptor that takes nothing, in milliseconds. A standard stream may be non-blocking,
+/// because another process that shares it made it so. After that its lines are lost and the next ones get their try.
 const STALL_MS: u16 = 2_000;
 
 /// Something that lines are written to.

@@ -1,4 +1,4 @@
-//! The last messages, for whoever looks at the program and not at its log. Bounded by number and by bytes.
+//! The last messages, for the monitor's pages. Bounded by number and by bytes.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -26,7 +26,7 @@ pub struct RecentLine {
     pub at: SystemTime,
     /// How grave it is.
     pub severity: Severity,
-    /// Who says it.
+    /// The part of the program that wrote it.
     pub subsystem: Box<str>,
     /// What it says, control characters escaped as in the log.
     pub text: Box<str>,

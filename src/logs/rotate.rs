@@ -24,7 +24,7 @@ pub struct Rotation {
 }
 
 impl Rotation {
-    /// The file grows without bound, for those who rotate by other means.
+    /// The file grows without bound, for operators who rotate it with another program.
     pub const NEVER: Self = Self { bytes: 0, keep: 0 };
 
     /// Rotates before the file would exceed `bytes` (`log.rotate`; 0 = never) and keeps `keep` old files (`log.keep`, at
@@ -79,7 +79,7 @@ impl RotatingFile {
         }
     }
 
-    /// Moves the old files up by one. A file at our path that is not ours was rotated by somebody else already.
+    /// Moves the old files up by one. If another file stands at our path, another program has rotated ours already.
     fn move_away(&self) -> io::Result<()> {
         match fs::metadata(&self.path) {
             Ok(found) if FileIdentity::of(&found) == self.identity => {}
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn a_failed_rotation_loses_no_line_and_is_not_tried_at_once_again() {
         let folder = Folder::new("failed");
-        // A folder that is not empty cannot be replaced by a file, whoever asks.
+        // A folder that is not empty cannot be replaced by a file, not even by root.
         fs::create_dir_all(folder.0.join("log.1/kept")).unwrap();
         let mut file = RotatingFile::open(&folder.log(), Rotation::new(8, 1)).unwrap();
         let report = file.write(&batch(&["aaa", "bbb", "ccc"]));

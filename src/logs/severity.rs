@@ -19,7 +19,7 @@ pub enum Severity {
     Error,
     /// Something is not as it should be, and the proxy went on.
     Warning,
-    /// Life of the process: workers, interfaces, listeners.
+    /// Life of the process: helpers, interfaces, listeners.
     Info,
     /// Life of single exchanges.
     Debug,

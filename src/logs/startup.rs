@@ -19,7 +19,7 @@ pub fn hold() {
 
 /// Makes this the log of the whole process and writes what waits. False when there is one already.
 pub(super) fn open(messages: &'static dyn Log) -> bool {
-    // It may be there already, from `hold`; a logger of somebody else gets no lines of ours.
+    // `hold` may have set it already. Where a test has installed another logger, our lines go there and not to the log.
     let _ = log::set_logger(&FRONT);
     if FRONT.messages.set(messages).is_err() {
         return false;

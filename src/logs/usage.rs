@@ -2,11 +2,12 @@
 //! when the decision has been made, so that a permission says nothing of success.
 //!
 //! ```text
-//! ExaProxy 14806  usage         2026-11-21 01:02:35 1795222955.51 2 3128 192.0.2.1 GET a.example:81/p?q=1 PERMIT/a.example
+//! ExaProxy 14806  usage         2026-11-21 01:02:35 1795222955.51 2 3128 192.0.2.1 GET a.example:81/p?q=1
+//! PERMIT/a.example
 //! ```
 //!
-//! The fields: local date and time; seconds since 1970; number of the client's connection; our port; the client's address;
-//! method; `host[:port]path`, without the port where it is 80; what was decided and for which host, or why.
+//! The fields: local date and time; seconds since 1970; number of the client's connection; our port; the client's
+//! address; method; `host[:port]path`, without the port where it is 80; what was decided and for which host, or why.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -60,7 +61,7 @@ pub struct Usage<'a> {
     pub connection: u32,
     /// Our port of the client's connection.
     pub port: u16,
-    /// Who the request comes from.
+    /// The client that the request comes from.
     pub client: IpAddr,
     /// The method.
     pub method: &'a str,
@@ -120,7 +121,7 @@ impl fmt::Display for UsageText<'_> {
         let Usage { connection, port, client, method, url, word, detail } = self.usage;
         let (seconds, hundredths) = (self.since.as_secs(), self.since.subsec_millis() / 10);
         write!(out, "{} {seconds}.{hundredths:02} {connection} {port} {client} {method} ", self.stamp)?;
-        // A blank would make two fields of one. Control characters are seen to by whoever writes the line.
+        // A blank would make two fields of one. The prefix escapes control characters when it appends the line.
         for part in url.split_inclusive(' ') {
             match part.strip_suffix(' ') {
                 Some(part) => write!(out, "{part}%20")?,

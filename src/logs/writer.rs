@@ -10,13 +10,13 @@ use super::batch::Batch;
 use super::output::{Output, Report};
 use super::Severity;
 
-/// Makes a line of the log's own form from a text about the log itself: lost lines, a file that cannot be opened again. An
-/// empty one is not written.
+/// Makes a line of the log's own form from a text about the log itself: lost lines, a file that cannot be opened again.
+/// An empty one is not written.
 pub type OwnLine = Box<dyn Fn(&str) -> String + Send>;
 
-/// How long the thread lets lines gather after it has written some. Waking it costs as much as a small request: with a line
-/// for each of 20,000 requests a second, on one core, it took 13 us of 35 us for each of them. Longer pauses gather more
-/// than a batch keeps memory for.
+/// How long the thread lets lines gather after it has written some. Waking it costs as much as a small request: with a
+/// line for each of 20,000 requests a second, on one core, it took 13 us of 35 us for each of them. Longer pauses
+/// gather more than a batch keeps memory for.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Starts writers.
@@ -26,7 +26,7 @@ pub struct Writer {
     notice: OwnLine,
     batch: Batch,
     failed: u64,
-    /// How many lines must be lost before a destination that goes on failing is spoken of again.
+    /// How many lines must be lost before a destination that goes on failing is reported again.
     cry_at: u64,
     trouble: Option<String>,
 }
@@ -58,7 +58,7 @@ struct QueueState {
     capacity: usize,
     /// The thread waits for work. Waking it costs a system call, so it is done only then.
     asleep: bool,
-    /// The thread is to let no more lines gather: somebody waits for them, or there is little room left.
+    /// The thread is to let no more lines gather: a caller waits for them to be written, or there is little room left.
     urgent: bool,
     reopen: bool,
     replacement: Option<Box<dyn Output>>,
@@ -66,7 +66,8 @@ struct QueueState {
     /// Lines refused since the last notice, and lines lost for any reason since the start.
     refused: u64,
     lost: u64,
-    /// Orders given (lines taken, reopen, replace) and orders done, for those who wait for the end of all before them.
+    /// Orders given (lines taken, reopen, replace) and orders done. A flush waits until as many are done as were given
+    /// when it began.
     given: u64,
     done: u64,
 }
@@ -155,8 +156,9 @@ impl Writer {
         lost
     }
 
-    /// A notice that is told elsewhere is told while the destination fails; twice as many lines must be lost until the next.
-    /// One that is a line of this log has to wait.
+    /// Reports the loss while the destination fails, in the message log if this is another log; twice as many lines
+    /// must be lost until the next report. The message log itself makes a line of its own of it, which waits until one
+    /// can be written.
     fn cry(&mut self) {
         if self.failed >= self.cry_at {
             self.cry_at = self.failed.saturating_mul(2);

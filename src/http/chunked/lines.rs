@@ -62,7 +62,8 @@ fn parse_hex(digits: &[u8]) -> Result<u64, ChunkFault> {
     })
 }
 
-/// Extensions are dropped, but one whose quote is open at the line's end may have been meant to go on behind it.
+/// Extensions are dropped. One whose quote is still open at the line's end is a fault: a reader that lets quotes span
+/// lines would find the chunk's data elsewhere.
 fn check_extension(extension: &[u8]) -> Result<(), ChunkFault> {
     let mut quoted = false;
     let mut bytes = extension.iter();

@@ -15,7 +15,7 @@ use lines::{may_be_trailer, trailer_name, SizeLine};
 /// The longest line, in bytes with its line end: a buffer of this size always holds a complete one.
 pub const MAX_LINE: usize = 8192;
 
-/// The longest line with a chunk's size, in bytes with its line end: 16 digits and some extensions that nobody reads.
+/// The longest line with a chunk's size, in bytes with its line end: 16 digits and some extensions, which are dropped.
 const MAX_SIZE_LINE: usize = 1024;
 
 /// All trailer lines of one body together, in bytes.
@@ -86,8 +86,8 @@ impl std::error::Error for ChunkFault {}
 /// What [`ChunkScan::scan`] or [`super::framing::Framing::scan`] made of a buffer: its first `kept` bytes go out in place
 /// of its first `taken` bytes.
 ///
-/// Bytes from `kept` to `taken` are garbage, bytes from `taken` on are untouched: the next message, or the start of a chunk
-/// line that is not complete yet.
+/// Bytes from `kept` to `taken` are garbage, bytes from `taken` on are untouched: the next message, or the start of a
+/// chunk line that is not complete yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scan {
     /// Bytes of input that are used up.
@@ -180,6 +180,7 @@ impl ChunkScan {
         let size = SizeLine::parse(line, self.side)?;
         let end = line.len();
         self.content = self.content.saturating_add(size.value);
+        // A size of 0 is the last chunk, which has no data and no line end of its own (RFC 9112 section 7.1).
         self.state = if size.value == 0 { ScanState::Trailer } else { ScanState::Data(size.value) };
         if self.mode == Mode::Decode {
             edit.drop(end + 2);
@@ -223,6 +224,8 @@ impl ChunkScan {
         if usize::from(self.trailers) > MAX_TRAILERS {
             return Err(ChunkFault::TrailersTooLong);
         }
+        // A dropped trailer is allowed (RFC 9110 section 6.5.1); one that is merged into the head could change its
+        // meaning.
         if may_be_trailer(trailer_name(line)?) {
             self.keep_unless_decoding(edit, length);
         } else {

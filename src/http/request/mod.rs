@@ -1,7 +1,8 @@
 //! A request head, parsed and judged. Knows the rules of RFC 9112 for what a client may send, and nothing of where the
 //! bytes came from or of what a policy thinks of the request.
 //!
-//! A [`Request`] owns its bytes, since it outlives the buffer that it came in: it waits for decisions, names and connections.
+//! A [`Request`] owns its bytes, since it outlives the buffer that it came in: it waits for decisions, names and
+//! connections.
 
 mod parse;
 
@@ -18,7 +19,7 @@ use super::{Method, Version};
 /// A request whose head is complete and without fault.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The head as received, then whatever had to be made up for the path.
+    /// The head as received, then the path where one had to be made up.
     bytes: Vec<u8>,
     head_len: usize,
     method: Method,
@@ -31,7 +32,7 @@ pub struct Request {
     framing: Framing,
     upgrades: bool,
     max_forwards: Result<Option<u64>, Fault>,
-    /// Where it goes instead of to its target.
+    /// Another host that gets it in place of its target's.
     diverted: Option<Box<Target>>,
     /// Its content, if it is kept with the head.
     content: Box<[u8]>,
@@ -53,12 +54,12 @@ impl Request {
         &self.target
     }
 
-    /// Where to connect to for it: its target, unless somebody decided that another host is to get it unchanged.
+    /// Where to connect to for it: its target, unless a helper decided that another host is to get it unchanged.
     pub fn destination(&self) -> &Target {
         self.diverted.as_deref().unwrap_or(&self.target)
     }
 
-    /// The same, when nothing else of the request is wanted any more.
+    /// The same, for a caller that needs nothing else of the request any more.
     pub fn into_destination(self) -> Target {
         self.diverted.map_or(self.target, |target| *target)
     }
@@ -149,8 +150,8 @@ impl Request {
 
     /// The protocols that the client offers to switch to, if the offer is one that is passed on.
     ///
-    /// That needs HTTP/1.1, `Connection: upgrade`, and protocols that the rules allow (RFC 9110 section 7.8). With several
-    /// Upgrade fields it is the first; [`Request::offers`] asks all.
+    /// That needs HTTP/1.1, `Connection: upgrade`, and protocols that the rules allow (RFC 9110 section 7.8). With
+    /// several Upgrade fields it is the first; [`Request::offers`] asks all.
     pub fn upgrade(&self) -> Option<&[u8]> {
         self.upgrades.then(|| self.values(FieldKind::Upgrade).next()).flatten()
     }
@@ -176,8 +177,8 @@ impl Request {
         self.values(FieldKind::Via).flat_map(elements).any(|element| received_by(element).eq_ignore_ascii_case(own))
     }
 
-    /// Whether the origin may tie the connection to this user, so that no one else must be served through it: the NTLM and
-    /// Negotiate schemes log a connection in, not a request (RFC 4559 section 6).
+    /// Whether the origin may tie the connection to this user, so that no one else must be served through it: the NTLM
+    /// and Negotiate schemes log a connection in, not a request (RFC 4559 section 6).
     pub fn wants_private_connection(&self) -> bool {
         self.values(FieldKind::Authorization).any(is_private_scheme)
     }

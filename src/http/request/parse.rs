@@ -19,7 +19,8 @@ use crate::http::{Method, Version};
 const MAX_METHOD: usize = 64;
 
 impl Request {
-    /// Parses a whole head, from the first byte of the request line to the blank line, as [`super::head::HeadScan`] finds it.
+    /// Parses a whole head, from the first byte of the request line to the blank line, as [`super::head::HeadScan`]
+    /// finds it.
     pub fn parse(head: &[u8], rules: &Rules) -> Result<Request, Fault> {
         Request::parse_for(None, head, rules)
     }
@@ -64,7 +65,7 @@ struct Parts<'h> {
 
 impl Parts<'_> {
     fn judge(&self, parsed: &[httparse::Header<'_>], rules: &Rules) -> Result<Request, Fault> {
-        // The parser skips blank lines in front; the caller should have, and the offsets below rely on it.
+        // The parser skips blank lines in front. The caller has skipped them already, and the offsets below rely on it.
         if !self.head.starts_with(self.method.as_bytes()) {
             return Err(Fault::BadLine);
         }
@@ -140,7 +141,8 @@ fn one_host<'h>(fields: &'h Fields, head: &'h [u8]) -> Result<Option<&'h [u8]>, 
     }
 }
 
-/// How the content is framed (RFC 9112 sections 6.1 and 6.3). Whatever two readers could frame differently is refused.
+/// How the content is framed (RFC 9112 sections 6.1 and 6.3). A head that two readers could frame differently is refused:
+/// the second would read a request out of the content of the first (RFC 9112 section 11.2).
 fn frame(fields: &Fields, head: &[u8], method: Method, version: Version) -> Result<Framing, Fault> {
     let length = fields.length(head).map_err(|error| match error {
         LengthError::Bad => Fault::BadLength,
@@ -163,7 +165,8 @@ fn frame(fields: &Fields, head: &[u8], method: Method, version: Version) -> Resu
 
 /// Whether all the protocols offered are such that may be switched to.
 ///
-/// `h2c` never is: a connection in HTTP/2 would carry requests that nobody looked at, and RFC 9113 section 3.1 has dropped it.
+/// `h2c` never is: a connection in HTTP/2 would carry requests past policy and helpers, and RFC 9113 section 3.1 has
+/// dropped it.
 fn may_upgrade(fields: &Fields, head: &[u8], rules: &Rules) -> bool {
     let allowed = |protocol: &[u8]| {
         let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default();

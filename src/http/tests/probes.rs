@@ -377,7 +377,7 @@ fn row_46_what_goes_out_has_one_framing() {
     );
 }
 
-/// No control character may slip through at any place of a head, whatever way the parser took to get there.
+/// No control character may slip through at any place of a head, on any way of the parser to that place.
 #[test]
 fn control_characters_are_refused_everywhere() {
     let head = format!("{GET}X-Long-Name-Of-A-Field: a value that is longer than one vector register\r\n\r\n");

@@ -11,7 +11,7 @@ pub(super) enum Escaping {
     Bare,
 }
 
-/// Appends a text with quotes, backslashes, control bytes and whatever is not ASCII escaped as in Apache's logs; a dash
+/// Appends a text with quotes, backslashes, control bytes and all bytes beyond ASCII escaped as in Apache's logs; a dash
 /// where there is none.
 pub(super) fn push(out: &mut Vec<u8>, text: &[u8], place: Escaping) {
     let blanks = place == Escaping::Quoted;
@@ -22,8 +22,8 @@ pub(super) fn push(out: &mut Vec<u8>, text: &[u8], place: Escaping) {
     });
 }
 
-/// Appends a text for a line of fields between blanks, with blanks, control bytes and whatever is not ASCII encoded as in a
-/// URL (RFC 3986 section 2.1); a dash where there is none.
+/// Appends a text for a line of fields between blanks, with blanks, control bytes and all bytes beyond ASCII encoded as
+/// in a URL (RFC 3986 section 2.1); a dash where there is none.
 pub(super) fn push_url(out: &mut Vec<u8>, text: &[u8]) {
     push_with(out, text, is_visible, |out, byte| push_hex(out, "%", byte));
 }
@@ -42,7 +42,8 @@ fn push_json_characters(out: &mut Vec<u8>, text: &[u8]) {
     for character in String::from_utf8_lossy(text).chars() {
         match character {
             '"' | '\\' => out.extend([b'\\', character as u8]),
-            // U+2028 and U+2029 end lines for some readers; the others turn the text around that is shown behind them (UAX #9).
+            // U+2028 and U+2029 end lines for some readers; the others turn the text around that is shown behind them
+            // (UAX #9).
             '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}' => {
                 push_unicode(out, character);
             }
@@ -52,8 +53,8 @@ fn push_json_characters(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-/// Appends a text that is plain as it stands, as nearly all are; else has each byte written by itself, by `escape` where it
-/// is not plain. A dash for no bytes at all.
+/// Appends a text that is plain as it stands, as nearly all are; else has each byte written by itself, by `escape`
+/// where it is not plain. A dash for no bytes at all.
 fn push_with(out: &mut Vec<u8>, text: &[u8], plain: impl Fn(u8) -> bool, escape: impl Fn(&mut Vec<u8>, u8)) {
     if text.is_empty() {
         return out.push(b'-');

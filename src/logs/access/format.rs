@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::escape::Escaping;
 
-/// What Apache and everybody else means by `common` and `combined`.
+/// What Apache, nginx and the tools that read their logs mean by `common` and `combined`.
 const COMMON: &str = "%h %l %u %t \"%r\" %>s %b";
 const COMBINED: &str = "%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-Agent}i\"";
 

@@ -17,9 +17,9 @@ use super::{Handle, Severity};
 /// A request that is over.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
-    /// Who it comes from.
+    /// The client that it comes from.
     pub client: IpAddr,
-    /// Who opened the connection: the client, or a proxy in front of this one.
+    /// The address that opened the connection: the client's, or that of a proxy in front of this one.
     pub peer: IpAddr,
     /// The name that the client has proved to have.
     pub user: Option<&'a str>,

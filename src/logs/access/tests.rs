@@ -43,7 +43,7 @@ fn unread() -> Record<'static> {
     Record { status: Some(400), failure: Some("http_request_error"), media: b"text/html", user_agent: b"", ..blank }
 }
 
-/// What somebody sends who wants to write lines of his own.
+/// What a client sends that wants to forge lines.
 fn hostile() -> Record<'static> {
     Record {
         target: b"http://h/\"\n\\ \x1b\xff",
