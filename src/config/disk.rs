@@ -18,8 +18,8 @@ const EXECUTE: u32 = 0o111;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Disk;
 
-/// The file system of this machine as a process sees it that gives up privileges while it runs. It remembers what it
-/// has seen, so that a file which may not be looked at any more is not taken for one that does not exist.
+/// The file system of this machine as seen by a process that gives up privileges while it runs. It remembers the files
+/// that it has seen, so that a file that it may not look at any more is not taken for one that does not exist.
 #[derive(Debug, Default)]
 pub struct Watched {
     /// Grows with each option that names a file, which are few.

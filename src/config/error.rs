@@ -14,7 +14,7 @@ pub enum ValueSource {
     Environment(String),
     /// This line of this file.
     File(PathBuf, usize),
-    /// Nobody has set it.
+    /// The option was not set.
     Default,
 }
 

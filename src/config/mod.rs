@@ -1,6 +1,6 @@
 //! The configuration: one table of options (`options`), the kinds of their values (`value`, `text`, `lists`, `paths`),
-//! where texts come from (`sources`, `ini`, `names`), and how values are printed (`print`, `document`). Only `disk` touches
-//! the system; all else is given its files and environment, and starts nothing.
+//! where texts come from (`sources`, `ini`, `names`), and how values are printed (`print`, `document`). Only `disk`
+//! touches the system; all else is given its files and environment, and starts nothing.
 
 mod disk;
 #[cfg(test)]
@@ -98,8 +98,8 @@ pub fn check(sources: &Sources, files: &dyn Files) -> Result<(), Vec<String>> {
 }
 
 impl Loaded {
-    /// Refuses what would not be done though it was asked for: switches whose part of the program does not exist yet, and
-    /// rules under names that mean nothing. To be asked before starting, not before printing.
+    /// Refuses options that the program could not honour: switches whose part of the program does not exist yet, and
+    /// rules under names that mean nothing. To be called before starting, not before printing.
     pub fn check_built(&self) -> Result<(), Error> {
         self.refusals.first().cloned().or_else(|| self.unbuilt()).map_or(Ok(()), Err)
     }
@@ -110,7 +110,7 @@ impl Loaded {
         Some(Error::Unbuilt { source: source.clone(), section: entry.section, key: entry.key })
     }
 
-    /// Whether somebody has set an option, be it to its default.
+    /// Whether an option was set, be it to its default.
     pub fn is_set(&self, section: &str, key: &str) -> bool {
         let named = |value: &&Value| value.entry.section == section && value.entry.key == key;
         self.values.iter().find(named).is_some_and(|value| value.source != ValueSource::Default)

@@ -390,7 +390,8 @@ options! {
     }
 }
 
-/// Largest request head that is kept, in bytes, whatever `http.header-size` says: a head is held in memory as a whole.
+/// Largest request head that is kept, in bytes, also where `http.header-size` allows more: a head is held in memory as a
+/// whole.
 const HEAD_CEILING: u64 = 1024 * 1024;
 
 impl Http {

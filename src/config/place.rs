@@ -14,7 +14,7 @@ pub enum FileKind {
     Folder,
     /// A regular file.
     File {
-        /// Whether anybody may execute it.
+        /// Whether one of the three permissions to execute is set.
         executable: bool,
     },
     /// A device, a socket, a pipe.

@@ -96,7 +96,7 @@ impl ValueType for Pseudonym {
     }
 }
 
-/// The name of an account. Whether it exists is asked only by whoever changes to it.
+/// The name of an account. Whether it exists is found out when the process changes to it.
 pub struct User;
 
 impl ValueType for User {
@@ -245,7 +245,7 @@ impl ValueType for Line {
     }
 }
 
-/// What becomes of requests that no helper decided about.
+/// What happens to requests that no helper decided about.
 pub struct OnFailure;
 
 impl ValueType for OnFailure {

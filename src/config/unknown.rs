@@ -1,5 +1,5 @@
-//! Names that look like options and are none: what is said of each, and which stop the start because a filter would rely
-//! on them. Knows where names stand, and of values only whether they switch something on.
+//! Names that look like options and are none: the warning or refusal for each. A name stops the start where a filter
+//! would rely on it. Knows where names stand, and of values only whether they switch something on.
 
 use super::error::{shown, Error};
 use super::names::{environment_names, ini_sections, keys};
@@ -10,8 +10,8 @@ use std::collections::HashSet;
 /// The name of the option that switches a part of the program on, in every section that has one.
 pub(super) const SWITCH: &str = "enable";
 
-/// Sections of rules. A rule under a name that means nothing is one that is not applied: what it was to forbid would pass.
-/// Those that do not exist yet are among them, so that their options are not taken for those of another program.
+/// Sections of rules. A rule under a name that means nothing is one that is not applied: what it was to forbid would
+/// pass. Those that do not exist yet are among them, so that their options are not taken for those of another program.
 const GUARDED: [&str; 3] = ["acl", "auth", "security"];
 
 /// Most unknown names that are reported one by one: a file of another program has them on every line.

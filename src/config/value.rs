@@ -21,7 +21,7 @@ pub trait ValueType {
     fn fault(_text: &str) -> Option<String> {
         None
     }
-    /// The value of a default that nobody has set: only options that search for a file differ here.
+    /// The value of an option that was not set: only options that search for a file differ here.
     fn initial(text: &str, place: &PathContext) -> Option<Self::Value> {
         Self::parse(text, place)
     }
@@ -30,7 +30,7 @@ pub trait ValueType {
 }
 
 /// Takes blanks and quotes from both ends. One pair goes always; further pairs only when they enclose the whole, so
-/// that whatever text is left survives being printed between quotes and read again.
+/// that the text that is left survives being printed between quotes and read again.
 pub fn unquote(text: &str) -> &str {
     let mut rest = text.trim();
     let mut first = true;

@@ -8,7 +8,7 @@ use crate::http::cause::Cause;
 #[derive(Clone, Debug, Default)]
 pub struct ExchangeCounters {
     /// From the first byte of a request to the last of its response, or until its tunnel stood. Only of requests whose
-    /// response was given to its end, whoever gave it.
+    /// response was sent to its end, be it an origin's or the proxy's own.
     pub request_time: Histogram,
     causes: [u64; Cause::ERROR_TYPES.len()],
 }
@@ -23,8 +23,8 @@ impl ExchangeCounters {
         }
     }
 
-    /// Answers of our own that a cause was given for, by its error type (RFC 9209 section 2.3): all types, also those that
-    /// did not occur.
+    /// Answers of our own that a cause was given for, by its error type (RFC 9209 section 2.3): all types, also those
+    /// that did not occur.
     pub fn answers(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         Cause::ERROR_TYPES.into_iter().zip(self.causes)
     }

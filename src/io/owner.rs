@@ -1,4 +1,4 @@
-//! Whom a socket belongs to: what the poller tells the hub about an event.
+//! The owner of a socket: what the poller tells the hub about an event.
 
 use reactor::arena::Key;
 
@@ -11,7 +11,7 @@ pub enum Owner {
     Client(Key),
     /// The origin end of a session.
     Origin(Key),
-    /// A kept origin connection that nobody uses.
+    /// A kept origin connection, which no session uses.
     Idle(Key),
     /// One attempt of a race for a connection.
     Attempt(Key, u8),

@@ -1,5 +1,5 @@
-//! Which hosts are asked for most: those of the last full minute, the rest of them together. Bounded in memory, so that a
-//! client which makes names up costs nothing but their place among the others.
+//! Which hosts are asked for most: the first of the last full minute by name, the rest of them together. Bounded in
+//! memory: a client that makes names up fills the table for a minute at most, and later hosts count as others.
 
 use std::collections::HashMap;
 

@@ -26,7 +26,7 @@ pub struct Counters {
     pub accepted: u64,
     /// Requests seen, those to the monitor included.
     pub requests: u64,
-    /// Requests refused because of where they would have led.
+    /// Requests refused because no address of their host may be connected to.
     pub refused: u64,
     /// Names that gave no address.
     pub name_failures: u64,
@@ -34,7 +34,7 @@ pub struct Counters {
     pub dial_failures: u64,
     /// Requests that no helper decided about, though there are some.
     pub undecided: u64,
-    /// Replies of helpers that made no sense.
+    /// Replies of helpers that could not be read.
     pub unreadable: u64,
     /// How long requests waited for a name that was not known.
     pub name_time: Histogram,
@@ -86,13 +86,13 @@ pub struct Running {
     pub opening: u64,
     /// Connections to origins.
     pub established: u64,
-    /// Those of them that nobody uses.
+    /// Those of them that are kept and in no session's use.
     pub idle: u64,
     /// Blocks lent.
     pub blocks: u64,
     /// A soft stop is under way.
     pub draining: bool,
-    /// Somebody can connect to the proxy.
+    /// The proxy listens for clients.
     pub listening: bool,
     /// Requests that no helper decides about get an error (`redirector.on-failure`).
     pub judged_by_error: bool,
@@ -152,7 +152,7 @@ impl Helpers {
 }
 
 impl Running {
-    /// Are new clients welcome?
+    /// Does the proxy take new clients?
     pub fn accepts(&self) -> bool {
         self.listening && !self.draining
     }
@@ -162,8 +162,8 @@ impl Running {
         self.judged_by_error && self.helpers.as_ref().is_some_and(|helpers| helpers.failing && !helpers.served)
     }
 
-    /// What went wrong since the start, by cause, always in the same order: requests that the proxy had to answer itself, and
-    /// sessions that did not end well.
+    /// What went wrong since the start, by cause, always in the same order: requests that the proxy had to answer
+    /// itself, and sessions that did not end well.
     pub fn errors(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let counters = &self.counters;
         let ended = CloseReason::COUNTED.iter().zip(counters.ended).filter(|(reason, _)| !reason.is_peaceful());

@@ -20,7 +20,7 @@ pub const ROWS: usize = 100;
 pub struct Row {
     /// The number of the connection, as in the usage log.
     pub id: u32,
-    /// Who the client is (see `exchange::identity`).
+    /// The client's address (see `exchange::identity`).
     pub client: IpAddr,
     /// A client of the monitor.
     pub web: bool,
@@ -47,14 +47,14 @@ pub struct Row {
 /// Which sessions come first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Sort {
-    /// Those that are there for longest.
+    /// Sessions that were connected first.
     #[default]
     Age,
-    /// Those that stand still for longest.
+    /// Sessions whose phase has not changed for longest.
     Still,
-    /// Those that sent most to their client.
+    /// Sessions that sent most to their client.
     Received,
-    /// Those that sent most to origins.
+    /// Sessions that sent most to origins.
     Sent,
 }
 
@@ -167,7 +167,7 @@ impl EndPoints {
         self.0.len()
     }
 
-    /// True where nobody is connected.
+    /// True without any connection.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -1,4 +1,4 @@
-//! What somebody decided about a request: the vocabulary between client, policy and helpers.
+//! What policy or a helper has decided about a request, in the words in which the hub hands it on.
 
 use crate::http::answer::Answer;
 use crate::http::request::Request;
@@ -17,7 +17,7 @@ pub enum Decision {
     Answer(Box<Answer>),
 }
 
-/// What a helper said about a request, before anybody has looked whether that can be done.
+/// What a helper said about a request. The hub still judges whether that can be done.
 #[derive(Debug)]
 pub enum Verdict {
     /// Let it pass.

@@ -1,4 +1,4 @@
-//! What is allowed: methods, ports of CONNECT, names, and the addresses that are really connected to. Asks nobody and
+//! What is allowed: methods, ports of CONNECT, names, and the addresses that are really connected to. Asks no helper and
 //! remembers nothing. Pure.
 
 pub mod address;

@@ -34,7 +34,7 @@ impl Dialect {
         !matches!(self, Dialect::Url(Url { line: LineForm::Exaproxy, .. }))
     }
 
-    /// Appends the question as the helper reads it. `channel` is for those with several questions before them.
+    /// Appends the question as the helper reads it. `channel` is its number with a helper that has several before it.
     pub fn encode(&self, out: &mut Vec<u8>, question: &Question<'_>, channel: u64) {
         match self {
             Dialect::Url(url) => url.encode(out, question, channel),

@@ -1,7 +1,7 @@
-//! Redirectors: helper programs that decide about requests. Knows how they are asked, understood, kept and replaced, and
-//! nothing of sessions: whoever asks is a key, and a question is written by whoever knows the request.
+//! Helper programs that decide about requests. Knows how they are asked, understood, kept and replaced, and nothing of
+//! sessions: a session is a key here, and the hub writes its question when a helper is free for it.
 //!
-//! `pool` decides, `worker` runs a program in a thread, `dialect` writes questions and reads replies; this is the shell
+//! `pool` decides, `helper` runs a program in a thread, `dialect` writes questions and reads replies; this is the shell
 //! that holds the loop's ends of the buses.
 
 pub mod dialect;
@@ -30,13 +30,13 @@ use pool::{Answered, HelperFault, HelperPool, PoolAction, PoolCounters, Ticket};
 /// Reads from one bus in a turn. A helper owes a handful of replies at most.
 const READS: usize = 16;
 
-/// How long the helpers get together to end when the proxy stops, and again when they are killed.
+/// How long all helpers together may take to end when the proxy stops, and again when they are killed.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Pause between two looks at who has ended.
+/// Pause between two looks at which helpers have ended.
 const GLANCE: Duration = Duration::from_millis(2);
 
-/// What becomes of requests that no helper decided about (`redirector.on-failure`).
+/// What happens to requests that no helper decided about (`redirector.on-failure`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OnFailure {
     /// They get an error page.
@@ -61,7 +61,7 @@ impl OnFailure {
     }
 }
 
-/// What there is to know about the redirectors.
+/// What is configured about the helpers.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// What to run.
@@ -72,7 +72,7 @@ pub struct Options {
     pub on_failure: OnFailure,
 }
 
-/// What the hub has to deal with.
+/// What the helpers tell the hub.
 #[derive(Debug)]
 pub enum RedirectorEvent {
     /// A helper wants to be given this question with [`Redirector::put`].
@@ -83,7 +83,7 @@ pub enum RedirectorEvent {
         channel: u64,
         /// The question.
         ticket: Ticket,
-        /// Whose it is.
+        /// The session that waits for its reply.
         who: Key,
     },
     /// There is a reply.
@@ -126,7 +126,7 @@ struct HelperLink {
 }
 
 impl Redirector {
-    /// Redirectors of which none runs yet: the first turn starts them.
+    /// Helpers of which none runs yet: the first turn starts them.
     pub fn new(options: Options, now: Millis) -> Redirector {
         Redirector {
             pool: HelperPool::new(options.pool, now),
@@ -154,7 +154,7 @@ impl Redirector {
         self.pool.counters()
     }
 
-    /// Somebody has a question.
+    /// A session asks for a decision and gets a ticket for it; [`RedirectorEvent`] tells the rest.
     ///
     /// # Errors
     /// When as many questions wait as may.
@@ -167,7 +167,8 @@ impl Redirector {
         self.pool.cancel(ticket);
     }
 
-    /// A reply was of no use because the helper is in trouble. False when there is nobody to ask any more.
+    /// A reply was of no use because the helper is in trouble: the question goes to another. False when that was done
+    /// before.
     pub fn ask_again(&mut self, answered: &Answered, now: Millis) -> bool {
         let again = self.pool.ask_again(answered, now);
         self.pool.settle(now);
@@ -260,7 +261,7 @@ impl Redirector {
         (link.key == helper).then_some(&link.program.dialect)
     }
 
-    /// Lets go of all helpers: their threads end them without anybody who waits for it.
+    /// Lets go of all helpers: their threads end them, and the loop does not wait for that.
     pub fn release(self, poller: &mut Poller<Owner>) {
         self.links.iter().flatten().for_each(|link| poller.forget(link.route));
     }
@@ -273,7 +274,7 @@ impl Redirector {
             log::warn!(target: "worker", "worker {} ({}) does not end and is killed", link.number, link.pid);
         }
         self.say(kind::KILL);
-        // Else the process would be gone before its threads have killed anybody.
+        // Else the process would be gone before its threads have killed their helpers.
         self.await_ends(poller);
         self.release(poller);
     }
@@ -384,7 +385,7 @@ impl Redirector {
         }
     }
 
-    /// A helper is no more.
+    /// A helper has ended. Its bus is closed, and the pool asks its questions again elsewhere.
     fn lose(&mut self, key: Key, how: &str, poller: &mut Poller<Owner>, now: Millis) {
         let Some(link) = self.links.get_mut(key.index as usize).and_then(Option::take) else { return };
         poller.forget(link.route);

@@ -11,7 +11,7 @@ use crate::http::Method;
 pub struct Question<'a> {
     /// The request, as the client sent it.
     pub request: &'a Request,
-    /// Who the request comes from ([`crate::exchange::Exchange::client`]).
+    /// The client that the request comes from ([`crate::exchange::Exchange::client`]).
     pub client: IpAddr,
     /// Our side of the client's connection.
     pub local: SocketAddr,

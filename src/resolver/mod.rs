@@ -42,10 +42,11 @@ struct Waiter {
     lookup: Option<dns::LookupId>,
 }
 
-/// Something that a session waits for.
+/// What the resolver tells the hub.
 #[derive(Debug)]
 pub enum ResolverEvent {
-    /// The name is settled; or one family of it, and the lookup goes on for the other.
+    /// The name of this session is settled; or, if the last field is true, one family of it, and the lookup goes on for
+    /// the other.
     Found(Key, LookupResult, bool),
     /// The other family is settled too.
     More(Key, LookupId, Addresses),
@@ -85,8 +86,8 @@ impl Resolver {
         self.machine.reconfigure(config, hosts, now)
     }
 
-    /// Tells whether this machine has an IPv6 address beyond its loopback. Without one no IPv6 address is asked for, since
-    /// none could be connected to (RFC 3493 §6.1, AI_ADDRCONFIG). What comes back takes long to drop.
+    /// Tells whether this machine has an IPv6 address beyond its loopback. Without one no IPv6 address is asked for,
+    /// since none could be connected to (RFC 3493 §6.1, AI_ADDRCONFIG). What comes back takes long to drop.
     pub fn note_ipv6(&mut self, here: bool) -> Option<Replaced> {
         self.ipv6_here = here;
         let families = self.families();
@@ -237,7 +238,7 @@ fn feed(machine: &mut dns::Resolver, input: Input<'_>, now: Millis) {
     }
 }
 
-/// Numbers that nobody outside can guess: a keyed hash, SipHash with a key from the system, over a counter.
+/// Numbers that no client or server can guess: a keyed hash, SipHash with a key from the system, over a counter.
 struct Secret {
     key: RandomState,
     counter: u64,

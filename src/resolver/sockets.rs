@@ -1,8 +1,8 @@
 //! The resolver's sockets: for each server a set of UDP sockets with ports that the kernel chose at random, and TCP
 //! connections for what does not fit into a datagram.
 //!
-//! A question goes out from a socket picked at random (RFC 5452 §9.2). A new socket for each question would cost four more
-//! system calls; a set that is renewed all the time leaves a forger the same 16 bits of port to guess.
+//! A question goes out from a socket picked at random (RFC 5452 §9.2). A new socket for each question would cost four
+//! more system calls; a set that is renewed all the time leaves a forger the same 16 bits of port to guess.
 
 use std::collections::HashMap;
 use std::io;
@@ -26,7 +26,7 @@ const SET: usize = 32;
 /// Questions sent from one socket before another takes its place.
 const USES: u32 = 4096;
 
-/// Milliseconds after which a socket is replaced, and for which it still listens for answers then.
+/// Milliseconds after which a socket is replaced. The old one listens for answers as long again.
 const AGE: Millis = 60_000;
 const GRACE: Millis = 10_000;
 
@@ -82,7 +82,7 @@ impl Sockets {
         }
     }
 
-    /// Sends one question from a socket whose port nobody can guess.
+    /// Sends one question from a socket with a port that a forger cannot guess.
     pub(super) fn send_datagram(
         &mut self,
         server: SocketAddr,
@@ -283,7 +283,7 @@ impl Sockets {
     }
 }
 
-/// Notes a socket that has more to say; once is enough, however often it is told.
+/// Notes a socket that has more to read, once.
 fn fall_behind(behind: &mut Vec<Key>, key: Key) {
     if !behind.contains(&key) {
         behind.push(key);

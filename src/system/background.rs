@@ -1,5 +1,5 @@
 //! Into the background: two forks, a session of its own, standard streams on /dev/null. The process that was called stays
-//! until the service runs or failed, so that its exit code is worth something. Knows nothing of what is started.
+//! until the service runs or has failed, so that its exit code tells which. Knows nothing of what is started.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -35,7 +35,7 @@ pub struct Notice(UnixStream);
 impl Notice {
     /// The service runs: the process that was called ends with code 0.
     pub fn ready(mut self) {
-        // If it was killed meanwhile there is nobody to tell.
+        // A failure means that the process was killed meanwhile: the message has no reader, and the service runs on.
         let _ = self.0.write_all(&[READY]);
     }
 
@@ -71,7 +71,8 @@ pub fn daemonize() -> io::Result<Daemonized> {
     }
 }
 
-/// The second fork gives up the lead of the session, and with it the way to ever get a terminal.
+/// After the second fork the process does not lead its session, and opening a terminal does not make it the terminal of
+/// the session (credentials(7)).
 fn settle(null: &File) -> io::Result<()> {
     setsid()?;
     if fork()? == Forked::Parent {

@@ -11,7 +11,7 @@ const RESERVED: u128 = 40;
 /// A client and its origin.
 const PER_EXCHANGE: u128 = 2;
 
-/// A redirector: our end and the thread's end of its bus, and the three pipes of the program.
+/// A helper: our end and the thread's end of its bus, and the three pipes of the program.
 const PER_HELPER: u128 = 5;
 
 /// The most descriptors that Linux allows a process unless told otherwise (fs.nr_open), where it cannot be read.
@@ -95,8 +95,8 @@ pub fn raise_descriptors(need: u64) -> u64 {
     soft
 }
 
-/// Keeps every descriptor that is open now, but for the three standard ones, from programs that are started later. What
-/// whoever started us left open would else reach the helpers; what we open ourselves is opened so.
+/// Keeps every descriptor that is open now, but for the three standard ones, from programs that are started later. The
+/// process that started this one may have left some open, and helpers would get them. Our own are opened with FD_CLOEXEC.
 ///
 /// # Errors
 /// When the open descriptors cannot be listed.

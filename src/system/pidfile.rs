@@ -12,7 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-/// Whoever may read the folder may read the number.
+/// Every account that may read the folder may read the number.
 const MODE: u32 = 0o644;
 
 /// Most bytes that are read of a file that is there already: no pid is longer.
@@ -29,14 +29,14 @@ pub struct Pidfile {
     file: Flock<File>,
 }
 
-/// What became of the wish for a pidfile.
+/// What came of claiming a pidfile.
 #[derive(Debug)]
 pub enum Claim {
     /// The file holds our number.
     Ours(Pidfile),
     /// The file holds the number of another process that lives, or is locked by one (`None`). It was left alone.
     Held(Option<i32>),
-    /// The file holds something that is no number, and may be anybody's. It was left alone.
+    /// The file holds something that is no number, so it may belong to another program. It was left alone.
     Foreign,
 }
 
@@ -73,7 +73,7 @@ impl Pidfile {
 }
 
 impl fmt::Display for Claim {
-    /// What to warn of; nothing to warn of reads as such.
+    /// The warning for the log, and for a file that is ours a sentence that says so.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ours(pidfile) => write!(f, "pidfile {} written", pidfile.path.display()),
@@ -84,7 +84,7 @@ impl fmt::Display for Claim {
     }
 }
 
-/// Whom a file names.
+/// The process that a file names.
 #[derive(Debug, PartialEq, Eq)]
 enum Holder {
     Nobody,

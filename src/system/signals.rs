@@ -50,11 +50,11 @@ impl Signal {
     }
 }
 
-/// Signals that would end the process and mean nothing to it: what a timer, a limit or a hand may send. They get a handler
-/// that does nothing. Ignored ones would stay ignored in the programs that the proxy starts, while handlers end with
-/// execve(2). With SIGXFSZ taken, a write beyond the largest file size (RLIMIT_FSIZE) fails with EFBIG. SIGCHLD is here
-/// because a process started with it ignored cannot wait for its children (wait(2)). Faults keep their default: SIGABRT,
-/// SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS.
+/// Signals that would end the process and mean nothing to it: a timer, a limit or an operator may send them. They get a
+/// handler that does nothing. Ignored ones would stay ignored in the programs that the proxy starts, while handlers end
+/// with execve(2). With SIGXFSZ taken, a write beyond the largest file size (RLIMIT_FSIZE) fails with EFBIG. SIGCHLD is
+/// here because a process started with it ignored cannot wait for its children (wait(2)). Faults keep their default:
+/// SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS.
 const WITHOUT_EFFECT: [i32; 7] = [SIGALRM, SIGCHLD, SIGIO, SIGPROF, SIGVTALRM, SIGXCPU, SIGXFSZ];
 
 /// Those that only Linux has, its real-time signals included.

@@ -12,7 +12,7 @@ use reactor::Millis;
 /// Pause before the next address is tried beside the earlier ones (RFC 8305 §8).
 const ATTEMPT_DELAY: Millis = 250;
 
-/// Most addresses tried for one request; more would only be more of the same.
+/// Most addresses tried for one request. A name with more has them on the same few networks.
 const MAX_ADDRESSES: usize = 16;
 
 /// Attempts that run at the same time, to bound descriptors and SYNs per request.
@@ -95,7 +95,7 @@ pub enum Step {
     Wait(Millis),
     /// Wait for an attempt to end.
     WaitForEnd,
-    /// Nobody answered.
+    /// No attempt is left, and none has won.
     Lost(DialError),
 }
 
@@ -114,15 +114,19 @@ impl Race {
         let known = |address: &IpAddr| self.addresses.iter().any(|known| known.ip() == *address);
         let fresh: Vec<_> =
             more.iter().filter(|address| !known(address)).map(|ip| SocketAddr::new(*ip, port)).collect();
+        // All that was known had been tried, so the wait since the last attempt counts as over.
         if self.next >= self.addresses.len() {
             self.due = self.due.max(now);
         }
+        // The new addresses go before the untried ones: those are of the family that had its turn last (RFC 8305 §4).
         self.addresses.splice(self.next..self.next, fresh);
         self.addresses.truncate(MAX_ADDRESSES);
     }
 
     /// What to do next.
     pub fn poll(&mut self, now: Millis) -> Step {
+        // All addresses have been tried. The race is lost when the last attempt has ended, with the clearest of the
+        // errors.
         let Some(&address) = self.addresses.get(self.next) else {
             return if self.running.is_empty() {
                 Step::Lost(self.error.unwrap_or(DialError::Unreachable))
@@ -130,6 +134,9 @@ impl Race {
                 Step::WaitForEnd
             };
         };
+        // While attempts run the next one waits 250 ms beside them (RFC 8305 §5). With four of them it waits until the
+        // oldest has hung for four seconds, and takes its place: four dead addresses must not hide the living ones behind
+        // them until the request has timed out.
         if let Some(&(oldest, since)) = self.running.first() {
             let full = self.running.len() >= MAX_PARALLEL;
             let due = if full { self.due.max(since + HANGING) } else { self.due };
@@ -261,7 +268,7 @@ mod tests {
         assert_eq!(race.poll(4_000), Step::Wait(4_250));
         assert_eq!(race.poll(4_250), Step::GiveUp(place(2)));
         assert_eq!(race.poll(4_250), Step::Try(place(6)));
-        assert_eq!(race.poll(4_500), Step::WaitForEnd, "nobody is left to give a place to");
+        assert_eq!(race.poll(4_500), Step::WaitForEnd, "no address is left to give a place to");
     }
 
     #[test]

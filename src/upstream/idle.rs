@@ -1,4 +1,4 @@
-//! Kept origin connections that no session uses at the moment, shared between the clients that ask for the same site.
+//! Kept origin connections that no session uses at the moment, shared by the clients that ask for the same site.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use reactor::Millis;
 
 use crate::io::origin::{Origin, OriginKey};
 
-/// A kept connection and since when nobody uses it.
+/// A kept connection and when its last exchange ended.
 #[derive(Debug)]
 struct KeptConnection {
     origin: Box<Origin<TcpStream>>,
@@ -55,8 +55,8 @@ impl Idle {
         self.kept.is_empty()
     }
 
-    /// Keeps a connection. Where there is no room the one that nobody has used for longest is given back; the connection
-    /// itself where none may be kept at all.
+    /// Keeps a connection. Where there is no room the one that was kept for longest is given back, to be closed; the
+    /// connection itself where none may be kept at all.
     pub fn put(
         &mut self,
         origin: Box<Origin<TcpStream>>,

@@ -24,7 +24,7 @@ use dial::{DialError, Race, Step};
 use failures::Failures;
 use idle::Idle;
 
-/// Milliseconds after which an attempt counts as hanging when nobody waits for it any more.
+/// Milliseconds after which an attempt counts as hanging when its session has given up.
 const SLOW: Millis = 1000;
 
 /// How connections are made.
@@ -45,9 +45,9 @@ pub struct DialOptions {
 /// A request for a connection.
 #[derive(Debug)]
 pub struct ConnectRequest<'a> {
-    /// Whose it will be.
+    /// The session that will own it.
     pub session: Key,
-    /// Where it may lead, in the order of preference; not empty.
+    /// The addresses that it may lead to, in the order of preference; not empty.
     pub addresses: &'a [IpAddr],
     /// The port.
     pub port: u16,
@@ -57,8 +57,8 @@ pub struct ConnectRequest<'a> {
     pub key: OriginKey,
     /// It must not have been used before.
     pub fresh: bool,
-    /// The request can be sent again if the connection turns out dead, as every kept one may. One that cannot goes out on a
-    /// connection of its own.
+    /// The request can be sent again if the connection turns out dead, as every kept one may. One that cannot goes out
+    /// on a connection of its own.
     pub repeatable: bool,
 }
 
@@ -79,7 +79,7 @@ pub enum Connect {
     Ready(Box<Origin<TcpStream>>),
     /// It will be in [`Upstream::poll`].
     Pending(Key),
-    /// No way.
+    /// There is none, and none is under way.
     Failed(DialError),
 }
 
@@ -147,6 +147,8 @@ impl Upstream {
 
     /// Finds a connection.
     pub fn connect(&mut self, request: &ConnectRequest<'_>, poller: &mut Poller<Owner>, now: Millis) -> Connect {
+        // A kept connection may be dead already, since its origin may close it at any time. The request then has to be
+        // sent again, which only a repeatable one may be (RFC 9110 §9.2.2).
         if !request.fresh && request.repeatable {
             for address in request.addresses {
                 if let Some(mut origin) = self.idle.take(request.key, request.place(*address)) {
@@ -179,7 +181,7 @@ impl Upstream {
         }
     }
 
-    /// Nobody waits for this race any more.
+    /// The session of this race has given up.
     pub fn cancel(&mut self, key: Key, poller: &mut Poller<Owner>, now: Millis) {
         if let Some(dial) = self.dials.remove(key) {
             // Addresses that hang are tried last next time, or the first few dead ones would hide the others for good.

@@ -1,9 +1,10 @@
-//! Control: what may be changed from the monitor, by whom, and what became of it. Reads forms; carries nothing out.
+//! Control: what may be changed from the monitor, by which requests, and the page that says what came of it. Reads forms;
+//! carries nothing out.
 //!
-//! A change is a POST that carries the token of this process, which only its own pages show. Whoever makes a browser send a
-//! form from elsewhere does not know it, and is told apart by `Origin` and `Sec-Fetch-Site` besides. A name that somebody
-//! points at this address ("DNS rebinding") would be a way around both, so that only addresses and `localhost` will do for
-//! a Host. Nor may a request have come through a proxy, this one first of all.
+//! A change is a POST that carries the token of this process, which only its own pages show. A site that makes a
+//! browser send a form here does not know the token, and `Origin` and `Sec-Fetch-Site` tell it apart besides. With a
+//! name that resolves to this address ("DNS rebinding") it could read the token, so Host must be an address or
+//! `localhost`. Nor may a request have come through a proxy, this one first of all.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -204,7 +205,7 @@ fn line(status: u16, text: &str) -> Answer {
     Answer { status, ..super::of_kind(PLAIN, format!("{text}\n")) }
 }
 
-/// The answer after an order. `outcome` is what the one who carried it out says.
+/// The answer after an order. `outcome` is what the hub says that carried it out.
 pub(super) fn done(order: Order, outcome: &Result<(), String>, request: &Request, source: &dyn Source) -> Answer {
     if !wants_page(request) {
         return match outcome {

@@ -7,7 +7,8 @@ use super::{units, Source};
 use crate::http::answer::Answer;
 use crate::http::media::HTML;
 
-/// Nothing but what the monitor itself serves: no script in the page, nothing from elsewhere, in nobody's frame.
+/// Pages may use what the monitor itself serves and nothing else: no script in the page, no other site, no frame around
+/// it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -47,7 +48,7 @@ impl WebPage {
         let text = self.frame(path, source).into_string();
         let answer = Answer { kind: HTML, ..Answer::new(self.status, text.into_bytes()) };
         // With `no-referrer` a browser would send no origin with a form, which is what control asks for.
-        super::sniffed_by_nobody(answer)
+        super::without_sniffing(answer)
             .with("Content-Security-Policy", POLICY)
             .with("X-Frame-Options", "DENY")
             .with("Referrer-Policy", "same-origin")

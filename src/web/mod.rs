@@ -60,11 +60,11 @@ pub struct Process {
     pub pid: u32,
     /// When it started, in seconds since 1970.
     pub started: u64,
-    /// What a request must know to change anything. Nobody can guess it.
+    /// What a request must know to change anything: 128 random bits.
     pub token: String,
 }
 
-/// Whose messages are asked for.
+/// Which messages are asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MessageKind {
     /// Those of the proxy itself.
@@ -80,7 +80,7 @@ pub struct LogMessage {
     pub at: u64,
     /// How grave it is.
     pub severity: &'static str,
-    /// Who says it.
+    /// The part of the program that wrote it.
     pub subsystem: Box<str>,
     /// What it says.
     pub text: Box<str>,
@@ -191,7 +191,7 @@ fn page(path: &str, query: &[u8], source: &dyn Source) -> WebPage {
         "/about/email.html" => WebPage::new("Contact", about::email()),
         "/about/licence.html" => WebPage::new("Licence", about::licence()),
         "/humans.html" => WebPage::new("Humans", about::humans()),
-        // Where the original let people look into its objects.
+        // The original showed its objects here.
         _ if path.starts_with("/information/introspection") => {
             WebPage::new("Sessions", sessions::page(query, source)).every(5)
         }
@@ -219,7 +219,7 @@ fn health(running: &Running) -> Answer {
         _ if running.helpers_fail() => (503, "helpers are failing\n"),
         _ => (200, "ok\n"),
     };
-    sniffed_by_nobody(Answer { kind: PLAIN, ..Answer::new(status, text.as_bytes()) })
+    without_sniffing(Answer { kind: PLAIN, ..Answer::new(status, text.as_bytes()) })
 }
 
 fn of_kind(kind: &'static str, text: impl Into<Cow<'static, str>>) -> Answer {
@@ -227,10 +227,11 @@ fn of_kind(kind: &'static str, text: impl Into<Cow<'static, str>>) -> Answer {
         Cow::Borrowed(text) => text.as_bytes().into(),
         Cow::Owned(text) => text.into_bytes().into(),
     };
-    sniffed_by_nobody(Answer { kind, ..Answer::new(200, body) })
+    without_sniffing(Answer { kind, ..Answer::new(200, body) })
 }
 
-/// No browser is to take it for anything but what it says that it is, a script for example (Fetch, section 3.6).
-fn sniffed_by_nobody(answer: Answer) -> Answer {
+/// Tells browsers to take the answer for what its Content-Type says, and not for a script that its bytes look like (Fetch
+/// standard, section 3.6).
+fn without_sniffing(answer: Answer) -> Answer {
     answer.with("X-Content-Type-Options", "nosniff")
 }

@@ -1,4 +1,4 @@
-//! The monitor over a proxy that is not there.
+//! The monitor over a made-up proxy.
 
 use std::net::IpAddr;
 
@@ -10,10 +10,10 @@ use crate::monitor::Helpers;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-/// What nobody may get into a page as it stands.
+/// A text that must not get into a page as it stands.
 const EVIL: &str = "<script>alert(1)</script>\"'&";
 
-/// A proxy that is not there.
+/// A made-up proxy.
 struct Fake {
     running: Running,
     history: History,

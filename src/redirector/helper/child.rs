@@ -21,10 +21,10 @@ const GRACE: Duration = Duration::from_secs(2);
 const GLANCE: Duration = Duration::from_millis(1);
 const GAZE: Duration = Duration::from_millis(50);
 
-/// Lets so much time pass. True if the helper is to be killed without further ado.
+/// Lets so much time pass. True if the helper is to be killed at once.
 pub(super) type Pause<'a> = &'a mut dyn FnMut(Duration) -> bool;
 
-/// What waiting for the end has come to.
+/// How waiting for the end of a helper ended.
 #[derive(PartialEq, Eq)]
 enum Wait {
     Ended,
@@ -102,7 +102,8 @@ impl HelperProcess {
         Ok(())
     }
 
-    /// Has the process ended? It stays unreaped, so that its number, which is that of its group, goes to nobody else.
+    /// Has the process ended? It stays unreaped, so that no other process gets its number, which is that of its group
+    /// too.
     pub(super) fn has_ended(&self) -> bool {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         !matches!(waitid(Id::Pid(self.group()), flags), Ok(WaitStatus::StillAlive))
@@ -127,7 +128,7 @@ impl HelperProcess {
         self.report(None)
     }
 
-    /// The helper has closed its standard output, which is its end whether it thinks so or not.
+    /// The helper has closed its standard output: it can give no reply any more, so it is ended even if it still runs.
     pub(super) fn bury(&mut self, pause: Pause<'_>) -> String {
         self.stdin = None;
         match self.wait(GRACE, pause) {
@@ -157,9 +158,9 @@ impl HelperProcess {
             }
             let mut bytes = [0; 4096];
             let heard = matches!(self.stdout.read(&mut bytes), Ok(1..));
-            // What it says in its last moments is still logged, and cannot make things worse.
+            // What it says in its last moments is still logged. Too much of it is no reason to kill it now: it is ending.
             let _ = self.read_stderr();
-            // One that talks without end is asked for its end as one that is silent.
+            // A helper that writes without end is looked at without a pause, and gets no more time than a silent one.
             if pause(if heard { Duration::ZERO } else { glance }) {
                 return Wait::Killed;
             }

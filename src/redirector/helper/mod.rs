@@ -1,6 +1,6 @@
 //! One thread and one helper program: bytes from the bus go to the program's standard input, complete replies from its
 //! standard output go back, and what it writes to standard error goes to the log. Knows where a reply ends, and neither
-//! what it says nor whom it is for.
+//! what it says nor which session waits for it.
 //!
 //! A question costs the thread six system calls, and the program's own (counted with strace over 1,000 questions to one
 //! shell): poll, recvfrom on the bus and write on its way there, poll, read and sendto on its way back.
@@ -41,7 +41,7 @@ pub mod kind {
     pub const RETIRE: u8 = 6;
 }
 
-/// Bytes of stack for a thread; what needs more space lives in a heap.
+/// Bytes of stack for a thread: buffers are on the heap.
 const STACK: usize = 128 << 10;
 
 /// Bytes read from a helper at a time.
@@ -82,7 +82,7 @@ struct HelperThread {
     dialect: Dialect,
     /// What the helper has not read yet.
     backlog: Vec<u8>,
-    /// What it has said and is no complete reply yet: `held` bytes at the front.
+    /// What it has written that is no complete reply yet: `held` bytes at the front.
     said: Vec<u8>,
     held: usize,
     asked: u64,
@@ -130,7 +130,7 @@ impl HelperThread {
             }
             Err(error) => format!("cannot be started: {}: {error}", program.path.display()),
         };
-        // Where the loop is gone nobody wants to know.
+        // This fails where the loop is gone, which has no use for it then.
         let _ = bus.send(Frame { kind: kind::GONE, key: 0, payload: text.as_bytes() });
     }
 
@@ -243,7 +243,8 @@ impl HelperThread {
         match stdin.write(&self.backlog) {
             Ok(count) => drop(self.backlog.drain(..count)),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-            // It may have replied before it closed its input. What it owes, the loop waits for no longer than for others.
+            // It may have replied before it closed its input, so its output is still read. A reply that it owes has the
+            // time limit of any other.
             Err(_) => self.helper.stdin = None,
         }
     }
@@ -294,7 +295,7 @@ impl HelperThread {
 }
 
 /// Lets time pass, unless the loop has something to say. True if it wants the helper killed. `listens` turns false once
-/// there is nobody who could say so.
+/// the loop has closed its end and can say nothing any more.
 fn pause(bus: &mut Far, listens: &mut bool, time: Duration) -> bool {
     if !*listens {
         thread::sleep(time);
@@ -307,7 +308,7 @@ fn pause(bus: &mut Far, listens: &mut bool, time: Duration) -> bool {
         Err(_) => *listens = false,
     }
     let mut killed = false;
-    // Questions that come now are too late: whoever asked learns of the helper's end.
+    // Questions that come now are too late. Their sessions learn of the helper's end and ask another.
     let received = *listens && matches!(bus.receive(|frame| killed |= frame.kind == kind::KILL), Ok(true));
     *listens = received;
     killed

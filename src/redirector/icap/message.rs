@@ -1,5 +1,5 @@
-//! The parts of an ICAP response: status, the fields that matter, what is encapsulated (RFC 3507 section 4.4). Knows where
-//! a message ends, and not what it means. Lines may end with LF alone, as scripts write them.
+//! The parts of an ICAP response: status, the fields that matter, what is encapsulated (RFC 3507 section 4.4). Knows
+//! where a message ends, and not what it means. Lines may end with LF alone, as scripts write them.
 
 use super::super::question::Extent;
 use crate::http::head::{leading_blank, HeadScan};
@@ -56,8 +56,8 @@ pub(super) struct IcapMessage<'m> {
     pub(super) body: Option<Vec<u8>>,
 }
 
-/// Where the first reply ends. That does not depend on whether its head can be understood, as long as `Encapsulated` tells
-/// the length: what follows a reply that is in error must not be taken for the next one.
+/// Where the first reply ends. That does not depend on whether its head can be understood, as long as `Encapsulated`
+/// tells the length: what follows a reply that is in error must not be taken for the next one.
 pub(super) fn extent(bytes: &[u8]) -> Extent {
     let blank = leading_blank(bytes);
     let message = &bytes[blank..];
@@ -67,7 +67,8 @@ pub(super) fn extent(bytes: &[u8]) -> Extent {
             false => Extent::Hopeless("the head of its reply has no end"),
         };
     };
-    // Where the field does not tell, whoever reads the head says so, and nobody has asked for what else there is.
+    // Where the field does not tell, the reply ends with its head, and `parse` says what is wrong. What follows is then
+    // a reply without a question, for which the helper is killed.
     let Some((last, heads)) = following(&message[..head]) else { return Extent::Complete(blank + head) };
     let Some(start) = head.checked_add(heads).filter(|start| *start <= MAX_REPLY) else {
         return TOO_LONG;

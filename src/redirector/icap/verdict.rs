@@ -1,5 +1,5 @@
-//! What an ICAP reply means for the request that it is about. Anything that is not understood is trouble, never a
-//! permission.
+//! What an ICAP reply means for the request that it is about. A reply that is not understood is a fault of the helper,
+//! never a permission.
 //!
 //! | status | what is encapsulated | meaning |
 //! |---|---|---|
@@ -27,7 +27,7 @@ use crate::policy::decision::Verdict;
 
 type Reading = Result<Verdict, &'static str>;
 
-/// A head without its blank line may have been cut anywhere.
+/// A head without its blank line may have been cut anywhere, a field's value included.
 const ENDLESS: &str = "a head in it has no end";
 
 /// Fields that belong to a connection or to a framing, and not to an answer (RFC 9110 section 7.6.1).

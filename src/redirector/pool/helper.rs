@@ -6,8 +6,8 @@ use smallvec::SmallVec;
 
 use super::Ticket;
 
-/// Milliseconds that a helper has to live, or else one reply that it has to give, to count as one that works: before that
-/// those of an older program are not let go, and after failures nobody is told that all is well again.
+/// Milliseconds that a helper has to live, or else one reply that it has to give, to count as one that works. Before that
+/// helpers of an older program are not let go, and after failures the log and the monitor do not say that all is well.
 const PROOF: Millis = 500;
 
 /// Where a helper is in its life.
@@ -27,7 +27,7 @@ pub(super) struct Flight {
     /// The number under which the reply will come.
     pub(super) channel: u64,
     pub(super) ticket: Ticket,
-    /// Whose question it is; None once the client has left.
+    /// The session that waits for the reply; None once it has gone.
     pub(super) who: Option<Key>,
     /// It was asked before, in vain.
     pub(super) again: bool,

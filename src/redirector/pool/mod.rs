@@ -1,5 +1,6 @@
-//! The pool of helpers as accounting: which question waits, who has which before it, who is started, spared, replaced and
-//! given up. Pure: it knows neither processes nor sockets nor what a question says, and time is an argument.
+//! The pool of helpers as accounting: which questions wait, which helper has which before it, and which helpers are
+//! started, let go, replaced and given up. Pure: it knows neither processes nor sockets nor what a question says, and
+//! time is an argument.
 //!
 //! Each question has a ticket, and tickets rise: what waits is asked in the order of arrival, and a question that has to
 //! be asked again takes its old place. After every input, `poll` tells what the owner has to do.
@@ -51,7 +52,7 @@ pub enum PoolAction {
         channel: u64,
         /// The question.
         ticket: Ticket,
-        /// Whose it is.
+        /// The session that waits for the reply.
         who: Key,
     },
     /// Tell this helper that no further question comes. It has none before it.
@@ -65,7 +66,7 @@ pub enum PoolAction {
 /// Why there is no reply to a question.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum HelperFault {
-    /// Two helpers died over it, or hung, or said that they are broken.
+    /// Two helpers in a row ended, hung, or said that they are broken, instead of giving a reply.
     Helper,
     /// As many questions wait as may.
     QueueFull,
@@ -88,7 +89,7 @@ impl fmt::Display for HelperFault {
 pub struct Answered {
     /// The question.
     pub ticket: Ticket,
-    /// Whose it is.
+    /// The session that waits for the reply.
     pub who: Key,
     /// It had been asked before, in vain.
     pub again: bool,
@@ -117,7 +118,7 @@ pub struct PoolCounters {
     pub lost: u64,
     /// Helpers killed because a reply took too long.
     pub hung: u64,
-    /// Helpers killed because they said something nobody had asked for.
+    /// Helpers killed because they wrote a reply without a question.
     pub unasked: u64,
 }
 
@@ -198,11 +199,12 @@ impl HelperPool {
         self.waiting.contains_key(&ticket)
     }
 
-    /// `who` has a question.
+    /// Takes a question of the session `who`.
     ///
     /// # Errors
     /// When as many questions wait as may.
     pub fn ask(&mut self, who: Key, now: Millis) -> Result<Ticket, HelperFault> {
+        // With a helper free the question does not wait, so that a queue of 0 still lets the helpers work.
         let full = self.waiting.len() >= self.settings.queue;
         if full && self.first_free().is_none() {
             self.counters.refused += 1;
@@ -217,23 +219,27 @@ impl HelperPool {
         Ok(ticket)
     }
 
-    /// Nobody wants the reply to this question any more.
+    /// The session of this question has gone.
     pub fn cancel(&mut self, ticket: Ticket) {
         if self.waiting.remove(&ticket).is_some() {
             return;
         }
+        // The helper still owes the reply: the flight stays, so that the reply is not taken for that to the next
+        // question.
         let mut flights = self.helpers.iter_mut().flat_map(|(_, helper)| helper.flights.iter_mut());
         if let Some(flight) = flights.find(|flight| flight.ticket == ticket) {
             flight.who = None;
         }
     }
 
-    /// A helper has said something, under the number of a question or, with None, under none that there could be. Gives
-    /// the question that it replies to, if anybody still wants to know. Call [`HelperPool::settle`] once all that has come is
+    /// A helper has written a reply, under the number of a question or, with None, without a readable number. Gives the
+    /// question that it belongs to, unless its session has gone. Call [`HelperPool::settle`] once all that has come is
     /// handed over: a second reply must not pass for that to the next question.
     pub fn handle_reply(&mut self, key: Key, channel: Option<u64>, now: Millis) -> Option<Answered> {
         let helper = self.helpers.get_mut(key)?;
         let Some(flight) = channel.and_then(|channel| helper.land(channel)) else {
+            // After a reply without a question each further one could belong to the wrong request, and one that forbids
+            // could be taken for one that permits. Such a helper is not asked again.
             if helper.state != HelperState::Leaving {
                 self.counters.unasked += 1;
                 self.kill(key, "it said something that nobody had asked for", now);
@@ -248,7 +254,7 @@ impl HelperPool {
         flight.who.map(|who| Answered { ticket: flight.ticket, who, again: flight.again, took })
     }
 
-    /// The reply to a question was of no use: asks somebody else. False when that was done before.
+    /// The reply to a question was of no use: asks another helper. False when that was done before.
     pub fn ask_again(&mut self, answered: &Answered, now: Millis) -> bool {
         if answered.again {
             self.counters.failed += 1;
@@ -264,6 +270,8 @@ impl HelperPool {
         while let Some(slot) = self.alarms.pop_due(now) {
             let Some(key) = self.helpers.key_at(slot) else { continue };
             let Some(oldest) = self.helpers.get(key).and_then(|helper| helper.flights.first()) else { continue };
+            // One alarm for each helper: its oldest question is the first to be late. The alarm may have been set for an
+            // older one that was answered since.
             let due = oldest.sent.saturating_add(self.settings.timeout);
             if due > now {
                 self.alarms.arm(slot, due);
@@ -286,12 +294,17 @@ impl HelperPool {
         self.actions.pop_front()
     }
 
-    /// Starts the helpers that are missing, and asks those that are free what waits.
+    /// Starts the helpers that are missing, and puts waiting questions before those that are free. Called after every
+    /// input.
     pub fn settle(&mut self, now: Millis) {
         self.fill(now);
+        // `fill` has started none: helpers end as soon as they are started, and the next start may be 30 seconds away.
+        // Clients get their error now and not when they have waited.
         if self.scaling.alive == 0 {
             self.give_up();
         }
+        // Tickets rise, so that the first one is the oldest question; one that is asked again has kept its old ticket and
+        // thus its place.
         while !self.waiting.is_empty() {
             let Some(key) = self.first_free() else { break };
             let Some((ticket, waiting)) = self.waiting.pop_first() else { break };
@@ -299,7 +312,7 @@ impl HelperPool {
         }
     }
 
-    /// Nobody is there to be asked, and nobody will be in a while.
+    /// Fails all waiting questions, because no helper runs and none may be started yet.
     fn give_up(&mut self) {
         for (ticket, waiting) in std::mem::take(&mut self.waiting) {
             self.counters.failed += 1;
@@ -312,7 +325,8 @@ impl HelperPool {
         helper.asked += 1;
         let channel = helper.asked;
         helper.flights.push(Flight { channel, ticket, who: Some(waiting.who), again: waiting.again, sent: now });
-        // An idle helper stands in front, so that those that are used stay warm; of the busy ones each has its turn.
+        // Idle helpers stand in front, the one used last first: its memory is still in the processor's cache, and the
+        // others can be let go. Busy ones take turns behind them.
         self.free.pop_front();
         helper.listed = helper.has_room();
         if helper.listed {
@@ -324,7 +338,7 @@ impl HelperPool {
         self.actions.push_back(PoolAction::Ask { helper: key, channel, ticket, who: waiting.who });
     }
 
-    /// The helper to ask next. Those that left while they stood in the list are dropped from it.
+    /// The helper to ask next. Helpers that have left since they were listed are dropped from the list.
     fn first_free(&mut self) -> Option<Key> {
         loop {
             let key = *self.free.front()?;

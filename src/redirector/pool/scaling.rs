@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::helper::{Helper, HelperState};
 use super::{HelperPool, PoolAction, PoolSettings};
 
-/// Milliseconds between two looks at whether more helpers are needed, about as often as the original really looked.
+/// Milliseconds between two looks at whether more helpers are needed, about as often as the original looked.
 const BEAT: Millis = 500;
 
 /// Milliseconds between two looks at whether there are more helpers than needed.
@@ -30,7 +30,7 @@ pub(super) struct Scaling {
     /// Helpers that start or serve.
     pub(super) alive: usize,
     starting: usize,
-    /// Those of the living that run an older program.
+    /// Helpers that start or serve and run an older program.
     stale: usize,
     generation: u32,
     /// A helper of the present generation has shown that it works.
@@ -41,7 +41,7 @@ pub(super) struct Scaling {
     /// Helpers that ended without a reply since one last gave one.
     failures: u32,
     failed_at: Millis,
-    /// The last helper started when a failure was counted: those up to it do not count again.
+    /// The number of the last helper started when a failure was counted. Helpers up to it do not count again.
     blamed: u32,
     /// No start before this.
     not_before: Millis,
@@ -102,7 +102,7 @@ impl Scaling {
         }
     }
 
-    /// Milliseconds to the next start. The first failure is none to wait for.
+    /// Milliseconds to the next start. After the first failure it is at once: one helper may have been killed by chance.
     fn pause(&self) -> Millis {
         match self.failures {
             0 | 1 => 0,
@@ -144,7 +144,7 @@ impl HelperPool {
         self.settle(now);
     }
 
-    /// A helper has ended, or could not be started. What it had before it is asked once more elsewhere.
+    /// A helper has ended, or could not be started. Its questions are asked once more elsewhere.
     pub fn handle_gone(&mut self, key: Key, now: Millis) {
         let expected = self.helpers.get(key).is_some_and(|helper| helper.state == HelperState::Leaving);
         self.dismiss(key);
@@ -202,7 +202,7 @@ impl HelperPool {
         self.settle(now);
     }
 
-    /// Replaces all helpers one by one. Those there are go on until others have shown that they work.
+    /// Replaces all helpers one by one. The old ones serve until new ones have shown that they work.
     pub fn renew(&mut self, now: Millis) {
         self.scaling.generation = self.scaling.generation.wrapping_add(1);
         self.scaling.stale = self.scaling.alive;
@@ -223,7 +223,8 @@ impl HelperPool {
         let pausing = now < self.scaling.not_before;
         while !pausing && self.scaling.alive < self.settings.minimum {
             self.start(now);
-            // After several failures one is tried at a time.
+            // After several failures one is tried at a time: all at once would fail together and take the processor
+            // with it.
             if self.scaling.failures > 1 {
                 self.scaling.not_before = now + self.scaling.pause();
                 break;
@@ -238,6 +239,7 @@ impl HelperPool {
 
     /// Goes on with a renewal, a step at a time.
     fn replace(&mut self, now: Millis) {
+        // One starts at a time, so that a renewal does not double the number of processes.
         if self.scaling.stale == 0 || self.scaling.starting > 0 {
             return;
         }
@@ -245,6 +247,7 @@ impl HelperPool {
             let generation = self.scaling.generation;
             self.retire_oldest(|helper| helper.generation != generation);
         }
+        // Until the new program has shown that it works, one helper runs it beside all the old ones.
         let fresh = self.scaling.alive - self.scaling.stale;
         if self.scaling.stale > 0 && (self.scaling.proven || fresh == 0) {
             self.start(now);
@@ -299,7 +302,7 @@ impl HelperPool {
         }
     }
 
-    /// How long the question has waited that waits longest.
+    /// How long the oldest waiting question has waited.
     fn wait(&self, now: Millis) -> Millis {
         self.waiting.first_key_value().map_or(0, |(_, waiting)| now.saturating_sub(waiting.since))
     }
@@ -330,7 +333,7 @@ impl HelperPool {
         self.actions.push_back(PoolAction::Start(key, number));
     }
 
-    /// Lets the oldest helper go that fits. False when there is none.
+    /// Lets the oldest helper go of those that `fits` picks. False when there is none.
     fn retire_oldest(&mut self, fits: impl Fn(&Helper) -> bool) -> bool {
         let living = self.helpers.iter().filter(|(_, helper)| helper.state != HelperState::Leaving && fits(helper));
         let Some((key, _)) = living.min_by_key(|(_, helper)| helper.number) else { return false };
@@ -339,7 +342,7 @@ impl HelperPool {
         true
     }
 
-    /// Kills a helper. What it had before it is asked once more elsewhere.
+    /// Kills a helper. Its questions are asked once more elsewhere.
     pub(super) fn kill(&mut self, key: Key, why: &'static str, now: Millis) {
         self.dismiss(key);
         let Some(helper) = self.helpers.get_mut(key) else { return };

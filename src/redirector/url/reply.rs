@@ -1,4 +1,4 @@
-//! What a line of a helper says. Anything that is none of these is trouble, never a permission.
+//! What a line of a helper says. A line that is none of these is a fault of the helper, never a permission.
 //!
 //! | line | meaning |
 //! |---|---|
