@@ -29,7 +29,7 @@ pub(super) fn misdirected(host: &Host) -> Answer {
         "The monitor does not answer to the name {host}, which could be made to lead here by others. Ask for it by its \
          address or as localhost, or list the name in web.names.\n"
     );
-    super::sniffed_by_nobody(Answer { kind: PLAIN, ..Answer::new(421, text.into_bytes()) })
+    super::without_sniffing(Answer { kind: PLAIN, ..Answer::new(421, text.into_bytes()) })
 }
 
 #[cfg(test)]
