@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use exaproxy::critical;
-use exaproxy::logs::{Destination, LogSettings, Messages, Rotation, Severity, Switches};
+use exaproxy::logs::{Destination, LogSettings, Messages, Rotation, Severity, Switches, SyslogForm};
 use exaproxy::system::{daemonize, drop_privileges, raise_descriptors, Daemonized, Notice};
 use nix::sys::resource::{setrlimit, Resource};
 use nix::sys::signal::{kill, Signal};
@@ -230,6 +230,7 @@ fn settings(destination: Destination) -> LogSettings {
         switches: Switches::ALL,
         destination,
         rotation: Rotation::NEVER,
+        syslog: SyslogForm::ExaProxy,
         directives: None,
     }
 }

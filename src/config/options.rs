@@ -7,7 +7,7 @@ use super::paths::{Hosts, NewFile, Pages, Program, Resolver, HOSTS, PAGES, RESOL
 use super::place::PathContext;
 use super::text::{
     BareText, FieldName, Host, Host4, Host6, Level, Line, LineFormat, OnFailure, Protocol, Pseudonym, Reactor, Sink,
-    Text, User,
+    SyslogWord, Text, User,
 };
 use super::value::{Count, Flag, Limit, Port, Seconds, Timeout, ValueType};
 use super::Error;
@@ -163,13 +163,16 @@ options! {
         drain_timeout: Timeout = "0", New,
             "seconds that a soft stop (SIGQUIT) waits for clients to finish, 0 = as long as they need";
         identifier: BareText = "ExaProxy", Kept, "first word of every log line";
+        no_new_privileges: Flag = "true", New,
+            "keep helper programs from gaining rights by their set-user-id bit or capabilities; false for helpers that need them";
         pidfile: NewFile = "", Kept, "file that holds the process number while the program runs, empty = none";
         poll_interfaces: Flag = "true", Kept, "look for changed addresses of this machine while running";
         reactor: Reactor = "best", Obsolete("The best interface of the system is always used."),
             "kernel interface for events";
         speed: Count<1, 3600> = "2", Obsolete("The loop sleeps until something happens or the next timer is due."),
             "longest wait of the event loop, in seconds";
-        user: User = "nobody", Changed("It need not exist unless the program is started as root."),
+        user: User = "nobody",
+            Changed("It need not exist unless the program is started as root; numbers will do, as user or user:group."),
             "account to run as when started as root, once the listeners are open";
     }
 
@@ -275,6 +278,8 @@ options! {
         server: Flag = "true", Kept, "messages about listeners";
         signal: Flag = "true", Kept, "messages about signals";
         supervisor: Flag = "true", Kept, "messages about start and stop";
+        syslog: SyslogWord = "exaproxy", New,
+            "form of lines for syslog, of all logs: exaproxy (as ever, with a NUL byte at the end), rfc3164 or rfc5424";
         web: Flag = "true", Kept, "messages about the monitoring pages";
         worker: Flag = "true", Changed("The usage log does not depend on it."), "messages about single helper programs";
     }

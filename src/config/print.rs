@@ -66,7 +66,7 @@ pub(super) fn printed(entry: &OptionEntry, text: &str) -> String {
 pub fn help() -> String {
     let mut out = String::from(INTRODUCTION);
     out.push_str("\nThe configuration file is the first of these that exists:\n - EXAPROXY-TREE/");
-    let _ = writeln!(out, "{FILE} (the tree above the program's bin, sbin or lib folder)");
+    let _ = writeln!(out, "{FILE}\n   (the tree above the program's bin, sbin or lib folder)");
     for folder in FOLDERS {
         let _ = writeln!(out, " - {}/{FILE}", folder.trim_end_matches('/'));
     }
@@ -90,7 +90,31 @@ fn help_line(entry: &OptionEntry) -> String {
         "security.local" | "security.deny" => String::new(),
         _ => printed(entry, entry.default),
     };
-    format!(" - exaproxy.{} {spaces}: {}{mark}. default ({default})\n", entry.name(), entry.help)
+    let text = format!("{}{mark}.", entry.help);
+    let words = text.split(' ').map(str::to_owned).chain([format!("default ({default})")]);
+    wrapped(&format!(" - exaproxy.{} {spaces}:", entry.name()), words)
+}
+
+/// Columns of a terminal, as they are at the least.
+const COLUMNS: usize = 80;
+
+/// Most blanks in front of a line that goes on: the longest default has to fit behind them.
+const INDENT: usize = 34;
+
+/// Words behind a start, in lines that fit a terminal and that go on below the first word.
+fn wrapped(start: &str, words: impl Iterator<Item = String>) -> String {
+    let mut out = start.to_owned();
+    let indent = start.len().min(INDENT);
+    let mut width = start.len();
+    for word in words {
+        if width + 1 + word.len() > COLUMNS {
+            let _ = write!(out, "\n{}", " ".repeat(indent));
+            width = indent;
+        }
+        let _ = write!(out, " {word}");
+        width += 1 + word.len();
+    }
+    out + "\n"
 }
 
 const INTRODUCTION: &str = "\
@@ -99,9 +123,9 @@ usage: exaproxy [options]
  -h, --help      : this help
  -c, --conf-file : configuration file to use (ini format)
  -i, --ini       : print the configuration as ini file (also -fi)
- -e, --env       : print the configuration as environment assignments (also -fe)
+ -e, --env       : print the configuration as environment (also -fe)
  -di, --diff-ini : print what differs from the defaults as ini file
- -de, --diff-env : print what differs from the defaults as environment assignments
+ -de, --diff-env : print what differs from the defaults as environment
      --check     : read the configuration, say whether it can be used, and exit
  -d, --debug     : write all messages to the log
  -v, --version   : print the version
@@ -115,15 +139,19 @@ Every option can be given in the environment instead:
  > env exaproxy_tcp4_host=192.0.2.1 exaproxy
  > export exaproxy_http_idle_connect=60; exaproxy
 
-What comes first counts: environment with dots, environment with underscores, file, default.
+What comes first counts: environment with dots, environment with underscores,
+file, default.
 
 Signals:
  - SIGTERM, SIGINT : stop at once
- - SIGQUIT         : stop accepting, and exit when the last client has gone; a second one stops at once
+ - SIGQUIT         : stop accepting, and exit when the last client has gone;
+                     a second one stops at once
  - SIGHUP          : read the configuration again and use it if it is sound
  - SIGTTOU         : stop listening for clients of the proxy
  - SIGTTIN         : listen for clients of the proxy again
  - SIGTRAP         : write all messages to the log, or no longer
+ - SIGUSR1         : one helper program less
+ - SIGUSR2         : one helper program more
 
 Options:
 ";
@@ -144,7 +172,8 @@ mod tests {
             ("http", "compatible-status", " - exaproxy.http.compatible-status : answer"),
         ] {
             let found = find(section, key).map(help_line).unwrap_or_default();
-            assert!(found.contains(line), "{found}");
+            let joined = found.split("\n  ").map(str::trim_start).collect::<Vec<_>>().join(" ");
+            assert!(found.contains(line) || joined.contains(line), "{found}");
         }
     }
 
@@ -153,5 +182,8 @@ mod tests {
         let help = help();
         assert!(OPTIONS.iter().all(|entry| help.contains(&format!(" - exaproxy.{} ", entry.name()))));
         assert!(help.ends_with(")\n\n"));
+        let wide: Vec<&str> = help.lines().filter(|line| line.chars().count() > COLUMNS).collect();
+        assert!(wide.is_empty(), "{wide:#?}");
+        assert!(["SIGUSR1", "SIGUSR2"].iter().all(|signal| help.contains(signal)));
     }
 }

@@ -4,7 +4,8 @@
 use super::place::PathContext;
 use super::value::ValueType;
 use crate::logs::access::{Format, FormatError};
-use crate::logs::{Destination, Severity};
+use crate::logs::datagram::NoSyslogForm;
+use crate::logs::{Destination, Severity, SyslogForm};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Any text without control characters, printed between quotes.
@@ -96,7 +97,7 @@ impl ValueType for Pseudonym {
     }
 }
 
-/// The name of an account. Whether it exists is found out when the process changes to it.
+/// The name of an account, or numbers. Whether it exists is found out when the process changes to it.
 pub struct User;
 
 impl ValueType for User {
@@ -104,15 +105,36 @@ impl ValueType for User {
     const QUOTED: bool = true;
 
     fn form() -> String {
-        "the name of an account".into()
+        "the name of an account, its number, or the numbers of user and group with a colon between them".into()
     }
 
     fn parse(text: &str, place: &PathContext) -> Option<String> {
-        Text::parse(text, place).filter(|name| !name.is_empty() && !name.contains([' ', ':', '/']))
+        let numbers = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
+        Text::parse(text, place)
+            .filter(|name| !name.is_empty() && !name.contains([' ', '/']) && (!name.contains(':') || numbers(name)))
     }
 
     fn print(value: &String, _: &PathContext) -> String {
         value.clone()
+    }
+}
+
+/// How lines look to a syslog daemon.
+pub struct SyslogWord;
+
+impl ValueType for SyslogWord {
+    type Value = SyslogForm;
+
+    fn form() -> String {
+        NoSyslogForm.to_string()
+    }
+
+    fn parse(text: &str, _: &PathContext) -> Option<SyslogForm> {
+        text.parse().ok()
+    }
+
+    fn print(value: &SyslogForm, _: &PathContext) -> String {
+        value.name().to_owned()
     }
 }
 

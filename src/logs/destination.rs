@@ -31,6 +31,13 @@ pub enum Destination {
     File(PathBuf),
 }
 
+impl Destination {
+    /// Do lines go to a syslog daemon?
+    pub fn is_syslog(&self) -> bool {
+        matches!(self, Self::LocalSyslog | Self::Udp { .. })
+    }
+}
+
 /// Why a text is no destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DestinationError {
@@ -54,13 +61,14 @@ impl std::error::Error for DestinationError {}
 impl FromStr for Destination {
     type Err = DestinationError;
 
-    /// `stdout`, `stderr`, nothing (syslog), `host:NAME`, `host:NAME:PORT`, `NAME:PORT`; anything else is the path of a
+    /// `stdout`, `stderr` and their devices, nothing (syslog), `host:NAME`, `host:NAME:PORT`, `NAME:PORT`; anything else is the path of a
     /// file, and so is everything with a slash. IPv6 addresses with a port stand in brackets.
     fn from_str(text: &str) -> Result<Self, DestinationError> {
         match text {
             "" => return Ok(Self::LocalSyslog),
-            "stdout" => return Ok(Self::Stdout),
-            "stderr" => return Ok(Self::Stderr),
+            // An account that is not root may not open what root was given as its output, and need not.
+            "stdout" | "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1" => return Ok(Self::Stdout),
+            "stderr" | "/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2" => return Ok(Self::Stderr),
             _ => {}
         }
         if let Some(server) = text.strip_prefix(HOST_PREFIX) {
@@ -134,6 +142,9 @@ mod tests {
         let table = [
             ("stdout", Destination::Stdout),
             ("stderr", Destination::Stderr),
+            ("/dev/stdout", Destination::Stdout),
+            ("/dev/stderr", Destination::Stderr),
+            ("/proc/self/fd/2", Destination::Stderr),
             ("", Destination::LocalSyslog),
             ("host:loghost", udp("loghost", 514)),
             ("host:loghost:1514", udp("loghost", 1514)),

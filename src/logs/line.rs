@@ -15,7 +15,11 @@ const SUBSYSTEM_WIDTH: usize = 13;
 
 /// What every line of a process begins with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prefix(String);
+pub struct Prefix {
+    text: String,
+    identifier: String,
+    pid: u32,
+}
 
 impl Prefix {
     /// For the value of `daemon.identifier` and the process id that lines carry.
@@ -23,7 +27,22 @@ impl Prefix {
         let mut text = String::new();
         // Writing to a bounded text reports the cut as an error; the line is then simply shorter.
         let _ = write!(Escaped::new(&mut text), "{identifier} {pid:<PID_WIDTH$} ");
-        Self(text)
+        Self { text, identifier: identifier.to_owned(), pid }
+    }
+
+    /// The identifier.
+    pub fn identifier(&self) -> &str {
+        &self.identifier
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// A line without this in front of it; a line of another form as it is.
+    pub fn strip<'a>(&self, line: &'a [u8]) -> &'a [u8] {
+        line.strip_prefix(self.text.as_bytes()).unwrap_or(line)
     }
 
     /// Appends one line with its end to `out`. Control characters of the message are written as escapes and what exceeds
@@ -31,7 +50,7 @@ impl Prefix {
     pub fn append(&self, out: &mut String, subsystem: &str, message: fmt::Arguments<'_>) -> usize {
         let mut line = Escaped::new(out);
         let mut start = 0;
-        let whole = write!(line, "{}{subsystem:<SUBSYSTEM_WIDTH$} ", self.0).and_then(|()| {
+        let whole = write!(line, "{}{subsystem:<SUBSYSTEM_WIDTH$} ", self.text).and_then(|()| {
             start = line.out.len();
             line.write_fmt(message)
         });

@@ -9,8 +9,11 @@ use std::time::{Duration, SystemTime};
 
 use log::{LevelFilter, Log, Metadata, Record};
 
+use super::output::Output;
 use super::recent::{self, Recent};
-use super::{sink, Destination, Handle, Prefix, Rotation, Severity, Switches, Writer};
+use super::{
+    sink, Destination, Handle, OpenError, Prefix, Rotation, Severity, Switches, SyslogForm, SyslogStyle, Writer,
+};
 
 /// Most bytes of memory for lines that wait for a slow destination: some 10,000 lines of usual length.
 pub const QUEUE_BYTES: usize = 1 << 20;
@@ -37,9 +40,17 @@ pub struct LogSettings {
     pub destination: Destination,
     /// How a file is rotated (`log.rotate`, `log.keep`).
     pub rotation: Rotation,
+    /// How lines look to a syslog daemon (`log.syslog`).
+    pub syslog: SyslogForm,
     /// For developers, the text of `RUST_LOG`: filters in the form of `env_logger` that let records through which level
     /// and switches would stop, trace records among them.
     pub directives: Option<String>,
+}
+
+impl LogSettings {
+    fn open(&self, prefix: &Prefix) -> io::Result<Box<dyn Output>> {
+        sink::open(&self.destination, self.rotation, SyslogStyle { form: self.syslog, prefix: prefix.clone() })
+    }
 }
 
 /// The message log.
@@ -61,6 +72,7 @@ struct MessageOutput {
     prefix: Prefix,
     destination: Destination,
     rotation: Rotation,
+    syslog: SyslogForm,
     directives: Option<env_logger::Logger>,
     handle: Handle,
 }
@@ -71,9 +83,9 @@ impl Messages {
     ///
     /// # Errors
     /// What the system says when a file cannot be opened (with its path) or a thread not started.
-    pub fn open(settings: &LogSettings, pid: u32) -> io::Result<Self> {
+    pub fn open(settings: &LogSettings, pid: u32) -> Result<Self, OpenError> {
         let prefix = Prefix::new(&settings.identifier, pid);
-        let output = sink::open(&settings.destination, settings.rotation)?;
+        let output = settings.open(&prefix).map_err(OpenError::Destination)?;
         let noticed = prefix.clone();
         let notice = move |text: &str| noticed.line("supervisor", format_args!("{text}"));
         let messages = Self {
@@ -86,8 +98,9 @@ impl Messages {
                 prefix,
                 destination: settings.destination.clone(),
                 rotation: settings.rotation,
+                syslog: settings.syslog,
                 directives: settings.directives.as_deref().map(parse_directives),
-                handle: Writer::spawn(output, QUEUE_BYTES, Box::new(notice))?,
+                handle: Writer::spawn(output, QUEUE_BYTES, Box::new(notice)).map_err(OpenError::Thread)?,
             })),
             recent: Recent::default(),
         };
@@ -110,14 +123,18 @@ impl Messages {
     /// What the system says when the new destination cannot be opened, with its path.
     pub fn apply(&self, settings: &LogSettings) -> io::Result<()> {
         let old = self.output();
-        if (&old.destination, old.rotation) != (&settings.destination, settings.rotation) {
-            old.handle.replace(sink::open(&settings.destination, settings.rotation)?);
+        let prefix = Prefix::new(&settings.identifier, old.pid);
+        let moved = (&old.destination, old.rotation) != (&settings.destination, settings.rotation);
+        let renamed = (old.syslog, &old.prefix) != (settings.syslog, &prefix) && old.destination.is_syslog();
+        if moved || renamed {
+            old.handle.replace(settings.open(&prefix)?);
         }
         let output = MessageOutput {
             pid: old.pid,
-            prefix: Prefix::new(&settings.identifier, old.pid),
+            prefix,
             destination: settings.destination.clone(),
             rotation: settings.rotation,
+            syslog: settings.syslog,
             directives: settings.directives.as_deref().map(parse_directives),
             handle: old.handle.clone(),
         };
@@ -272,6 +289,7 @@ mod tests {
             switches: Switches::ALL,
             destination: Destination::File(path.clone()),
             rotation: Rotation::NEVER,
+            syslog: SyslogForm::ExaProxy,
             directives: None,
         };
         (settings, path)

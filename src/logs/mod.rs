@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod batch;
+pub mod datagram;
 pub mod destination;
 pub mod line;
 pub mod messages;
@@ -18,6 +19,7 @@ pub mod usage;
 pub mod writer;
 
 pub use access::AccessLog;
+pub use datagram::{SyslogForm, SyslogStyle};
 pub use destination::Destination;
 pub use line::Prefix;
 pub use messages::{LogSettings, Messages};
@@ -25,7 +27,7 @@ pub use rotate::Rotation;
 pub use severity::Severity;
 pub use subsystem::Switches;
 pub use usage::{Usage, UsageLog, Word};
-pub use writer::{Handle, Writer};
+pub use writer::{Handle, OpenError, Writer};
 
 /// Logs a message of the highest severity, which the `log` crate has no level for: an error whose target carries the mark
 /// `!`. The target is a literal: `critical!(target: "signal", "SIG {}", name)`.

@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::unistd::{access, AccessFlags};
 
 use super::batch::Batch;
@@ -34,12 +35,40 @@ impl Rotation {
     }
 }
 
-/// Why a log could not be rotated by this account, for a word of warning before it is due; None where it could.
+/// What others than the owner and the group of a new file may do to it: nothing. A log tells who asked for what.
+const MODE: u32 = 0o640;
+
+/// Why a log could not be rotated by this account, for a word of warning before it is due; None where it could, or where
+/// there is nothing to rotate, as with a device.
 pub fn obstacle(destination: &Destination, rotation: Rotation) -> Option<String> {
     let Destination::File(path) = destination else { return None };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return None;
+    }
+    let folder = folder(path);
     let errno = access(folder, AccessFlags::W_OK | AccessFlags::X_OK).err().filter(|_| rotation.bytes > 0)?;
     Some(format!("{} cannot be rotated: {}: {}", path.display(), folder.display(), errno.desc()))
+}
+
+/// Whether a log could be opened by this account, without a trace.
+///
+/// # Errors
+/// What opening it would end with, with its path.
+pub fn check(destination: &Destination) -> Result<(), String> {
+    let Destination::File(path) = destination else { return Ok(()) };
+    let refused = match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(Errno::EISDIR),
+        Ok(_) => access(path, AccessFlags::W_OK),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            access(folder(path), AccessFlags::W_OK | AccessFlags::X_OK)
+        }
+        Err(error) => return Err(format!("{}: {error}", path.display())),
+    };
+    refused.map_err(|errno| format!("{}: {}", path.display(), errno.desc()))
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A file with its rotation.
@@ -155,8 +184,8 @@ impl FileIdentity {
 
 fn open_append(path: &Path) -> io::Result<(File, FileIdentity, u64)> {
     // O_NONBLOCK keeps a FIFO without a reader from holding us; regular files do not heed it.
-    let file =
-        OpenOptions::new().append(true).create(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = OpenOptions::new().append(true).create(true).mode(MODE).custom_flags(flags).open(path)?;
     let metadata = file.metadata()?;
     Ok((file, FileIdentity::of(&metadata), metadata.len()))
 }
@@ -276,7 +305,21 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_be_opened_is_told_and_left_as_it_is() {
+        let folder = Folder::new("check");
+        let file = |path: PathBuf| Destination::File(path);
+        assert_eq!(check(&file(folder.log())), Ok(()));
+        assert_eq!(check(&file("/dev/null".into())), Ok(()));
+        assert!(folder.names().is_empty());
+        let error = check(&file(folder.0.clone())).unwrap_err();
+        assert!(error.ends_with("Is a directory"), "{error}");
+        let error = check(&file(folder.0.join("none/log"))).unwrap_err();
+        assert!(error.contains("none/log: No such file"), "{error}");
+    }
+
+    #[test]
     fn devices_are_written_to_and_never_moved() {
+        assert_eq!(obstacle(&Destination::File("/dev/null".into()), Rotation::new(4, 1)), None);
         let mut file = RotatingFile::open(Path::new("/dev/null"), Rotation::new(4, 1)).unwrap();
         assert_eq!(file.write(&batch(&["aaa", "bbb"])), Report::default());
         assert!(Path::new("/dev/null").exists() && !Path::new("/dev/null.1").exists());

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 
 use super::batch::Batch;
+use super::datagram::SyslogStyle;
 use super::output::{put, Output, Report};
 use super::rotate::RotatingFile;
 use super::syslog::Syslog;
@@ -17,12 +18,12 @@ use super::{Destination, Rotation};
 ///
 /// # Errors
 /// What the system says when a file cannot be opened, with its path.
-pub fn open(destination: &Destination, rotation: Rotation) -> io::Result<Box<dyn Output>> {
+pub fn open(destination: &Destination, rotation: Rotation, style: SyslogStyle) -> io::Result<Box<dyn Output>> {
     Ok(match destination {
         Destination::Stdout => Box::new(StreamSink::new(&io::stdout())?),
         Destination::Stderr => Box::new(StreamSink::new(&io::stderr())?),
-        Destination::LocalSyslog => Box::new(Syslog::local()),
-        Destination::Udp { host, port } => Box::new(Syslog::udp(host, *port)),
+        Destination::LocalSyslog => Box::new(Syslog::local(style)),
+        Destination::Udp { host, port } => Box::new(Syslog::udp(host, *port, style)),
         Destination::File(path) => Box::new(
             RotatingFile::open(path, rotation)
                 .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?,
@@ -53,10 +54,13 @@ impl Output for StreamSink {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logs::{Prefix, SyslogForm};
+
     #[test]
     fn a_file_that_cannot_be_opened_is_named() {
         let destination = Destination::File("/nonexistent/folder/log".into());
-        let error = open(&destination, Rotation::NEVER).err().unwrap();
+        let style = SyslogStyle { form: SyslogForm::ExaProxy, prefix: Prefix::new("ExaProxy", 1) };
+        let error = open(&destination, Rotation::NEVER, style).err().unwrap();
         assert!(error.to_string().starts_with("/nonexistent/folder/log: "), "{error}");
     }
 }

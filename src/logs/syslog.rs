@@ -1,5 +1,5 @@
-//! Syslog datagrams as the original sent them: `<PRI>`, the line, a NUL byte; to the socket of this machine or over UDP
-//! (RFC 3164). Opens its socket when there is something to send, and again after a failure. Knows no queue.
+//! Lines as datagrams to a syslog daemon, by the socket of this machine or over UDP. Opens its socket when there is something
+//! to send, and again after a failure. Knows no queue.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
@@ -7,16 +7,15 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
+
 use super::batch::Batch;
+use super::datagram::{encode, SyslogStyle};
 use super::destination::SYSLOG_PORT;
 use super::output::{Output, Report};
-use super::severity::Severity;
 
 /// Where syslog daemons listen: Linux and the BSDs, then macOS.
 const LOCAL_SOCKETS: [&str; 2] = ["/dev/log", "/var/run/syslog"];
-
-/// Most bytes of one datagram. RFC 3164 section 4.1 asks for 1,024; daemons of today take 8,192 and more.
-const DATAGRAM_BYTES_MAX: usize = 8_192;
 
 /// How long a full socket of a syslog daemon may hold the writer.
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
@@ -28,6 +27,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// A syslog daemon.
 pub struct Syslog {
     target: SyslogAddress,
+    style: SyslogStyle,
+    host: String,
     socket: Option<Socket>,
     /// Counts failures, so that every address of a name gets its turn.
     failures: usize,
@@ -47,17 +48,18 @@ enum Socket {
 
 impl Syslog {
     /// The daemon of this machine: its socket, else UDP to port 514.
-    pub fn local() -> Self {
-        Self::new(SyslogAddress::Local(LOCAL_SOCKETS.map(PathBuf::from).to_vec()))
+    pub fn local(style: SyslogStyle) -> Self {
+        Self::new(SyslogAddress::Local(LOCAL_SOCKETS.map(PathBuf::from).to_vec()), style)
     }
 
     /// A server by name or address.
-    pub fn udp(host: &str, port: u16) -> Self {
-        Self::new(SyslogAddress::Udp(host.to_owned(), port))
+    pub fn udp(host: &str, port: u16, style: SyslogStyle) -> Self {
+        Self::new(SyslogAddress::Udp(host.to_owned(), port), style)
     }
 
-    fn new(target: SyslogAddress) -> Self {
-        Self { target, socket: None, failures: 0, retry_at: None, datagram: Vec::new() }
+    fn new(target: SyslogAddress, style: SyslogStyle) -> Self {
+        let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+        Self { target, style, host, socket: None, failures: 0, retry_at: None, datagram: Vec::new() }
     }
 
     /// Sends one datagram; once more on a new socket when the daemon was restarted meanwhile.
@@ -95,7 +97,9 @@ impl Output for Syslog {
     fn write(&mut self, lines: &Batch) -> Report {
         let mut report = Report::default();
         for (severity, line) in lines.lines() {
-            encode(&mut self.datagram, severity, line);
+            // A daemon of this machine knows where it is, and takes a name for the tag.
+            let host = Some(self.host.as_str()).filter(|_| self.style.form.names_host(self.target.is_local()));
+            encode(&mut self.datagram, &self.style, host, Utc::now(), severity, line);
             if let Err(error) = self.send_or_pause() {
                 report.lost += 1;
                 report.trouble = Some(format!("syslog: {error}"));
@@ -112,6 +116,10 @@ impl Output for Syslog {
 }
 
 impl SyslogAddress {
+    fn is_local(&self) -> bool {
+        matches!(self, Self::Local(_))
+    }
+
     fn open(&self, failures: usize) -> io::Result<Socket> {
         match self {
             Self::Local(paths) => match paths.iter().find_map(|path| connect_local(path).ok()) {
@@ -156,17 +164,15 @@ fn connect_udp(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-fn encode(datagram: &mut Vec<u8>, severity: Severity, line: &[u8]) {
-    datagram.clear();
-    datagram.extend_from_slice(format!("<{}>", severity.syslog_priority()).as_bytes());
-    let room = DATAGRAM_BYTES_MAX.saturating_sub(datagram.len() + 1);
-    datagram.extend_from_slice(line.get(..room).unwrap_or(line));
-    datagram.push(0);
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::datagram::{SyslogForm, DATAGRAM_BYTES_MAX};
+    use super::super::{Prefix, Severity};
     use super::*;
+
+    fn style() -> SyslogStyle {
+        SyslogStyle { form: SyslogForm::ExaProxy, prefix: Prefix::new("ExaProxy", 1) }
+    }
 
     fn batch(lines: &[(Severity, &str)]) -> Batch {
         let mut batch = Batch::default();
@@ -183,29 +189,9 @@ mod tests {
     }
 
     #[test]
-    fn datagrams_are_those_of_the_original() {
-        let table: [(Severity, &str, &[u8]); 3] = [
-            (
-                Severity::Error,
-                "ExaProxy 12351  supervisor    Starting exaproxy version 1.2.1",
-                b"<11>ExaProxy 12351  supervisor    Starting exaproxy version 1.2.1\0",
-            ),
-            (Severity::Critical, "x", b"<10>x\0"),
-            (Severity::Info, "", b"<14>\0"),
-        ];
-        let mut datagram = Vec::new();
-        for (severity, line, expected) in table {
-            encode(&mut datagram, severity, line.as_bytes());
-            assert_eq!(datagram, expected);
-        }
-        encode(&mut datagram, Severity::Info, &[b'x'; 2 * DATAGRAM_BYTES_MAX]);
-        assert_eq!((datagram.len(), datagram.last()), (DATAGRAM_BYTES_MAX, Some(&0)));
-    }
-
-    #[test]
     fn a_server_gets_one_datagram_per_line() {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let mut syslog = Syslog::udp("127.0.0.1", server.local_addr().unwrap().port());
+        let mut syslog = Syslog::udp("127.0.0.1", server.local_addr().unwrap().port(), style());
         let report = syslog.write(&batch(&[(Severity::Info, "one"), (Severity::Debug, "two\n")]));
         assert_eq!(report, Report::default());
         assert_eq!(receive(&server), b"<14>one\0");
@@ -215,7 +201,7 @@ mod tests {
     #[test]
     fn a_restarted_daemon_is_found_again_and_an_absent_one_costs_lines_only() {
         let path = std::env::temp_dir().join(format!("exaproxy-syslog-{}", std::process::id()));
-        let mut syslog = Syslog::new(SyslogAddress::Local(vec![path.clone()]));
+        let mut syslog = Syslog::new(SyslogAddress::Local(vec![path.clone()]), style());
         let mut bytes = [0; 64];
         for line in ["first", "second"] {
             let _ = std::fs::remove_file(&path);
@@ -226,7 +212,7 @@ mod tests {
         }
         std::fs::remove_file(&path).unwrap();
 
-        let mut nobody = Syslog::udp("name.invalid", 514);
+        let mut nobody = Syslog::udp("name.invalid", 514, style());
         nobody.retry_at = Instant::now().checked_add(Duration::from_secs(3600));
         let report = nobody.write(&batch(&[(Severity::Info, "a"), (Severity::Info, "b")]));
         assert_eq!(report.lost, 2);

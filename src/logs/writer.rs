@@ -19,6 +19,25 @@ pub type OwnLine = Box<dyn Fn(&str) -> String + Send>;
 /// gather more than a batch keeps memory for.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// Why a log could not be opened.
+#[derive(Debug)]
+pub enum OpenError {
+    /// Its destination cannot be had.
+    Destination(io::Error),
+    /// No thread can be started to write it.
+    Thread(io::Error),
+}
+
+impl OpenError {
+    /// What to say of it. `option` names the destination, and is not to blame where a thread is missing.
+    pub fn of(&self, option: &str) -> String {
+        match self {
+            Self::Destination(error) => format!("{option}: {error}"),
+            Self::Thread(error) => format!("no thread can be started to write a log: {error}"),
+        }
+    }
+}
+
 /// Starts writers.
 pub struct Writer {
     queue: Arc<Queue>,

@@ -13,6 +13,9 @@ pub const POINTS: usize = 60;
 /// Milliseconds between two snapshots of the long line.
 const MINUTE: Millis = 60_000;
 
+/// How much later than it should the newest of a minute's snapshots may come, in milliseconds.
+const SLACK: Millis = 2_000;
+
 /// How far a line goes back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HistorySpan {
@@ -70,18 +73,20 @@ impl History {
 
     /// The times of the last minute.
     pub fn recent(&self, times: impl Fn(&Running) -> Histogram) -> Histogram {
-        match (self.seconds.front(), self.seconds.back()) {
-            (Some(old), Some(new)) => times(&new.running).since(&times(&old.running)),
-            _ => Histogram::default(),
-        }
+        self.minute().map_or_else(Histogram::default, |(old, new)| times(new).since(&times(old)))
     }
 
     /// What was added to a count in the last minute.
     pub fn added(&self, count: impl Fn(&Running) -> u64) -> u64 {
-        match (self.seconds.front(), self.seconds.back()) {
-            (Some(old), Some(new)) => count(&new.running).saturating_sub(count(&old.running)),
-            _ => 0,
-        }
+        self.minute().map_or(0, |(old, new)| count(new).saturating_sub(count(old)))
+    }
+
+    /// The numbers at both ends of the last minute. What was noted before a pause, because the monitor was switched off or
+    /// the process stopped, belongs to no minute that ends now.
+    fn minute(&self) -> Option<(&Running, &Running)> {
+        let new = self.seconds.back()?;
+        let old = self.seconds.iter().find(|sample| new.at <= sample.at + MINUTE + SLACK)?;
+        Some((&old.running, &new.running))
     }
 
     fn samples(&self, span: HistorySpan) -> &VecDeque<Sample> {
@@ -144,6 +149,18 @@ mod tests {
         history.push(0, at(0));
         history.push(4000, at(400));
         assert_eq!(history.rates(HistorySpan::Minute, requests)[POINTS - 1], 100.0);
+    }
+
+    #[test]
+    fn what_was_noted_before_a_pause_is_of_no_minute_that_ends_now() {
+        let mut history = History::default();
+        for second in 0..10 {
+            history.push(second * 1000, at(second));
+        }
+        history.push(10 * MINUTE, at(1000));
+        assert_eq!(history.added(requests), 0);
+        history.push(10 * MINUTE + 1000, at(1001));
+        assert_eq!(history.added(requests), 1);
     }
 
     #[test]

@@ -44,7 +44,9 @@ impl MonitorState {
         getrandom::fill(&mut random).map_err(std::io::Error::other)?;
         let token = format!("{:032x}", u128::from_ne_bytes(random));
         let process = Process { pid: std::process::id(), started, token };
-        let (history, hosts) = (History::default(), Hosts::default());
+        let (mut history, hosts) = (History::default(), Hosts::default());
+        // At first nothing has happened, and what happens in the first second is seen by that.
+        history.push(0, Running::default());
         Ok(MonitorState {
             history,
             hosts,

@@ -1,7 +1,8 @@
 //! The logs beside the messages: decisions and requests, each to its own destination, with one writer for each of them.
 
 use crate::config::Config;
-use crate::logs::{self, AccessLog, Destination, Handle, LogSettings, Messages, Prefix, Rotation, UsageLog, Writer};
+use crate::logs::{self, AccessLog, Destination, Handle, LogSettings, Messages, OpenError, Prefix, Rotation};
+use crate::logs::{SyslogStyle, UsageLog, Writer};
 use crate::proxy::Proxy;
 
 /// The logs that are switched on.
@@ -23,24 +24,28 @@ impl Logs {
         debug: bool,
         messages: &Messages,
     ) -> Result<(Logs, Vec<Handle>), String> {
-        let mut writers = vec![(log.destination.clone(), messages.handle())];
         let prefix = Prefix::new(&log.identifier, std::process::id());
+        let mut writers = Writers {
+            style: SyslogStyle { form: log.syslog, prefix: prefix.clone() },
+            opened: vec![(log.destination.clone(), messages.handle())],
+        };
         let mut opened = Logs { usage: None, access: None };
         if config.usage.enable || debug {
             let notice_prefix = prefix.clone();
             let notice = move |text: &str| notice_prefix.line("usage", format_args!("{text}"));
-            let handle = writer(&mut writers, &config.usage.destination, log.rotation, notice)
-                .map_err(|error| format!("usage.destination: {error}"))?;
+            let handle = writers
+                .find(&config.usage.destination, log.rotation, notice)
+                .map_err(|error| error.of("usage.destination"))?;
             opened.usage = Some(UsageLog::new(handle, prefix));
         }
         let access = &config.access;
         if access.enable {
             let rotation = super::rotation(access.rotate, access.keep);
-            let handle = writer(&mut writers, &access.destination, rotation, report)
-                .map_err(|error| format!("access.destination: {error}"))?;
+            let handle =
+                writers.find(&access.destination, rotation, report).map_err(|error| error.of("access.destination"))?;
             opened.access = Some(AccessLog::new(handle, access.format.clone()));
         }
-        Ok((opened, writers.into_iter().skip(1).map(|(_, handle)| handle).collect()))
+        Ok((opened, writers.opened.into_iter().skip(1).map(|(_, handle)| handle).collect()))
     }
 
     /// Has the proxy write to them from now on.
@@ -66,24 +71,48 @@ pub(super) fn obstacles(config: &Config, log: &LogSettings) -> Vec<String> {
     found
 }
 
+/// Says which log could not be opened by this process, if any, without opening one.
+///
+/// # Errors
+/// A line that names the option.
+pub(super) fn check(config: &Config) -> Result<(), String> {
+    let wanted = [
+        (true, "log.destination", &config.log.destination),
+        (config.usage.enable, "usage.destination", &config.usage.destination),
+        (config.access.enable, "access.destination", &config.access.destination),
+    ];
+    let mut enabled = wanted.into_iter().filter(|(enabled, ..)| *enabled);
+    enabled.try_for_each(|(_, option, destination)| {
+        logs::rotate::check(destination).map_err(|error| format!("{option}: {error}"))
+    })
+}
+
 /// Lines that are read by programs have no sentences between them: what is wrong with the access log is a message.
 fn report(text: &str) -> String {
     log::error!(target: "supervisor", "access log: {text}");
     String::new()
 }
 
-/// The writer to this destination, perhaps one that another log has already.
-fn writer(
-    writers: &mut Vec<(Destination, Handle)>,
-    destination: &Destination,
-    rotation: Rotation,
-    notice: impl Fn(&str) -> String + Send + 'static,
-) -> std::io::Result<Handle> {
-    if let Some((_, handle)) = writers.iter().find(|(known, _)| known == destination) {
-        return Ok(handle.clone());
+/// The writers of this process, by their destinations.
+struct Writers {
+    style: SyslogStyle,
+    opened: Vec<(Destination, Handle)>,
+}
+
+impl Writers {
+    /// The writer to this destination, perhaps one that another log has already.
+    fn find(
+        &mut self,
+        destination: &Destination,
+        rotation: Rotation,
+        notice: impl Fn(&str) -> String + Send + 'static,
+    ) -> Result<Handle, OpenError> {
+        if let Some((_, handle)) = self.opened.iter().find(|(known, _)| known == destination) {
+            return Ok(handle.clone());
+        }
+        let output = logs::sink::open(destination, rotation, self.style.clone()).map_err(OpenError::Destination)?;
+        let handle = Writer::spawn(output, logs::messages::QUEUE_BYTES, Box::new(notice)).map_err(OpenError::Thread)?;
+        self.opened.push((destination.clone(), handle.clone()));
+        Ok(handle)
     }
-    let output = logs::sink::open(destination, rotation)?;
-    let handle = Writer::spawn(output, logs::messages::QUEUE_BYTES, Box::new(notice))?;
-    writers.push((destination.clone(), handle.clone()));
-    Ok(handle)
 }

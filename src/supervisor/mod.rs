@@ -24,7 +24,7 @@ use crate::system::background::{daemonize, Daemonized, Notice};
 use crate::system::descriptors::{keep_to_ourselves, raise_descriptors, Budget};
 use crate::system::hostname;
 use crate::system::pidfile::{Claim, Pidfile};
-use crate::system::privileges::{drop_privileges, Privileges};
+use crate::system::privileges::{drop_privileges, forgo_new_privileges, Privileges};
 use crate::system::signals::Signals;
 use crate::upstream::DialOptions;
 use crate::web::Facts;
@@ -113,6 +113,11 @@ impl<'a> Supervisor<'a> {
         let mut proxy = Proxy::new(options, signals).map_err(|error| error.to_string())?;
         let outright = loaded.is_set("daemon", "user");
         let privileges = drop_privileges(&config.daemon.user, outright).map_err(|error| error.to_string())?;
+        if config.daemon.no_new_privileges {
+            if let Err(error) = forgo_new_privileges() {
+                warn(&format!("helper programs may gain rights: {error} (daemon.no-new-privileges)"));
+            }
+        }
         // Last, because it starts a thread, and a thread would keep the privileges that it was started with.
         let log = log_settings(config, debug);
         let messages = open_log(&log).map_err(|error| match privileges {
@@ -239,7 +244,7 @@ fn warn(text: &str) {
 }
 
 fn open_log(settings: &LogSettings) -> Result<&'static Messages, String> {
-    let messages = Messages::open(settings, std::process::id()).map_err(|error| format!("log.destination: {error}"))?;
+    let messages = Messages::open(settings, std::process::id()).map_err(|error| error.of("log.destination"))?;
     messages.install().ok_or_else(|| "there is a log already".to_string())
 }
 
@@ -271,6 +276,7 @@ fn log_settings(config: &Config, debug: bool) -> LogSettings {
         switches,
         destination: log.destination.clone(),
         rotation: rotation(log.rotate, log.keep),
+        syslog: log.syslog,
         directives: std::env::var("RUST_LOG").ok(),
     }
 }
@@ -453,12 +459,17 @@ fn dial_options(config: &Config, pool: usize) -> DialOptions {
     }
 }
 
-/// Opens nothing and starts nothing; only says whether the options can be used together with this system.
+/// Opens nothing and starts nothing; only says whether the options can be used together with this system. Started as root,
+/// the process becomes the account of `daemon.user`, as [`run`] does, so that the logs are looked at with its eyes.
 ///
 /// # Errors
 /// What [`run`] would end with.
 pub fn check(sources: &Sources) -> Result<(), Vec<String>> {
     config::check(sources, &Disk)?;
     let loaded = config::load(sources, &Disk).map_err(|error| vec![error.to_string()])?;
-    options(&loaded, budget(&loaded.config)).map(|_| ()).map_err(|error| vec![error])
+    let config = &loaded.config;
+    options(&loaded, budget(config)).map_err(|error| vec![error])?;
+    let outright = loaded.is_set("daemon", "user");
+    drop_privileges(&config.daemon.user, outright).map_err(|error| vec![error.to_string()])?;
+    logs::check(config).map_err(|error| vec![error])
 }

@@ -1,4 +1,5 @@
-//! Dropping privileges: from root to the account of `daemon.user`, for good, groups included. Knows no configuration.
+//! Dropping privileges: from root to the account of `daemon.user`, for good, groups included, and what programs may never
+//! gain. Knows no configuration.
 
 use std::fmt;
 
@@ -51,7 +52,9 @@ impl fmt::Display for Privileges {
 impl fmt::Display for PrivilegesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownUser(name) => write!(f, "user {name} is not found on this system (daemon.user)"),
+            Self::UnknownUser(name) => {
+                write!(f, "user {name} is not found on this system (daemon.user takes a number, too)")
+            }
             Self::Lookup(name, errno) => write!(f, "user {name} could not be looked up: {}", errno.desc()),
             Self::Root(name) => write!(f, "user {name} is root or of its group; set daemon.user outright to run so"),
             Self::Refused(step, errno) => write!(f, "could not drop privileges, {step}: {}", errno.desc()),
@@ -76,12 +79,7 @@ pub fn drop_privileges(name: &str, outright: bool) -> Result<Privileges, Privile
     if !is_privileged() {
         return Ok(Privileges::Never);
     }
-    let account = match User::from_name(name) {
-        Ok(Some(account)) => account,
-        Ok(None) => return Err(PrivilegesError::UnknownUser(name.to_owned())),
-        Err(errno) => return Err(PrivilegesError::Lookup(name.to_owned(), errno)),
-    };
-    let (uid, gid) = (account.uid, account.gid);
+    let (uid, gid) = account(name)?;
     if (uid.is_root() || gid == ROOT_GROUP) && !outright {
         return Err(PrivilegesError::Root(name.to_owned()));
     }
@@ -93,7 +91,54 @@ pub fn drop_privileges(name: &str, outright: bool) -> Result<Privileges, Privile
     Ok(Privileges::Dropped { uid: uid.as_raw(), gid: gid.as_raw() })
 }
 
+/// Keeps this thread, the threads that it starts and all their programs from gaining rights by a program's set-user-id bit
+/// or capabilities (prctl(2), PR_SET_NO_NEW_PRIVS). It cannot be taken back.
+///
+/// # Errors
+/// When the system does not know this.
+#[cfg(target_os = "linux")]
+pub fn forgo_new_privileges() -> std::io::Result<()> {
+    Ok(nix::sys::prctl::set_no_new_privs()?)
+}
+
+/// Other systems have no such thing.
+///
+/// # Errors
+/// None.
+#[cfg(not(target_os = "linux"))]
+pub fn forgo_new_privileges() -> std::io::Result<()> {
+    Ok(())
+}
+
 const ROOT_GROUP: Gid = Gid::from_raw(0);
+
+/// The account that everybody knows, and its number where no list of accounts has it, as in a container with nothing but
+/// this program in it (the kernel's own number for strangers, user_namespaces(7)).
+const STRANGER: (&str, u32) = ("nobody", 65_534);
+
+/// User and group of an account: of that name, of that user number (and its own group, or the group of the same number
+/// where there is no such account), or as `user:group` in numbers.
+fn account(name: &str) -> Result<(Uid, Gid), PrivilegesError> {
+    let (user, group) = name.split_once(':').map_or((name, None), |(user, group)| (user, Some(group)));
+    if let Ok(number) = user.parse() {
+        let uid = Uid::from_raw(number);
+        let own = || User::from_uid(uid).ok().flatten().map_or(Gid::from_raw(number), |account| account.gid);
+        return match group.map(str::parse) {
+            None => Ok((uid, own())),
+            Some(Ok(group)) => Ok((uid, Gid::from_raw(group))),
+            Some(Err(_)) => Err(PrivilegesError::UnknownUser(name.to_owned())),
+        };
+    }
+    match User::from_name(name) {
+        Ok(Some(account)) => Ok((account.uid, account.gid)),
+        // Without a list of accounts there is no account (getpwnam(3) allows these to mean that).
+        Ok(None) | Err(Errno::ENOENT | Errno::ESRCH) if name == STRANGER.0 => {
+            Ok((Uid::from_raw(STRANGER.1), Gid::from_raw(STRANGER.1)))
+        }
+        Ok(None) | Err(Errno::ENOENT | Errno::ESRCH) => Err(PrivilegesError::UnknownUser(name.to_owned())),
+        Err(errno) => Err(PrivilegesError::Lookup(name.to_owned(), errno)),
+    }
+}
 
 fn has_root_user() -> bool {
     getuid().is_root() || geteuid().is_root()
@@ -131,6 +176,19 @@ fn verify(uid: Uid, gid: Gid) -> Result<(), PrivilegesError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn accounts_may_be_numbers() {
+        let ids = |name: &str| account(name).map(|(uid, gid)| (uid.as_raw(), gid.as_raw()));
+        assert_eq!(ids("root"), Ok((0, 0)));
+        assert_eq!(ids("0"), Ok((0, 0)));
+        assert_eq!(ids("4000000"), Ok((4_000_000, 4_000_000)));
+        assert_eq!(ids("4000000:33"), Ok((4_000_000, 33)));
+        for name in ["4000000:", "4000000:www-data", "4000000:-1", "no-such-account", "-1"] {
+            assert_eq!(ids(name), Err(PrivilegesError::UnknownUser(name.into())), "{name}");
+        }
+        assert!(ids("nobody").is_ok_and(|(uid, _)| uid != 0));
+    }
 
     #[test]
     fn accounts_that_cannot_be_had_are_refused_before_anything_changes() {

@@ -1,13 +1,14 @@
 //! Faults of running the program: its start, its signals, its logs and its monitor.
 
+use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 
-use crate::support::proxy::command;
-use crate::support::{eventually, Client, Finished, Message, Origin, Proxy};
+use crate::support::proxy::{command, variable};
+use crate::support::{eventually, ports, skip, superuser, Client, Finished, Helpers, Message, Origin, Proxy, PATIENCE};
 
 /// Runs with these variables, named as they are, and an ini file of this text.
 fn with(arguments: &[&str], variables: &[(&str, &str)], ini: &str) -> Finished {
@@ -239,4 +240,198 @@ fn control_answers_curl_in_one_line() {
     assert!(refused.status() == 403 && refused.text().starts_with("The token"), "{refused:?}");
     let page = order(&token, "text/html,*/*;q=0.8");
     assert!(page.status() == 200 && page.text().contains("<h1>Debugging</h1>"), "{page:?}");
+}
+
+/// A line of `/proc/PID/status` as words.
+fn status(pid: u32, name: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a living process");
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("a known line");
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Options for a start of its own that is expected to fail.
+fn alone<'a>(ports: &'a [String; 2], more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let mut options = vec![("tcp4.port", ports[0].as_str()), ("web.port", ports[1].as_str())];
+    options.extend(more);
+    options
+}
+
+fn two_ports() -> [String; 2] {
+    [ports::next().to_string(), ports::next().to_string()]
+}
+
+#[test]
+fn c_the_devices_of_the_standard_streams_do_for_an_account() {
+    if !superuser() {
+        return skip("dropping privileges needs the superuser");
+    }
+    for destination in ["/dev/stderr", "/dev/stdout"] {
+        let options =
+            [("daemon.user", "nobody"), ("log.destination", destination), ("access.destination", destination)];
+        let proxy = Proxy::start(&[&options[..], &[("access.enable", "true")]].concat());
+        proxy.wait_line("Starting exaproxy");
+        proxy.assert_serves();
+        proxy.wait_line("/still-there HTTP/1.1");
+    }
+}
+
+#[test]
+fn c_a_device_is_no_log_that_could_not_be_rotated() {
+    if !superuser() {
+        return skip("dropping privileges needs the superuser");
+    }
+    let proxy = Proxy::start(&[("daemon.user", "nobody"), ("log.destination", "/dev/null")]);
+    proxy.assert_serves();
+    assert!(!proxy.log().contains("rotate"), "{}", proxy.log());
+}
+
+#[test]
+fn c_a_missing_thread_is_not_laid_to_the_destination() {
+    if !superuser() {
+        return skip("a limit of threads for another account needs the superuser");
+    }
+    let ports = two_ports();
+    let mut command = command(&[]);
+    for (key, value) in alone(&ports, &[("daemon.user", "nobody")]) {
+        command.env(variable(key), value);
+    }
+    let run = Proxy::finish(through(&command, "prlimit", &["--nproc=0"]));
+    assert_eq!(run.code, Some(1), "{}{}", run.stdout, run.stderr);
+    let said = run.stderr.lines().last().unwrap_or_default();
+    assert!(said.contains("no thread can be started") && !said.contains("log.destination"), "{said}");
+}
+
+#[test]
+fn c_an_account_may_be_a_number_or_missing_with_all_others() {
+    if !superuser() {
+        return skip("dropping privileges needs the superuser");
+    }
+    for (user, uid, gid) in [("65533", "65533", "65533"), ("65533:65531", "65533", "65531")] {
+        let proxy = Proxy::start(&[("daemon.user", user)]);
+        assert_eq!(status(proxy.pid(), "Uid:"), [uid; 4]);
+        assert_eq!(status(proxy.pid(), "Gid:"), [gid; 4]);
+        assert_eq!(status(proxy.pid(), "Groups:"), [gid]);
+        proxy.assert_serves();
+    }
+    let hide = "mount --bind /dev/null /etc/passwd && exec \"$0\" \"$@\"";
+    let inside = |command: &Command| through(command, "unshare", &["-m", "sh", "-c", hide]);
+    if !inside(&Command::new("true")).status().is_ok_and(|status| status.success()) {
+        return skip("a namespace of mounts cannot be had");
+    }
+    let proxy = Proxy::launch(&[("daemon.user", "nobody")], "", |command| inside(&command));
+    assert_eq!(status(proxy.pid(), "Uid:"), ["65534"; 4]);
+    proxy.assert_serves();
+    let ports = two_ports();
+    let mut command = command(&[]);
+    for (key, value) in alone(&ports, &[("daemon.user", "daemon")]) {
+        command.env(variable(key), value);
+    }
+    let run = Proxy::finish(inside(&command));
+    assert_eq!(run.code, Some(1), "{}{}", run.stdout, run.stderr);
+    assert!(run.stderr.contains("user daemon is not found") && run.stderr.contains("a number"), "{}", run.stderr);
+}
+
+#[test]
+fn c_the_help_names_all_signals_and_fits_a_terminal() {
+    let help = Proxy::run(&["-h"], &[]).stdout;
+    for signal in ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGTTOU", "SIGTTIN", "SIGTRAP", "SIGUSR1", "SIGUSR2"] {
+        assert!(help.contains(signal), "{signal}");
+    }
+    let wide: Vec<&str> = help.lines().filter(|line| line.chars().count() > 80).collect();
+    assert!(wide.is_empty(), "{wide:#?}");
+}
+
+#[test]
+fn c_the_check_finds_an_unknown_account_and_a_log_that_cannot_be_written() {
+    let check = |options: &[(&str, &str)]| Proxy::run(&["--check"], options);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("log");
+    let path = text(&file);
+    let (user, other) = if superuser() { ("root", "nobody") } else { ("nobody", "nobody") };
+    for option in ["log.destination", "usage.destination", "access.destination"] {
+        let on = [("usage.enable", "true"), ("access.enable", "true"), ("daemon.user", user)];
+        let with = |path| check(&[&on[..], &[(option, path)]].concat());
+        let good = with(path);
+        assert_eq!((good.code, good.stdout.trim()), (Some(0), "configuration ok"), "{option}: {}", good.stderr);
+        let bad = with("/no/such/folder/log");
+        assert_eq!((bad.code, bad.stdout.as_str()), (Some(1), ""), "{option}");
+        assert!(bad.stderr.starts_with(&format!("{option}: /no/such/folder/log: ")), "{}", bad.stderr);
+    }
+    assert!(!file.exists(), "the check has left a trace");
+    if !superuser() {
+        return skip("the account is looked up for the superuser alone");
+    }
+    let unknown = check(&[("daemon.user", "no-such-account")]);
+    assert!(unknown.code == Some(1) && unknown.stderr.contains("no-such-account"), "{}", unknown.stderr);
+    // The folder is ours alone: root may write to it, and the account may not.
+    let dropped = check(&[("daemon.user", other), ("log.destination", path)]);
+    assert!(dropped.code == Some(1) && dropped.stderr.contains(path), "{}", dropped.stderr);
+}
+
+#[test]
+fn c_a_log_is_not_for_all_even_without_a_umask() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [messages, requests] = ["messages", "requests"].map(|name| folder.path().join(name));
+    let options =
+        [("log.destination", text(&messages)), ("access.enable", "true"), ("access.destination", text(&requests))];
+    let proxy =
+        Proxy::launch(&options, "", |command| through(&command, "sh", &["-c", "umask 0 && exec \"$0\" \"$@\""]));
+    for file in [&messages, &requests] {
+        let mode = std::fs::metadata(file).expect("a log").permissions().mode();
+        assert_eq!(mode & 0o7777, 0o640, "{}", file.display());
+    }
+    proxy.assert_serves();
+}
+
+#[test]
+fn c_helpers_gain_no_rights_unless_they_are_to() {
+    for (options, expected) in [(&[][..], "1"), (&[("daemon.no-new-privileges", "false")], "0")] {
+        let helpers = Helpers::answering(|_| String::new());
+        let proxy = helpers.proxy(options);
+        let helper = helpers.wait_started(1)[0];
+        for pid in [proxy.pid(), helper] {
+            assert_eq!(status(pid, "NoNewPrivs:"), [expected], "{options:?}");
+        }
+    }
+}
+
+#[test]
+fn c_syslog_is_offered_in_the_forms_of_its_standards() {
+    let server = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    server.set_read_timeout(Some(PATIENCE)).expect("a timeout above zero");
+    let destination = format!("host:127.0.0.1:{}", server.local_addr().expect("bound").port());
+    let mut datagram = [0; 2048];
+    let mut message = || {
+        let count = server.recv(&mut datagram).expect("a message");
+        String::from_utf8_lossy(&datagram[..count]).into_owned()
+    };
+    let machine = nix::unistd::gethostname().expect("a name").into_string().expect("of text");
+    let proxy = Proxy::start_with(&[("log.destination", &destination)], "[log]\nsyslog = rfc5424\n");
+    let text = std::iter::repeat_with(&mut message).find(|text| text.contains("Starting")).expect("it never ends");
+    let words: Vec<&str> = text.splitn(8, ' ').collect();
+    let pid = proxy.pid().to_string();
+    let [priority, time, host, app, own, id, data, rest] = words.as_slice() else { panic!("{text:?}") };
+    assert_eq!(
+        (*priority, *host, *app, *own, *id, *data),
+        ("<11>1", machine.as_str(), "ExaProxy", pid.as_str(), "-", "-")
+    );
+    assert!(time.ends_with('Z') && chrono::DateTime::parse_from_rfc3339(time).is_ok(), "{time}");
+    assert_eq!(*rest, format!("supervisor    Starting exaproxy version {}", env!("CARGO_PKG_VERSION")));
+    // A reload changes the form.
+    std::fs::write(proxy.file(), "[log]\nsyslog = rfc3164\n").expect("our own file");
+    proxy.signal(Signal::SIGHUP);
+    let tag = format!(" {machine} ExaProxy[{pid}]: supervisor    configuration reloaded");
+    std::iter::repeat_with(&mut message).find(|text| text.ends_with(&tag)).expect("it never ends");
+}
+
+#[test]
+fn c_errors_of_the_first_second_count_in_the_last_minute() {
+    let proxy = Proxy::start(&[]);
+    assert_eq!(proxy.client().get("http://127.0.0.1:1/").status(), 502);
+    eventually("an error in the last minute", || {
+        let page = ask(&proxy, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").text();
+        let tile = page.split("id=\"tile-errors\"").nth(1).expect("a tile for errors");
+        let number = tile.split("<output>").nth(1).and_then(|rest| rest.split('<').next()).expect("a number");
+        (number == "1").then_some(())
+    });
 }
