@@ -176,8 +176,9 @@ impl Proxy {
             _ => 0,
         };
         let site = self.origin_key(request);
-        let wanted = ConnectRequest { session: key, addresses, port, scope, key: site, fresh, repeatable };
-        match self.upstream.connect(&wanted, &mut self.poller, now) {
+        let client = ClientKey::from(client.session.exchange.client());
+        let wanted = ConnectRequest { session: key, client, addresses, port, scope, key: site, fresh, repeatable };
+        match self.upstream.connect(&wanted, &mut self.poller, &mut self.shares, now) {
             Connect::Ready(origin) => self.connected(key, origin),
             Connect::Pending(dial) => self.set_waits(key, Waits::Dial(dial, rest)),
             Connect::Failed(error) => self.dial_failed(key, error, rest),
@@ -205,7 +206,7 @@ impl Proxy {
         match client.waits {
             Waits::Dial(dial, Some(id)) if id == lookup => {
                 self.set_waits(key, Waits::Dial(dial, None));
-                self.upstream.extend(dial, &allowed, &mut self.poller, self.clock.now());
+                self.upstream.extend(dial, &allowed, &mut self.poller, &mut self.shares, self.clock.now());
             }
             Waits::Rest(id) if id == lookup => {
                 self.set_waits(key, Waits::Nothing);
@@ -344,7 +345,7 @@ impl Proxy {
             }
             Waits::Lookup(id) | Waits::Rest(id) => self.resolver.cancel(id, &mut self.shares, self.clock.now()),
             Waits::Dial(dial, lookup) => {
-                self.upstream.cancel(dial, &mut self.poller, self.clock.now());
+                self.upstream.cancel(dial, &mut self.poller, &mut self.shares, self.clock.now());
                 if let Some(id) = lookup {
                     self.resolver.cancel(id, &mut self.shares, self.clock.now());
                 }

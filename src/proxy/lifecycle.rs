@@ -148,7 +148,7 @@ impl Proxy {
         self.watch_pages(options.pages);
         self.settings = options.settings;
         self.policy = options.policy;
-        self.upstream.configure(options.dial_options);
+        self.upstream.configure(options.dial_options, &mut self.shares);
         let (reader, names) = options.names;
         self.watch_names(reader, names);
         self.reload_helpers(options.redirector);

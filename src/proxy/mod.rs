@@ -172,6 +172,8 @@ impl Proxy {
         let watch = snapshot::MonitorState::new(options.facts, clock.since_epoch(clock.now()) / 1000)?;
         let (reader, Names { config, hosts }) = options.names;
         let resolver = Resolver::new(config, hosts);
+        let mut shares = Shares::default();
+        let upstream = Upstream::new(options.dial_options, &mut shares);
         let loading = loading::Loading::new(reader, options.pages, &mut poller, clock.now())?;
         let redirector = options.redirector.map(|options| Redirector::new(options, clock.now()));
         let mut proxy = Proxy {
@@ -188,9 +190,9 @@ impl Proxy {
             answers: options.answers,
             policy: options.policy,
             local,
-            upstream: Upstream::new(options.dial_options),
+            upstream,
             resolver,
-            shares: Shares::default(),
+            shares,
             loading,
             redirector,
             usage: None,
@@ -297,7 +299,7 @@ impl Proxy {
                 }
             }
             Owner::Attempt(key, lane) => {
-                self.upstream.handle_event(key, lane, ready, &mut self.poller, self.clock.now());
+                self.upstream.handle_event(key, lane, ready, &mut self.poller, &mut self.shares, self.clock.now());
             }
             Owner::Resolver(key) => self.resolver.handle_event(key, ready, &mut self.poller, self.clock.now()),
             Owner::Helper(key) => {
@@ -346,7 +348,7 @@ impl Proxy {
 
     fn expire(&mut self) {
         let now = self.clock.now();
-        self.upstream.handle_timeout(&mut self.poller, now);
+        self.upstream.handle_timeout(&mut self.poller, &mut self.shares, now);
         self.resolver.handle_timeout(&mut self.poller, now);
         if let Some(redirector) = &mut self.redirector {
             redirector.handle_timeout(&mut self.poller, now);

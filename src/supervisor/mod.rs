@@ -286,6 +286,13 @@ fn rotation(bytes: Option<u64>, keep: usize) -> Rotation {
     Rotation::new(bytes.unwrap_or(0), u32::try_from(keep).unwrap_or(u32::MAX))
 }
 
+/// Clients for each attempt to connect beside the first of a race, when all of them are there: in a race that goes well there is
+/// none, and with one dead address for each name there is one for a quarter of a second.
+const CLIENTS_PER_ATTEMPT: usize = 4;
+
+/// Attempts beside the first that few clients may have: sixteen races at a time with one dead address, by one client.
+const LEAST_ATTEMPTS: usize = 32;
+
 /// Descriptors that the limits of the configuration could use.
 fn budget(config: &Config) -> Budget {
     let count = |enabled: bool, value: usize| if enabled { value as u64 } else { 0 };
@@ -293,6 +300,7 @@ fn budget(config: &Config) -> Budget {
         http: count(config.http.enable, config.http.connections),
         web: count(config.web.enable, config.web.connections),
         pool: config.http.pool as u64,
+        attempts: count(config.http.enable, (config.http.connections / CLIENTS_PER_ATTEMPT).max(LEAST_ATTEMPTS)),
         helpers: count(config.redirector.enable, config.redirector.maximum),
         resolver: 10 * config.dns.retries as u64,
         ..Budget::default()
@@ -313,7 +321,7 @@ fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options, String> {
         settings: settings(config),
         answers,
         policy: policy(config),
-        dial_options: dial_options(config, count(budget.pool)),
+        dial_options: dial_options(config, count(budget.pool), count(budget.attempts)),
         names: name_options(loaded).read().map_err(|error| format!("cannot read {error} (dns.resolver, dns.hosts)"))?,
         redirector: redirector(config),
         facts: facts(loaded),
@@ -448,7 +456,7 @@ fn policy(config: &Config) -> Policy {
     })
 }
 
-fn dial_options(config: &Config, pool: usize) -> DialOptions {
+fn dial_options(config: &Config, pool: usize, attempts: usize) -> DialOptions {
     let (bind4, bind6) = (config.tcp4.bind, config.tcp6.bind);
     DialOptions {
         bind4: (!bind4.is_unspecified()).then_some(bind4),
@@ -456,6 +464,7 @@ fn dial_options(config: &Config, pool: usize) -> DialOptions {
         keepalive: config.http.keepalive.unwrap_or_default().as_secs(),
         pool,
         pool_timeout: millis(config.http.pool_timeout),
+        attempts,
     }
 }
 

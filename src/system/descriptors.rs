@@ -32,6 +32,8 @@ pub struct Budget {
     pub web: u64,
     /// Origin connections that are kept without an exchange.
     pub pool: u64,
+    /// Attempts to connect beside the first of a race, which takes the place of the connection that it is for.
+    pub attempts: u64,
     /// `redirector.maximum`, 0 while there are no redirectors.
     pub helpers: u64,
     /// Sockets of the resolver at its busiest; the original counts ten times `dns.retries`.
@@ -63,6 +65,7 @@ impl Budget {
             passthrough: scale(self.passthrough),
             icap: scale(self.icap),
             pool: scale(self.pool),
+            attempts: scale(self.attempts),
             ..*self
         }
     }
@@ -70,7 +73,7 @@ impl Budget {
     /// Sums of a few numbers of 64 bits, which cannot overflow here.
     fn scalable(&self) -> u128 {
         let pairs = u128::from(self.http) + u128::from(self.tls) + u128::from(self.passthrough);
-        pairs * PER_EXCHANGE + u128::from(self.icap) + u128::from(self.pool)
+        pairs * PER_EXCHANGE + u128::from(self.icap) + u128::from(self.pool) + u128::from(self.attempts)
     }
 
     fn fixed(&self) -> u128 {
@@ -120,20 +123,29 @@ fn system_max() -> rlim_t {
 mod tests {
     use super::*;
 
-    const SHIPPED: Budget =
-        Budget { http: 32_768, tls: 0, passthrough: 0, icap: 0, web: 100, pool: 0, helpers: 0, resolver: 100 };
+    const SHIPPED: Budget = Budget {
+        http: 32_768,
+        tls: 0,
+        passthrough: 0,
+        icap: 0,
+        web: 100,
+        pool: 0,
+        attempts: 0,
+        helpers: 0,
+        resolver: 100,
+    };
 
     #[test]
     fn the_need_is_that_of_the_original_and_counts_every_listener() {
         assert_eq!(SHIPPED.need(), 40 + 65_536 + 100 + 100);
-        let more = Budget { tls: 10, passthrough: 20, icap: 30, pool: 512, helpers: 25, ..SHIPPED };
-        assert_eq!(more.need(), SHIPPED.need() + 20 + 40 + 30 + 512 + 125);
+        let more = Budget { tls: 10, passthrough: 20, icap: 30, pool: 512, attempts: 7, helpers: 25, ..SHIPPED };
+        assert_eq!(more.need(), SHIPPED.need() + 20 + 40 + 30 + 512 + 7 + 125);
         assert_eq!(Budget { http: u64::MAX, ..more }.need(), u64::MAX);
     }
 
     #[test]
     fn a_lowered_budget_fits_and_keeps_proportions() {
-        let full = Budget { tls: 16_384, pool: 512, ..SHIPPED };
+        let full = Budget { tls: 16_384, pool: 512, attempts: 8_192, ..SHIPPED };
         for got in [300, 1_024, 4_096, 20_000, 65_535, full.need() - 1] {
             let lowered = full.fitted(got);
             assert!(lowered.need() <= got, "{got}");

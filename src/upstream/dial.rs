@@ -1,7 +1,8 @@
 //! Racing connects: which address is tried when, and what a failed race means (RFC 8305 §5). Knows no socket.
 //!
 //! A later attempt leaves the earlier ones running: far servers answer late, and the first handshake to finish wins. Only
-//! where as many attempts as may run have been hanging for long does the oldest give its place to the next address.
+//! where as many attempts as may run have been hanging for long does the oldest give its place to the next address. How many
+//! may run is for the owner to say: where descriptors are short, a race goes on with fewer of them.
 
 use std::fmt;
 use std::io;
@@ -21,6 +22,10 @@ const MAX_PARALLEL: usize = 4;
 /// How long an attempt may hang before it gives its place to an address that was not tried yet: the system has sent its
 /// SYN for the third time after three seconds (RFC 6298 §2), and the answer to that one has had a second to come.
 const HANGING: Millis = 4_000;
+
+/// The same for a race that may have no further attempt beside those that run: it could not go through its addresses in the
+/// time of a request else. The system has sent a SYN for the second time after one second.
+const HANGING_SHRUNK: Millis = 2_000;
 
 /// Why no connection came about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -123,8 +128,13 @@ impl Race {
         self.addresses.truncate(MAX_ADDRESSES);
     }
 
-    /// What to do next.
-    pub fn poll(&mut self, now: Millis) -> Step {
+    /// Attempts under way.
+    pub fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    /// What to do next. `may_add` is asked for each attempt beside others; when it says yes, that attempt is what comes next.
+    pub fn poll(&mut self, now: Millis, may_add: impl FnOnce() -> bool) -> Step {
         // All addresses have been tried. The race is lost when the last attempt has ended, with the clearest of the
         // errors.
         let Some(&address) = self.addresses.get(self.next) else {
@@ -139,11 +149,17 @@ impl Race {
         // them until the request has timed out.
         if let Some(&(oldest, since)) = self.running.first() {
             let full = self.running.len() >= MAX_PARALLEL;
-            let due = if full { self.due.max(since + HANGING) } else { self.due };
-            if now < due {
-                return Step::Wait(due);
+            if now < self.due && !full {
+                return Step::Wait(self.due);
             }
-            if full {
+            if full || !may_add() {
+                // A race that was refused asks again soon: others may have ended by then.
+                let (patience, again) =
+                    if full { (HANGING, Millis::MAX) } else { (HANGING_SHRUNK, now + ATTEMPT_DELAY) };
+                let due = self.due.max(since + patience);
+                if now < due {
+                    return Step::Wait(due.min(again));
+                }
                 self.end(oldest, DialError::TimedOut);
                 return Step::GiveUp(oldest);
             }
@@ -214,22 +230,22 @@ mod tests {
     #[test]
     fn row_20_a_later_attempt_leaves_the_earlier_one_running() {
         let mut race = race(2);
-        assert!(matches!(race.poll(0), Step::Try(_)));
-        assert_eq!(race.poll(0), Step::Wait(250));
-        assert!(matches!(race.poll(250), Step::Try(_)));
-        assert_eq!(race.poll(250), Step::WaitForEnd);
+        assert!(matches!(race.poll(0, || true), Step::Try(_)));
+        assert_eq!(race.poll(0, || true), Step::Wait(250));
+        assert!(matches!(race.poll(250, || true), Step::Try(_)));
+        assert_eq!(race.poll(250, || true), Step::WaitForEnd);
         race.handle_failed(place(1), DialError::Refused, 300);
-        assert_eq!(race.poll(300), Step::WaitForEnd, "one attempt still runs");
+        assert_eq!(race.poll(300, || true), Step::WaitForEnd, "one attempt still runs");
         race.handle_failed(place(2), DialError::TimedOut, 400);
-        assert_eq!(race.poll(400), Step::Lost(DialError::Refused), "the clearer error is kept");
+        assert_eq!(race.poll(400, || true), Step::Lost(DialError::Refused), "the clearer error is kept");
     }
 
     #[test]
     fn a_failure_starts_the_next_attempt_at_once() {
         let mut race = race(2);
-        assert!(matches!(race.poll(0), Step::Try(_)));
+        assert!(matches!(race.poll(0, || true), Step::Try(_)));
         race.handle_failed(place(1), DialError::Unreachable, 1);
-        assert!(matches!(race.poll(1), Step::Try(_)));
+        assert!(matches!(race.poll(1, || true), Step::Try(_)));
     }
 
     #[test]
@@ -237,7 +253,7 @@ mod tests {
         let (mut race, mut now, mut tried, mut running) = (race(200), 0, 0, Vec::new());
         let mut most = 0;
         loop {
-            match race.poll(now) {
+            match race.poll(now, || true) {
                 Step::Try(address) => {
                     tried += 1;
                     running.push(address);
@@ -260,19 +276,52 @@ mod tests {
         let mut race = race(6);
         for last in 1..=4 {
             let at = Millis::from(last - 1) * 250;
-            assert_eq!(race.poll(at), Step::Try(place(last)));
+            assert_eq!(race.poll(at, || true), Step::Try(place(last)));
         }
-        assert_eq!(race.poll(750), Step::Wait(4_000), "each has its time");
-        assert_eq!(race.poll(4_000), Step::GiveUp(place(1)));
-        assert_eq!(race.poll(4_000), Step::Try(place(5)));
-        assert_eq!(race.poll(4_000), Step::Wait(4_250));
-        assert_eq!(race.poll(4_250), Step::GiveUp(place(2)));
-        assert_eq!(race.poll(4_250), Step::Try(place(6)));
-        assert_eq!(race.poll(4_500), Step::WaitForEnd, "no address is left to give a place to");
+        assert_eq!(race.poll(750, || true), Step::Wait(4_000), "each has its time");
+        assert_eq!(race.poll(4_000, || true), Step::GiveUp(place(1)));
+        assert_eq!(race.poll(4_000, || true), Step::Try(place(5)));
+        assert_eq!(race.poll(4_000, || true), Step::Wait(4_250));
+        assert_eq!(race.poll(4_250, || true), Step::GiveUp(place(2)));
+        assert_eq!(race.poll(4_250, || true), Step::Try(place(6)));
+        assert_eq!(race.poll(4_500, || true), Step::WaitForEnd, "no address is left to give a place to");
     }
 
     #[test]
     fn no_address_at_all_is_unreachable() {
-        assert_eq!(race(0).poll(0), Step::Lost(DialError::Unreachable));
+        assert_eq!(race(0).poll(0, || true), Step::Lost(DialError::Unreachable));
+    }
+
+    /// Without room for a second attempt the addresses are tried one after the other, and each gets less time.
+    #[test]
+    fn b3_a_race_that_may_not_have_more_attempts_goes_on_with_one() {
+        let (mut race, mut now, mut tried) = (race(16), 0, Vec::new());
+        while now < 20_000 {
+            match race.poll(now, || false) {
+                Step::Try(address) => tried.push((now, address)),
+                Step::Wait(at) => {
+                    assert!(at > now && at <= now + 250, "it asks again soon");
+                    now = at;
+                }
+                Step::GiveUp(address) => assert_eq!(tried.last().map(|(_, tried)| *tried), Some(address)),
+                step => panic!("{step:?}"),
+            }
+            assert!(race.running() <= 1);
+        }
+        let expected: Vec<_> = (0..10).map(|number| (u64::from(number) * 2_000, place(number + 1))).collect();
+        assert_eq!(tried, expected);
+    }
+
+    #[test]
+    fn b3_a_race_takes_up_what_becomes_free() {
+        let mut race = race(4);
+        assert_eq!(race.poll(0, || panic!("the first needs no leave")), Step::Try(place(1)));
+        assert_eq!(race.poll(0, || panic!("it is not due")), Step::Wait(250));
+        assert_eq!(race.poll(250, || false), Step::Wait(500));
+        assert_eq!(race.poll(500, || true), Step::Try(place(2)));
+        assert_eq!(race.poll(750, || false), Step::Wait(1_000));
+        assert_eq!(race.poll(2_000, || false), Step::GiveUp(place(1)));
+        assert_eq!(race.poll(2_000, || true), Step::Try(place(3)), "in its place");
+        assert_eq!(race.running(), 2);
     }
 }

@@ -20,6 +20,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::io::origin::{Origin, OriginKey, OriginKeys};
 use crate::io::owner::Owner;
+use crate::policy::shares::{ClientKey, Resource, Shares};
 use dial::{DialError, Race, Step};
 use failures::Failures;
 use idle::Idle;
@@ -40,6 +41,8 @@ pub struct DialOptions {
     pub pool: usize,
     /// Milliseconds that an unused connection is kept.
     pub pool_timeout: Millis,
+    /// Most attempts to connect beside the first of each race.
+    pub attempts: usize,
 }
 
 /// A request for a connection.
@@ -47,6 +50,8 @@ pub struct DialOptions {
 pub struct ConnectRequest<'a> {
     /// The session that will own it.
     pub session: Key,
+    /// The client whose share of the attempts is used.
+    pub client: ClientKey,
     /// The addresses that it may lead to, in the order of preference; not empty.
     pub addresses: &'a [IpAddr],
     /// The port.
@@ -89,6 +94,9 @@ pub type Finished = (Key, Result<Box<Origin<TcpStream>>, DialError>);
 #[derive(Debug)]
 struct Dial {
     session: Key,
+    client: ClientKey,
+    /// Attempts beside the first, as they are counted in the client's share.
+    beside: u32,
     key: OriginKey,
     race: Race,
     attempts: Vec<Option<Attempt>>,
@@ -117,7 +125,8 @@ pub struct Upstream {
 
 impl Upstream {
     /// Nothing under way.
-    pub fn new(dial_options: DialOptions) -> Upstream {
+    pub fn new(dial_options: DialOptions, shares: &mut Shares) -> Upstream {
+        shares.set_limit(Resource::Attempts, dial_options.attempts);
         Upstream {
             idle: Idle::new(dial_options.pool, dial_options.pool_timeout),
             keys: OriginKeys::default(),
@@ -130,7 +139,8 @@ impl Upstream {
     }
 
     /// Takes new options over, on a reload.
-    pub fn configure(&mut self, dial_options: DialOptions) {
+    pub fn configure(&mut self, dial_options: DialOptions, shares: &mut Shares) {
+        shares.set_limit(Resource::Attempts, dial_options.attempts);
         self.idle.configure(dial_options.pool, dial_options.pool_timeout);
         self.dial_options = dial_options;
     }
@@ -146,7 +156,13 @@ impl Upstream {
     }
 
     /// Finds a connection.
-    pub fn connect(&mut self, request: &ConnectRequest<'_>, poller: &mut Poller<Owner>, now: Millis) -> Connect {
+    pub fn connect(
+        &mut self,
+        request: &ConnectRequest<'_>,
+        poller: &mut Poller<Owner>,
+        shares: &mut Shares,
+        now: Millis,
+    ) -> Connect {
         // A kept connection may be dead already, since its origin may close it at any time. The request then has to be
         // sent again, which only a repeatable one may be (RFC 9110 §9.2.2).
         if !request.fresh && request.repeatable {
@@ -161,10 +177,15 @@ impl Upstream {
         let failures = &self.failures;
         let addresses = dial::order(request.addresses, |address| failures.holds(address, now));
         let addresses = addresses.into_iter().map(|address| request.place(address)).collect();
-        let dial =
-            Dial { session: request.session, key: request.key, race: Race::new(addresses, now), attempts: Vec::new() };
-        let key = self.dials.insert(dial);
-        match self.advance(key, poller, now) {
+        let key = self.dials.insert(Dial {
+            session: request.session,
+            client: request.client,
+            beside: 0,
+            key: request.key,
+            race: Race::new(addresses, now),
+            attempts: Vec::new(),
+        });
+        match self.advance(key, poller, shares, now) {
             None => Connect::Pending(key),
             Some(error) => {
                 self.dials.remove(key);
@@ -174,41 +195,56 @@ impl Upstream {
     }
 
     /// More addresses of the same name have become known.
-    pub fn extend(&mut self, key: Key, addresses: &[IpAddr], poller: &mut Poller<Owner>, now: Millis) {
+    pub fn extend(
+        &mut self,
+        key: Key,
+        addresses: &[IpAddr],
+        poller: &mut Poller<Owner>,
+        shares: &mut Shares,
+        now: Millis,
+    ) {
         if let Some(dial) = self.dials.get_mut(key) {
             dial.race.extend(addresses, now);
-            self.go_on(key, poller, now);
+            self.go_on(key, poller, shares, now);
         }
     }
 
     /// The session of this race has given up.
-    pub fn cancel(&mut self, key: Key, poller: &mut Poller<Owner>, now: Millis) {
+    pub fn cancel(&mut self, key: Key, poller: &mut Poller<Owner>, shares: &mut Shares, now: Millis) {
         if let Some(dial) = self.dials.remove(key) {
             // Addresses that hang are tried last next time, or the first few dead ones would hide the others for good.
             for slow in dial.attempts.iter().flatten().filter(|attempt| attempt.since + SLOW <= now) {
                 self.failures.note(slow.address.ip(), now);
             }
-            close_attempts(dial, poller);
+            dial.close(poller, shares);
         }
     }
 
     /// An attempt has had an event.
-    pub fn handle_event(&mut self, key: Key, lane: u8, ready: Ready, poller: &mut Poller<Owner>, now: Millis) {
+    pub fn handle_event(
+        &mut self,
+        key: Key,
+        lane: u8,
+        ready: Ready,
+        poller: &mut Poller<Owner>,
+        shares: &mut Shares,
+        now: Millis,
+    ) {
         let Some(dial) = self.dials.get_mut(key) else { return };
         let Some(Some(attempt)) = dial.attempts.get_mut(lane as usize) else { return };
         attempt.stream.ready |= ready;
         if ready.has(Ready::ERROR) {
-            self.attempt_failed(key, lane, poller, now);
+            self.attempt_failed(key, lane, poller, shares, now);
         } else if ready.has(Ready::WRITE) {
-            self.attempt_won(key, lane, poller, now);
+            self.attempt_won(key, lane, poller, shares, now);
         }
     }
 
     /// Time has passed: another address may be due.
-    pub fn handle_timeout(&mut self, poller: &mut Poller<Owner>, now: Millis) {
+    pub fn handle_timeout(&mut self, poller: &mut Poller<Owner>, shares: &mut Shares, now: Millis) {
         while let Some(slot) = self.alarms.pop_due(now) {
             if let Some(key) = self.dials.key_at(slot) {
-                self.go_on(key, poller, now);
+                self.go_on(key, poller, shares, now);
             }
         }
     }
@@ -226,7 +262,7 @@ impl Upstream {
         self.finished.pop()
     }
 
-    fn attempt_won(&mut self, key: Key, lane: u8, poller: &mut Poller<Owner>, now: Millis) {
+    fn attempt_won(&mut self, key: Key, lane: u8, poller: &mut Poller<Owner>, shares: &mut Shares, now: Millis) {
         let Some(mut dial) = self.dials.remove(key) else { return };
         let Some(attempt) = dial.attempts.get_mut(lane as usize).and_then(Option::take) else { return };
         self.failures.forget(attempt.address.ip());
@@ -235,13 +271,13 @@ impl Upstream {
             self.failures.note(slow.address.ip(), now);
         }
         let (session, site) = (dial.session, dial.key);
-        close_attempts(dial, poller);
+        dial.close(poller, shares);
         poller.assign(attempt.stream.route, Owner::Origin(session));
         let origin = Origin { stream: attempt.stream, address: attempt.address, key: site, exchanges: 0 };
         self.finished.push((session, Ok(Box::new(origin))));
     }
 
-    fn attempt_failed(&mut self, key: Key, lane: u8, poller: &mut Poller<Owner>, now: Millis) {
+    fn attempt_failed(&mut self, key: Key, lane: u8, poller: &mut Poller<Owner>, shares: &mut Shares, now: Millis) {
         let Some(dial) = self.dials.get_mut(key) else { return };
         let Some(attempt) = dial.attempts.get_mut(lane as usize).and_then(Option::take) else { return };
         let error = match attempt.stream.io.take_error() {
@@ -253,7 +289,7 @@ impl Upstream {
         let error = DialError::of(&error);
         dial.race.handle_failed(attempt.address, error, now);
         self.note_failure(attempt.address.ip(), error, now);
-        self.go_on(key, poller, now);
+        self.go_on(key, poller, shares, now);
     }
 
     /// Remembers that an address failed. Where this host has nothing left to connect with, that says nothing about it.
@@ -263,19 +299,41 @@ impl Upstream {
         }
     }
 
-    fn go_on(&mut self, key: Key, poller: &mut Poller<Owner>, now: Millis) {
-        if let Some(error) = self.advance(key, poller, now) {
+    fn go_on(&mut self, key: Key, poller: &mut Poller<Owner>, shares: &mut Shares, now: Millis) {
+        if let Some(error) = self.advance(key, poller, shares, now) {
             if let Some(dial) = self.dials.remove(key) {
                 self.finished.push((dial.session, Err(error)));
             }
         }
     }
 
-    /// Starts the attempts that are due. Gives the error of a race that is lost.
-    fn advance(&mut self, key: Key, poller: &mut Poller<Owner>, now: Millis) -> Option<DialError> {
+    /// Starts the attempts that are due, as far as the client's share allows. Gives the error of a race that is lost.
+    fn advance(&mut self, key: Key, poller: &mut Poller<Owner>, shares: &mut Shares, now: Millis) -> Option<DialError> {
+        let lost = self.start_attempts(key, poller, shares, now);
+        if let Some(dial) = self.dials.get_mut(key) {
+            dial.give_back(dial.race.running().saturating_sub(1), shares);
+        }
+        lost
+    }
+
+    fn start_attempts(
+        &mut self,
+        key: Key,
+        poller: &mut Poller<Owner>,
+        shares: &mut Shares,
+        now: Millis,
+    ) -> Option<DialError> {
         loop {
             let dial = self.dials.get_mut(key)?;
-            match dial.race.poll(now) {
+            let (client, beside) = (dial.client, &mut dial.beside);
+            // The place of an attempt that has just ended is still this race's.
+            let free = *beside as usize >= dial.race.running();
+            let may_add = || {
+                let taken = !free && shares.take(client, Resource::Attempts, 1);
+                *beside += u32::from(taken);
+                free || taken
+            };
+            match dial.race.poll(now, may_add) {
                 Step::Try(address) => {
                     let lane = free_lane(&mut dial.attempts);
                     match open(address, &self.dial_options, poller, Owner::Attempt(key, lane)) {
@@ -303,6 +361,25 @@ impl Upstream {
     }
 }
 
+impl Dial {
+    /// Gives back what was taken for more than so many attempts beside the first.
+    fn give_back(&mut self, needed: usize, shares: &mut Shares) {
+        let spare = self.beside.saturating_sub(u32::try_from(needed).unwrap_or(u32::MAX));
+        if spare > 0 {
+            self.beside -= spare;
+            shares.give_back(self.client, Resource::Attempts, spare);
+        }
+    }
+
+    /// Ends all attempts.
+    fn close(mut self, poller: &mut Poller<Owner>, shares: &mut Shares) {
+        self.give_back(0, shares);
+        for attempt in self.attempts.into_iter().flatten() {
+            poller.forget(attempt.stream.route);
+        }
+    }
+}
+
 fn free_lane(attempts: &mut Vec<Option<Attempt>>) -> u8 {
     let lane = attempts.iter().position(Option::is_none).unwrap_or_else(|| {
         attempts.push(None);
@@ -319,12 +396,6 @@ fn give_up(dial: &mut Dial, address: SocketAddr, poller: &mut Poller<Owner>) {
             log::debug!(target: "download", "connecting to {address} hangs, another address gets its place");
             poller.forget(attempt.stream.route);
         }
-    }
-}
-
-fn close_attempts(dial: Dial, poller: &mut Poller<Owner>) {
-    for attempt in dial.attempts.into_iter().flatten() {
-        poller.forget(attempt.stream.route);
     }
 }
 
@@ -368,15 +439,17 @@ mod tests {
         let session = Key { index: 0, generation: 1 };
         let key = OriginKeys::default().key(&"a.test", 80, Scope::Shared);
         let (addresses, fresh, repeatable) = (&addresses, true, false);
-        let request = ConnectRequest { session, addresses, port: 80, scope: 7, key, fresh, repeatable };
+        let client = ClientKey::from(addresses[1]);
+        let request = ConnectRequest { session, client, addresses, port: 80, scope: 7, key, fresh, repeatable };
         let places = addresses.map(|address| request.place(address).to_string());
         assert_eq!(places, ["[fe80::1%7]:80", "192.0.2.1:80"]);
     }
 
     #[test]
     fn an_exhausted_host_is_no_fault_of_the_address() {
-        let dial_options = DialOptions { bind4: None, bind6: None, keepalive: 0, pool: 0, pool_timeout: 0 };
-        let mut upstream = Upstream::new(dial_options);
+        let dial_options =
+            DialOptions { bind4: None, bind6: None, keepalive: 0, pool: 0, pool_timeout: 0, attempts: 0 };
+        let mut upstream = Upstream::new(dial_options, &mut Shares::default());
         for (last, errno, failed) in
             [(1, libc::EMFILE, false), (2, libc::EADDRNOTAVAIL, false), (3, libc::EHOSTUNREACH, true)]
         {

@@ -1,9 +1,10 @@
 //! Faults in names and addresses.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::dns::{everything, proxy, url};
-use crate::support::{eventually, Answer, Client, Message, NameServer, Origin, Proxy, Query, A};
+use crate::support::{eventually, Answer, Blackhole, Client, Message, NameServer, Origin, Proxy, Query, A};
 
 /// A name server that answers the first question for IPv4 addresses like this, and the others as it should.
 fn wrong_once(wrong: impl Fn(&Query) -> Answer + Send + Sync + 'static) -> Option<NameServer> {
@@ -150,4 +151,64 @@ fn b17_the_monitor_is_reached_through_the_proxy_where_that_is_allowed() {
     assert_eq!(client.reply().text(), "ok\n");
     let other = Origin::site();
     assert_eq!(proxy.client().get(&other.url("/")).status(), 403, "and nothing else");
+}
+
+/// 800 clients wait for connections to names whose addresses all hang, under a limit that the formula calls enough.
+#[test]
+fn b3_races_shrink_before_descriptors_run_out() {
+    const CLIENTS: usize = 800;
+    let dead: Vec<String> = (2..18).map(|last| format!("127.0.0.{last}")).collect();
+    let addresses: Vec<IpAddr> = dead.iter().map(|ip| ip.parse().expect("an address")).collect();
+    let Some(names) = NameServer::start(move |query| Answer::Reply(query.addresses(&addresses))) else { return };
+    let port = crate::support::ports::next();
+    let _holes: Vec<_> =
+        dead.iter().map(|ip| Blackhole::at(format!("{ip}:{port}").parse().expect("a place"))).collect();
+    let resolver = names.resolv_conf();
+    let options = [
+        ("dns.resolver", resolver.as_str()),
+        ("tcp6.out", "false"),
+        ("http.connections", "1000"),
+        ("http.connect-timeout", "6"),
+        ("http.forward", "X-Client"),
+    ];
+    let proxy = Proxy::launch(&options, "", |command| crate::limits::limited(&command, 2_800));
+    let mut waiting: Vec<_> = (0..CLIENTS).map(|_| proxy.client()).collect();
+    for (number, client) in waiting.iter_mut().enumerate() {
+        // As one greedy client and many modest ones.
+        let address = if number % 2 == 0 { "192.0.2.66".to_owned() } else { format!("198.51.100.{}", number % 250) };
+        ask_for(client, &address, &format!("http://dead{number}.test:{port}/"));
+    }
+    proxy.wait_counter("servers.opening", CLIENTS as i64);
+    let mut most = 0;
+    // The races are over when each client has its answer.
+    while proxy.counter("servers.opening") > 0 {
+        most = most.max(proxy.descriptors());
+        proxy.assert_serves();
+    }
+    assert!(most > 2 * CLIENTS && most <= 2_800, "{most} descriptors");
+    for client in &mut waiting {
+        assert_eq!(client.reply().status(), 504);
+    }
+    let log = proxy.log();
+    assert!(!log.contains("cannot accept") && !log.contains("cannot open"), "{log}");
+}
+
+/// A dead address in front of a living one costs two seconds where no second attempt may run, and no request.
+#[test]
+fn b3_a_race_without_room_for_a_second_attempt_still_finds_the_living_address() {
+    let entries = [("dual.test", "127.0.0.2"), ("dual.test", "127.0.0.1")];
+    let Some(names) = NameServer::zone(&entries) else { return };
+    let resolver = names.resolv_conf();
+    let options = [("dns.resolver", resolver.as_str()), ("http.connect-timeout", "60"), ("http.pool", "0")];
+    // With so few, one attempt is all that one client may have beside the first of a race.
+    let proxy = Proxy::launch(&options, "", |command| crate::limits::limited(&command, 260));
+    let origin = Origin::at(([127, 0, 0, 1], crate::support::ports::next()).into(), crate::support::origin::serve_site);
+    let _dead = Blackhole::at(([127, 0, 0, 2], origin.port()).into());
+    let mut clients: Vec<_> = (0..6).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        client.send(crate::support::client::get(&url("dual.test", &origin)));
+    }
+    for client in &mut clients {
+        assert_eq!(client.reply().text(), "/here");
+    }
 }
