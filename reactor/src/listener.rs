@@ -84,18 +84,16 @@ pub fn accept(listener: &TcpListener) -> Accept {
     }
 }
 
-/// Decides whether there is room for another connection: shut at the limit, open again at nine tenths of it, so that at
-/// the limit it does not open and shut, and log so, with every connection.
+/// Decides whether there is room for another connection.
 #[derive(Debug, Clone)]
 pub struct Gate {
     limit: usize,
-    open: bool,
 }
 
 impl Gate {
     /// A gate for `limit` connections, at least one.
     pub fn new(limit: usize) -> Gate {
-        Gate { limit: limit.max(1), open: true }
+        Gate { limit: limit.max(1) }
     }
 
     /// The most connections that are let in.
@@ -108,38 +106,10 @@ impl Gate {
         self.limit = limit.max(1);
     }
 
-    /// Room for one more, with `count` connections open? Tells the first refusal apart, which is worth a line in the
-    /// log.
-    pub fn admits(&mut self, count: usize) -> Admission {
-        let was_open = self.open;
-        self.open = self.would_admit(count);
-        match (self.open, was_open) {
-            (true, _) => Admission::Open,
-            (false, true) => Admission::Closing,
-            (false, false) => Admission::Shut,
-        }
+    /// Room for one more, with `count` connections open?
+    pub fn admits(&self, count: usize) -> bool {
+        count < self.limit
     }
-
-    /// Whether [`Gate::admits`] would let one more in.
-    pub fn would_admit(&self, count: usize) -> bool {
-        if self.open {
-            count < self.limit
-        } else {
-            // With a limit of 1 no count is below nine tenths but 0.
-            count * 10 < self.limit * 9 || count == 0
-        }
-    }
-}
-
-/// What the gate says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
-    /// There is room.
-    Open,
-    /// Full, since this question.
-    Closing,
-    /// Full, as before.
-    Shut,
 }
 
 #[cfg(test)]
@@ -147,20 +117,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_gate_shuts_at_the_limit_and_opens_at_nine_tenths() {
-        let mut gate = Gate::new(10);
-        assert_eq!(gate.admits(9), Admission::Open);
-        assert_eq!(gate.admits(10), Admission::Closing);
-        assert_eq!(gate.admits(9), Admission::Shut);
-        assert_eq!(gate.admits(8), Admission::Open);
-    }
-
-    #[test]
-    fn a_limit_of_one_still_lets_somebody_in() {
-        let mut gate = Gate::new(0);
-        assert_eq!(gate.admits(0), Admission::Open);
-        assert_eq!(gate.admits(1), Admission::Closing);
-        assert_eq!(gate.admits(0), Admission::Open);
+    fn the_gate_has_room_below_its_limit_and_always_for_one() {
+        let gate = Gate::new(10);
+        assert!(gate.admits(9) && !gate.admits(10) && !gate.admits(11));
+        let gate = Gate::new(0);
+        assert!(gate.admits(0) && !gate.admits(1));
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub enum CloseReason {
     ResponseFault,
     /// A timer ran out; it is named.
     Timeout(super::timers::Timer),
+    /// All places were taken, and another client needed this one.
+    Displaced,
     /// The proxy is being stopped.
     Stopping,
 }
@@ -38,7 +40,7 @@ pub enum CloseReason {
 impl CloseReason {
     /// The reasons that are counted, in the order of their counters. Nobody is there to read how many sessions a stop has
     /// ended, and one that runs out of [`Timer::Drain`](super::timers::Timer::Drain) counts for what it drained after.
-    pub const COUNTED: [CloseReason; 21] = {
+    pub const COUNTED: [CloseReason; 22] = {
         use super::timers::Timer as T;
         use CloseReason as R;
         [
@@ -54,6 +56,7 @@ impl CloseReason {
             R::ContentCut,
             R::RequestFault,
             R::ResponseFault,
+            R::Displaced,
             R::Timeout(T::Connect),
             R::Timeout(T::First),
             R::Timeout(T::Idle),
@@ -112,6 +115,7 @@ impl CloseReason {
             CloseReason::Timeout(T::Tunnel) => "timeout-tunnel",
             CloseReason::Timeout(T::HalfClose) => "timeout-half-close",
             CloseReason::Timeout(T::Drain) => "timeout-drain",
+            CloseReason::Displaced => "displaced",
             CloseReason::Stopping => "stopping",
         }
     }
@@ -132,6 +136,7 @@ impl CloseReason {
             CloseReason::RequestFault => "the request body broke its coding",
             CloseReason::ResponseFault => "the response broke its coding",
             CloseReason::Timeout(timer) => timer.explain(),
+            CloseReason::Displaced => "all places were taken, and another client needed this one",
             CloseReason::Stopping => "the proxy is stopping",
         }
     }

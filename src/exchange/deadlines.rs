@@ -6,6 +6,9 @@ use super::phase::Phase;
 use super::timers::{Limits, Timer};
 use super::Exchange;
 
+/// Longest time in milliseconds that a client of the monitor may be without a request: pages ask every few seconds.
+const LOCAL_LIMIT: Millis = 30_000;
+
 impl Exchange {
     /// The timer that will run out first, and when; None while every timer of the phase is off.
     pub fn poll_timeout(&self, limits: &Limits) -> Option<(Timer, Millis)> {
@@ -15,8 +18,17 @@ impl Exchange {
             .flatten()
             // No time at all for draining means none; elsewhere it means for ever.
             .filter(|(timer, _)| limits.of(*timer) > 0 || *timer == Timer::Drain)
-            .map(|(timer, from)| (timer, from + limits.of(timer)))
+            .map(|(timer, from)| (timer, from + self.limit_of(timer, limits)))
             .min_by_key(|(_, at)| *at)
+    }
+
+    /// How long a timer runs here. The monitor has few places, and its clients come back at once.
+    fn limit_of(&self, timer: Timer, limits: &Limits) -> Millis {
+        let limit = limits.of(timer);
+        match timer {
+            Timer::First | Timer::Idle | Timer::Head if self.ingress.is_local() => limit.min(LOCAL_LIMIT),
+            _ => limit,
+        }
     }
 
     /// The timers of the present phase, each with the time from which it counts.

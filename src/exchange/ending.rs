@@ -115,6 +115,12 @@ impl Exchange {
         }
     }
 
+    /// Another client needs the place of this one, which has nothing under way or has ended its side.
+    pub fn handle_displaced(&mut self, now: Millis) {
+        self.abort_origin |= matches!(self.phase, Phase::Relaying(_)) && (self.upload.cleared > 0 || !self.upload.done);
+        self.close(CloseReason::Displaced, now);
+    }
+
     /// The proxy is stopping: the end, whatever is under way.
     pub fn handle_stop(&mut self, now: Millis) {
         self.close(CloseReason::Stopping, now);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use mio::net::{TcpListener, TcpStream};
 use reactor::arena::Key;
-use reactor::listener::{accept, listen, set_backlog, Accept, Admission, Gate};
+use reactor::listener::{accept, listen, set_backlog, Accept, Gate};
 use reactor::poller::Poller;
 use reactor::stream::Stream;
 use reactor::Millis;
@@ -72,12 +72,14 @@ struct Door {
     gate: Gate,
     inside: usize,
     report_at: Millis,
+    /// When connections may be looked for again that give way.
+    look_at: Millis,
 }
 
 impl Listeners {
     /// None open; `limits` are those of each kind, by [`Ingress::index`].
     pub(super) fn new(limits: [usize; KINDS]) -> Listeners {
-        let doors = limits.map(|limit| Door { gate: Gate::new(limit), inside: 0, report_at: 0 });
+        let doors = limits.map(|limit| Door { gate: Gate::new(limit), inside: 0, report_at: 0, look_at: 0 });
         Listeners { open: Vec::new(), doors, paused_until: None }
     }
 
@@ -184,14 +186,28 @@ impl Listeners {
         door.inside = door.inside.saturating_sub(1);
     }
 
-    /// When accepting goes on: at once while a connection waits that may come in.
+    /// Whether all places of a kind are taken while a connection waits outside.
+    fn is_crowded(&self, ingress: Ingress) -> bool {
+        let door = &self.doors[ingress.index()];
+        let waits = |listener: &Listener| listener.waiting && listener.place.ingress == ingress;
+        !door.gate.admits(door.inside) && self.open.iter().flatten().any(waits)
+    }
+
+    /// Connections of this kind that give way are looked for again at this time.
+    pub(super) fn look_again(&mut self, ingress: Ingress, at: Millis) {
+        self.doors[ingress.index()].look_at = at;
+    }
+
+    /// When accepting goes on: at once while a connection waits that may come in, else when others may give way to it.
     pub(super) fn poll_timeout(&self) -> Option<Millis> {
         let welcome = |place: &ListenAddress| {
             let door = &self.doors[place.ingress.index()];
-            door.gate.would_admit(door.inside)
+            door.gate.admits(door.inside)
         };
         let waiting = self.open.iter().flatten().any(|listener| listener.waiting && welcome(&listener.place));
-        self.paused_until.or(waiting.then_some(0))
+        let crowded = Ingress::ALL.into_iter().filter(|ingress| self.is_crowded(*ingress));
+        let look = crowded.map(|ingress| self.doors[ingress.index()].look_at).min();
+        self.paused_until.or(waiting.then_some(0)).or(look)
     }
 
     /// The next connection, if one waits and there is room for it.
@@ -199,7 +215,7 @@ impl Listeners {
         let listener = self.open.get_mut(index)?.as_mut().filter(|listener| listener.waiting)?;
         let ListenAddress { ingress, proxied, .. } = listener.place;
         let door = &mut self.doors[ingress.index()];
-        if door.gate.admits(door.inside) != Admission::Open {
+        if !door.gate.admits(door.inside) {
             if now >= door.report_at {
                 door.report_at = now + REPORT;
                 log::error!(target: "server", "{} is full: {} clients, the limit is {}", ingress.name(), door.inside, door.gate.limit());
@@ -241,6 +257,11 @@ impl Proxy {
             return;
         }
         self.listeners.paused_until = None;
+        for ingress in Ingress::ALL {
+            if now >= self.listeners.doors[ingress.index()].look_at && self.listeners.is_crowded(ingress) {
+                self.make_room(ingress);
+            }
+        }
         for index in 0..self.listeners.open.len() {
             for _ in 0..BATCH {
                 let Some((stream, arrival)) = self.listeners.next(index, now) else { break };

@@ -7,6 +7,7 @@
 mod access_log;
 mod clock;
 mod connecting;
+mod crowding;
 mod deciding;
 mod lifecycle;
 mod listeners;

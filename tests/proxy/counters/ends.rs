@@ -196,6 +196,25 @@ pub const PROXIED: &[Step<()>] = &[
     },
 ];
 
+/// What happens where there is one place.
+pub const CROWDED: &[Step<()>] = &[Step {
+    what: "a client that says nothing gives its place to one that does",
+    moves:
+        "clients.accepted 2, clients.requests 1, ended.displaced 1, ended.answered 1, exaproxy_request_seconds_count 1",
+    act: |stage| {
+        let mut idle = stage.proxy.client();
+        let mut other = stage.proxy.client();
+        other.send("OPTIONS * HTTP/1.1\r\nHost: h.test\r\nMax-Forwards: 0\r\nConnection: close\r\n\r\n");
+        other.reply();
+        idle.expect_close();
+    },
+}];
+
+#[test]
+fn a_place_that_is_given_away_counts_once() {
+    Stage::new(Proxy::start(&[("http.connections", "1")]), ()).play(CROWDED);
+}
+
 #[test]
 fn each_end_counts_once() {
     Stage::new(Proxy::start(&[("http.pool", "0")]), Peers::start()).play(STEPS);

@@ -127,6 +127,7 @@ fn claimed() -> BTreeSet<String> {
     let of_steps = [
         of(ends::STEPS),
         of(ends::PROXIED),
+        of(ends::CROWDED),
         of(causes::STEPS),
         of(names::STEPS),
         of(helpers::STEPS),

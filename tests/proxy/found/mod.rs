@@ -1,5 +1,6 @@
 //! Faults that were found by trying the real binary: each test carries the number of its fault.
 
+mod crowds;
 mod ends;
 mod kept;
 mod names;
