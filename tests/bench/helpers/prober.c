@@ -118,8 +118,7 @@ static void settle(struct client *c, int failed)
 	c->busy = c->connecting = 0;
 	c->due += interval;
 	while (c->due <= t) {
-		if (!failed) add(c->kind, t - c->due);
-		f->late++;
+		if (!failed) { add(c->kind, t - c->due); f->late++; }
 		c->due += interval;
 	}
 	if (failed || c->single) disconnect(c);

@@ -35,7 +35,7 @@ class Context:
         if isolated:
             subprocess.run(['mount', '--bind', self.resolv_conf, '/etc/resolv.conf'], check=True)
         self.built = {}
-        for name in ('gen', 'prober', 'origin', 'dnsstub', 'urlhelper', 'floor'):
+        for name in ('gen', 'prober', 'attack', 'origin', 'dnsstub', 'urlhelper', 'floor'):
             self.build(name)
         self.build('mallocs.so', '-shared', '-fPIC', '-fno-builtin')
         # a copy of the script, so that the first argument names an executable file without spaces

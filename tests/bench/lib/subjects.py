@@ -2,6 +2,7 @@
 import glob
 import os
 import pwd
+import resource
 import secrets
 import shlex
 import shutil
@@ -426,7 +427,7 @@ class Running:
         clean = {k: v for k, v in os.environ.items() if not k.startswith('exaproxy')}
         self.process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=self.out, stderr=subprocess.STDOUT, cwd=self.folder,
-            env=dict(clean, **env, **self.opts.get('preload', {})), start_new_session=True, preexec_fn=ctx.pin_proxy)
+            env=dict(clean, **env, **self.opts.get('preload', {})), start_new_session=True, preexec_fn=self.prepare)
         end = time.time() + 15
         while True:
             if self.process.poll() is not None:
@@ -441,6 +442,12 @@ class Running:
                     raise RuntimeError('%s does not listen: %s' % (subject.name, said))
                 time.sleep(0.05)
         time.sleep(0.3)
+
+    def prepare(self):
+        """In the new process, before the subject is it."""
+        self.ctx.pin_proxy()
+        for what, value in self.opts.get('limits', {}).items():
+            resource.setrlimit(what, (value, value))
 
     def said(self):
         try:
