@@ -243,7 +243,7 @@ options! {
         transparent: Flag = "false", Kept, "do not tell servers and clients that there is a proxy";
         tunnel_timeout: Timeout = "3600", New, "seconds without one byte in either direction of a tunnel, 0 = no limit";
         via: Pseudonym = "", New,
-            "name of this proxy in Via fields, empty = ExaProxy-VERSION-id-PID, as ever";
+            "name of this proxy in Via fields, empty = ExaProxy-VERSION-id-PID-RANDOM";
     }
 
     /// The ICAP server.

@@ -9,7 +9,9 @@ use crate::http::answer::{Answer, ESTABLISHED};
 use crate::http::cause::Cause;
 use crate::http::fault::OriginFault;
 use crate::http::fields::Expectation;
+use crate::http::first_bytes::may_be_response;
 use crate::http::framing::Framing;
+use crate::http::head::leading_blank;
 use crate::http::proxy_status;
 use crate::http::response::Response;
 use crate::http::rewrite;
@@ -62,11 +64,15 @@ impl Exchange {
         if relay.stage != RelayStage::Await {
             return false;
         }
-        let found = relay.scan.find(buf.bytes());
+        // Some origins send an empty line in front. Its bytes count as a part of the head, or there might be no end of them.
+        let blank = leading_blank(buf.bytes());
+        let found = relay.scan.find(&buf.bytes()[blank..]);
         let limit = cx.settings.rules.max_head();
         let taken = match found {
+            None if !may_be_response(&buf.bytes()[blank..]) => Err(OriginFault::NotHttp),
             None if buf.len() < limit => return false,
-            Some(length) if length <= limit => {
+            Some(length) if blank + length <= limit => {
+                buf.consume(blank);
                 let to_client = (keep, self.upload.done);
                 take_response(relay, self.current.summary.as_deref_mut(), length, buf, to_client, cx)
             }
@@ -74,13 +80,17 @@ impl Exchange {
         };
         match taken {
             Ok(taken) => self.follow_head(taken, buf, cx),
-            Err(fault) => {
-                self.current.reusable = false;
-                buf.consume(buf.len());
-                self.explain(Cause::Origin(fault), CloseReason::ResponseFault, cx);
-            }
+            Err(fault) => self.replace_response(fault, buf, cx),
         }
         true
+    }
+
+    /// Answers in place of a response of which nothing has been sent.
+    fn replace_response(&mut self, fault: OriginFault, buf: &mut Buf, cx: &mut Context<'_>) {
+        self.current.reusable = false;
+        self.download.cleared = 0;
+        buf.consume(buf.len());
+        self.explain(Cause::Origin(fault), CloseReason::ResponseFault, cx);
     }
 
     /// The head is in the buffer as the client gets it; decides what comes behind it.
@@ -108,7 +118,9 @@ impl Exchange {
                 self.current.reusable &= keep_origin;
                 self.private |= private;
                 self.download.begin(framing);
-                self.relay_response(buf, cx);
+                if let Err(fault) = self.download.scan(buf) {
+                    self.replace_response(fault.into(), buf, cx);
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use memchr::{memchr, memmem, memrchr};
 use reactor::Millis;
 use smallvec::SmallVec;
 
@@ -11,6 +12,7 @@ use crate::http::answer::Answer;
 use crate::http::cause::Cause;
 use crate::http::request::Request;
 use crate::http::response::Response;
+use crate::http::syntax::is_token;
 use crate::http::{Method, Version};
 
 /// Most bytes that are remembered of a target: what Squid remembers of one, and many times what people type.
@@ -106,6 +108,23 @@ impl Summary {
             self.ends[end] = self.text.len();
         }
         self.ends[4] = self.text.len();
+    }
+
+    /// The request was refused, but its first line has the words of one. User information stays out: it is a password.
+    pub fn note_line(&mut self, bytes: &[u8]) {
+        let Some((method, target, version)) = words_of(bytes) else { return };
+        self.version = version;
+        self.text.clear();
+        self.text.extend_from_slice(method);
+        self.ends[0] = self.text.len();
+        let authority = memmem::find(target, b"://").map_or(0, |colon| colon + 3);
+        let end = memchr(b'/', &target[authority..]).map_or(target.len(), |slash| authority + slash);
+        let host = memrchr(b'@', &target[authority..end]).map_or(authority, |at| authority + at + 1);
+        for part in [&target[..authority], &target[host..]] {
+            let room = MAX_TARGET - (self.text.len() - self.ends[0]).min(MAX_TARGET);
+            self.text.extend_from_slice(&part[..part.len().min(room)]);
+        }
+        self.ends[1..].fill(self.text.len());
     }
 
     /// There is a connection. A tunnel has its answer with that.
@@ -209,10 +228,49 @@ impl Summary {
     }
 }
 
+/// Method, target and version, where a first line has these words and no more.
+fn words_of(bytes: &[u8]) -> Option<(&[u8], &[u8], Option<Version>)> {
+    let line = &bytes[..memchr(b'\n', bytes)?];
+    let mut words = line.strip_suffix(b"\r").unwrap_or(line).split(|byte| *byte == b' ');
+    let (method, target, version) = (words.next()?, words.next()?, words.next()?);
+    let version = match version.strip_prefix(b"HTTP/")? {
+        [b'1', b'.', minor @ b'0'..=b'9'] => Some(Version::from_minor(minor - b'0')),
+        _ => None,
+    };
+    let whole = words.next().is_none() && is_token(method) && method.len() <= MAX_FIELD && !target.is_empty();
+    whole.then_some((method, target, version))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::http::rules::Rules;
+
+    #[test]
+    fn c3_the_line_of_a_refused_request_is_shown_without_a_password() {
+        let table: &[(&str, &str, &str, Option<Version>)] = &[
+            ("GET http://a.b/x?y HTTP/1.1\r\nA", "GET", "http://a.b/x?y", Some(Version::Http11)),
+            ("get /x HTTP/1.0\nA", "get", "/x", Some(Version::Http10)),
+            ("GET http://u:p@a.b/x@y HTTP/1.1\r\n", "GET", "http://a.b/x@y", Some(Version::Http11)),
+            ("CONNECT u:p@a.b:443 HTTP/1.1\r\n", "CONNECT", "a.b:443", Some(Version::Http11)),
+            ("GET http://u:p@a@b HTTP/1.1\r\n", "GET", "http://b", Some(Version::Http11)),
+            ("GET /x HTTP/3.0\r\n", "GET", "/x", None),
+            ("GET /x\r\n", "", "", None),
+            ("GET /x y HTTP/1.1\r\n", "", "", None),
+            ("GET  HTTP/1.1\r\n", "", "", None),
+            ("G\x01T /x HTTP/1.1\r\n", "", "", None),
+            ("GET /x HTTP/1.1", "", "", None),
+        ];
+        for (bytes, method, target, version) in table {
+            let mut summary = Summary::unread(0, Moved { up: 0, down: 0 });
+            summary.note_line(bytes.as_bytes());
+            assert_eq!((summary.method(), summary.target()), (method.as_bytes(), target.as_bytes()), "{bytes}");
+            assert_eq!((summary.version(), summary.user_agent(), summary.media()), (*version, &b""[..], &b""[..]));
+        }
+        let mut summary = Summary::unread(0, Moved { up: 0, down: 0 });
+        summary.note_line(format!("GET http://a.b/{} HTTP/1.1\r\n", "x".repeat(MAX_TARGET)).as_bytes());
+        assert_eq!(summary.target().len(), MAX_TARGET);
+    }
 
     #[test]
     fn what_is_cut_off_takes_no_memory() {

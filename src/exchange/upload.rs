@@ -8,6 +8,7 @@ use super::phase::{Phase, RelayStage};
 use super::{local, Action, Context, Exchange};
 use crate::http::cause::Cause;
 use crate::http::fault::Fault;
+use crate::http::first_bytes::request_fault;
 use crate::http::framing::Framing;
 use crate::http::head::{leading_blank, oversized, HeadScan};
 use crate::http::request::Request;
@@ -56,7 +57,8 @@ impl Exchange {
                 (HeadScan::default(), 0)
             }
         };
-        if buf.is_empty() || buf.len() < whole {
+        // A lone CR may be the first half of another empty line.
+        if matches!(buf.bytes(), [] | [b'\r']) || buf.len() < whole {
             return;
         }
         if matches!(self.phase, Phase::Idle) {
@@ -67,12 +69,26 @@ impl Exchange {
         let (found, limit) = (scan.find(buf.bytes()), cx.settings.rules.max_head());
         match found {
             Some(length) if length <= limit => self.take_head(scan, length, buf, cx),
-            None if buf.len() < limit => self.await_rest(scan, 0, cx),
-            _ => {
-                self.open_summary(cx);
-                self.refuse(oversized(buf.bytes(), limit), cx);
-            }
+            None if buf.len() < limit => match request_fault(buf.bytes()) {
+                Some(fault) => self.refuse_early(fault, buf, cx),
+                None => self.await_rest(scan, 0, cx),
+            },
+            _ => self.refuse_early(oversized(buf.bytes(), limit), buf, cx),
         }
+    }
+
+    /// Refuses a request whose head is not complete, or too large.
+    fn refuse_early(&mut self, fault: Fault, buf: &Buf, cx: &mut Context<'_>) {
+        self.open_summary(cx);
+        self.refuse_unread(fault, buf, cx);
+    }
+
+    /// Refuses a request of which no more is known than what its first line says.
+    fn refuse_unread(&mut self, fault: Fault, buf: &Buf, cx: &mut Context<'_>) {
+        if let Some(summary) = &mut self.current.summary {
+            summary.note_line(buf.bytes());
+        }
+        self.refuse(fault, cx);
     }
 
     /// The request is not complete; `whole` is how long it is in all, if that is known.
@@ -101,7 +117,7 @@ impl Exchange {
                 buf.consume(length);
                 self.take_request(request, buf, cx);
             }
-            Err(fault) => self.refuse(fault, cx),
+            Err(fault) => self.refuse_unread(fault, buf, cx),
         }
     }
 

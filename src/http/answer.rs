@@ -15,7 +15,7 @@ use super::Method;
 pub const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection Established\r\n\r\n";
 
 /// The methods named in an Allow field; others are forwarded too.
-const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE, CONNECT";
+pub const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE, CONNECT";
 
 /// Fields of a request that the echo of TRACE leaves out (RFC 9110 section 9.3.8).
 const SECRETS: [&[u8]; 4] = [b"authorization", b"proxy-authorization", b"cookie", b"cookie2"];
@@ -76,9 +76,9 @@ impl Answer {
         answer
     }
 
-    /// The answer to an OPTIONS request that must go no further (RFC 9110 section 9.3.7).
-    pub fn options() -> Answer {
-        Answer::new(200, &b""[..]).with("Allow", ALLOWED)
+    /// The answer to an OPTIONS request that must go no further (RFC 9110 section 9.3.7), with the methods that are allowed.
+    pub fn options(allowed: &'static str) -> Answer {
+        Answer::new(200, &b""[..]).with("Allow", allowed)
     }
 
     /// The answer to a TRACE request that must go no further: its head, credentials left out (RFC 9110 section 9.3.8).
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn options_tells_what_is_allowed_and_overload_when_to_come_again() {
-        let options = written(&Answer::options(), Version::Http11, Method::Get, true);
+        let options = written(&Answer::options(ALLOWED), Version::Http11, Method::Get, true);
         assert!(options.contains("\r\nAllow: GET, HEAD, "));
         assert!(
             written(&Answer::of(Cause::Overloaded, false), Version::Http11, Method::Get, true).contains("Retry-After")

@@ -4,10 +4,14 @@
 use memchr::memchr;
 
 use super::fault::{Fault, OriginFault};
+use super::protocol::Protocol;
 use super::syntax::{is_token, is_value, words};
 
 /// Names the rule that a refused request head breaks.
 pub(crate) fn diagnose_request(head: &[u8], error: httparse::Error) -> Fault {
+    if let Some(protocol) = Protocol::of(head) {
+        return Fault::OtherProtocol(protocol);
+    }
     let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     match error {
         httparse::Error::TooManyHeaders => Fault::TooManyFields,
@@ -26,7 +30,8 @@ fn diagnose_line(line: &[u8]) -> Fault {
     }
 }
 
-fn diagnose_version(line: &[u8]) -> Fault {
+/// Names the rule that a first line breaks whose version is none that is spoken.
+pub(super) fn diagnose_version(line: &[u8]) -> Fault {
     let mut words = words(line).skip(2);
     match (words.next(), words.next()) {
         (Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]), None)

@@ -4,12 +4,15 @@
 use std::fmt;
 
 use super::chunked::ChunkFault;
+use super::protocol::Protocol;
 
 /// What a client did wrong. After the answer its connection is closed: what follows cannot be trusted to be a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The first line is not `METHOD SP TARGET SP VERSION` (RFC 9112 section 3).
     BadLine,
+    /// The first bytes are those of another protocol.
+    OtherProtocol(Protocol),
     /// The method is a token longer than any that is known (RFC 9112 section 3).
     MethodTooLong,
     /// The target has none of the four forms, or not the one its method needs (RFC 9112 section 3.2).
@@ -26,7 +29,7 @@ pub enum Fault {
     NoHost,
     /// More than one Host field (RFC 9112 section 3.2).
     ManyHosts,
-    /// A version other than 1.0 and 1.1.
+    /// A version that is not 1.0 and not 1.1 to 1.9.
     BadVersion,
     /// White space between the request line and the first field (RFC 9112 section 2.2).
     BlankFirst,
@@ -50,9 +53,10 @@ pub enum Fault {
     LengthsDiffer,
     /// Content-Length together with Transfer-Encoding.
     LengthAndCoding,
-    /// Transfer-Encoding that is empty, has parameters, or does not end with a single `chunked`.
+    /// Transfer-Encoding that does not end with `chunked`, so that no end of the content is known (RFC 9112 section 6.3), or
+    /// has it twice.
     BadCoding,
-    /// A transfer coding other than `chunked`.
+    /// A transfer coding that is not known, within `chunked`.
     UnknownCoding,
     /// Transfer-Encoding in a message of HTTP/1.0 (RFC 9112 section 6.1).
     CodingTooOld,
@@ -92,6 +96,7 @@ impl Fault {
 
     fn text(self) -> &'static str {
         match self {
+            Fault::OtherProtocol(protocol) => protocol.text(),
             Fault::BadLine => "the first line is not a request line",
             Fault::MethodTooLong => "the method is too long",
             Fault::BadTarget => "the request target is malformed",
@@ -113,7 +118,7 @@ impl Fault {
             Fault::BadLength => "the Content-Length is malformed",
             Fault::LengthsDiffer => "the Content-Length is given twice with different values",
             Fault::LengthAndCoding => "both Content-Length and Transfer-Encoding",
-            Fault::BadCoding => "the Transfer-Encoding is malformed",
+            Fault::BadCoding => "the Transfer-Encoding does not end with one chunked",
             Fault::UnknownCoding => "the Transfer-Encoding is unknown",
             Fault::CodingTooOld => "a Transfer-Encoding in an HTTP/1.0 request",
             Fault::BodyForbidden => "the method does not allow content",
@@ -149,7 +154,7 @@ pub enum OriginFault {
     NotHttp,
     /// A line that has no colon, starts with it, or whose name is not a token.
     BadField,
-    /// A byte that no field may hold: NUL, a bare CR, another control character.
+    /// A byte that no field may hold: NUL or a bare CR. Other control characters are relayed (RFC 9110 section 5.5).
     BadByte,
     /// More fields than [`super::fields::MAX_FIELDS`], or a name or the Connection fields too long.
     TooManyFields,
@@ -186,7 +191,7 @@ impl OriginFault {
         match self {
             OriginFault::NotHttp => "the server did not answer in HTTP",
             OriginFault::BadField => "the server sent a malformed header",
-            OriginFault::BadByte => "the server sent a control character in a header",
+            OriginFault::BadByte => "the server sent a NUL or a bare CR in a header",
             OriginFault::TooManyFields => "the server sent too many headers",
             OriginFault::HeadTooLarge => "the server sent headers that are too large",
             OriginFault::BadLength => "the server sent a malformed Content-Length",

@@ -143,6 +143,14 @@ impl Fields {
         Ok(fields)
     }
 
+    /// Moves all places towards the front: they were found in a copy that is so many bytes longer there.
+    pub(super) fn moved_back(mut self, by: usize) -> Fields {
+        for span in &mut self.spans {
+            (span.name_at, span.value_at) = (span.name_at - by as u32, span.value_at - by as u32);
+        }
+        self
+    }
+
     fn push(&mut self, head: &[u8], name: &[u8], value: &[u8], lenient: bool) -> Result<(), NameTooLong> {
         if name.len() > MAX_NAME {
             return Err(NameTooLong);
@@ -190,6 +198,11 @@ impl Fields {
         self.values(head, FieldKind::Connection).flat_map(elements).any(|option| option.eq_ignore_ascii_case(name))
     }
 
+    /// All names that Connection fields give, with commas between them.
+    pub(crate) fn nominated(&self, head: &[u8]) -> Vec<u8> {
+        self.values(head, FieldKind::Connection).collect::<Vec<_>>().join(&b","[..])
+    }
+
     /// What the Connection fields ask for.
     pub(crate) fn connection(&self, head: &[u8]) -> Result<Connection, ConnectionTooLong> {
         Connection::of(self.values(head, FieldKind::Connection))
@@ -227,10 +240,10 @@ impl Fields {
             seen = match seen {
                 // A coding after `chunked`: then `chunked` is not the last one, or it was applied twice, and RFC 9112
                 // section 6.1 forbids both.
-                Coding::Chunked | Coding::ChunkedThenMore => Coding::ChunkedThenMore,
+                Coding::Chunked | Coding::UnknownThenChunked | Coding::ChunkedThenMore => Coding::ChunkedThenMore,
                 _ if element.eq_ignore_ascii_case(b"chunked") => match seen {
                     Coding::Malformed => Coding::Chunked,
-                    _ => Coding::Unknown,
+                    _ => Coding::UnknownThenChunked,
                 },
                 Coding::Malformed if element.eq_ignore_ascii_case(b"identity") => Coding::Identity,
                 _ => Coding::Unknown,
@@ -318,8 +331,10 @@ pub(crate) enum Coding {
     ChunkedThenMore,
     /// `identity` alone, which RFC 2616 knew and old origins still send.
     Identity,
-    /// A coding that is not known, `chunked` with parameters included, with or without `chunked` at the end.
+    /// Codings that are not known, `chunked` with parameters included.
     Unknown,
+    /// The same, and then `chunked`, so that the end is known and what is inside is not.
+    UnknownThenChunked,
 }
 
 /// What the Expect field asks (RFC 9110 section 10.1.1).
@@ -414,9 +429,11 @@ mod tests {
             (b"Transfer-Encoding: chunked, gzip\r\n\r\n", Coding::ChunkedThenMore),
             (b"Transfer-Encoding: chunked, chunked\r\n\r\n", Coding::ChunkedThenMore),
             (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n", Coding::ChunkedThenMore),
-            (b"Transfer-Encoding: gzip, chunked\r\n\r\n", Coding::Unknown),
-            (b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n", Coding::Unknown),
-            (b"Transfer-Encoding: identity, chunked\r\n\r\n", Coding::Unknown),
+            (b"Transfer-Encoding: gzip, chunked\r\n\r\n", Coding::UnknownThenChunked),
+            (b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n", Coding::UnknownThenChunked),
+            (b"Transfer-Encoding: identity, chunked\r\n\r\n", Coding::UnknownThenChunked),
+            (b"Transfer-Encoding: gzip, chunked, gzip\r\n\r\n", Coding::ChunkedThenMore),
+            (b"Transfer-Encoding: gzip\r\n\r\n", Coding::Unknown),
             (b"Transfer-Encoding: identity\r\n\r\n", Coding::Identity),
             (b"Transfer-Encoding: xchunked\r\n\r\n", Coding::Unknown),
             (b"Transfer-Encoding: chunked;q=1\r\n\r\n", Coding::Unknown),

@@ -6,6 +6,7 @@
 use memchr::memchr;
 
 use super::fault::Fault;
+use super::first_bytes::request_fault;
 
 /// Ceiling of a head, in bytes, when no limit is configured.
 pub const MAX_HEAD: usize = 1 << 20;
@@ -43,21 +44,30 @@ impl HeadScan {
     }
 }
 
-/// How many CR and LF bytes stand before a message; RFC 9112 section 2.2 wants at least one empty line ignored.
+/// How many bytes of empty lines stand before a message; RFC 9112 section 2.2 wants at least one ignored. A CR without its
+/// LF is no line.
 ///
 /// The caller bounds how many it is willing to skip.
 pub fn leading_blank(bytes: &[u8]) -> usize {
-    bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count()
+    let mut at = 0;
+    loop {
+        at += match bytes[at..] {
+            [b'\n', ..] => 1,
+            [b'\r', b'\n', ..] => 2,
+            _ => return at,
+        };
+    }
 }
 
-/// The fault of a request head that outgrew its limit: 414 while the request line is unfinished, else 431.
+/// The fault of a request head that outgrew its limit: that of its first bytes if these can be no request, else 414 while
+/// the request line is unfinished and 431 behind it.
 ///
 /// `bytes` is what has come of the head, `limit` the number of bytes allowed.
 pub fn oversized(bytes: &[u8], limit: usize) -> Fault {
-    match memchr(b'\n', bytes) {
+    request_fault(bytes).unwrap_or_else(|| match memchr(b'\n', bytes) {
         Some(end) if end < limit => Fault::HeadTooLarge,
         _ => Fault::TargetTooLarge,
-    }
+    })
 }
 
 #[cfg(test)]
@@ -102,14 +112,17 @@ mod tests {
 
     #[test]
     fn counts_the_blank_in_front() {
-        assert_eq!(leading_blank(b"\r\n\n\rGET"), 4);
+        assert_eq!(leading_blank(b"\r\n\n\r\nGET"), 5);
+        assert_eq!(leading_blank(b"\r\n\rGET"), 2);
+        assert_eq!(leading_blank(b"\r"), 0);
         assert_eq!(leading_blank(b"GET"), 0);
     }
 
     #[test]
     fn oversized_names_the_part_that_is_too_large() {
         assert_eq!(oversized(b"GET /aaaaaaaaaaaaaaaa", 10), Fault::TargetTooLarge);
-        assert_eq!(oversized(b"GET /aaaaaaaaaaaa\r\nA: b", 10), Fault::TargetTooLarge);
-        assert_eq!(oversized(b"GET /\r\nAaaaaaaaaaaaaaa", 10), Fault::HeadTooLarge);
+        assert_eq!(oversized(b"GET /aaaaaaaaaaaa HTTP/1.1\r\nA: b", 10), Fault::TargetTooLarge);
+        assert_eq!(oversized(b"GET / HTTP/1.1\r\nAaaaaaaaaaaaaaa", 20), Fault::HeadTooLarge);
+        assert_eq!(oversized(&[b'A'; 100], 10), Fault::MethodTooLong);
     }
 }

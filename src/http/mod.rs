@@ -9,13 +9,17 @@ pub mod cause;
 pub mod chunked;
 pub mod date;
 mod diagnose;
+mod extensions;
 pub mod fault;
 pub mod fields;
+pub mod first_bytes;
 pub mod framing;
 pub mod head;
 pub mod media;
+pub mod protocol;
 pub mod proxy_status;
 pub mod request;
+mod reread;
 pub mod response;
 pub mod rewrite;
 pub mod rules;
@@ -24,7 +28,8 @@ pub mod syntax;
 pub mod target;
 mod write;
 
-/// The protocol versions that are spoken; any other is refused (505 towards a client, 502 for an origin).
+/// The protocol versions that are spoken; any other is refused (505 towards a client, 502 for an origin), but for 1.2 to 1.9,
+/// which are read as 1.1 (RFC 9110 section 2.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
     /// HTTP/1.0.
@@ -106,6 +111,7 @@ impl Method {
 
 #[cfg(test)]
 mod tests {
+    mod found;
     mod probes;
 
     use super::*;

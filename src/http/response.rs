@@ -1,5 +1,5 @@
 //! A response head, parsed and judged. Knows what an origin may send, and repairs what can be repaired in one way only:
-//! folded values, and blanks before a colon (RFC 9112 sections 5.1 and 5.2).
+//! folded values, and blanks before a colon (RFC 9112 sections 5.1 and 5.2). What only the parser refuses is read again.
 //!
 //! A [`Response`] borrows its head and allocates nothing, unless there are very many fields: it is written out at once.
 
@@ -11,6 +11,7 @@ use super::fault::OriginFault;
 use super::fields::{is_private_scheme, Coding, Connection, FieldKind, Fields, LengthError, MAX_FIELDS};
 use super::framing::Framing;
 use super::head::MAX_HEAD;
+use super::reread;
 use super::syntax::elements;
 use super::{Method, Version};
 
@@ -44,31 +45,46 @@ impl<'h> Response<'h> {
         if head.len() > MAX_HEAD {
             return Err(OriginFault::HeadTooLarge);
         }
-        match Response::parse_with(head, to, Strictness::Strict) {
-            Err(OriginFault::BadField) => Response::parse_with(head, to, Strictness::Lenient),
+        let strict = Response::read(head, (head, 0), to, Strictness::Strict);
+        let lenient = match strict {
+            Err(OriginFault::BadField) => Response::read(head, (head, 0), to, Strictness::Lenient),
+            result => result,
+        };
+        match lenient {
+            Err(fault @ (OriginFault::NotHttp | OriginFault::BadByte)) => match reread::response(head) {
+                Some((copy, longer)) => Response::read(head, (&copy, longer), to, Strictness::Lenient),
+                None => Err(fault),
+            },
             result => result,
         }
     }
 
-    fn parse_with(head: &'h [u8], to: Method, strictness: Strictness) -> Result<Response<'h>, OriginFault> {
+    /// Reads `text`, which is the head or a copy of it that is `longer` at its front, and takes what it says from the head.
+    fn read(
+        head: &'h [u8],
+        (text, longer): (&[u8], usize),
+        to: Method,
+        strictness: Strictness,
+    ) -> Result<Response<'h>, OriginFault> {
         let mut storage = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let mut parsed = httparse::Response::new(&mut []);
-        let result = strictness.parser().parse_response_with_uninit_headers(&mut parsed, head, &mut storage);
-        match result.map_err(|error| diagnose_response(head, error))? {
-            httparse::Status::Complete(length) if length == head.len() && head.starts_with(b"HTTP/") => {}
+        let result = strictness.parser().parse_response_with_uninit_headers(&mut parsed, text, &mut storage);
+        match result.map_err(|error| diagnose_response(text, error))? {
+            httparse::Status::Complete(length) if length == text.len() && text.starts_with(b"HTTP/") => {}
             _ => return Err(OriginFault::NotHttp),
         }
         let (Some(status @ 100..), Some(minor)) = (parsed.code, parsed.version) else {
             return Err(OriginFault::NotHttp);
         };
         let lenient = strictness == Strictness::Lenient;
-        let fields = Fields::of(head, parsed.headers, lenient).map_err(|_| OriginFault::TooManyFields)?;
+        let fields = Fields::of(text, parsed.headers, lenient).map_err(|_| OriginFault::TooManyFields)?;
+        let fields = if longer > 0 { fields.moved_back(longer) } else { fields };
         let length = agreed_length(&fields, head)?;
         let body = frame(&fields, head, to, status, length)?;
         Ok(Response {
             head,
             status,
-            reason: reason_of(head),
+            reason: reason_of(head, longer),
             version: Version::from_minor(minor),
             connection: fields.connection(head).map_err(|_| OriginFault::TooManyFields)?,
             body,
@@ -118,7 +134,13 @@ impl<'h> Response<'h> {
         match self.body {
             Body::None => Framing::Empty,
             Body::Sized(length) => Framing::Sized(length),
-            Body::Chunked => Framing::Chunked(ChunkScan::new(mode, ChunkSender::Origin)),
+            Body::Chunked => {
+                let chunks = ChunkScan::new(mode, ChunkSender::Origin);
+                Framing::Chunked(match self.connection.nominates() && mode == Mode::Relay {
+                    true => chunks.without(self.fields.nominated(self.head)),
+                    false => chunks,
+                })
+            }
             Body::UntilClose => Framing::UntilClose,
         }
     }
@@ -192,9 +214,9 @@ impl Strictness {
 }
 
 /// The text after the status; the parser hides phrases with bytes beyond ASCII.
-fn reason_of(head: &[u8]) -> &[u8] {
+fn reason_of(head: &[u8], longer: usize) -> &[u8] {
     let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
-    line.get("HTTP/1.1 200 ".len()..).unwrap_or_default()
+    line.get("HTTP/1.1 200 ".len() - longer..).unwrap_or_default()
 }
 
 /// The length, which counts for nothing beside a transfer coding (RFC 9112 section 6.3).
@@ -221,7 +243,7 @@ fn frame(fields: &Fields, head: &[u8], to: Method, status: u16, length: Option<u
         (Coding::Absent, Some(length)) => Ok(Body::Sized(length)),
         (Coding::Absent | Coding::Identity, _) => Ok(Body::UntilClose),
         (Coding::Chunked, _) => Ok(Body::Chunked),
-        (Coding::Malformed | Coding::ChunkedThenMore | Coding::Unknown, _) => Err(OriginFault::BadCoding),
+        _ => Err(OriginFault::BadCoding),
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Rules {
     pub expect: bool,
     /// Longest head, in bytes (`http.header-size`); 0 stands for `head::MAX_HEAD`, which none exceeds.
     pub head_limit: usize,
-    /// Our name in Via fields: a token such as `ExaProxy-2.0.0-id-4711`.
+    /// Our name in Via fields: a token such as `ExaProxy-2.0.0-id-4711-5f3a9c21`.
     pub via: Box<str>,
     /// Our product and version, as X-Proxy-Version has it: `ExaProxy version 2.0.0`.
     pub version: Box<str>,

@@ -34,11 +34,26 @@ pub(crate) fn decimal(text: &[u8]) -> Option<u64> {
 
 /// Whether the text is a token, as names and methods are (RFC 9110 section 5.6.2).
 pub(crate) fn is_token(text: &[u8]) -> bool {
-    let is_token_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !text.is_empty() && text.iter().all(is_token_byte)
+    !text.is_empty() && text.iter().copied().all(is_token_byte)
 }
 
-/// Whether the text holds only bytes that a value may hold (RFC 9110 section 5.5).
+/// Whether the byte may be a part of a token.
+pub(crate) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// The token at the front, if there is one, and what follows it.
+pub(crate) fn token(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = text.iter().take_while(|byte| is_token_byte(**byte)).count();
+    (end > 0).then(|| text.split_at(end))
+}
+
+/// Whether the text holds only bytes that a value may be relayed with: RFC 9110 section 5.5 forbids these three alone.
+pub(crate) fn is_relayable(text: &[u8]) -> bool {
+    text.iter().all(|byte| !matches!(byte, 0 | b'\r' | b'\n'))
+}
+
+/// Whether the text holds only bytes that a value should hold (RFC 9110 section 5.5).
 pub(crate) fn is_value(text: &[u8]) -> bool {
     text.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..))
 }

@@ -2,7 +2,7 @@
 //! page, no connection and no name server; where an address is judged, [`super::Policy`] is asked right before connecting.
 
 use super::{Policy, Refused};
-use crate::http::answer::Answer;
+use crate::http::answer::{Answer, ALLOWED};
 use crate::http::cause::Cause;
 use crate::http::fault::Fault;
 use crate::http::request::Request;
@@ -94,7 +94,7 @@ impl Stage {
             Stage::Helper if helpers => Judgement::Ask,
             Stage::Recipient => match (request.max_forwards(), request.method()) {
                 (Ok(Some(0)), Method::Trace) => Judgement::Answer(Box::new(Answer::trace(request))),
-                (Ok(Some(0)), _) => Judgement::Answer(Box::new(Answer::options())),
+                (Ok(Some(0)), _) => Judgement::Answer(Box::new(Answer::options(ALLOWED))),
                 _ => Judgement::Pass,
             },
             Stage::Loop | Stage::Tunnel | Stage::Expectation | Stage::Helper => Judgement::Pass,

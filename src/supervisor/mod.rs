@@ -1,7 +1,8 @@
 //! Start, reload and stop: from a configuration to a running loop. Everybody else gets a small struct of what it needs.
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::answers::Answers;
@@ -431,16 +432,23 @@ fn millis(time: Duration) -> u64 {
 fn rules(config: &Config) -> Rules {
     let http = &config.http;
     let forward = http.forward.as_deref().map(Into::into);
-    let own = format!("ExaProxy-{}-id-{}", env!("CARGO_PKG_VERSION"), std::process::id());
     Rules {
         transparent: http.transparent,
         forward,
         mask: http.mask,
         expect: http.expect,
         head_limit: http.head_bytes(),
-        via: http.via.clone().unwrap_or(own).into(),
+        via: http.via.clone().unwrap_or_else(pseudonym).into(),
         ..Rules::default()
     }
+}
+
+/// Our name in Via fields, the same for as long as the process runs. Its number alone is that of others too: each container
+/// has a process 1.
+fn pseudonym() -> String {
+    static RANDOM: OnceLock<u64> = OnceLock::new();
+    let random = RANDOM.get_or_init(|| RandomState::new().hash_one(0)) & 0xffff_ffff;
+    format!("ExaProxy-{}-id-{}-{random:08x}", env!("CARGO_PKG_VERSION"), std::process::id())
 }
 
 fn policy(config: &Config) -> Policy {

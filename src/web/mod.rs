@@ -24,6 +24,7 @@ use maud::html;
 use crate::http::answer::Answer;
 use crate::http::media::{PLAIN, SCRIPT, SVG};
 use crate::http::request::Request;
+use crate::http::Method;
 use crate::monitor::history::History;
 use crate::monitor::hosts::Top;
 use crate::monitor::sessions::{EndPointKind, EndPoints, Filter, Sessions};
@@ -131,6 +132,10 @@ pub fn answer(request: &Request, source: &dyn Source) -> Reply {
     let host = &request.target().host;
     if !names::may_be_asked(host, path, &source.facts().names) {
         return reply(names::misdirected(host));
+    }
+    if request.method() == Method::Options {
+        let allowed = if path.starts_with("/control") { "GET, HEAD, POST, OPTIONS" } else { "GET, HEAD, OPTIONS" };
+        return reply(Answer::options(allowed));
     }
     if !path.starts_with("/control") {
         let answer =

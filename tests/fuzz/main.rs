@@ -107,7 +107,7 @@ macro_rules! tests {
 }
 
 tests! {
-    request response head_end authority proxy_line
+    request response head_end first_bytes authority proxy_line
     chunks_of_clients chunks_of_origins
     ini environment command_line pages
     dns_message dns_resolver resolv_conf hosts

@@ -23,7 +23,7 @@ fn local_answers_are_complete() {
         ("GET http://h.test:99999/ HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(), 400),
         ("CONNECT h.test:80 HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(), 403),
         (format!("GET http://{dead}/ HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n\r\n"), 417),
-        ("GET http://h.test/ HTTP/1.2\r\nHost: h\r\n\r\n".to_owned(), 505),
+        ("GET http://h.test/ HTTP/2.0\r\nHost: h\r\n\r\n".to_owned(), 505),
         ("OPTIONS http://h.test/ HTTP/1.1\r\nHost: h\r\nMax-Forwards: 0\r\n\r\n".to_owned(), 200),
     ];
     for (request, status) in cases {

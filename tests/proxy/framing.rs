@@ -333,7 +333,7 @@ fn answers_that_cannot_be_read_are_a_502() {
         "HTTP/1.1  200 OK\r\nContent-Length: 0",
         "HTTP/2 200\r\nContent-Length: 0",
         "HTTP/0.9 200 OK\r\nContent-Length: 0",
-        "ICY 200 OK\r\nContent-Length: 0",
+        "ICY/1.0 200 OK\r\nContent-Length: 0",
         "HTTP/1.1 200 OK\r\nContent-Length: -1",
         "HTTP/1.1 200 OK\r\nContent-Length: 1x",
         "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551616",

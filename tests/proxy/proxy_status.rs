@@ -42,9 +42,9 @@ fn the_answer_and_the_access_log_have_the_same_word() {
         client.send(request);
         let reply = client.reply();
         assert_eq!(error(&reply).as_deref(), Some(*wanted), "{request}");
-        let name = format!("ExaProxy-{}-id-{}; ", env!("CARGO_PKG_VERSION"), proxy.pid());
+        let name = format!("ExaProxy-{}-id-{}-", env!("CARGO_PKG_VERSION"), proxy.pid());
         let value = reply.value("Proxy-Status").expect("it was there");
-        assert!(value.starts_with(&name) && value.contains("; details=\""), "{value}");
+        assert!(value.starts_with(&name) && value.contains("; error=") && value.contains("; details=\""), "{value}");
         eventually("its line in the access log", || {
             let text = std::fs::read_to_string(&path).ok()?;
             (text.lines().nth(number) == Some(*wanted)).then_some(())

@@ -134,7 +134,7 @@ fn answers_of_our_own_are_timed_and_their_causes_counted_once() {
 #[test]
 fn an_answer_without_a_cause_is_timed_and_not_counted_as_a_failure() {
     let mut scenario = Scenario::get();
-    scenario.answer(Answer::options());
+    scenario.answer(Answer::options("GET"));
     assert_eq!((timed(&scenario).0, causes(&scenario), scenario.exchange.trouble()), (1, vec![], None));
 }
 

@@ -89,9 +89,9 @@ fn a_tunnel_has_one_at_its_end() {
 #[test]
 fn what_could_not_be_read_has_one_too() {
     for (bytes, status) in [
-        ("GET / HTTP/1.1\r\nHost : a\r\n\r\n".to_owned(), 400),
+        ("GET /\r\nHost: a\r\n\r\n".to_owned(), 400),
         ("\x16\x03\x01\r\n\r\n".into(), 400),
-        (format!("GET /{} HTTP/1.1\r\n", "x".repeat(2000)), 414),
+        (format!("GET /{}", "x".repeat(2000)), 414),
     ] {
         let mut scenario = keeping();
         let summary = over(&mut scenario, |scenario| scenario.client(&bytes));
@@ -102,6 +102,23 @@ fn what_could_not_be_read_has_one_too() {
     scenario.client("GET /");
     let summary = over(&mut scenario, |scenario| scenario.at(10_000));
     assert_eq!((summary.status, summary.failure(), summary.began), (Some(408), Some("http_request_error"), 0));
+}
+
+#[test]
+fn c3_the_line_of_a_refused_request_is_kept() {
+    let long = "x".repeat(2000);
+    for (bytes, target, status) in [
+        ("GET http://a/x HTTP/1.1\r\nHost : a\r\n\r\n".to_owned(), "http://a/x", 400),
+        ("GET http://a/x HTTP/3.0\r\nHost: a\r\n\r\n".to_owned(), "http://a/x", 505),
+        (format!("GET http://a/x HTTP/1.1\r\nA: {long}"), "http://a/x", 431),
+        (format!("GET /{long} HTTP/1.1\r\n"), &format!("/{long}"), 414),
+    ] {
+        let mut scenario = keeping();
+        let summary = over(&mut scenario, |scenario| scenario.client(&bytes));
+        assert_eq!((summary.method(), summary.status), (&b"GET"[..], Some(status)));
+        assert_eq!(String::from_utf8_lossy(summary.target()), target);
+        assert_eq!((summary.failure(), summary.is_cut()), (Some("http_request_error"), false));
+    }
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use memchr::memchr;
 
 use super::{ChunkFault, ChunkSender};
+use crate::http::extensions;
 use crate::http::fields::FieldKind;
-use crate::http::syntax::{is_token, is_value, trim};
+use crate::http::syntax::{is_relayable, is_token, is_value, trim};
 
 /// Trailer fields that say how to frame, route, judge or read the content, and so must not come after it
 /// (RFC 9110 section 6.5.1). The fields that a proxy knows by [`FieldKind`] are left out too.
@@ -38,13 +39,12 @@ impl SizeLine {
     pub(super) fn parse(line: &[u8], side: ChunkSender) -> Result<SizeLine, ChunkFault> {
         let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
         let (number, rest) = line.split_at(digits);
-        let rest = match side {
-            ChunkSender::Client => rest,
-            ChunkSender::Origin => trim(rest),
-        };
-        match rest {
-            [] => {}
-            [b';', extension @ ..] => check_extension(extension)?,
+        match (side, trim(rest)) {
+            (ChunkSender::Client, _) if rest.is_empty() => {}
+            (ChunkSender::Client, [b';', ..]) if extensions::are_formed(rest) => {}
+            (ChunkSender::Origin, []) => {}
+            (ChunkSender::Origin, [b';', ..]) if extensions::are_closed(rest) => {}
+            (_, [b';', ..]) => return Err(ChunkFault::BadExtension),
             _ => return Err(ChunkFault::BadSize),
         }
         let zeros = number.iter().take_while(|byte| **byte == b'0').count().min(digits.saturating_sub(1));
@@ -62,29 +62,15 @@ fn parse_hex(digits: &[u8]) -> Result<u64, ChunkFault> {
     })
 }
 
-/// Extensions are dropped. One whose quote is still open at the line's end is a fault: a reader that lets quotes span
-/// lines would find the chunk's data elsewhere.
-fn check_extension(extension: &[u8]) -> Result<(), ChunkFault> {
-    let mut quoted = false;
-    let mut bytes = extension.iter();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => quoted = !quoted,
-            b'\\' if quoted => drop(bytes.next()),
-            _ => {}
-        }
-    }
-    if quoted || !is_value(extension) {
-        return Err(ChunkFault::BadExtension);
-    }
-    Ok(())
-}
-
 /// The name of the field that a trailer line is.
-pub(super) fn trailer_name(line: &[u8]) -> Result<&[u8], ChunkFault> {
+pub(super) fn trailer_name(line: &[u8], side: ChunkSender) -> Result<&[u8], ChunkFault> {
     let colon = memchr(b':', line).ok_or(ChunkFault::BadTrailer)?;
     let (name, value) = line.split_at(colon);
-    if !is_token(name) || !is_value(value) {
+    let passes = match side {
+        ChunkSender::Client => is_value(value),
+        ChunkSender::Origin => is_relayable(value),
+    };
+    if !is_token(name) || !passes {
         return Err(ChunkFault::BadTrailer);
     }
     Ok(name)

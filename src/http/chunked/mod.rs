@@ -2,7 +2,8 @@
 //!
 //! What goes out is a subset of what came in, so that editing only ever shrinks: a chunk's size without leading zeros,
 //! blanks and extensions, its data, and those trailer fields that may be trailers. Anything that two readers could read
-//! differently is a fault. The one liberty is an origin's: blanks after a size, which real servers send.
+//! differently is a fault. An origin has a few liberties: blanks after a size, extensions of any form, and control
+//! characters in trailers, which real servers send.
 
 mod lines;
 
@@ -10,6 +11,7 @@ use std::fmt;
 
 use memchr::memchr;
 
+use super::syntax::elements;
 use lines::{may_be_trailer, trailer_name, SizeLine};
 
 /// The longest line, in bytes with its line end: a buffer of this size always holds a complete one.
@@ -35,7 +37,7 @@ pub enum Mode {
 pub enum ChunkSender {
     /// A client, who gets no liberties.
     Client,
-    /// An origin, who may put blanks after a chunk's size.
+    /// An origin, who gets a few.
     Origin,
 }
 
@@ -46,7 +48,7 @@ pub enum ChunkFault {
     BadSize,
     /// A size beyond 64 bits.
     TooLarge,
-    /// A control character or an open quote in an extension.
+    /// An extension without a name, or with a value that is neither a token nor a quoted text.
     BadExtension,
     /// A line longer than its limit.
     LineTooLong,
@@ -102,7 +104,7 @@ pub struct Scan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ScanState {
     Size,
-    Data(u64),
+    Data,
     DataEnd,
     Trailer,
     Done,
@@ -115,14 +117,29 @@ pub struct ChunkScan {
     mode: Mode,
     side: ChunkSender,
     state: ScanState,
+    /// Bytes of trailers seen so far.
     trailers: u16,
+    /// Bytes left of the current chunk's data.
+    left: u64,
     content: u64,
+    /// Nearly always none; a connection has two of these observers, so it is a single word.
+    nominated: Option<Box<Nominated>>,
 }
+
+/// Names of fields that the message's Connection field gives, with commas between them: they are for one hop only, as
+/// trailers too (RFC 9110 section 7.6.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Nominated(Vec<u8>);
 
 impl ChunkScan {
     /// An observer that stands before the first chunk.
     pub fn new(mode: Mode, side: ChunkSender) -> ChunkScan {
-        ChunkScan { mode, side, state: ScanState::Size, trailers: 0, content: 0 }
+        ChunkScan { mode, side, state: ScanState::Size, trailers: 0, left: 0, content: 0, nominated: None }
+    }
+
+    /// The same, without trailers of these names, which have commas between them.
+    pub fn without(self, names: Vec<u8>) -> ChunkScan {
+        ChunkScan { nominated: Some(Box::new(Nominated(names))), ..self }
     }
 
     /// As [`super::framing::Framing::scan`].
@@ -135,10 +152,7 @@ impl ChunkScan {
 
     /// Bytes left of the current chunk's data.
     pub fn data_left(&self) -> u64 {
-        match self.state {
-            ScanState::Data(left) => left,
-            _ => 0,
-        }
+        self.left
     }
 
     /// Bytes of content that the chunks seen so far have announced.
@@ -148,8 +162,11 @@ impl ChunkScan {
 
     /// Counts data bytes that went by unseen, at most [`ChunkScan::data_left`].
     pub fn pass(&mut self, count: u64) {
-        if let ScanState::Data(left) = self.state {
-            self.state = after_data(left.saturating_sub(count));
+        if self.state == ScanState::Data {
+            self.left = self.left.saturating_sub(count);
+            if self.left == 0 {
+                self.state = ScanState::DataEnd;
+            }
         }
     }
 
@@ -167,7 +184,7 @@ impl ChunkScan {
     fn step(&mut self, edit: &mut Edit) -> Result<bool, ChunkFault> {
         match self.state {
             ScanState::Size => self.take_size(edit),
-            ScanState::Data(left) => Ok(self.take_data(edit, left)),
+            ScanState::Data => Ok(self.take_data(edit)),
             ScanState::DataEnd => self.take_data_end(edit),
             ScanState::Trailer => self.take_trailer(edit),
             ScanState::Done => Ok(false),
@@ -180,8 +197,9 @@ impl ChunkScan {
         let size = SizeLine::parse(line, self.side)?;
         let end = line.len();
         self.content = self.content.saturating_add(size.value);
+        self.left = size.value;
         // A size of 0 is the last chunk, which has no data and no line end of its own (RFC 9112 section 7.1).
-        self.state = if size.value == 0 { ScanState::Trailer } else { ScanState::Data(size.value) };
+        self.state = if size.value == 0 { ScanState::Trailer } else { ScanState::Data };
         if self.mode == Mode::Decode {
             edit.drop(end + 2);
             return Ok(true);
@@ -193,11 +211,11 @@ impl ChunkScan {
         Ok(true)
     }
 
-    fn take_data(&mut self, edit: &mut Edit, left: u64) -> bool {
+    fn take_data(&mut self, edit: &mut Edit) -> bool {
         let room = edit.rest().len();
-        let here = usize::try_from(left).map_or(room, |left| left.min(room));
+        let here = usize::try_from(self.left).map_or(room, |left| left.min(room));
         edit.keep(here);
-        self.state = after_data(left - here as u64);
+        self.pass(here as u64);
         here > 0
     }
 
@@ -226,7 +244,8 @@ impl ChunkScan {
         }
         // A dropped trailer is allowed (RFC 9110 section 6.5.1); one that is merged into the head could change its
         // meaning.
-        if may_be_trailer(trailer_name(line)?) {
+        let name = trailer_name(line, self.side)?;
+        if may_be_trailer(name) && !self.is_nominated(name) {
             self.keep_unless_decoding(edit, length);
         } else {
             edit.drop(length);
@@ -234,18 +253,16 @@ impl ChunkScan {
         Ok(true)
     }
 
+    fn is_nominated(&self, name: &[u8]) -> bool {
+        let is_it = |other: &[u8]| name.eq_ignore_ascii_case(other);
+        self.nominated.as_ref().is_some_and(|names| elements(&names.0).any(is_it))
+    }
+
     fn keep_unless_decoding(&self, edit: &mut Edit, count: usize) {
         match self.mode {
             Mode::Relay => edit.keep(count),
             Mode::Decode => edit.drop(count),
         }
-    }
-}
-
-fn after_data(left: u64) -> ScanState {
-    match left {
-        0 => ScanState::DataEnd,
-        _ => ScanState::Data(left),
     }
 }
 
@@ -372,7 +389,6 @@ mod tests {
             (b"\r\n", ChunkFault::BadSize),
             (b" 5\r\nhello\r\n", ChunkFault::BadSize),
             (b"5 \r\nhello\r\n", ChunkFault::BadSize),
-            (b"5 ;a\r\nhello\r\n", ChunkFault::BadSize),
             (b"+5\r\nhello\r\n", ChunkFault::BadSize),
             (b"-5\r\nhello\r\n", ChunkFault::BadSize),
             (b"0x5\r\nhello\r\n", ChunkFault::BadSize),
@@ -383,7 +399,8 @@ mod tests {
             (b"5;a\rb\r\nhello\r\n", ChunkFault::BadLineEnd),
             (b"5;a\nb\r\nhello\r\n", ChunkFault::BadLineEnd),
             (b"5;a=\"\r\nhello\r\n", ChunkFault::BadExtension),
-            (b"5;a\0b\r\nhello\r\n", ChunkFault::BadExtension),
+            (b"5;bad[=x\r\nhello\r\n", ChunkFault::BadExtension),
+            (b"0;\r\n\r\n", ChunkFault::BadExtension),
             (b"5\r\nhelloworld", ChunkFault::MissingEnd),
             (b"5\r\nhello\n0\r\n\r\n", ChunkFault::MissingEnd),
             (b"5\r\nhello\rX", ChunkFault::MissingEnd),
@@ -403,13 +420,36 @@ mod tests {
     }
 
     #[test]
-    fn row_48_origins_may_put_blanks_after_a_size() {
-        for content in [&b"5 \r\nhello\r\n0\t \r\n\r\n"[..], b"5  ;a\r\nhello\r\n0 ;b\r\n\r\n"] {
-            let (out, _, done) = relay(ChunkSender::Origin, content).unwrap();
-            assert_eq!(out, b"5\r\nhello\r\n0\r\n\r\n");
-            assert!(done);
-            assert_eq!(relay(ChunkSender::Client, content), Err(ChunkFault::BadSize));
+    fn b8_control_characters_in_trailers_of_an_origin_are_relayed() {
+        let content = b"0\r\nA: b\x0b\x01\x7f\x1b\r\n\r\n";
+        assert_eq!(relay(ChunkSender::Origin, content), Ok((content.to_vec(), content.len(), true)));
+        assert_eq!(relay(ChunkSender::Client, content), Err(ChunkFault::BadTrailer));
+        assert_eq!(relay(ChunkSender::Origin, b"0\r\nA: b\0\r\n\r\n"), Err(ChunkFault::BadTrailer));
+        assert_eq!(relay(ChunkSender::Origin, b"0\r\nA\x01: b\r\n\r\n"), Err(ChunkFault::BadTrailer));
+    }
+
+    #[test]
+    fn b11_trailers_that_the_connection_field_names_stay_behind() {
+        let content = b"0\r\nX-HOP: secret\r\nX-Sum: 1\r\nx-hop2: 2\r\nX-Hop: again\r\n\r\n";
+        for side in [ChunkSender::Client, ChunkSender::Origin] {
+            let scan = ChunkScan::new(Mode::Relay, side).without(b"close, x-hop,, TE".to_vec());
+            let (out, _, done) = feed(scan, content, &[]).unwrap();
+            assert_eq!((out.as_slice(), done), (&b"0\r\nX-Sum: 1\r\nx-hop2: 2\r\n\r\n"[..], true));
         }
+    }
+
+    #[test]
+    fn an_observer_is_small() {
+        assert_eq!(std::mem::size_of::<ChunkScan>(), 32);
+        assert_eq!(std::mem::size_of::<super::super::framing::Framing>(), 32);
+    }
+
+    #[test]
+    fn row_48_origins_may_put_blanks_after_a_size() {
+        let content = b"5 \r\nhello\r\n0\t \r\n\r\n";
+        let (out, _, done) = relay(ChunkSender::Origin, content).unwrap();
+        assert_eq!((out.as_slice(), done), (&b"5\r\nhello\r\n0\r\n\r\n"[..], true));
+        assert_eq!(relay(ChunkSender::Client, content), Err(ChunkFault::BadSize));
         assert_eq!(relay(ChunkSender::Origin, b" 5\r\nhello\r\n"), Err(ChunkFault::BadSize));
         assert_eq!(relay(ChunkSender::Origin, b"5\nhello\r\n"), Err(ChunkFault::BadLineEnd));
     }

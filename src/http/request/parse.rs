@@ -7,16 +7,16 @@ use super::Request;
 use crate::http::chunked::{ChunkScan, ChunkSender, Mode};
 use crate::http::diagnose::diagnose_request;
 use crate::http::fault::Fault;
-use crate::http::fields::{Coding, FieldKind, Fields, LengthError, MAX_FIELDS};
+use crate::http::fields::{Coding, Connection, FieldKind, Fields, LengthError, MAX_FIELDS};
+use crate::http::first_bytes::MAX_METHOD;
 use crate::http::framing::Framing;
 use crate::http::head::oversized;
+use crate::http::protocol::Protocol;
+use crate::http::reread;
 use crate::http::rules::Rules;
 use crate::http::syntax::{decimal, elements, offset_in};
 use crate::http::target::{locate, Path};
 use crate::http::{Method, Version};
-
-/// Longest method, in bytes; the longest registered one has 17.
-const MAX_METHOD: usize = 64;
 
 impl Request {
     /// Parses a whole head, from the first byte of the request line to the blank line, as [`super::head::HeadScan`]
@@ -36,19 +36,55 @@ impl Request {
         if head.len() > limit {
             return Err(oversized(head, limit));
         }
+        match Request::read(host, head, head, rules) {
+            Err(Unread::Refused(error)) => match reread::request(head) {
+                Some(copy) => Request::read(host, head, &copy, rules).map_err(|unread| unread.fault(head)),
+                None => Err(diagnose_request(head, error)),
+            },
+            result => result.map_err(|unread| unread.fault(head)),
+        }
+    }
+
+    /// Reads `text`, which is the head or a copy of it, and takes what it says from the head.
+    fn read(host: Option<&[u8]>, head: &[u8], text: &[u8], rules: &Rules) -> Result<Request, Unread> {
         let mut storage = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let mut parsed = httparse::Request::new(&mut []);
-        match parsed.parse_with_uninit_headers(head, &mut storage) {
+        match parsed.parse_with_uninit_headers(text, &mut storage) {
             Ok(httparse::Status::Complete(length)) if length == head.len() => {}
-            Ok(_) => return Err(Fault::BadLine),
-            Err(error) => return Err(diagnose_request(head, error)),
+            Ok(_) => return Err(Unread::Fault(Fault::BadLine)),
+            Err(error) => return Err(Unread::Refused(error)),
         }
-        match parsed {
-            httparse::Request { method: Some(method), path: Some(target), version: Some(minor), headers } => {
-                let parts = Parts { head, method, target, version: Version::from_minor(minor), host };
-                parts.judge(headers, rules)
-            }
-            _ => Err(Fault::BadLine),
+        let httparse::Request { method: Some(method), path: Some(target), version: Some(minor), headers } = parsed
+        else {
+            return Err(Unread::Fault(Fault::BadLine));
+        };
+        // The parser skips blank lines in front; the caller should have, and these places rely on it.
+        let target_at = method.len() + 1;
+        let found = text.starts_with(method.as_bytes()) && offset_in(text, target.as_bytes()) == target_at;
+        let Some(target) = head.get(target_at..target_at + target.len()).filter(|_| found) else {
+            return Err(Unread::Fault(Fault::BadLine));
+        };
+        let fields = Fields::of(text, headers, false).map_err(|_| Unread::Fault(Fault::TooManyFields))?;
+        let method = &head[..method.len()];
+        Parts { head, method, target, version: Version::from_minor(minor), host }
+            .judge(fields, rules)
+            .map_err(Unread::Fault)
+    }
+}
+
+/// Why a head was not read.
+enum Unread {
+    /// The parser refuses it.
+    Refused(httparse::Error),
+    /// It breaks a rule that the parser does not know.
+    Fault(Fault),
+}
+
+impl Unread {
+    fn fault(self, head: &[u8]) -> Fault {
+        match self {
+            Unread::Refused(error) => diagnose_request(head, error),
+            Unread::Fault(fault) => fault,
         }
     }
 }
@@ -56,26 +92,25 @@ impl Request {
 /// What the parser found in the request line.
 struct Parts<'h> {
     head: &'h [u8],
-    method: &'h str,
-    target: &'h str,
+    method: &'h [u8],
+    target: &'h [u8],
     version: Version,
     /// The host where no field names one.
     host: Option<&'h [u8]>,
 }
 
 impl Parts<'_> {
-    fn judge(&self, parsed: &[httparse::Header<'_>], rules: &Rules) -> Result<Request, Fault> {
-        // The parser skips blank lines in front. The caller has skipped them already, and the offsets below rely on it.
-        if !self.head.starts_with(self.method.as_bytes()) {
-            return Err(Fault::BadLine);
-        }
+    fn judge(&self, fields: Fields, rules: &Rules) -> Result<Request, Fault> {
         if self.method.len() > MAX_METHOD {
             return Err(Fault::MethodTooLong);
         }
-        let method = Method::of(self.method.as_bytes());
-        let fields = Fields::of(self.head, parsed, false).map_err(|_| Fault::TooManyFields)?;
+        let method = Method::of(self.method);
+        if method == Method::Extension {
+            // A banner may have the form of a method.
+            Protocol::of(self.head).map_or(Ok(()), |protocol| Err(Fault::OtherProtocol(protocol)))?;
+        }
         let host = one_host(&fields, self.head)?.filter(|host| !host.is_empty()).or(self.host);
-        let (target, path) = locate(method, self.target.as_bytes(), host)?;
+        let (target, path) = locate(method, self.target, host)?;
         let (bytes, path) = self.own(path);
         let connection = fields.connection(self.head).map_err(|_| Fault::TooManyFields)?;
         let proxy_connection = fields.proxy_connection(self.head).map_err(|_| Fault::TooManyFields)?;
@@ -87,7 +122,7 @@ impl Parts<'_> {
             target,
             path,
             connection: connection.joined(proxy_connection),
-            framing: frame(&fields, self.head, method, self.version)?,
+            framing: self.frame(&fields, method, connection)?,
             upgrades: self.version == Version::Http11
                 && connection.upgrades()
                 && may_upgrade(&fields, self.head, rules),
@@ -99,14 +134,40 @@ impl Parts<'_> {
         })
     }
 
+    /// How the content is framed (RFC 9112 sections 6.1 and 6.3). A head that two readers could frame differently is
+    /// refused: the second would read a request out of the content of the first (RFC 9112 section 11.2).
+    fn frame(&self, fields: &Fields, method: Method, connection: Connection) -> Result<Framing, Fault> {
+        let length = fields.length(self.head).map_err(|error| match error {
+            LengthError::Bad => Fault::BadLength,
+            LengthError::Differ => Fault::LengthsDiffer,
+        })?;
+        let chunks = ChunkScan::new(Mode::Relay, ChunkSender::Client);
+        let framing = match (fields.coding(self.head), length) {
+            (Coding::Absent, None) => Framing::Empty,
+            (Coding::Absent, Some(length)) => Framing::Sized(length),
+            (_, Some(_)) => return Err(Fault::LengthAndCoding),
+            (_, None) if self.version == Version::Http10 => return Err(Fault::CodingTooOld),
+            (Coding::Chunked, None) if connection.nominates() => {
+                Framing::Chunked(chunks.without(fields.nominated(self.head)))
+            }
+            (Coding::Chunked, None) => Framing::Chunked(chunks),
+            (Coding::UnknownThenChunked, None) => return Err(Fault::UnknownCoding),
+            (_, None) => return Err(Fault::BadCoding),
+        };
+        if matches!(method, Method::Connect | Method::Trace) && !framing.is_done() {
+            return Err(Fault::BodyForbidden);
+        }
+        Ok(framing)
+    }
+
     /// Copies the head, and finds or makes up the path in the copy.
     fn own(&self, path: Path) -> (Vec<u8>, Range<usize>) {
-        let target_at = offset_in(self.head, self.target.as_bytes());
+        let target_at = self.method.len() + 1;
         let made_up: &[&[u8]] = match &path {
             Path::Given(range) => {
                 return (self.head.to_vec(), target_at + range.start..target_at + range.end);
             }
-            Path::Slash(range) => &[b"/", &self.target.as_bytes()[range.clone()]],
+            Path::Slash(range) => &[b"/", &self.target[range.clone()]],
             Path::Asterisk => &[b"*"],
         };
         let length = made_up.iter().map(|part| part.len()).sum::<usize>();
@@ -139,28 +200,6 @@ fn one_host<'h>(fields: &'h Fields, head: &'h [u8]) -> Result<Option<&'h [u8]>, 
         Some(_) => Err(Fault::ManyHosts),
         None => Ok(host),
     }
-}
-
-/// How the content is framed (RFC 9112 sections 6.1 and 6.3). A head that two readers could frame differently is refused:
-/// the second would read a request out of the content of the first (RFC 9112 section 11.2).
-fn frame(fields: &Fields, head: &[u8], method: Method, version: Version) -> Result<Framing, Fault> {
-    let length = fields.length(head).map_err(|error| match error {
-        LengthError::Bad => Fault::BadLength,
-        LengthError::Differ => Fault::LengthsDiffer,
-    })?;
-    let framing = match (fields.coding(head), length) {
-        (Coding::Absent, None) => Framing::Empty,
-        (Coding::Absent, Some(length)) => Framing::Sized(length),
-        (_, Some(_)) => return Err(Fault::LengthAndCoding),
-        (_, None) if version == Version::Http10 => return Err(Fault::CodingTooOld),
-        (Coding::Chunked, None) => Framing::Chunked(ChunkScan::new(Mode::Relay, ChunkSender::Client)),
-        (Coding::Unknown | Coding::Identity, None) => return Err(Fault::UnknownCoding),
-        (Coding::Malformed | Coding::ChunkedThenMore, None) => return Err(Fault::BadCoding),
-    };
-    if matches!(method, Method::Connect | Method::Trace) && !framing.is_done() {
-        return Err(Fault::BodyForbidden);
-    }
-    Ok(framing)
 }
 
 /// Whether all the protocols offered are such that may be switched to.

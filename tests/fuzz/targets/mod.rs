@@ -23,6 +23,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "request", seeds: heads::REQUESTS, run: heads::request },
     Target { name: "response", seeds: heads::RESPONSES, run: heads::response },
     Target { name: "head_end", seeds: heads::REQUESTS, run: heads::head_end },
+    Target { name: "first_bytes", seeds: heads::BEGINNINGS, run: heads::first_bytes },
     Target { name: "authority", seeds: heads::AUTHORITIES, run: heads::authority },
     Target { name: "proxy_line", seeds: heads::PROXY_LINES, run: heads::proxy_line },
     Target { name: "chunks_of_clients", seeds: bodies::CHUNKED, run: bodies::chunks_of_clients },

@@ -11,6 +11,7 @@ pub struct Peers {
     cut: Origin,
     short: Origin,
     broken: Origin,
+    late: Origin,
     early: Origin,
 }
 
@@ -26,6 +27,10 @@ impl Peers {
             cut: Origin::once(""),
             short: Origin::once("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"),
             broken: Origin::once("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfive\r\n"),
+            late: Origin::once({
+                let chunk = "x".repeat(0xfffff);
+                format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n{chunk}\r\nfive\r\n")
+            }),
             early: Origin::start(|peer| {
                 peer.until(b"\r\n\r\n")?;
                 peer.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")?;
@@ -152,7 +157,13 @@ pub const STEPS: &[Step<Peers>] = &[
     Step {
         what: "a response breaks its coding",
         moves: "clients.accepted 1, clients.requests 1, ended.response-fault 1, exaproxy_connect_seconds_count 1",
-        act: |stage| cut(stage, &stage.peers.broken),
+        act: |stage| cut(stage, &stage.peers.late),
+    },
+    Step {
+        what: "a response breaks its coding before any of it was passed on",
+        moves: "clients.accepted 1, clients.requests 1, ended.response-fault 1, answers.http_protocol_error 1, \
+            exaproxy_connect_seconds_count 1, exaproxy_request_seconds_count 1",
+        act: |stage| assert_eq!(ask(&stage.proxy, &last_get(&stage.peers.broken.url("/"))).status(), 502),
     },
 ];
 

@@ -2,6 +2,7 @@
 
 mod crowds;
 mod ends;
+mod http;
 mod kept;
 mod names;
 mod ops;
