@@ -4,12 +4,12 @@
 use memchr::memchr;
 
 use super::fault::{Fault, OriginFault};
-use super::protocol::Protocol;
+use super::protocol::OtherProtocol;
 use super::syntax::{is_token, is_value, words};
 
 /// Names the rule that a refused request head breaks.
 pub(crate) fn diagnose_request(head: &[u8], error: httparse::Error) -> Fault {
-    if let Some(protocol) = Protocol::of(head) {
+    if let Some(protocol) = OtherProtocol::of(head) {
         return Fault::OtherProtocol(protocol);
     }
     let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::chunked::ChunkFault;
-use super::protocol::Protocol;
+use super::protocol::OtherProtocol;
 
 /// What a client did wrong. After the answer its connection is closed: what follows cannot be trusted to be a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub enum Fault {
     /// The first line is not `METHOD SP TARGET SP VERSION` (RFC 9112 section 3).
     BadLine,
     /// The first bytes are those of another protocol.
-    OtherProtocol(Protocol),
+    OtherProtocol(OtherProtocol),
     /// The method is a token longer than any that is known (RFC 9112 section 3).
     MethodTooLong,
     /// The target has none of the four forms, or not the one its method needs (RFC 9112 section 3.2).

@@ -5,7 +5,7 @@ use memchr::memchr;
 
 use super::diagnose::diagnose_version;
 use super::fault::Fault;
-use super::protocol::Protocol;
+use super::protocol::OtherProtocol;
 use super::syntax::is_token_byte;
 
 /// Longest method, in bytes; the longest registered one has 17.
@@ -16,7 +16,7 @@ pub(crate) const MAX_METHOD: usize = 64;
 /// A client that speaks something else waits for an answer in its own protocol, and often sends no more until it has one:
 /// it is told at once, not when its time is over.
 pub fn request_fault(bytes: &[u8]) -> Option<Fault> {
-    if let Some(protocol) = Protocol::of(bytes) {
+    if let Some(protocol) = OtherProtocol::of(bytes) {
         return Some(Fault::OtherProtocol(protocol));
     }
     let window = &bytes[..bytes.len().min(MAX_METHOD + 1)];
@@ -66,7 +66,7 @@ mod tests {
             (b"\rGET / HTTP/1.1\r\n", Some(Fault::BadLine)),
             (b" GET / HTTP/1.1\r\n", Some(Fault::BadLine)),
             (b"\x80", Some(Fault::BadLine)),
-            (b"\x05", Some(Fault::OtherProtocol(Protocol::Socks5))),
+            (b"\x05", Some(Fault::OtherProtocol(OtherProtocol::Socks5))),
         ];
         for (bytes, wanted) in table {
             assert_eq!(request_fault(bytes), *wanted, "{}", bytes.escape_ascii());

@@ -11,7 +11,7 @@ use crate::http::fields::{Coding, Connection, FieldKind, Fields, LengthError, MA
 use crate::http::first_bytes::MAX_METHOD;
 use crate::http::framing::Framing;
 use crate::http::head::oversized;
-use crate::http::protocol::Protocol;
+use crate::http::protocol::OtherProtocol;
 use crate::http::reread;
 use crate::http::rules::Rules;
 use crate::http::syntax::{decimal, elements, offset_in};
@@ -107,7 +107,7 @@ impl Parts<'_> {
         let method = Method::of(self.method);
         if method == Method::Extension {
             // A banner may have the form of a method.
-            Protocol::of(self.head).map_or(Ok(()), |protocol| Err(Fault::OtherProtocol(protocol)))?;
+            OtherProtocol::of(self.head).map_or(Ok(()), |protocol| Err(Fault::OtherProtocol(protocol)))?;
         }
         let host = one_host(&fields, self.head)?.filter(|host| !host.is_empty()).or(self.host);
         let (target, path) = locate(method, self.target, host)?;

@@ -3,7 +3,7 @@
 
 use crate::http::fault::{Fault, OriginFault};
 use crate::http::framing::Framing;
-use crate::http::protocol::Protocol;
+use crate::http::protocol::OtherProtocol;
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::rewrite;
@@ -179,12 +179,12 @@ fn c1_a_request_needs_a_coding_that_ends_with_chunked() {
 
 #[test]
 fn c2_other_protocols_are_named() {
-    let table: &[(&[u8], Protocol)] = &[
-        (b"\x16\x03\x01\x02\x00\x01\n\nrest", Protocol::Tls),
-        (b"\x05\x02\n\n", Protocol::Socks5),
-        (b"\x04\x01\n\n", Protocol::Socks4),
-        (b"SSH-2.0-x y HTTP/1.1\r\n\r\n", Protocol::Ssh),
-        (b"PRI * HTTP/2.0\r\n\r\n", Protocol::Http2),
+    let table: &[(&[u8], OtherProtocol)] = &[
+        (b"\x16\x03\x01\x02\x00\x01\n\nrest", OtherProtocol::Tls),
+        (b"\x05\x02\n\n", OtherProtocol::Socks5),
+        (b"\x04\x01\n\n", OtherProtocol::Socks4),
+        (b"SSH-2.0-x y HTTP/1.1\r\n\r\n", OtherProtocol::Ssh),
+        (b"PRI * HTTP/2.0\r\n\r\n", OtherProtocol::Http2),
     ];
     for (head, protocol) in table {
         let fault = Fault::OtherProtocol(*protocol);
