@@ -114,7 +114,7 @@ fn ready() {
     let path = std::env::temp_dir().join(format!("exaproxy-background-{}", std::process::id()));
     let mut command = role("ready");
     command.arg(&path);
-    // That this comes back shows that nobody holds the outputs of the caller any more.
+    // `run` reads the outputs to their end: no process holds those of the caller any more.
     assert_eq!(run(command), (Some(0), String::new(), String::new()));
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::remove_file(path).unwrap();
@@ -256,14 +256,14 @@ fn flood() {
     let written = text.lines().filter(|line| line.contains("line number")).count() as u64;
     let told = text
         .lines()
-        .filter_map(|line| line.split_once("log lines were lost"))
+        .filter_map(|line| line.split_once(" log line"))
         .map(|(before, _)| before.split_whitespace().last().and_then(|number| number.parse::<u64>().ok()).unwrap());
     let lost: u64 = told.sum();
     assert!(lost > 0, "the flood was too small");
     assert_eq!(written + lost, FLOOD);
 }
 
-/// Says more than anybody reads, tells that it was not held, and ends when the log is written.
+/// Logs more than the reader takes, says that it was not held up by that, and ends when the log is written.
 fn pour() {
     let messages = Messages::open(&settings(Destination::Stdout), 1).unwrap().install().unwrap();
     for number in 0..FLOOD {

@@ -212,7 +212,8 @@ impl Writer {
 }
 
 fn lost_lines(count: u64, trouble: Option<&str>) -> String {
-    format!("{count} log lines were lost: {}", trouble.unwrap_or("too many at once"))
+    let lines = if count == 1 { "line was" } else { "lines were" };
+    format!("{count} log {lines} lost: {}", trouble.unwrap_or("too many at once"))
 }
 
 impl Handle {

@@ -73,7 +73,7 @@ impl Proxy {
             Reply::Order(order) => {
                 let peer = exchange.client();
                 let outcome = self.carry_out(order);
-                crate::critical!(target: "web", "{order:?} asked for by {peer}: {}", outcome.as_ref().err().map_or("done", |why| why));
+                crate::critical!(target: "web", "{peer} asked for {order}: {}", outcome.as_ref().err().map_or("done", |why| why));
                 let Some(request) = self.clients.get(key).and_then(|client| client.session.exchange.request()) else {
                     return;
                 };

@@ -402,7 +402,9 @@ impl Redirector {
         let saturated = self.pool.is_saturated(now);
         if saturated && !self.saturated {
             let (waiting, maximum) = (self.pool.queue_len(), self.pool.settings().maximum);
-            log::warn!(target: "manager", "{waiting} requests wait for one of {maximum} workers (redirector.maximum)");
+            let requests = if waiting == 1 { "request waits" } else { "requests wait" };
+            let workers = if maximum == 1 { "worker" } else { "workers" };
+            log::warn!(target: "manager", "{waiting} {requests} for one of {maximum} {workers} (redirector.maximum)");
         }
         self.saturated = saturated || self.saturated && self.pool.queue_len() > 0;
     }

@@ -1,4 +1,4 @@
-//! Who made it, under which terms, and where to turn to.
+//! The makers, the licence, and where to report faults.
 
 use maud::{html, Markup};
 
@@ -23,7 +23,7 @@ pub(super) fn email() -> Markup {
     html! {
         h1 { "Contact" }
         p { "Faults and wishes are gathered at " a href=(ISSUES) rel="noreferrer" { (ISSUES) } "." }
-        p { "Version 1 could send mail to its authors from this page. This version sends nothing to anybody." }
+        p { "Version 1 could send mail to its authors from this page. This version sends no mail." }
     }
 }
 

@@ -6,12 +6,13 @@
 //! name that resolves to this address ("DNS rebinding") it could read the token, so Host must be an address or
 //! `localhost`. Nor may a request have come through a proxy, this one first of all.
 
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use maud::{html, Markup};
 
 use super::layout::WebPage;
-use super::Source;
+use super::{units, Source};
 use crate::http::answer::Answer;
 use crate::http::media::PLAIN;
 use crate::http::request::Request;
@@ -33,6 +34,20 @@ pub enum Order {
     Listen(bool),
     /// No new clients, and the end when the last has gone.
     SoftStop,
+}
+
+impl fmt::Display for Order {
+    /// What was asked for, as the log has it.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Order::Helpers { minimum, maximum } => write!(out, "{minimum} to {maximum} helpers"),
+            Order::Debug(true) => out.write_str("debug messages"),
+            Order::Debug(false) => out.write_str("no debug messages"),
+            Order::Listen(true) => out.write_str("listening"),
+            Order::Listen(false) => out.write_str("an end of listening"),
+            Order::SoftStop => out.write_str("a soft stop"),
+        }
+    }
 }
 
 /// Where forms are sent to.
@@ -91,9 +106,9 @@ fn may_see(request: &Request, source: &dyn Source) -> Result<(), String> {
     match is_address(host) {
         true => Ok(()),
         false => Err(format!(
-            "Control is only for those who ask for this machine by its address or as localhost, not as {:?}: \
+            "Control is for requests that name this machine by its address or as localhost, not as \"{}\": \
              a name can be made to lead here by others.",
-            String::from_utf8_lossy(host)
+            host.escape_ascii()
         )),
     }
 }
@@ -280,9 +295,13 @@ fn workers(form: &ControlForm<'_>, source: &dyn Source) -> Markup {
         @match &running.helpers {
             None => p { "There are none: redirector.enable is false." },
             Some(helpers) => {
-                p { (helpers.forked) " run, " (helpers.queue) " requests wait for one. What is set here holds until the configuration is read again." }
-                (form.number("exaproxy.redirector.minimum", "As few as", helpers.minimum))
-                (form.number("exaproxy.redirector.maximum", "As many as", helpers.maximum))
+                p {
+                    (units::counted(helpers.forked, "helper runs", "helpers run")) ", "
+                    (units::counted(helpers.queue, "request waits", "requests wait")) " for one. "
+                    "What is set here holds until the configuration is read again."
+                }
+                (form.number("exaproxy.redirector.minimum", "Minimum", helpers.minimum))
+                (form.number("exaproxy.redirector.maximum", "Maximum", helpers.maximum))
             }
         }
     }
@@ -294,7 +313,7 @@ fn debug(form: &ControlForm<'_>, source: &dyn Source) -> Markup {
         h1 { "Debugging" }
         p { "Debug messages are " (if on { "written" } else { "not written" }) " to the log." }
         (form.switch(DEBUG, "debug", !on, if on { "Stop writing them" } else { "Write them" }))
-        p { "Version 1 ran Python code here. This version runs no code that is sent to it; what goes on can be seen at " a href="/information/sessions.html" { "Sessions" } "." }
+        p { "Version 1 ran Python code here. This version runs no code that is sent to it. The page " a href="/information/sessions.html" { "Sessions" } " shows what connections do." }
     }
 }
 
@@ -303,13 +322,13 @@ fn process(form: &ControlForm<'_>, source: &dyn Source) -> Markup {
     html! {
         h1 { "Stop, listen" }
         @if running.draining {
-            p { "A soft stop is under way: " (running.clients) " clients are left." }
+            p { "A soft stop is under way: " (units::counted(running.clients, "client is", "clients are")) " left." }
         } @else {
             h2 { "Listening" }
-            p { @if running.listening { "New clients are accepted." } @else { "New clients are not accepted; those that are there are served." } }
+            p { @if running.listening { "New clients are accepted." } @else { "New clients are not accepted; connected clients are served." } }
             (form.switch(LISTEN, "listen", !running.listening, if running.listening { "Stop listening" } else { "Listen again" }))
             h2 { "Soft stop" }
-            p { "Accepts no more clients, serves those that are there, and ends when the last of them has gone. It cannot be taken back." }
+            p { "The proxy accepts no more clients, serves the connected ones, and ends when the last of them has gone. A soft stop cannot be taken back." }
             (form.of(STOP, &html! {}, "Stop softly"))
         }
     }

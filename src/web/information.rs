@@ -10,9 +10,9 @@ const MESSAGES: usize = 1000;
 /// What there is to know, and where.
 pub(super) fn overview() -> Markup {
     const PAGES: [(&str, &str, &str); 6] = [
-        ("sessions", "Sessions", "who is connected now, what for, and for how long"),
+        ("sessions", "Sessions", "connected clients, what they ask for, and for how long they are here"),
         ("statistics", "Statistics", "all numbers of this moment"),
-        ("errors", "Errors", "what went wrong since the start, by who is to blame"),
+        ("errors", "Errors", "what went wrong since the start, by the side at fault"),
         ("configuration", "Configuration", "every option with its value"),
         ("logs", "Log", "the last messages of the proxy"),
         ("errs", "Log of the helpers", "what helpers have written to their standard error"),

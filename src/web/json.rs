@@ -22,7 +22,7 @@ pub(super) fn configuration(options: &[(String, String, bool)]) -> String {
     text(&Value::Object(rows.collect::<Map<String, Value>>()))
 }
 
-/// What went wrong, by who is to blame.
+/// What went wrong, by the side at fault.
 pub(super) fn errors(running: &Running) -> Value {
     let counters = &running.counters;
     let ended = CloseReason::COUNTED.iter().zip(counters.ended);

@@ -70,14 +70,14 @@ fn state(running: &Running) -> Markup {
 fn troubles(running: &Running) -> Vec<String> {
     let mut troubles = Vec::new();
     if running.draining {
-        troubles.push(format!("a soft stop waits for {} connections", units::count(running.clients)));
+        troubles.push(format!("a soft stop waits for {}", units::counted(running.clients, "client", "clients")));
     }
     if running.limit > 0 && running.clients >= running.limit {
-        troubles.push(format!("as many clients as may be: {}", units::count(running.limit)));
+        troubles.push(format!("the limit of {} is reached", units::counted(running.limit, "client", "clients")));
     }
     let lost = running.lost.messages.max(running.lost.usage).max(running.lost.access);
     if lost > 0 {
-        troubles.push(format!("{} lines of a log were lost", units::count(lost)));
+        troubles.push(units::counted(lost, "log line was lost", "log lines were lost"));
     }
     if let Some(helpers) = &running.helpers {
         if helpers.failing {
@@ -86,7 +86,7 @@ fn troubles(running: &Running) -> Vec<String> {
             troubles.push("no helper runs".to_owned());
         }
         if helpers.queue > helpers.forked {
-            troubles.push(format!("{} requests wait for a helper", units::count(helpers.queue)));
+            troubles.push(units::counted(helpers.queue, "request waits for a helper", "requests wait for a helper"));
         }
     }
     troubles
@@ -105,7 +105,7 @@ fn requests(running: &Running, history: &History) -> Markup {
 fn connections(running: &Running, history: &History) -> Markup {
     let value = html! { (units::count(running.clients)) };
     let rest = html! {
-        p { "of " (units::count(running.limit)) " clients, " (units::count(running.silent)) " silent" }
+        p { "of at most " (units::counted(running.limit, "client", "clients")) ", " (units::count(running.silent)) " silent" }
         p { (units::count(running.established)) " to servers, " (units::count(running.idle)) " idle" }
         (graph("connections", history))
     };
@@ -155,7 +155,7 @@ fn times(history: &History) -> Markup {
 fn names(history: &History) -> Markup {
     let rates = history.rates(HistorySpan::Minute, |running| running.dns.lookups);
     let rest = html! {
-        p { (units::rate(rates[POINTS - 1])) " names/s, " (units::count(history.added(|running| running.dns.timeouts))) " timeouts in the last minute" }
+        p { (units::rate(rates[POINTS - 1])) " names/s, " (units::counted(history.added(|running| running.dns.timeouts), "timeout", "timeouts")) " in the last minute" }
     };
     latency("dns", "/graph/latency.html", "Names", &rest, |running| running.counters.name_time, history)
 }
@@ -163,11 +163,11 @@ fn names(history: &History) -> Markup {
 fn helpers(running: &Running, history: &History) -> Markup {
     let Some(helpers) = &running.helpers else {
         let value = html! { "none" };
-        let rest = html! { p { "Nobody is asked about requests." } };
+        let rest = html! { p { "No helper is asked about requests." } };
         return tile("helpers", "/control/workers.html", "Helpers", &value, &rest);
     };
     let rest = html! {
-        p { (helpers.forked) " run of " (helpers.minimum) " to " (helpers.maximum) ", " (units::count(helpers.queue)) " requests wait" }
+        p { (units::counted(helpers.forked, "helper runs", "helpers run")) " of " (helpers.minimum) " to " (helpers.maximum) ", " (units::counted(helpers.queue, "request waits", "requests wait")) }
     };
     latency("helpers", "/graph/processes.html", "Helpers", &rest, |running| running.counters.helper_time, history)
 }
@@ -188,7 +188,7 @@ fn latency(
         None => "more than 1 of 20 took over 10 s".to_owned(),
     };
     let rest = html! {
-        @if recent.count() == 0 { p { "nothing was waited for in the last minute" } } @else { p { "on average, " (slow) } }
+        @if recent.count() == 0 { p { "none in the last minute" } } @else { p { "on average, " (slow) } }
         (more)
         (line(&history.means(HistorySpan::Minute, times)))
     };

@@ -54,7 +54,7 @@ fn form(filter: &Filter) -> Markup {
                 }
             }
             label {
-                "First come those with most"
+                "Sessions come first by"
                 select name="sort" { @for (sort, word) in Sort::ALL { option value=(word) selected[sort == filter.sort] { (title(sort)) } } }
             }
             label { "Rows" input name="limit" type="number" min="1" max=(MOST_ROWS) value=(filter.limit); }
@@ -66,9 +66,9 @@ fn form(filter: &Filter) -> Markup {
 fn title(sort: Sort) -> &'static str {
     match sort {
         Sort::Age => "age",
-        Sort::Still => "time in their phase",
-        Sort::Received => "bytes to the client",
-        Sort::Sent => "bytes to the server",
+        Sort::Still => "time in phase",
+        Sort::Received => "bytes to client",
+        Sort::Sent => "bytes to server",
     }
 }
 
@@ -111,7 +111,7 @@ pub(super) fn ends(side: EndPointKind, source: &dyn Source) -> Markup {
     };
     html! {
         h1 { (title) " by address" }
-        p { (units::count(ends.len() as u64)) " addresses are connected now; those with most connections come first, at most " (ADDRESSES) "." }
+        p { (units::counted(ends.len() as u64, "address is connected", "addresses are connected")) ". The table shows the " (ADDRESSES) " with most connections." }
         @if !ends.is_empty() {
             div .scroll {
                 table {

@@ -259,11 +259,28 @@ fn the_front_page_tells_the_state() {
         (Running { listening: false, ..well.clone() }, "Not listening"),
         (Running { helpers: Some(failing.clone()), judged_by_error: true, ..well.clone() }, "Helpers fail"),
         (Running { helpers: Some(failing), ..well.clone() }, "helpers end as soon as they are started"),
-        (Running { clients: 9, ..well.clone() }, "as many clients as may be: 9"),
+        (Running { clients: 9, ..well.clone() }, "the limit of 9 clients is reached"),
     ] {
         fake.running = running;
         let text = fake.get("/").1;
         assert!(text.contains(word), "{word}: {text}");
+    }
+}
+
+/// Pages said "1 addresses are connected".
+#[test]
+fn one_is_counted_in_the_singular() {
+    let mut fake = Fake::new();
+    assert!(fake.get("/end-point/clients.html").1.contains("1 address is connected."));
+    let helpers = Some(Helpers { forked: 1, queue: 1, ..Helpers::default() });
+    fake.running = Running { helpers, draining: true, clients: 1, ..Running::default() };
+    for (path, text) in [
+        ("/", "a soft stop waits for 1 client"),
+        ("/control/workers.html", "1 helper runs, 1 request waits for one."),
+        ("/control.html", "1 client is left."),
+    ] {
+        let page = fake.get(path).1;
+        assert!(page.contains(text), "{path}: {page}");
     }
 }
 

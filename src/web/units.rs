@@ -13,6 +13,11 @@ pub(super) fn count(number: u64) -> String {
     text
 }
 
+/// A number with what is counted: `1 client`, `2 clients`.
+pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
+}
+
 /// A number of bytes, in steps of 1024.
 pub(super) fn bytes(number: u64) -> String {
     scaled(number as f64, 1024.0, ["B", "KiB", "MiB", "GiB", "TiB", "PiB"])
@@ -73,6 +78,10 @@ mod tests {
     #[test]
     fn numbers_are_short_and_have_their_unit() {
         assert_eq!([count(0), count(999), count(1000), count(1_234_567)], ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [counted(0, "x", "xs"), counted(1, "x", "xs"), counted(1000, "x", "xs")],
+            ["0 xs", "1 x", "1,000 xs"]
+        );
         assert_eq!(
             [bytes(1023), bytes(1024), bytes(150 << 20), bytes(u64::MAX)],
             ["1023 B", "1.0 KiB", "150 MiB", "16384 PiB"]

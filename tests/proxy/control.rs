@@ -1,4 +1,4 @@
-//! Control from the monitor: what it changes, and who may not.
+//! Control from the monitor: what it changes, and which requests may not change anything.
 
 use nix::sys::signal::Signal;
 
@@ -65,7 +65,7 @@ fn debug_messages_can_be_switched() {
     proxy.wait_log("connection closed: the client closed its connection between requests");
     succeed(&proxy, "/control/debug/commit", "debug=off");
     assert!(ask(&proxy, "GET /control/debug.html HTTP/1.0\r\n\r\n").text().contains("are not written"));
-    proxy.wait_log("Debug(true) asked for by 127.0.0.1: done");
+    proxy.wait_log("127.0.0.1 asked for debug messages: done");
 }
 
 #[test]

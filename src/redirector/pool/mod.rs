@@ -242,7 +242,7 @@ impl HelperPool {
             // could be taken for one that permits. Such a helper is not asked again.
             if helper.state != HelperState::Leaving {
                 self.counters.unasked += 1;
-                self.kill(key, "it said something that nobody had asked for", now);
+                self.kill(key, "it wrote a reply without a question", now);
             }
             return None;
         };
