@@ -1,6 +1,6 @@
 //! Worlds from seeds: the real sessions and exchanges between clients and origins in memory, which split, delay, stall,
-//! half close and break off. Whatever the weather, bytes that arrive are the bytes that were sent, what looks complete is
-//! complete, nobody waits for ever, and at the end nothing is left over.
+//! half close and break off. In every weather the bytes that arrive are the bytes that were sent, what looks complete is
+//! complete, no client waits for ever, and at the end nothing is left over.
 //!
 //! `SEED=7 cargo test --test simulation` runs one world again; `SEEDS=10000` runs more of them.
 
@@ -38,7 +38,7 @@ const WORLDS: u64 = 320;
 /// Turns after which a world should have come to its end by far.
 const MOST_TURNS: usize = 400_000;
 
-/// Turns in which nothing happens, though everybody could have done something: then time leaps to the next deadline. A
+/// Turns in which nothing happens, though every peer could have done something: then time leaps to the next deadline. A
 /// peer does nothing in three of ten turns.
 const QUIET: usize = 40;
 
@@ -123,7 +123,7 @@ impl World {
         moved | self.hub.turn()
     }
 
-    /// Nothing happens any more until somebody's time has come.
+    /// Moves the clock to the next timer, since nothing happens before it.
     fn leap(&mut self) {
         let at = self.hub.next().unwrap_or_else(|| panic!("nothing will ever happen again: {:?}", self.clients));
         self.hub.now = self.hub.now.max(at);

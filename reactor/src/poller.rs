@@ -1,4 +1,4 @@
-//! One mio poll, and the routes that tell whom a socket belongs to.
+//! One mio poll, and the routes from sockets to their owners.
 //!
 //! A socket is registered once, for reading and writing, edge-triggered, under the key of a route. When the socket
 //! changes hands, the route is pointed at the new owner: that is a store, not a system call.

@@ -93,8 +93,8 @@ impl<T: Transport> Stream<T> {
         }
     }
 
-    /// Whether a read that did not fill its space has drained the socket: not with the peer's close still to be read, nor on
-    /// a connection with urgent bytes, where a read ends before the mark.
+    /// Whether a read that did not fill its space has drained the socket: not with the peer's close still to be read,
+    /// nor on a connection with urgent bytes, where a read ends before the mark.
     fn drains(&self) -> bool {
         !self.ready.has(Ready::READ_CLOSED | Ready::URGENT)
     }
@@ -152,6 +152,7 @@ impl<T: Transport> Stream<T> {
     fn read_result(&mut self, got: io::Result<usize>, asked: usize) -> io::Result<Option<usize>> {
         match got {
             Ok(count) => {
+                // A short read has emptied the socket, and the next bytes bring a new event.
                 if count < asked && self.drains() {
                     self.ready.clear(Ready::READ);
                 }

@@ -1,5 +1,5 @@
-//! How messages are to be treated, and for whom. Holds what the configuration and the exchange know; does nothing with
-//! it.
+//! How messages are to be treated, and for which client. Holds what the configuration and the exchange know; does nothing
+//! with it.
 
 use super::fields::Expectation;
 use super::framing::Framing;

@@ -1,5 +1,5 @@
-//! A connection to an origin, wherever it is: with a session, in the pool, or on its way between them; and the key that says
-//! who may use it.
+//! A connection to an origin, wherever it is: with a session, in the pool, or on its way between them; and the key that
+//! says who may use it.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::SocketAddr;
@@ -31,10 +31,10 @@ pub enum Scope {
 
 /// Says which requests a connection may carry: those with the same host in their Host field, and of the same scope.
 ///
-/// A connection that carried a request for one name never carries one for another, whatever their addresses: a balancer may
-/// have bound it to the backend of its first request, and what an origin still sends unasked must not be taken for another
-/// site's response. It is a keyed hash of 128 bits, so that it costs no allocation, and that two names which share one can
-/// neither be found nor met by chance.
+/// A connection that carried a request for one name never carries one for another, even at the same address: a balancer
+/// may have bound it to the backend of its first request, and what an origin still sends unasked must not be taken for
+/// another site's response. It is a keyed hash of 128 bits, so that it costs no allocation, and that two names which
+/// share one can neither be found nor met by chance.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct OriginKey([u64; 2]);
 

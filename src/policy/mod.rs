@@ -165,9 +165,9 @@ impl Policy {
     /// each address right before it is connected to, so that no answer of a name server comes between.
     ///
     /// # Errors
-    /// The first of: a family that is switched off, a denied range, our own listener, an address of this machine. No entry of
-    /// `security.local` lets through to our own listeners: what comes in there from us could go round for ever in tunnels, and
-    /// would have the monitor take clients for those who may see and change everything.
+    /// The first of: a family that is switched off, a denied range, our own listener, an address of this machine. No
+    /// entry of `security.local` lets through to our own listeners: a tunnel into one of them could go round for ever,
+    /// and the monitor would take a client for this machine, which may see and change everything.
     pub fn address_allowed(
         &self,
         host: &str,

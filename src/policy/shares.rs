@@ -1,15 +1,15 @@
 //! Shares of what all clients use together: how much of it each client holds, and whether it may take more. Knows neither
 //! what is taken nor when it comes back. Pure.
 //!
-//! The rule is that of switches with a shared buffer (dynamic thresholds, Choudhury and Hahne 1998): a client may take more
-//! only while it holds less than is left free. Alone it gets half of the whole, two get a third each, and one that holds
-//! nothing yet finds room without anything being taken away from another.
+//! The rule is that of switches with a shared buffer (dynamic thresholds, Choudhury and Hahne 1998): a client may take
+//! more only while it holds less than is left free. Alone it gets half of the whole, two get a third each, and one that
+//! holds nothing yet finds room without anything being taken away from another.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Who a client is: an IPv4 address, or the 64 bits of an IPv6 address that one site has for itself (RFC 6177 section 2).
-/// Behind a balancer that names no client, all of its clients are one.
+/// What counts as one client: an IPv4 address, or the 64 bits of an IPv6 address that one site has for itself (RFC 6177
+/// section 2). Behind a balancer that names no client, all of its clients are one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ClientKey {
     /// An IPv4 address, mapped ones included.
@@ -101,7 +101,7 @@ impl Shares {
         may
     }
 
-    /// Notes that this client holds `amount` more, whatever is left: for what is limited elsewhere.
+    /// Notes that this client holds `amount` more, also where less is left: for what is limited elsewhere.
     pub fn add(&mut self, client: ClientKey, resource: Resource, amount: u32) {
         let count = &mut self.clients.entry(client).or_default()[resource as usize];
         *count = count.saturating_add(amount);
@@ -131,8 +131,8 @@ impl Shares {
     }
 }
 
-/// The rule: one who holds `held` may take one more while it holds fewer than the `free` ones. Many at once are judged as if
-/// they were taken one by one, so that nobody gets more by asking for more.
+/// The rule: a client that holds `held` may take one more while it holds fewer than the `free` ones. Many at once are
+/// judged as if they were taken one by one, so that a client does not get more by asking for more.
 pub fn may_take(held: usize, amount: usize, free: usize) -> bool {
     amount == 0 || held.saturating_add(amount.saturating_mul(2)) <= free.saturating_add(1)
 }

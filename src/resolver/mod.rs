@@ -32,7 +32,7 @@ pub enum LookupStart {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LookupId(Key);
 
-/// Who waits.
+/// A session that waits for a name.
 #[derive(Debug)]
 struct Waiter {
     session: Key,

@@ -1,5 +1,5 @@
-//! HAProxy in front of three proxies, with the example of `conf/haproxy`: it spreads clients and tells who they are, and
-//! takes a proxy out that says at its monitor that it is not well. Nobody notices, once it is out.
+//! HAProxy in front of three proxies, with the example of `conf/haproxy`: it spreads clients, tells their addresses, and
+//! takes a proxy out that says at its monitor that it is not well. Once it is out, no request fails.
 
 use crate::programs::{command, find, have, run};
 use crate::servers::Server;
@@ -226,7 +226,7 @@ fn haproxy_takes_out_what_has_no_helper_until_it_has_one_again() {
     assert!(balancer.connections(0) > 0, "the one with helpers has its share");
 
     std::fs::write(&broken, "").expect("a file");
-    // Helpers learn of it with their next question. Some of these fail: nobody knows yet.
+    // Helpers learn of it with their next question. Some of these fail, as HAProxy has not looked at the monitor yet.
     let mut numbers = (1..=CLIENTS).cycle();
     eventually("the one without helpers to be out", || {
         let _ = balancer.ask(numbers.next()?, &origin.url("/"));

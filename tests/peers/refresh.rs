@@ -1,5 +1,4 @@
-//! The monitor's pages while they refresh themselves: everything moves, and whoever reads or tabs through them is not
-//! disturbed by it.
+//! The monitor's pages while they refresh themselves: the numbers move, and a reader keeps place and focus.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! The access log: a line for each request when it is over, in the form that was asked for, whatever was sent.
+//! The access log: a line for each request when it is over, in the configured form, hostile requests included.
 
 use std::fs::OpenOptions;
 use std::io::Read;

@@ -1,4 +1,4 @@
-//! Peers that stop reading or read slowly: nothing is read that cannot be kept, nothing is lost, nobody else waits.
+//! Peers that stop reading or read slowly: nothing is read that cannot be kept, nothing is lost, no other client waits.
 
 use std::sync::mpsc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Names: what is asked, of whom and how often, and how long an answer lasts.
+//! Names: what is asked, of which server and how often, and how long an answer lasts.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

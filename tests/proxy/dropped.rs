@@ -23,7 +23,7 @@ fn give_away(path: &Path) {
     chown(path, Some(nobody.uid.as_raw()), Some(nobody.gid.as_raw())).expect("the superuser gives files away");
 }
 
-/// A folder that everybody may look into.
+/// A folder that every account may look into.
 fn open_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     may(folder.path(), 0o755);
@@ -34,7 +34,7 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("a path of text")
 }
 
-/// A proxy that has become nobody and may look into the folder of its ini file.
+/// A proxy that was started as root, runs as the account of `daemon.user`, and may look into the folder of its ini file.
 fn dropped(options: &[(&str, &str)], ini: &str) -> Proxy {
     dropped_with(options, ini, 0o755)
 }
@@ -289,7 +289,7 @@ fn a_reload_that_fails_at_a_listener_leaves_the_log_where_it_was() {
     let folder = open_folder();
     let file = folder.path().join("other.log");
     let proxy = Proxy::start_with(&[], "");
-    // An address of nobody: it cannot be listened on.
+    // An address that this machine does not have: it cannot be listened on.
     let ini = format!("[log]\ndestination = {}\n[tcp6]\nlisten = true\nhost = 2001:db8::1\n", file.display());
     std::fs::write(proxy.file(), ini).expect("an ini file in the temporary folder");
     reload(&proxy, KEPT, 1);

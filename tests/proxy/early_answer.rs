@@ -95,7 +95,8 @@ fn a_reset_origin_is_a_502_for_a_client_that_still_uploads() {
     assert_eq!(upload(&proxy, &origin, "1.1").0, 502);
 }
 
-/// Whoever closes with bytes unread resets the connection behind its FIN: the failed write must not spoil what was said.
+/// A peer that closes with bytes unread resets the connection behind its FIN: the write that fails then must not spoil
+/// the answer that came before.
 #[test]
 fn an_early_refusal_that_ends_with_the_connection_is_complete() {
     let proxy = Proxy::start(&[]);

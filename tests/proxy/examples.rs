@@ -21,7 +21,7 @@ const NAMES: &[(Ipv4Addr, &[&str])] = &[
     (ELSEWHERE, &["filter.example", "forcesafesearch.google.com", "restrict.youtube.com"]),
 ];
 
-/// Two sites on one port: `here` and `elsewhere` tell in each answer who they are and what head came.
+/// Two sites on one port: `here` and `elsewhere` tell in each answer their name and what head came.
 struct Sites {
     _here: Origin,
     _elsewhere: Origin,
@@ -266,7 +266,7 @@ fn the_default_program_is_there() {
     let sites = Sites::start();
     let hosts = sites.folder.path().join("hosts");
     let names = ("dns.hosts", hosts.to_str().expect("a path of text"));
-    // Tests run in the root of the repository, which is where somebody who tries the proxy stands.
+    // Tests run in the root of the repository, where a new user tries the examples too.
     let proxy = Proxy::start(&[("redirector.enable", "true"), ("redirector.minimum", "1"), names]);
     assert_eq!(ask(&proxy, &GET.replace("PORT", &sites.port.to_string())).0, 200);
 

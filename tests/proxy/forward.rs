@@ -287,7 +287,7 @@ fn an_answer_head_of_60_kib_passes() {
     assert_eq!(reply.value("X-Long").unwrap(), value);
 }
 
-/// Without Via nobody would see the request come round again, so it must not go out at all.
+/// Without Via the proxy would not see the request come round again, so it must not go out at all.
 #[test]
 fn a_transparent_proxy_does_not_go_round_in_circles() {
     let proxy = Proxy::start(&[("http.transparent", "true")]);

@@ -1,4 +1,4 @@
-//! Connections that serve more than one request: when they stay, when they end, and who may share one.
+//! Connections that serve more than one request: when they stay, when they end, and which requests may share one.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};

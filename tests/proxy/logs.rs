@@ -1,4 +1,4 @@
-//! Where messages go, in which form, and that a log that cannot be written holds nobody up.
+//! Where messages go, in which form, and that a log that cannot be written holds no client up.
 
 use std::net::UdpSocket;
 

@@ -150,14 +150,14 @@ fn addresses_are_counted() {
     }
     let servers = get(&proxy, "/end-point/servers.html").text();
     assert!(servers.contains("<td>127.0.0.1</td><td class=\"number\">3</td>"), "{servers}");
-    // The one who asks is a client too; the one who asked before may still be there.
+    // This connection to the monitor is a client too, and the one before it may still be there.
     eventually("four clients", || {
         let clients = get(&proxy, "/end-point/clients.html").text();
         clients.contains(">127.0.0.1</a></td><td class=\"number\">4</td>").then_some(())
     });
 }
 
-/// What nobody may get into a page as it stands.
+/// A text that must not get into a page as it stands.
 const EVIL: &str = "<script>alert(1)</script>";
 
 fn assert_inert(proxy: &Proxy, path: &str, shown: &str) {

@@ -1,4 +1,4 @@
-//! Where the proxy will not connect to, whatever name or spelling leads there.
+//! Where the proxy will not connect to, by any name or spelling that leads there.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};

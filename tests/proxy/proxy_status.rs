@@ -9,7 +9,7 @@ fn error(reply: &Message) -> Option<String> {
     Some(rest.split(';').next().unwrap_or_default().to_owned())
 }
 
-/// A port of this machine on which nobody listens.
+/// A port of this machine on which no process listens.
 fn nobody() -> String {
     format!("127.0.0.1:{}", super::support::ports::next())
 }

@@ -183,7 +183,7 @@ impl Client {
             assert_eq!(plan.minor, 1, "HTTP/1.0 knows no interim responses");
             return self.reader.expect(Ends::Sized(0));
         }
-        // Whatever happens, no client ever sends what deserves a 400.
+        // No client here ever sends a request that deserves a 400.
         let refused = if plan.local { status == 403 } else { self.may_fail() && matches!(status, 502 | 504) };
         let tunnels = matches!((plan.kind, status), (Kind::Connect, 200) | (Kind::Upgrade, 101));
         if tunnels && !refused {

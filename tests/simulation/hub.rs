@@ -142,13 +142,13 @@ impl Hub {
         assert_eq!((self.shared.pool.lent(), self.open), (0, 0), "blocks lent and questions open at the end");
     }
 
-    /// When a timer or somebody else is due.
+    /// When a timer, or a step that the hub plays, is due.
     pub(crate) fn next(&self) -> Option<Millis> {
         let waits = self.clients.iter().filter_map(|(_, client)| client.waits).map(|(at, _)| at);
         waits.chain(self.alarms.next()).min()
     }
 
-    /// One turn. True if anybody ran.
+    /// One turn. True if a session ran.
     pub(crate) fn turn(&mut self) -> bool {
         self.kept.retain_mut(|origin| {
             let news = origin.stream.io.wire().borrow_mut().take_news();
@@ -396,7 +396,8 @@ impl Hub {
         self.hang_up(key);
         let client = self.clients.remove(key).expect("a session ends once");
         let exchange = &client.session.exchange;
-        // Every byte that was sent belongs to one request, and every request has an summary; so has a head that never came.
+        // Every byte that was sent belongs to one request, and every request has an summary; so has a head that never
+        // came.
         let moved = [Direction::Upload, Direction::Download].map(|direction| exchange.flow(direction).moved);
         assert_eq!([client.accounted.up, client.accounted.down], moved);
         let unread = client.accounts.checked_sub(exchange.requests());

@@ -88,7 +88,7 @@ impl Origin {
         if !self.random.chance(self.temper) {
             return false;
         }
-        // A body that ends with the connection ends with any ordinary end, and nobody can tell that it was cut.
+        // A body that ends with the connection ends with any ordinary end, so that a cut could not be told from it.
         let unframed = self.closes && !self.out.is_empty();
         let reset = unframed || self.random.chance(50);
         self.end(reset);

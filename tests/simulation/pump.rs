@@ -212,7 +212,7 @@ fn answers_leave_the_shared_buffer_as_it_was() {
     assert_eq!(bench.shared.pool.lent(), 0);
 }
 
-/// Nobody would tell again of bytes that are there already.
+/// No event tells again of bytes that are there already.
 #[test]
 fn an_interrupted_read_is_repeated() {
     let mut bench = Bench::new(4);

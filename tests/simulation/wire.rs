@@ -101,7 +101,7 @@ impl Wire {
         let most = self.lane(to).flying.len();
         let count = if all { most } else { self.random.size(most) };
         if count > 0 && self.closed(to) {
-            // Nobody is there to take it: the kernel answers with a reset.
+            // The socket at that end is closed: its kernel answers with a reset.
             self.lane(to).flying.clear();
             self.resetting = Some(to.other());
             return true;

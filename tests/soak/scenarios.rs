@@ -104,7 +104,7 @@ fn compare(wire: &mut Wire, method: &str, asked: &str, status: u16, body: &[u8])
     Ok(())
 }
 
-/// Whatever its framing, a kept client connection carries one answer after the other.
+/// A kept client connection carries one answer after the other, in every framing.
 fn kept_requests(around: &Surroundings, chance: &mut Chance) -> Outcome {
     let mut wire = connect(around)?;
     for _ in 0..1 + chance.below(12) {

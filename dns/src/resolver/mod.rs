@@ -50,8 +50,8 @@ use crate::{Addresses, Failure, Families, Family, Hosts, Millis, Random};
 /// every connection must not turn each of them into a question.
 const FORGET_AGE: Millis = 5_000;
 
-/// Questions that stay open although nobody waits for them any more, for the sake of an answer that may be on its way. Clients
-/// can make as many as they like by leaving, so more than these are dropped at once.
+/// Questions without waiters that stay open for the sake of an answer that may be on its way. Clients can make as many as
+/// they like by leaving, so more than these are dropped at once.
 const MAX_ORPHANS: usize = 1_024;
 
 /// What [`Resolver::lookup`] knows at once.
@@ -235,9 +235,9 @@ impl Resolver {
         self.lookup_if(name, waiter, now, |_| true)
     }
 
-    /// The same, where one who would have to wait must be allowed to: `may_wait` is told how many more names may be asked for,
-    /// or how many at all where this one is asked for already. One that may not gets [`Failure::Overloaded`]; what is known
-    /// is for all.
+    /// The same, where a waiter needs leave to wait: `may_wait` is told how many more names may be asked for, or how
+    /// many at all where this one is asked for already. A waiter without leave gets [`Failure::Overloaded`]; what is
+    /// known needs no leave.
     pub fn lookup_if(
         &mut self,
         name: &str,
@@ -405,8 +405,8 @@ impl Resolver {
     }
 }
 
-/// Questions that may be open, so that a name that may be waited for never finds no room for its questions: two for each,
-/// those that nobody waits for, and one to each server that is down.
+/// Questions that may be open, so that a name that may be waited for always finds room for its questions: two for each
+/// name, those without waiters, and one to each server that is down.
 fn max_queries(config: &Config) -> usize {
     config.max_lookups.saturating_mul(Family::BOTH.len()).saturating_add(MAX_ORPHANS + MAX_SERVERS)
 }

@@ -28,14 +28,14 @@ const MAX_TRAILERS: usize = 8192;
 pub enum Mode {
     /// They go on as chunks.
     Relay,
-    /// Only their data goes on, for a reader who does not know chunks.
+    /// Only their data goes on, to a client of HTTP/1.0, which does not know chunks.
     Decode,
 }
 
 /// Who sends the chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChunkSender {
-    /// A client, who gets no liberties.
+    /// A client, which gets no liberties.
     Client,
     /// An origin, who gets a few.
     Origin,

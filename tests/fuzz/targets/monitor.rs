@@ -1,5 +1,5 @@
-//! Requests to the monitor. Whatever they say, a page has no script but its own, JSON is JSON, and nothing is changed by
-//! whoever does not know the token.
+//! Requests to the monitor. For every request, a page has no script but its own, JSON is JSON, and a request without the
+//! token changes nothing.
 
 use super::{outcome, rough};
 use exaproxy::http::request::Request;

@@ -1,5 +1,5 @@
-//! What name servers and the files of the resolver say. The resolver itself is driven by the input as a script: whatever
-//! its servers do, everyone who waits is told exactly once, and nothing stays behind.
+//! What name servers and the files of the resolver say. The resolver itself is driven by the input as a script: in every
+//! script each waiter is told exactly once, and nothing stays behind.
 
 use super::{outcome, rough};
 use dns::wire::message::{Message, Records, Section};
@@ -170,7 +170,7 @@ impl World {
     }
 }
 
-/// A reply to a question: with addresses, an alias, cut, refused, or with whatever the input has.
+/// A reply to a question: with addresses, an alias, cut, refused, or with the bytes of the input.
 fn reply(letter: u8, question: &[u8], rest: &[u8]) -> Vec<u8> {
     let Some(body) = question.get(12..) else { return Vec::new() };
     let end = body.windows(5).position(|part| part[0] == 0).map_or(body.len(), |at| at + 5);
@@ -203,7 +203,7 @@ pub(super) fn resolver(script: &[u8]) -> u64 {
         world.act(*letter, *number, &after[..taken]);
         rest = &after[taken..];
     }
-    // Nobody answers any more: every wait ends by itself.
+    // No server answers any more: every wait ends by itself.
     for _ in 0..100 {
         world.now += 1000;
         world.resolver.handle_timeout(world.now);

@@ -1,5 +1,5 @@
-//! What helpers write. Whatever it is, a verdict holds to what the client's exchange rests on, and nothing that goes to a
-//! client or an origin can break a line. Where a reply ends does not depend on what comes behind it.
+//! Replies of helpers. For every reply, a verdict holds to what the client's exchange rests on, and nothing that goes
+//! to a client or an origin can break a line. Where a reply ends does not depend on what comes behind it.
 
 use super::{outcome, rough};
 use exaproxy::http::answer::Answer;

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::support::{Client, Proxy};
 
-/// The numbers of one look. Keys of `/json/running` stand as they are, those of `/json/errors` behind [`ERRORS`], those of
-/// `/metrics` behind [`METRICS`].
+/// The numbers of one look. Keys of `/json/running` stand as they are, those of `/json/errors` behind [`ERRORS`], those
+/// of `/metrics` behind [`METRICS`].
 pub type Numbers = BTreeMap<String, f64>;
 
 const ERRORS: &str = "errors/";
@@ -38,7 +38,7 @@ const SAME: &str = "connections_total clients.accepted, requests_total clients.r
     loop_events_total load.events, log_lines_lost_total{log=\"messages\"} logs.lost.messages, \
     log_lines_lost_total{log=\"usage\"} logs.lost.usage, log_lines_lost_total{log=\"access\"} logs.lost.access";
 
-/// The name under which a number is claimed, whatever it is called where it is shown.
+/// The name under which a test claims a number, from any of the names under which it is shown.
 pub fn meaning(key: &str) -> String {
     if let Some(error) = key.strip_prefix(ERRORS) {
         return match error {
@@ -58,7 +58,7 @@ pub fn meaning(key: &str) -> String {
     }
 }
 
-/// Whether nobody can say by how much a number moves in a moment.
+/// Whether no test can say by how much a number moves in a moment.
 pub fn is_restless(key: &str) -> bool {
     let family = key.split('{').next().unwrap_or(key);
     RESTLESS.iter().any(|end| family.ends_with(end)) || key.starts_with("transfer.") || family.contains("_bytes_")
@@ -76,7 +76,7 @@ struct Reader {
 }
 
 impl Books {
-    /// Connects to the monitor of a proxy, and waits until nobody else is connected.
+    /// Connects to the monitor of a proxy, and waits until no other client is connected.
     pub fn open(proxy: &Proxy) -> Books {
         let reader = Reader { monitor: Client::connect(proxy.web()), requests: 0.0, bytes: 0.0 };
         let books = Books { reader: RefCell::new(reader) };
@@ -108,7 +108,8 @@ impl Books {
 }
 
 impl Reader {
-    /// Asks for a page and reads its numbers. The page is not among the bytes that it tells of, but its request is counted.
+    /// Asks for a page and reads its numbers. The page is not among the bytes that it tells of, but its request is
+    /// counted.
     fn take(&mut self, path: &str, read: impl FnOnce(&str) -> Numbers) -> Numbers {
         self.monitor.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         let reply = self.monitor.reply();

@@ -145,7 +145,7 @@ fn peers() -> Peers {
 
 /// A proxy on which one timer is short.
 fn proxy(option: &str) -> (Proxy, Option<Helpers>, Option<NameServer>) {
-    // The one who looks is a kept client too, and must not be ended for a moment of rest.
+    // The monitor's client is a kept client too, and must not be ended for a moment of rest.
     let seconds = if option == "http.idle-timeout" { "3" } else { "1" };
     let mut options = vec![(option, seconds), ("http.pool", "0"), ("tcp6.out", "false")];
     if option == "http.decision-timeout" {

@@ -62,7 +62,7 @@ fn b22_a_failure_that_goes_on_is_final_within_the_retries() {
     }
 }
 
-/// Asks for a name on behalf of a client, whom a balancer notes in a field.
+/// Asks for a name on behalf of a client, which a balancer notes in a field.
 fn ask_for(client: &mut Client, address: &str, url: &str) {
     let host = url.trim_start_matches("http://").split('/').next().unwrap_or_default();
     client.send(format!("GET {url} HTTP/1.1\r\nHost: {host}\r\nX-Client: {address}\r\n\r\n"));

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::{assert_failed, assert_unreadable, connect};
 use crate::support::{origin, Client, Gate, Helpers, Origin};
 
-/// An echo that says first who it is.
+/// An echo that sends its own name first.
 fn named(address: SocketAddr, name: &'static str) -> Origin {
     Origin::at(address, move |peer| {
         peer.send(name)?;

@@ -235,7 +235,7 @@ fn many_reloads_at_once_end_with_the_right_number() {
     assert_eq!((proxy.counter("helpers.lost"), proxy.counter("helpers.failed")), (0, 0));
 }
 
-/// Who waits for a helper when helpers are switched off has nobody left to wait for.
+/// A request that waits for a helper when helpers are switched off passes, as no helper will decide about it.
 #[test]
 fn requests_that_wait_when_helpers_are_switched_off_pass() {
     let gate = Gate::default();
@@ -275,7 +275,7 @@ fn a_reload_shortens_the_time_of_questions_that_wait() {
     assert_eq!(client.reply().status(), 503);
 }
 
-/// One hung helper after another must not add up: who waits behind them has a time of its own.
+/// The waits behind one hung helper after another must not add up: each request has a time of its own.
 #[test]
 fn row_2_a_request_in_the_queue_does_not_wait_for_ever() {
     let helpers = Helpers::start(|desk| {

@@ -17,7 +17,7 @@ fn pair_and(name: &'static str, value: &'static str) -> [(&'static str, &'static
     [PAIR[0], PAIR[1], (name, value)]
 }
 
-/// Permits whatever is asked, until the end.
+/// Permits every request, until the end.
 fn permit(desk: &mut Desk) -> io::Result<()> {
     while desk.line()?.is_some() {
         desk.say("\n")?;
@@ -40,7 +40,7 @@ fn first_fails(end: impl Fn(&mut Desk) -> io::Result<()> + Send + Sync + 'static
     })
 }
 
-/// Asks through a proxy whose first question ends its helper: it is asked once more, and nobody notices.
+/// Asks through a proxy whose first question ends its helper: another helper is asked, and the client gets its page.
 fn served_by_another(helpers: &Helpers, options: &[(&str, &str)]) -> Proxy {
     let proxy = helpers.proxy(options);
     let origin = Origin::site();
@@ -202,7 +202,7 @@ fn a_helper_that_answers_twice_is_replaced() {
     });
     let proxy = helpers.proxy(&[]);
     let origin = Origin::site();
-    // The second reply must not decide about the second request, in whatever order things are seen.
+    // The second reply must not decide about the second request, be it read before that request comes or after.
     let mut client = proxy.client();
     for path in ["/1", "/2", "/3"] {
         let reply = client.get(&origin.url(path));
@@ -348,7 +348,7 @@ fn helpers_that_die_now_and_then_cost_no_request() {
     proxy.wait_counter("processes.forked", 4);
 }
 
-/// A reply that comes after its client has gone must not decide about anybody else's request.
+/// A reply that comes after its client has gone must not decide about another client's request.
 #[test]
 fn a_helper_that_was_asked_by_a_client_that_left_goes_on() {
     let gate = Gate::default();

@@ -1,4 +1,4 @@
-//! Who helpers are told that a request comes from, and that no method slips past them.
+//! The client that helpers are told of, and that no method slips past them.
 
 use super::CONTENT;
 use crate::support::{Helpers, Message, NameServer, Origin, Proxy};
@@ -142,7 +142,7 @@ fn options_for_the_whole_server_is_asked_about() {
     assert!(asked[0].starts_with("127.0.0.1") && asked[0].ends_with(" 127.0.0.1 - OPTIONS -"), "{asked:?}");
 }
 
-/// The pages of the monitor need no helper, or nobody could look when helpers are slow.
+/// The pages of the monitor need no helper: an operator wants them most when helpers are slow.
 #[test]
 fn the_monitor_is_not_asked_about() {
     let helpers = Helpers::start(|desk| desk.hang());

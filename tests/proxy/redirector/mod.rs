@@ -61,7 +61,7 @@ pub fn assert_failed(reply: &Message) {
     assert!(is_page(reply), "{reply:?}");
 }
 
-/// Fails the test unless this is the page for replies that nobody understands.
+/// Fails the test unless this is the page for replies that cannot be read.
 pub fn assert_unreadable(reply: &Message) {
     assert!([500, 503].contains(&reply.status()), "{reply:?}");
     assert!(is_page(reply), "{reply:?}");

@@ -1,4 +1,4 @@
-//! Requests that wait for a helper: their order, their number, and that those who left hold no place.
+//! Requests that wait for a helper: their order, their number, and that a client that has left holds no place.
 
 use std::io;
 use std::net::TcpStream;
@@ -135,7 +135,7 @@ fn a_client_that_leaves_the_queue_frees_its_place() {
     gate.open_for(2);
     assert_eq!(first.reply().text(), "/0");
     assert_eq!(get(&proxy, &origin, "/last").text(), "/last");
-    // Nobody was asked about those who left.
+    // No helper was asked about the clients that left.
     assert_eq!(paths(&helpers), ["0", "last"]);
 }
 
@@ -221,7 +221,7 @@ fn row_3_many_requests_wait_for_few_helpers() {
     }
 }
 
-/// Thousands of clients that come and go while nobody is decided about leave nothing behind.
+/// Thousands of clients that come and go while helpers decide nothing leave nothing behind.
 #[test]
 fn a_stampede_of_clients_that_give_up_leaves_nothing() {
     let gate = Gate::default();
@@ -231,7 +231,7 @@ fn a_stampede_of_clients_that_give_up_leaves_nothing() {
     let mut first = queue_up(&proxy, &origin, 0);
     let descriptors = proxy.descriptors();
     for _ in 0..20 {
-        // A plain close that comes with the request may be the half close of one who listens on; a reset is not.
+        // A plain close that comes with the request may be the half close of a client that listens on; a reset is not.
         let wave: Vec<Wire> = (0..60).map(|_| leaver(&proxy, &origin)).collect();
         wave.into_iter().for_each(|client| client.reset().expect("linger of zero"));
     }

@@ -16,7 +16,7 @@ enum Outcome {
     Redirect(u16, &'static str),
     /// The page of this status that contains this.
     Page(u16, &'static str),
-    /// The page for what nobody understands.
+    /// The page for replies that cannot be read.
     Unreadable,
     /// The page for failed helpers.
     Failed,
@@ -138,7 +138,7 @@ impl Site {
     }
 }
 
-/// Answers like `Origin::site`, so that nobody takes it for one.
+/// Answers with a text of its own, so that a test cannot take it for `Origin::site`.
 fn serve_other(peer: &mut Peer) -> io::Result<()> {
     while let Some(request) = peer.request()? {
         let target = request.start().split(' ').nth(1).unwrap_or_default().to_owned();
@@ -202,7 +202,7 @@ fn requests_in_origin_form_are_asked_about_with_their_host() {
     assert_eq!(helpers.asked(), ["127.0.0.1/there 127.0.0.1 - GET -"]);
 }
 
-/// One request must stay one line, whatever bytes its target has.
+/// One request must stay one line, with any bytes in its target.
 #[test]
 fn no_target_breaks_the_line() {
     let helpers = Helpers::answering(|_| String::new());

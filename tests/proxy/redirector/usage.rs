@@ -1,4 +1,4 @@
-//! The usage log: one line for each decision, whoever made it, in the form of the original.
+//! The usage log: one line for each decision, of a helper or the proxy's own, in the form of the original.
 
 use super::{connect, get};
 use crate::support::{client, eventually, Helpers, Origin, Proxy};
@@ -139,7 +139,7 @@ fn requests_that_nobody_decided_about_have_a_line() {
     }
 }
 
-/// A line has its fields whatever a client sends, and stays one line.
+/// A line has its fields for every request a client sends, and stays one line.
 #[test]
 fn a_client_cannot_forge_a_line() {
     let logged = Logged::start(None, &[]);

@@ -39,7 +39,7 @@ impl Blackhole {
     }
 }
 
-/// A port that is taken but does not listen: every attempt is refused at once, and nobody else can open it.
+/// A port that is taken but does not listen: every attempt is refused at once, and no other process can open it.
 pub struct Refusing {
     socket: Socket,
 }

@@ -286,9 +286,9 @@ pub fn signal(pid: u32, signal: Signal) {
     let _ = kill(Pid::from_raw(i32::try_from(pid).expect("a process id fits")), signal);
 }
 
-/// Whether there is no such process any more; one that nobody has reaped is still there.
+/// Whether there is no such process any more; one that was not reaped yet counts as gone.
 pub fn gone(pid: u32) -> bool {
-    // Whoever adopts what a helper has left behind may be slow to take note of its end.
+    // The process that adopts an orphan may be slow to reap it.
     std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
 }
 

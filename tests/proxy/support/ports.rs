@@ -10,8 +10,8 @@ const COUNT: u16 = 20_000;
 
 static NEXT: AtomicU16 = AtomicU16::new(0);
 
-/// What keeps a port from the tests of other processes for as long as this one lives: the proxy shares its port with whoever
-/// listens there too (SO_REUSEPORT), so that two proxies would take each other's clients.
+/// What keeps a port from the tests of other processes for as long as this one lives: the proxy listens with
+/// SO_REUSEPORT, so that two proxies on one port would take each other's clients.
 static TAKEN: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
 
 /// A port that was free on both loopback addresses a moment ago, and that no other test gets.

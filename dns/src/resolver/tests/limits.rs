@@ -131,7 +131,7 @@ fn a5_one_who_may_not_wait_still_gets_what_is_known() {
     assert!(matches!(joins, LookupStart::Pending(_)));
 }
 
-/// Clients that ask and leave must not fill the table with questions that nobody waits for.
+/// Clients that ask and leave must not fill the table with questions without waiters.
 #[test]
 fn a5_questions_of_those_who_left_are_bounded() {
     let mut world = World::new(Config { max_lookups: 10, ..config(1) });
