@@ -50,8 +50,8 @@ soak: ## mixed traffic for SOAK_SECONDS; memory and descriptors must return to t
 install: all ## program, helpers, examples and documents below PREFIX (and DESTDIR)
 	install -D -m 0755 $(TARGET)/release/exaproxy $(DESTDIR)$(PREFIX)/sbin/exaproxy
 	install -D -m 0644 conf/exaproxy.conf $(DESTDIR)$(PREFIX)/share/exaproxy/exaproxy.conf
-	cp -R conf/haproxy conf/service conf/systemd $(DESTDIR)$(PREFIX)/share/exaproxy/
-	sed 's|/usr/sbin/|$(PREFIX)/sbin/|' conf/systemd/exaproxy.service > $(DESTDIR)$(PREFIX)/share/exaproxy/systemd/exaproxy.service
+	cp -R conf/haproxy conf/html conf/service conf/systemd $(DESTDIR)$(PREFIX)/share/exaproxy/
+	sed 's|/usr/sbin/|$(PREFIX)/sbin/|; s|/usr/share/|$(PREFIX)/share/|' conf/systemd/exaproxy.service > $(DESTDIR)$(PREFIX)/share/exaproxy/systemd/exaproxy.service
 	install -d $(DESTDIR)$(PREFIX)/share/exaproxy/redirector $(DESTDIR)$(SYSCONFDIR)/exaproxy/redirector
 	install -m 0755 $(HELPERS) $(DESTDIR)$(PREFIX)/share/exaproxy/redirector
 	install -m 0644 $(wildcard helpers/*.rs) $(DESTDIR)$(PREFIX)/share/exaproxy/redirector
@@ -60,8 +60,9 @@ install: all ## program, helpers, examples and documents below PREFIX (and DESTD
 	    installed=$(DESTDIR)$(SYSCONFDIR)/exaproxy/redirector/$${helper##*/}; \
 	    [ -e "$$installed" ] || install -m 0755 "$$helper" "$$installed" || exit 1; \
 	done
-	install -d $(DESTDIR)$(PREFIX)/share/doc/exaproxy
-	install -m 0644 README.md CHANGELOG.md LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/exaproxy
+	install -d $(DESTDIR)$(PREFIX)/share/doc/exaproxy/docs
+	install -m 0644 README.md CHANGELOG.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/exaproxy
+	install -m 0644 $(wildcard docs/*.md docs/*.png) $(DESTDIR)$(PREFIX)/share/doc/exaproxy/docs
 
 dist: ## source archive of the committed tree
 	mkdir -p $(TARGET)/dist

@@ -4,6 +4,7 @@
 mod browser;
 mod chromium;
 mod curl;
+mod documents;
 mod goaccess;
 mod haproxy;
 mod names;

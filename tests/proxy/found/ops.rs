@@ -435,3 +435,31 @@ fn c_errors_of_the_first_second_count_in_the_last_minute() {
         (number == "1").then_some(())
     });
 }
+
+#[test]
+fn c_an_installation_has_pages_and_pictures_and_its_unit_leads_to_its_documents() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let built = folder.path().join("release");
+    std::fs::create_dir(&built).expect("a folder");
+    std::fs::copy(env!("CARGO_BIN_EXE_exaproxy"), built.join("exaproxy")).expect("a program");
+    let destination = folder.path().join("root");
+    let mut make = Command::new("make");
+    // The program is built already, so that `all` has nothing to do.
+    make.args(["-s", "-o", "all", "install", "-C", env!("CARGO_MANIFEST_DIR")]);
+    make.arg(format!("TARGET={}", folder.path().display())).arg(format!("DESTDIR={}", destination.display()));
+    let Ok(done) = make.output() else { return skip("not installed: make") };
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let share = destination.join("usr/local/share");
+    for path in ["exaproxy/html/deny.html", "exaproxy/html/error.html", "doc/exaproxy/docs/monitor.png"] {
+        assert!(share.join(path).is_file(), "{path} is missing");
+    }
+    let unit = std::fs::read_to_string(share.join("exaproxy/systemd/exaproxy.service")).expect("the unit");
+    let page = unit.lines().find_map(|line| line.strip_prefix("Documentation=file://")).expect("a page of its own");
+    assert!(destination.join(page.trim_start_matches('/')).is_file(), "{page} is missing");
+    // What the README shows and names below docs stands where it says.
+    let readme = std::fs::read_to_string(share.join("doc/exaproxy/README.md")).expect("the README");
+    for link in readme.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+        let installed = share.join("doc/exaproxy").join(link);
+        assert!(!link.starts_with("docs/") || installed.is_file(), "{link} is missing");
+    }
+}
