@@ -20,9 +20,6 @@ const CRATES: &[(&str, &str)] = &[("exaproxy", "src/"), ("dns", "dns/src/"), ("r
 /// Most steps from a re-export to what it stands for.
 const STEPS: usize = 8;
 
-/// Arrows of circles that are still there, from a file to another, with what will cut them.
-const STILL: &[(&str, &str, &str)] = &[];
-
 /// The repository as it is.
 pub(crate) static GRAPH: LazyLock<Graph> = LazyLock::new(|| Graph::new(source::all().to_vec()));
 
@@ -134,18 +131,7 @@ impl Graph {
 
     /// Arrows that may be part of a circle: all but those from a file to one that encloses it.
     fn sideways(&self, from: usize) -> impl Iterator<Item = usize> + '_ {
-        let is_known = move |to| STILL.iter().any(|(own, other, _)| self.is_from_to(from, to, own, other));
-        self.arrows[from].keys().copied().filter(move |to| !self.is_below(from, *to) && !is_known(*to))
-    }
-
-    fn is_from_to(&self, from: usize, to: usize, own: &str, other: &str) -> bool {
-        self.files[from].path == own && self.files[to].path == other
-    }
-
-    /// Whether there is an arrow from one file to the other.
-    pub(crate) fn has_arrow(&self, own: &str, other: &str) -> bool {
-        let all = self.arrows.iter().enumerate().flat_map(|(from, arrows)| arrows.keys().map(move |to| (from, *to)));
-        all.into_iter().any(|(from, to)| self.is_from_to(from, to, own, other))
+        self.arrows[from].keys().copied().filter(move |to| !self.is_below(from, *to))
     }
 
     /// Groups of files that all reach one another.
@@ -190,12 +176,6 @@ fn files_form_no_circle() {
     let graph = &GRAPH;
     let found = graph.circles().iter().map(|circle| graph.show(circle)).collect();
     crate::report("files name one another in no circle", found);
-}
-
-#[test]
-fn circles_that_are_still_there_are_there() {
-    let cut = STILL.iter().filter(|(from, to, _)| !GRAPH.has_arrow(from, to));
-    crate::report("this arrow is cut, its row goes", cut.map(|(from, to, _)| format!("{from} -> {to}")).collect());
 }
 
 /// A graph of these paths and texts.

@@ -18,9 +18,6 @@ const LONGEST: usize = 500;
 /// Longest function, in lines: beyond it a reader loses its beginning.
 const LONGEST_FUNCTION: usize = 60;
 
-/// Files that are longer still, by a few lines, until what they hold is divided.
-const STILL_LONG: &[(&str, usize)] = &[];
-
 /// The only file that may hold `unsafe`: each system call that no crate wraps stands there with its reason.
 const UNSAFE_ALLOWED: &str = "reactor/src/sys.rs";
 
@@ -58,10 +55,8 @@ fn files_begin_with_their_subject() {
 
 #[test]
 fn files_are_short() {
-    let most = |path: &str| STILL_LONG.iter().find(|(long, _)| *long == path).map_or(LONGEST, |(_, lines)| *lines);
     let long = |file: &Source| match file.text.lines().count() {
-        lines if lines > most(&file.path) => vec![format!("{}: {lines} lines", file.path)],
-        lines if lines <= LONGEST && most(&file.path) > LONGEST => vec![format!("{}: its row goes", file.path)],
+        lines if lines > LONGEST => vec![format!("{}: {lines} lines", file.path)],
         _ => vec![],
     };
     report(&format!("a file has at most {LONGEST} lines"), each(long));

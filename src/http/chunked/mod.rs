@@ -37,7 +37,7 @@ pub enum Mode {
 pub enum ChunkSender {
     /// A client, which gets no liberties.
     Client,
-    /// An origin, who gets a few.
+    /// An origin, which gets a few.
     Origin,
 }
 
