@@ -18,6 +18,7 @@ use crate::loader::folder::look_at;
 use crate::logs::{Usage, Word};
 use crate::policy::admission::{self, Judgement, Stage, Subject};
 use crate::policy::decision::{Decision, Verdict};
+use crate::policy::shares::ClientKey;
 use crate::redirector::dialect::Dialect;
 use crate::redirector::helper::Program;
 use crate::redirector::pool::{Answered, HelperFault, Ticket};
@@ -68,8 +69,10 @@ impl Proxy {
     /// Has a request wait for a helper's reply. The helpers are served when all sessions of this turn have been driven.
     fn consult(&mut self, key: Key) {
         let now = self.clock.now();
+        let Some(client) = self.clients.get(key) else { return };
+        let who = ClientKey::from(client.session.exchange.client());
         let Some(redirector) = &mut self.redirector else { return self.permit(key) };
-        match redirector.ask(key, now) {
+        match redirector.ask(key, who, now) {
             Ok(ticket) => self.set_waits(key, Waits::Reply(ticket)),
             Err(fault) => self.undecided(key, &fault.to_string()),
         }

@@ -23,6 +23,7 @@ use reactor::ready::Ready;
 use reactor::Millis;
 
 use crate::io::owner::Owner;
+use crate::policy::shares::ClientKey;
 use dialect::Dialect;
 use helper::{kind, Program};
 use pool::{Answered, HelperFault, HelperPool, PoolAction, PoolCounters, Ticket};
@@ -158,8 +159,8 @@ impl Redirector {
     ///
     /// # Errors
     /// When as many questions wait as may.
-    pub fn ask(&mut self, who: Key, now: Millis) -> Result<Ticket, HelperFault> {
-        self.pool.ask(who, now)
+    pub fn ask(&mut self, who: Key, client: ClientKey, now: Millis) -> Result<Ticket, HelperFault> {
+        self.pool.ask(who, client, now)
     }
 
     /// The reply is not wanted any more.

@@ -5,6 +5,7 @@ use reactor::Millis;
 use smallvec::SmallVec;
 
 use super::Ticket;
+use crate::policy::shares::ClientKey;
 
 /// Milliseconds that a helper has to live, or else one reply that it has to give, to count as one that works. Before that
 /// helpers of an older program are not let go, and after failures the log and the monitor do not say that all is well.
@@ -29,6 +30,8 @@ pub(super) struct Flight {
     pub(super) ticket: Ticket,
     /// The session that waits for the reply; None once it has gone.
     pub(super) who: Option<Key>,
+    /// The client that the question is about.
+    pub(super) client: ClientKey,
     /// It was asked before, in vain.
     pub(super) again: bool,
     pub(super) sent: Millis,

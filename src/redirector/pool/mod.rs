@@ -2,22 +2,25 @@
 //! started, let go, replaced and given up. Pure: it knows neither processes nor sockets nor what a question says, and
 //! time is an argument.
 //!
-//! Each question has a ticket, and tickets rise: what waits is asked in the order of arrival, and a question that has to
-//! be asked again takes its old place. After every input, `poll` tells what the owner has to do.
+//! Each question has a ticket, and tickets rise: clients take turns, the questions of one client go in their order, and one
+//! that has to be asked again comes first. After every input, `poll` tells what the owner has to do.
 
 mod helper;
+mod queue;
 mod scaling;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 
 use reactor::alarm::Alarms;
 use reactor::arena::{Arena, Key};
 use reactor::Millis;
 
+use crate::policy::shares::ClientKey;
 use helper::{Flight, Helper, HelperState};
+use queue::FairQueue;
 use scaling::Scaling;
 
 /// How many helpers there are and how long they may take.
@@ -91,6 +94,8 @@ pub struct Answered {
     pub ticket: Ticket,
     /// The session that waits for the reply.
     pub who: Key,
+    /// The client that the question is about.
+    pub client: ClientKey,
     /// It had been asked before, in vain.
     pub again: bool,
     /// Milliseconds that the helper took.
@@ -147,7 +152,7 @@ pub struct HelperPool {
     helpers: Arena<Helper>,
     /// Helpers with room, the one to ask next first.
     free: VecDeque<Key>,
-    waiting: BTreeMap<Ticket, Waiting>,
+    waiting: FairQueue,
     tickets: u64,
     alarms: Alarms,
     actions: VecDeque<PoolAction>,
@@ -159,6 +164,7 @@ pub struct HelperPool {
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
     who: Key,
+    client: ClientKey,
     since: Millis,
     again: bool,
 }
@@ -171,7 +177,7 @@ impl HelperPool {
             settings,
             helpers: Arena::new(),
             free: VecDeque::new(),
-            waiting: BTreeMap::new(),
+            waiting: FairQueue::default(),
             tickets: 0,
             alarms: Alarms::new(),
             actions: VecDeque::new(),
@@ -196,24 +202,27 @@ impl HelperPool {
 
     /// Does this question wait for a helper?
     pub fn is_waiting(&self, ticket: Ticket) -> bool {
-        self.waiting.contains_key(&ticket)
+        self.waiting.contains(ticket)
     }
 
-    /// Takes a question of the session `who`.
+    /// Takes a question of the session `who` for this client.
     ///
     /// # Errors
-    /// When as many questions wait as may.
-    pub fn ask(&mut self, who: Key, now: Millis) -> Result<Ticket, HelperFault> {
+    /// When as many questions wait as may, and no client has more of them than this one.
+    pub fn ask(&mut self, who: Key, client: ClientKey, now: Millis) -> Result<Ticket, HelperFault> {
         // With a helper free the question does not wait, so that a queue of 0 still lets the helpers work.
         let full = self.waiting.len() >= self.settings.queue;
         if full && self.first_free().is_none() {
             self.counters.refused += 1;
             self.counters.failed += 1;
-            return Err(HelperFault::QueueFull);
+            let displaced = self.waiting.displaced_by(client).ok_or(HelperFault::QueueFull)?;
+            if let Some(other) = self.waiting.remove(displaced) {
+                self.actions.push_back(PoolAction::Fail(displaced, other.who, HelperFault::QueueFull));
+            }
         }
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
-        self.waiting.insert(ticket, Waiting { who, since: now, again: false });
+        self.waiting.insert(ticket, Waiting { who, client, since: now, again: false });
         self.settle(now);
         self.counters.waited += u64::from(self.is_waiting(ticket));
         Ok(ticket)
@@ -221,7 +230,7 @@ impl HelperPool {
 
     /// The session of this question has gone.
     pub fn cancel(&mut self, ticket: Ticket) {
-        if self.waiting.remove(&ticket).is_some() {
+        if self.waiting.remove(ticket).is_some() {
             return;
         }
         // The helper still owes the reply: the flight stays, so that the reply is not taken for that to the next
@@ -251,7 +260,8 @@ impl HelperPool {
         self.scaling.note_reply(helper.generation);
         self.offer(key);
         let took = now.saturating_sub(flight.sent);
-        flight.who.map(|who| Answered { ticket: flight.ticket, who, again: flight.again, took })
+        let Flight { ticket, client, again, .. } = flight;
+        flight.who.map(|who| Answered { ticket, who, client, again, took })
     }
 
     /// The reply to a question was of no use: asks another helper. False when that was done before.
@@ -261,7 +271,8 @@ impl HelperPool {
             return false;
         }
         self.counters.again += 1;
-        self.waiting.insert(answered.ticket, Waiting { who: answered.who, since: now, again: true });
+        let Answered { ticket, who, client, .. } = *answered;
+        self.waiting.insert(ticket, Waiting { who, client, since: now, again: true });
         true
     }
 
@@ -303,18 +314,16 @@ impl HelperPool {
         if self.scaling.alive == 0 {
             self.give_up();
         }
-        // Tickets rise, so that the first one is the oldest question; one that is asked again has kept its old ticket and
-        // thus its place.
         while !self.waiting.is_empty() {
             let Some(key) = self.first_free() else { break };
-            let Some((ticket, waiting)) = self.waiting.pop_first() else { break };
+            let Some((ticket, waiting)) = self.waiting.pop() else { break };
             self.send(key, ticket, waiting, now);
         }
     }
 
     /// Fails all waiting questions, because no helper runs and none may be started yet.
     fn give_up(&mut self) {
-        for (ticket, waiting) in std::mem::take(&mut self.waiting) {
+        for (ticket, waiting) in self.waiting.drain() {
             self.counters.failed += 1;
             self.actions.push_back(PoolAction::Fail(ticket, waiting.who, HelperFault::NoHelper));
         }
@@ -324,7 +333,8 @@ impl HelperPool {
         let Some(helper) = self.helpers.get_mut(key) else { return };
         helper.asked += 1;
         let channel = helper.asked;
-        helper.flights.push(Flight { channel, ticket, who: Some(waiting.who), again: waiting.again, sent: now });
+        let Waiting { who, client, again, .. } = waiting;
+        helper.flights.push(Flight { channel, ticket, who: Some(who), client, again, sent: now });
         // Idle helpers stand in front, the one used last first: its memory is still in the processor's cache, and the
         // others can be let go. Busy ones take turns behind them.
         self.free.pop_front();
@@ -374,6 +384,7 @@ impl HelperPool {
             return self.actions.push_back(PoolAction::Fail(flight.ticket, who, HelperFault::Helper));
         }
         self.counters.again += 1;
-        self.waiting.insert(flight.ticket, Waiting { who, since: now, again: true });
+        let Flight { ticket, client, .. } = flight;
+        self.waiting.insert(ticket, Waiting { who, client, since: now, again: true });
     }
 }

@@ -304,7 +304,7 @@ impl HelperPool {
 
     /// How long the oldest waiting question has waited.
     fn wait(&self, now: Millis) -> Millis {
-        self.waiting.first_key_value().map_or(0, |(_, waiting)| now.saturating_sub(waiting.since))
+        self.waiting.oldest().map_or(0, |waiting| now.saturating_sub(waiting.since))
     }
 
     /// Lets helpers beyond the maximum go.

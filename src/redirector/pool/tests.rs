@@ -5,6 +5,11 @@ use reactor::Millis;
 
 use super::*;
 
+/// The client of all questions where it does not matter.
+fn client() -> ClientKey {
+    ClientKey::from(std::net::IpAddr::from([192, 0, 2, 1]))
+}
+
 struct Play {
     pool: HelperPool,
     sessions: Arena<()>,
@@ -46,7 +51,7 @@ impl Play {
 
     fn ask(&mut self) -> Ticket {
         let who = self.sessions.insert(());
-        self.pool.ask(who, self.now).expect("room in the queue")
+        self.pool.ask(who, client(), self.now).expect("room in the queue")
     }
 
     /// The questions that were just put before helpers; nothing else was done.
@@ -140,10 +145,10 @@ fn row_3_a_full_queue_refuses_and_goes_on() {
     let (mut play, helpers) = serving(1, 1);
     let tickets: Vec<Ticket> = (0..5).map(|_| play.ask()).collect();
     let who = play.sessions.insert(());
-    assert_eq!(play.pool.ask(who, play.now), Err(HelperFault::QueueFull));
+    assert_eq!(play.pool.ask(who, client(), play.now), Err(HelperFault::QueueFull));
     assert_eq!(play.pool.counters().refused, 1);
     play.pool.cancel(tickets[2]);
-    assert!(play.pool.ask(who, play.now).is_ok());
+    assert!(play.pool.ask(who, client(), play.now).is_ok());
     play.done();
     assert_eq!(play.reply(helpers[0], 1).map(|answered| answered.ticket), Some(tickets[0]));
 }

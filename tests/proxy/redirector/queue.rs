@@ -49,6 +49,36 @@ fn requests_are_asked_about_in_the_order_of_their_arrival() {
     assert_eq!(paths(&helpers), expected);
 }
 
+/// Sends a request of this client and waits until it stands in the queue.
+fn queue_up_as(proxy: &Proxy, origin: &Origin, who: &str, path: &str, number: i64) -> Client {
+    let mut client = proxy.client();
+    client.send(format!("GET {} HTTP/1.1\r\nHost: h\r\nX-Client: {who}\r\n\r\n", origin.url(path)));
+    proxy.wait_counter("queue.size", number);
+    client
+}
+
+/// A client with thousands of requests held all others up for as long as its own took.
+#[test]
+fn b2_clients_take_turns_at_the_helpers() {
+    let gate = Gate::default();
+    let helpers = gated(&gate);
+    let proxy = helpers.proxy(&[("http.forward", "x-client"), ("redirector.queue", "10")]);
+    let origin = Origin::site();
+    let mut clients = vec![queue_up_as(&proxy, &origin, "192.0.2.1", "/a0", 0)];
+    helpers.wait_asked(1);
+    clients.extend((1..11).map(|number| queue_up_as(&proxy, &origin, "192.0.2.1", &format!("/a{number}"), number)));
+    // The queue is full, and the newest question of the client that has most gives way.
+    for (path, displaced) in [("/b0", 10), ("/b1", 9)] {
+        clients.push(queue_up_as(&proxy, &origin, "192.0.2.2", path, 10));
+        assert_eq!(clients[displaced].reply().status(), 503, "{path}");
+    }
+    gate.open_for(11);
+    for client in &mut clients[..9] {
+        assert_eq!(client.reply().status(), 200);
+    }
+    assert_eq!(paths(&helpers)[..6], ["a0", "a1", "b0", "a2", "b1", "a3"]);
+}
+
 /// A request that lost its helper takes its old place: it is older than all that wait.
 #[test]
 fn a_request_that_is_asked_again_is_first() {
