@@ -11,7 +11,7 @@ LABEL = {'p50_us': 'p50 us', 'p99_us': 'p99 us', 'load_core': 'load core', 'help
          'page_ms': 'page p99 ms', 'growth_mib': 'MiB RSS growth', 'errors': 'errors',
          'scrape_ms': 'ms CPU for both', 'trip_ms': 'round trip ms', 'statistics_ms': 'ms CPU for the statistics',
          'statistics_trip_ms': 'their round trip ms', 'plain_us': 'us without', 'logged_us': 'us with',
-         'p999_ms': 'p99.9 ms', 'calm_held_ms': 'longest ms without', 'calm_p999_ms': 'p99.9 ms without',
+         'turn_ms': 'longest turn ms', 'calm_turn_ms': 'longest turn ms without', 'p999_ms': 'p99.9 ms', 'calm_held_ms': 'longest ms without', 'calm_p999_ms': 'p99.9 ms without',
          'median_ms': 'median ms', 'arrived_s': 's until it arrived', 'lost': 'lost probes',
          'quartile_low': 'lower quartile', 'quartile_high': 'upper quartile'}
 

@@ -4,9 +4,11 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import threading
 import time
 
+from . import turnlength
 from .prober import Prober
 from .subjects import Running, write
 from .workloads import Background, Window, Workload, gen
@@ -154,7 +156,7 @@ class Turns(Workload):
     name, unit, cost, cost_unit = 'W14', 'req/s', 'held_ms', 'ms longest wait'
     what = ('64 busy clients while a hosts file of 500,000 lines or a page folder of 32 MiB is replaced, or SIGHUP comes '
             'with both; a client of its own asks every 2 ms')
-    columns = ['p999_ms', 'calm_held_ms', 'calm_p999_ms', 'median_ms', 'arrived_s', 'lost', 'errors']
+    columns = ['turn_ms', 'calm_turn_ms', 'p999_ms', 'calm_held_ms', 'calm_p999_ms', 'median_ms', 'arrived_s', 'lost', 'errors']
     subjects = ['exaproxy']
     variants = [{'variant': 'hosts'}, {'variant': 'pages'}, {'variant': 'reload'}]
 
@@ -164,6 +166,8 @@ class Turns(Workload):
         os.sched_setaffinity(0, ctx.load_cores)       # this process works, too
         try:
             with Running(subject, ctx, stage.opts()) as run:
+                # It listens before it has read its files.
+                ask(run.port, 'http://127.0.0.1:%d/b/1024' % ctx.origin_port)
                 gen(ctx, run, 'get', path='/b/1024', conns=64, duration=size.warm)
                 row = self.watch(ctx, run, stage, variant['variant'], size.events)
                 if not run.alive():
@@ -174,21 +178,28 @@ class Turns(Workload):
             stage.clean()
 
     def watch(self, ctx, run, stage, event, events):
-        calm, busy, arrived = [], [], []
+        calm, busy, arrived, times = [], [], [], []
         with Asker(run) if event == 'pages' else Nothing() as asker, \
                 Background(ctx, run, 'get', path='/b/1024', conns=64) as load, \
                 Prober(ctx, run, '%s:%d' % (HERE, stage.port), interval_us=ASK_US) as prober:
+            tracer = turnlength.Tracer(ctx, run)
             time.sleep(1)
             w = Window(ctx, run)
             prober.phase()
+            times.append(time.monotonic())
             for _ in range(events):
                 time.sleep(CALM)
                 calm.append(prober.phase()['kept'])
+                times.append(time.monotonic())
                 arrived.append(self.wait_for(run, stage, event, asker))
                 time.sleep(AFTER)
                 busy.append(prober.phase()['kept'])
+                times.append(time.monotonic())
             window = w.close(0)
+            turns = tracer.finish()
             g = load.finish()
+        if tracer.what:
+            print('note: turns were not traced: %s' % tracer.what, file=sys.stderr)
         if asker and asker.trouble:
             raise RuntimeError('asking for pages: %s' % asker.trouble)
         median = sorted(p['p50_us'] for p in calm)[len(calm) // 2]
@@ -198,6 +209,8 @@ class Turns(Workload):
         return dict(window, rate=g['requests'] / g['secs'], errors=g['errors'], median_ms=median / 1e3,
                     held_ms=worst(busy, 'max_us'), p999_ms=worst(busy, 'p999_us'),
                     calm_held_ms=worst(calm, 'max_us'), calm_p999_ms=worst(calm, 'p999_us'),
+                    turn_ms=turnlength.longest(turns, list(zip(times[1::2], times[2::2]))),
+                    calm_turn_ms=turnlength.longest(turns, list(zip(times[0::2], times[1::2]))),
                     lost=sum(p['failed'] for p in calm + busy), arrived_s=max(arrived))
 
     @staticmethod
