@@ -133,21 +133,18 @@ impl Proxy {
     /// When a new listener cannot be opened: then nothing has changed.
     pub fn reload(&mut self, options: Options) -> std::io::Result<()> {
         if !self.lifecycle.is_draining() {
-            let waits = |place: &ListenAddress| self.lifecycle.shut && place.ingress == Ingress::Proxy;
-            let (parked, open): (Vec<_>, Vec<_>) = options.places.iter().cloned().partition(waits);
-            self.listeners.open(&open, options.dial_options.keepalive, &mut self.poller)?;
-            self.lifecycle.parked = parked;
-            self.listeners.close(&mut self.poller, |place| !options.places.iter().any(|wanted| wanted.is_at(place)));
-            self.listeners.adjust(&options.places);
-            self.local.set_listeners(self.listeners.addresses());
+            if let Err(error) = self.move_listeners(&options) {
+                self.loading.loader.discard(options);
+                return Err(error);
+            }
         }
         self.listeners.set_limits(options.limits);
         self.shared.pool.set_budget(pool_budget(options.limits));
         let answers = std::mem::replace(&mut self.answers, options.answers);
-        self.loading.loader.discard(answers);
+        let policy = std::mem::replace(&mut self.policy, options.policy);
+        self.loading.loader.discard((answers, policy));
         self.watch_pages(options.pages);
         self.settings = options.settings;
-        self.policy = options.policy;
         self.upstream.configure(options.dial_options, &mut self.shares);
         let (reader, names) = options.names;
         self.watch_names(reader, names);
@@ -159,6 +156,18 @@ impl Proxy {
         for key in self.clients.keys() {
             self.enqueue(key);
         }
+        Ok(())
+    }
+
+    /// Opens the listeners that are new, and closes those that are not wanted any more.
+    fn move_listeners(&mut self, options: &Options) -> std::io::Result<()> {
+        let waits = |place: &ListenAddress| self.lifecycle.shut && place.ingress == Ingress::Proxy;
+        let (parked, open): (Vec<_>, Vec<_>) = options.places.iter().cloned().partition(waits);
+        self.listeners.open(&open, options.dial_options.keepalive, &mut self.poller)?;
+        self.lifecycle.parked = parked;
+        self.listeners.close(&mut self.poller, |place| !options.places.iter().any(|wanted| wanted.is_at(place)));
+        self.listeners.adjust(&options.places);
+        self.local.set_listeners(self.listeners.addresses());
         Ok(())
     }
 

@@ -50,6 +50,11 @@ impl Proxy {
         self.loading.loader.start()
     }
 
+    /// The loader, for what is not the loop's own business.
+    pub fn loader(&mut self) -> &mut Loader {
+        &mut self.loading.loader
+    }
+
     /// Takes over what the loader has finished.
     pub(super) fn take_loaded(&mut self) {
         self.loading.loader.go_on();

@@ -30,8 +30,10 @@ use crate::system::signals::Signals;
 use crate::upstream::DialOptions;
 use crate::web::Facts;
 use logs::Logs;
+use reload::{ConfigReader, Fresh, Reload};
 
 mod logs;
+mod reload;
 
 /// Longest wait for the last log lines at the end.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -52,7 +54,7 @@ pub fn run(sources: &Sources, debug: bool) -> Result<(), String> {
     }
     loaded.check_built().map_err(|error| error.to_string())?;
     let notice = go_to_background(&loaded.config)?;
-    let started = Supervisor::start(sources, disk, loaded, debug);
+    let started = Supervisor::start(ConfigReader::new(sources.clone(), disk, debug), loaded, debug);
     match (started, notice) {
         (Ok(supervisor), notice) => {
             if let Some(notice) = notice {
@@ -79,10 +81,9 @@ fn go_to_background(config: &Config) -> Result<Option<Notice>, String> {
 }
 
 /// A started proxy and what is needed to reload and to end it.
-struct Supervisor<'a> {
-    sources: &'a Sources,
-    disk: Watched,
+struct Supervisor {
     debug: bool,
+    reload: Reload,
     proxy: Proxy,
     messages: &'static Messages,
     log: LogSettings,
@@ -102,8 +103,8 @@ impl Drop for Claimed {
     }
 }
 
-impl<'a> Supervisor<'a> {
-    fn start(sources: &'a Sources, disk: Watched, loaded: Loaded, debug: bool) -> Result<Supervisor<'a>, String> {
+impl Supervisor {
+    fn start(reader: ConfigReader, loaded: Loaded, debug: bool) -> Result<Supervisor, String> {
         let config = &loaded.config;
         let budget = budget(config);
         let got = raise_descriptors(budget.need());
@@ -143,23 +144,10 @@ impl<'a> Supervisor<'a> {
         let (logs, writers) = Logs::open(config, &log, debug, messages)?;
         logs.hand_over(&mut proxy);
         proxy.set_messages(messages);
-        let supervisor = Supervisor { sources, disk, debug, proxy, messages, log, writers, pidfile };
         if let Privileges::Dropped { .. } = privileges {
-            supervisor.foresee(config);
+            foresee(&reader, config, &log);
         }
-        Ok(supervisor)
-    }
-
-    /// Says what will fail later because the privileges are gone, now that somebody looks: files that only root can read
-    /// were read at the start, and a reload will not be able to.
-    fn foresee(&self, config: &Config) {
-        let user = &config.daemon.user;
-        if let Err(error) = self.read_again() {
-            warn(&format!("user {user} will not be able to reload the configuration (SIGHUP): {error}"));
-        }
-        for obstacle in logs::obstacles(config, &self.log) {
-            warn(&format!("user {user} will not be able to rotate a log: {obstacle}"));
-        }
+        Ok(Supervisor { debug, reload: Reload::new(reader), proxy, messages, log, writers, pidfile })
     }
 
     fn serve(mut self) -> Result<(), String> {
@@ -167,13 +155,14 @@ impl<'a> Supervisor<'a> {
             match self.proxy.turn() {
                 Ok(Turn::Continue) => {}
                 Ok(Turn::Stop) => break Ok(()),
-                Ok(Turn::Reload) => self.reload(),
+                Ok(Turn::Reload) => self.begin_reload(),
                 Ok(Turn::ToggleDebug) => {
                     let level = self.messages.toggle_debug();
                     log::error!(target: "signal", "log level is now {}", level.name());
                 }
                 Err(error) => break Err(format!("the event loop failed: {error}")),
             }
+            self.finish_reload();
         };
         self.proxy.stop();
         drop(self.pidfile);
@@ -185,20 +174,34 @@ impl<'a> Supervisor<'a> {
         ended
     }
 
-    /// Reads the configuration again. Either all of it is taken over or nothing.
-    fn reload(&mut self) {
+    /// Has the configuration read again, beside the loop.
+    fn begin_reload(&mut self) {
         self.messages.reopen();
         self.writers.iter().for_each(Handle::reopen);
-        match self.try_reload() {
+        self.reload.ask(self.proxy.loader());
+    }
+
+    /// Takes over what was read. Either all of it or nothing.
+    fn finish_reload(&mut self) {
+        let Some(fresh) = self.reload.take(self.proxy.loader()) else { return };
+        match fresh.and_then(|fresh| self.take_over(fresh)) {
             Ok(()) => log::error!(target: "supervisor", "configuration reloaded"),
             Err(error) => log::error!(target: "supervisor", "the configuration stays as it was: {error}"),
         }
     }
 
-    fn try_reload(&mut self) -> Result<(), String> {
-        let (options, log, config) = self.read_again()?;
-        let (logs, writers) = Logs::open(&config, &log, self.debug, self.messages)?;
-        self.messages.apply(&log).map_err(|error| format!("log.destination: {error}"))?;
+    fn take_over(&mut self, Fresh { options, log, config }: Fresh) -> Result<(), String> {
+        let opened = Logs::open(&config, &log, self.debug, self.messages).and_then(|opened| {
+            self.messages.apply(&log).map_err(|error| format!("log.destination: {error}"))?;
+            Ok(opened)
+        });
+        let (logs, writers) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.proxy.loader().discard(options);
+                return Err(error);
+            }
+        };
         if let Err(error) = self.proxy.reload(options) {
             // A log that cannot be had back stays the new one: better that than none.
             let kept = self.messages.apply(&self.log);
@@ -211,18 +214,17 @@ impl<'a> Supervisor<'a> {
         logs.hand_over(&mut self.proxy);
         Ok(())
     }
+}
 
-    /// Reads everything that a reload needs, and changes nothing.
-    fn read_again(&self) -> Result<(proxy::Options, LogSettings, Config), String> {
-        let loaded = config::load(self.sources, &self.disk);
-        if let Some(path) = self.disk.take_hidden() {
-            return Err(format!("{}: permission denied, though it could be read at the start", path.display()));
-        }
-        let loaded = loaded.map_err(|error| error.to_string())?;
-        loaded.check_built().map_err(|error| error.to_string())?;
-        let budget = budget(&loaded.config);
-        let options = options(&loaded, budget.fitted(raise_descriptors(budget.need())))?;
-        Ok((options, log_settings(&loaded.config, self.debug), loaded.config))
+/// Says what will fail later because the privileges are gone, while the operator looks: files that only root can read were
+/// read at the start, and a reload will not be able to.
+fn foresee(reader: &ConfigReader, config: &Config, log: &LogSettings) {
+    let user = &config.daemon.user;
+    if let Err(error) = reader.check() {
+        warn(&format!("user {user} will not be able to reload the configuration (SIGHUP): {error}"));
+    }
+    for obstacle in logs::obstacles(config, log) {
+        warn(&format!("user {user} will not be able to rotate a log: {obstacle}"));
     }
 }
 
@@ -314,7 +316,7 @@ fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options, String> {
     let count = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     let (pages, answers) = answers(config)?;
     Ok(proxy::Options {
-        places: places(config)?,
+        places: places(config),
         limits: Ingress::ALL.map(|ingress| match ingress {
             Ingress::Proxy => count(budget.http),
             Ingress::Web => config.web.connections,
@@ -323,7 +325,7 @@ fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options, String> {
         answers,
         policy: policy(config),
         dial_options: dial_options(config, count(budget.pool), count(budget.attempts)),
-        names: name_options(loaded).read().map_err(|error| format!("cannot read {error} (dns.resolver, dns.hosts)"))?,
+        names: name_options(loaded).read().map_err(unreadable_names)?,
         redirector: redirector(config),
         facts: facts(loaded),
         pages,
@@ -333,13 +335,26 @@ fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options, String> {
     })
 }
 
+/// Could the files be read that the configuration names?
+///
+/// # Errors
+/// Which could not, and why.
+fn check_files(loaded: &Loaded) -> Result<(), String> {
+    answers(&loaded.config)?;
+    name_options(loaded).check().map_err(unreadable_names)
+}
+
+fn unreadable_names(error: String) -> String {
+    format!("cannot read {error} (dns.resolver, dns.hosts)")
+}
+
 fn facts(loaded: &Loaded) -> Facts {
     let web = &loaded.config.web;
     let names = hostname::names().into_iter().chain(web.names.iter().cloned()).collect();
     Facts { configuration: loaded.facts(), control: web.debug, names }
 }
 
-fn places(config: &Config) -> Result<Vec<ListenAddress>, String> {
+fn places(config: &Config) -> Vec<ListenAddress> {
     let mut places = Vec::new();
     let mut add = |ingress, host: IpAddr, port, backlog: usize| {
         let backlog = u32::try_from(backlog).unwrap_or(u32::MAX);
@@ -355,7 +370,7 @@ fn places(config: &Config) -> Result<Vec<ListenAddress>, String> {
     if config.web.enable {
         add(Ingress::Web, config.web.host, config.web.port, WEB_BACKLOG);
     }
-    Ok(places)
+    places
 }
 
 /// As many as the original lets wait at its monitor.
@@ -485,7 +500,7 @@ pub fn check(sources: &Sources) -> Result<(), Vec<String>> {
     config::check(sources, &Disk)?;
     let loaded = config::load(sources, &Disk).map_err(|error| vec![error.to_string()])?;
     let config = &loaded.config;
-    options(&loaded, budget(config)).map_err(|error| vec![error])?;
+    check_files(&loaded).map_err(|error| vec![error])?;
     let outright = loaded.is_set("daemon", "user");
     drop_privileges(&config.daemon.user, outright).map_err(|error| vec![error.to_string()])?;
     logs::check(config).map_err(|error| vec![error])
