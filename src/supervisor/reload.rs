@@ -1,7 +1,8 @@
 //! The configuration read again, with all the files that it names, beside the loop. Changes nothing: what comes of it is
 //! taken over by [`super::Supervisor`], or not.
 
-use super::{budget, check_files, log_settings, options};
+use super::log_settings;
+use super::options::{budget, check_files, options};
 use crate::config::{self, Config, Loaded, Sources, Watched};
 use crate::loader::{Loader, Pending};
 use crate::logs::LogSettings;
