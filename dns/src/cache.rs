@@ -137,6 +137,7 @@ impl Cache {
             if !entry.used || entry.is_over(now) {
                 break;
             }
+            // It was used since the hand came by last, and is spared until it comes by again (the clock algorithm).
             entry.used = false;
             self.hand = (self.hand + 1) % self.entries.len();
         }

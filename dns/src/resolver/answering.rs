@@ -49,6 +49,7 @@ impl Resolver {
         }
         for bytes in link::messages(&whole) {
             self.take_message(server, bytes, Via::Stream, now);
+            // A message may have led to a new connection. The bytes left belong to the old one, which is not read on.
             match &self.servers[server].link {
                 Some(own) if own.id == link.0 && !own.is_broken() => {}
                 Some(own) if own.id == link.0 => {
@@ -67,12 +68,15 @@ impl Resolver {
             self.counters.dropped_malformed += 1;
             return self.note_stray(server, via);
         };
+        // An id holds for one server and one way: a forger who knows an id that is asked over TCP, or of another server,
+        // gains nothing from it.
         let key = self.servers[server].ids.get(&message.id()).copied();
         let open = key.filter(|&key| self.queries.get_mut(key).is_some_and(|query| query.send(server).via == via));
         let Some(key) = open else {
             self.counters.dropped_id += 1;
             return self.note_stray(server, via);
         };
+        // Servers from before EDNS answer so to an OPT record, some of them with the header alone (RFC 6891 section 7).
         if message.questions() == 0 && matches!(message.rcode(), rcode::FORMERR | rcode::NOTIMP) {
             return self.take_bare_refusal(key, server, now);
         }
@@ -147,6 +151,8 @@ impl Resolver {
         }
         self.counters.answers += 1;
         let server = &mut self.servers[at];
+        // After a repeated question it cannot be told which of the sends was answered (Karn's rule), and over TCP the
+        // time has the handshake in it.
         let single = send.count == 1 && send.via == Via::Datagram;
         server.note_answer(single.then(|| now.saturating_sub(send.sent)), now);
         if let Some(link) = server.link.as_mut().filter(|_| send.via == Via::Stream) {
@@ -155,11 +161,14 @@ impl Resolver {
         if send.mixed && send.via == Via::Datagram {
             server.note_case(true);
         }
+        // The first send carried EDNS and the second did not. If only the second was answered, the first was lost, or
+        // dropped for its OPT record; after three such questions EDNS is left out.
         if self.scratch.has_edns && send.edns {
             server.note_edns(true);
         } else if !send.edns && server.edns == Feature::Unknown && send.count > 1 && !send.without_edns {
             server.note_edns(false);
         }
+        // `note_answer` has put the server back into use, which is all that a probe is for.
         if query.probe.is_some() {
             self.drop_query(key, now);
             return;
@@ -226,9 +235,11 @@ impl Resolver {
         self.counters.truncated += 1;
         let Some(query) = self.queries.get_mut(key) else { return };
         let send = query.send(server);
+        // TC over TCP, where nothing needs to be cut, means a broken server.
         if send.via == Via::Stream {
             return self.fail_over(key, server, Failure::ServerFailure, now);
         }
+        // A cut answer is ignored as a whole (RFC 2181 section 9).
         send.over_tcp = true;
         self.repeat(key, server, now);
     }

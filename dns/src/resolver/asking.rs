@@ -89,6 +89,7 @@ impl Resolver {
     /// Puts the same question to servers that are down, to see whether they are back. Only questions of lookups cause
     /// this, so an idle proxy sends nothing, and a server that stays down gets it more and more rarely.
     fn probe(&mut self, name: &Arc<str>, family: Family, now: Millis) {
+        // An only server is asked whether it is down or not.
         if self.servers.len() < 2 {
             return;
         }
@@ -200,6 +201,7 @@ impl Resolver {
         if query.deadline <= now {
             return self.fail(key, now);
         }
+        // Nothing has come over the connection since the question was sent: it hangs, with all its questions.
         let silent = self.servers[at].link.as_ref().is_some_and(|link| link.heard <= send.sent);
         if send.via == Via::Stream && silent {
             return self.close_link(at, Failure::Timeout, now);

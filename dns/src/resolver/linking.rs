@@ -32,6 +32,8 @@ impl Resolver {
             let Some(query) = self.queries.get_mut(key) else { continue };
             let again = orderly && link.answers > 0 && query.reconnects < MAX_RECONNECTS;
             let send = query.send(at);
+            // TCP was only for an answer with changed letters. Where it does not work the question goes out once more
+            // as a datagram, with plain letters: such a server would else be of no use.
             let plain = send.over_tcp && send.without_mixing && !self.config.use_tcp;
             if again {
                 query.reconnects += 1;

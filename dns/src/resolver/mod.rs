@@ -352,15 +352,19 @@ impl Resolver {
             return Err(Ok(Addresses::from_list(&[address], Millis::MAX)));
         }
         let Some(normal) = name::normalise(name) else { return Err(Err(Failure::BadName)) };
+        // Names below `localhost` are loopback names without a question (RFC 6761 section 6.3).
         if is_under(&normal.name, "localhost") {
             return Err(some(loopback(Millis::MAX).only(families)));
         }
+        // These never exist in the DNS (RFC 6761 section 6.4, RFC 7686 section 2), and a question for an onion name would
+        // tell name servers of it.
         if is_under(&normal.name, "invalid") || is_under(&normal.name, "onion") {
             return Err(Err(Failure::NotFound));
         }
         if let Some(addresses) = self.hosts.get(&normal.name) {
             return Err(some(addresses.clone().only(families)));
         }
+        // With a search list `a.b` and `a.b.` are two names, and lookups of the one must not join those of the other.
         let mut asked = normal.name;
         if normal.absolute && !self.config.search.is_empty() {
             asked.push('.');
@@ -389,6 +393,7 @@ impl Resolver {
         };
         self.begin(key, now);
         let Some(lookup) = self.lookups.get_mut(key) else { return LookupStart::Cached(Err(Failure::Overloaded)) };
+        // Candidates of the search list may all be known, or all fail at once.
         if let Some(result) = lookup.result.take() {
             self.lookups.remove(key);
             self.counters.cache_hits += 1;

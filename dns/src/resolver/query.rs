@@ -167,6 +167,7 @@ impl Query {
 
     /// How long to wait for this send: the server's own time at first, doubled with each round, up to `longest`.
     pub(crate) fn wait(&self, server: usize, first: Millis, longest: Millis) -> Millis {
+        // At most 16 doublings: with any first wait that is beyond `longest`, and it cannot overflow.
         let rounds = u32::from(self.sends[server].count).saturating_sub(1).min(16);
         (first << rounds).min(longest)
     }

@@ -21,6 +21,7 @@ impl Resolver {
     pub(super) fn transmit(&mut self, key: Key, at: usize, now: Millis) -> bool {
         let (Some(query), Some(server)) = (self.queries.get_mut(key), self.servers.get_mut(at)) else { return false };
         let send = query.send(at);
+        // A repeated question keeps its id, so that a late answer to the first send is still taken.
         if send.via == Via::None {
             let random = &mut self.random;
             let Some(id) = server.claim(key, || random.next_u64() as u16) else { return false };
@@ -34,6 +35,7 @@ impl Resolver {
             Feature::Broken => false,
         };
         send.edns = known && self.config.edns_size > 0 && !send.without_edns;
+        // Letters are mixed until a server has shown that it changes them (see `name::write`).
         send.mixed = self.config.case_mixing && !send.without_mixing && server.case != Feature::Broken;
         send.sent = now;
         if over_tcp {
@@ -57,6 +59,7 @@ impl Resolver {
             self.counters.links += 1;
             Link::new(self.next_link, now)
         });
+        // The connection is full. The id goes back, as this question is not on its way in any form.
         if send.via != Via::Stream && link.open >= MAX_OPEN {
             server.ids.remove(&send.id);
             send.via = Via::None;
@@ -74,6 +77,8 @@ impl Resolver {
     pub(super) fn wait_for(&mut self, key: Key, at: usize, now: Millis) {
         let (Some(query), Some(server)) = (self.queries.get_mut(key), self.servers.get(at)) else { return };
         let longest = self.config.timeout_millis();
+        // A datagram may be lost, so the next one follows after a round trip. TCP repeats by itself and gets the whole
+        // time.
         let again = query.sends_left > 0 && query.send(at).via == Via::Datagram;
         let first = if again { server.wait() } else { longest };
         query.current = at;

@@ -137,6 +137,7 @@ impl Server {
         if self.heard > sent {
             return;
         }
+        // Several in a row: one lost datagram must not take a server out of use.
         self.strikes += 1;
         if self.strikes >= STRIKES {
             self.mark_down(now);
@@ -184,6 +185,7 @@ fn note(feature: &mut Feature, strikes: &mut u8, works: bool, limit: u8) {
 impl RoundTrip {
     fn with(before: Option<RoundTrip>, sample: u64) -> RoundTrip {
         match before {
+            // The weights of RFC 6298 section 2: 1/8 for the mean, 1/4 for the deviation.
             None => RoundTrip { mean: sample, deviation: sample / 2 },
             Some(RoundTrip { mean, deviation }) => {
                 RoundTrip { mean: (7 * mean + sample) / 8, deviation: (3 * deviation + mean.abs_diff(sample)) / 4 }

@@ -56,6 +56,7 @@ impl Scratch {
     ) -> Result<Verdict, Malformed> {
         self.addresses.clear();
         self.has_edns = false;
+        // Before the records are read: they may be cut anywhere.
         if message.is_truncated() {
             return Ok(Verdict::Truncated);
         }
@@ -80,6 +81,8 @@ impl Scratch {
     }
 
     fn answer(&mut self, message: &Message<'_>, question: &Question<'_>, family: Family) -> Result<Verdict, Malformed> {
+        // Follows the aliases in this message. They may stand in any order, so each step goes through all records. The
+        // chain holds for as long as the record on it that ends first.
         let mut name = question.name;
         let mut ttl = u32::MAX;
         for hops in 0..=MAX_ALIASES {
@@ -96,6 +99,8 @@ impl Scratch {
     /// Gathers the addresses that belong to `name`; the shortest time to live if there are any.
     fn collect(&mut self, message: &Message<'_>, name: NameRef<'_>, family: Family) -> Result<Option<u32>, Malformed> {
         let mut shortest = None;
+        // Records of other names are passed over: a server may not slip in addresses for a name that was not asked for
+        // (RFC 5452 section 6).
         for record in self.records.of(Section::Answer) {
             if record.kind != family.record_type() || record.class != CLASS_IN || !owns(message, record, name)? {
                 continue;
@@ -124,10 +129,13 @@ impl Scratch {
         if negative.is_some() {
             return Ok(Verdict::NoAddress { ttl: negative.map(|negative| negative.min(ttl)) });
         }
+        // Without an SOA the chain may just go on in another zone, of which this server knows nothing.
         if hops > 0 {
             let target = name.text()?;
             return Ok(target.map_or(Verdict::Loop, |target| Verdict::Alias { target, ttl, hops }));
         }
+        // An empty answer with NS records is a referral (RFC 2308 section 2.2). A server that gives one, or does not
+        // resolve for others, cannot answer this question; the next one is asked.
         let refers = self.records.of(Section::Authority).iter().any(|record| record.kind == TYPE_NS);
         let lame = !message.is_authoritative() && (refers || !message.has_recursion());
         Ok(if lame { Verdict::ServerError } else { Verdict::NoAddress { ttl: None } })
@@ -138,6 +146,7 @@ impl Scratch {
         let Some(soa) = self.records.of(Section::Authority).iter().find(|record| record.kind == TYPE_SOA) else {
             return Ok(None);
         };
+        // The minimum is the last field, behind two names of any length and four numbers (RFC 1035 section 3.3.13).
         let Some(minimum) = soa.length.checked_sub(4) else { return Err(Malformed::Data) };
         Ok(Some(soa.ttl().min(u32_at(soa.bytes(message), minimum)?)))
     }
