@@ -95,6 +95,7 @@ pub(crate) enum Path {
 
 /// Reads a target and the Host field that goes with it.
 pub(crate) fn locate(method: Method, text: &[u8], host: Option<&[u8]>) -> Result<(Target, Path), Fault> {
+    // A fragment is never sent (RFC 9110 section 7.1), and readers differ in whether it ends the path.
     if memchr(b'#', text).is_some() {
         return Err(Fault::BadTarget);
     }
@@ -117,6 +118,8 @@ fn locate_absolute(method: Method, text: &[u8], host: Option<&[u8]>) -> Result<(
     if !scheme.eq_ignore_ascii_case(b"http") {
         return Err(if is_scheme(scheme) { Fault::BadScheme } else { Fault::BadTarget });
     }
+    // The authority ends with the first slash or question mark (RFC 3986 section 3.2). A backslash does not end it: it
+    // is in no host, so that `http://a.b\@c/` is refused below, which some readers take for a request to `c`.
     let end = memchr2(b'/', b'?', &text[start..]).map_or(text.len(), |offset| start + offset);
     let authority = &text[start..end];
     check_host_field(host, authority)?;
@@ -141,6 +144,7 @@ fn from_host_field(host: Option<&[u8]>, form: TargetForm) -> Result<Target, Faul
 fn check_host_field(host: Option<&[u8]>, authority: &[u8]) -> Result<(), Fault> {
     match host {
         None | Some([]) => Ok(()),
+        // Nearly always they are the same bytes, which are judged with the target.
         Some(text) if text == authority => Ok(()),
         Some(text) => Target::from_authority(text, Some(HTTP_PORT)).map(drop),
     }
@@ -156,6 +160,7 @@ fn split_authority(text: &[u8]) -> Result<(&[u8], Option<&[u8]>), Fault> {
     if memchr(b'@', text).is_some() {
         return Err(Fault::Userinfo);
     }
+    // The colons of an IPv6 address stand within brackets, so that the one of the port is the first behind them.
     let host_end = match text {
         [b'[', ..] => memchr(b']', text).ok_or(Fault::BadHost)? + 1,
         _ => memchr(b':', text).unwrap_or(text.len()),
@@ -217,6 +222,7 @@ fn parse_name(text: &[u8]) -> Result<Host, Fault> {
         return Err(Fault::BadHost);
     }
     let name = std::str::from_utf8(text).map_err(|_| Fault::BadHost)?;
+    // What could be an address in any reader's eyes must be one in the usual form, or is refused: policy decides on it.
     if ends_in_number(text) {
         return name.parse().map(Host::V4).map_err(|_| Fault::BadHost);
     }
@@ -257,6 +263,7 @@ fn parse_v6(inner: &[u8]) -> Result<Host, Fault> {
         None => (inner, None),
     };
     let address: Ipv6Addr = address.parse().map_err(|_| Fault::BadHost)?;
+    // A zone tells apart the link-local networks of this machine (RFC 4007 section 6). Other addresses need none.
     let zone = match zone {
         Some(zone) if is_link_local(&address) && is_zone(zone) => Some(zone.into()),
         Some(_) => return Err(Fault::BadHost),

@@ -117,6 +117,7 @@ impl RotatingFile {
         if self.rotation.keep == 0 {
             return fs::remove_file(&self.path);
         }
+        // From the oldest on, so that none is overwritten but the last. Gaps in the numbers are no error.
         for number in (1..self.rotation.keep).rev() {
             match fs::rename(self.numbered(number), self.numbered(number + 1)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -151,6 +152,7 @@ impl Output for RotatingFile {
     fn write(&mut self, lines: &Batch) -> Report {
         let mut report = Report::default();
         let (mut start, mut end) = (0, 0);
+        // As many whole lines as the file may hold go out in one write; then it is rotated and the rest follows.
         for line_end in lines.ends() {
             if self.must_rotate(self.size.saturating_add((end - start) as u64), line_end - end) {
                 self.put(lines.slice(start, end), &mut report);

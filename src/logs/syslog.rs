@@ -1,5 +1,5 @@
-//! Lines as datagrams to a syslog daemon, by the socket of this machine or over UDP. Opens its socket when there is something
-//! to send, and again after a failure. Knows no queue.
+//! Lines as datagrams to a syslog daemon, by the socket of this machine or over UDP. Opens its socket when there is
+//! something to send, and again after a failure. Knows no queue.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
@@ -70,6 +70,7 @@ impl Syslog {
             }
             self.failures = self.failures.wrapping_add(1);
         }
+        // The first failure may come from a daemon that was started anew: its socket is another one now.
         self.socket = None;
         let socket = self.target.open(self.failures)?;
         socket.send(&self.datagram)?;

@@ -132,6 +132,7 @@ impl Writer {
 
     /// Takes all orders at once and carries them out with the queue open for new ones.
     fn serve(&mut self, mut state: MutexGuard<'_, QueueState>) {
+        // The two batches change places, so that neither gives its memory back between two turns.
         std::mem::swap(&mut state.batch, &mut self.batch);
         let (given, refused) = (state.given, std::mem::take(&mut state.refused));
         let (reopen, replacement) = (std::mem::take(&mut state.reopen), state.replacement.take());
@@ -221,6 +222,7 @@ impl Handle {
     pub fn write(&self, severity: Severity, line: impl AsRef<[u8]>) {
         let line = line.as_ref();
         let mut state = self.queue().lock();
+        // The line is lost, not the caller held: this may be the event loop.
         if state.batch.cost_with(line.len() + 1) > state.capacity {
             state.refused += 1;
             state.lost += 1;
@@ -272,6 +274,7 @@ impl Handle {
     }
 
     fn order(&self, mut state: MutexGuard<'_, QueueState>, urgent: bool) {
+        // A system call only where the thread sleeps, or rests and must not any longer.
         state.given += 1;
         let wake = std::mem::take(&mut state.asleep) || urgent && !std::mem::replace(&mut state.urgent, true);
         drop(state);

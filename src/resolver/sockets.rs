@@ -94,6 +94,7 @@ impl Sockets {
         let Some(SocketEntry { kind: SocketKind::Datagrams { io, uses, .. }, .. }) = self.entries.get_mut(key) else {
             return Err(io::ErrorKind::NotConnected.into());
         };
+        // A forger who has found out a socket's port by many tries loses it again with the socket.
         *uses += 1;
         if *uses >= USES {
             self.retire(key, server, now);
@@ -123,6 +124,7 @@ impl Sockets {
         else {
             return Err(io::ErrorKind::NotConnected.into());
         };
+        // Until the handshake is done a write would fail with ENOTCONN; the event of its end sends what waits.
         waiting.extend_from_slice(bytes);
         if *connected {
             write_waiting(stream, waiting)?;
@@ -146,6 +148,7 @@ impl Sockets {
         now: Millis,
         mut give: impl FnMut(Input<'_>),
     ) {
+        // One buffer for all sockets; it is taken out because the entry borrows `self` while it is read into.
         let mut buffer = std::mem::take(&mut self.buffer);
         let Some(entry) = self.entries.get_mut(key) else {
             self.buffer = buffer;
@@ -209,6 +212,7 @@ impl Sockets {
 
     fn pick(&mut self, server: SocketAddr, poller: &mut Poller<Owner>, now: Millis) -> io::Result<Key> {
         let random = self.secret.next_u64();
+        // The set is filled one socket for each question, so that a quiet proxy opens few.
         let set = self.sets.entry(server).or_default();
         if set.len() >= SET {
             return Ok(set[random as usize % set.len()]);
@@ -218,6 +222,8 @@ impl Sockets {
             // Without descriptors the sockets that are there have to do.
             Err(error) => return if set.is_empty() { Err(error) } else { Ok(set[random as usize % set.len()]) },
         };
+        // A connected socket takes datagrams from this server alone, and hears of its ICMP errors (udp(7)). The kernel
+        // chooses the port at random.
         socket.connect(&server.into())?;
         let mut io = UdpSocket::from_std(socket.into());
         let mut failed = None;
@@ -324,6 +330,7 @@ fn serve_stream(
     if stream.ready.has(Ready::ERROR) {
         return Err(stream.io.take_error()?.unwrap_or_else(|| io::ErrorKind::ConnectionReset.into()));
     }
+    // The first event of writability is the end of the handshake (connect(2), EINPROGRESS).
     *connected |= stream.ready.has(Ready::WRITE);
     if *connected {
         write_waiting(stream, waiting)?;
