@@ -8,20 +8,17 @@ use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 /// Opens a listening socket. What is set here is inherited by the accepted sockets (tcp(7)), which saves a system call
-/// per connection for each.
+/// per connection for each. With `shared` other copies of the program may listen at the same address, and the kernel divides
+/// the connections between them.
 ///
 /// # Errors
 /// Those of socket(2), bind(2) and listen(2). `keepalive` is the idle time in seconds before probes, 0 for none.
-pub fn listen(address: SocketAddr, backlog: u32, keepalive: u64) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_nonblocking(true)?;
-    socket.set_reuse_address(true)?;
-    // SO_REUSEPORT lets a new copy listen before the old one has let go, and several share the port, as the original's
-    // did. Where the system has no such option, the bind below succeeds or fails without it.
-    let _ = socket.set_reuse_port(true);
-    if address.is_ipv6() {
-        // IPv4 has a listener of its own: one socket for both would report its clients as ::ffff:a.b.c.d (ipv6(7)).
-        socket.set_only_v6(true)?;
+pub fn listen(address: SocketAddr, backlog: u32, keepalive: u64, shared: bool) -> io::Result<TcpListener> {
+    let socket = unbound(address)?;
+    if shared {
+        // SO_REUSEPORT lets a new copy listen before the old one has let go, and several share the port, as the
+        // original's did. Where the system has no such option, the bind below succeeds or fails without it.
+        let _ = socket.set_reuse_port(true);
     }
     tune(&SockRef::from(&socket), keepalive);
     // Urgent bytes keep their place in the stream. Connections inherit that too.
@@ -29,6 +26,23 @@ pub fn listen(address: SocketAddr, backlog: u32, keepalive: u64) -> io::Result<T
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Whether another socket listens at this address already, shared or not.
+pub fn is_taken(address: SocketAddr) -> bool {
+    let bound = unbound(address).and_then(|socket| socket.bind(&address.into()));
+    bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+}
+
+fn unbound(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // IPv4 has a listener of its own: one socket for both would report its clients as ::ffff:a.b.c.d (ipv6(7)).
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
 }
 
 /// Changes how many connections the kernel holds for a listener that is open (listen(2) may be called again).
@@ -125,8 +139,18 @@ mod tests {
     }
 
     #[test]
+    fn a_shared_address_is_seen_to_be_taken() {
+        let first = listen("127.0.0.1:0".parse().expect("an address"), 16, 0, true).expect("a listener");
+        let address = first.local_addr().expect("bound");
+        assert!(is_taken(address) && listen(address, 16, 0, true).is_ok(), "copies share it");
+        assert!(listen(address, 16, 0, false).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse));
+        drop(first);
+        assert!(!is_taken(address));
+    }
+
+    #[test]
     fn accepted_sockets_inherit_what_the_listener_has() {
-        let listener = listen("127.0.0.1:0".parse().expect("an address"), 16, 60).expect("a listener");
+        let listener = listen("127.0.0.1:0".parse().expect("an address"), 16, 60, true).expect("a listener");
         let address = listener.local_addr().expect("bound");
         assert!(matches!(accept(&listener), Accept::Empty));
         let _client = std::net::TcpStream::connect(address).expect("connected");

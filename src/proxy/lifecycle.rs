@@ -183,6 +183,9 @@ impl Proxy {
         }
         self.resolver.tick(&mut self.poller, now);
         self.loading.tick(now);
+        if self.listeners.open_awaited(self.upstream.keepalive(), &mut self.poller) {
+            self.local.set_listeners(self.listeners.addresses());
+        }
         self.wake_the_starved();
         self.note_second();
         orphans::reap();

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use mio::net::{TcpListener, TcpStream};
 use reactor::arena::Key;
-use reactor::listener::{accept, listen, set_backlog, Accept, Gate};
+use reactor::listener::{accept, is_taken, listen, set_backlog, Accept, Gate};
 use reactor::poller::Poller;
 use reactor::stream::Stream;
 use reactor::Millis;
@@ -42,11 +42,31 @@ pub struct ListenAddress {
 }
 
 impl ListenAddress {
+    /// Whether no other copy of the program may listen there.
+    fn is_exclusive(&self) -> bool {
+        self.ingress == Ingress::Web
+    }
+
     /// The same listener, perhaps with another backlog. Its socket stays: a new one would lose the connections that wait,
     /// and could not be had at all on a privileged port after the privileges are gone.
     pub(super) fn is_at(&self, other: &ListenAddress) -> bool {
         (self.ingress, self.address) == (other.ingress, other.address)
     }
+}
+
+/// Opens a listener. Copies of the program may share the address of a proxy, as the original's did; which of two monitors
+/// answers would be left to chance.
+fn bind(place: &ListenAddress, keepalive: u64) -> io::Result<TcpListener> {
+    let shared = !place.is_exclusive();
+    if shared && place.address.port() != 0 && is_taken(place.address) {
+        log::error!(
+            target: "server",
+            "another program listens on {} too, and connections are divided between it and this {}",
+            place.address,
+            place.ingress.name()
+        );
+    }
+    listen(place.address, place.backlog, keepalive, shared)
 }
 
 #[derive(Debug)]
@@ -63,6 +83,8 @@ pub(super) struct Listeners {
     open: Vec<Option<Listener>>,
     /// By [`Ingress::index`].
     doors: [Door; KINDS],
+    /// Those whose address is still taken.
+    awaited: Vec<ListenAddress>,
     paused_until: Option<Millis>,
 }
 
@@ -80,7 +102,7 @@ impl Listeners {
     /// None open; `limits` are those of each kind, by [`Ingress::index`].
     pub(super) fn new(limits: [usize; KINDS]) -> Listeners {
         let doors = limits.map(|limit| Door { gate: Gate::new(limit), inside: 0, report_at: 0, look_at: 0 });
-        Listeners { open: Vec::new(), doors, paused_until: None }
+        Listeners { open: Vec::new(), doors, awaited: Vec::new(), paused_until: None }
     }
 
     /// Opens those of `places` that are not open yet; none of them when one fails.
@@ -93,12 +115,26 @@ impl Listeners {
         let missing = places.iter().filter(|place| !self.open.iter().flatten().any(|open| open.place.is_at(place)));
         let mut fresh = Vec::new();
         for place in missing {
-            let opened = listen(place.address, place.backlog, keepalive).map_err(|error| {
-                let text = format!("{} unable to listen on {}: {error}", place.ingress.name(), place.address);
-                io::Error::new(error.kind(), text)
-            })?;
-            fresh.push((opened, place.clone()));
+            match bind(place, keepalive) {
+                Ok(io) => fresh.push((io, place.clone())),
+                Err(error) if place.is_exclusive() && error.kind() == io::ErrorKind::AddrInUse => {
+                    if !self.awaited.contains(place) {
+                        log::error!(
+                            target: "server",
+                            "{} waits for {}, where another program listens: it is tried again every second",
+                            place.ingress.name(),
+                            place.address
+                        );
+                        self.awaited.push(place.clone());
+                    }
+                }
+                Err(error) => {
+                    let text = format!("{} unable to listen on {}: {error}", place.ingress.name(), place.address);
+                    return Err(io::Error::new(error.kind(), text));
+                }
+            }
         }
+        self.awaited.retain(|place| !fresh.iter().any(|(_, opened)| opened == place));
         let opening: Vec<_> = fresh.iter().map(|(_, place)| place.clone()).collect();
         for (mut io, place) in fresh {
             let index = self.open.iter().position(Option::is_none).unwrap_or(self.open.len());
@@ -119,6 +155,19 @@ impl Listeners {
         Ok(())
     }
 
+    /// Tries again to open what waits for its address. True if something was opened.
+    pub(super) fn open_awaited(&mut self, keepalive: u64, poller: &mut Poller<Owner>) -> bool {
+        if self.awaited.is_empty() {
+            return false;
+        }
+        let awaited = self.awaited.clone();
+        if let Err(error) = self.open(&awaited, keepalive, poller) {
+            self.awaited.clear();
+            log::error!(target: "server", "{error}");
+        }
+        self.awaited.len() < awaited.len()
+    }
+
     /// Gives listeners that stay open the properties that they have in `places`.
     pub(super) fn adjust(&mut self, places: &[ListenAddress]) {
         for listener in self.open.iter_mut().flatten() {
@@ -135,6 +184,7 @@ impl Listeners {
 
     /// Closes the listeners that `which` picks.
     pub(super) fn close(&mut self, poller: &mut Poller<Owner>, which: impl Fn(&ListenAddress) -> bool) {
+        self.awaited.retain(|place| !which(place));
         for slot in &mut self.open {
             if let Some(listener) = slot.take_if(|listener| which(&listener.place)) {
                 log::info!(target: "server", "{} stops listening on {}", listener.place.ingress.name(), listener.place.address);

@@ -219,3 +219,37 @@ fn counters_move_with_what_they_count() {
     drop(client);
     proxy.wait_clients(0);
 }
+
+/// Two monitors that answered at one port, by chance, were told to no operator.
+#[test]
+fn a_second_copy_says_so_and_its_monitor_waits_for_the_port() {
+    let first = Proxy::start(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("log");
+    let mut second = command(&[]);
+    for (key, value) in [
+        ("tcp4.port", first.port().to_string()),
+        ("web.port", first.web().port().to_string()),
+        ("log.destination", log.display().to_string()),
+        ("daemon.user", "root".to_owned()),
+    ] {
+        second.env(variable(key), value);
+    }
+    let mut child = second.spawn().expect("the binary runs");
+    let told = |what: &str| {
+        eventually(what, || std::fs::read_to_string(&log).ok().filter(|text| text.contains(what)));
+    };
+    told("connections are divided between it and this http proxy");
+    told("web server waits for");
+    let web = first.web();
+    drop(first);
+    let answers = || {
+        let mut check = Client::try_connect(web)?;
+        check.try_send("GET /json/running HTTP/1.0\r\n\r\n");
+        let text = String::from_utf8_lossy(&check.wire().rest().ok()?).into_owned();
+        text.contains(&child.id().to_string()).then_some(())
+    };
+    eventually("the second copy's monitor", answers);
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+}

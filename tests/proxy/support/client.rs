@@ -27,6 +27,11 @@ impl Client {
         Client::over(socket.into())
     }
 
+    /// Connects, if a program listens there.
+    pub fn try_connect(to: SocketAddr) -> Option<Client> {
+        TcpStream::connect(to).ok().map(Client::over)
+    }
+
     fn over(stream: TcpStream) -> Client {
         Client { wire: Wire::new(stream).expect("socket options") }
     }

@@ -99,6 +99,7 @@ impl Proxy {
                 assert!(log.contains("unable to listen"), "the proxy ended with {status}: {log}");
                 Some(false)
             }
+            None if self.log().contains("where another program listens") => Some(false),
             None if self.web.is_some() => self.try_counters().map(|_| true),
             None => TcpStream::connect(self.address()).is_ok().then_some(true),
         })
