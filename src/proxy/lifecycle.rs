@@ -5,12 +5,8 @@ use reactor::Millis;
 use super::listeners::KINDS;
 use super::{ListenAddress, Options, Proxy, Turn, TICK};
 use crate::exchange::ingress::Ingress;
+use crate::system::orphans;
 use crate::system::signals::Signal;
-use crate::system::{interfaces, orphans};
-
-/// Milliseconds between two looks at the interfaces (the original meant 300 s; a new address should not be open to all
-/// for that long).
-const INTERFACES: Millis = 60_000;
 
 /// The budget of the pool of buffers: one each way for every client at its limit, of any kind.
 pub(super) fn pool_budget(limits: [usize; KINDS]) -> usize {
@@ -21,9 +17,6 @@ pub(super) fn pool_budget(limits: [usize; KINDS]) -> usize {
 #[derive(Debug)]
 pub(super) struct Lifecycle {
     next: Millis,
-    poll_interfaces: bool,
-    interfaces_at: Millis,
-    interfaces: Vec<interfaces::Interface>,
     drain: u64,
     pid_saved: bool,
     draining: Option<Millis>,
@@ -43,9 +36,6 @@ impl Lifecycle {
     pub(super) fn new(options: &Options) -> Lifecycle {
         Lifecycle {
             next: TICK,
-            poll_interfaces: options.poll_interfaces,
-            interfaces_at: 0,
-            interfaces: Vec::new(),
             drain: options.drain,
             pid_saved: options.pid_saved,
             draining: None,
@@ -150,7 +140,7 @@ impl Proxy {
         self.watch_names(reader, names);
         self.reload_helpers(options.redirector);
         self.watch.set_facts(options.facts);
-        self.lifecycle.poll_interfaces = options.poll_interfaces;
+        self.addresses.set_polling(options.poll_interfaces);
         self.lifecycle.drain = options.drain;
         // A timer that became shorter is found by asking every session once.
         for key in self.clients.keys() {
@@ -189,10 +179,7 @@ impl Proxy {
         self.wake_the_starved();
         self.note_second();
         orphans::reap();
-        if self.lifecycle.poll_interfaces && now >= self.lifecycle.interfaces_at {
-            self.lifecycle.interfaces_at = now + INTERFACES;
-            self.look_at_interfaces();
-        }
+        self.poll_addresses();
     }
 
     /// A session that found the pool of buffers empty is not told when one comes back: all are asked again within a second.
@@ -205,22 +192,6 @@ impl Proxy {
             self.clients.keys().into_iter().for_each(|key| self.enqueue(key));
         }
         self.lifecycle.starved = starved;
-    }
-
-    /// Which addresses are local may change while running.
-    pub(super) fn look_at_interfaces(&mut self) {
-        match interfaces::local_addresses() {
-            Ok(found) => {
-                for line in interfaces::changes(&self.lifecycle.interfaces, &found) {
-                    log::info!(target: "server", "{line}");
-                }
-                self.local.set_addresses(found.iter().map(|(_, address)| *address));
-                let ipv6 = found.iter().any(|(_, address)| address.is_ipv6() && !address.is_loopback());
-                self.note_ipv6(ipv6);
-                self.lifecycle.interfaces = found;
-            }
-            Err(error) => log::error!(target: "server", "cannot read the addresses of the interfaces: {error}"),
-        }
     }
 
     /// Has the last proxy client gone? Clients of the monitor, who may come as often as they like, hold nothing up.

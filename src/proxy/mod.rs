@@ -5,6 +5,7 @@
 //! queued session within a budget.
 
 mod access_log;
+mod addresses;
 mod clock;
 mod connecting;
 mod crowding;
@@ -126,6 +127,7 @@ pub struct Proxy {
     answers: Answers,
     policy: Policy,
     local: LocalAddresses,
+    addresses: addresses::OwnAddresses,
     upstream: Upstream,
     resolver: Resolver,
     /// What clients hold of what they share.
@@ -191,6 +193,7 @@ impl Proxy {
             answers: options.answers,
             policy: options.policy,
             local,
+            addresses: addresses::OwnAddresses::new(options.poll_interfaces),
             upstream,
             resolver,
             shares,
