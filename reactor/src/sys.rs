@@ -114,3 +114,23 @@ pub fn bind_address_no_port(socket: &impl AsRawFd) -> io::Result<()> {
 pub fn bind_address_no_port(_socket: &impl AsRawFd) -> io::Result<()> {
     Ok(())
 }
+
+/// Has the kernel look at all that a netlink socket asks for, so that a list can be asked for in part (NETLINK_GET_STRICT_CHK).
+///
+/// # Errors
+/// Before Linux 4.20.
+#[cfg(target_os = "linux")]
+pub fn netlink_strict(socket: &impl AsRawFd) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    let size = std::mem::size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the descriptor is open for as long as `socket` is borrowed; the option value is a live int of that size.
+    let done = unsafe {
+        let value = std::ptr::from_ref(&on).cast();
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_NETLINK, libc::NETLINK_GET_STRICT_CHK, value, size)
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}

@@ -21,6 +21,8 @@ pub enum Owner {
     Helper(Key),
     /// The bus to the loader.
     Loader,
+    /// The socket on which the kernel tells of changed addresses.
+    Addresses,
     /// The pair through which signals reach the loop.
     Signal,
 }

@@ -4,6 +4,8 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use ipnet::IpNet;
+
 /// IPv4 addresses that one IPv6 address may carry: prefixes of RFC 8215 leave four readings.
 const EMBEDDED_MAX: usize = 4;
 
@@ -24,6 +26,8 @@ pub enum OwnListener {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LocalAddresses {
     addresses: HashSet<IpAddr>,
+    /// Those that no interface has, and that are delivered here all the same.
+    networks: Vec<IpNet>,
     listeners: Vec<(OwnListener, SocketAddr)>,
 }
 
@@ -34,14 +38,18 @@ impl LocalAddresses {
         listeners: impl IntoIterator<Item = (OwnListener, SocketAddr)>,
     ) -> Self {
         let mut local = Self::default();
-        local.set_addresses(addresses);
+        local.set_addresses(addresses, &[]);
         local.set_listeners(listeners);
         local
     }
 
-    /// Takes the addresses of a new look at the interfaces.
-    pub fn set_addresses(&mut self, addresses: impl IntoIterator<Item = IpAddr>) {
-        self.addresses = addresses.into_iter().map(|address| address.to_canonical()).collect();
+    /// Takes the addresses of a new look at the interfaces, and the destinations that the kernel delivers here.
+    pub fn set_addresses(&mut self, addresses: impl IntoIterator<Item = IpAddr>, delivered: &[IpNet]) {
+        let (single, networks): (Vec<_>, Vec<_>) =
+            delivered.iter().partition(|network| network.prefix_len() == network.max_prefix_len());
+        let single = single.into_iter().map(IpNet::addr);
+        self.addresses = addresses.into_iter().chain(single).map(|address| address.to_canonical()).collect();
+        self.networks = networks.into_iter().copied().filter(|network| !network.addr().is_loopback()).collect();
     }
 
     /// Takes other listeners, at a reload.
@@ -59,8 +67,17 @@ impl LocalAddresses {
 
     /// The listener of ours that a connection to this address and port would come to.
     pub fn listener_at(&self, address: IpAddr, port: u16) -> Option<OwnListener> {
+        self.listener(address, port, self.contain(address))
+    }
+
+    /// The same for an address that is known to be this machine's.
+    pub fn listener_on(&self, address: IpAddr, port: u16) -> Option<OwnListener> {
+        self.listener(address, port, true)
+    }
+
+    fn listener(&self, address: IpAddr, port: u16, here: bool) -> Option<OwnListener> {
         let there = |at: &SocketAddr| match at.ip().is_unspecified() {
-            true => self.contain(address),
+            true => here,
             // A connection to the unspecified address goes to the loopback one (connect(2) on Linux and BSD).
             false => forms(address).any(|form| form == at.ip() || form.is_unspecified() && at.ip().is_loopback()),
         };
@@ -70,8 +87,16 @@ impl LocalAddresses {
 
     fn contain_form(&self, form: IpAddr) -> bool {
         let this_network = matches!(form, IpAddr::V4(v4) if v4.octets()[0] == 0);
-        this_network || form.is_unspecified() || form.is_loopback() || self.addresses.contains(&form)
+        let known = form.is_unspecified() || form.is_loopback() || self.addresses.contains(&form);
+        this_network || known || self.networks.iter().any(|network| network.contains(&form))
     }
+}
+
+/// Whether a connection between these addresses has both ends on this machine. The system chose ours: the other one itself, where
+/// that is delivered here, or the loopback address. A chosen source address (`tcp4.bind`) hides that.
+pub fn ends_here(ours: IpAddr, theirs: IpAddr) -> bool {
+    let ours = ours.to_canonical();
+    ours == theirs.to_canonical() || ours.is_loopback()
 }
 
 /// The address itself, mapped ones as IPv4, and every IPv4 address that a gateway or this system may take it for.
@@ -191,6 +216,36 @@ mod tests {
         }
         for address in ["192.0.2.8", "128.0.0.1", "2001:db8::8", "::ffff:192.0.2.8", "1.0.0.0"] {
             assert!(!local.contain(ip(address)), "{address}");
+        }
+    }
+
+    #[test]
+    fn b18_networks_that_are_delivered_here_are_local_too() {
+        let delivered = ["10.77.0.0/16", "2001:db8:77::/64", "127.0.0.0/8", "192.0.2.9/32"];
+        let delivered = delivered.map(|network| network.parse().unwrap());
+        let mut local = LocalAddresses::default();
+        local.set_addresses([ip("192.0.2.7")], &delivered);
+        for here in ["10.77.1.2", "::ffff:10.77.1.2", "64:ff9b::10.77.1.2", "2001:db8:77::1", "192.0.2.9", "192.0.2.7"]
+        {
+            assert!(local.contain(ip(here)), "{here}");
+        }
+        for there in ["10.78.0.1", "2001:db8:78::1", "192.0.2.8"] {
+            assert!(!local.contain(ip(there)), "{there}");
+        }
+        assert!(!LocalAddresses::default().contain(ip("10.77.1.2")));
+    }
+
+    #[test]
+    fn b18_a_connection_that_ends_here_shows_by_its_addresses() {
+        for (ours, theirs, here) in [
+            ("10.77.1.2", "10.77.1.2", true),
+            ("::ffff:10.77.1.2", "10.77.1.2", true),
+            ("127.0.0.1", "10.77.1.2", true),
+            ("::1", "2001:db8:77::1", true),
+            ("192.0.2.7", "198.51.100.1", false),
+            ("2001:db8::7", "2001:db8::8", false),
+        ] {
+            assert_eq!(ends_here(ip(ours), ip(theirs)), here, "{ours} and {theirs}");
         }
     }
 

@@ -183,10 +183,32 @@ impl Policy {
             return Err(Refused::Denied(canonical));
         }
         match local.listener_at(address, port) {
+            None if !local.contain(address) => Ok(()),
+            own => self.service_allowed(host, address, port, own),
+        }
+    }
+
+    /// The same for an address of which it is known by now that it is this machine's, though no list has it: the connection to it
+    /// has ended here.
+    ///
+    /// # Errors
+    /// Our own listener, or an address of this machine.
+    pub fn own_address_allowed(
+        &self,
+        host: &str,
+        address: IpAddr,
+        port: u16,
+        local: &LocalAddresses,
+    ) -> Result<(), Refused> {
+        self.service_allowed(host, address, port, local.listener_on(address, port))
+    }
+
+    fn service_allowed(&self, host: &str, address: IpAddr, port: u16, own: Option<OwnListener>) -> Result<(), Refused> {
+        let canonical = address.to_canonical();
+        match own {
             Some(OwnListener::Proxy) => return Err(Refused::Loop(canonical, port)),
             Some(OwnListener::Monitor) if self.config.monitor => return Ok(()),
             Some(OwnListener::Monitor) => return Err(Refused::Monitor(canonical, port)),
-            None if !local.contain(address) => return Ok(()),
             None => {}
         }
         let bare = without_last_dot(host);

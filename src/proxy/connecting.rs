@@ -21,6 +21,7 @@ use crate::http::target::{Host, Target};
 use crate::http::Method;
 use crate::io::origin::{Origin, OriginKey, Scope};
 use crate::io::owner::Owner;
+use crate::policy::address::ends_here;
 use crate::policy::shares::{ClientKey, Resource};
 use crate::policy::Refused;
 use crate::resolver::{LookupId, LookupResult};
@@ -225,10 +226,7 @@ impl Proxy {
     /// connected to, after resolution, so that no name can hide an address.
     fn allowed(&self, target: &Target, addresses: impl Iterator<Item = IpAddr>) -> (Vec<IpAddr>, Option<Refused>) {
         let mut refused = None;
-        let host = match &target.host {
-            Host::Name(name) => &**name,
-            Host::V4(_) | Host::V6(..) => "",
-        };
+        let host = name_of(target);
         let allow = |address: &IpAddr| {
             let verdict = self.policy.address_allowed(host, *address, target.port, &self.local);
             refused = verdict.err().or(refused);
@@ -252,6 +250,11 @@ impl Proxy {
             return self.poller.forget(origin.stream.route);
         };
         client.waits = Waits::Nothing;
+        if let Some(refused) = self.judge_end(key, &origin) {
+            self.poller.forget(origin.stream.route);
+            return self.refuse_address(key, Some(refused));
+        }
+        let Some(client) = self.clients.get_mut(key) else { return };
         match reused {
             true => self.counters.reused += 1,
             false => self.counters.connect_time.note(client.session.exchange.waited(self.clock.now())),
@@ -261,6 +264,18 @@ impl Proxy {
         }
         client.session.origin = Some(origin);
         self.with_exchange(key, |exchange, cx| exchange.handle_connected(Connected { reused, exclusive: false }, cx));
+    }
+
+    /// Why a new connection may not be used: it ends on this machine, though its address was on no list of ours. So do those to
+    /// networks that the kernel delivers here, and to an address that became ours a moment ago.
+    fn judge_end(&self, key: Key, origin: &Origin<TcpStream>) -> Option<Refused> {
+        let to = origin.address;
+        let local = (origin.exchanges == 0).then(|| origin.stream.io.local_addr().ok())??;
+        if !ends_here(local.ip(), to.ip()) {
+            return None;
+        }
+        let host = name_of(self.clients.get(key)?.session.exchange.request()?.destination());
+        self.policy.own_address_allowed(host, to.ip(), to.port(), &self.local).err()
     }
 
     /// No connection has come about; `rest` is the lookup that will bring more addresses.
@@ -376,6 +391,14 @@ impl Proxy {
         if let Some(origin) = origin {
             self.poller.forget(origin.stream.route);
         }
+    }
+}
+
+/// The name that a target has, empty where it is an address.
+fn name_of(target: &Target) -> &str {
+    match &target.host {
+        Host::Name(name) => name,
+        Host::V4(_) | Host::V6(..) => "",
     }
 }
 

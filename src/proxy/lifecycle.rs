@@ -140,7 +140,7 @@ impl Proxy {
         self.watch_names(reader, names);
         self.reload_helpers(options.redirector);
         self.watch.set_facts(options.facts);
-        self.addresses.set_polling(options.poll_interfaces);
+        self.addresses.set_polling(options.poll_interfaces, &mut self.poller);
         self.lifecycle.drain = options.drain;
         // A timer that became shorter is found by asking every session once.
         for key in self.clients.keys() {
@@ -179,7 +179,6 @@ impl Proxy {
         self.wake_the_starved();
         self.note_second();
         orphans::reap();
-        self.poll_addresses();
     }
 
     /// A session that found the pool of buffers empty is not told when one comes back: all are asked again within a second.

@@ -170,6 +170,7 @@ impl Proxy {
         let mut listeners = Listeners::new(options.limits);
         listeners.open(&options.places, options.dial_options.keepalive, &mut poller)?;
         let local = LocalAddresses::new([], listeners.addresses());
+        let addresses = addresses::OwnAddresses::new(options.poll_interfaces, &mut poller);
         let lifecycle = lifecycle::Lifecycle::new(&options);
         let clock = Clock::new();
         let watch = snapshot::MonitorState::new(options.facts, clock.since_epoch(clock.now()) / 1000)?;
@@ -193,7 +194,7 @@ impl Proxy {
             answers: options.answers,
             policy: options.policy,
             local,
-            addresses: addresses::OwnAddresses::new(options.poll_interfaces),
+            addresses,
             upstream,
             resolver,
             shares,
@@ -209,7 +210,7 @@ impl Proxy {
             reports: report::Reports::default(),
             leaving: Vec::new(),
         };
-        proxy.look_at_interfaces();
+        proxy.look_at_addresses();
         Ok(proxy)
     }
 
@@ -232,6 +233,7 @@ impl Proxy {
             }
         }
         self.events = events;
+        self.look_at_addresses();
         self.take_loaded();
         if self.loading.loader.has_ended() {
             return Err(io::Error::other("the loader's thread has ended"));
@@ -270,6 +272,7 @@ impl Proxy {
             self.resolver.poll_timeout(),
             self.redirector.as_ref().and_then(Redirector::poll_timeout),
             self.listeners.poll_timeout(),
+            self.addresses.poll_timeout(),
             Some(self.lifecycle.next()),
         ];
         due.into_iter().flatten().min().map_or(TICK, |at| at.saturating_sub(now)).min(TICK)
@@ -312,6 +315,7 @@ impl Proxy {
                 }
             }
             Owner::Loader => self.loading.loader.handle_event(ready),
+            Owner::Addresses => self.addresses.handle_event(self.clock.now()),
             Owner::Signal => {}
         }
     }

@@ -7,6 +7,11 @@ pub mod descriptors;
 pub mod files;
 pub mod hostname;
 pub mod interfaces;
+#[cfg(target_os = "linux")]
+pub mod netlink;
+#[cfg(not(target_os = "linux"))]
+#[path = "netlink_elsewhere.rs"]
+pub mod netlink;
 pub mod orphans;
 pub mod pidfile;
 pub mod privileges;

@@ -4,5 +4,6 @@ mod crowds;
 mod ends;
 mod http;
 mod kept;
+mod machine;
 mod names;
 mod ops;
