@@ -55,7 +55,7 @@ install: all ## program, helpers, examples and documents below PREFIX (and DESTD
 	install -d $(DESTDIR)$(PREFIX)/share/exaproxy/redirector $(DESTDIR)$(SYSCONFDIR)/exaproxy/redirector
 	install -m 0755 $(HELPERS) $(DESTDIR)$(PREFIX)/share/exaproxy/redirector
 	install -m 0644 $(wildcard helpers/*.rs) $(DESTDIR)$(PREFIX)/share/exaproxy/redirector
-	@# What somebody changed in their etc stays; the helpers as they came are in share.
+	@# What was changed in etc stays; the helpers as they came are in share.
 	for helper in $(HELPERS); do \
 	    installed=$(DESTDIR)$(SYSCONFDIR)/exaproxy/redirector/$${helper##*/}; \
 	    [ -e "$$installed" ] || install -m 0755 "$$helper" "$$installed" || exit 1; \
