@@ -24,8 +24,10 @@ pub struct Counters {
     pub events: u64,
     /// Connections accepted, of any kind.
     pub accepted: u64,
-    /// Requests seen, those to the monitor included.
+    /// Requests seen by the proxy.
     pub requests: u64,
+    /// Requests to the monitor.
+    pub monitor_requests: u64,
     /// Requests refused because no address of their host may be connected to.
     pub refused: u64,
     /// Names that gave no address.
@@ -190,6 +192,7 @@ impl Running {
         row("logs.lost.messages", self.lost.messages);
         row("logs.lost.usage", self.lost.usage);
         row("memory.blocks", self.blocks);
+        row("monitor.requests", counters.monitor_requests);
         row("origins.failed", counters.dial_failures);
         row("origins.refused", counters.refused);
         row("origins.reused", counters.reused);

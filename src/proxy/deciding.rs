@@ -33,10 +33,11 @@ impl Proxy {
     pub(super) fn ask(&mut self, key: Key) {
         let Some(client) = self.clients.get(key) else { return };
         let Some(request) = client.session.exchange.request() else { return };
-        self.counters.requests += 1;
         if client.session.exchange.ingress() == Ingress::Web {
+            self.counters.monitor_requests += 1;
             return self.answer_monitor(key);
         }
+        self.counters.requests += 1;
         self.out.clear();
         request.target().host.write(&mut self.out);
         self.watch.hosts.note(&self.out);

@@ -42,7 +42,8 @@ fn clients(page: &mut MetricsPage, running: &Running) {
         "Connections accepted, those to the monitor included.",
         [("", counters.accepted)],
     );
-    page.counter("requests_total", "Requests, those to the monitor included.", [("", counters.requests)]);
+    page.counter("requests_total", "Requests to the proxy.", [("", counters.requests)]);
+    page.counter("monitor_requests_total", "Requests to the monitor.", [("", counters.monitor_requests)]);
     page.times(
         "request_seconds",
         "Time from the first byte of a request to the last of its response, or until its tunnel stood.",

@@ -20,7 +20,8 @@ const RESTLESS: [&str; 7] =
     ["load.loops", "load.events", "loop_turns_total", "loop_events_total", "_bucket", "_sum", "host_requests"];
 
 /// Metrics whose numbers `/json/running` has under other names.
-const SAME: &str = "connections_total clients.accepted, requests_total clients.requests, clients clients.speaking, \
+const SAME: &str = "connections_total clients.accepted, requests_total clients.requests, \
+    monitor_requests_total monitor.requests, clients clients.speaking, \
     clients_silent clients.silent, sent_to_clients_bytes_total{family=\"ipv4\"} transfer.client4, \
     sent_to_clients_bytes_total{family=\"ipv6\"} transfer.client6, \
     sent_to_origins_bytes_total{family=\"ipv4\"} transfer.content4, \
@@ -118,7 +119,7 @@ impl Reader {
         let mut numbers = read(&reply.text());
         for (key, value) in &mut numbers {
             *value -= match meaning(key).as_str() {
-                "clients.requests" => self.requests,
+                "monitor.requests" => self.requests,
                 "transfer.client" | "transfer.client4" => self.bytes,
                 _ => 0.0,
             };

@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 
 use super::{Books, Stage, Step};
-use crate::support::{client, Origin, Proxy};
+use crate::support::{client, Client, Origin, Proxy};
 
 pub const STEPS: &[Step<Origin>] = &[
     Step {
@@ -32,6 +32,16 @@ pub const STEPS: &[Step<Origin>] = &[
         },
     },
     Step { what: "it leaves", moves: "clients.speaking -1, ended.client-left 1", act: |stage| drop(stage.held()) },
+    Step {
+        what: "the monitor is asked",
+        moves: "clients.accepted 1, monitor.requests 2, ended.answered 1",
+        act: |stage| {
+            let mut client = Client::connect(stage.proxy.web());
+            client.send("GET /health HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+            assert_eq!((client.reply().status(), client.reply().status()), (200, 200));
+            client.expect_close();
+        },
+    },
     Step { what: "nobody is let in", moves: "exaproxy_up -1", act: |stage| stage.proxy.signal(Signal::SIGTTOU) },
     Step { what: "clients are let in again", moves: "exaproxy_up 1", act: |stage| stage.proxy.signal(Signal::SIGTTIN) },
 ];
