@@ -13,13 +13,13 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Something took so many milliseconds.
-    pub fn note(&mut self, millis: u64) {
-        if let Some(class) = BOUNDS.iter().position(|bound| millis <= *bound) {
+    /// Something took so many microseconds.
+    pub fn note(&mut self, micros: u64) {
+        if let Some(class) = BOUNDS.iter().position(|bound| micros <= bound * 1000) {
             self.classes[class] += 1;
         }
         self.count += 1;
-        self.sum = self.sum.saturating_add(millis);
+        self.sum = self.sum.saturating_add(micros);
     }
 
     /// Number of times.
@@ -27,7 +27,7 @@ impl Histogram {
         self.count
     }
 
-    /// All of them together, in milliseconds.
+    /// All of them together, in microseconds.
     pub fn sum(&self) -> u64 {
         self.sum
     }
@@ -43,7 +43,7 @@ impl Histogram {
 
     /// The mean in milliseconds, 0 of no times.
     pub fn mean(&self) -> f64 {
-        self.sum as f64 / self.count.max(1) as f64
+        self.sum as f64 / 1000.0 / self.count.max(1) as f64
     }
 
     /// The bound below which this share of all times lies, 0 of no times; None where that is longer than the last bound.
@@ -72,8 +72,8 @@ mod tests {
     #[test]
     fn each_time_counts_in_its_class_and_all_above() {
         let mut times = Histogram::default();
-        for millis in [0, 1, 2, 3, 10_000, 10_001, u64::MAX] {
-            times.note(millis);
+        for micros in [0, 1000, 1001, 2999, 10_000_000, 10_000_001, u64::MAX] {
+            times.note(micros);
         }
         let up_to = |bound: u64| times.cumulative().find(|(own, _)| *own == bound).map(|(_, count)| count);
         assert_eq!((up_to(1), up_to(2), up_to(5), up_to(10_000)), (Some(2), Some(3), Some(4), Some(5)));
@@ -83,11 +83,11 @@ mod tests {
     fn quantiles_are_bounds_of_classes() {
         let mut times = Histogram::default();
         assert_eq!((times.quantile(0.95), times.mean()), (Some(0), 0.0));
-        (0..95).for_each(|_| times.note(4));
-        (0..5).for_each(|_| times.note(400));
+        (0..95).for_each(|_| times.note(4000));
+        (0..5).for_each(|_| times.note(400_000));
         assert_eq!((times.quantile(0.5), times.quantile(0.95), times.quantile(0.96)), (Some(5), Some(5), Some(500)));
         let old = times;
-        times.note(60_000);
+        times.note(60_000_000);
         assert_eq!((times.since(&old).quantile(0.5), times.since(&old).mean()), (None, 60_000.0));
     }
 }

@@ -37,13 +37,15 @@ pub(super) struct Current {
     /// When its first byte came: the low bits of the time, which tell 49 days apart. A request that takes longer is counted
     /// as too short by that, and an idle session saves what the others would cost it.
     pub(super) began: u32,
+    /// What `began` leaves out of that time, in microseconds.
+    pub(super) fraction: u16,
     /// What is remembered of it for the access log.
     pub(super) summary: Option<Box<Summary>>,
 }
 
 impl Current {
     /// A request whose first byte came now.
-    pub(super) fn begun(now: Millis) -> Current {
+    pub(super) fn begun(now: Millis, fraction: u16) -> Current {
         Current {
             version: Version::Http11,
             head_only: false,
@@ -53,12 +55,26 @@ impl Current {
             fresh: false,
             origin_reset: false,
             began: now as u32,
+            fraction,
             summary: None,
         }
     }
 
-    /// Milliseconds since it began.
-    pub(super) fn age(&self, now: Millis) -> Millis {
-        (now as u32).wrapping_sub(self.began).into()
+    /// Microseconds since it began.
+    pub(super) fn age(&self, now: Millis, fraction: u16) -> u64 {
+        let millis = u64::from((now as u32).wrapping_sub(self.began));
+        (millis * 1000 + u64::from(fraction)).saturating_sub(self.fraction.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_told_in_microseconds() {
+        for (now, fraction, age) in [(5, 900, 0), (5, 901, 1), (6, 0, 100), (7, 100, 1200), (6, 950, 1050)] {
+            assert_eq!(Current::begun(5, 900).age(now, fraction), age, "{now} {fraction}");
+        }
     }
 }

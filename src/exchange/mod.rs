@@ -65,6 +65,8 @@ pub struct Context<'a> {
     pub settings: &'a Settings,
     /// The time of this turn.
     pub now: Millis,
+    /// What `now` leaves out of it, in microseconds, 0 to 999: for what is measured.
+    pub fraction: u16,
     /// The time of this turn as a Date field value (RFC 9110 §6.6.1).
     pub date: &'a str,
     /// A place to write heads in before they go into a buffer.
@@ -158,7 +160,7 @@ impl Exchange {
             identity: Identity::new(arrival.peer),
             original: arrival.original.map(Box::new),
             requests: 0,
-            current: Current::begun(now),
+            current: Current::begun(now, 0),
             private: false,
             exclusive: false,
             abort_client: false,
@@ -388,7 +390,8 @@ impl Exchange {
     /// A head is there, whatever it is worth.
     fn open_summary(&mut self, cx: &Context<'_>) {
         if cx.settings.summary && !self.ingress.is_local() {
-            let began = if self.phase.kind() == PhaseKind::Head { self.entered } else { cx.now };
+            let head = self.phase.kind() == PhaseKind::Head;
+            let began = if head { (self.entered, self.current.fraction) } else { (cx.now, cx.fraction) };
             self.current.summary = Some(Box::new(Summary::unread(began, self.moved())));
         }
     }
@@ -396,7 +399,7 @@ impl Exchange {
     /// The client has got all of its response, or its tunnel.
     fn note_served(&self, cx: &mut Context<'_>) {
         if !self.ingress.is_local() {
-            cx.counters.request_time.note(self.current.age(cx.now));
+            cx.counters.request_time.note(self.current.age(cx.now, cx.fraction));
         }
     }
 

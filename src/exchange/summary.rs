@@ -45,6 +45,8 @@ pub struct Summary {
     pub origin: Option<SocketAddr>,
     /// When its first byte came.
     pub began: Millis,
+    /// What `began` leaves out of that time, in microseconds.
+    fraction: u16,
     /// When it was decided about, when its addresses were known, and when there was a connection.
     pub decided: Option<Millis>,
     #[allow(missing_docs)]
@@ -67,7 +69,7 @@ pub struct Moved {
 
 impl Summary {
     /// Nothing could be read of the request that has begun then.
-    pub fn unread(began: Millis, moved: Moved) -> Summary {
+    pub fn unread((began, fraction): (Millis, u16), moved: Moved) -> Summary {
         Summary {
             text: SmallVec::new(),
             ends: [0; 5],
@@ -77,6 +79,7 @@ impl Summary {
             decision: None,
             origin: None,
             began,
+            fraction,
             decided: None,
             resolved: None,
             connected: None,
@@ -162,6 +165,11 @@ impl Summary {
             self.moved = Moved { up: moved.up.saturating_sub(up), down: moved.down.saturating_sub(down) };
             self.end = Some((now, reason));
         }
+    }
+
+    /// When its first byte came, in microseconds.
+    pub fn began_micros(&self) -> u64 {
+        self.began.saturating_mul(1000).saturating_add(self.fraction.into())
     }
 
     /// When it ended and why, if it has.
@@ -262,12 +270,12 @@ mod tests {
             ("GET /x HTTP/1.1", "", "", None),
         ];
         for (bytes, method, target, version) in table {
-            let mut summary = Summary::unread(0, Moved { up: 0, down: 0 });
+            let mut summary = Summary::unread((0, 0), Moved { up: 0, down: 0 });
             summary.note_line(bytes.as_bytes());
             assert_eq!((summary.method(), summary.target()), (method.as_bytes(), target.as_bytes()), "{bytes}");
             assert_eq!((summary.version(), summary.user_agent(), summary.media()), (*version, &b""[..], &b""[..]));
         }
-        let mut summary = Summary::unread(0, Moved { up: 0, down: 0 });
+        let mut summary = Summary::unread((0, 0), Moved { up: 0, down: 0 });
         summary.note_line(format!("GET http://a.b/{} HTTP/1.1\r\n", "x".repeat(MAX_TARGET)).as_bytes());
         assert_eq!(summary.target().len(), MAX_TARGET);
     }
@@ -276,7 +284,7 @@ mod tests {
     fn what_is_cut_off_takes_no_memory() {
         let long = "x".repeat(60_000);
         let head = format!("GET http://h/{long} HTTP/1.1\r\nHost: h\r\n\r\n");
-        let mut summary = Summary::unread(0, Moved { up: 0, down: 0 });
+        let mut summary = Summary::unread((0, 0), Moved { up: 0, down: 0 });
         summary.note_request(&Request::parse(head.as_bytes(), &Rules::default()).unwrap(), &mut Vec::new());
         assert_eq!(summary.target().len(), MAX_TARGET);
         assert!(summary.text.capacity() < 3 * MAX_TARGET, "{}", summary.text.capacity());

@@ -62,7 +62,7 @@ impl Exchange {
             return;
         }
         if matches!(self.phase, Phase::Idle) {
-            self.current = Current::begun(cx.now);
+            self.current = Current::begun(cx.now, cx.fraction);
             // Behind a balancer the next request may come from another client than the last one.
             self.identity.note(None);
         }

@@ -177,9 +177,9 @@ mod tests {
     #[test]
     fn times_are_those_of_the_span() {
         let mut history = History::default();
-        for (second, millis) in [5, 10, 20].into_iter().enumerate() {
+        for (second, micros) in [5000, 10_000, 20_000].into_iter().enumerate() {
             let mut running = history.seconds.back().map(|sample| sample.running.clone()).unwrap_or_default();
-            running.counters.name_time.note(millis);
+            running.counters.name_time.note(micros);
             history.push(1000 * second as Millis, running);
         }
         let times = |running: &Running| running.counters.name_time;

@@ -34,7 +34,7 @@ impl Proxy {
             to_client: down,
             to_origin: up,
             ended: self.clock.since_epoch(ended),
-            duration: ended.saturating_sub(summary.began),
+            duration: self.clock.micros(ended).saturating_sub(summary.began_micros()),
             decide: between(Some(summary.began), summary.decided),
             resolve: between(summary.decided, summary.resolved),
             connect: between(summary.resolved, summary.connected),

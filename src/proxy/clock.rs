@@ -11,6 +11,8 @@ use crate::http::date;
 pub(super) struct Clock {
     start: Instant,
     now: Millis,
+    /// Microseconds beyond `now`, 0 to 999.
+    fraction: u16,
     date: String,
     date_until: Millis,
     /// Milliseconds since 1970 when `now` was 0, as the system saw it last.
@@ -20,14 +22,18 @@ pub(super) struct Clock {
 impl Clock {
     /// Starts at 0.
     pub(super) fn new() -> Clock {
-        let mut clock = Clock { start: Instant::now(), now: 0, date: String::new(), date_until: 0, epoch: 0 };
+        let mut clock =
+            Clock { start: Instant::now(), now: 0, fraction: 0, date: String::new(), date_until: 0, epoch: 0 };
         clock.write_date();
         clock
     }
 
     /// Reads the time.
     pub(super) fn turn(&mut self) -> Millis {
-        self.now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(Millis::MAX);
+        let micros = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.now = micros / 1000;
+        // Below 1000, so that it fits.
+        self.fraction = (micros % 1000) as u16;
         if self.now >= self.date_until {
             self.write_date();
         }
@@ -37,6 +43,22 @@ impl Clock {
     /// The time of this turn.
     pub(super) fn now(&self) -> Millis {
         self.now
+    }
+
+    /// What `now` leaves out of the time of this turn, in microseconds, for what is measured and not waited for.
+    pub(super) fn fraction(&self) -> u16 {
+        self.fraction
+    }
+
+    /// A time of this clock in microseconds: to the last one for a moment of this turn.
+    pub(super) fn micros(&self, at: Millis) -> u64 {
+        let fraction = if at == self.now { self.fraction } else { 0 };
+        at.saturating_mul(1000).saturating_add(fraction.into())
+    }
+
+    /// Microseconds from a moment that is so many milliseconds away and had this fraction.
+    pub(super) fn since(&self, waited: Millis, fraction: u16) -> u64 {
+        (waited.saturating_mul(1000) + u64::from(self.fraction)).saturating_sub(fraction.into())
     }
 
     /// The time of this turn as a Date field value (RFC 9110 §5.6.7).

@@ -75,7 +75,10 @@ impl Proxy {
             Host::Name(name) => {
                 match self.resolver.lookup(name, (key, client_key), &mut self.shares, now) {
                     crate::resolver::LookupStart::Cached(found) => self.resolved(key, found, None),
-                    crate::resolver::LookupStart::Pending(id) => client.waits = Waits::Lookup(id),
+                    crate::resolver::LookupStart::Pending(id) => {
+                        client.waits = Waits::Lookup(id);
+                        client.fraction = self.clock.fraction();
+                    }
                 }
                 return;
             }
@@ -88,7 +91,7 @@ impl Proxy {
         let Some(client) = self.clients.get_mut(key) else { return };
         let Waits::Lookup(id) = client.waits else { return };
         client.waits = Waits::Nothing;
-        self.counters.name_time.note(client.session.exchange.waited(self.clock.now()));
+        self.counters.name_time.note(client.waited(&self.clock));
         self.resolved(key, found, more.then_some(id));
         self.enqueue(key);
     }
@@ -181,7 +184,10 @@ impl Proxy {
         let wanted = ConnectRequest { session: key, client, addresses, port, scope, key: site, fresh, repeatable };
         match self.upstream.connect(&wanted, &mut self.poller, &mut self.shares, now) {
             Connect::Ready(origin) => self.connected(key, origin),
-            Connect::Pending(dial) => self.set_waits(key, Waits::Dial(dial, rest)),
+            Connect::Pending(dial) => {
+                self.set_waits(key, Waits::Dial(dial, rest));
+                self.note_asked(key);
+            }
             Connect::Failed(error) => self.dial_failed(key, error, rest),
         }
     }
@@ -190,6 +196,14 @@ impl Proxy {
     fn origin_key(&self, request: &Request) -> OriginKey {
         let named = request.target();
         self.upstream.keys.key(&named.host, named.port, Scope::Shared)
+    }
+
+    /// Something is asked for on behalf of a session now.
+    pub(super) fn note_asked(&mut self, key: Key) {
+        let fraction = self.clock.fraction();
+        if let Some(client) = self.clients.get_mut(key) {
+            client.fraction = fraction;
+        }
     }
 
     pub(super) fn set_waits(&mut self, key: Key, waits: Waits) {
@@ -257,7 +271,7 @@ impl Proxy {
         let Some(client) = self.clients.get_mut(key) else { return };
         match reused {
             true => self.counters.reused += 1,
-            false => self.counters.connect_time.note(client.session.exchange.waited(self.clock.now())),
+            false => self.counters.connect_time.note(client.waited(&self.clock)),
         }
         if let Some(summary) = client.session.exchange.summary_mut() {
             summary.origin = Some(origin.address);
@@ -316,7 +330,7 @@ impl Proxy {
         match (due, client.waits) {
             (Some((Timer::Connect, _)), _) => self.note_unreached(key),
             (Some((Timer::Resolve, _)), Waits::Lookup(_)) => {
-                self.counters.name_time.note(client.session.exchange.waited(now));
+                self.counters.name_time.note(client.waited(&self.clock));
                 self.counters.name_failures += 1;
             }
             _ => {}

@@ -106,12 +106,14 @@ impl Proxy {
         let local = local_address(tells, &client.session.client.io);
         let question = Question { request, client: exchange.client(), local };
         redirector.put(helper, &mut self.out, |dialect, out| dialect.encode(out, &question, channel));
+        self.note_asked(who);
     }
 
     /// A helper has replied.
     fn replied(&mut self, answered: &Answered, program: &Program, reply: &[u8]) {
         let key = answered.who;
-        self.counters.helper_time.note(answered.took);
+        let fraction = self.clients.get(key).map_or(0, |client| client.fraction);
+        self.counters.helper_time.note(self.clock.since(answered.took, fraction));
         if !self.stop_waiting(key, answered.ticket) {
             return;
         }

@@ -338,6 +338,7 @@ impl Proxy {
                 waits: Waits::Nothing,
                 queued: false,
                 since: u32::try_from(now / 1000).unwrap_or(u32::MAX),
+                fraction: 0,
             }
         });
         self.counters.accepted += 1;

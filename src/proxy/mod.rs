@@ -96,6 +96,16 @@ struct Client {
     queued: bool,
     /// The second of the loop's clock in which it connected.
     since: u32,
+    /// What the clock's milliseconds left out, in microseconds, when something was last asked for: a helper's reply, a name,
+    /// a connection.
+    fraction: u16,
+}
+
+impl Client {
+    /// Microseconds since its exchange entered its present phase, in which it asked for something.
+    fn waited(&self, clock: &Clock) -> u64 {
+        clock.since(self.session.exchange.waited(clock.now()), self.fraction)
+    }
 }
 
 /// What a session waits for: the handle by which it is given up, and by which news that come too late are told apart.
@@ -427,6 +437,7 @@ impl Proxy {
         let mut cx = Context {
             settings: &self.settings,
             now: self.clock.now(),
+            fraction: self.clock.fraction(),
             date: self.clock.date(),
             out: &mut self.out,
             counters: &mut self.counters.exchange,

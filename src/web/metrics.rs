@@ -169,7 +169,7 @@ impl MetricsPage {
     fn times(&mut self, name: &str, help: &str, times: &Histogram) {
         self.head(name, help, "histogram");
         for (bound, count) in times.cumulative() {
-            let _ = writeln!(self.0, "exaproxy_{name}_bucket{{le=\"{}\"}} {count}", seconds(bound));
+            let _ = writeln!(self.0, "exaproxy_{name}_bucket{{le=\"{}\"}} {count}", seconds(bound * 1000));
         }
         let (count, sum) = (times.count(), seconds(times.sum()));
         let _ = writeln!(self.0, "exaproxy_{name}_bucket{{le=\"+Inf\"}} {count}");
@@ -177,9 +177,9 @@ impl MetricsPage {
     }
 }
 
-/// Milliseconds as seconds, without needless digits.
-fn seconds(millis: u64) -> String {
-    let text = format!("{}.{:03}", millis / 1000, millis % 1000);
+/// Microseconds as seconds, without needless digits.
+fn seconds(micros: u64) -> String {
+    let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
@@ -219,15 +219,15 @@ mod tests {
     #[test]
     fn times_are_in_seconds() {
         let mut running = Running::default();
-        running.counters.helper_time.note(3);
-        running.counters.helper_time.note(1500);
+        running.counters.helper_time.note(3001);
+        running.counters.helper_time.note(1_500_000);
         let text = render(&running, &Top::default());
         for line in [
             "exaproxy_helper_seconds_bucket{le=\"0.002\"} 0",
             "exaproxy_helper_seconds_bucket{le=\"0.005\"} 1",
             "exaproxy_helper_seconds_bucket{le=\"2\"} 2",
             "exaproxy_helper_seconds_bucket{le=\"+Inf\"} 2",
-            "exaproxy_helper_seconds_sum 1.503",
+            "exaproxy_helper_seconds_sum 1.503001",
             "exaproxy_helper_seconds_count 2",
         ] {
             assert!(text.lines().any(|own| own == line), "{line}\n{text}");

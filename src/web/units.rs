@@ -37,11 +37,11 @@ pub(super) fn rate(number: f64) -> String {
     }
 }
 
-/// A time in milliseconds. What is shorter than one cannot be told.
+/// A time in milliseconds.
 pub(super) fn millis(time: f64) -> String {
     match time {
         _ if time <= 0.0 => "0 ms".to_owned(),
-        _ if time < 1.0 => "< 1 ms".to_owned(),
+        _ if time < 0.1 => "< 0.1 ms".to_owned(),
         _ if time < 1000.0 => format!("{} ms", rate(time)),
         _ => format!("{} s", rate(time / 1000.0)),
     }
@@ -88,7 +88,10 @@ mod tests {
         );
         assert_eq!([bits(0.0), bits(1500.0), bits(2.5e9)], ["0 b/s", "1.5 kb/s", "2.5 Gb/s"]);
         assert_eq!([rate(0.0), rate(0.25), rate(7.0), rate(12_345.6)], ["0", "0.2", "7", "12,346"]);
-        assert_eq!([millis(0.0), millis(0.3), millis(12.5), millis(2500.0)], ["0 ms", "< 1 ms", "12.5 ms", "2.5 s"]);
+        assert_eq!(
+            [millis(0.0), millis(0.03), millis(0.3), millis(12.5), millis(2500.0)],
+            ["0 ms", "< 0.1 ms", "0.3 ms", "12.5 ms", "2.5 s"]
+        );
         assert_eq!([seconds(0), seconds(61), seconds(3600), seconds(90_061)], ["0 s", "1 min 1 s", "1 h", "1 d 1 h"]);
     }
 }

@@ -211,6 +211,7 @@ impl Hub {
             let mut cx = Context {
                 settings: &self.settings,
                 now: self.now,
+                fraction: 0,
                 date: "NOW",
                 out: &mut self.out,
                 counters: &mut self.counters,
@@ -411,6 +412,7 @@ impl Hub {
         let mut cx = Context {
             settings: &self.settings,
             now: self.now,
+            fraction: 0,
             date: "NOW",
             out: &mut self.out,
             counters: &mut self.counters,

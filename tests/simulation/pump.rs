@@ -122,8 +122,14 @@ impl Bench {
     }
 
     fn once(&mut self) -> Progress {
-        let mut cx =
-            Context { settings: &self.settings, now: 0, date: "NOW", out: &mut self.out, counters: &mut self.counters };
+        let mut cx = Context {
+            settings: &self.settings,
+            now: 0,
+            fraction: 0,
+            date: "NOW",
+            out: &mut self.out,
+            counters: &mut self.counters,
+        };
         self.session.run(&mut self.shared, &mut cx)
     }
 
@@ -141,8 +147,14 @@ impl Bench {
     }
 
     fn tell(&mut self, what: impl FnOnce(&mut Exchange, &mut Context<'_>)) {
-        let mut cx =
-            Context { settings: &self.settings, now: 0, date: "NOW", out: &mut self.out, counters: &mut self.counters };
+        let mut cx = Context {
+            settings: &self.settings,
+            now: 0,
+            fraction: 0,
+            date: "NOW",
+            out: &mut self.out,
+            counters: &mut self.counters,
+        };
         what(&mut self.session.exchange, &mut cx);
     }
 

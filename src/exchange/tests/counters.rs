@@ -34,7 +34,7 @@ fn a_request_takes_from_its_first_byte_to_the_last_of_its_response() {
     assert_eq!(timed(&scenario), (0, 0), "nobody has it yet");
     scenario.at(50);
     scenario.client_takes(usize::MAX);
-    assert_eq!((timed(&scenario), scenario.kind()), ((1, 50), PhaseKind::Idle));
+    assert_eq!((timed(&scenario), scenario.kind()), ((1, 50_000), PhaseKind::Idle));
     scenario.at(1000);
     let mut scenario = scenario.sending(format!("{GET}{GET}"));
     scenario.actions();
@@ -45,7 +45,7 @@ fn a_request_takes_from_its_first_byte_to_the_last_of_its_response() {
         scenario.origin(OK);
         scenario.at(scenario.now + 3);
     }
-    assert_eq!(timed(&scenario), (3, 50 + 3), "the silence between requests belongs to none");
+    assert_eq!(timed(&scenario), (3, 50_000 + 3_000), "the silence between requests belongs to none");
 }
 
 #[test]
@@ -53,18 +53,18 @@ fn a_tunnel_takes_until_it_stands() {
     let mut scenario = Scenario::new().sending(CONNECT).into_connecting();
     scenario.at(9);
     scenario.connect(false);
-    assert_eq!((timed(&scenario), scenario.kind()), ((1, 9), PhaseKind::Tunnel));
+    assert_eq!((timed(&scenario), scenario.kind()), ((1, 9_000), PhaseKind::Tunnel));
     let mut scenario = Scenario::new().sending(UPGRADE).into_relaying();
     scenario.client_takes(0);
     scenario.origin(SWITCH);
     assert_eq!(timed(&scenario), (0, 0));
     scenario.at(4);
     scenario.client_takes(usize::MAX);
-    assert_eq!((timed(&scenario), scenario.kind()), ((1, 4), PhaseKind::Tunnel));
+    assert_eq!((timed(&scenario), scenario.kind()), ((1, 4_000), PhaseKind::Tunnel));
     scenario.at(70);
     scenario.origin_ends();
     scenario.client_ends();
-    assert_eq!(timed(&scenario), (1, 4), "its end is none of a request");
+    assert_eq!(timed(&scenario), (1, 4_000), "its end is none of a request");
 }
 
 #[test]
@@ -169,5 +169,5 @@ fn a_request_across_the_end_of_the_small_clock_is_not_long() {
     let mut scenario = scenario.sending(GET).into_relaying();
     scenario.at(u64::from(u32::MAX) + 5);
     scenario.origin(OK);
-    assert_eq!(timed(&scenario), (1, 7));
+    assert_eq!(timed(&scenario), (1, 7_000));
 }

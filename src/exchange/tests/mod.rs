@@ -319,6 +319,7 @@ impl Scenario {
         let mut cx = Context {
             settings: &self.settings,
             now: self.now,
+            fraction: 0,
             date: "NOW",
             out: &mut self.out,
             counters: &mut self.counters,
@@ -335,7 +336,7 @@ impl Scenario {
             moved |= self.shut_down();
             let held = (self.upload.held.len(), self.download.held.len());
             let (settings, out, counters) = (&self.settings, &mut self.out, &mut self.counters);
-            let mut cx = Context { settings, now: self.now, date: "NOW", out, counters };
+            let mut cx = Context { settings, now: self.now, fraction: 0, date: "NOW", out, counters };
             moved |= self.exchange.settle(held.0, held.1, &mut cx);
             if let Some(side) = self.exchange.wants_end([held.0, held.1]) {
                 self.exchange.handle_end(side, self.delivers, &mut cx);
@@ -367,7 +368,7 @@ impl Scenario {
     fn explain(&mut self, cause: Cause) {
         let answer = self.answers.explain(cause, self.exchange.request(), self.exchange.client(), "");
         let (settings, out, counters) = (&self.settings, &mut self.out, &mut self.counters);
-        let mut cx = Context { settings, now: self.now, date: "NOW", out, counters };
+        let mut cx = Context { settings, now: self.now, fraction: 0, date: "NOW", out, counters };
         self.exchange.handle_explained(answer, &mut cx);
     }
 
@@ -385,6 +386,7 @@ impl Scenario {
         let mut cx = Context {
             settings: &self.settings,
             now: self.now,
+            fraction: 0,
             date: "NOW",
             out: &mut self.out,
             counters: &mut self.counters,

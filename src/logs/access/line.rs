@@ -77,7 +77,7 @@ fn value(out: &mut Vec<u8>, code: Code, place: Escaping, record: &Record<'_>, st
         Code::Nobody => out.push(b'-'),
         Code::User => push(out, record.user.unwrap_or_default().as_bytes(), place),
         Code::Time => put(out, &[stamps.local(record.began() / 1000)]),
-        Code::Began(unit) => digits(out, in_unit(record.began(), unit)),
+        Code::Began(unit) => digits(out, in_unit(record.began().saturating_mul(1000), unit)),
         Code::Line => request_line(out, record),
         Code::Method => push(out, record.method, place),
         Code::Target => push(out, record.target, place),
@@ -99,11 +99,11 @@ fn value(out: &mut Vec<u8>, code: Code, place: Escaping, record: &Record<'_>, st
     }
 }
 
-fn in_unit(milliseconds: u64, unit: TimeUnit) -> u64 {
+fn in_unit(micros: u64, unit: TimeUnit) -> u64 {
     match unit {
-        TimeUnit::Seconds => milliseconds / 1000,
-        TimeUnit::Milliseconds => milliseconds,
-        TimeUnit::Microseconds => milliseconds.saturating_mul(1000),
+        TimeUnit::Seconds => micros / 1_000_000,
+        TimeUnit::Milliseconds => micros / 1000,
+        TimeUnit::Microseconds => micros,
     }
 }
 
@@ -133,7 +133,7 @@ fn squid(out: &mut Vec<u8>, record: &Record<'_>) {
     out.push(b'.');
     padded(out, record.ended % 1000, 3, b'0');
     out.push(b' ');
-    padded(out, record.duration, 6, b' ');
+    padded(out, record.duration / 1000, 6, b' ');
     out.push(b' ');
     address(out, record.client);
     put(out, &[" ", result(record), if record.cut { "_ABORTED/" } else { "/" }]);
@@ -192,7 +192,7 @@ fn json(out: &mut Vec<u8>, record: &Record<'_>, stamps: &mut Stamps) {
     text(out, "media", record.media);
     number(out, "to_client", Some(record.to_client));
     number(out, "to_origin", Some(record.to_origin));
-    number(out, "duration_ms", Some(record.duration));
+    number(out, "duration_ms", Some(record.duration / 1000));
     number(out, "decide_ms", record.decide);
     number(out, "resolve_ms", record.resolve);
     number(out, "connect_ms", record.connect);

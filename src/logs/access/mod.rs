@@ -39,7 +39,7 @@ pub struct Record<'a> {
     pub to_origin: u64,
     /// When its last byte was sent, in milliseconds since 1970.
     pub ended: u64,
-    /// Milliseconds from its first byte to then.
+    /// Microseconds from its first byte to then.
     pub duration: u64,
     /// Milliseconds until it was decided about.
     pub decide: Option<u64>,
@@ -64,7 +64,7 @@ pub struct Record<'a> {
 impl Record<'_> {
     /// When it began, in milliseconds since 1970.
     fn began(&self) -> u64 {
-        self.ended.saturating_sub(self.duration)
+        self.ended.saturating_sub(self.duration / 1000)
     }
 }
 

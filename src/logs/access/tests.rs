@@ -20,7 +20,7 @@ fn record() -> Record<'static> {
         to_client: 512,
         to_origin: 90,
         ended: 1_795_222_956_512,
-        duration: 1234,
+        duration: 1_234_056,
         decide: Some(1),
         resolve: Some(20),
         connect: None,
@@ -98,7 +98,7 @@ fn squids_form_has_ten_fields_whatever_happened() {
             format!("1795222956.512   1234 192.0.2.1 TCP_REDIRECT/200 512 {url}"),
         ),
         (
-            Record { decision: Some("FILE"), duration: 1_234_567, ..record() },
+            Record { decision: Some("FILE"), duration: 1_234_567_999, ..record() },
             format!("1795222956.512 1234567 192.0.2.1 NONE_NONE/200 512 {url}"),
         ),
         (
@@ -154,7 +154,7 @@ fn every_code_has_its_value() {
         ("%{sec}t %{msec}t", "1795222955 1795222955278"),
         ("%m %U %H", "GET http://a.example/p?q=1 HTTP/1.1"),
         ("%s %>s %b %B %O %I", "200 200 512 512 512 90"),
-        ("%T %{s}T %{ms}T %{us}T %D", "1 1 1234 1234000 1234000"),
+        ("%T %{s}T %{ms}T %{us}T %D", "1 1 1234 1234056 1234056"),
         ("%{User-agent}i %{REFERER}i %{Content-Type}o", "curl/8 - text/html"),
         ("%{origin}x %{decision}x %{failure}x", "[2001:db8::1]:80 PERMIT -"),
         ("%{decide}x|%{resolve}x|%{connect}x", "1|20|-"),

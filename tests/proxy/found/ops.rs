@@ -463,3 +463,28 @@ fn c_an_installation_has_pages_and_pictures_and_its_unit_leads_to_its_documents(
         assert!(!link.starts_with("docs/") || installed.is_file(), "{link} is missing");
     }
 }
+
+/// Times are read once a turn of the loop, and a request that goes to an origin takes several.
+#[test]
+fn c_times_are_told_in_microseconds() {
+    let helpers = Helpers::answering(|_| String::new());
+    let proxy = helpers.proxy(&[("access.enable", "true"), ("access.format", "took %D"), ("http.pool", "0")]);
+    let origin = Origin::site();
+    let mut client = proxy.client();
+    for _ in 0..20 {
+        assert_eq!(client.get(&origin.url("/x")).text(), "/x");
+    }
+    proxy.wait_log_times("took ", 20);
+    let log = proxy.log();
+    let took = log.lines().filter_map(|line| line.strip_prefix("took ")).map(|text| text.parse().expect("a number"));
+    let took: Vec<u64> = took.collect();
+    assert!(took.iter().all(|micros| *micros > 0) && took.iter().any(|micros| micros % 1000 > 0), "{took:?}");
+    let metrics = ask(&proxy, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").text();
+    let sums = ["request", "connect", "helper"].map(|family| {
+        let start = format!("exaproxy_{family}_seconds_sum ");
+        metrics.lines().find_map(|line| line.strip_prefix(&start)).expect("a sum")
+    });
+    // One of them may end with zeros, which are not written.
+    let places = |sum: &&str| sum.split_once('.').map_or(0, |(_, places)| places.len());
+    assert!(sums.iter().map(places).max() > Some(3), "{sums:?}");
+}
