@@ -226,8 +226,8 @@ impl Proxy {
             Waits::Rest(id) if id == lookup => {
                 self.set_waits(key, Waits::Nothing);
                 match client_phase(&self.clients, key) {
-                    Some(PhaseKind::Resolving) => self.dial(key, &allowed, None),
                     _ if allowed.is_empty() => self.refuse_address(key, refused),
+                    Some(PhaseKind::Resolving) => self.dial(key, &allowed, None),
                     _ => self.race(key, &allowed, None),
                 }
                 self.enqueue(key);

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use crate::dns::{everything, proxy, url};
-use crate::support::{eventually, Answer, Blackhole, Client, Message, NameServer, Origin, Proxy, Query, A};
+use crate::support::{eventually, Answer, Blackhole, Client, Message, NameServer, Origin, Proxy, Query, A, AAAA};
 
 /// A name server that answers the first question for IPv4 addresses like this, and the others as it should.
 fn wrong_once(wrong: impl Fn(&Query) -> Answer + Send + Sync + 'static) -> Option<NameServer> {
@@ -209,5 +210,27 @@ fn b3_a_race_without_room_for_a_second_attempt_still_finds_the_living_address() 
     }
     for client in &mut clients {
         assert_eq!(client.reply().text(), "/here");
+    }
+}
+
+/// The cause is the same whichever family is known first, and whether they are known at all.
+#[test]
+fn c_names_a_forbidden_address_beside_an_empty_family_is_refused_as_such() {
+    let late = Duration::from_millis(150);
+    for (forbidden, order) in [(AAAA, "the forbidden one first"), (A, "the empty one first")] {
+        let answer = move |query: &Query| match (query.kind == AAAA, query.kind == forbidden) {
+            (true, true) => Answer::Reply(query.addresses(&["::1".parse().expect("an address")])),
+            (false, true) => Answer::Late(late, query.addresses(&["127.0.0.1".parse().expect("an address")])),
+            (true, false) => Answer::Reply(query.reply().negative(60)),
+            (false, false) => Answer::Late(late, query.reply().negative(60)),
+        };
+        let Some(names) = NameServer::start(answer) else { return };
+        let proxy = proxy(&names, &[("security.local", "")]);
+        for lookup in ["first", "cached"] {
+            let reply = proxy.client().get("http://inner.test/");
+            let why = reply.value("Proxy-Status").unwrap_or_default();
+            assert!(reply.status() == 403 && why.contains("destination_ip_prohibited"), "{order}, {lookup}: {reply:?}");
+        }
+        assert_eq!(names.asked("inner.test", forbidden), 1);
     }
 }
