@@ -215,12 +215,12 @@ fn an_address_that_cannot_be_listened_on_stops_the_start() {
 }
 
 #[test]
-fn a_web_port_that_is_taken_stops_the_start() {
-    let taken = Refusing::new();
-    let port = taken.address().port().to_string();
-    let proxy = ports::next().to_string();
-    let run = Proxy::run(&[], &starting(&[("tcp4.port", &proxy), ("web.port", &port)]));
+fn a_web_address_that_cannot_be_had_stops_the_start() {
+    let (proxy, web) = (ports::next().to_string(), ports::next().to_string());
+    let options = [("tcp4.port", proxy.as_str()), ("web.port", &web), ("web.host", "192.0.2.250")];
+    let run = Proxy::run(&[], &starting(&options));
     assert_eq!(run.code, Some(1), "{}{}", run.stdout, run.stderr);
+    assert!(run.stderr.contains("web server unable to listen"), "{}", run.stderr);
 }
 
 #[test]

@@ -245,9 +245,9 @@ fn a_second_copy_says_so_and_its_monitor_waits_for_the_port() {
     drop(first);
     let answers = || {
         let mut check = Client::try_connect(web)?;
-        check.try_send("GET /json/running HTTP/1.0\r\n\r\n");
+        check.try_send("GET / HTTP/1.0\r\n\r\n");
         let text = String::from_utf8_lossy(&check.wire().rest().ok()?).into_owned();
-        text.contains(&child.id().to_string()).then_some(())
+        text.contains(&format!("process {} ", child.id())).then_some(())
     };
     eventually("the second copy's monitor", answers);
     child.kill().expect("it runs");

@@ -159,7 +159,7 @@ fn without_an_announcement_the_connection_ends_without_a_byte() {
     proxy.wait_counter("ended.proxy-header", count as i64);
     proxy.wait_log("http.proxied asks for one");
     assert_eq!(proxy.log().matches("http.proxied asks for one").count(), 1, "whoever can connect could fill the log");
-    assert_eq!((origin.connections(), proxy.counter("clients.requests") > 0), (0, true));
+    assert_eq!((origin.connections(), proxy.counter("clients.requests")), (0, 0));
     let mut client = proxy.client();
     client.send(LINE4);
     assert_eq!(client.get(&origin.url("/still")).text(), "/still");

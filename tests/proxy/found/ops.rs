@@ -225,7 +225,7 @@ fn b16_the_arguments_of_helpers_are_not_shown() {
 }
 
 #[test]
-fn control_answers_curl_in_one_line() {
+fn c_control_answers_curl_in_one_line() {
     let proxy = Proxy::start(&[("web.debug", "true")]);
     let web = proxy.web();
     let token = ask(&proxy, &format!("GET /control/token HTTP/1.1\r\nHost: {web}\r\n\r\n")).text();
