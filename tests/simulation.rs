@@ -6,6 +6,8 @@
 
 #[path = "simulation/client.rs"]
 mod client;
+#[path = "simulation/files.rs"]
+mod files;
 #[path = "simulation/hub.rs"]
 mod hub;
 #[path = "simulation/origin.rs"]

@@ -1,24 +1,31 @@
 //! Slow work off the loop: one thread that reads files, prepares values and drops old ones. The loop hands it jobs and
 //! takes what they give at the start of a turn. Knows neither what is prepared nor for whom.
 //!
-//! Frames on a bus wake the two ends. Jobs and values are Rust values of this process, which travel through queues beside
-//! the bus: a job through one that all share, its value through one of its own.
+//! Frames on a bus wake the two ends, and carry the bytes of large files. Jobs and values are Rust values of this process,
+//! which travel through queues beside the bus: a job through one that all share, its value through one of its own.
 
+pub mod contents;
 pub mod folder;
 pub mod names;
 mod pending;
 mod watch;
 
+use std::collections::VecDeque;
 use std::io;
+use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
+use reactor::arena::Key;
 use reactor::bus::{self, Far, Near, Received};
 use reactor::frame::Frame;
 use reactor::poller::Poller;
 use reactor::ready::Ready;
 
+use crate::answers::PageContent;
+use crate::io::content::ContentRequest;
 use crate::io::owner::Owner;
+use contents::{Block, OpenFiles};
 
 pub use pending::Pending;
 pub use watch::{Look, Watch};
@@ -29,13 +36,19 @@ mod kind {
     pub(super) const JOB: u8 = 1;
     /// From the thread: a job is done.
     pub(super) const DONE: u8 = 2;
+    /// To the thread: the next block of a file is wanted; the key is its number.
+    pub(super) const READ: u8 = 3;
+    /// From the thread: a block of a file, for the session that the key names. The payload begins with the file's number.
+    pub(super) const BLOCK: u8 = 4;
+    /// To the thread: a file is not wanted any more; the key is its number.
+    pub(super) const CLOSE: u8 = 5;
 }
 
 /// Reads from the bus in a turn.
 const READS: usize = 16;
 
 /// Something to do on the thread. A value that it gives goes its own way.
-type Job = Box<dyn FnOnce() + Send>;
+type Job = Box<dyn FnOnce(&mut OpenFiles) + Send>;
 
 /// The loop's end.
 #[derive(Debug)]
@@ -44,6 +57,7 @@ pub struct Loader {
     jobs: Sender<Job>,
     /// The thread's end, until the thread runs.
     far: Option<(Far, Receiver<Job>)>,
+    blocks: VecDeque<Block>,
     /// Not everything was read from the bus.
     behind: bool,
     ended: bool,
@@ -58,7 +72,7 @@ impl Loader {
         let (mut bus, far) = bus::pair()?;
         poller.register(bus.source(), Owner::Loader)?;
         let (jobs, waiting) = mpsc::channel();
-        Ok(Loader { bus, jobs, far: Some((far, waiting)), behind: false, ended: false })
+        Ok(Loader { bus, jobs, far: Some((far, waiting)), blocks: VecDeque::new(), behind: false, ended: false })
     }
 
     /// Starts the thread. It keeps the privileges that the process has now.
@@ -73,7 +87,38 @@ impl Loader {
 
     /// Has a value dropped that takes long to drop.
     pub fn discard(&mut self, value: impl Send + 'static) {
-        self.give(Box::new(move || drop(value)));
+        self.give(Box::new(move |_| drop(value)));
+    }
+
+    /// Looks at a page that is not kept. A large one is held open under the number `id`, for a session that is to ask for its
+    /// blocks, and to close it.
+    pub fn look_at(
+        &mut self,
+        path: PathBuf,
+        (session, id): (Key, u64),
+        deliver: impl FnOnce(Result<PageContent, String>) + Send + 'static,
+    ) {
+        self.give(Box::new(move |open| {
+            let looked = folder::look_at(&path).map(|(content, file)| {
+                file.into_iter().for_each(|file| open.keep(id, session, file));
+                content
+            });
+            deliver(looked.map_err(|error| error.to_string()));
+        }));
+    }
+
+    /// Passes on what a session needs of a file.
+    pub fn serve(&mut self, request: ContentRequest) {
+        let (kind, key) = match request {
+            ContentRequest::Block(id) => (kind::READ, id),
+            ContentRequest::Close(id) => (kind::CLOSE, id),
+        };
+        self.send(kind, key);
+    }
+
+    /// The next block that was read for a session.
+    pub fn poll_block(&mut self) -> Option<Block> {
+        self.blocks.pop_front()
     }
 
     /// The bus has had an event.
@@ -104,14 +149,18 @@ impl Loader {
     }
 
     fn give(&mut self, job: Job) {
-        let frame = Frame { kind: kind::JOB, key: 0, payload: b"" };
-        self.ended |= self.jobs.send(job).is_err() || self.bus.send(frame).is_err();
+        self.ended |= self.jobs.send(job).is_err();
+        self.send(kind::JOB, 0);
+    }
+
+    fn send(&mut self, kind: u8, key: u64) {
+        self.ended |= self.bus.send(Frame { kind, key, payload: b"" }).is_err();
     }
 
     fn receive(&mut self) {
         self.behind = true;
         for _ in 0..READS {
-            match self.bus.receive(|_| ()) {
+            match self.bus.receive(|frame| self.blocks.extend(Block::of(frame))) {
                 Ok(Received::More) => {}
                 Ok(Received::Drained) => {
                     self.behind = false;
@@ -126,14 +175,23 @@ impl Loader {
     }
 }
 
-/// The thread: one job after the other, until the loop is gone.
+/// The thread: one thing after the other, until the loop is gone.
 fn run(mut bus: Far, jobs: &Receiver<Job>) {
-    let mut waiting = 0;
-    while let Ok(true) = bus.receive(|_| waiting += 1) {
-        for _ in 0..std::mem::take(&mut waiting) {
-            let Ok(job) = jobs.try_recv() else { return };
-            job();
-            if bus.send(Frame { kind: kind::DONE, key: 0, payload: b"" }).is_err() {
+    let (mut wanted, mut open) = (Vec::new(), OpenFiles::default());
+    while let Ok(true) = bus.receive(|frame| wanted.push((frame.kind, frame.key))) {
+        for (kind, key) in wanted.drain(..) {
+            let sent = match kind {
+                kind::READ => open.send(key, &mut bus),
+                kind::CLOSE => {
+                    open.close(key);
+                    Ok(())
+                }
+                _ => {
+                    jobs.try_iter().take(1).for_each(|job| job(&mut open));
+                    bus.send(Frame { kind: kind::DONE, key: 0, payload: b"" })
+                }
+            };
+            if sent.is_err() {
                 return;
             }
         }

@@ -19,7 +19,7 @@ const LOOK: Millis = 5_000;
 /// Largest file that is read, in bytes: long lists against advertising have some 20 MiB.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Longest time for one name with all its aliases, servers and repetitions, whatever the options multiply to.
+/// Longest time for one name with all its aliases, servers and repetitions, also where the options multiply to more.
 const MAX_DEADLINE: Duration = Duration::from_secs(120);
 
 /// How names are found.
@@ -222,7 +222,7 @@ mod tests {
         fs::write(folder.path().join("resolv.conf"), "nameserver 192.0.2.53\n").unwrap();
         assert_eq!(reader.look().unwrap().config.servers.len(), 1);
         assert!(reader.look().is_none(), "nothing has changed");
-        // A folder can be opened and not read, whoever asks.
+        // A folder can be opened and not read, by root neither.
         fs::create_dir(folder.path().join("hosts")).unwrap();
         assert!(reader.read_again().is_err_and(|error| error.contains("/hosts: Is a directory")));
         assert!(reader.look().is_none() && reader.seen == reader.marks(), "it is not tried without end");

@@ -28,7 +28,7 @@ impl<T: Send + 'static> Pending<T> {
         let (sender, receiver) = mpsc::channel();
         self.0 = Some(receiver);
         // A value that nothing waits for any more comes back as an error, and is dropped here, by the thread.
-        loader.give(Box::new(move || drop(sender.send(work()))));
+        loader.give(Box::new(move |_| drop(sender.send(work()))));
         true
     }
 

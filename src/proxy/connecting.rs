@@ -366,7 +366,8 @@ impl Proxy {
     pub(super) fn hang_up(&mut self, key: Key) {
         let Some(client) = self.clients.get_mut(key) else { return };
         match std::mem::replace(&mut client.waits, Waits::Nothing) {
-            Waits::Nothing => {}
+            // The file of a page is closed when the loader comes back with it.
+            Waits::Nothing | Waits::Page(_) => {}
             Waits::Reply(ticket) => {
                 if let Some(redirector) = &mut self.redirector {
                     redirector.cancel(ticket);

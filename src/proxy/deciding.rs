@@ -6,15 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use reactor::arena::Key;
 
 use super::{Proxy, Waits};
-use crate::answers::Served;
 use crate::exchange::ingress::Ingress;
 use crate::exchange::Side;
 use crate::http::answer::Answer;
 use crate::http::cause::Cause;
 use crate::http::request::Request;
 use crate::http::Method;
-use crate::io::content::Content;
-use crate::loader::folder::look_at;
 use crate::logs::{Usage, Word};
 use crate::policy::admission::{self, Judgement, Stage, Subject};
 use crate::policy::decision::{Decision, Verdict};
@@ -160,7 +157,7 @@ impl Proxy {
             Verdict::Intercept(to) => self.decided(key, Word::Intercept, Decision::Intercept(to)),
             Verdict::Redirect(answer) => self.decided(key, Word::Redirect, Decision::Answer(answer)),
             Verdict::Answer(answer) => self.decided(key, Word::Local, Decision::Answer(answer)),
-            Verdict::File { name, comment } => self.serve_page(key, &name, &comment),
+            Verdict::File { name, comment } => self.serve_page(key, name, comment),
         }
     }
 
@@ -175,27 +172,6 @@ impl Proxy {
             Judgement::Answer(answer) => self.decided(key, Word::Rewrite, Decision::Answer(answer)),
             Judgement::Pass | Judgement::Ask => self.decided(key, Word::Rewrite, Decision::Rewrite(other)),
         }
-    }
-
-    /// Answers with a local page.
-    fn serve_page(&mut self, key: Key, name: &str, comment: &str) {
-        let Some(client) = self.clients.get_mut(key) else { return };
-        let exchange = &client.session.exchange;
-        let Some(request) = exchange.request() else { return };
-        let served = match self.answers.page(name, request, exchange.client(), comment) {
-            Served::Answer(served) => served,
-            Served::Elsewhere(path) => {
-                let looked = look_at(&path).map_err(|error| error.to_string());
-                let (file, content) = looked.map_or_else(|error| (Err(error), None), |(file, rest)| (Ok(file), rest));
-                let served = self.answers.file(name, file, request, exchange.client(), comment);
-                client.session.provide(content.map(Content::new));
-                served
-            }
-        };
-        if let Some(why) = served.missing {
-            log::error!(target: "download", "{why}");
-        }
-        self.decided(key, Word::File, Decision::Answer(served.answer));
     }
 
     /// A helper lets a request pass, or none is asked: what stands behind it still holds.
@@ -238,11 +214,15 @@ impl Proxy {
 
     /// The time for a decision is over.
     pub(super) fn decide_late(&mut self, key: Key) {
+        let waits = self.clients.get(key).map(|client| client.waits);
         self.hang_up(key);
-        self.undecided(key, "no helper decided in time");
+        match waits {
+            Some(Waits::Page(_)) => self.page_late(key),
+            _ => self.undecided(key, "no helper decided in time"),
+        }
     }
 
-    fn decided(&mut self, key: Key, word: Word, decision: Decision) {
+    pub(super) fn decided(&mut self, key: Key, word: Word, decision: Decision) {
         self.note_usage(key, word, None);
         self.decide(key, decision);
     }

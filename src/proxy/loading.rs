@@ -1,12 +1,16 @@
 //! What the loader prepares for the hub, and how the hub takes it over: at the start of a turn, by a swap.
 
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::Arc;
 
 use dns::Replaced;
+use reactor::arena::Key;
 use reactor::poller::Poller;
 use reactor::Millis;
 
 use super::Proxy;
+use crate::answers::PageContent;
 use crate::io::owner::Owner;
 use crate::loader::folder::Folder;
 use crate::loader::names::{NameReader, Names};
@@ -19,6 +23,27 @@ pub(super) struct Loading {
     names: Watch<NameReader>,
     /// None where there is no folder of pages.
     pages: Option<Watch<Folder>>,
+    looks: PageLooks,
+}
+
+/// A look at the file of a page that is not kept, for a session.
+#[derive(Debug)]
+pub(super) struct PageLook {
+    pub(super) session: Key,
+    /// The number of the look, and of the file if it is a large one.
+    pub(super) id: u64,
+    /// The page as the helper has named it, and what it may say.
+    pub(super) name: String,
+    pub(super) comment: String,
+    pub(super) content: Result<PageContent, String>,
+}
+
+/// The looks that sessions wait for, one for each of them at most.
+#[derive(Debug)]
+struct PageLooks {
+    last: u64,
+    waiting: usize,
+    done: (Sender<PageLook>, Receiver<PageLook>),
 }
 
 impl Loading {
@@ -29,7 +54,29 @@ impl Loading {
         now: Millis,
     ) -> std::io::Result<Loading> {
         let (names, pages) = (Watch::new(names, now), pages.map(|folder| Watch::new(folder, now)));
-        Ok(Loading { loader: Loader::new(poller)?, names, pages })
+        let looks = PageLooks { last: 0, waiting: 0, done: mpsc::channel() };
+        Ok(Loading { loader: Loader::new(poller)?, names, pages, looks })
+    }
+
+    /// Has the file of a page looked at for a session. Gives the number of the look.
+    pub(super) fn look_at(&mut self, path: PathBuf, session: Key, name: String, comment: String) -> u64 {
+        let PageLooks { last, waiting, done } = &mut self.looks;
+        (*last, *waiting) = (*last + 1, *waiting + 1);
+        let (id, done) = (*last, done.0.clone());
+        self.loader.look_at(path, (session, id), move |content| {
+            drop(done.send(PageLook { session, id, name, comment, content }));
+        });
+        id
+    }
+
+    /// A look that is done.
+    fn poll_look(&mut self) -> Option<PageLook> {
+        if self.looks.waiting == 0 {
+            return None;
+        }
+        let look = self.looks.done.1.try_recv().ok()?;
+        self.looks.waiting -= 1;
+        Some(look)
     }
 
     /// Has files looked at whose time has come.
@@ -58,6 +105,12 @@ impl Proxy {
     /// Takes over what the loader has finished.
     pub(super) fn take_loaded(&mut self) {
         self.loading.loader.go_on();
+        while let Some(block) = self.loading.loader.poll_block() {
+            self.block_read(block);
+        }
+        while let Some(look) = self.loading.poll_look() {
+            self.page_looked_at(look);
+        }
         if let Some(names) = self.loading.names.take() {
             self.use_names(names);
         }

@@ -13,6 +13,7 @@ mod deciding;
 mod lifecycle;
 mod listeners;
 mod loading;
+mod pages;
 mod report;
 mod snapshot;
 
@@ -114,6 +115,8 @@ enum Waits {
     Nothing,
     /// What a helper says.
     Reply(Ticket),
+    /// What the loader finds in the file of a local page that a helper has named.
+    Page(u64),
     Lookup(LookupId),
     /// A race, and the lookup that may still bring more addresses to it.
     Dial(Key, Option<LookupId>),
@@ -393,20 +396,23 @@ impl Proxy {
     fn drive(&mut self, key: Key) {
         self.drop_ended_origin(key);
         for _ in 0..ACTIONS {
-            let progress = self.step(key, |client, shared, cx| {
+            let stepped = self.step(key, |client, shared, cx| {
                 client.queued = false;
-                client.session.run(shared, cx)
+                (client.session.run(shared, cx), client.session.poll_content())
             });
+            let Some((progress, content)) = stepped else { return };
+            if let Some(request) = content {
+                self.loading.loader.serve(request);
+            }
             match progress {
-                Some(Progress::Act(action)) => self.act(key, action),
-                Some(Progress::Again) => break,
-                Some(Progress::Wait) => {
+                Progress::Act(action) => self.act(key, action),
+                Progress::Again => break,
+                Progress::Wait => {
                     if let Some(client) = self.clients.get(key) {
                         client.session.arm(&mut self.alarms, key, &self.settings.limits);
                     }
                     return;
                 }
-                None => return,
             }
         }
         self.enqueue(key);

@@ -18,7 +18,7 @@ use crate::exchange::flow::Direction;
 use crate::exchange::phase::Phase;
 use crate::exchange::timers::Limits;
 use crate::exchange::{Action, Context, Exchange, Side};
-use crate::io::content::Content;
+use crate::io::content::{Content, ContentRequest};
 use crate::io::origin::Origin;
 use peek::{PeekSize, MAX_PEEK, MIN_PEEK};
 pub use shared::Shared;
@@ -28,10 +28,6 @@ use shared::HEADROOM;
 /// budget, or an upload that never pauses would leave nothing for the download.
 const ROUNDS: u32 = 32;
 const BYTES: usize = 2 << 20;
-
-/// Bytes of a local file that a session may read before others get their turn. Its pages may have to come from the disk,
-/// and everybody waits meanwhile.
-const CONTENT: usize = 64 * 1024;
 
 /// One client connection.
 #[derive(Debug)]
@@ -48,7 +44,7 @@ pub struct Session<T> {
     peek_up: PeekSize,
     peek_down: PeekSize,
     /// What follows an answer of our own.
-    content: Option<Content>,
+    content: Option<Box<Content>>,
 }
 
 /// Why the pump came back.
@@ -77,10 +73,24 @@ impl<T: Transport> Session<T> {
         }
     }
 
-    /// Lends the session the file whose bytes follow the answer that its exchange is about to give. It is closed as soon as
-    /// no more of it is wanted.
-    pub fn provide(&mut self, content: Option<Content>) {
-        self.content = content;
+    /// Tells the session of the file whose bytes follow the answer that its exchange is about to give.
+    pub fn provide(&mut self, content: Content) {
+        debug_assert!(self.content.is_none(), "one file at a time, and it is closed");
+        self.content = Some(Box::new(content));
+    }
+
+    /// The file whose bytes follow the answer, to be given what was read of it.
+    pub fn content_mut(&mut self) -> Option<&mut Content> {
+        self.content.as_deref_mut()
+    }
+
+    /// What is needed of that file now. To be asked after each run, so that it is closed as soon as no more of it is wanted.
+    pub fn poll_content(&mut self) -> Option<ContentRequest> {
+        let content = self.content.as_mut()?;
+        if self.exchange.needs_content() {
+            return content.poll().then(|| ContentRequest::Block(content.id()));
+        }
+        self.content.take().map(|content| ContentRequest::Close(content.id()))
     }
 
     /// Moves what can be moved, until something has to be done by others or nothing is ready.
@@ -96,9 +106,6 @@ impl<T: Transport> Session<T> {
             moved |= self.pump(Direction::Download, shared, cx, &mut left_down);
             moved |= self.exchange.settle(self.upload.len(), self.download.len(), cx);
             moved |= self.shut_down(cx) | self.end_tunnel(cx);
-            if self.content.is_some() && !self.exchange.needs_content() {
-                self.content = None;
-            }
             if let Some(action) = self.exchange.poll() {
                 return Progress::Act(action);
             }
@@ -186,8 +193,12 @@ impl<T: Transport> Session<T> {
     fn is_stuck(&self, shared: &Shared) -> bool {
         let origin = self.origin.as_ref().map(|origin| origin.stream.ready);
         let client = Some(self.client.ready);
-        // A file can always be read.
-        let source = if self.exchange.is_answering() { Some(Ready::READ) } else { origin };
+        let source = match &self.content {
+            Some(content) if self.exchange.is_answering() => content.is_ready().then_some(Ready::READ),
+            // The end of what does not follow can be read at once.
+            None if self.exchange.is_answering() => Some(Ready::READ),
+            _ => origin,
+        };
         let upload = (Direction::Upload, client, origin, &self.upload, self.peek_up);
         let download = (Direction::Download, source, client, &self.download, self.peek_down);
         [upload, download].into_iter().any(|(direction, from, to, stored, peek)| {
@@ -197,7 +208,7 @@ impl<T: Transport> Session<T> {
                 _ if self.exchange.wants_shutdown(direction, stored.len()) => to.is_some(),
                 0 if passes(&self.exchange, direction, stored, peek) => reads && writes,
                 0 => reads && (stored.has_storage() || shared.pool.has_room()),
-                // Nobody will ever take what has no destination.
+                // What has no destination goes nowhere, now or later.
                 _ => writes || to.is_none(),
             }
         })
@@ -359,14 +370,14 @@ impl<T: Transport> Session<T> {
                 work.filled(count);
                 return Some(count);
             }
-            // An interrupted call leaves READ set, and nobody would tell of the bytes again.
+            // An interrupted call leaves READ set, and no event would tell of the bytes again.
             Ok(None) => return from.ready.has(Ready::READ).then_some(0),
             Err(error) => self.receive_failed(direction, &error, cx),
         }
         Some(0)
     }
 
-    /// Gets more of what follows an answer. What it costs of the budget is in proportion to [`CONTENT`].
+    /// Gets more of what follows an answer. None while the loader reads it.
     fn fetch_content(
         &mut self,
         work: &mut Buf,
@@ -374,28 +385,25 @@ impl<T: Transport> Session<T> {
         shared: &mut Shared,
         cx: &mut Context<'_>,
     ) -> Option<usize> {
+        if self.content.as_ref().is_some_and(|content| !content.is_ready()) {
+            return None;
+        }
         if !room {
             shared.starved = true;
             return None;
         }
         let space = work.space();
         let asked = space.len().min(BLOCK);
-        let got = match &mut self.content {
-            Some(content) => content.read(&mut space[..asked]),
-            None => Ok(0),
-        };
-        match got {
-            Ok(0) => self.exchange.handle_eof(Direction::Download, cx),
-            Ok(count) => {
+        match self.content.as_mut().and_then(|content| content.read(&mut space[..asked])) {
+            Some(count) if count > 0 => {
                 work.filled(count);
-                return Some(count * (BYTES / CONTENT));
+                Some(count)
             }
-            Err(error) => {
-                log::warn!(target: "client", "reading a local file failed: {error}");
+            _ => {
                 self.exchange.handle_eof(Direction::Download, cx);
+                Some(0)
             }
         }
-        Some(0)
     }
 
     fn receive_failed(&mut self, direction: Direction, error: &io::Error, cx: &mut Context<'_>) {

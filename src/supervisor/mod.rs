@@ -223,7 +223,7 @@ fn claim_pidfile(config: &Config) -> Result<Option<Pidfile>, String> {
     }
 }
 
-/// Says something that whoever starts the program should see, whatever the level of the log.
+/// Says something on the standard error too, where the operator who starts the program sees it at any level of the log.
 fn warn(text: &str) {
     log::warn!(target: "supervisor", "{text}");
     eprintln!("warning: {text}");

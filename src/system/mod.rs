@@ -1,6 +1,6 @@
-//! What the process does to itself and asks of its machine: descriptors, privileges, pidfile, background, signals, orphans,
-//! the name of this machine and the addresses of its interfaces, files that are safe to read. Knows no configuration and
-//! logs nothing: each part returns what there is to say.
+//! What the process does to itself and asks of its machine: descriptors, privileges, pidfile, background, signals,
+//! orphans, the name of this machine and the addresses of its interfaces, files that are safe to read. Knows no
+//! configuration and logs nothing: each part returns what there is to say.
 
 pub mod background;
 pub mod descriptors;

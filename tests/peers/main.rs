@@ -16,6 +16,7 @@ mod refresh;
 mod reuse;
 mod servers;
 mod squidguard;
+mod strace;
 // Shared with the behaviour tests; each set of tests uses another part of it.
 #[allow(dead_code, unreachable_pub, unused_imports)]
 #[path = "../proxy/support/mod.rs"]

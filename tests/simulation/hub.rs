@@ -15,7 +15,6 @@ use exaproxy::http::answer::Answer;
 use exaproxy::http::cause::Cause;
 use exaproxy::http::rules::Rules;
 use exaproxy::http::Method;
-use exaproxy::io::content::Content;
 use exaproxy::io::origin::{Origin as OriginConnection, OriginKeys, Scope};
 use exaproxy::policy::decision::Decision;
 use exaproxy::session::{Progress, Session, Shared};
@@ -26,6 +25,7 @@ use reactor::ready::Ready;
 use reactor::stream::{Stream, Transport};
 use reactor::Millis;
 
+use crate::files::Files;
 use crate::origin::Origin;
 use crate::plan::{SharedPlans, Weather};
 use crate::random::Random;
@@ -63,6 +63,7 @@ pub(crate) struct Hub {
     pub(crate) wires: Vec<wire::SharedWire>,
     queue: VecDeque<Key>,
     alarms: Alarms,
+    files: Files,
     pub(crate) shared: Shared,
     settings: Settings,
     answers: Answers,
@@ -104,6 +105,7 @@ impl Hub {
             wires: Vec::new(),
             queue: VecDeque::new(),
             alarms: Alarms::new(),
+            files: Files::default(),
             shared: Shared::new(64),
             settings: settings(),
             answers: Answers::built_in(),
@@ -140,6 +142,7 @@ impl Hub {
     pub(crate) fn finish(&mut self) {
         self.kept.clear();
         assert_eq!((self.shared.pool.lent(), self.open), (0, 0), "blocks lent and questions open at the end");
+        assert_eq!(self.files.len(), 0, "files open at the end");
     }
 
     /// When a timer, or a step that the hub plays, is due.
@@ -164,7 +167,12 @@ impl Hub {
             self.with_exchange(key, |exchange, cx| exchange.handle_timeout(cx));
             self.enqueue(key);
         }
-        let ran = !self.queue.is_empty();
+        for (key, id, block) in self.files.read(&mut self.random) {
+            let content = self.clients.get_mut(key).and_then(|client| client.session.content_mut());
+            content.filter(|content| content.id() == id).expect("an open file has a session").handle_block(block);
+            self.enqueue(key);
+        }
+        let ran = !self.queue.is_empty() || self.files.is_wanted();
         for _ in 0..self.queue.len() {
             let Some(key) = self.queue.pop_front() else { break };
             self.drive(key);
@@ -217,6 +225,9 @@ impl Hub {
                 counters: &mut self.counters,
             };
             let progress = client.session.run(&mut self.shared, &mut cx);
+            if let Some(request) = client.session.poll_content() {
+                self.files.serve(key, request);
+            }
             assert!(client.session.stored() <= MOST_STORED, "{} bytes are held", client.session.stored());
             match progress {
                 Progress::Act(action) => self.act(key, action),
@@ -286,10 +297,9 @@ impl Hub {
                 Weather::Storm => self.random.size(100_000),
                 _ => 0,
             };
-            let file = tempfile::tempfile().expect("a temporary file");
-            file.set_len(answer.follows.saturating_sub(cut as u64)).expect("a file as long as that");
+            let content = self.files.open((answer.follows as usize).saturating_sub(cut));
             if let Some(client) = self.clients.get_mut(key) {
-                client.session.provide(Some(Content::new(file)));
+                client.session.provide(content);
             }
         }
         Box::new(answer)

@@ -76,7 +76,7 @@ impl Survey {
         }
     }
 
-    /// Looks at one file, whatever its length.
+    /// Looks at one file, be it large or small.
     pub(super) fn note_file(&mut self, name: String, path: PathBuf) {
         match path.metadata() {
             Ok(metadata) if metadata.is_file() => self.note(name, path, Some(metadata)),
