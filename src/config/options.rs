@@ -6,8 +6,8 @@ use super::lists::{HostNames, Methods, Ports, Ranges, Services};
 use super::paths::{Hosts, NewFile, Pages, Program, Resolver, HOSTS, PAGES, RESOLVER};
 use super::place::PathContext;
 use super::text::{
-    BareText, FieldName, Host, Host4, Host6, Level, Line, LineFormat, OnFailure, Protocol, Pseudonym, Reactor, Sink,
-    SyslogWord, Text, User,
+    BareText, Extras, FieldName, Host, Host4, Host6, Level, Line, LineFormat, OnFailure, Protocol, Pseudonym, Reactor,
+    Sink, SyslogWord, Text, User,
 };
 use super::value::{Count, Flag, Limit, Port, Seconds, Timeout, ValueType};
 use super::Error;
@@ -311,6 +311,8 @@ options! {
         concurrency: Count<0, 1000> = "0", New,
             "requests that a url helper has before it, each with a number in front; 0: one, without a number";
         enable: Flag = "false", Kept, "ask helper programs what to do with requests";
+        extras: Extras = "%>a/%>A %un %>rm myip=%la myport=%lp", New,
+            "what follows the URL in the line of Squid, with codes of its logformat, as its url_rewrite_extras";
         line: Line = "exaproxy", New,
             "fields of the lines that a url helper reads: exaproxy, or squid for programs that were written for Squid";
         maximum: Count<1, 10_000> = "25", Changed("It must not be below redirector.minimum."), "most helper programs";

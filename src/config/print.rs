@@ -99,7 +99,7 @@ fn help_line(entry: &OptionEntry) -> String {
 const COLUMNS: usize = 80;
 
 /// Most blanks in front of a line that goes on: the longest default has to fit behind them.
-const INDENT: usize = 34;
+const INDENT: usize = 30;
 
 /// Words behind a start, in lines that fit a terminal and that go on below the first word.
 fn wrapped(start: &str, words: impl Iterator<Item = String>) -> String {

@@ -267,6 +267,30 @@ impl ValueType for Line {
     }
 }
 
+/// What follows the URL in the line of Squid.
+pub struct Extras;
+
+impl ValueType for Extras {
+    type Value = crate::redirector::url::extras::Extras;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "a text with codes such as %>a and %{User-Agent}>h".into()
+    }
+
+    fn parse(text: &str, place: &PathContext) -> Option<Self::Value> {
+        Text::parse(text, place)?.parse().ok()
+    }
+
+    fn fault(text: &str) -> Option<String> {
+        text.parse::<Self::Value>().err().map(|error| error.to_string())
+    }
+
+    fn print(value: &Self::Value, _: &PathContext) -> String {
+        value.to_string()
+    }
+}
+
 /// What happens to requests that no helper decided about.
 pub struct OnFailure;
 

@@ -147,7 +147,10 @@ fn redirector(config: &Config) -> Option<redirector::Options> {
     // What is wrong with the program was said when the configuration was checked.
     let path = given.program.path.clone().ok().filter(|_| given.enable)?;
     let dialect = match given.protocol.as_str() {
-        "url" => Dialect::Url(Url { line: given.line, concurrency: given.concurrency }),
+        "url" => {
+            let extras = given.extras.clone();
+            Dialect::Url(Url { line: given.line, extras, concurrency: given.concurrency })
+        }
         uri => Dialect::Icap(Icap { uri: uri.to_owned() }),
     };
     let pool = pool::PoolSettings {

@@ -111,5 +111,5 @@ tests! {
     chunks_of_clients chunks_of_origins
     ini environment command_line pages
     dns_message dns_resolver resolv_conf hosts
-    url_reply icap_reply monitor
+    url_question url_reply icap_reply monitor
 }

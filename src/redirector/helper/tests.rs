@@ -27,7 +27,7 @@ fn shell(script: &str) -> Bench {
 }
 
 fn start_program(path: &str, arguments: &[&str]) -> Bench {
-    let dialect = Dialect::Url(Url { line: LineForm::Exaproxy, concurrency: 0 });
+    let dialect = Dialect::Url(Url { line: LineForm::Exaproxy, extras: "".parse().unwrap(), concurrency: 0 });
     let arguments = arguments.iter().map(ToString::to_string).collect();
     let program = Arc::new(Program { path: path.into(), arguments, dialect });
     Bench { near: start(1, program).unwrap(), said: Default::default() }

@@ -13,6 +13,8 @@
 //!
 //! Whether a part is called `req-hdr` or `res-hdr` does not matter: old helpers call everything `res-hdr`.
 
+use std::borrow::Cow;
+
 use super::super::question::Question;
 use super::message::{IcapMessage, Part};
 use crate::http::answer::Answer;
@@ -42,7 +44,7 @@ pub(super) fn read(message: &IcapMessage<'_>, question: &Question<'_>, rules: &R
         _ => return Err("its status is not understood"),
     }
     let (_, head) = message.head.ok_or("nothing is encapsulated in it")?;
-    let head = &head[leading_blank(head)..];
+    let head = &with_empty_line(&head[leading_blank(head)..])[..];
     if head.starts_with(b"HTTP/") {
         return answer(head, message.body.as_deref(), question);
     }
@@ -81,7 +83,7 @@ fn connect(head: &[u8], authority: &[u8], intercepts: bool, question: &Question<
     if !first.ends_with(b"\n") || !has_fields_only(first) {
         return Err("its CONNECT is no request");
     }
-    let rest = &rest[leading_blank(rest)..];
+    let rest = &with_empty_line(&rest[leading_blank(rest)..])[..];
     if intercepts {
         return Ok(Verdict::Intercept(to));
     }
@@ -115,6 +117,23 @@ fn has_fields_only(head: &[u8]) -> bool {
 fn substitute(head: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Request, &'static str> {
     let other = Request::parse(head, rules).map_err(|_| "its request could not have come from a client")?;
     other.in_place_of(question.request).map_err(|_| "its request cannot stand for the client's")
+}
+
+/// The text with the line emptied that ends its first head, should that hold blanks: filters of the original write such
+/// lines, and anywhere else a line of blanks would be a fold without a text.
+fn with_empty_line(text: &[u8]) -> Cow<'_, [u8]> {
+    let mut start = 0;
+    while let Some(length) = memchr::memchr(b'\n', &text[start..]) {
+        let line = &text[start..start + length];
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return match line {
+                [] | [b'\r'] => Cow::Borrowed(text),
+                _ => Cow::Owned([&text[..start], &text[start + length..]].concat()),
+            };
+        }
+        start += length + 1;
+    }
+    Cow::Borrowed(text)
 }
 
 /// The first head with its blank line, if there is one, and what follows it.

@@ -1,13 +1,32 @@
-//! `key=value` pairs of Squid's helper protocol. A value is bare, or stands in double quotes with backslash escapes.
+//! `key=value` pairs of Squid's helper protocol. A value stands in double quotes with backslash escapes, or is bare, and then
+//! its percent-escapes are taken out once, URL or not, as Squid 5.7 does it.
 
 /// The value of the first pair of that name, in any letter case; `Err` when the pairs cannot be told apart.
 pub(super) fn find(text: &[u8], name: &str) -> Result<Option<Vec<u8>>, &'static str> {
+    Ok(first(text, name)?.map(|value| match value {
+        Value::Quoted(value) => value,
+        Value::Bare(value) => unescaped(value, |_| true),
+    }))
+}
+
+/// The same for a value that is a URL: escapes stay that stand for blanks and control characters, which none may hold.
+pub(super) fn find_url(text: &[u8], name: &str) -> Result<Option<Vec<u8>>, &'static str> {
+    Ok(first(text, name)?.map(|value| match value {
+        Value::Quoted(value) => value,
+        Value::Bare(value) => unescaped(value, |byte| !matches!(byte, 0..=b' ' | 0x7f)),
+    }))
+}
+
+enum Value<'t> {
+    Quoted(Vec<u8>),
+    Bare(&'t [u8]),
+}
+
+fn first<'t>(text: &'t [u8], name: &str) -> Result<Option<Value<'t>>, &'static str> {
     let mut found = None;
     each(text, |key, value| {
-        if let (None, Some(value)) = (&found, value) {
-            if key.eq_ignore_ascii_case(name.as_bytes()) {
-                found = Some(value);
-            }
+        if found.is_none() && key.eq_ignore_ascii_case(name.as_bytes()) {
+            found = value;
         }
     })?;
     Ok(found)
@@ -22,7 +41,7 @@ pub(super) fn are_all(text: &[u8]) -> bool {
 }
 
 /// Shows each pair, and each word without a value.
-fn each(text: &[u8], mut show: impl FnMut(&[u8], Option<Vec<u8>>)) -> Result<(), &'static str> {
+fn each<'t>(text: &'t [u8], mut show: impl FnMut(&[u8], Option<Value<'t>>)) -> Result<(), &'static str> {
     let mut rest = text.trim_ascii_start();
     while !rest.is_empty() {
         let end = rest.iter().position(|byte| matches!(byte, b'=' | b' ' | b'\t')).unwrap_or(rest.len());
@@ -41,12 +60,12 @@ fn each(text: &[u8], mut show: impl FnMut(&[u8], Option<Vec<u8>>)) -> Result<(),
     Ok(())
 }
 
-fn value(text: &[u8]) -> Result<(Vec<u8>, &[u8]), &'static str> {
+fn value(text: &[u8]) -> Result<(Value<'_>, &[u8]), &'static str> {
     match text {
-        [b'"', quoted @ ..] => unquote(quoted),
+        [b'"', quoted @ ..] => unquote(quoted).map(|(value, rest)| (Value::Quoted(value), rest)),
         _ => {
             let end = text.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(text.len());
-            Ok((plain(&text[..end]), &text[end..]))
+            Ok((Value::Bare(&text[..end]), &text[end..]))
         }
     }
 }
@@ -75,20 +94,25 @@ fn unquote(text: &[u8]) -> Result<(Vec<u8>, &[u8]), &'static str> {
     }
 }
 
-/// A bare value without its percent-escapes. One that is a URL as it stands keeps them: they are the URL's own.
-fn plain(text: &[u8]) -> Vec<u8> {
-    if memchr::memmem::find(text, b"://").is_some() {
-        return text.to_vec();
-    }
+/// A bare value without the percent-escapes of bytes that may stand in it. `%%` is a percent sign, and one that begins no
+/// escape stays.
+fn unescaped(text: &[u8], may_stand: impl Fn(u8) -> bool) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let mut value = Vec::with_capacity(text.len());
     let mut rest = text;
     loop {
         rest = match rest {
             [] => return value,
+            [b'%', b'%', after @ ..] => {
+                value.push(b'%');
+                after
+            }
             [b'%', high, low, after @ ..] if digit(*high).is_some() && digit(*low).is_some() => {
-                let number = digit(*high).unwrap_or(0) * 16 + digit(*low).unwrap_or(0);
-                value.push(number as u8);
+                let number = (digit(*high).unwrap_or(0) * 16 + digit(*low).unwrap_or(0)) as u8;
+                match number > 0 && may_stand(number) {
+                    true => value.push(number),
+                    false => value.extend_from_slice(&[b'%', *high, *low]),
+                }
                 after
             }
             [byte, after @ ..] => {
@@ -126,7 +150,7 @@ mod tests {
             ("url", Some("http://a/?\"b\\c\" d")),
             ("note_", Some("")),
             ("plain", Some("a b%zz")),
-            ("bare", Some("http://a/%20")),
+            ("bare", Some("http://a/ ")),
             ("word", None),
             ("none", None),
         ] {
@@ -137,5 +161,15 @@ mod tests {
         assert!(find(br#"url="http://a/"#, "url").is_err());
         assert!(find(br#"x="\"#, "url").is_err());
         assert_eq!(find(b"", "url"), Ok(None));
+        for (text, wanted) in [
+            ("url=http://a/a%2520b", "http://a/a%20b"),
+            ("url=\"http://a/a%2520b\"", "http://a/a%2520b"),
+            ("url=http://a/a%20b%%c%zz%00d%7f%0d%0A%", "http://a/a%20b%c%zz%00d%7f%0d%0A%"),
+            ("url=http%3a%2F%2fa%2f%e9%22", "http://a/\u{fffd}\""),
+            ("url=\"a b\"", "a b"),
+        ] {
+            let found = find_url(text.as_bytes(), "url").unwrap().unwrap();
+            assert_eq!(String::from_utf8_lossy(&found), wanted, "{text}");
+        }
     }
 }

@@ -7,8 +7,9 @@
 //! http://www.a.example:8080/path?query 192.0.2.1/- - GET myip=192.0.2.254 myport=3128
 //! ```
 //!
-//! With `redirector.concurrency` a number and a blank stand in front of both. `reply` says what it may answer.
+//! What stands behind the URL of the second is that of `redirector.extras`, this by default. With `redirector.concurrency` a number and a blank stand in front of both. `reply` says what it may answer.
 
+pub mod extras;
 mod key_values;
 mod reply;
 
@@ -16,6 +17,7 @@ use super::question::{Extent, Question, ReplyFault};
 use crate::http::rules::Rules;
 use crate::http::Method;
 use crate::policy::decision::Verdict;
+use extras::Extras;
 
 /// Longest line of a reply, in bytes, its end included. The longest URLs in use have a few thousand.
 const MAX_LINE: usize = 64 << 10;
@@ -25,7 +27,7 @@ const MAX_LINE: usize = 64 << 10;
 pub enum LineForm {
     /// `host/path client - METHOD -`, as the original had it: neither scheme nor port.
     Exaproxy,
-    /// `URL client/- - METHOD myip=… myport=…`, as Squid has it.
+    /// The URL and what [`Url::extras`] says, as Squid has it.
     Squid,
 }
 
@@ -47,6 +49,8 @@ impl LineForm {
 pub struct Url {
     /// The fields of a line.
     pub line: LineForm,
+    /// What stands behind the URL in Squid's line.
+    pub extras: Extras,
     /// Requests that a helper may have before it, each with a number in front; 0: one, without a number.
     pub concurrency: usize,
 }
@@ -55,7 +59,6 @@ impl Url {
     /// Appends the line for a request.
     pub fn encode(&self, out: &mut Vec<u8>, question: &Question<'_>, channel: u64) {
         use std::io::Write;
-        let client = question.client.to_canonical();
         // Writing into a Vec cannot fail.
         if self.concurrency > 0 {
             let _ = write!(out, "{channel} ");
@@ -63,19 +66,15 @@ impl Url {
         match self.line {
             LineForm::Exaproxy => {
                 push_bare_url(out, question);
-                let _ = write!(out, " {client} - ");
+                let _ = write!(out, " {} - ", question.client.to_canonical());
+                out.extend_from_slice(question.request.method_name());
+                out.extend_from_slice(b" -\n");
             }
             LineForm::Squid => {
                 push_full_url(out, question);
-                let _ = write!(out, " {client}/- - ");
-            }
-        }
-        out.extend_from_slice(question.request.method_name());
-        match self.line {
-            LineForm::Exaproxy => out.extend_from_slice(b" -\n"),
-            LineForm::Squid => {
-                let (ip, port) = (question.local.ip().to_canonical(), question.local.port());
-                let _ = writeln!(out, " myip={ip} myport={port}");
+                out.push(b' ');
+                self.extras.push(out, question);
+                out.push(b'\n');
             }
         }
     }
@@ -159,8 +158,9 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    const OLD: Url = Url { line: LineForm::Exaproxy, concurrency: 0 };
-    const SQUID: Url = Url { line: LineForm::Squid, concurrency: 0 };
+    fn dialect(line: LineForm, concurrency: usize) -> Url {
+        Url { line, extras: extras::DEFAULT.parse().unwrap(), concurrency }
+    }
 
     #[test]
     fn the_line_of_the_original() {
@@ -174,10 +174,16 @@ mod tests {
             ("GET", "http://a.ok/%20%0a", "a.ok/%20%0a 127.0.0.1 - GET -\n"),
             ("GET", "http://a.ok?x", "a.ok/?x 127.0.0.1 - GET -\n"),
         ] {
-            assert_eq!(line(&OLD, method, target, "127.0.0.1"), wanted);
+            assert_eq!(line(&dialect(LineForm::Exaproxy, 0), method, target, "127.0.0.1"), wanted);
         }
-        assert_eq!(line(&OLD, "GET", "http://a.ok/", "::ffff:192.0.2.1"), "a.ok/ 192.0.2.1 - GET -\n");
-        assert_eq!(line(&OLD, "GET", "http://a.ok/", "2001:db8::9"), "a.ok/ 2001:db8::9 - GET -\n");
+        assert_eq!(
+            line(&dialect(LineForm::Exaproxy, 0), "GET", "http://a.ok/", "::ffff:192.0.2.1"),
+            "a.ok/ 192.0.2.1 - GET -\n"
+        );
+        assert_eq!(
+            line(&dialect(LineForm::Exaproxy, 0), "GET", "http://a.ok/", "2001:db8::9"),
+            "a.ok/ 2001:db8::9 - GET -\n"
+        );
     }
 
     #[test]
@@ -188,15 +194,15 @@ mod tests {
             ("http://a.ok:80", "http://a.ok/"),
             ("http://[2001:db8::1]/", "http://[2001:db8::1]/"),
         ] {
-            assert_eq!(line(&SQUID, "GET", target, "192.0.2.1"), format!("{url} {end}"));
+            assert_eq!(line(&dialect(LineForm::Squid, 0), "GET", target, "192.0.2.1"), format!("{url} {end}"));
         }
         let wanted = "a.ok:443 192.0.2.1/- - CONNECT myip=192.0.2.254 myport=3128\n";
-        assert_eq!(line(&SQUID, "CONNECT", "a.ok:443", "192.0.2.1"), wanted);
+        assert_eq!(line(&dialect(LineForm::Squid, 0), "CONNECT", "a.ok:443", "192.0.2.1"), wanted);
     }
 
     #[test]
     fn numbers_stand_in_front_and_come_back() {
-        let numbered = Url { concurrency: 5, ..OLD };
+        let numbered = dialect(LineForm::Exaproxy, 5);
         assert_eq!(line(&numbered, "GET", "http://a.ok/", "192.0.2.1"), "7 a.ok/ 192.0.2.1 - GET -\n");
         for (reply, channel, rest) in [
             ("7\n", Some(7), ""),
@@ -218,7 +224,7 @@ mod tests {
         let local: SocketAddr = "192.0.2.254:3128".parse().unwrap();
         let question = Question { request: &request, client: local.ip(), local };
         for (reply, permits) in [("7 OK\n", true), ("7\n", true), ("OK\n", false), ("7OK\n", false), ("\n", false)] {
-            let said = Url { concurrency: 5, ..OLD }.decode(reply.as_bytes(), &question, &Rules::default());
+            let said = dialect(LineForm::Exaproxy, 5).decode(reply.as_bytes(), &question, &Rules::default());
             assert_eq!(matches!(said, Ok(Verdict::Permit)), permits, "{reply}");
         }
     }

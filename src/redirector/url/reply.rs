@@ -66,8 +66,8 @@ pub(super) fn read(said: &[u8], line: LineForm, question: &Question<'_>, rules: 
 }
 
 fn read_ok(pairs: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict, ReplyFault> {
-    let find = |name| key_values::find(pairs, name).map_err(ReplyFault::Unreadable);
-    let code = find("status")?;
+    let find = |name| key_values::find_url(pairs, name).map_err(ReplyFault::Unreadable);
+    let code = key_values::find(pairs, "status").map_err(ReplyFault::Unreadable)?;
     // With both a redirect and a rewrite Squid redirects.
     if let Some(url) = find("url")? {
         return redirect(code.map_or(Ok(FOUND), |code| status(&code))?, &url);
@@ -230,6 +230,11 @@ mod tests {
                 ("OK url=\"http://b.ok/\"", "302 http://b.ok/"),
                 ("OK status=303 url=\"http://b.ok/\"", "303 http://b.ok/"),
                 ("OK url=http://b.ok/%20 status=307", "307 http://b.ok/%20"),
+                ("OK url=http://b.ok/a%2520b", "302 http://b.ok/a%20b"),
+                ("OK url=\"http://b.ok/a%2520b\"", "302 http://b.ok/a%2520b"),
+                ("OK url=http://b.ok/%0d%0aX:", "302 http://b.ok/%0d%0aX:"),
+                ("OK rewrite-url=http://b.ok/a%2520b%41", "rewrite b.ok/a%20bA"),
+                ("OK rewrite-url=\"http://b.ok/a%2520b\"", "rewrite b.ok/a%2520b"),
                 ("OK rewrite-url=\"http://b.ok:81/x\"", "rewrite b.ok:81/x"),
                 ("OK rewrite-url=http%3A//b.ok/", "rewrite b.ok/"),
                 ("OK rewrite-url=\"http://a.ok:27900/p?q\"", "permit"),

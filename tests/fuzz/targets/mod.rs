@@ -34,6 +34,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "pages", seeds: settings::VALUES, run: settings::pages },
     Target { name: "dns_message", seeds: names::MESSAGES, run: names::message },
     Target { name: "dns_resolver", seeds: names::SCRIPTS, run: names::resolver },
+    Target { name: "url_question", seeds: replies::QUESTIONS, run: replies::question },
     Target { name: "url_reply", seeds: replies::LINES, run: replies::url },
     Target { name: "icap_reply", seeds: replies::MESSAGES, run: replies::icap },
     Target { name: "monitor", seeds: monitor::REQUESTS, run: monitor::request },

@@ -10,7 +10,9 @@ use exaproxy::policy::decision::Verdict;
 use exaproxy::redirector::dialect::Dialect;
 use exaproxy::redirector::icap::Icap;
 use exaproxy::redirector::question::{Extent, Question, ReplyFault};
+use exaproxy::redirector::url::extras::Extras;
 use exaproxy::redirector::url::{LineForm, Url};
+use std::mem::discriminant;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 pub(super) const LINES: &[&[u8]] = &[
@@ -26,6 +28,14 @@ pub(super) const LINES: &[&[u8]] = &[
     b"7 BH message=\"no\"\n",
     b"OK rewrite-url=\"http://b.example/ HTTP/1.1\\r\\nX: y\"\n",
     b"OK rewrite-url=b.example:444 url_=x\n",
+    b"OK url=http://b.example/a%2520b%20c%%d%0d%0a%00\n",
+];
+
+/// A text of `redirector.extras`, a line feed, and the head of a request.
+pub(super) const QUESTIONS: &[&[u8]] = &[
+    b"%>a/%>A %un %>rm myip=%la myport=%lp\nGET http://a.example:81/p?q HTTP/1.1\r\nHost: a.example:81\r\n\r\n",
+    b"ua=\"%{User-Agent}>h\" [%>ru] %'{X}>h %#>rp %%\nPOST http://a/\"\xe9 HTTP/1.1\r\nUser-Agent: a \"b\" \\\r\nX: a\tb\r\n\r\n",
+    b"%DST%PORT%note{x}%ssl::>sni%>h{Host}\nCONNECT [2001:db8::1]:444 HTTP/1.0\r\nHost: a\r\n\r\n",
 ];
 
 pub(super) const MESSAGES: &[&[u8]] = &[
@@ -36,6 +46,7 @@ pub(super) const MESSAGES: &[&[u8]] = &[
     b"ICAP/1.0 200 OK\nX-Intercept: active\nEncapsulated: req-hdr=0, null-body=23\n\nCONNECT b:81 HTTP/1.1\n\n",
     b"ICAP/1.0 200 OK\nEncapsulated: req-hdr=0, null-body=56\n\nCONNECT b:81\n\nGET http://a.example/ HTTP/1.1\nHost: a.ok\n\n",
     b"ICAP/1.0 2x4 OK\nEncapsulated: res-hdr=1, null-body=25\n\nICAP/1.0 204 No Content\n\n",
+    b"ICAP/1.0 302 OK\nEncapsulated: res-hdr=0, null-body=28\n\nHTTP/1.1 403 No\nX: y\n \n{\n}\n\n",
     b"ICAP/1.0 302 OK\nPragma: comment: x\nEncapsulated: res-hdr=0, null-body=35\n\nGET file://deny.html HTTP/1.1\r\n\r\n\r\n\r\n",
 ];
 
@@ -53,10 +64,30 @@ pub(super) fn url(bytes: &[u8]) -> u64 {
     let mut seen = 0;
     for line in LineForm::ALL {
         for concurrency in [0, 2] {
-            seen ^= reply(&Dialect::Url(Url { line, concurrency }), bytes);
+            seen ^= reply(&Dialect::Url(Url { line, extras: "".parse().expect("a text"), concurrency }), bytes);
         }
     }
     seen
+}
+
+/// A question is one line for every request, and a text that is taken is printed as it was.
+pub(super) fn question(bytes: &[u8]) -> u64 {
+    let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return outcome("no head") };
+    let Ok(text) = std::str::from_utf8(&bytes[..end]) else { return outcome("no text") };
+    let extras: Extras = match text.parse() {
+        Ok(extras) => extras,
+        Err(error) => return outcome(discriminant(&error)),
+    };
+    assert_eq!(extras.to_string(), text);
+    let Ok(request) = Request::parse(&bytes[end + 1..], &Rules::default()) else { return outcome("no request") };
+    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let question = Question { request: &request, client: address, local: SocketAddr::new(address, 3128) };
+    let mut out = Vec::new();
+    Url { line: LineForm::Squid, extras, concurrency: 0 }.encode(&mut out, &question, 0);
+    let ends = out.iter().filter(|byte| matches!(byte, b'\n' | b'\r' | 0)).count();
+    let given = text.bytes().filter(|byte| matches!(byte, b'\n' | b'\r' | 0)).count();
+    assert!(out.ends_with(b"\n") && ends <= given + 1, "more than a line: {}", out.escape_ascii());
+    outcome(rough(out.len()))
 }
 
 pub(super) fn icap(bytes: &[u8]) -> u64 {

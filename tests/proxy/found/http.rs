@@ -365,3 +365,52 @@ fn c3_the_access_log_shows_the_line_of_a_refused_request() {
         assert_eq!(line, *wanted);
     }
 }
+
+#[test]
+fn c4_bare_values_of_a_helper_are_decoded_once() {
+    let helpers = Helpers::answering(|line| match line.contains("quoted") {
+        true => "OK url=\"http://b.test/a%2520b\"".into(),
+        false => "OK url=http://b.test/a%2520b%20c%0d%0aX:".into(),
+    });
+    let proxy = helpers.proxy(&[]);
+    for (path, wanted) in [("quoted", "http://b.test/a%2520b"), ("bare", "http://b.test/a%20b%20c%0d%0aX:")] {
+        let reply = proxy.client().get(&format!("http://a.test/{path}"));
+        assert_eq!((reply.status(), reply.value("Location").as_deref()), (302, Some(wanted)), "{path}");
+    }
+}
+
+#[test]
+fn c4_extras_stand_behind_the_url_of_squids_line() {
+    let extras = "%>a %>rm port=%lp ua=\"%{User-Agent}>h\" x=%{X-None}>h u=%un";
+    for (line, wanted) in [
+        ("squid", "http://a.test:81/p 127.0.0.1 GET port=PORT ua=\"a \\\"b\\\"\" x=- u=-"),
+        ("exaproxy", "a.test/p 127.0.0.1 - GET -"),
+    ] {
+        let helpers = Helpers::answering(|_| "302:http://b.test/".into());
+        let proxy = helpers.proxy(&[("redirector.extras", extras), ("redirector.line", line)]);
+        let mut client = proxy.client();
+        client.send("GET http://a.test:81/p HTTP/1.1\r\nHost: h\r\nUser-Agent: a \"b\"\r\n\r\n");
+        assert_eq!(client.reply().status(), 302);
+        assert_eq!(helpers.wait_asked(1), [wanted.replace("PORT", &proxy.port().to_string())]);
+    }
+    let wrong = Proxy::run(&["--check"], &[("redirector.extras", "%>a %zz")]);
+    assert!(wrong.code == Some(1) && wrong.stderr.contains("%zz at character 5"), "{}{}", wrong.stdout, wrong.stderr);
+}
+
+#[test]
+fn c4_the_explanation_of_the_originals_filter_reaches_the_client() {
+    let helpers = Helpers::answering_icap(|_| {
+        let head = "HTTP/1.1 403 Forbidden\nContent-Type: application/proxy-explanation+json\n\
+            Cache-Control: no-cache\nConnection: close\n \n{\n\t\"title\": \"Policy Violation\"\n}\n\n";
+        format!("ICAP/1.0 302 OK\nEncapsulated: res-hdr=0, null-body={}\n\n{head}", head.len()).into_bytes()
+    });
+    let proxy = helpers.proxy(&[("redirector.protocol", "icap://filter/")]);
+    let mut client = proxy.client();
+    let reply = client.get("http://a.test/");
+    assert_eq!((reply.status(), reply.text().as_str()), (403, "{\n\t\"title\": \"Policy Violation\"\n}\n\n"));
+    assert_eq!(reply.value("Content-Type").as_deref(), Some("application/proxy-explanation+json"));
+    let mut client = proxy.client();
+    client.send("CONNECT a.test:443 HTTP/1.1\r\nHost: h\r\n\r\n");
+    let reply = client.reply_to("CONNECT");
+    assert!(reply.status() == 403 && reply.text().contains("Policy Violation"), "{reply:?}");
+}

@@ -156,3 +156,21 @@ fn local_pages() {
     let text = text.replace("Encapsulated", "Pragma: comment: not for you\nEncapsulated");
     assert_eq!(meaning(GET, &text), "file deny.html (not for you)");
 }
+
+#[test]
+fn c4_a_line_of_blanks_ends_a_head() {
+    let head = "HTTP/1.1 403 Forbidden\nContent-Type: application/proxy-explanation+json\nConnection: close\n";
+    for line in [" \n", "\t \n", " \r\n"] {
+        let explained = format!("{head}{line}{{\n\t\"title\": \"no\"\n}}\n\n");
+        let wanted = "403 Forbidden [Content-Type: application/proxy-explanation+json] {\n\t\"title\": \"no\"\n}\n\n";
+        for client in [GET, CONNECT] {
+            assert_eq!(meaning(client, &reply(302, "res-hdr", &explained)), wanted, "{line:?}");
+        }
+    }
+    let request = "GET http://b.ok/x HTTP/1.1\nHost: b.ok\n \n";
+    assert_eq!(meaning(GET, &reply(200, "req-hdr", request)), "GET b.ok /x to b.ok");
+    let both = "CONNECT c.ok:81 HTTP/1.1\n \nGET http://b.ok/x HTTP/1.1\nHost: b.ok\n\t\n";
+    assert_eq!(meaning(GET, &reply(200, "req-hdr", both)), "GET b.ok /x to c.ok:81");
+    let folded = "HTTP/1.1 403 x\nA: b\n c\n\nbody";
+    assert_eq!(meaning(GET, &reply(200, "res-hdr", folded)), "unreadable", "a fold has a text");
+}
