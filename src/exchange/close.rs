@@ -38,7 +38,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    /// The reasons that are counted, in the order of their counters. Nobody is there to read how many sessions a stop has
+    /// The reasons that are counted, in the order of their counters. No page is left to show how many sessions a stop has
     /// ended, and one that runs out of [`Timer::Drain`](super::timers::Timer::Drain) counts for what it drained after.
     pub const COUNTED: [CloseReason; 22] = {
         use super::timers::Timer as T;

@@ -27,7 +27,7 @@ impl Exchange {
     pub fn advance_download(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
         match &mut self.phase {
             Phase::Relaying(relay) => match relay.stage {
-                // An interim response that nobody gets is followed by the next one without a pause.
+                // An interim response that the client does not get is followed by the next one without a pause.
                 RelayStage::Await => while self.download.cleared == 0 && self.read_response(buf, cx) {},
                 RelayStage::Body => self.relay_response(buf, cx),
                 RelayStage::Send | RelayStage::Switch => {}

@@ -121,7 +121,7 @@ impl Exchange {
         self.close(CloseReason::Displaced, now);
     }
 
-    /// The proxy is stopping: the end, whatever is under way.
+    /// The proxy is stopping: what is under way ends.
     pub fn handle_stop(&mut self, now: Millis) {
         self.close(CloseReason::Stopping, now);
     }

@@ -1,6 +1,6 @@
 //! One direction of an exchange, as accounting: what of the bytes at hand may go out, and whether more are wanted.
 //!
-//! A buffer holds `cleared` bytes first, which may be sent as they stand, and then raw ones that nobody has looked at.
+//! A buffer holds `cleared` bytes first, which may be sent as they stand, and then raw ones that were not looked at yet.
 
 use reactor::buffer::Buf;
 

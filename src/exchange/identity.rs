@@ -6,7 +6,7 @@ use std::net::IpAddr;
 /// The addresses that stand for a client.
 ///
 /// There are two, because two things are asked. X-Forwarded-For gets the *peer*, so that each hop names the one in front
-/// of it. Decisions, helpers, logs and pages mean the *client*: whoever the balancer in front noted in the request.
+/// of it. Decisions, helpers, logs and pages mean the *client*: the one that the balancer in front noted in the request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Identity {
     peer: IpAddr,

@@ -1,4 +1,4 @@
-//! Requests to this program itself: one is complete only with its content, since nobody else will take that. Knows nothing
+//! Requests to this program itself: one is complete only with its content, since no origin will take that. Knows nothing
 //! of what the content says.
 
 use crate::http::fault::Fault;

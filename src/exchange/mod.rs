@@ -80,7 +80,7 @@ pub struct Context<'a> {
 pub enum Action {
     /// Ask for a decision about [`Exchange::request`].
     Ask,
-    /// Nobody has decided in time: do without, and tell with [`Exchange::handle_decision`].
+    /// No decision has come in time: do without, and tell with [`Exchange::handle_decision`].
     Overdue,
     /// Find the addresses of the request's origin.
     Resolve,
@@ -89,7 +89,7 @@ pub enum Action {
     Explain(Cause),
     /// Put the origin's connection where others can use it.
     Release,
-    /// Give up the origin's connection, or whatever is under way to get one.
+    /// Give up the origin's connection, or what is under way to get one.
     Hangup,
     /// Give up the origin's connection and find another, never used one for the same request.
     Redial,
@@ -294,7 +294,7 @@ impl Exchange {
         self.flow_mut(direction).sent(count);
     }
 
-    /// The cleared bytes have been taken from the buffer, and nobody got them.
+    /// The cleared bytes have been taken from the buffer, and no peer got them.
     pub fn handle_lost(&mut self, direction: Direction) {
         self.flow_mut(direction).cleared = 0;
     }
@@ -387,7 +387,7 @@ impl Exchange {
         self.step(cx.now, |request| Phase::Relaying(Relay::new(request, connected.reused)));
     }
 
-    /// A head is there, whatever it is worth.
+    /// A head is there, sound or not.
     fn open_summary(&mut self, cx: &Context<'_>) {
         if cx.settings.summary && !self.ingress.is_local() {
             let head = self.phase.kind() == PhaseKind::Head;
@@ -403,7 +403,7 @@ impl Exchange {
         }
     }
 
-    /// The request is over, whatever becomes of the connection.
+    /// The request is over; the connection may go on.
     fn finish_summary(&mut self, reason: CloseReason, now: Millis) {
         let moved = self.moved();
         if let Some(summary) = &mut self.current.summary {

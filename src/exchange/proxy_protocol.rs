@@ -31,7 +31,7 @@ pub struct Header {
     pub source: Option<IpAddr>,
 }
 
-/// Why bytes are no PROXY protocol header. The balancer is at fault, or somebody who is none.
+/// Why bytes are no PROXY protocol header. The balancer is at fault, or a client that is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HeaderFault {
     /// They start with neither the word of version 1 nor the signature of version 2.
@@ -65,7 +65,7 @@ impl fmt::Display for HeaderFault {
 /// holds for less than [`MAX_HEADER`] bytes.
 ///
 /// # Errors
-/// As soon as the bytes cannot become a header, whatever follows.
+/// As soon as the bytes cannot become a header with any bytes behind them.
 pub fn find(bytes: &[u8]) -> Result<Option<Header>, HeaderFault> {
     if has_start(bytes, WORD) {
         line(bytes)
@@ -135,7 +135,7 @@ fn binary(bytes: &[u8]) -> Result<Option<Header>, HeaderFault> {
     if command == HeaderCommand::Proxy && length < FIXED + addresses(family)? {
         return Err(HeaderFault::Length);
     }
-    // Whatever stands behind the addresses is skipped: none of the protocol's additions concerns a proxy.
+    // What stands behind the addresses is skipped: none of the protocol's additions concerns a proxy.
     let Some(block) = bytes.get(FIXED..length) else { return Ok(None) };
     let source = match command {
         HeaderCommand::Local => None,

@@ -362,7 +362,7 @@ impl Proxy {
         }
     }
 
-    /// Gives up a session's origin connection and whatever is under way to get one.
+    /// Gives up a session's origin connection and what is under way to get one.
     pub(super) fn hang_up(&mut self, key: Key) {
         let Some(client) = self.clients.get_mut(key) else { return };
         match std::mem::replace(&mut client.waits, Waits::Nothing) {
@@ -421,7 +421,7 @@ fn client_phase(clients: &Arena<Client>, key: Key) -> Option<PhaseKind> {
     clients.get(key).map(|client| client.session.exchange.phase().kind())
 }
 
-/// Has the origin nothing to say? A connection with bytes nobody asked for must not be used for anybody else.
+/// Has the origin nothing to say? A connection with bytes that no request asked for must not carry another.
 fn is_quiet(origin: &mut Origin<TcpStream>) -> bool {
     if origin.stream.ready.has(Ready::READ_CLOSED | Ready::ERROR) {
         return false;

@@ -67,7 +67,7 @@ impl Lifecycle {
     }
 
     /// What the caller of the loop has to do now: one thing at a time, the level last, since a reload sets it anew.
-    /// `empty` says that a soft stop has nobody left to wait for.
+    /// `empty` says that a soft stop has no client left to wait for.
     pub(super) fn outcome(&mut self, empty: bool, now: Millis) -> Turn {
         if self.is_over(empty, now) {
             return Turn::Stop;

@@ -77,7 +77,7 @@ pub struct Options {
     pub names: (NameReader, Names),
     /// The folder of local pages, which are looked at again; None without one.
     pub pages: Option<Folder>,
-    /// Who is asked about requests; None where nobody is.
+    /// The helpers that are asked about requests; None where there are none.
     pub redirector: Option<redirector::Options>,
     /// What the monitor shows besides numbers.
     pub facts: Facts,

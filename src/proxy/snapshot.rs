@@ -93,7 +93,7 @@ impl Proxy {
             Order::Debug(on) => {
                 let messages = self.messages.ok_or("there is no log")?;
                 let level = messages.set_debug(on);
-                log::error!(target: "web", "log level is now {}", level.name());
+                crate::critical!(target: "web", "log level is now {}", level.name());
                 Ok(())
             }
             Order::Listen(true) => self.listen_again(),

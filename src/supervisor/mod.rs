@@ -109,7 +109,7 @@ impl Supervisor {
             Privileges::Dropped { .. } => format!("{error} (opened as user {})", config.daemon.user),
             _ => error,
         })?;
-        log::error!(target: "supervisor", "Starting exaproxy version {}", env!("CARGO_PKG_VERSION"));
+        crate::critical!(target: "supervisor", "Starting exaproxy version {}", env!("CARGO_PKG_VERSION"));
         if privileges == Privileges::Kept {
             warn(&privileges.to_string());
         }
@@ -141,7 +141,7 @@ impl Supervisor {
                 Ok(Turn::Reload) => self.begin_reload(),
                 Ok(Turn::ToggleDebug) => {
                     let level = self.messages.toggle_debug();
-                    log::error!(target: "signal", "log level is now {}", level.name());
+                    crate::critical!(target: "signal", "log level is now {}", level.name());
                 }
                 Err(error) => break Err(format!("the event loop failed: {error}")),
             }
@@ -149,7 +149,7 @@ impl Supervisor {
         };
         self.proxy.stop();
         drop(self.pidfile);
-        log::error!(target: "supervisor", "exaproxy has stopped");
+        crate::critical!(target: "supervisor", "exaproxy has stopped");
         for writer in &self.writers {
             writer.flush(FLUSH);
         }
@@ -168,7 +168,7 @@ impl Supervisor {
     fn finish_reload(&mut self) {
         let Some(fresh) = self.reload.take(self.proxy.loader()) else { return };
         match fresh.and_then(|fresh| self.take_over(fresh)) {
-            Ok(()) => log::error!(target: "supervisor", "configuration reloaded"),
+            Ok(()) => crate::critical!(target: "supervisor", "configuration reloaded"),
             Err(error) => log::error!(target: "supervisor", "the configuration stays as it was: {error}"),
         }
     }

@@ -6,7 +6,7 @@ use crate::source;
 const RIDDLES: &[&str] = &["nobody", "somebody", "whoever", "whatever"];
 
 /// Most of them in all comments together. The number only falls.
-const MOST: usize = 28;
+const MOST: usize = 0;
 
 #[test]
 fn comments_name_what_they_mean() {

@@ -164,7 +164,7 @@ fn content_from_elsewhere_follows_the_answer() {
     }
     scenario.client_takes(usize::MAX);
     scenario.client(GET);
-    // A file that has grown meanwhile: what is beyond the length belongs to nobody.
+    // A file that has grown meanwhile: what is beyond the length belongs to no answer.
     scenario.origin(&"y".repeat(30_001)[..]);
     let got = scenario.client_got();
     assert!(got.starts_with(&"x".repeat(70_000)) && got.ends_with(&"y".repeat(30_000)));

@@ -62,7 +62,7 @@ fn a_reset_ends_it_with_the_reason_it_had() {
     assert_eq!(scenario.actions(), [Action::Done(CloseReason::Complete)]);
 }
 
-/// Nobody takes what was meant for the origin any more, and it stood in the way of what the client sends.
+/// The origin takes no more of what was meant for it, and it stood in the way of what the client sends.
 #[test]
 fn unsent_bytes_do_not_keep_a_client_from_being_drained() {
     let mut scenario = Scenario::new().sending(UPLOAD);

@@ -1,4 +1,4 @@
-//! Accounts: one for each request, complete when it is over, whatever its end.
+//! Summaries: one for each request, complete when it is over, with any end.
 
 use super::*;
 use crate::exchange::close::CloseReason;
