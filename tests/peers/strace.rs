@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
@@ -67,6 +68,9 @@ impl Site {
     }
 }
 
+/// How long strace may take to let go of a process.
+const DETACHING: Duration = Duration::from_secs(5);
+
 /// strace on a process or on one of its threads, until it is dropped.
 struct Trace {
     child: Child,
@@ -95,8 +99,14 @@ impl Trace {
 
 impl Drop for Trace {
     fn drop(&mut self) {
-        // A process that is traced by a killed strace would be left stopped.
-        let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGINT);
+        // SIGINT would be ignored below a shell that has put the tests into the background.
+        let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM);
+        let end = Instant::now() + DETACHING;
+        while Instant::now() < end && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // The kernel lets go of what a killed strace had attached to.
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
