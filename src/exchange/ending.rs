@@ -43,7 +43,8 @@ impl Exchange {
                     Side::Client => (&mut self.upload, &mut self.download),
                     Side::Origin => (&mut self.download, &mut self.upload),
                 };
-                (from.eof, from.reset, to.broken) = (true, true, true);
+                (from.eof, to.broken) = (true, true);
+                *self.reset_mut(side) = true;
             }
             (Side::Client, Phase::Draining { reason, .. }) => self.close(*reason, cx.now),
             (Side::Client, Phase::Idle | Phase::ProxyHeader { begun: false }) => self.client_ended(cx.now),
@@ -160,8 +161,8 @@ impl Exchange {
                     && self.download.eof
                     && upload_stored == 0
                     && download_stored == 0
-                    && !self.upload.reset
-                    && !self.download.reset =>
+                    && !self.client_reset
+                    && !self.origin_reset =>
             {
                 self.close(CloseReason::TunnelEnd, cx.now);
                 true

@@ -25,8 +25,6 @@ pub struct Flow {
     pub cleared: u32,
     /// The source has ended.
     pub eof: bool,
-    /// Its end was a reset.
-    pub reset: bool,
     /// The destination has been told that nothing more comes.
     pub shut: bool,
     /// All of the present message has been cleared.
@@ -40,16 +38,7 @@ pub struct Flow {
 impl Flow {
     /// A direction in which nothing is expected.
     pub fn new() -> Flow {
-        Flow {
-            framing: Framing::Empty,
-            cleared: 0,
-            eof: false,
-            reset: false,
-            shut: false,
-            done: false,
-            broken: false,
-            moved: 0,
-        }
+        Flow { framing: Framing::Empty, cleared: 0, eof: false, shut: false, done: false, broken: false, moved: 0 }
     }
 
     /// Starts on the body of a message whose head is out of the way.

@@ -63,8 +63,11 @@ impl Exchange {
         if !matches!(self.phase, Phase::Tunnel { greet: false, .. }) {
             return None;
         }
-        let is_over = |flow: &Flow, stored| flow.reset && (flow.broken || stored == 0 && flow.cleared == 0);
-        match (is_over(&self.upload, stored[0]), is_over(&self.download, stored[1])) {
+        let is_over = |reset, flow: &Flow, stored| reset && (flow.broken || stored == 0 && flow.cleared == 0);
+        match (
+            is_over(self.client_reset, &self.upload, stored[0]),
+            is_over(self.origin_reset, &self.download, stored[1]),
+        ) {
             (_, true) => Some(Side::Client),
             (true, false) => Some(Side::Origin),
             (false, false) => None,
@@ -78,7 +81,9 @@ impl Exchange {
             return false;
         }
         match &self.phase {
-            Phase::Tunnel { greet, .. } => flow.eof && stored == 0 && !greet && !flow.reset && !flow.broken,
+            Phase::Tunnel { greet, .. } => {
+                flow.eof && stored == 0 && !greet && !self.is_reset(direction) && !flow.broken
+            }
             Phase::Draining { .. } => direction == Direction::Download,
             _ => false,
         }

@@ -140,6 +140,9 @@ pub struct Exchange {
     /// The last close of each side must be a reset.
     abort_client: bool,
     abort_origin: bool,
+    /// Each side of a tunnel has ended by a reset. Here and not in the flows, where each would cost 8 bytes.
+    client_reset: bool,
+    origin_reset: bool,
     /// Why the proxy last answered for itself.
     trouble: Option<Cause>,
     entered: Millis,
@@ -165,6 +168,8 @@ impl Exchange {
             exclusive: false,
             abort_client: false,
             abort_origin: false,
+            client_reset: false,
+            origin_reset: false,
             trouble: None,
             entered: now,
             touched: now,
@@ -430,6 +435,21 @@ impl Exchange {
 
     fn moved(&self) -> Moved {
         Moved { up: self.upload.moved, down: self.download.moved }
+    }
+
+    /// Whether the source of this direction has ended by a reset.
+    fn is_reset(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::Upload => self.client_reset,
+            Direction::Download => self.origin_reset,
+        }
+    }
+
+    fn reset_mut(&mut self, side: Side) -> &mut bool {
+        match side {
+            Side::Client => &mut self.client_reset,
+            Side::Origin => &mut self.origin_reset,
+        }
     }
 
     fn flow_mut(&mut self, direction: Direction) -> &mut Flow {

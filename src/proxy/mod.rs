@@ -451,3 +451,20 @@ impl Proxy {
         Some(advance(client, &mut self.shared, &mut cx))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table of docs/architecture.md, which operators size machines by.
+    #[test]
+    fn an_idle_client_takes_what_the_page_says() {
+        let page = include_str!("../../docs/architecture.md");
+        // The arena adds the generation of the slot.
+        let (session, slot) = (size_of::<Session<TcpStream>>(), size_of::<Client>() + size_of::<u64>());
+        let row = format!("| its slot: `Session` ({session}), what it waits for, key | {slot} |");
+        assert!(page.contains(&row), "{row}");
+        let together = format!("| together | {} |", slot + 16 + 20);
+        assert!(page.contains(&together), "{together}");
+    }
+}

@@ -109,7 +109,8 @@ impl Supervisor {
             Privileges::Dropped { .. } => format!("{error} (opened as user {})", config.daemon.user),
             _ => error,
         })?;
-        crate::critical!(target: "supervisor", "Starting exaproxy version {}", env!("CARGO_PKG_VERSION"));
+        // An error by its level, as the original writes its first line, so that it shows at every level but the highest.
+        log::error!(target: "supervisor", "Starting exaproxy version {}", env!("CARGO_PKG_VERSION"));
         if privileges == Privileges::Kept {
             warn(&privileges.to_string());
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// Names that two types of one crate share, with the reason.
 const SHARED: &[(&[&str], &str)] = &[
     (
-        &["Host", "Hosts", "OnFailure", "Pages", "Program", "Resolver"],
+        &["Extras", "Host", "Hosts", "OnFailure", "Pages", "Program", "Resolver"],
         "a kind of configuration value bears the name of its option, and stands in the table of options only",
     ),
     (&["AddressWatch"], "one for Linux, one for the systems that have none"),

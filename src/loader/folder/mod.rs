@@ -35,9 +35,9 @@ const MAX_TOTAL: u64 = 32 << 20;
 const START: u64 = 256;
 
 /// Milliseconds between two looks, and how many times longer than a look the pause behind it is at least: a folder that
-/// is huge or slow takes at most a hundredth of the loader's time.
+/// is huge or slow takes at most a twentieth of the loader's time.
 const LOOK: Millis = 1000;
-const REST: u32 = 100;
+const REST: u32 = 20;
 
 /// A folder of local pages, as it was seen last.
 #[derive(Debug)]

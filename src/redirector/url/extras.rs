@@ -19,17 +19,17 @@ const MAX_PIECES: usize = 128;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extras {
     text: String,
-    pieces: Vec<Piece>,
+    pieces: Vec<ExtraPiece>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
+enum ExtraPiece {
     Text(String),
-    Value(Code, Quoting),
+    Value(ExtraCode, Quoting),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Code {
+enum ExtraCode {
     Client,
     LocalAddress,
     LocalPort,
@@ -47,43 +47,43 @@ enum Code {
 }
 
 /// Every code but those of fields, as it is written behind the percent sign.
-const CODES: &[(&str, Code)] = &[
-    (">a", Code::Client),
-    (">la", Code::LocalAddress),
-    ("la", Code::LocalAddress),
-    (">lp", Code::LocalPort),
-    ("lp", Code::LocalPort),
-    (">rm", Code::Method),
-    (">ru", Code::Url),
-    (">rs", Code::Scheme),
-    (">rd", Code::Host),
-    (">rP", Code::Port),
-    (">rp", Code::Path),
-    (">rv", Code::Version),
-    (">A", Code::Unknown),
-    (">p", Code::Unknown),
-    (">eui", Code::Unknown),
-    ("un", Code::Unknown),
-    ("ul", Code::Unknown),
-    ("ui", Code::Unknown),
-    ("ue", Code::Unknown),
-    ("et", Code::Unknown),
-    ("ea", Code::Unknown),
-    ("note", Code::Unknown),
-    ("ssl::>sni", Code::Unknown),
-    ("tls::>sni", Code::Unknown),
+const CODES: &[(&str, ExtraCode)] = &[
+    (">a", ExtraCode::Client),
+    (">la", ExtraCode::LocalAddress),
+    ("la", ExtraCode::LocalAddress),
+    (">lp", ExtraCode::LocalPort),
+    ("lp", ExtraCode::LocalPort),
+    (">rm", ExtraCode::Method),
+    (">ru", ExtraCode::Url),
+    (">rs", ExtraCode::Scheme),
+    (">rd", ExtraCode::Host),
+    (">rP", ExtraCode::Port),
+    (">rp", ExtraCode::Path),
+    (">rv", ExtraCode::Version),
+    (">A", ExtraCode::Unknown),
+    (">p", ExtraCode::Unknown),
+    (">eui", ExtraCode::Unknown),
+    ("un", ExtraCode::Unknown),
+    ("ul", ExtraCode::Unknown),
+    ("ui", ExtraCode::Unknown),
+    ("ue", ExtraCode::Unknown),
+    ("et", ExtraCode::Unknown),
+    ("ea", ExtraCode::Unknown),
+    ("note", ExtraCode::Unknown),
+    ("ssl::>sni", ExtraCode::Unknown),
+    ("tls::>sni", ExtraCode::Unknown),
     // Of old helpers for access lists.
-    ("SRC", Code::Client),
-    ("MYADDR", Code::LocalAddress),
-    ("MYPORT", Code::LocalPort),
-    ("METHOD", Code::Method),
-    ("URI", Code::Url),
-    ("PROTO", Code::Scheme),
-    ("DST", Code::Host),
-    ("PORT", Code::Port),
-    ("PATH", Code::Path),
-    ("LOGIN", Code::Unknown),
-    ("IDENT", Code::Unknown),
+    ("SRC", ExtraCode::Client),
+    ("MYADDR", ExtraCode::LocalAddress),
+    ("MYPORT", ExtraCode::LocalPort),
+    ("METHOD", ExtraCode::Method),
+    ("URI", ExtraCode::Url),
+    ("PROTO", ExtraCode::Scheme),
+    ("DST", ExtraCode::Host),
+    ("PORT", ExtraCode::Port),
+    ("PATH", ExtraCode::Path),
+    ("LOGIN", ExtraCode::Unknown),
+    ("IDENT", ExtraCode::Unknown),
 ];
 
 /// How bytes are written that could end a word or a text.
@@ -146,7 +146,7 @@ impl FromStr for Extras {
                 continue;
             }
             if !literal.is_empty() {
-                pieces.push(Piece::Text(std::mem::take(&mut literal)));
+                pieces.push(ExtraPiece::Text(std::mem::take(&mut literal)));
             }
             let (piece, behind) = value(rest, around, at)?;
             pieces.push(piece);
@@ -156,7 +156,7 @@ impl FromStr for Extras {
             }
         }
         if !literal.is_empty() {
-            pieces.push(Piece::Text(literal));
+            pieces.push(ExtraPiece::Text(literal));
         }
         Ok(Extras { text: text.to_owned(), pieces })
     }
@@ -173,7 +173,7 @@ fn within(around: Quoting, character: char) -> Quoting {
 }
 
 /// The code at the front of the text, and what follows it. `at` is where its percent sign stands.
-fn value(text: &str, around: Quoting, at: usize) -> Result<(Piece, &str), ExtrasError> {
+fn value(text: &str, around: Quoting, at: usize) -> Result<(ExtraPiece, &str), ExtrasError> {
     let (quoting, rest) = match text.as_bytes().first() {
         None => return Err(ExtrasError::Unfinished(at)),
         Some(b'"') => (Quoting::Quoted, &text[1..]),
@@ -195,7 +195,7 @@ fn value(text: &str, around: Quoting, at: usize) -> Result<(Piece, &str), Extras
             "note" if before.is_none() => braced(&rest[name.len()..], at)?,
             _ => (None, &rest[name.len()..]),
         };
-        return Ok((Piece::Value(code.clone(), quoting), behind));
+        return Ok((ExtraPiece::Value(code.clone(), quoting), behind));
     }
     let rest = rest.strip_prefix(">h").ok_or_else(unknown)?;
     let (name, rest) = match before {
@@ -203,7 +203,7 @@ fn value(text: &str, around: Quoting, at: usize) -> Result<(Piece, &str), Extras
         None => braced(rest, at)?,
     };
     let name = name.filter(|name| is_token(name.as_bytes())).ok_or_else(unknown)?;
-    Ok((Piece::Value(Code::Field(name.to_owned()), quoting), rest))
+    Ok((ExtraPiece::Value(ExtraCode::Field(name.to_owned()), quoting), rest))
 }
 
 /// The text between braces at the front, if there are any, and what follows them.
@@ -218,8 +218,8 @@ impl Extras {
     pub(super) fn push(&self, out: &mut Vec<u8>, question: &Question<'_>) {
         for piece in &self.pieces {
             match piece {
-                Piece::Text(text) => out.extend_from_slice(text.as_bytes()),
-                Piece::Value(code, quoting) => {
+                ExtraPiece::Text(text) => out.extend_from_slice(text.as_bytes()),
+                ExtraPiece::Value(code, quoting) => {
                     let start = out.len();
                     code.push(out, question);
                     if out.len() == start {
@@ -234,10 +234,10 @@ impl Extras {
     }
 }
 
-impl Code {
+impl ExtraCode {
     /// Whether clients choose its bytes freely.
     fn is_free(&self) -> bool {
-        matches!(self, Code::Url | Code::Path | Code::Field(_))
+        matches!(self, ExtraCode::Url | ExtraCode::Path | ExtraCode::Field(_))
     }
 
     /// Appends what it stands for; nothing where there is no such thing.
@@ -246,26 +246,26 @@ impl Code {
         let tunnel = request.method() == Method::Connect;
         // Writing into a Vec cannot fail.
         match self {
-            Code::Client => drop(write!(out, "{}", question.client.to_canonical())),
-            Code::LocalAddress => drop(write!(out, "{}", local.ip().to_canonical())),
-            Code::LocalPort => drop(write!(out, "{}", local.port())),
-            Code::Method => out.extend_from_slice(request.method_name()),
-            Code::Url => super::push_full_url(out, question),
-            Code::Scheme if tunnel => {}
-            Code::Scheme => out.extend_from_slice(b"http"),
-            Code::Host => request.target().host.write(out),
-            Code::Port => drop(write!(out, "{}", request.target().port)),
-            Code::Path if tunnel => {}
-            Code::Path => question.push_path(out),
-            Code::Version => out.extend_from_slice(request.version().number().as_bytes()),
-            Code::Field(name) => {
+            ExtraCode::Client => drop(write!(out, "{}", question.client.to_canonical())),
+            ExtraCode::LocalAddress => drop(write!(out, "{}", local.ip().to_canonical())),
+            ExtraCode::LocalPort => drop(write!(out, "{}", local.port())),
+            ExtraCode::Method => out.extend_from_slice(request.method_name()),
+            ExtraCode::Url => super::push_full_url(out, question),
+            ExtraCode::Scheme if tunnel => {}
+            ExtraCode::Scheme => out.extend_from_slice(b"http"),
+            ExtraCode::Host => request.target().host.write(out),
+            ExtraCode::Port => drop(write!(out, "{}", request.target().port)),
+            ExtraCode::Path if tunnel => {}
+            ExtraCode::Path => question.push_path(out),
+            ExtraCode::Version => out.extend_from_slice(request.version().number().as_bytes()),
+            ExtraCode::Field(name) => {
                 let named = |(own, _): &(&[u8], &[u8])| own.eq_ignore_ascii_case(name.as_bytes());
                 for (number, (_, value)) in request.fields().filter(named).enumerate() {
                     out.extend_from_slice(if number > 0 { b", " } else { b"" });
                     out.extend_from_slice(value);
                 }
             }
-            Code::Unknown => {}
+            ExtraCode::Unknown => {}
         }
     }
 }

@@ -4,25 +4,25 @@
 /// The value of the first pair of that name, in any letter case; `Err` when the pairs cannot be told apart.
 pub(super) fn find(text: &[u8], name: &str) -> Result<Option<Vec<u8>>, &'static str> {
     Ok(first(text, name)?.map(|value| match value {
-        Value::Quoted(value) => value,
-        Value::Bare(value) => unescaped(value, |_| true),
+        PairValue::Quoted(value) => value,
+        PairValue::Bare(value) => unescaped(value, |_| true),
     }))
 }
 
 /// The same for a value that is a URL: escapes stay that stand for blanks and control characters, which none may hold.
 pub(super) fn find_url(text: &[u8], name: &str) -> Result<Option<Vec<u8>>, &'static str> {
     Ok(first(text, name)?.map(|value| match value {
-        Value::Quoted(value) => value,
-        Value::Bare(value) => unescaped(value, |byte| !matches!(byte, 0..=b' ' | 0x7f)),
+        PairValue::Quoted(value) => value,
+        PairValue::Bare(value) => unescaped(value, |byte| !matches!(byte, 0..=b' ' | 0x7f)),
     }))
 }
 
-enum Value<'t> {
+enum PairValue<'t> {
     Quoted(Vec<u8>),
     Bare(&'t [u8]),
 }
 
-fn first<'t>(text: &'t [u8], name: &str) -> Result<Option<Value<'t>>, &'static str> {
+fn first<'t>(text: &'t [u8], name: &str) -> Result<Option<PairValue<'t>>, &'static str> {
     let mut found = None;
     each(text, |key, value| {
         if found.is_none() && key.eq_ignore_ascii_case(name.as_bytes()) {
@@ -41,7 +41,7 @@ pub(super) fn are_all(text: &[u8]) -> bool {
 }
 
 /// Shows each pair, and each word without a value.
-fn each<'t>(text: &'t [u8], mut show: impl FnMut(&[u8], Option<Value<'t>>)) -> Result<(), &'static str> {
+fn each<'t>(text: &'t [u8], mut show: impl FnMut(&[u8], Option<PairValue<'t>>)) -> Result<(), &'static str> {
     let mut rest = text.trim_ascii_start();
     while !rest.is_empty() {
         let end = rest.iter().position(|byte| matches!(byte, b'=' | b' ' | b'\t')).unwrap_or(rest.len());
@@ -60,12 +60,12 @@ fn each<'t>(text: &'t [u8], mut show: impl FnMut(&[u8], Option<Value<'t>>)) -> R
     Ok(())
 }
 
-fn value(text: &[u8]) -> Result<(Value<'_>, &[u8]), &'static str> {
+fn value(text: &[u8]) -> Result<(PairValue<'_>, &[u8]), &'static str> {
     match text {
-        [b'"', quoted @ ..] => unquote(quoted).map(|(value, rest)| (Value::Quoted(value), rest)),
+        [b'"', quoted @ ..] => unquote(quoted).map(|(value, rest)| (PairValue::Quoted(value), rest)),
         _ => {
             let end = text.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(text.len());
-            Ok((Value::Bare(&text[..end]), &text[end..]))
+            Ok((PairValue::Bare(&text[..end]), &text[end..]))
         }
     }
 }
