@@ -35,18 +35,12 @@ impl From<IpAddr> for ClientKey {
 pub enum Resource {
     /// Names that are waited for.
     Lookups,
-    /// Requests that wait for a helper.
-    Questions,
-    /// Bytes of heads beyond a block.
-    HeadBytes,
     /// Attempts to connect beside the first of a race.
     Attempts,
-    /// Connections of clients.
-    Connections,
 }
 
 /// Number of resources.
-const RESOURCES: usize = 5;
+const RESOURCES: usize = 2;
 
 /// What each client holds, and how much there is.
 #[derive(Debug)]
