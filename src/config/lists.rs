@@ -4,6 +4,7 @@
 use super::place::PathContext;
 use super::text::{token, unbracket};
 use super::value::{port, ValueType};
+use crate::policy::ports::PortSet;
 use crate::policy::{LocalHost, LocalService};
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -66,17 +67,38 @@ impl ValueType for Ports {
     }
 
     fn parse(text: &str, _: &PathContext) -> Option<Vec<RangeInclusive<u16>>> {
-        words(text, |word| {
-            let (first, last) = word.split_once('-').unwrap_or((word, word));
-            let range = port(first)?..=port(last)?;
-            (!range.is_empty()).then_some(range)
-        })
+        words(text, port_range)
     }
 
     fn print(value: &Vec<RangeInclusive<u16>>, _: &PathContext) -> String {
-        join(value, |range| match range.start() == range.end() {
-            true => range.start().to_string(),
-            false => format!("{}-{}", range.start(), range.end()),
+        join(value, print_range)
+    }
+}
+
+/// The same with `safe`, for all that are not known for services of another kind, and `*`, for all.
+pub struct PlainPorts;
+
+impl ValueType for PlainPorts {
+    type Value = Vec<PortSet>;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "safe, *, ports or ranges of ports with blanks between them, such as safe 6000-6010".into()
+    }
+
+    fn parse(text: &str, _: &PathContext) -> Option<Vec<PortSet>> {
+        words(text, |word| match word.to_ascii_lowercase().as_str() {
+            "safe" => Some(PortSet::Safe),
+            "*" => Some(PortSet::All),
+            _ => port_range(word).map(PortSet::Range),
+        })
+    }
+
+    fn print(value: &Vec<PortSet>, _: &PathContext) -> String {
+        join(value, |set| match set {
+            PortSet::Safe => "safe".to_owned(),
+            PortSet::All => "*".to_owned(),
+            PortSet::Range(range) => print_range(range),
         })
     }
 }
@@ -127,6 +149,19 @@ fn words<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
 
 fn join<T>(values: &[T], print: impl Fn(&T) -> String) -> String {
     values.iter().map(print).collect::<Vec<_>>().join(" ")
+}
+
+fn port_range(word: &str) -> Option<RangeInclusive<u16>> {
+    let (first, last) = word.split_once('-').unwrap_or((word, word));
+    let range = port(first)?..=port(last)?;
+    (!range.is_empty()).then_some(range)
+}
+
+fn print_range(range: &RangeInclusive<u16>) -> String {
+    match range.start() == range.end() {
+        true => range.start().to_string(),
+        false => format!("{}-{}", range.start(), range.end()),
+    }
 }
 
 fn service(word: &str) -> Option<LocalService> {
@@ -191,6 +226,15 @@ mod tests {
         assert_eq!(reprint::<Ports>("").as_deref(), Some(""));
         for text in ["0", "443,981", "7-3", "1-65536", "-3", "a"] {
             assert_eq!(reprint::<Ports>(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn ports_of_plain_requests_may_be_words() {
+        assert_eq!(reprint::<PlainPorts>("SAFE 25  6000-6010").as_deref(), Some("safe 25 6000-6010"));
+        assert_eq!(reprint::<PlainPorts>("*").as_deref(), Some("*"));
+        for text in ["all", "0", "safe,25", "7-3"] {
+            assert_eq!(reprint::<PlainPorts>(text), None, "{text}");
         }
     }
 

@@ -2,7 +2,7 @@
 //! meaning. The typed [`Config`], printing, help and documentation all come from it. It does not know where values
 //! come from.
 
-use super::lists::{HostNames, Methods, Ports, Ranges, Services};
+use super::lists::{HostNames, Methods, PlainPorts, Ports, Ranges, Services};
 use super::paths::{Hosts, NewFile, Pages, Program, Resolver, HOSTS, PAGES, RESOLVER};
 use super::place::PathContext;
 use super::text::{
@@ -338,6 +338,8 @@ options! {
             "services on this machine that may be reached, as host:port; either may be *";
         monitor: Flag = "false", New,
             "let clients of the proxy reach the monitoring pages through it, which security.local does not";
+        ports: PlainPorts = "safe", New,
+            "ports that requests other than CONNECT may go to: safe = all but those that browsers block, * = all";
     }
 
     /// IPv4 sockets of the proxy.

@@ -14,6 +14,8 @@ pub enum Cause {
     Origin(OriginFault),
     /// CONNECT is not allowed, or not to that port.
     ConnectNotAllowed,
+    /// Requests other than CONNECT may not go to that port.
+    PortNotAllowed,
     /// The address is one that must not be connected to.
     AddressNotAllowed,
     /// No address of the origin took the connection.
@@ -52,6 +54,7 @@ impl Cause {
             Cause::Client(fault) => (fault.status(), original_of(fault)),
             Cause::Origin(fault) => (fault.status(), fault.status()),
             Cause::ConnectNotAllowed => (403, 501),
+            Cause::PortNotAllowed => (403, 403),
             Cause::AddressNotAllowed => (403, 400),
             Cause::ConnectFailed => (502, 400),
             Cause::ConnectTimeout => (504, 400),
@@ -114,7 +117,7 @@ impl Cause {
             Cause::Origin(OriginFault::BadCoding) => "http_response_transfer_coding",
             Cause::Origin(OriginFault::UnaskedSwitch) => "http_upgrade_failed",
             Cause::Origin(_) => "http_protocol_error",
-            Cause::ConnectNotAllowed | Cause::Denied => "http_request_denied",
+            Cause::ConnectNotAllowed | Cause::PortNotAllowed | Cause::Denied => "http_request_denied",
             Cause::AddressNotAllowed => "destination_ip_prohibited",
             Cause::ConnectFailed => "connection_refused",
             Cause::ConnectTimeout => "connection_timeout",
@@ -141,6 +144,7 @@ impl fmt::Display for Cause {
             Cause::Client(fault) => return fault.fmt(f),
             Cause::Origin(fault) => return fault.fmt(f),
             Cause::ConnectNotAllowed => "CONNECT NOT ALLOWED",
+            Cause::PortNotAllowed => "requests may not go to that port",
             Cause::AddressNotAllowed => "the address may not be connected to",
             Cause::ConnectFailed => "the server could not be connected to",
             Cause::ConnectTimeout => "the server could not be connected to in time",
@@ -186,6 +190,7 @@ mod tests {
             (Cause::Origin(OriginFault::NotHttp), 502, 502),
             (Cause::Origin(OriginFault::HeadTimeout), 504, 504),
             (Cause::ConnectNotAllowed, 403, 501),
+            (Cause::PortNotAllowed, 403, 403),
             (Cause::AddressNotAllowed, 403, 400),
             (Cause::ConnectFailed, 502, 400),
             (Cause::ConnectTimeout, 504, 400),
@@ -211,6 +216,7 @@ mod tests {
         let mut causes: Vec<Cause> = faults.into_iter().chain(others).map(Cause::Origin).collect();
         causes.extend([
             Cause::ConnectNotAllowed,
+            Cause::PortNotAllowed,
             Cause::AddressNotAllowed,
             Cause::ConnectFailed,
             Cause::ConnectTimeout,

@@ -121,12 +121,14 @@ pub fn walk(stages: &[Stage], subject: &Subject<'_>) -> Judgement {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::ports::PortSet;
     use crate::policy::PolicyConfig;
 
     fn policy() -> Policy {
         Policy::new(PolicyConfig {
             connect: true,
             connect_ports: vec![443..=443],
+            ports: vec![PortSet::Safe],
             fqdn: true,
             ipv4: true,
             ipv6: true,

@@ -4,6 +4,7 @@
 pub mod address;
 pub mod admission;
 pub mod decision;
+pub mod ports;
 pub mod shares;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use std::ops::RangeInclusive;
 use ipnet::{IpNet, Ipv4Net};
 
 pub use address::{LocalAddresses, OwnListener};
+use ports::PortSet;
 
 /// First bits of the mapped addresses, within which an IPv6 range is an IPv4 range (RFC 4291 section 2.5.5.2).
 const MAPPED_BITS: u8 = 96;
@@ -24,6 +26,8 @@ pub struct PolicyConfig {
     pub connect: bool,
     /// `security.connect`: the ports that CONNECT may name.
     pub connect_ports: Vec<RangeInclusive<u16>>,
+    /// `security.ports`: the ports that all other requests may go to.
+    pub ports: Vec<PortSet>,
     /// `dns.fqdn`: names without a dot are refused.
     pub fqdn: bool,
     /// `tcp4.out`: connections over IPv4 are allowed.
@@ -65,6 +69,8 @@ pub enum Refused {
     Connect,
     /// CONNECT to a port that is not listed.
     ConnectPort(u16),
+    /// Another request to a port that is not listed.
+    Port(u16),
     /// A name without a dot.
     Name,
     /// An address of a family that is switched off.
@@ -85,7 +91,7 @@ impl Refused {
     pub fn status(&self, compatible: bool) -> u16 {
         match (self, compatible) {
             (Self::Name, false) => 502,
-            (_, false) => 403,
+            (_, false) | (Self::Port(_), true) => 403,
             (Self::Connect | Self::ConnectPort(_), true) => 501,
             (Self::Name, true) => 200,
             (Self::Family(_) | Self::Denied(_) | Self::Local(..) | Self::Monitor(..) | Self::Loop(..), true) => 400,
@@ -98,6 +104,7 @@ impl fmt::Display for Refused {
         match self {
             Self::Connect => f.write_str("CONNECT is not allowed (http.connect)"),
             Self::ConnectPort(port) => write!(f, "CONNECT to port {port} is not allowed (security.connect)"),
+            Self::Port(port) => write!(f, "requests to port {port} are not allowed (security.ports)"),
             Self::Name => f.write_str("names without a dot are not looked up (dns.fqdn)"),
             Self::Family(IpAddr::V4(address)) => write!(f, "{address} is an IPv4 address (tcp4.out)"),
             Self::Family(IpAddr::V6(address)) => write!(f, "{address} is an IPv6 address (tcp6.out)"),
@@ -145,6 +152,21 @@ impl Policy {
         }
         let listed = self.config.connect_ports.iter().any(|range| range.contains(&port));
         listed.then_some(()).ok_or(Refused::ConnectPort(port))
+    }
+
+    /// Whether a request other than CONNECT may go to this port of this address, which may be connected to otherwise. A service of
+    /// this machine that `security.local` names with its port is meant, on any port.
+    ///
+    /// # Errors
+    /// [`Refused::Port`].
+    pub fn port_allowed(&self, host: &str, address: IpAddr, port: u16, local: &LocalAddresses) -> Result<(), Refused> {
+        if self.config.ports.iter().any(|set| set.contains(port)) {
+            return Ok(());
+        }
+        let (bare, canonical) = (without_last_dot(host), address.to_canonical());
+        let names = |service: &LocalService| service.port.is_some() && service.matches(bare, canonical, port);
+        let named = local.contain(address) && self.config.local.iter().any(names);
+        named.then_some(()).ok_or(Refused::Port(port))
     }
 
     /// Whether this name is looked up. Addresses are not names and always pass; so does a name that a service of
@@ -261,6 +283,7 @@ mod tests {
         PolicyConfig {
             connect: true,
             connect_ports: vec![443..=443, 981..=981, 7000..=7010],
+            ports: vec![PortSet::Safe],
             fqdn: true,
             ipv4: true,
             ipv6: true,
@@ -293,6 +316,36 @@ mod tests {
         }
         let none = Policy::new(PolicyConfig { connect: false, ..shipped() });
         assert_eq!(none.connect_allowed(443), Err(Refused::Connect));
+    }
+
+    #[test]
+    fn c_dangerous_ports_are_refused_unless_listed_or_a_service_that_is_named() {
+        let local = vec![
+            service(LocalHost::Any, None),
+            service(LocalHost::Any, 25),
+            service(LocalHost::Address(ip("127.0.0.1")), 6000),
+            service(LocalHost::Name("mail.example".into()), 587),
+        ];
+        let policy = Policy::new(PolicyConfig { local: local.clone(), ..shipped() });
+        let table = [
+            ("a.example", "192.0.2.8", 80, true),
+            ("a.example", "192.0.2.8", 8443, true),
+            ("a.example", "192.0.2.8", 25, false),
+            ("a.example", "127.0.0.1", 25, true),
+            ("a.example", "127.0.0.1", 22, false),
+            ("a.example", "::ffff:127.0.0.1", 6000, true),
+            ("a.example", "127.0.0.2", 6000, false),
+            ("Mail.example.", "127.0.0.2", 587, true),
+            ("mail.example", "192.0.2.8", 587, false),
+        ];
+        let all = Policy::new(PolicyConfig { ports: vec![PortSet::Safe, PortSet::All], ..shipped() });
+        for (host, address, port, allowed) in table {
+            let expected = if allowed { Ok(()) } else { Err(Refused::Port(port)) };
+            assert_eq!(policy.port_allowed(host, ip(address), port, &machine()), expected, "{host} {address} {port}");
+            assert_eq!(all.port_allowed(host, ip(address), port, &machine()), Ok(()));
+        }
+        let none = Policy::new(PolicyConfig { ports: Vec::new(), local, ..shipped() });
+        assert_eq!(none.port_allowed("", ip("192.0.2.8"), 80, &machine()), Err(Refused::Port(80)));
     }
 
     #[test]
@@ -418,6 +471,7 @@ mod tests {
         let table = [
             (Refused::Connect, 403, 501),
             (Refused::ConnectPort(80), 403, 501),
+            (Refused::Port(25), 403, 403),
             (Refused::Name, 502, 200),
             (Refused::Family(address), 403, 400),
             (Refused::Denied(address), 403, 400),

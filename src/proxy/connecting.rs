@@ -126,7 +126,7 @@ impl Proxy {
     fn dial(&mut self, key: Key, found: &[IpAddr], rest: Option<LookupId>) {
         let Some(client) = self.clients.get(key) else { return };
         let Some(request) = client.session.exchange.request() else { return };
-        let (addresses, refused) = self.allowed(request.destination(), found.iter().copied());
+        let (addresses, refused) = self.allowed(request, found.iter().copied());
         if addresses.is_empty() {
             return match rest {
                 Some(id) => self.set_waits(key, Waits::Rest(id)),
@@ -217,7 +217,7 @@ impl Proxy {
     pub(super) fn more_addresses(&mut self, key: Key, lookup: LookupId, addresses: &Addresses) {
         let Some(client) = self.clients.get(key) else { return };
         let Some(request) = client.session.exchange.request() else { return };
-        let (allowed, refused) = self.allowed(request.destination(), addresses.iter());
+        let (allowed, refused) = self.allowed(request, addresses.iter());
         match client.waits {
             Waits::Dial(dial, Some(id)) if id == lookup => {
                 self.set_waits(key, Waits::Dial(dial, None));
@@ -237,12 +237,17 @@ impl Proxy {
     }
 
     /// Those of the addresses that may be connected to, and why the last of the others may not. Decided on what is really
-    /// connected to, after resolution, so that no name can hide an address.
-    fn allowed(&self, target: &Target, addresses: impl Iterator<Item = IpAddr>) -> (Vec<IpAddr>, Option<Refused>) {
+    /// connected to, after resolution and after what a helper has put in place of it, so that no name can hide an address.
+    fn allowed(&self, request: &Request, addresses: impl Iterator<Item = IpAddr>) -> (Vec<IpAddr>, Option<Refused>) {
         let mut refused = None;
-        let host = name_of(target);
+        let (host, port) = (name_of(request.destination()), request.destination().port);
+        let tunnel = request.method() == Method::Connect;
         let allow = |address: &IpAddr| {
-            let verdict = self.policy.address_allowed(host, *address, target.port, &self.local);
+            let verdict = self.policy.address_allowed(host, *address, port, &self.local).and_then(|()| match tunnel {
+                // The walk over stages has judged its port by `security.connect`.
+                true => Ok(()),
+                false => self.policy.port_allowed(host, *address, port, &self.local),
+            });
             refused = verdict.err().or(refused);
             verdict.is_ok()
         };

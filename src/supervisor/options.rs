@@ -209,6 +209,7 @@ fn policy(config: &Config) -> Policy {
     Policy::new(PolicyConfig {
         connect: config.http.connect,
         connect_ports: config.security.connect.clone(),
+        ports: config.security.ports.clone(),
         fqdn: config.dns.fqdn,
         ipv4: config.tcp4.out,
         ipv6: config.tcp6.out,

@@ -106,7 +106,7 @@ fn sessions_are_shown_and_can_be_picked() {
     tunnel.send("12345");
     assert_eq!(tunnel.read(5), b"12345");
     let mut failed = proxy.client();
-    assert_eq!(failed.get("http://127.0.0.1:1/").status(), 502);
+    assert_eq!(failed.get("http://127.0.0.1:2/").status(), 502);
     // One connection for all of them: those of before may still be there.
     let mut monitor = Client::connect(proxy.web());
     let mut rows = |query: &str| {

@@ -43,6 +43,12 @@ pub const STEPS: &[Step<Peers>] = &[
         },
     },
     Step {
+        what: "a port is forbidden to other requests",
+        moves: "clients.accepted 1, clients.requests 1, ended.answered 1, origins.refused 1, \
+            answers.http_request_denied 1, exaproxy_request_seconds_count 1",
+        act: |stage| assert_eq!(ask(&stage.proxy, &last_get("http://127.0.0.1:25/")).status(), 403),
+    },
+    Step {
         what: "a name has no domain",
         moves: "clients.accepted 1, clients.requests 1, ended.answered 1, answers.dns_error 1, \
             exaproxy_request_seconds_count 1",
@@ -106,7 +112,7 @@ pub const STEPS: &[Step<Peers>] = &[
             let mut client = stage.proxy.client();
             eventually("a client inside", || (stage.books.number("clients.speaking") == 1.0).then_some(()));
             let limit = descriptors(&stage.proxy, "4");
-            client.send(last_get("http://127.0.0.1:9/"));
+            client.send(last_get("http://127.0.0.1:2/"));
             assert_eq!(client.reply().status(), 503);
             descriptors(&stage.proxy, &limit);
         },

@@ -7,3 +7,4 @@ mod kept;
 mod machine;
 mod names;
 mod ops;
+mod ports;

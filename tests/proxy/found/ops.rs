@@ -427,7 +427,7 @@ fn c_syslog_is_offered_in_the_forms_of_its_standards() {
 #[test]
 fn c_errors_of_the_first_second_count_in_the_last_minute() {
     let proxy = Proxy::start(&[]);
-    assert_eq!(proxy.client().get("http://127.0.0.1:1/").status(), 502);
+    assert_eq!(proxy.client().get("http://127.0.0.1:2/").status(), 502);
     eventually("an error in the last minute", || {
         let page = ask(&proxy, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").text();
         let tile = page.split("id=\"tile-errors\"").nth(1).expect("a tile for errors");
