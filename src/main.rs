@@ -8,6 +8,7 @@ use exaproxy::config::{self, Disk, PrintForm, Sources};
 use exaproxy::supervisor;
 
 fn main() -> ExitCode {
+    reactor::sys::return_freed_memory();
     match act() {
         Ok(()) => ExitCode::SUCCESS,
         Err(text) => {

@@ -37,6 +37,12 @@ impl Buf {
         !self.storage.is_empty()
     }
 
+    /// Bytes of storage beyond a block.
+    #[inline]
+    pub fn beyond(&self) -> usize {
+        self.storage.len().saturating_sub(BLOCK)
+    }
+
     /// The bytes held.
     #[inline]
     pub fn bytes(&self) -> &[u8] {
@@ -218,6 +224,16 @@ impl Pool {
         self.keep(block.storage);
     }
 
+    /// Gives a buffer that has outgrown its block a block again as soon as what it holds leaves room in one.
+    #[inline]
+    pub fn shrink(&mut self, buf: &mut Buf) {
+        if buf.beyond() > 0 && buf.len() < BLOCK {
+            let grown = std::mem::take(buf);
+            self.lent = self.lent.saturating_sub(1);
+            *buf = self.store(grown.bytes());
+        }
+    }
+
     fn keep(&mut self, storage: Box<[u8]>) {
         if storage.len() == BLOCK && self.spare.len() < SPARE_BLOCKS {
             self.spare.push(storage);
@@ -279,6 +295,21 @@ mod tests {
         let mut buf = pool.store(&[7; BLOCK]);
         pool.outgrow(&mut buf, 2 * BLOCK);
         assert_eq!((pool.lent(), buf.len(), buf.space().len()), (1, BLOCK, BLOCK));
+        pool.reclaim(&mut buf);
+        assert_eq!(pool.lent(), 0);
+    }
+
+    #[test]
+    fn b4_a_head_that_is_taken_leaves_no_more_than_a_block() {
+        let mut pool = Pool::new(4);
+        let mut buf = pool.store(&[7; 3 * BLOCK]);
+        for (taken, beyond) in [(BLOCK, 2 * BLOCK), (BLOCK, 2 * BLOCK), (1, 0)] {
+            buf.consume(taken);
+            pool.shrink(&mut buf);
+            assert_eq!((buf.beyond(), pool.lent()), (beyond, 1), "{} left", buf.len());
+        }
+        assert_eq!((buf.len(), buf.space().len()), (BLOCK - 1, 1));
+        pool.shrink(&mut buf);
         pool.reclaim(&mut buf);
         assert_eq!(pool.lent(), 0);
     }

@@ -142,3 +142,30 @@ pub fn netlink_strict(socket: &impl AsRawFd) -> io::Result<()> {
         Err(io::Error::last_os_error())
     }
 }
+
+/// Has the allocator give what is freed back to the system: at once where it is 32 KiB or more, which then has pages of its own
+/// (mallopt(3), M_MMAP_THRESHOLD), else from 1 MiB on at the end of the heap. To be called before there are threads.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub fn return_freed_memory() {
+    // SAFETY: the calls set numbers of the allocator, and no other thread reads them meanwhile.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 10);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 20);
+    }
+}
+
+/// Gives back what lies free below the end of the heap, too (malloc_trim(3)). Takes some 0.2 ms for each MiB, and other threads
+/// that need the allocator wait for it.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub fn trim_heap() {
+    // SAFETY: the call locks what it works on, and touches no memory that is in use.
+    let _ = unsafe { libc::malloc_trim(0) };
+}
+
+/// Other allocators are left to themselves.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn return_freed_memory() {}
+
+/// Other allocators are left to themselves.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn trim_heap() {}

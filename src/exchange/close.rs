@@ -31,7 +31,7 @@ pub enum CloseReason {
     ResponseFault,
     /// A timer ran out; it is named.
     Timeout(super::timers::Timer),
-    /// All places were taken, and another client needed this one.
+    /// All places were taken, and another client needed this one; or heads took too much memory, and this response had begun.
     Displaced,
     /// The proxy is being stopped.
     Stopping,
@@ -136,7 +136,7 @@ impl CloseReason {
             CloseReason::RequestFault => "the request body broke its coding",
             CloseReason::ResponseFault => "the response broke its coding",
             CloseReason::Timeout(timer) => timer.explain(),
-            CloseReason::Displaced => "all places were taken, and another client needed this one",
+            CloseReason::Displaced => "others needed its place, or its memory",
             CloseReason::Stopping => "the proxy is stopping",
         }
     }

@@ -116,6 +116,22 @@ impl Exchange {
         }
     }
 
+    /// There is no memory for a head that is under way, the client's or its origin's. A response that has begun is cut off.
+    /// False where no head is under way, and nothing has changed.
+    pub fn handle_head_refused(&mut self, cx: &mut Context<'_>) -> bool {
+        match &self.phase {
+            Phase::Head { .. } => self.open_summary(cx),
+            Phase::Relaying(relay) if matches!(relay.stage, RelayStage::Body | RelayStage::Switch) => {
+                self.close(CloseReason::Displaced, cx.now);
+                return true;
+            }
+            _ if self.request().is_none() || self.is_answering() => return false,
+            _ => {}
+        }
+        self.explain(Cause::TooManyHeads, CloseReason::Answered, cx);
+        true
+    }
+
     /// Another client needs the place of this one, which has nothing under way or has ended its side.
     pub fn handle_displaced(&mut self, now: Millis) {
         self.abort_origin |= matches!(self.phase, Phase::Relaying(_)) && (self.upload.cleared > 0 || !self.upload.done);

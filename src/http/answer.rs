@@ -70,7 +70,7 @@ impl Answer {
                 answer.close = true;
                 answer = answer.with("Retry-After", RETRY_AFTER.to_string());
             }
-            Cause::TooManyNames => answer = answer.with("Retry-After", RETRY_AFTER.to_string()),
+            Cause::TooManyNames | Cause::TooManyHeads => answer = answer.with("Retry-After", RETRY_AFTER.to_string()),
             _ => {}
         }
         answer

@@ -30,6 +30,8 @@ pub enum Cause {
     NameShort,
     /// Too many names are being looked up, for this client or for all.
     TooManyNames,
+    /// Heads take too much memory, those of this client or of all.
+    TooManyHeads,
     /// The request has passed here before (RFC 9110 section 7.6).
     Loop,
     /// No helper gave a usable decision.
@@ -61,7 +63,7 @@ impl Cause {
             Cause::NameFailed => (502, 503),
             Cause::NameTimeout => (504, 503),
             Cause::NameShort => (502, 200),
-            Cause::TooManyNames => (503, 503),
+            Cause::TooManyNames | Cause::TooManyHeads => (503, 503),
             Cause::Loop => (502, 502),
             Cause::HelperFailed => (503, 200),
             Cause::Denied => (403, 403),
@@ -125,7 +127,7 @@ impl Cause {
             Cause::NameTimeout => "dns_timeout",
             Cause::Loop => "proxy_loop_detected",
             Cause::HelperFailed | Cause::PageMissing => "proxy_internal_error",
-            Cause::Overloaded | Cause::TooManyNames => "connection_limit_reached",
+            Cause::Overloaded | Cause::TooManyNames | Cause::TooManyHeads => "connection_limit_reached",
         }
     }
 }
@@ -152,6 +154,7 @@ impl fmt::Display for Cause {
             Cause::NameTimeout => "the name could not be resolved in time",
             Cause::NameShort => "the name has no domain",
             Cause::TooManyNames => "too many names are being looked up",
+            Cause::TooManyHeads => "too many large heads are being held",
             Cause::Loop => "the request came back to this proxy",
             Cause::HelperFailed => "the redirector gave no usable answer",
             Cause::Denied => "the request is refused",
@@ -198,6 +201,7 @@ mod tests {
             (Cause::NameTimeout, 504, 503),
             (Cause::NameShort, 502, 200),
             (Cause::TooManyNames, 503, 503),
+            (Cause::TooManyHeads, 503, 503),
             (Cause::HelperFailed, 503, 200),
             (Cause::Denied, 403, 403),
             (Cause::PageMissing, 501, 501),
@@ -227,6 +231,7 @@ mod tests {
             Cause::PageMissing,
             Cause::Overloaded,
             Cause::TooManyNames,
+            Cause::TooManyHeads,
             Cause::Client(Fault::BadLine),
         ]);
         let mut given: Vec<&str> = causes.into_iter().map(Cause::proxy_status).collect();

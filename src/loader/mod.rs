@@ -90,6 +90,11 @@ impl Loader {
         self.give(Box::new(move |_| drop(value)));
     }
 
+    /// Gives freed memory back to the system.
+    pub fn trim(&mut self) {
+        self.give(Box::new(|_| reactor::sys::trim_heap()));
+    }
+
     /// Looks at a page that is not kept. A large one is held open under the number `id`, for a session that is to ask for its
     /// blocks, and to close it.
     pub fn look_at(

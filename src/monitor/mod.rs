@@ -32,6 +32,8 @@ pub struct Counters {
     pub refused: u64,
     /// Names that gave no address.
     pub name_failures: u64,
+    /// Requests and responses refused because heads take too much memory.
+    pub heads_refused: u64,
     /// Origins that could not be connected to.
     pub dial_failures: u64,
     /// Requests that no helper decided about, though there are some.
@@ -92,6 +94,8 @@ pub struct Running {
     pub idle: u64,
     /// Blocks lent.
     pub blocks: u64,
+    /// Bytes of heads beyond a block each.
+    pub head_bytes: u64,
     /// A soft stop is under way.
     pub draining: bool,
     /// The proxy listens for clients.
@@ -186,12 +190,14 @@ impl Running {
         row("clients.requests", counters.requests);
         row("clients.silent", self.silent);
         row("clients.speaking", self.clients);
+        row("heads.refused", counters.heads_refused);
         row("load.events", counters.events);
         row("load.loops", counters.loops);
         row("logs.lost.access", self.lost.access);
         row("logs.lost.messages", self.lost.messages);
         row("logs.lost.usage", self.lost.usage);
         row("memory.blocks", self.blocks);
+        row("memory.heads", self.head_bytes);
         row("monitor.requests", counters.monitor_requests);
         row("origins.failed", counters.dial_failures);
         row("origins.refused", counters.refused);

@@ -37,10 +37,12 @@ pub enum Resource {
     Lookups,
     /// Attempts to connect beside the first of a race.
     Attempts,
+    /// Bytes of heads beyond a block each.
+    HeadBytes,
 }
 
 /// Number of resources.
-const RESOURCES: usize = 2;
+const RESOURCES: usize = 3;
 
 /// What each client holds, and how much there is.
 #[derive(Debug)]

@@ -404,6 +404,7 @@ impl Proxy {
             let peer = client.session.exchange.peer();
             log::info!(target: "client", "connection of {peer} refused: {}, and http.proxied asks for one", reason.explain());
         }
+        self.forget_heads(key, &client);
         self.counters.note_end(&client.session.exchange, reason);
         self.listeners.left(client.session.exchange.ingress());
         let (stream, origin) = client.session.dismantle(&mut self.shared);

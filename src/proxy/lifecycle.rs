@@ -178,6 +178,7 @@ impl Proxy {
         }
         self.wake_the_starved();
         self.note_second();
+        self.trim();
         orphans::reap();
     }
 

@@ -337,6 +337,7 @@ impl Proxy {
                 session,
                 waits: Waits::Nothing,
                 queued: false,
+                heavy: false,
                 since: u32::try_from(now / 1000).unwrap_or(u32::MAX),
                 fraction: 0,
             }

@@ -10,12 +10,14 @@ mod clock;
 mod connecting;
 mod crowding;
 mod deciding;
+mod heads;
 mod lifecycle;
 mod listeners;
 mod loading;
 mod pages;
 mod report;
 mod snapshot;
+mod trimming;
 
 use std::collections::VecDeque;
 use std::io;
@@ -95,6 +97,8 @@ struct Client {
     session: Session<TcpStream>,
     waits: Waits,
     queued: bool,
+    /// Its heads are among those that are counted.
+    heavy: bool,
     /// The second of the loop's clock in which it connected.
     since: u32,
     /// What the clock's milliseconds left out, in microseconds, when something was last asked for: a helper's reply, a name,
@@ -145,6 +149,8 @@ pub struct Proxy {
     resolver: Resolver,
     /// What clients hold of what they share.
     shares: Shares,
+    heads: heads::Heads,
+    trimming: trimming::Trimming,
     loading: loading::Loading,
     redirector: Option<Redirector>,
     usage: Option<UsageLog>,
@@ -190,6 +196,7 @@ impl Proxy {
         let (reader, Names { config, hosts }) = options.names;
         let resolver = Resolver::new(config, hosts);
         let mut shares = Shares::default();
+        let heads = heads::Heads::new(&mut shares);
         let upstream = Upstream::new(options.dial_options, &mut shares);
         let loading = loading::Loading::new(reader, options.pages, &mut poller, clock.now())?;
         let redirector = options.redirector.map(|options| Redirector::new(options, clock.now()));
@@ -211,6 +218,8 @@ impl Proxy {
             upstream,
             resolver,
             shares,
+            heads,
+            trimming: trimming::Trimming::default(),
             loading,
             redirector,
             usage: None,
@@ -403,6 +412,9 @@ impl Proxy {
             let Some((progress, content)) = stepped else { return };
             if let Some(request) = content {
                 self.loading.loader.serve(request);
+            }
+            if !self.weigh(key) {
+                continue;
             }
             match progress {
                 Progress::Act(action) => self.act(key, action),

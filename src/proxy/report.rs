@@ -12,6 +12,8 @@ pub(super) enum Trouble {
     Exhausted,
     /// A client waits for too many names.
     TooManyNames,
+    /// The heads of a client take too much memory.
+    TooManyHeads,
     /// A new client cannot be watched.
     Unwatched,
     /// A connection did not start with the PROXY protocol header that it must have.
@@ -19,7 +21,7 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    const KINDS: usize = 4;
+    const KINDS: usize = 5;
 }
 
 /// When each kind of trouble may be written to the log again.

@@ -15,6 +15,7 @@ use crate::monitor::hosts::{Hosts, Top};
 use crate::monitor::sessions::{first, EndPointKind, EndPoints, Filter, Row, Sessions, Sort, MOST_ROWS};
 use crate::monitor::{Helpers, Lost, Running};
 use crate::policy::decision::Decision;
+use crate::policy::shares::Resource;
 use crate::redirector::{pool, OnFailure, Redirector};
 use crate::web::{self, Facts, LogMessage, MessageKind, Order, Process, Reply, Source};
 
@@ -175,6 +176,7 @@ impl Source for Proxy {
             established,
             idle: self.upstream.idle.len() as u64,
             blocks: self.shared.pool.lent() as u64,
+            head_bytes: self.shares.total(Resource::HeadBytes) as u64,
             draining: self.lifecycle.is_draining(),
             listening: !self.listeners.places(Ingress::Proxy).is_empty(),
             judged_by_error: self.redirector.as_ref().is_some_and(|helpers| helpers.on_failure() == OnFailure::Error),

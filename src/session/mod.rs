@@ -140,6 +140,13 @@ impl<T: Transport> Session<T> {
         self.upload.len() + self.download.len()
     }
 
+    /// Bytes held for heads beyond a block each: by the buffers, and by the request that waits. An answer of our own is no head.
+    pub fn head_bytes(&self) -> usize {
+        let download = if self.exchange.is_answering() { 0 } else { self.download.beyond() };
+        let request = self.exchange.request().map_or(0, |request| request.size().saturating_sub(BLOCK));
+        self.upload.beyond() + download + request
+    }
+
     /// Takes the session apart: gives back its memory and makes sure that a cut message ends in a reset.
     pub fn dismantle(mut self, shared: &mut Shared) -> (Stream<T>, Option<Box<Origin<T>>>) {
         shared.pool.reclaim(&mut self.upload);
@@ -234,6 +241,7 @@ impl<T: Transport> Session<T> {
         } else if work.is_empty() {
             shared.pool.reclaim(&mut work);
         } else {
+            shared.pool.shrink(&mut work);
             *stored = work;
         }
         moved

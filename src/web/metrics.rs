@@ -24,6 +24,8 @@ pub(super) fn render(running: &Running, hosts: &Top) -> String {
         [("", u64::from(running.accepts()))],
     );
     page.gauge("buffer_blocks", "Buffers of 16 KiB that are lent to sessions.", [("", running.blocks)]);
+    page.gauge("head_bytes", "Bytes of heads beyond 16 KiB each.", [("", running.head_bytes)]);
+    page.counter("heads_refused_total", "Heads refused for want of memory.", [("", running.counters.heads_refused)]);
     let lost = [
         ("log=\"messages\"", running.lost.messages),
         ("log=\"usage\"", running.lost.usage),

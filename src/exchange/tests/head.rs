@@ -165,3 +165,42 @@ fn a_fault_behind_a_head_request_is_explained() {
         assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{got}");
     }
 }
+
+/// Refuses the head that is under way; whether there is one.
+fn refuse(scenario: &mut Scenario) -> bool {
+    let mut done = false;
+    scenario.tell(|exchange, cx| done = exchange.handle_head_refused(cx));
+    scenario.run();
+    done
+}
+
+#[test]
+fn b4_a_head_without_memory_for_it_is_refused_wherever_it_waits() {
+    let waiting: [(Scenario, PhaseKind); 4] = [
+        (Scenario::new().sending("GET http://a.exa"), PhaseKind::Draining),
+        (Scenario::get(), PhaseKind::Idle),
+        (Scenario::get().into_connecting(), PhaseKind::Idle),
+        (Scenario::get().into_relaying(), PhaseKind::Idle),
+    ];
+    for (mut scenario, then) in waiting {
+        let kind = scenario.kind();
+        assert!(refuse(&mut scenario), "{kind}");
+        assert_eq!((scenario.statuses(), scenario.kind()), (vec![503], then), "{kind}");
+        assert_eq!(scenario.actions().pop(), Some(Action::Hangup), "{kind}");
+    }
+}
+
+#[test]
+fn b4_a_response_that_has_begun_is_cut_and_what_has_no_head_goes_on() {
+    let mut scenario = Scenario::get().into_relaying();
+    scenario.client_takes(0);
+    scenario.origin("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+    scenario.actions();
+    assert!(refuse(&mut scenario));
+    assert_eq!(scenario.actions(), [Action::Done(CloseReason::Displaced)]);
+    let mut idle = Scenario::new();
+    assert!(!refuse(&mut idle) && idle.kind() == PhaseKind::Idle);
+    let mut refused = Scenario::new().sending("BAD\r\n\r\n");
+    refused.actions();
+    assert!(!refuse(&mut refused) && refused.statuses() == [400], "an answer is no head");
+}

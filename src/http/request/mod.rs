@@ -84,6 +84,11 @@ impl Request {
         &self.bytes[..self.head_len]
     }
 
+    /// Bytes of memory that it takes for its head and for content that is kept with it.
+    pub fn size(&self) -> usize {
+        self.bytes.capacity() + self.content.len()
+    }
+
     /// All fields in order, names as received, values without the blanks around them.
     pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let head = self.raw();

@@ -35,7 +35,7 @@ const SAME: &str = "connections_total clients.accepted, requests_total clients.r
     helper_started_total helpers.started, helper_lost_total{why=\"ended\"} helpers.lost, \
     helper_lost_total{why=\"hung\"} helpers.hung, helper_lost_total{why=\"unasked\"} helpers.unasked, \
     helper_refused_total helpers.refused, helper_unreadable_total helpers.unreadable, \
-    helper_undecided_total helpers.undecided, buffer_blocks memory.blocks, loop_turns_total load.loops, \
+    helper_undecided_total helpers.undecided, buffer_blocks memory.blocks, head_bytes memory.heads, heads_refused_total heads.refused, loop_turns_total load.loops, \
     loop_events_total load.events, log_lines_lost_total{log=\"messages\"} logs.lost.messages, \
     log_lines_lost_total{log=\"usage\"} logs.lost.usage, log_lines_lost_total{log=\"access\"} logs.lost.access";
 

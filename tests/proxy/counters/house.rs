@@ -21,6 +21,25 @@ pub const STEPS: &[Step<Origin>] = &[
         },
     },
     Step {
+        what: "its head grows beyond a block, which doubles its memory",
+        moves: "memory.heads 16384",
+        act: |stage| {
+            let mut client = stage.held();
+            client.send(format!("0.0.1/ HTTP/1.1\r\nX: {}", "x".repeat(20_000)));
+            stage.hold(client);
+        },
+    },
+    Step {
+        what: "another takes its place",
+        moves: "clients.accepted 1, ended.client-gone 1, memory.heads -16384",
+        act: |stage| {
+            drop(stage.held());
+            let mut client = stage.proxy.client();
+            client.send("GET http://127.");
+            stage.hold(client);
+        },
+    },
+    Step {
         what: "it has asked and got its answer",
         moves: "memory.blocks -1, clients.silent -1, clients.requests 1, logs.lost.access 1, \
             exaproxy_connect_seconds_count 1, exaproxy_request_seconds_count 1",
@@ -53,8 +72,9 @@ fn what_is_now_goes_up_and_down() {
     Stage::new(proxy, Origin::site()).play(STEPS);
 }
 
-/// What no step moves by a number that could be told before.
-pub const KEYS: &[&str] = &["load.loops", "load.events", "pid.saved", "logs.lost.usage", "logs.lost.messages"];
+/// What no step moves by a number that could be told before. `heads.refused` is moved in `found/crowds.rs`.
+pub const KEYS: &[&str] =
+    &["load.loops", "load.events", "pid.saved", "logs.lost.usage", "logs.lost.messages", "heads.refused"];
 
 #[test]
 fn the_loop_turns_for_who_looks() {

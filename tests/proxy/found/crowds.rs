@@ -1,6 +1,30 @@
 //! Faults in what one client can take from all others.
 
-use crate::support::{client, Origin, Proxy};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use crate::support::{client, eventually, Client, Origin, Proxy};
+
+/// Who takes more than others, and one of the others.
+const GREEDY: [u8; 4] = [127, 0, 0, 2];
+const MODEST: [u8; 4] = [127, 0, 0, 3];
+
+/// An origin whose connections come about, and to which nothing more happens: the kernel takes what is sent to it.
+struct Hanging(#[allow(dead_code)] TcpListener, SocketAddr);
+
+impl Hanging {
+    fn start() -> Hanging {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a port");
+        socket.listen(4096).expect("a listener");
+        let listener = TcpListener::from(socket);
+        let address = listener.local_addr().expect("an address");
+        Hanging(listener, address)
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/", self.1)
+    }
+}
 
 /// Clients that are gone kept their places until their origins answered.
 #[test]
@@ -50,4 +74,63 @@ fn connections_without_a_request_give_way_to_requests() {
         assert_eq!(proxy.client().get(&origin.url("/")).text(), "/");
     }
     drop(idle);
+}
+
+/// A GET with a head of so many bytes.
+fn large_get(url: &str, size: usize) -> String {
+    let plain = client::get(url);
+    let mut head = plain.trim_end().to_owned();
+    while head.len() + 4 < size {
+        let fill = (size - head.len()).min(4_000);
+        head.push_str(&format!("\r\nX-Fill: {}", "x".repeat(fill.saturating_sub(14).max(1))));
+    }
+    head + "\r\n\r\n"
+}
+
+/// Heads of 65,000 bytes, two of them one behind the other, took 130 KiB for each client.
+#[test]
+fn b4_large_heads_of_one_client_are_bounded_and_others_are_served() {
+    const CLIENTS: usize = 1_000;
+    const MIB: u64 = 1 << 20;
+    let (hanging, origin) = (Hanging::start(), Origin::site());
+    let proxy = Proxy::start(&[]);
+    let before = proxy.rss();
+    let pair = large_get(&hanging.url(), 65_000).repeat(2);
+    let mut held: Vec<_> = (0..CLIENTS).map(|_| Client::connect_from(GREEDY, proxy.address())).collect();
+    for client in &mut held {
+        // Those that are refused may be closed while they send.
+        client.try_send(&pair);
+    }
+    let seen = || {
+        let counters = proxy.counters();
+        let refused = counters.get("heads.refused").copied().unwrap_or_default();
+        (counters["clients.requests"] + refused >= CLIENTS as i64).then_some(counters)
+    };
+    let counters = eventually("each first head to be taken or refused", seen);
+    let grown = proxy.rss().saturating_sub(before);
+    // Half of 64 MiB beyond the blocks, and for each client a block for its request and one for what comes behind it.
+    let most = 32 * MIB + CLIENTS as u64 * 2 * 16_384;
+    assert!(grown <= most + most / 10, "{} MiB where docs say {} MiB", grown / MIB, most / MIB);
+    proxy.wait_log("127.0.0.2 has large heads of ");
+    let (refused, bytes) = (counters["heads.refused"], counters["memory.heads"]);
+    // A third of the clients, some of them with both of their requests.
+    assert!(refused > 200 && refused < CLIENTS as i64, "{refused} refused");
+    assert!((30 * MIB as i64..=32 * MIB as i64).contains(&bytes), "{bytes} bytes");
+
+    let mut modest = Client::connect_from(MODEST, proxy.address());
+    modest.send(large_get(&origin.url("/large"), 65_000));
+    assert_eq!(modest.reply().text(), "/large");
+    let mut greedy = Client::connect_from(GREEDY, proxy.address());
+    assert_eq!(greedy.get(&origin.url("/small")).text(), "/small", "what fits in a block is for all");
+    greedy.send(large_get(&origin.url("/large"), 65_000));
+    let reply = greedy.reply();
+    assert_eq!((reply.status(), reply.value("Retry-After").as_deref()), (503, Some("5")), "{reply:?}");
+    let why = reply.value("Proxy-Status").unwrap_or_default();
+    assert!(why.contains("error=connection_limit_reached"), "{why}");
+
+    // A mere end of their side would leave them waiting for their answers.
+    held.into_iter().for_each(Client::reset);
+    eventually("memory to go back", || (proxy.rss() < before + 16 * MIB).then_some(()));
+    assert_eq!(proxy.counter("memory.heads"), 0);
+    assert_eq!(Client::connect_from(GREEDY, proxy.address()).get(&origin.url("/again")).text(), "/again");
 }

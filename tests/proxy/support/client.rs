@@ -17,6 +17,14 @@ impl Client {
         Client::over(stream)
     }
 
+    /// Connects from another address of this machine, such as one of 127.0.0.0/8.
+    pub fn connect_from(from: [u8; 4], to: SocketAddr) -> Client {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((from, 0)).into()).expect("an address of this machine");
+        socket.connect_timeout(&to.into(), PATIENCE).expect("a connection");
+        Client::over(socket.into())
+    }
+
     /// Connects with receive and send buffers as small as the kernel makes them, so that little hides in them.
     pub fn connect_small(to: SocketAddr) -> Client {
         let domain = socket2::Domain::for_address(to);
