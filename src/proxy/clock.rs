@@ -1,4 +1,4 @@
-//! The loop's two clocks: milliseconds since the start, and the time of day for Date fields.
+//! The loop's two clocks: milliseconds in which it ran, and the time of day for Date fields.
 
 use std::time::{Instant, SystemTime};
 
@@ -6,10 +6,16 @@ use reactor::Millis;
 
 use crate::http::date;
 
+/// A turn that begins this much later than it was to was kept from running: the process was stopped, or the machine was. What
+/// came meanwhile waits in sockets and helpers' pipes, and no timer may end before it has been read.
+const STALL: Millis = 1000;
+
 /// Reads the time once a turn.
 #[derive(Debug)]
 pub(super) struct Clock {
     start: Instant,
+    /// Milliseconds since the start that do not count, since the loop was kept from running.
+    lost: Millis,
     now: Millis,
     /// Microseconds beyond `now`, 0 to 999.
     fraction: u16,
@@ -23,21 +29,32 @@ impl Clock {
     /// Starts at 0.
     pub(super) fn new() -> Clock {
         let mut clock =
-            Clock { start: Instant::now(), now: 0, fraction: 0, date: String::new(), date_until: 0, epoch: 0 };
+            Clock { start: Instant::now(), lost: 0, now: 0, fraction: 0, date: String::new(), date_until: 0, epoch: 0 };
         clock.write_date();
         clock
     }
 
-    /// Reads the time.
-    pub(super) fn turn(&mut self) -> Millis {
-        let micros = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.now = micros / 1000;
+    /// Reads the time, at the begin of a turn that was to come within `timeout` of the last. One that comes too late has the
+    /// clock stand still since the last, and gives the milliseconds that do not count.
+    pub(super) fn turn(&mut self, timeout: Millis) -> Option<Millis> {
+        self.pass(u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX), timeout)
+    }
+
+    fn pass(&mut self, micros: u64, timeout: Millis) -> Option<Millis> {
+        let millis = (micros / 1000).saturating_sub(self.lost);
         // Below 1000, so that it fits.
         self.fraction = (micros % 1000) as u16;
+        let late = millis.saturating_sub(self.now);
+        if late > timeout.saturating_add(STALL) {
+            self.lost += late;
+            self.write_date();
+            return Some(late);
+        }
+        self.now = millis;
         if self.now >= self.date_until {
             self.write_date();
         }
-        self.now
+        None
     }
 
     /// The time of this turn.
@@ -82,5 +99,24 @@ impl Clock {
 impl Default for Clock {
     fn default() -> Self {
         Clock::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c_time_in_which_the_loop_was_kept_from_running_does_not_count() {
+        let mut clock = Clock::new();
+        assert_eq!(clock.pass(400_500, 1000), None);
+        assert_eq!((clock.now(), clock.fraction()), (400, 500));
+        assert_eq!(clock.pass(2_400_999, 1000), None, "late, but not kept from running");
+        assert_eq!(clock.pass(7_400_200, 1000), Some(5000));
+        assert_eq!((clock.now(), clock.fraction()), (2400, 200));
+        let until = clock.date_until;
+        assert!(until > 2400 && until <= 3400, "the date was written anew: {until}");
+        assert_eq!(clock.pass(7_500_000, 0), None);
+        assert_eq!(clock.now(), 2500);
     }
 }

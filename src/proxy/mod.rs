@@ -1,8 +1,8 @@
 //! The hub: one loop that owns every socket and carries plain values between the components. It knows who needs what
 //! from whom, and no protocol.
 //!
-//! A turn: wait for events, note facts, take what resolver and races have finished, expire alarms, then advance each
-//! queued session within a budget.
+//! A turn: wait for events, note facts, take what resolver and races have finished, advance each queued session within a
+//! budget, then expire alarms.
 
 mod access_log;
 mod addresses;
@@ -244,7 +244,9 @@ impl Proxy {
         let timeout = self.timeout();
         let mut events = std::mem::take(&mut self.events);
         self.poller.wait(Some(Duration::from_millis(timeout)), &mut events)?;
-        self.clock.turn();
+        if let Some(lost) = self.clock.turn(timeout) {
+            log::warn!(target: "server", "the proxy was kept from running for {lost} ms: no timer counts them");
+        }
         self.counters.loops += 1;
         self.counters.events += events.len() as u64;
         for (owner, ready) in events.drain(..) {
@@ -263,9 +265,10 @@ impl Proxy {
         self.accept_waiting();
         self.take_leavers();
         self.take_finished();
+        // What has come is read before the time counts in which it was to come.
+        self.run_queue();
         self.expire();
         self.tick();
-        self.run_queue();
         let empty = self.lifecycle.is_draining() && self.is_deserted();
         Ok(self.lifecycle.outcome(empty, self.clock.now()))
     }

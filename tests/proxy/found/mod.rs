@@ -8,3 +8,4 @@ mod machine;
 mod names;
 mod ops;
 mod ports;
+mod stopped;
