@@ -117,7 +117,7 @@ impl Answers {
 
     fn missing(&self, name: &str, why: &str, request: &Request, client: IpAddr) -> PageAnswer {
         let name = shortened(name);
-        let missing = format!("could not serve the local page {name:?}: {}", shortened(why));
+        let missing = format!("could not serve the local page \"{name}\": {}", shortened(why));
         PageAnswer { answer: self.page_missing(&name, request, client), missing: Some(missing) }
     }
 
@@ -299,7 +299,7 @@ mod tests {
             assert_eq!(served.answer.status, 501);
             assert!(text(&served.answer).contains(want), "{}", text(&served.answer));
             let missing =
-                "could not serve the local page \"no/<script>\\\".html\": there is no built-in page of this name";
+                "could not serve the local page \"no/<script>\".html\": there is no built-in page of this name";
             assert_eq!(served.missing.as_deref(), Some(missing));
         }
         let long = page(&Answers::built_in(), &"x".repeat(60_000), &get());

@@ -16,6 +16,24 @@ pub enum Direction {
     Download,
 }
 
+impl Direction {
+    /// Where its bytes come from, for log lines.
+    pub fn source(self) -> &'static str {
+        match self {
+            Direction::Upload => "the client",
+            Direction::Download => "the origin",
+        }
+    }
+
+    /// Where they go.
+    pub fn sink(self) -> &'static str {
+        match self {
+            Direction::Upload => "the origin",
+            Direction::Download => "the client",
+        }
+    }
+}
+
 /// What one direction has done and has still to do.
 #[derive(Debug)]
 pub struct Flow {

@@ -316,7 +316,7 @@ impl<T: Transport> Session<T> {
     }
 
     fn send_failed(&mut self, direction: Direction, error: &io::Error, cx: &mut Context<'_>) {
-        log::debug!(target: "client", "sending failed in direction {direction:?}: {error}");
+        log::debug!(target: "client", "sending to {} failed: {error}", direction.sink());
         match direction {
             // The client of a tunnel may have said something before its connection broke; reading tells.
             Direction::Download => match self.exchange.handle_download_refused() {
@@ -415,7 +415,7 @@ impl<T: Transport> Session<T> {
     }
 
     fn receive_failed(&mut self, direction: Direction, error: &io::Error, cx: &mut Context<'_>) {
-        log::debug!(target: "client", "receiving failed in direction {direction:?}: {error}");
+        log::debug!(target: "client", "receiving from {} failed: {error}", direction.source());
         let side = if direction == Direction::Upload { Side::Client } else { Side::Origin };
         self.exchange.handle_broken(side, cx);
     }
@@ -474,7 +474,7 @@ impl<T: Transport> Session<T> {
                 self.exchange.handle_shut(direction);
                 moved = true;
                 if let Err(error) = to.io.shutdown() {
-                    log::debug!(target: "client", "shutting down failed in direction {direction:?}: {error}");
+                    log::debug!(target: "client", "ending our side to {} failed: {error}", direction.sink());
                     let side = if direction == Direction::Upload { Side::Origin } else { Side::Client };
                     self.exchange.handle_broken(side, cx);
                 }
