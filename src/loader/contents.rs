@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use reactor::arena::Key;
 use reactor::bus::Far;
@@ -37,14 +38,19 @@ impl Block {
 /// The files that are open, by number. As many as there are sessions at most, since each has one.
 #[derive(Default)]
 pub(super) struct OpenFiles {
-    files: BTreeMap<u64, (Key, File)>,
+    files: BTreeMap<u64, (Key, File, Arc<str>)>,
     payload: Vec<u8>,
 }
 
 impl OpenFiles {
     /// Holds a file open for a session.
-    pub(super) fn keep(&mut self, id: u64, session: Key, file: File) {
-        self.files.insert(id, (session, file));
+    pub(super) fn keep(&mut self, id: u64, session: Key, file: File, what: Arc<str>) {
+        self.files.insert(id, (session, file, what));
+    }
+
+    /// What a read of a file is called in the log, if it is open.
+    pub(super) fn what(&self, id: u64) -> Option<Arc<str>> {
+        self.files.get(&id).map(|(_, _, what)| Arc::clone(what))
     }
 
     pub(super) fn close(&mut self, id: u64) {
@@ -56,11 +62,11 @@ impl OpenFiles {
     /// # Errors
     /// When the loop is gone.
     pub(super) fn send(&mut self, id: u64, bus: &mut Far) -> io::Result<()> {
-        let Some((session, file)) = self.files.get_mut(&id) else { return Ok(()) };
+        let Some((session, file, what)) = self.files.get_mut(&id) else { return Ok(()) };
         self.payload.clear();
         self.payload.extend_from_slice(&id.to_ne_bytes());
         if let Err(error) = file.take(CONTENT_BLOCK as u64).read_to_end(&mut self.payload) {
-            log::warn!(target: "client", "reading a local file failed: {error}");
+            log::warn!(target: "client", "{what} failed: {error}");
             self.payload.truncate(NUMBER);
         }
         bus.send(Frame { kind: kind::BLOCK, key: session.to_bits(), payload: &self.payload })
@@ -85,8 +91,8 @@ mod tests {
         std::fs::write(place.path().join("a"), vec![b'x'; CONTENT_BLOCK + 9]).unwrap();
         let session = Key { index: 3, generation: 4 };
         let mut open = OpenFiles::default();
-        open.keep(7, session, File::open(place.path().join("a")).unwrap());
-        open.keep(8, session, File::open(place.path()).unwrap());
+        open.keep(7, session, File::open(place.path().join("a")).unwrap(), "reading a".into());
+        open.keep(8, session, File::open(place.path()).unwrap(), "reading a folder".into());
         for (id, count) in [(7, CONTENT_BLOCK), (7, 9), (7, 0), (7, 0), (8, 0)] {
             open.send(id, &mut far).unwrap();
             let blocks = received(&mut near);

@@ -5,6 +5,7 @@
 //! which travel through queues beside the bus: a job through one that all share, its value through one of its own.
 
 pub mod contents;
+mod delay;
 pub mod folder;
 pub mod names;
 mod pending;
@@ -14,6 +15,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::Arc;
 use std::thread;
 
 use reactor::arena::Key;
@@ -21,11 +23,13 @@ use reactor::bus::{self, Far, Near, Received};
 use reactor::frame::Frame;
 use reactor::poller::Poller;
 use reactor::ready::Ready;
+use reactor::Millis;
 
 use crate::answers::PageContent;
 use crate::io::content::ContentRequest;
 use crate::io::owner::Owner;
 use contents::{Block, OpenFiles};
+use delay::{Delay, Delays, Work};
 
 pub use pending::Pending;
 pub use watch::{Look, Watch};
@@ -48,7 +52,11 @@ mod kind {
 const READS: usize = 16;
 
 /// Something to do on the thread. A value that it gives goes its own way.
-type Job = Box<dyn FnOnce(&mut OpenFiles) + Send>;
+struct Job {
+    /// What it does, for the log: `reading /etc/hosts`.
+    what: Arc<str>,
+    run: Box<dyn FnOnce(&mut OpenFiles) + Send>,
+}
 
 /// The loop's end.
 #[derive(Debug)]
@@ -58,6 +66,8 @@ pub struct Loader {
     /// The thread's end, until the thread runs.
     far: Option<(Far, Receiver<Job>)>,
     blocks: VecDeque<Block>,
+    work: Work,
+    delays: Delays,
     /// Not everything was read from the bus.
     behind: bool,
     ended: bool,
@@ -72,7 +82,16 @@ impl Loader {
         let (mut bus, far) = bus::pair()?;
         poller.register(bus.source(), Owner::Loader)?;
         let (jobs, waiting) = mpsc::channel();
-        Ok(Loader { bus, jobs, far: Some((far, waiting)), blocks: VecDeque::new(), behind: false, ended: false })
+        Ok(Loader {
+            bus,
+            jobs,
+            far: Some((far, waiting)),
+            blocks: VecDeque::new(),
+            work: Work::default(),
+            delays: Delays::default(),
+            behind: false,
+            ended: false,
+        })
     }
 
     /// Starts the thread. It keeps the privileges that the process has now.
@@ -81,18 +100,19 @@ impl Loader {
     /// When there is no thread to be had.
     pub fn start(&mut self) -> io::Result<()> {
         let Some((far, jobs)) = self.far.take() else { return Ok(()) };
-        thread::Builder::new().name("loader".to_owned()).spawn(move || run(far, &jobs))?;
+        let work = self.work.clone();
+        thread::Builder::new().name("loader".to_owned()).spawn(move || run(far, &jobs, &work))?;
         Ok(())
     }
 
     /// Has a value dropped that takes long to drop.
     pub fn discard(&mut self, value: impl Send + 'static) {
-        self.give(Box::new(move |_| drop(value)));
+        self.give("dropping what is not used any more", Box::new(move |_| drop(value)));
     }
 
     /// Gives freed memory back to the system.
     pub fn trim(&mut self) {
-        self.give(Box::new(|_| reactor::sys::trim_heap()));
+        self.give("returning memory", Box::new(|_| reactor::sys::trim_heap()));
     }
 
     /// Looks at a page that is not kept. A large one is held open under the number `id`, for a session that is to ask for its
@@ -103,13 +123,18 @@ impl Loader {
         (session, id): (Key, u64),
         deliver: impl FnOnce(Result<PageContent, String>) + Send + 'static,
     ) {
-        self.give(Box::new(move |open| {
-            let looked = folder::look_at(&path).map(|(content, file)| {
-                file.into_iter().for_each(|file| open.keep(id, session, file));
-                content
-            });
-            deliver(looked.map_err(|error| error.to_string()));
-        }));
+        let what: Arc<str> = format!("reading {}", path.display()).into();
+        let job = {
+            let what = Arc::clone(&what);
+            move |open: &mut OpenFiles| {
+                let looked = folder::look_at(&path).map(|(content, file)| {
+                    file.into_iter().for_each(|file| open.keep(id, session, file, Arc::clone(&what)));
+                    content
+                });
+                deliver(looked.map_err(|error| error.to_string()));
+            }
+        };
+        self.give(what, Box::new(job));
     }
 
     /// Passes on what a session needs of a file.
@@ -153,8 +178,22 @@ impl Loader {
         self.ended
     }
 
-    fn give(&mut self, job: Job) {
-        self.ended |= self.jobs.send(job).is_err();
+    /// Looks once a second whether the thread hangs, and says so in the log.
+    pub fn tick(&mut self, now: Millis) {
+        match self.delays.look(&self.work, now) {
+            Some(Delay::Hangs(what)) => log::error!(
+                target: "server",
+                "{what} takes longer than 10 seconds: until it ends, pages, names and configuration stay as they are"
+            ),
+            Some(Delay::Over(what, took)) => {
+                crate::critical!(target: "server", "{what} has ended after {} seconds", took / 1000);
+            }
+            None => {}
+        }
+    }
+
+    fn give(&mut self, what: impl Into<Arc<str>>, run: Box<dyn FnOnce(&mut OpenFiles) + Send>) {
+        self.ended |= self.jobs.send(Job { what: what.into(), run }).is_err();
         self.send(kind::JOB, 0);
     }
 
@@ -181,23 +220,30 @@ impl Loader {
 }
 
 /// The thread: one thing after the other, until the loop is gone.
-fn run(mut bus: Far, jobs: &Receiver<Job>) {
+fn run(mut bus: Far, jobs: &Receiver<Job>, work: &Work) {
     // On a machine with one processor for both the loop would wait for a slice of this thread's at each turn.
     reactor::sys::give_way();
     let (mut wanted, mut open) = (Vec::new(), OpenFiles::default());
     while let Ok(true) = bus.receive(|frame| wanted.push((frame.kind, frame.key))) {
         for (kind, key) in wanted.drain(..) {
             let sent = match kind {
-                kind::READ => open.send(key, &mut bus),
+                kind::READ => {
+                    open.what(key).into_iter().for_each(|what| work.begin(what));
+                    open.send(key, &mut bus)
+                }
                 kind::CLOSE => {
                     open.close(key);
                     Ok(())
                 }
                 _ => {
-                    jobs.try_iter().take(1).for_each(|job| job(&mut open));
+                    for job in jobs.try_iter().take(1) {
+                        work.begin(job.what);
+                        (job.run)(&mut open);
+                    }
                     bus.send(Frame { kind: kind::DONE, key: 0, payload: b"" })
                 }
             };
+            work.end();
             if sent.is_err() {
                 return;
             }
@@ -241,8 +287,8 @@ mod tests {
     fn a_job_is_done_elsewhere_and_its_value_comes_back() {
         let (mut poller, mut loader) = loader();
         let mut pending = Pending::default();
-        assert!(pending.ask(&mut loader, || thread::current().name().map(str::to_owned)));
-        assert!(pending.is_busy() && !pending.ask(&mut loader, || None), "one at a time");
+        assert!(pending.ask(&mut loader, "testing", || thread::current().name().map(str::to_owned)));
+        assert!(pending.is_busy() && !pending.ask(&mut loader, "testing", || None), "one at a time");
         let name = wait(&mut poller, &mut loader, |_| pending.take());
         assert_eq!(name.as_deref(), Some("loader"));
         assert!(!pending.is_busy() && pending.take().is_none());
@@ -253,9 +299,29 @@ mod tests {
         let mut poller = Poller::new().unwrap();
         let mut loader = Loader::new(&mut poller).unwrap();
         let mut pending = Pending::default();
-        pending.ask(&mut loader, || 7);
+        pending.ask(&mut loader, "testing", || 7);
         loader.start().unwrap();
         assert_eq!(wait(&mut poller, &mut loader, |_| pending.take()), 7);
+    }
+
+    #[test]
+    fn a_job_that_hangs_is_seen_while_it_hangs_and_when_it_is_over() {
+        let (mut poller, mut loader) = loader();
+        let (begun, begins) = mpsc::channel();
+        let (go_on, waits) = mpsc::channel();
+        let mut pending = Pending::default();
+        pending.ask(&mut loader, "reading /dead/disk", move || {
+            begun.send(()).unwrap();
+            waits.recv().unwrap();
+        });
+        begins.recv().unwrap();
+        assert_eq!(loader.delays.look(&loader.work, 1_000), None);
+        assert_eq!(loader.delays.look(&loader.work, 11_000), Some(Delay::Hangs("reading /dead/disk".into())));
+        go_on.send(()).unwrap();
+        wait(&mut poller, &mut loader, |_| pending.take());
+        let over = || loader.delays.look(&loader.work, 12_000);
+        let over = std::iter::repeat_with(over).flatten().next();
+        assert_eq!(over, Some(Delay::Over("reading /dead/disk".into(), 11_000)));
     }
 
     struct Dropped(Arc<AtomicUsize>);
@@ -274,7 +340,7 @@ mod tests {
         let (old, unwanted) = (Dropped(Arc::clone(&count)), Arc::clone(&count));
         loader.discard(old);
         let mut pending = Pending::default();
-        pending.ask(&mut loader, move || Dropped(unwanted));
+        pending.ask(&mut loader, "testing", move || Dropped(unwanted));
         drop(pending);
         let seen = Arc::clone(&count);
         wait(&mut poller, &mut loader, |_| (seen.load(Ordering::SeqCst) == 2).then_some(()));

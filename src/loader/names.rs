@@ -145,6 +145,14 @@ impl NameReader {
 impl Look for NameReader {
     type News = Names;
 
+    fn what(&self) -> String {
+        let conf = self.options.resolv_conf.display();
+        match &self.options.hosts {
+            Some(hosts) => format!("reading {conf} or {}", hosts.display()),
+            None => format!("reading {conf}"),
+        }
+    }
+
     fn look(&mut self) -> Option<Names> {
         let marks = self.marks();
         if marks == self.seen {

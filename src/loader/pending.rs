@@ -1,6 +1,7 @@
 //! A value that the loader prepares, from the job that gives it to the turn that takes it.
 
 use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::sync::Arc;
 
 use super::Loader;
 
@@ -20,15 +21,20 @@ impl<T: Send + 'static> Pending<T> {
         self.0.is_some()
     }
 
-    /// Has the loader do this. False while another job is under way, and then it is not done.
-    pub fn ask(&mut self, loader: &mut Loader, work: impl FnOnce() -> T + Send + 'static) -> bool {
+    /// Has the loader do this, which the log calls `what` if it takes long. False while another job is under way, and then it is not done.
+    pub fn ask(
+        &mut self,
+        loader: &mut Loader,
+        what: impl Into<Arc<str>>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> bool {
         if self.is_busy() {
             return false;
         }
         let (sender, receiver) = mpsc::channel();
         self.0 = Some(receiver);
         // A value that nothing waits for any more comes back as an error, and is dropped here, by the thread.
-        loader.give(Box::new(move |_| drop(sender.send(work()))));
+        loader.give(what, Box::new(move |_| drop(sender.send(work()))));
         true
     }
 

@@ -12,6 +12,9 @@ pub trait Look: Debug + Send + 'static {
     /// What has become of the files.
     type News: Debug + Send + 'static;
 
+    /// What a look does, for the log: `reading /etc/hosts`.
+    fn what(&self) -> String;
+
     /// Looks at the files; None if nothing has changed. Runs on the loader's thread.
     fn look(&mut self) -> Option<Self::News>;
 
@@ -43,7 +46,8 @@ impl<R: Look> Watch<R> {
         }
         let Some(mut reader) = self.reader.take() else { return };
         self.asked = now;
-        self.pending.ask(loader, move || {
+        let what = reader.what();
+        self.pending.ask(loader, what, move || {
             let start = Instant::now();
             let news = reader.look();
             (reader, news, start.elapsed())
@@ -69,6 +73,10 @@ mod tests {
 
     impl Look for Counter {
         type News = u32;
+
+        fn what(&self) -> String {
+            "counting".to_owned()
+        }
 
         fn look(&mut self) -> Option<u32> {
             self.0 += 1;

@@ -81,6 +81,7 @@ impl Loading {
 
     /// Has files looked at whose time has come.
     pub(super) fn tick(&mut self, now: Millis) {
+        self.loader.tick(now);
         self.names.tick(&mut self.loader, now);
         if let Some(pages) = &mut self.pages {
             pages.tick(&mut self.loader, now);

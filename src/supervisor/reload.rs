@@ -75,7 +75,7 @@ impl Reload {
             self.again = true;
             return;
         };
-        self.pending.ask(loader, move || {
+        self.pending.ask(loader, "reading the configuration", move || {
             let fresh = reader.read();
             (reader, fresh)
         });

@@ -134,6 +134,10 @@ impl Folder {
 impl Look for Folder {
     type News = Pages;
 
+    fn what(&self) -> String {
+        format!("reading the pages in {}", self.given.display())
+    }
+
     fn look(&mut self) -> Option<Pages> {
         let mut survey = self.survey();
         let Pile { kept, large, .. } = self.read(&mut survey);
