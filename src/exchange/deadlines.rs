@@ -10,6 +10,11 @@ use super::Exchange;
 const LOCAL_LIMIT: Millis = 30_000;
 
 impl Exchange {
+    /// Milliseconds since bytes last moved on either side, or since it connected.
+    pub fn still(&self, now: Millis) -> Millis {
+        now.saturating_sub(self.touched)
+    }
+
     /// The timer that will run out first, and when; None while every timer of the phase is off.
     pub fn poll_timeout(&self, limits: &Limits) -> Option<(Timer, Millis)> {
         let (one, two) = self.running();

@@ -132,7 +132,16 @@ impl Exchange {
         true
     }
 
-    /// Another client needs the place of this one, which has nothing under way or has ended its side.
+    /// Another client needs the place of this one, which is told so if its response has not begun. What is left then is for
+    /// [`Exchange::handle_displaced`].
+    pub fn handle_crowded(&mut self, cx: &mut Context<'_>) {
+        let begun = matches!(&self.phase, Phase::Relaying(relay) if matches!(relay.stage, RelayStage::Body | RelayStage::Switch));
+        if !begun && self.request().is_some() && !self.is_answering() {
+            self.explain(Cause::Overloaded, CloseReason::Displaced, cx);
+        }
+    }
+
+    /// Another client needs the place of this one.
     pub fn handle_displaced(&mut self, now: Millis) {
         self.abort_origin |= matches!(self.phase, Phase::Relaying(_)) && (self.upload.cleared > 0 || !self.upload.done);
         self.close(CloseReason::Displaced, now);

@@ -24,6 +24,8 @@ pub struct Counters {
     pub events: u64,
     /// Connections accepted, of any kind.
     pub accepted: u64,
+    /// Connections turned away because all places were taken, most of them by their client.
+    pub turned_away: u64,
     /// Requests seen by the proxy.
     pub requests: u64,
     /// Requests to the monitor.
@@ -187,6 +189,7 @@ impl Running {
         let mut rows: Vec<(String, String)> = Vec::new();
         let mut row = |key: &str, value: u64| rows.push((key.to_string(), value.to_string()));
         row("clients.accepted", counters.accepted);
+        row("clients.refused", counters.turned_away);
         row("clients.requests", counters.requests);
         row("clients.silent", self.silent);
         row("clients.speaking", self.clients);

@@ -6,7 +6,8 @@
 //! holds nothing yet finds room without anything being taken away from another.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What counts as one client: an IPv4 address, or the 64 bits of an IPv6 address that one site has for itself (RFC 6177
 /// section 2). Behind a balancer that names no client, all of its clients are one.
@@ -25,6 +26,19 @@ impl From<IpAddr> for ClientKey {
             IpAddr::V6(v6) => {
                 let [a, b, c, d, e, f, g, h, ..] = v6.octets();
                 ClientKey::V6([a, b, c, d, e, f, g, h])
+            }
+        }
+    }
+}
+
+impl fmt::Display for ClientKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClientKey::V4(address) => address.fmt(f),
+            ClientKey::V6(network) => {
+                let mut octets = [0; 16];
+                octets[..8].copy_from_slice(network);
+                write!(f, "{}/64", Ipv6Addr::from(octets))
             }
         }
     }
@@ -164,6 +178,10 @@ mod tests {
         for (one, other) in same {
             assert_eq!(client(one), client(other));
         }
+        assert_eq!(
+            (client(same[0].1).to_string().as_str(), client(same[1].1).to_string().as_str()),
+            ("192.0.2.1", "2001:db8:0:1::/64")
+        );
         for (one, other) in [("192.0.2.1", "192.0.2.2"), ("2001:db8:0:1::1", "2001:db8:0:2::1"), ("::1", "0.0.0.1")] {
             assert_ne!(client(one), client(other));
         }

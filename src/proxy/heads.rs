@@ -71,11 +71,8 @@ impl Proxy {
         }
         self.counters.heads_refused += 1;
         if self.reports.may_report(Trouble::TooManyHeads, self.clock.now()) {
-            if let Some(refused) = self.clients.get(key) {
-                let held = self.shares.held(client, Resource::HeadBytes) >> 10;
-                let who = refused.session.exchange.client();
-                log::error!(target: "client", "{who} has large heads of {held} KiB in all, and may not have more");
-            }
+            let held = self.shares.held(client, Resource::HeadBytes) >> 10;
+            log::error!(target: "client", "{client} has large heads of {held} KiB in all, and may not have more");
         }
         true
     }

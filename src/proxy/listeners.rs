@@ -1,5 +1,6 @@
 //! Listeners: opening, accepting within the limits, closing.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 
@@ -24,6 +25,10 @@ const BATCH: usize = 64;
 
 /// Milliseconds before accepting is tried again after the system had no descriptor or memory.
 const PAUSE: Millis = 100;
+
+/// Connections of a kind that are accepted beyond its limit, so that it can be seen whose they are. Their descriptors are among
+/// those that are reserved.
+pub(super) const OUTSIDE: usize = 8;
 
 /// Kinds of listeners.
 pub(super) const KINDS: usize = Ingress::ALL.len();
@@ -93,16 +98,34 @@ pub(super) struct Listeners {
 struct Door {
     gate: Gate,
     inside: usize,
+    /// Accepted, and without a place yet; the oldest first.
+    outside: VecDeque<Outside>,
     report_at: Millis,
-    /// When connections may be looked for again that give way.
+    /// When connections may be looked for again that give way: at this time, and before that where another one comes.
     look_at: Millis,
+    look_early_at: Millis,
+}
+
+/// A connection that waits for a place.
+#[derive(Debug)]
+pub(super) struct Outside {
+    pub(super) stream: TcpStream,
+    pub(super) arrival: Arrival,
+    /// When it was accepted.
+    pub(super) since: Millis,
+}
+
+impl Door {
+    fn new(limit: usize) -> Door {
+        let outside = VecDeque::new();
+        Door { gate: Gate::new(limit), inside: 0, outside, report_at: 0, look_at: 0, look_early_at: 0 }
+    }
 }
 
 impl Listeners {
     /// None open; `limits` are those of each kind, by [`Ingress::index`].
     pub(super) fn new(limits: [usize; KINDS]) -> Listeners {
-        let doors = limits.map(|limit| Door { gate: Gate::new(limit), inside: 0, report_at: 0, look_at: 0 });
-        Listeners { open: Vec::new(), doors, awaited: Vec::new(), paused_until: None }
+        Listeners { open: Vec::new(), doors: limits.map(Door::new), awaited: Vec::new(), paused_until: None }
     }
 
     /// Opens those of `places` that are not open yet; none of them when one fails.
@@ -191,6 +214,11 @@ impl Listeners {
                 poller.forget(listener.route);
             }
         }
+        for ingress in Ingress::ALL {
+            if self.places(ingress).is_empty() {
+                self.doors[ingress.index()].outside.clear();
+            }
+        }
     }
 
     /// The addresses of all listeners, which no client is to reach through us.
@@ -227,6 +255,8 @@ impl Listeners {
     pub(super) fn note(&mut self, index: u32) {
         if let Some(Some(listener)) = self.open.get_mut(index as usize) {
             listener.waiting = true;
+            let door = &mut self.doors[listener.place.ingress.index()];
+            door.look_at = door.look_at.min(door.look_early_at);
         }
     }
 
@@ -240,21 +270,25 @@ impl Listeners {
     fn is_crowded(&self, ingress: Ingress) -> bool {
         let door = &self.doors[ingress.index()];
         let waits = |listener: &Listener| listener.waiting && listener.place.ingress == ingress;
-        !door.gate.admits(door.inside) && self.open.iter().flatten().any(waits)
+        !door.gate.admits(door.inside) && (!door.outside.is_empty() || self.open.iter().flatten().any(waits))
     }
 
-    /// Connections of this kind that give way are looked for again at this time.
-    pub(super) fn look_again(&mut self, ingress: Ingress, at: Millis) {
-        self.doors[ingress.index()].look_at = at;
+    /// Connections of this kind that give way are looked for again at `at`, or at `early` if another one comes.
+    pub(super) fn look_again(&mut self, ingress: Ingress, early: Millis, at: Millis) {
+        let door = &mut self.doors[ingress.index()];
+        (door.look_early_at, door.look_at) = (early, at);
     }
 
     /// When accepting goes on: at once while a connection waits that may come in, else when others may give way to it.
     pub(super) fn poll_timeout(&self) -> Option<Millis> {
-        let welcome = |place: &ListenAddress| {
-            let door = &self.doors[place.ingress.index()];
+        let welcome = |ingress: Ingress| {
+            let door = &self.doors[ingress.index()];
             door.gate.admits(door.inside)
         };
-        let waiting = self.open.iter().flatten().any(|listener| listener.waiting && welcome(&listener.place));
+        let waiting = self.open.iter().flatten().any(|listener| listener.waiting && welcome(listener.place.ingress))
+            || Ingress::ALL
+                .into_iter()
+                .any(|ingress| welcome(ingress) && !self.doors[ingress.index()].outside.is_empty());
         let crowded = Ingress::ALL.into_iter().filter(|ingress| self.is_crowded(*ingress));
         let look = crowded.map(|ingress| self.doors[ingress.index()].look_at).min();
         self.paused_until.or(waiting.then_some(0)).or(look)
@@ -262,8 +296,7 @@ impl Listeners {
 
     /// The next connection, if one waits and there is room for it.
     fn next(&mut self, index: usize, now: Millis) -> Option<(TcpStream, Arrival)> {
-        let listener = self.open.get_mut(index)?.as_mut().filter(|listener| listener.waiting)?;
-        let ListenAddress { ingress, proxied, .. } = listener.place;
+        let ingress = self.open.get(index)?.as_ref().filter(|listener| listener.waiting)?.place.ingress;
         let door = &mut self.doors[ingress.index()];
         if !door.gate.admits(door.inside) {
             if now >= door.report_at {
@@ -272,11 +305,54 @@ impl Listeners {
             }
             return None;
         }
+        let accepted = self.accept(index, now)?;
+        self.enter(ingress);
+        Some(accepted)
+    }
+
+    /// A client of this kind takes a place.
+    pub(super) fn enter(&mut self, ingress: Ingress) {
+        self.doors[ingress.index()].inside += 1;
+    }
+
+    /// The next connection of those that wait outside, if there is room for it.
+    fn next_outside(&mut self, ingress: Ingress) -> Option<Outside> {
+        let door = &mut self.doors[ingress.index()];
+        let next = if door.gate.admits(door.inside) { door.outside.pop_front() } else { None };
+        door.inside += usize::from(next.is_some());
+        next
+    }
+
+    /// Takes all that wait outside, to judge them.
+    pub(super) fn take_outside(&mut self, ingress: Ingress) -> VecDeque<Outside> {
+        std::mem::take(&mut self.doors[ingress.index()].outside)
+    }
+
+    /// Has these wait outside.
+    pub(super) fn keep_outside(&mut self, ingress: Ingress, outside: VecDeque<Outside>) {
+        self.doors[ingress.index()].outside = outside;
+    }
+
+    /// Accepts a connection of this kind, whether there is room for it or not.
+    pub(super) fn accept_outside(&mut self, ingress: Ingress, now: Millis) -> Option<Outside> {
+        let is_there = |listener: &Option<Listener>| {
+            listener.as_ref().is_some_and(|listener| listener.waiting && listener.place.ingress == ingress)
+        };
+        while let Some(index) = self.open.iter().position(is_there).filter(|_| self.paused_until.is_none()) {
+            if let Some((stream, arrival)) = self.accept(index, now) {
+                return Some(Outside { stream, arrival, since: now });
+            }
+        }
+        None
+    }
+
+    fn accept(&mut self, index: usize, now: Millis) -> Option<(TcpStream, Arrival)> {
+        let listener = self.open.get_mut(index)?.as_mut()?;
+        let ListenAddress { ingress, proxied, .. } = listener.place;
         // The next connection may be fine where this one was broken, but an error that stays must not hold the loop.
         for _ in 0..BATCH {
             match accept(&listener.io) {
                 Accept::Connection(stream, peer) => {
-                    door.inside += 1;
                     return Some((stream, Arrival { ingress, peer: peer.ip(), proxied, original: None }));
                 }
                 Accept::Retry => {}
@@ -286,6 +362,7 @@ impl Listeners {
                 }
                 Accept::Exhausted(error) | Accept::Broken(error) => {
                     self.paused_until = Some(now + PAUSE);
+                    let door = &mut self.doors[ingress.index()];
                     if now >= door.report_at {
                         door.report_at = now + REPORT;
                         log::error!(target: "server", "{} cannot accept, {} clients are connected: {error}", ingress.name(), door.inside);
@@ -311,6 +388,9 @@ impl Proxy {
             if now >= self.listeners.doors[ingress.index()].look_at && self.listeners.is_crowded(ingress) {
                 self.make_room(ingress);
             }
+            while let Some(next) = self.listeners.next_outside(ingress) {
+                self.welcome(next.stream, &next.arrival);
+            }
         }
         for index in 0..self.listeners.open.len() {
             for _ in 0..BATCH {
@@ -320,7 +400,7 @@ impl Proxy {
         }
     }
 
-    fn welcome(&mut self, mut io: TcpStream, arrival: &Arrival) {
+    pub(super) fn welcome(&mut self, mut io: TcpStream, arrival: &Arrival) {
         let now = self.clock.now();
         let (poller, settings, alarms) = (&mut self.poller, &self.settings, &mut self.alarms);
         let mut failed = None;

@@ -14,6 +14,8 @@ pub(super) enum Trouble {
     TooManyNames,
     /// The heads of a client take too much memory.
     TooManyHeads,
+    /// A client has more places than others, which need them.
+    Crowded,
     /// A new client cannot be watched.
     Unwatched,
     /// A connection did not start with the PROXY protocol header that it must have.
@@ -21,7 +23,7 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    const KINDS: usize = 5;
+    const KINDS: usize = 6;
 }
 
 /// When each kind of trouble may be written to the log again.

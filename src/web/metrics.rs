@@ -38,6 +38,8 @@ pub(super) fn render(running: &Running, hosts: &Top) -> String {
 }
 
 fn clients(page: &mut MetricsPage, running: &Running) {
+    let refused = running.counters.turned_away;
+    page.counter("connections_refused_total", "Connections turned away while all places were taken.", [("", refused)]);
     let counters = &running.counters;
     page.counter(
         "connections_total",

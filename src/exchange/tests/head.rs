@@ -204,3 +204,17 @@ fn b4_a_response_that_has_begun_is_cut_and_what_has_no_head_goes_on() {
     refused.actions();
     assert!(!refuse(&mut refused) && refused.statuses() == [400], "an answer is no head");
 }
+
+#[test]
+fn a6_a_request_that_gives_its_place_away_is_told_so() {
+    for mut scenario in [Scenario::get(), Scenario::get().into_relaying()] {
+        scenario.tell(|exchange, cx| exchange.handle_crowded(cx));
+        scenario.run();
+        assert_eq!((scenario.statuses(), scenario.kind()), (vec![503], PhaseKind::Draining));
+        scenario.tell(|exchange, cx| exchange.handle_displaced(cx.now));
+        assert_eq!(scenario.actions().pop(), Some(Action::Done(CloseReason::Displaced)));
+    }
+    let mut idle = Scenario::new();
+    idle.tell(|exchange, cx| exchange.handle_crowded(cx));
+    assert_eq!((idle.kind(), idle.statuses()), (PhaseKind::Idle, vec![]));
+}

@@ -20,7 +20,7 @@ const RESTLESS: [&str; 7] =
     ["load.loops", "load.events", "loop_turns_total", "loop_events_total", "_bucket", "_sum", "host_requests"];
 
 /// Metrics whose numbers `/json/running` has under other names.
-const SAME: &str = "connections_total clients.accepted, requests_total clients.requests, \
+const SAME: &str = "connections_total clients.accepted, connections_refused_total clients.refused, requests_total clients.requests, \
     monitor_requests_total monitor.requests, clients clients.speaking, \
     clients_silent clients.silent, sent_to_clients_bytes_total{family=\"ipv4\"} transfer.client4, \
     sent_to_clients_bytes_total{family=\"ipv6\"} transfer.client6, \

@@ -72,9 +72,16 @@ fn what_is_now_goes_up_and_down() {
     Stage::new(proxy, Origin::site()).play(STEPS);
 }
 
-/// What no step moves by a number that could be told before. `heads.refused` is moved in `found/crowds.rs`.
-pub const KEYS: &[&str] =
-    &["load.loops", "load.events", "pid.saved", "logs.lost.usage", "logs.lost.messages", "heads.refused"];
+/// What no step moves by a number that could be told before. Of clients and heads that are refused tells `found/crowds.rs`.
+pub const KEYS: &[&str] = &[
+    "load.loops",
+    "load.events",
+    "pid.saved",
+    "logs.lost.usage",
+    "logs.lost.messages",
+    "heads.refused",
+    "clients.refused",
+];
 
 #[test]
 fn the_loop_turns_for_who_looks() {

@@ -54,6 +54,44 @@ fn a6_a_client_that_has_ended_its_side_gets_its_answer_where_there_is_room() {
     assert_eq!(client.reply().text(), "/half");
 }
 
+/// One address filled all places with requests whose sockets stay open, and kept everybody out until its origin answered.
+#[test]
+fn a6_an_address_with_most_places_gives_way_to_others() {
+    const OTHER: [u8; 4] = [127, 0, 0, 4];
+    let hanging = Hanging::start();
+    let slow = Origin::start(|peer| {
+        peer.expect_request()?;
+        peer.hold()?;
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate")
+    });
+    let (proxy, origin) = (Proxy::start(&[("http.connections", "8")]), Origin::site());
+    let from = |who| Client::connect_from(who, proxy.address());
+    // Many more than there is room for, so that some of them stand before all others.
+    let mut greedy: Vec<_> = (0..60).map(|_| from(GREEDY)).collect();
+    greedy.iter_mut().for_each(|client| client.try_send(client::get(&hanging.url())));
+    proxy.wait_clients(8);
+    for _ in 0..3 {
+        assert_eq!(from(MODEST).get(&origin.url("/")).text(), "/");
+    }
+    // Those that hold no more than their share keep what they have.
+    let mut waiting: Vec<_> = (0..3).map(|_| from(MODEST)).collect();
+    waiting.iter_mut().for_each(|client| client.send(client::get(&slow.url("/"))));
+    slow.wait_connections(3);
+    for _ in 0..10 {
+        assert_eq!(from(OTHER).get(&origin.url("/")).text(), "/");
+    }
+    slow.release();
+    for client in &mut waiting {
+        assert_eq!(client.reply().text(), "late");
+    }
+    // The one that waited longest is told why.
+    let reply = greedy[0].reply();
+    assert_eq!((reply.status(), reply.value("Retry-After").as_deref()), (503, Some("5")), "{reply:?}");
+    let counters = proxy.counters();
+    assert!(counters["ended.displaced"] >= 4 && counters["clients.refused"] > 0, "{counters:?}");
+    proxy.wait_log("127.0.0.2 has 8 connections to http proxy, more than others, and gives up some for them");
+}
+
 #[test]
 fn b1_idle_clients_of_the_monitor_leave_room_for_health_checks() {
     let proxy = Proxy::start(&[("web.connections", "5")]);

@@ -136,6 +136,12 @@ impl Origin {
         eventually(&format!("{count} ended connections at the origin"), ended);
     }
 
+    /// Lets all scripts go on that hold.
+    pub fn release(&self) {
+        *self.shared.held.lock().expect("no holder panics") = true;
+        self.shared.released.notify_all();
+    }
+
     /// What connection `number` received until now, up to 1 MiB.
     pub fn received(&self, number: usize) -> Vec<u8> {
         let records = self.shared.records.lock().expect("no holder panics");
@@ -154,8 +160,7 @@ impl Origin {
 impl Drop for Origin {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Release);
-        *self.shared.held.lock().expect("no holder panics") = true;
-        self.shared.released.notify_all();
+        self.release();
         // The acceptor looks at `stop` after each connection, so one more lets it end.
         let woken = TcpStream::connect(self.address).is_ok();
         if let Some(acceptor) = self.acceptor.take().filter(|_| woken) {
