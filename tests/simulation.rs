@@ -1,6 +1,7 @@
 //! Worlds from seeds: the real sessions and exchanges between clients and origins in memory, which split, delay, stall,
 //! half close and break off. In every weather the bytes that arrive are the bytes that were sent, what looks complete is
-//! complete, no client waits for ever, and at the end nothing is left over.
+//! complete, no client waits for ever, and at the end nothing is left over. What a peer has sent before it ended, as far as it
+//! had come, is delivered before its end is passed on, and an upload goes on behind an early response.
 //!
 //! `SEED=7 cargo test --test simulation` runs one world again; `SEEDS=10000` runs more of them.
 
@@ -35,7 +36,7 @@ use plan::{Kind, Plan, Plans, SharedPlans, Weather};
 use random::Random;
 
 /// Worlds in a test run.
-const WORLDS: u64 = 320;
+const WORLDS: u64 = 400;
 
 /// Turns after which a world should have come to its end by far.
 const MOST_TURNS: usize = 400_000;
@@ -66,12 +67,11 @@ struct World {
 impl World {
     fn new(seed: u64) -> World {
         let mut random = Random::new(seed);
-        let weather = [Weather::Calm, Weather::Fickle, Weather::Storm][(seed % 3) as usize];
+        let weather = [Weather::Calm, Weather::Fickle, Weather::Storm, Weather::Rough][(seed % 4) as usize];
         let capacity = random.pick(&[40, 300, 4_000, 20_000, 70_000, 300_000]);
         let count = 1 + random.below(12);
         let all: Vec<Plan> = (0..count).map(|id| Plan::random(id, weather, capacity, &mut random)).collect();
-        let plans = Plans { weather, sent: vec![0; count], seen: vec![0; count], all, answered: 0 };
-        let plans = Rc::new(RefCell::new(plans));
+        let plans = Rc::new(RefCell::new(Plans::new(weather, all)));
         let mut hub = Hub::new(plans.clone(), capacity, &mut random);
         let mut shares = vec![VecDeque::new(); 1 + random.below(3)];
         for id in 0..count {
@@ -139,8 +139,10 @@ impl World {
             assert!(*seen <= most, "request {} was asked {sent} times and came {seen} times", plan.id);
         }
         if self.weather != Weather::Storm {
-            assert_eq!(plans.answered, plans.all.len(), "every request was answered");
             assert_eq!(self.hub.expired, 0, "nobody was waited for");
+        }
+        if matches!(self.weather, Weather::Calm | Weather::Fickle) {
+            assert_eq!(plans.answered, plans.all.len(), "every request was answered");
         }
     }
 }
@@ -166,7 +168,7 @@ fn worlds_come_to_a_good_end() {
 
 #[test]
 fn a_seed_repeats_its_world() {
-    for seed in [2, 3, 4] {
+    for seed in [4, 5, 6, 7] {
         let (one, two) = (run(seed), run(seed));
         assert_eq!(one.hub.now, two.hub.now, "SEED={seed}");
         assert_eq!(one.plans.borrow().seen, two.plans.borrow().seen, "SEED={seed}");

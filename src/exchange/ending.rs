@@ -77,6 +77,8 @@ impl Exchange {
         match (side, delivered) {
             (Side::Client, true) => self.abort_client = true,
             (Side::Origin, true) => self.abort_origin = true,
+            // With the client's end read as well, a close is an ordinary end.
+            (Side::Client, false) if self.upload.eof => {}
             (Side::Client, false) => {
                 // Closing a socket with unread bytes is a reset too, so they are read first.
                 self.finish_summary(CloseReason::TunnelReset, cx.now);

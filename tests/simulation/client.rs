@@ -54,8 +54,10 @@ impl Client {
         todo: VecDeque<usize>,
         random: &mut Random,
     ) -> Client {
-        let storm = plans.borrow().weather == Weather::Storm;
-        let temper = if storm { random.pick(&[0, 0, 0, 1, 3]) } else { 0 };
+        let temper = match plans.borrow().weather {
+            Weather::Storm | Weather::Rough => random.pick(&[0, 0, 0, 1, 3]),
+            _ => 0,
+        };
         Client {
             wire,
             plans,
@@ -113,10 +115,11 @@ impl Client {
 
     fn step_tunnel(&mut self) -> bool {
         let Some(tunnel) = &mut self.tunnel else { return false };
-        let moved = tunnel.step(&self.wire, &mut self.random);
+        let moved = tunnel.step(&self.wire, &self.plans, &mut self.random);
         if tunnel.is_over() {
-            let storm = self.plans.borrow().weather == Weather::Storm;
-            assert!(storm || tunnel.is_complete(), "the tunnel ended early: {tunnel:?}");
+            // In rough weather the tunnel itself has compared what came with what had been there.
+            let broken = matches!(self.plans.borrow().weather, Weather::Storm | Weather::Rough);
+            assert!(broken || tunnel.is_complete(), "the tunnel ended early: {tunnel:?}");
             self.tunnel = None;
             self.after_the_end();
         }
@@ -124,12 +127,15 @@ impl Client {
     }
 
     fn breaks(&mut self) -> bool {
-        if !self.random.chance(self.temper) {
+        let rough = self.plans.borrow().weather == Weather::Rough;
+        // Tunnels have their own points at which they break off in rough weather.
+        if rough && self.tunnel.is_some() || !self.random.chance(self.temper) {
             return false;
         }
         self.state = State::Over;
+        self.asked.iter().for_each(|id| self.plans.borrow_mut().left[*id] = true);
         match self.random.below(3) {
-            0 => self.state = State::Silent,
+            0 if !rough => self.state = State::Silent,
             kind => self.wire.borrow_mut().close(kind == 1),
         }
         true
@@ -158,6 +164,9 @@ impl Client {
         let most = self.random.size(self.out.len());
         let count = self.wire.borrow_mut().write(&self.out[..most]);
         self.out.drain(..count);
+        if count > 0 {
+            self.leave();
+        }
         count > 0
     }
 
@@ -185,6 +194,7 @@ impl Client {
         }
         // No client here ever sends a request that deserves a 400.
         let refused = if plan.local { status == 403 } else { self.may_fail() && matches!(status, 502 | 504) };
+        assert!(!refused || plan.local || !self.is_lost(id), "{status}, but the response to {id} had come");
         let tunnels = matches!((plan.kind, status), (Kind::Connect, 200) | (Kind::Upgrade, 101));
         if tunnels && !refused {
             return self.enter_tunnel(&plan);
@@ -201,7 +211,13 @@ impl Client {
     }
 
     fn may_fail(&self) -> bool {
-        self.plans.borrow().weather == Weather::Storm
+        matches!(self.plans.borrow().weather, Weather::Storm | Weather::Rough)
+    }
+
+    /// Has a response come to the proxy that this client was not given?
+    fn is_lost(&self, id: usize) -> bool {
+        let plans = self.plans.borrow();
+        plans.weather == Weather::Rough && plans.has_come(id)
     }
 
     fn enter_tunnel(&mut self, plan: &Plan) {
@@ -225,8 +241,14 @@ impl Client {
     fn answered(&mut self) {
         self.asked.pop_front();
         self.plans.borrow_mut().answered += 1;
-        if self.asked.is_empty() && self.todo.is_empty() && self.tunnel.is_none() && !self.closing {
-            // Done, and the connection is still good: some clients only close their half.
+        self.leave();
+    }
+
+    /// Done, with all of the last request sent.
+    fn leave(&mut self) {
+        let done = self.asked.is_empty() && self.todo.is_empty() && self.out.is_empty();
+        if done && self.tunnel.is_none() && !self.closing {
+            // The connection is still good: some clients only close their half.
             match self.random.chance(50) {
                 true => self.wire.borrow_mut().finish(),
                 false => self.close(),
@@ -249,17 +271,31 @@ impl Client {
         }
         if reset {
             assert!(self.may_fail(), "nobody broke off, but the proxy did, with {:?} asked", self.asked);
+            self.check_cut();
             self.response = None;
         } else if self.reader.end() {
             self.take_end();
         } else {
             let cut = self.response.is_some() || !self.asked.is_empty() && !self.closing;
             assert!(!cut || self.may_fail(), "the proxy closed with {:?} asked", self.asked);
+            self.check_cut();
         }
         if self.state == State::Talking {
             self.after_the_end();
         }
         true
+    }
+
+    /// What had come of a response that was cut is here.
+    fn check_cut(&self) {
+        let lost = self.asked.front().filter(|id| self.is_lost(**id));
+        assert_eq!(lost, None, "the whole response had come");
+        let plans = self.plans.borrow();
+        let Some(response) = self.response.as_ref().filter(|_| plans.weather == Weather::Rough) else { return };
+        let plan = &response.plan;
+        let come = plans.content_come(plan.id).filter(|_| !plan.local && response.status == plan.status);
+        let delivered = come.is_none_or(|come| come == response.got);
+        assert!(delivered, "response {}: {come:?} bytes had come, {} were delivered", plan.id, response.got);
     }
 
     /// The connection has come to its end.

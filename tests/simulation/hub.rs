@@ -72,6 +72,8 @@ pub(crate) struct Hub {
     plans: SharedPlans,
     random: Random,
     capacity: usize,
+    /// Peers mark bytes as urgent.
+    rough: bool,
     /// Asked and not come back.
     open: usize,
     /// Timers that ran out.
@@ -98,6 +100,7 @@ pub(crate) fn settings() -> Settings {
 
 impl Hub {
     pub(crate) fn new(plans: SharedPlans, capacity: usize, random: &mut Random) -> Hub {
+        let rough = plans.borrow().weather == Weather::Rough;
         Hub {
             clients: Arena::new(),
             kept: Vec::new(),
@@ -114,6 +117,7 @@ impl Hub {
             plans,
             random: Random::new(random.next()),
             capacity,
+            rough,
             open: 0,
             expired: 0,
             now: 0,
@@ -122,7 +126,7 @@ impl Hub {
 
     /// A client connects.
     pub(crate) fn accept(&mut self) -> wire::SharedWire {
-        let wire = Wire::new(self.capacity, &mut self.random);
+        let wire = Wire::new(self.capacity, self.rough, &mut self.random);
         self.wires.push(wire.clone());
         let exchange =
             Exchange::new(&Arrival::direct(Ingress::Proxy, IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))), self.now);
@@ -155,7 +159,7 @@ impl Hub {
     pub(crate) fn turn(&mut self) -> bool {
         self.kept.retain_mut(|origin| {
             let news = origin.stream.io.wire().borrow_mut().take_news();
-            origin.stream.ready |= news;
+            origin.stream.note(news);
             !news.has(Ready::READ | Ready::READ_CLOSED | Ready::ERROR)
         });
         for key in self.clients.keys() {
@@ -185,10 +189,10 @@ impl Hub {
         let now = self.now;
         let Some(client) = self.clients.get_mut(key) else { return };
         let mut news = client.session.client.io.wire().borrow_mut().take_news();
-        client.session.client.ready |= news;
+        client.session.client.note(news);
         if let Some(origin) = &mut client.session.origin {
             let more = origin.stream.io.wire().borrow_mut().take_news();
-            origin.stream.ready |= more;
+            origin.stream.note(more);
             news |= more;
         }
         let due = client.waits.filter(|(at, _)| *at <= now).map(|(_, wait)| wait);
@@ -339,7 +343,7 @@ impl Hub {
         let Some(request) = client.session.exchange.request() else { return };
         let tunnel =
             (request.method() == Method::Connect).then(|| self.plans.borrow().all[id_of(request.path())].clone());
-        let wire = Wire::new(self.capacity, &mut self.random);
+        let wire = Wire::new(self.capacity, self.rough, &mut self.random);
         self.wires.push(wire.clone());
         self.origins.push(Origin::new(wire.clone(), self.plans.clone(), tunnel, &mut self.random));
         let mut stream = Stream::new(Socket::new(&wire), key);

@@ -1,6 +1,6 @@
 //! An origin's end of a connection: reads requests, checks that they are what was asked, and answers as planned.
 
-use crate::plan::{check, Kind, Plan, SharedPlans, Way, Weather};
+use crate::plan::{check, Arrival, Kind, Plan, Sent, SharedPlans, Way, Weather};
 use crate::random::Random;
 use crate::reader::{Ends, Part, Reader};
 use crate::tunnel::{Side, Tunnel};
@@ -27,8 +27,12 @@ pub(crate) struct Origin {
 impl Origin {
     /// An origin; `tunnel` is the request that a tunnel to it belongs to.
     pub(crate) fn new(wire: wire::SharedWire, plans: SharedPlans, tunnel: Option<Plan>, random: &mut Random) -> Origin {
-        let storm = plans.borrow().weather == Weather::Storm;
-        let temper = if storm { random.pick(&[0, 0, 0, 1, 5]) } else { 0 };
+        let temper = match plans.borrow().weather {
+            Weather::Storm => random.pick(&[0, 0, 0, 1, 5]),
+            // Tunnels have their own points at which they break off.
+            Weather::Rough if tunnel.is_none() => random.pick(&[0, 0, 1, 5, 20]),
+            _ => 0,
+        };
         if let Some(plan) = &tunnel {
             plans.borrow_mut().seen[plan.id] += 1;
         }
@@ -60,7 +64,7 @@ impl Origin {
             return true;
         }
         if let Some(tunnel) = &mut self.tunnel {
-            let moved = tunnel.step(&self.wire, &mut self.random);
+            let moved = tunnel.step(&self.wire, &self.plans, &mut self.random);
             self.over = tunnel.is_over();
             return moved;
         }
@@ -85,7 +89,7 @@ impl Origin {
             self.end(false);
             return true;
         }
-        if !self.random.chance(self.temper) {
+        if weather == Weather::Rough && self.tunnel.is_some() || !self.random.chance(self.temper) {
             return false;
         }
         // A body that ends with the connection ends with any ordinary end, so that a cut could not be told from it.
@@ -149,7 +153,13 @@ impl Origin {
             let mut tunnel = Tunnel::new(plan, Side::Origin);
             tunnel.begin(std::mem::take(&mut self.out), std::mem::take(&mut self.reader.input));
             self.tunnel = Some(tunnel);
+            return;
         }
+        let wire = self.wire.borrow();
+        let blanks = self.out.windows(4).enumerate().filter(|(_, window)| *window == b"\r\n\r\n");
+        let heads = blanks.map(|(at, _)| at + 4).nth(plan.interims).unwrap_or(0);
+        self.plans.borrow_mut().responses[plan.id] =
+            Some(Sent { arrival: Arrival { came: wire.came(), before: wire.sent() }, heads, length: self.out.len() });
     }
 
     fn write(&mut self) -> bool {
@@ -175,7 +185,10 @@ impl Origin {
             return false;
         }
         if self.plans.borrow().weather != Weather::Storm {
-            let cut = self.current.as_ref().is_some_and(|(plan, _)| !plan.early);
+            // An upload goes on behind an early response of an origin that reads on.
+            let plans = self.plans.borrow();
+            let owed = |plan: &Plan| (!plan.early || !self.closes) && !plans.left[plan.id];
+            let cut = self.current.as_ref().is_some_and(|(plan, _)| owed(plan));
             assert!(!cut, "nobody broke off, but request {:?} ended before its end", self.current);
         }
         self.end(false);

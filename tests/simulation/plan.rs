@@ -1,7 +1,7 @@
 //! What is asked and answered in a world: each request has a number, and each byte follows from number, way and place, so
 //! that both ends can tell whether what they got is what was sent.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::random::Random;
@@ -17,6 +17,9 @@ pub(crate) enum Weather {
     Calm,
     /// Origins close kept connections whenever they like; harmless requests still have to succeed.
     Fickle,
+    /// Peers end their connections at any point, in order or by a reset, also while the other side still sends, and mark
+    /// bytes as urgent. What had come of them by then is delivered, and no side is left waiting.
+    Rough,
     /// Everybody breaks off, falls silent or cannot be reached.
     Storm,
 }
@@ -58,6 +61,34 @@ pub(crate) struct Plan {
     pub(crate) local: bool,
     /// In a tunnel: the client ends its half first.
     pub(crate) client_first: bool,
+    /// In a tunnel: after how many bytes, both ways together, a side breaks off, and whether by a reset.
+    pub(crate) client_breaks: Option<(usize, bool)>,
+    pub(crate) origin_breaks: Option<(usize, bool)>,
+}
+
+/// A part of what a peer sends, as far as it has arrived at the proxy.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrival {
+    /// All the bytes of its connection that have arrived.
+    pub(crate) came: Rc<Cell<usize>>,
+    /// Those of them that come before this part.
+    pub(crate) before: usize,
+}
+
+impl Arrival {
+    /// Bytes of this part that have arrived.
+    pub(crate) fn count(&self) -> usize {
+        self.came.get().saturating_sub(self.before)
+    }
+}
+
+/// A response that an origin sends, as far as it has arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) arrival: Arrival,
+    /// Bytes of its heads, and all of it.
+    pub(crate) heads: usize,
+    pub(crate) length: usize,
 }
 
 /// All the plans of a world, and how often each was sent and seen.
@@ -68,6 +99,42 @@ pub(crate) struct Plans {
     pub(crate) sent: Vec<usize>,
     pub(crate) seen: Vec<usize>,
     pub(crate) answered: usize,
+    /// Requests whose client has broken off.
+    pub(crate) left: Vec<bool>,
+    /// What has arrived of each tunnel's bytes, by way.
+    pub(crate) tunnels: Vec<[Option<Arrival>; 2]>,
+    /// What has arrived of the last response to each request.
+    pub(crate) responses: Vec<Option<Sent>>,
+}
+
+impl Plans {
+    pub(crate) fn new(weather: Weather, all: Vec<Plan>) -> Plans {
+        let count = all.len();
+        Plans {
+            weather,
+            all,
+            sent: vec![0; count],
+            seen: vec![0; count],
+            answered: 0,
+            left: vec![false; count],
+            tunnels: vec![[None, None]; count],
+            responses: vec![None; count],
+        }
+    }
+
+    /// Has the whole response to this request arrived at the proxy, in a form in which that can be told?
+    pub(crate) fn has_come(&self, id: usize) -> bool {
+        let plan = &self.all[id];
+        let framed = !plan.has_body() || plan.down_ends != Ends::Close;
+        framed && self.responses[id].as_ref().is_some_and(|sent| sent.arrival.count() >= sent.length)
+    }
+
+    /// Bytes of the response's content that have arrived, where they have no other length than on the other side.
+    pub(crate) fn content_come(&self, id: usize) -> Option<usize> {
+        let plan = &self.all[id];
+        let sized = matches!(plan.down_ends, Ends::Sized(_)) && plan.has_body();
+        self.responses[id].as_ref().filter(|_| sized).map(|sent| sent.arrival.count().saturating_sub(sent.heads))
+    }
 }
 
 /// Plans as all the peers of a world share them.
@@ -122,9 +189,11 @@ impl Plan {
             early: kind == Kind::Post && random.chance(20),
             client_closes: random.chance(10),
             origin_closes: random.chance(25),
-            raves: random.chance(40),
+            raves: weather != Weather::Rough && random.chance(40),
             local: random.chance(5),
             client_first: random.chance(50),
+            client_breaks: point(weather, up + down, random),
+            origin_breaks: point(weather, up + down, random),
         }
         .with_old_clients_framing()
     }
@@ -190,6 +259,12 @@ impl Plan {
         }
         out
     }
+}
+
+/// Where a side of a tunnel breaks off, if it does.
+fn point(weather: Weather, most: usize, random: &mut Random) -> Option<(usize, bool)> {
+    let breaks = weather == Weather::Rough && random.chance(40);
+    breaks.then(|| (random.below(most + 1), random.chance(50)))
 }
 
 fn framing(ends: Ends) -> String {

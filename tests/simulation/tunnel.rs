@@ -1,6 +1,6 @@
 //! One peer of a tunnel: sends its pattern, checks the other's, closes its half when it is due.
 
-use crate::plan::{bytes, check, Plan, Way};
+use crate::plan::{bytes, check, Arrival, Plan, Plans, SharedPlans, Way, Weather};
 use crate::random::Random;
 use crate::wire::{End, SharedWire};
 
@@ -28,17 +28,22 @@ pub(crate) struct Tunnel {
     first: bool,
     finished: bool,
     ended: bool,
+    /// Where it breaks off, and whether by a reset.
+    breaks: Option<(usize, bool)>,
+    begun: bool,
 }
 
 impl Tunnel {
     pub(crate) fn new(plan: &Plan, side: Side) -> Tunnel {
-        let (sends, to_send, to_get, first) = match side {
-            Side::Client => (Way::Up, plan.up, plan.down, plan.client_first),
-            Side::Origin => (Way::Down, plan.down, plan.up, !plan.client_first),
+        let (sends, to_send, to_get, first, breaks) = match side {
+            Side::Client => (Way::Up, plan.up, plan.down, plan.client_first, plan.client_breaks),
+            Side::Origin => (Way::Down, plan.down, plan.up, !plan.client_first, plan.origin_breaks),
         };
         let (greeting, early) = (Vec::new(), Vec::new());
         let (sent, got) = (0, 0);
-        Tunnel { id: plan.id, greeting, early, sends, to_send, sent, to_get, got, first, finished: false, ended: false }
+        let (finished, ended, begun) = (false, false, false);
+        let id = plan.id;
+        Tunnel { id, greeting, early, sends, to_send, sent, to_get, got, first, finished, ended, breaks, begun }
     }
 
     /// Gives what is to be sent first, and what has come already.
@@ -57,10 +62,23 @@ impl Tunnel {
         self.got == self.to_get
     }
 
-    pub(crate) fn step(&mut self, wire: &SharedWire, random: &mut Random) -> bool {
+    pub(crate) fn step(&mut self, wire: &SharedWire, plans: &SharedPlans, random: &mut Random) -> bool {
         let mut wire = wire.borrow_mut();
+        if !self.begun {
+            self.begun = true;
+            let arrival = Arrival { came: wire.came(), before: wire.sent() + self.greeting.len() };
+            plans.borrow_mut().tunnels[self.id][self.sends as usize] = Some(arrival);
+        }
+        if let Some((_, reset)) = self.breaks.filter(|(at, _)| self.greeting.is_empty() && self.sent + self.got >= *at)
+        {
+            self.ended = true;
+            wire.close(reset);
+            return true;
+        }
         let mut came = std::mem::take(&mut self.early);
-        came.extend(wire.read(random.size(1 << 16)));
+        // What has arrived can be read behind a reset, too.
+        let most = if wire.is_reset(End::Peer) { usize::MAX } else { random.size(1 << 16) };
+        came.extend(wire.read(most));
         let gets = if self.sends == Way::Up { Way::Down } else { Way::Up };
         check(self.id, gets, self.got, &came);
         self.got += came.len();
@@ -87,7 +105,15 @@ impl Tunnel {
         if ended && self.finished || wire.is_reset(End::Peer) {
             self.ended = true;
             wire.close(false);
+            self.check_end(&plans.borrow(), gets);
         }
         count > 0 || !came.is_empty() || self.ended
+    }
+
+    /// What had come of the other side is here, before the end of this one.
+    fn check_end(&self, plans: &Plans, gets: Way) {
+        let came = plans.tunnels[self.id][gets as usize].as_ref().map_or(0, Arrival::count);
+        let delivered = plans.weather == Weather::Storm || self.got == came;
+        assert!(delivered, "tunnel {}: {came} bytes had come, {} were delivered, {gets:?}", self.id, self.got);
     }
 }

@@ -1,7 +1,7 @@
 //! TCP in memory: a connection whose bytes take their time, arrive in other pieces than they were sent in, and whose ends
 //! close, half close and break off. Tells readiness by edges, as epoll does. Knows nothing of what the bytes mean.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
@@ -20,6 +20,25 @@ pub(crate) enum End {
     Peer,
 }
 
+impl Lane {
+    /// Bytes that one read can take: it ends before a mark (tcp(7)). A marked byte leaves the stream unless it is kept.
+    fn before_mark(&mut self, keeps: bool) -> usize {
+        if !keeps && !self.arrived.is_empty() && self.marks.front() == Some(&self.taken) {
+            self.take(1);
+        }
+        while self.marks.front().is_some_and(|mark| *mark < self.taken) {
+            self.marks.pop_front();
+        }
+        let next = self.marks.iter().find(|mark| **mark > self.taken);
+        next.map_or(usize::MAX, |mark| mark - self.taken).min(self.arrived.len())
+    }
+
+    fn take(&mut self, count: usize) {
+        self.arrived.drain(..count);
+        self.taken += count;
+    }
+}
+
 impl End {
     fn other(self) -> End {
         match self {
@@ -34,6 +53,12 @@ impl End {
 struct Lane {
     flying: VecDeque<u8>,
     arrived: VecDeque<u8>,
+    /// Bytes that were sent, that arrived, and that were taken out, all in all.
+    sent: usize,
+    came: Rc<Cell<usize>>,
+    taken: usize,
+    /// Places of bytes that are marked as urgent.
+    marks: VecDeque<usize>,
     fin_sent: bool,
     fin_arrived: bool,
     /// The sender was told that there is no room, and wants to know when there is.
@@ -58,6 +83,10 @@ pub(crate) struct Wire {
     random: Random,
     /// Calls of the proxy are interrupted now and then.
     interrupts: bool,
+    /// The peer marks bytes as urgent now and then.
+    urgent: bool,
+    /// Marked bytes keep their place in the stream.
+    keeps_urgent: bool,
 }
 
 /// A handle of a wire.
@@ -65,7 +94,7 @@ pub(crate) type SharedWire = Rc<RefCell<Wire>>;
 
 impl Wire {
     /// A connection that has just come about. The proxy's end is writable, which is news.
-    pub(crate) fn new(capacity: usize, random: &mut Random) -> SharedWire {
+    pub(crate) fn new(capacity: usize, urgent: bool, random: &mut Random) -> SharedWire {
         let mut to_proxy = Lane::default();
         to_proxy.news |= Ready::WRITE;
         Rc::new(RefCell::new(Wire {
@@ -78,18 +107,24 @@ impl Wire {
             reset: None,
             random: Random::new(random.next()),
             interrupts: random.chance(20),
+            urgent,
+            keeps_urgent: false,
         }))
     }
 
     /// Time passes: some of what flies arrives. True if anything did.
     pub(crate) fn tick(&mut self) -> bool {
         let moved = self.fly(End::Proxy) | self.fly(End::Peer);
-        if let Some(end) = self.resetting.take() {
+        // What was sent before the reset is before it on the way, too.
+        if let Some(end) = self.resetting.filter(|end| self.lane(*end).flying.is_empty()) {
+            self.resetting = None;
+            if self.reset.is_some() {
+                return moved;
+            }
             // Behind an end that has arrived a reset is no news to a reader, and a broken pipe to a writer.
             self.reset = Some((end, self.lane(end).fin_arrived));
             let lane = self.lane(end);
             lane.fin_arrived = true;
-            lane.flying.clear();
             lane.news |= Ready::ERROR | Ready::READ | Ready::READ_CLOSED | Ready::WRITE;
             return true;
         }
@@ -109,6 +144,11 @@ impl Wire {
         let lane = self.lane(to);
         let bytes = lane.flying.drain(..count);
         lane.arrived.extend(bytes);
+        let before = lane.came.get();
+        lane.came.set(before + count);
+        if lane.marks.iter().any(|mark| (before..before + count).contains(mark)) {
+            lane.news |= Ready::URGENT;
+        }
         let ends = lane.flying.is_empty() && lane.fin_sent && !lane.fin_arrived;
         if count > 0 {
             lane.news |= Ready::READ;
@@ -150,7 +190,9 @@ impl Wire {
     /// The peer reads at most `most` bytes.
     pub(crate) fn read(&mut self, most: usize) -> Vec<u8> {
         let count = most.min(self.to_peer.arrived.len());
-        self.to_peer.arrived.drain(..count).collect()
+        let bytes = self.to_peer.arrived.range(..count).copied().collect();
+        self.to_peer.take(count);
+        bytes
     }
 
     /// The peer sends what there is room for.
@@ -160,7 +202,22 @@ impl Wire {
         }
         let count = bytes.len().min(self.room(End::Proxy));
         self.to_proxy.flying.extend(&bytes[..count]);
+        if self.urgent && count > 0 && self.random.chance(10) {
+            let mark = self.to_proxy.sent + self.random.below(count);
+            self.to_proxy.marks.push_back(mark);
+        }
+        self.to_proxy.sent += count;
         count
+    }
+
+    /// Bytes that the peer has sent.
+    pub(crate) fn sent(&self) -> usize {
+        self.to_proxy.sent
+    }
+
+    /// Bytes of the peer that have arrived, now and later.
+    pub(crate) fn came(&self) -> Rc<Cell<usize>> {
+        self.to_proxy.came.clone()
     }
 
     /// The peer sends nothing more.
@@ -188,7 +245,10 @@ impl Wire {
             return;
         }
         if reset || unread {
-            self.lane(end.other()).flying.clear();
+            // What the system had not sent yet is thrown away. Of the proxy that is all: it may not count on any of it.
+            let flying = self.lane(end.other()).flying.len();
+            let left = if end == End::Proxy { 0 } else { self.random.below(flying + 1) };
+            self.lane(end.other()).flying.truncate(left);
             self.resetting = Some(end.other());
         } else {
             self.lane(end.other()).fin_sent = true;
@@ -219,7 +279,7 @@ impl Wire {
     /// What a read finds: how many bytes, after what there is of errors.
     fn readable(&mut self) -> io::Result<usize> {
         self.interrupt()?;
-        let count = self.to_proxy.arrived.len();
+        let count = self.to_proxy.before_mark(self.keeps_urgent);
         match &mut self.reset {
             _ if count > 0 => Ok(count),
             Some((End::Proxy, told @ false)) => {
@@ -258,7 +318,7 @@ impl Drop for Socket {
 impl Transport for Socket {
     fn receive(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let count = self.peek(into)?;
-        self.wire.borrow_mut().to_proxy.arrived.drain(..count);
+        self.wire.borrow_mut().to_proxy.take(count);
         Ok(count)
     }
 
@@ -276,9 +336,10 @@ impl Transport for Socket {
     fn discard(&mut self, count: usize) -> io::Result<usize> {
         let mut wire = self.wire.borrow_mut();
         wire.interrupt()?;
-        let most = wire.to_proxy.arrived.len().min(count);
+        let keeps = wire.keeps_urgent;
+        let most = wire.to_proxy.before_mark(keeps).min(count);
         let taken = if most > 0 { 1 + wire.random.below(most) } else { 0 };
-        wire.to_proxy.arrived.drain(..taken);
+        wire.to_proxy.take(taken);
         Ok(taken)
     }
 
@@ -315,10 +376,12 @@ impl Transport for Socket {
         Ok(())
     }
 
-    fn keep_urgent(&mut self) {}
+    fn keep_urgent(&mut self) {
+        self.wire.borrow_mut().keeps_urgent = true;
+    }
 
     fn unsent(&self) -> usize {
-        0
+        self.wire.borrow().to_peer.flying.len()
     }
 
     fn abort(&mut self) {

@@ -168,6 +168,19 @@ fn a4_a_client_that_has_not_got_all_is_drained_and_not_reset() {
     assert!(!scenario.exchange.aborts(Side::Client));
 }
 
+/// There is nothing left to be drained, and the client would be waited for until a timer ends that.
+#[test]
+fn a4_a_client_that_had_ended_before_is_not_waited_for() {
+    let mut scenario = tunnel();
+    scenario.delivers = false;
+    scenario.client_ends();
+    scenario.origin("all");
+    scenario.origin_resets();
+    assert_eq!(scenario.client_got(), "all");
+    assert_eq!(scenario.actions(), [Action::Done(CloseReason::TunnelReset)]);
+    assert!(!scenario.exchange.aborts(Side::Client));
+}
+
 /// The origin has closed in order and does not read any more.
 #[test]
 fn a4_an_origin_that_closed_in_order_ends_in_order() {
