@@ -83,7 +83,8 @@ fn a5_names_of_one_client_leave_room_for_those_of_others() {
         false => everything(query),
     };
     let Some(names) = NameServer::start(picky) else { return };
-    let proxy = proxy(&names, &[("http.forward", "X-Client"), ("http.resolve-timeout", "60"), ("dns.retries", "1000")]);
+    let proxy =
+        proxy(&names, &[("http.forward", "X-Client"), ("http.resolve-timeout", "600"), ("dns.retries", "1000")]);
     let origin = Origin::site();
     let mut waiting: Vec<_> = (0..4_200).map(|_| proxy.client()).collect();
     for (number, client) in waiting.iter_mut().enumerate() {
@@ -99,7 +100,9 @@ fn a5_names_of_one_client_leave_room_for_those_of_others() {
     assert_eq!((refused.status(), refused.value("Retry-After").as_deref()), (503, Some("5")), "{refused:?}");
     let why = refused.value("Proxy-Status").unwrap_or_default();
     assert!(why.contains("error=connection_limit_reached"), "{why}");
-    assert_eq!(waiting.pop().expect("many").reply().status(), 503, "the last ones were refused as well");
+    // Which of those that wait were refused is not told: the kernel drops some of so many connections at first, and they come
+    // after others.
+    assert_eq!(proxy.counter("names.failed"), 4_200 - 4_096 + 1, "the others of the greedy one were refused as well");
     proxy.wait_log("192.0.2.66 waits for 4096 names");
     // What is held comes back with the connections, whichever way they end.
     for client in waiting.drain(..2_000) {
