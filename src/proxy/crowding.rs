@@ -28,9 +28,13 @@ const STUCK: Millis = 1000;
 const SHARE: usize = 100;
 const MOST: usize = 64;
 
+/// Connections that are judged at a look. One that is turned away costs some 10 us, so that these cost less than a
+/// millisecond.
+const JUDGED: usize = 64;
+
 /// Connections for each of which a millisecond passes between two looks. A look at 10,000 of them costs some 0.2 ms, so that
-/// looking takes a fiftieth of the time.
-const LOOKED_AT: usize = 1000;
+/// looking takes a twenty-fifth of the time.
+const LOOKED_AT: usize = 2000;
 
 /// A connection that may give way.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +89,7 @@ impl Proxy {
         }
         standing.sort_unstable_by_key(rank);
         let others = standing.split_off(standing.partition_point(|one| one.place < YOUNG));
-        let changed = !standing.is_empty() || self.judge(ingress, held, others, most);
+        let changed = !standing.is_empty() || self.judge(ingress, held, others);
         for idle in standing {
             self.displace(idle.key);
         }
@@ -94,13 +98,7 @@ impl Proxy {
     }
 
     /// Gives places of `standing` connections to those that wait outside and hold fewer. True if there was something to do.
-    fn judge(
-        &mut self,
-        ingress: Ingress,
-        mut held: HashMap<ClientKey, Held>,
-        standing: Vec<Standing>,
-        most: usize,
-    ) -> bool {
+    fn judge(&mut self, ingress: Ingress, mut held: HashMap<ClientKey, Held>, standing: Vec<Standing>) -> bool {
         let now = self.clock.now();
         let half = self.listeners.limit(ingress) / 2;
         let alone = held.len() < 2;
@@ -112,7 +110,7 @@ impl Proxy {
         let hopeless = |held: &Held| held.places > half && (!alone || stuck && held.young == 0);
         let full = held.values().any(hopeless);
         let (mut outside, mut changed) = (VecDeque::new(), false);
-        for _ in 0..OUTSIDE + most {
+        for _ in 0..JUDGED {
             let next = match queue.pop_front() {
                 None if outside.len() < OUTSIDE || full => self.listeners.accept_outside(ingress, now),
                 next => next,
