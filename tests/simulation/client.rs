@@ -19,6 +19,8 @@ pub(crate) struct Client {
     asked: VecDeque<usize>,
     pipelines: bool,
     out: Vec<u8>,
+    /// The request that is being sent, or was last: its answer may come before its end.
+    last: Option<usize>,
     reader: Reader,
     /// The response being read.
     response: Option<Response>,
@@ -66,6 +68,7 @@ impl Client {
             asked: VecDeque::new(),
             pipelines: random.chance(40),
             out: Vec::new(),
+            last: None,
             reader: Reader::new(),
             response: None,
             closing: false,
@@ -133,7 +136,7 @@ impl Client {
             return false;
         }
         self.state = State::Over;
-        self.asked.iter().for_each(|id| self.plans.borrow_mut().left[*id] = true);
+        self.asked.iter().chain(&self.last).for_each(|id| self.plans.borrow_mut().left[*id] = true);
         match self.random.below(3) {
             0 if !rough => self.state = State::Silent,
             kind => self.wire.borrow_mut().close(kind == 1),
@@ -155,6 +158,7 @@ impl Client {
         }
         self.todo.pop_front();
         self.asked.push_back(id);
+        self.last = Some(id);
         self.plans.borrow_mut().sent[id] += 1;
         self.out = plan.request(&mut self.random);
         true

@@ -1,9 +1,10 @@
 //! Mixed traffic through the real binary for as long as `SOAK_SECONDS` says: downloads and uploads of every framing,
-//! tunnels, websockets, slow and rude peers, dead names. Every byte is checked; at the end the memory and descriptors
+//! tunnels, websockets, slow and rude peers, dead names, and attacks that were found once. Every byte is checked; at the end the memory and descriptors
 //! of the proxy must be back where they were after the first rounds of the same. Loopback only.
 //!
 //! Does nothing unless `SOAK_SECONDS` is set: `make soak` sets it.
 
+mod attacks;
 mod scenarios;
 mod site;
 // Shared with the behaviour tests; each set of tests uses another part of it.

@@ -1,6 +1,7 @@
 //! What a client does in the soak, one function per kind. A scenario fails when anything but the expected came back;
 //! where a peer breaks off, the expected is an end that shows that the message is not whole.
 
+use crate::attacks::*;
 use crate::site::Sum;
 use crate::support::nameserver::Answer;
 use crate::support::{pattern, Query, Wire};
@@ -10,7 +11,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 /// A failure in words.
-type Outcome = Result<(), String>;
+pub(crate) type Outcome = Result<(), String>;
 
 /// A kind of traffic.
 #[derive(Clone, Copy)]
@@ -47,6 +48,13 @@ scenarios! {
     dead_names 30,
     refused_origin 60,
     idle_crowd 10,
+    a1_names_share_an_address 40,
+    a2_origin_answers_twice 40,
+    a3_content_is_a_request 60,
+    a4_slow_reader_of_a_reset 30,
+    a5_unique_names 20,
+    a6_askers_that_leave 20,
+    a9_urgent_bytes 60,
 }
 
 /// Names that the name server of the soak knows: `ok*` is here, the others fail in different ways.
@@ -63,12 +71,12 @@ pub(crate) fn answer_name(query: &Query) -> Answer {
 }
 
 /// A connection to the proxy.
-fn connect(around: &Surroundings) -> Result<Wire, String> {
+pub(crate) fn connect(around: &Surroundings) -> Result<Wire, String> {
     TcpStream::connect(around.proxy).and_then(Wire::new).map_err(|error| format!("connect: {error}"))
 }
 
 /// Host and port of one of the sites, by name or by address.
-fn authority(around: &Surroundings, chance: &mut Chance) -> String {
+pub(crate) fn authority(around: &Surroundings, chance: &mut Chance) -> String {
     let port = around.sites[chance.below(2)].port();
     match chance.below(3) {
         0 if around.names => format!("ok{}.test:{port}", chance.below(500)),
@@ -76,21 +84,21 @@ fn authority(around: &Surroundings, chance: &mut Chance) -> String {
     }
 }
 
-fn request(method: &str, authority: &str, path: &str, fields: &str) -> String {
+pub(crate) fn request(method: &str, authority: &str, path: &str, fields: &str) -> String {
     format!("{method} http://{authority}{path} HTTP/1.1\r\nHost: {authority}\r\n{fields}\r\n")
 }
 
-fn said(error: io::Error) -> String {
+pub(crate) fn said(error: io::Error) -> String {
     error.to_string()
 }
 
 /// Sends a request and compares status and body.
-fn exchange(wire: &mut Wire, method: &str, bytes: &str, status: u16, body: &[u8]) -> Outcome {
+pub(crate) fn exchange(wire: &mut Wire, method: &str, bytes: &str, status: u16, body: &[u8]) -> Outcome {
     wire.send(bytes).map_err(said)?;
     compare(wire, method, bytes, status, body)
 }
 
-fn compare(wire: &mut Wire, method: &str, asked: &str, status: u16, body: &[u8]) -> Outcome {
+pub(crate) fn compare(wire: &mut Wire, method: &str, asked: &str, status: u16, body: &[u8]) -> Outcome {
     let mut reply = wire.response(method).map_err(|error| format!("{asked:?}: {error}"))?;
     while (100..200).contains(&reply.status()) && reply.status() != 101 {
         reply = wire.response(method).map_err(|error| format!("after an interim answer to {asked:?}: {error}"))?;
@@ -223,10 +231,10 @@ fn early_answer(around: &Surroundings, chance: &mut Chance) -> Outcome {
     compare(&mut wire, "POST", &asked, 403, b"no")
 }
 
-/// A tunnel to the echo server.
-fn open_tunnel(around: &Surroundings, early: &[u8]) -> Result<Wire, String> {
+/// A tunnel to this port.
+pub(crate) fn open_tunnel(around: &Surroundings, port: u16, early: &[u8]) -> Result<Wire, String> {
     let mut wire = connect(around)?;
-    let authority = format!("127.0.0.1:{}", around.echo.port());
+    let authority = format!("127.0.0.1:{port}");
     let mut bytes = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n").into_bytes();
     bytes.extend_from_slice(early);
     wire.send(bytes).map_err(said)?;
@@ -237,7 +245,7 @@ fn open_tunnel(around: &Surroundings, early: &[u8]) -> Result<Wire, String> {
     }
 }
 
-fn echoed(wire: &mut Wire, bytes: &[u8]) -> Outcome {
+pub(crate) fn echoed(wire: &mut Wire, bytes: &[u8]) -> Outcome {
     wire.send(bytes).map_err(said)?;
     match wire.exact(bytes.len()).map_err(said)? == bytes {
         true => Ok(()),
@@ -247,7 +255,7 @@ fn echoed(wire: &mut Wire, bytes: &[u8]) -> Outcome {
 
 fn tunnel(around: &Surroundings, chance: &mut Chance) -> Outcome {
     let early = pattern(chance.length(10), 1);
-    let mut wire = open_tunnel(around, &early)?;
+    let mut wire = open_tunnel(around, around.echo.port(), &early)?;
     if wire.exact(early.len()).map_err(said)? != early {
         return Err("bytes sent with the head came back changed".into());
     }
@@ -263,7 +271,7 @@ fn tunnel(around: &Surroundings, chance: &mut Chance) -> Outcome {
 /// What was sent before a half close comes back after it, and then the close.
 fn tunnel_half_closed(around: &Surroundings, chance: &mut Chance) -> Outcome {
     let bytes = pattern(chance.length(16), chance.next());
-    let mut wire = open_tunnel(around, b"")?;
+    let mut wire = open_tunnel(around, around.echo.port(), b"")?;
     wire.send(&bytes).map_err(said)?;
     wire.shut().map_err(said)?;
     match wire.rest().map_err(said)? {
@@ -374,9 +382,9 @@ fn dead_names(around: &Surroundings, chance: &mut Chance) -> Outcome {
     }
 }
 
-/// Port 1 of the loopback: nothing listens there.
+/// Port 2 of the loopback: nothing listens there, and `security.ports` lets it pass.
 fn refused_origin(around: &Surroundings, _: &mut Chance) -> Outcome {
-    let asked = request("GET", "127.0.0.1:1", "/", "");
+    let asked = request("GET", "127.0.0.1:2", "/", "");
     let mut wire = connect(around)?;
     wire.send(&asked).map_err(said)?;
     let reply = wire.response("GET").map_err(|error| format!("{asked:?}: {error}"))?;

@@ -12,11 +12,21 @@ use std::time::Duration;
 const SLOW_PIECE: usize = 700;
 const SLOW_PAUSE: Duration = Duration::from_millis(2);
 
+/// How long after its answer an origin answers once more, and how long one that seems to hang takes.
+const UNASKED_PAUSE: Duration = Duration::from_millis(20);
+const HANG: Duration = Duration::from_millis(500);
+
 /// A web server.
 pub(crate) struct Site(Listener);
 
 /// A server that sends back what it gets.
 pub(crate) struct Echo(Listener);
+
+/// A server that sends [`BURST`] bytes, and resets when they are acknowledged.
+pub(crate) struct Burst(Listener);
+
+/// More than a socket and the proxy hold together.
+pub(crate) const BURST: usize = 400_000;
 
 /// An accepting thread; ends when it is dropped.
 struct Listener {
@@ -37,6 +47,16 @@ impl Site {
 impl Echo {
     pub(crate) fn start() -> Echo {
         Echo(Listener::start(echo))
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.0.address.port()
+    }
+}
+
+impl Burst {
+    pub(crate) fn start() -> Burst {
+        Burst(Listener::start(burst))
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -95,27 +115,50 @@ fn echo(wire: &mut Wire) -> io::Result<After> {
     }
 }
 
+fn burst(wire: &mut Wire) -> io::Result<After> {
+    wire.send(pattern(BURST, 4))?;
+    // A reset takes back what the proxy's system has not acknowledged.
+    while wire.unsent() > 0 {
+        std::thread::sleep(SLOW_PAUSE);
+    }
+    Ok(After::Reset)
+}
+
 fn serve(wire: &mut Wire) -> io::Result<After> {
+    let mut first = None;
     loop {
         let head = match wire.until(b"\r\n\r\n") {
             Ok(head) => Message::new(head),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(After::Close),
             Err(error) => return Err(error),
         };
-        match answer(wire, &head)? {
+        // A balancer that looks at the first request of a connection alone.
+        let first = first.get_or_insert_with(|| head.value("Host").unwrap_or_default().to_owned());
+        match answer(wire, &head, first)? {
             After::Keep => {}
             end => return Ok(end),
         }
     }
 }
 
-fn answer(wire: &mut Wire, head: &Message) -> io::Result<After> {
+fn answer(wire: &mut Wire, head: &Message, first: &str) -> io::Result<After> {
     let start = head.start();
     let words: Vec<&str> = start.split([' ', '/']).filter(|word| !word.is_empty()).collect();
     let number = |at: usize| words.get(at).and_then(|word| word.parse().ok()).unwrap_or(0);
     let body = || pattern(number(2), number(3) as u64);
     let kind = words.get(1).copied().unwrap_or_default();
     match (words[0], kind) {
+        (_, "overlooked") => sized(wire, b"no content seen")?,
+        (_, "first") => sized(wire, first.as_bytes())?,
+        (_, "twice") => {
+            sized(wire, b"a")?;
+            std::thread::sleep(UNASKED_PAUSE);
+            sized(wire, b"unasked")?;
+        }
+        (_, "hang") => {
+            std::thread::sleep(HANG);
+            sized(wire, b"at last")?;
+        }
         ("POST", "early") => return early(wire),
         ("POST", _) => return receive(wire, head),
         ("HEAD", _) => wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", number(2)))?,

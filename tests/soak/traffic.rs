@@ -2,7 +2,7 @@
 //! worker runs its scenarios depends on its seed alone.
 
 use crate::scenarios::{Scenario, SCENARIOS};
-use crate::site::{Echo, Site};
+use crate::site::{Burst, Echo, Site};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -15,13 +15,14 @@ pub(crate) struct Surroundings {
     pub(crate) proxy: SocketAddr,
     pub(crate) sites: [Site; 2],
     pub(crate) echo: Echo,
+    pub(crate) burst: Burst,
     /// Whether names can be asked for.
     pub(crate) names: bool,
 }
 
 impl Surroundings {
     pub(crate) fn new(proxy: SocketAddr, names: bool) -> Surroundings {
-        Surroundings { proxy, sites: [Site::start(), Site::start()], echo: Echo::start(), names }
+        Surroundings { proxy, sites: [Site::start(), Site::start()], echo: Echo::start(), burst: Burst::start(), names }
     }
 }
 
