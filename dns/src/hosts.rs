@@ -1,76 +1,161 @@
 //! The text of hosts(5): names that are known without asking. Does not know where the file lies.
 
-use std::collections::hash_map::Entry;
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::net::IpAddr;
 
 use crate::wire::name;
 use crate::{Addresses, Millis};
 
-/// Names that are kept. Lists against advertising are the largest such files, with a few hundred thousand names; one
-/// costs about 100 bytes.
+/// Names that are kept. Lists against advertising are the largest such files, with a few hundred thousand names; one costs
+/// its text and about 20 bytes.
 pub const MAX_NAMES: usize = 500_000;
 /// Addresses of one name.
 const MAX_ADDRESSES: usize = 16;
+/// Places of the smallest table.
+const MIN_PLACES: usize = 16;
 
-/// The names of a hosts file. The file is the operator's, so its names need no secret in their hash.
+/// The names of a hosts file, in four blocks of memory whatever their number. A block for each name would take long to make
+/// and to free, and the allocator's lock with it, for which the loop would wait (137 ms for 500,000 names).
 #[derive(Clone, Debug, Default)]
 pub struct Hosts {
-    names: HashMap<Box<str>, Addresses, BuildHasherDefault<DefaultHasher>>,
+    /// All names, one behind the other.
+    text: String,
+    entries: Vec<Entry>,
+    /// Where the entry of a name is found: its number plus one, at the place that the name's hash says or behind it. Zero is
+    /// a free place. A power of two, at most half full.
+    places: Vec<u32>,
+    addresses: Vec<IpAddr>,
 }
 
-/// Reads the text of a hosts file. Lines that mean nothing are passed over; a name on several lines has all their
-/// addresses.
+/// A name, and its addresses. Neighbours with the same single address share it.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    start: u32,
+    length: u8,
+    count: u8,
+    first: u32,
+}
+
+/// Reads the text of a hosts file, of less than 4 GiB. Lines that mean nothing are passed over; a name on several lines has
+/// all their addresses.
 pub fn parse(text: &str) -> Hosts {
     let mut hosts = Hosts::default();
-    // Most lines of a long file name the same address: they share one list.
-    let mut shared = Addresses::default();
+    let mut further = Vec::new();
     for line in text.lines() {
         let mut words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
         let Some(address) = words.next().and_then(|word| word.parse::<IpAddr>().ok()) else { continue };
-        if shared.iter().next() != Some(address) {
-            shared = Addresses::from_list(&[address], Millis::MAX);
-        }
         for name in words.map(|word| word.split('#').next().unwrap_or(word)).filter_map(name::normalise) {
-            hosts.add(&name.name, address, &shared);
+            match hosts.find(&name.name) {
+                Ok(entry) => further.push((entry, address)),
+                Err(_) if hosts.len() < MAX_NAMES => hosts.add(&name.name, address),
+                Err(_) => {}
+            }
         }
     }
+    hosts.add_further(further);
     hosts
 }
 
 impl Hosts {
     /// The addresses of a name in normal form.
-    pub fn get(&self, name: &str) -> Option<&Addresses> {
-        self.names.get(name)
+    pub fn get(&self, name: &str) -> Option<Addresses> {
+        let entry = self.find(name).ok()?;
+        Some(Addresses::from_list(self.addresses_of(self.entries[entry]), Millis::MAX))
+    }
+
+    /// Whether a name in normal form is known.
+    pub fn has(&self, name: &str) -> bool {
+        self.find(name).is_ok()
     }
 
     /// How many names there are.
     pub fn len(&self) -> usize {
-        self.names.len()
+        self.entries.len()
     }
 
     /// Whether no name is known.
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.entries.is_empty()
     }
 
-    fn add(&mut self, name: &str, address: IpAddr, alone: &Addresses) {
-        let full = self.names.len() >= MAX_NAMES;
-        match self.names.entry(name.into()) {
-            Entry::Vacant(entry) if !full => {
-                entry.insert(alone.clone());
+    fn name_of(&self, entry: Entry) -> &str {
+        &self.text[entry.start as usize..][..usize::from(entry.length)]
+    }
+
+    fn addresses_of(&self, entry: Entry) -> &[IpAddr] {
+        &self.addresses[entry.first as usize..][..usize::from(entry.count)]
+    }
+
+    /// The number of a name's entry, or the free place where it is to be noted.
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        let mask = self.places.len().wrapping_sub(1);
+        let mut place = place_of(name) & mask;
+        while let Some(number @ 1..) = self.places.get(place) {
+            let number = *number as usize - 1;
+            if self.name_of(self.entries[number]) == name {
+                return Ok(number);
             }
-            Entry::Vacant(_) => {}
-            Entry::Occupied(mut entry) => {
-                let mut list: Vec<IpAddr> = entry.get().iter().collect();
-                if list.len() < MAX_ADDRESSES && !list.contains(&address) {
-                    list.push(address);
-                    entry.insert(Addresses::from_list(&list, Millis::MAX));
+            place = (place + 1) & mask;
+        }
+        Err(place)
+    }
+
+    /// Adds a name that is not there yet.
+    fn add(&mut self, name: &str, address: IpAddr) {
+        if self.addresses.last() != Some(&address) {
+            self.addresses.push(address);
+        }
+        let (start, first) = (self.text.len() as u32, self.addresses.len() as u32 - 1);
+        // A name in normal form has at most 253 bytes.
+        let entry = Entry { start, length: name.len() as u8, count: 1, first };
+        self.text.push_str(name);
+        self.entries.push(entry);
+        if self.entries.len() * 2 > self.places.len() {
+            self.grow();
+        } else {
+            self.note(entry, self.entries.len());
+        }
+    }
+
+    fn grow(&mut self) {
+        let places = (self.places.len() * 2).max(MIN_PLACES);
+        // The old table goes first: both together are not needed.
+        self.places = Vec::new();
+        self.places.resize(places, 0);
+        for number in 0..self.entries.len() {
+            self.note(self.entries[number], number + 1);
+        }
+    }
+
+    fn note(&mut self, entry: Entry, number: usize) {
+        if let Err(place) = self.find(self.name_of(entry)) {
+            self.places[place] = number as u32;
+        }
+    }
+
+    /// Adds what further lines say of names that were there already.
+    fn add_further(&mut self, mut further: Vec<(usize, IpAddr)>) {
+        further.sort_by_key(|(number, _)| *number);
+        for lines in further.chunk_by(|one, other| one.0 == other.0) {
+            let entry = self.entries[lines[0].0];
+            let mut list = self.addresses_of(entry).to_vec();
+            for (_, address) in lines {
+                if list.len() < MAX_ADDRESSES && !list.contains(address) {
+                    list.push(*address);
                 }
+            }
+            if list.len() > 1 {
+                let (first, count) = (self.addresses.len() as u32, list.len() as u8);
+                self.addresses.extend(list);
+                self.entries[lines[0].0] = Entry { first, count, ..entry };
             }
         }
     }
+}
+
+/// The file is the operator's, so that its names need no secret in their hash.
+fn place_of(name: &str) -> usize {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(name) as usize
 }
 
 #[cfg(test)]
@@ -78,7 +163,7 @@ mod tests {
     use super::*;
 
     fn addresses(hosts: &Hosts, name: &str) -> Vec<String> {
-        hosts.get(name).into_iter().flat_map(Addresses::iter).map(|address| address.to_string()).collect()
+        hosts.get(name).iter().flat_map(Addresses::iter).map(|address| address.to_string()).collect()
     }
 
     #[test]
@@ -106,5 +191,26 @@ mod tests {
     fn addresses_of_one_name_are_bounded() {
         let text: String = (0..100).map(|i| format!("10.0.0.{i} many\n10.0.0.{i} many\n")).collect();
         assert_eq!(addresses(&parse(&text), "many").len(), MAX_ADDRESSES);
+    }
+
+    #[test]
+    fn every_name_of_a_long_file_is_found_and_no_other() {
+        let text: String = (0..5000).map(|i| format!("10.0.{}.{} n{i}.test\n", i / 250, i % 250)).collect();
+        let hosts = parse(&(text.clone() + &text));
+        assert_eq!(hosts.len(), 5000);
+        for number in 0..5000 {
+            let expected = format!("10.0.{}.{}", number / 250, number % 250);
+            assert_eq!(addresses(&hosts, &format!("n{number}.test")), [expected]);
+            assert!(!hosts.has(&format!("m{number}.test")));
+        }
+        assert!(!Hosts::default().has("n1.test"));
+    }
+
+    #[test]
+    fn names_have_a_bound() {
+        let text: String = (0..=MAX_NAMES).map(|i| format!("::1 n{i} n{i}\n")).collect();
+        let hosts = parse(&text);
+        assert_eq!((hosts.len(), hosts.has("n499999"), hosts.has("n500000")), (MAX_NAMES, true, false));
+        assert_eq!(hosts.addresses.len(), 1, "neighbours share an address");
     }
 }

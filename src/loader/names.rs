@@ -194,7 +194,8 @@ fn fits(length: u64) -> io::Result<()> {
 }
 
 fn understood(path: &Path, read: io::Result<Vec<u8>>) -> Result<String, String> {
-    read.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).map_err(|error| about(path, &error))
+    let bytes = read.map_err(|error| about(path, &error))?;
+    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 fn about(path: &Path, error: &io::Error) -> String {

@@ -362,7 +362,7 @@ impl Resolver {
             return Err(Err(Failure::NotFound));
         }
         if let Some(addresses) = self.hosts.get(&normal.name) {
-            return Err(some(addresses.clone().only(families)));
+            return Err(some(addresses.only(families)));
         }
         // With a search list `a.b` and `a.b.` are two names, and lookups of the one must not join those of the other.
         let mut asked = normal.name;

@@ -31,7 +31,7 @@ impl Resolver {
         let name = Arc::clone(&lookup.name);
         lookup.parts = [FamilyState::Off, FamilyState::Off];
         if let Some(addresses) = self.hosts.get(&name) {
-            let result = some(addresses.clone().only(self.config.families));
+            let result = some(addresses.only(self.config.families));
             self.finish(key, result);
             return true;
         }
@@ -66,7 +66,7 @@ impl Resolver {
     /// Keeps an answer, unless the hosts file has the name or the failure is ours and tells nothing of the name.
     pub(super) fn remember(&mut self, name: &Arc<str>, family: Family, stored: Stored, now: Millis) {
         let ours = matches!(stored.answer, Answer::Failed(Failure::Overloaded | Failure::NoServers));
-        if !ours && self.hosts.get(name).is_none() {
+        if !ours && !self.hosts.has(name) {
             self.cache.put(name, family, stored, now);
         }
     }
