@@ -39,21 +39,47 @@ struct Entry {
 /// Reads the text of a hosts file, of less than 4 GiB. Lines that mean nothing are passed over; a name on several lines has
 /// all their addresses.
 pub fn parse(text: &str) -> Hosts {
-    let mut hosts = Hosts::default();
-    let mut further = Vec::new();
-    for line in text.lines() {
-        let mut words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
-        let Some(address) = words.next().and_then(|word| word.parse::<IpAddr>().ok()) else { continue };
-        for name in words.map(|word| word.split('#').next().unwrap_or(word)).filter_map(name::normalise) {
-            match hosts.find(&name.name) {
-                Ok(entry) => further.push((entry, address)),
-                Err(_) if hosts.len() < MAX_NAMES => hosts.add(&name.name, address),
-                Err(_) => {}
+    let mut reading = Reading::default();
+    reading.read(text);
+    reading.finish()
+}
+
+/// A hosts file that is read piece by piece, so that the reader can give way to others in between.
+#[derive(Debug, Default)]
+pub struct Reading {
+    hosts: Hosts,
+    /// What later lines say of names that were there already: the number of the entry, the address.
+    further: Vec<(usize, IpAddr)>,
+}
+
+impl Reading {
+    /// Begins with room for so many names, so that it need not be made while reading.
+    pub fn with_room(names: usize) -> Reading {
+        let mut reading = Reading::default();
+        reading.hosts.make_places((names.min(MAX_NAMES) * 2).next_power_of_two());
+        reading
+    }
+
+    /// Reads the next lines, all of them whole.
+    pub fn read(&mut self, lines: &str) {
+        for line in lines.lines() {
+            let mut words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
+            let Some(address) = words.next().and_then(|word| word.parse::<IpAddr>().ok()) else { continue };
+            for name in words.map(|word| word.split('#').next().unwrap_or(word)).filter_map(name::normalise) {
+                match self.hosts.find(&name.name) {
+                    Ok(entry) => self.further.push((entry, address)),
+                    Err(_) if self.hosts.len() < MAX_NAMES => self.hosts.add(&name.name, address),
+                    Err(_) => {}
+                }
             }
         }
     }
-    hosts.add_further(further);
-    hosts
+
+    /// What the lines say together.
+    pub fn finish(mut self) -> Hosts {
+        self.hosts.add_further(self.further);
+        self.hosts
+    }
 }
 
 impl Hosts {
@@ -111,17 +137,17 @@ impl Hosts {
         self.text.push_str(name);
         self.entries.push(entry);
         if self.entries.len() * 2 > self.places.len() {
-            self.grow();
+            self.make_places(self.places.len() * 2);
         } else {
             self.note(entry, self.entries.len());
         }
     }
 
-    fn grow(&mut self) {
-        let places = (self.places.len() * 2).max(MIN_PLACES);
+    /// Makes a table of so many places and notes all entries in it.
+    fn make_places(&mut self, places: usize) {
         // The old table goes first: both together are not needed.
         self.places = Vec::new();
-        self.places.resize(places, 0);
+        self.places.resize(places.max(MIN_PLACES), 0);
         for number in 0..self.entries.len() {
             self.note(self.entries[number], number + 1);
         }

@@ -44,14 +44,6 @@ pub fn unsent(_socket: BorrowedFd<'_>) -> usize {
     0
 }
 
-/// Has the calling thread give way to all others (setpriority(2), a nice value of 10). On Linux it concerns this thread alone
-/// (sched(7)), elsewhere nothing is done. A failure leaves the thread as it was.
-pub fn give_way() {
-    #[cfg(target_os = "linux")]
-    // SAFETY: the call takes three numbers and touches no memory; 0 stands for the calling thread.
-    let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 10) };
-}
-
 /// In which of the two processes [`fork`] returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forked {

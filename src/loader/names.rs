@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use dns::{hosts, resolv_conf, Config, Families, Hosts};
@@ -18,6 +19,9 @@ const LOOK: Millis = 5_000;
 
 /// Largest file that is read, in bytes: long lists against advertising have some 20 MiB.
 const MAX_BYTES: u64 = 64 << 20;
+
+/// Bytes of a usual line of a long hosts file: room is made for so many names.
+const USUAL_LINE: u64 = 32;
 
 /// Longest time for one name with all its aliases, servers and repetitions, also where the options multiply to more.
 const MAX_DEADLINE: Duration = Duration::from_secs(120);
@@ -55,7 +59,7 @@ impl NameOptions {
         for path in self.hosts.iter().chain([&self.resolv_conf]) {
             let checked = files::check(path).and_then(|metadata| {
                 access(path, AccessFlags::R_OK)?;
-                fits(metadata.len())
+                files::fits(metadata.len(), MAX_BYTES)
             });
             match checked {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(about(path, &error)),
@@ -73,20 +77,17 @@ impl NameOptions {
     pub fn read(self) -> Result<(NameReader, Names), String> {
         let mut reader = NameReader { options: self, seen: [None, None] };
         reader.seen = reader.marks();
-        let text = |path: &Path| match bytes_of(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                log::error!(target: "resolver", "cannot read {}", about(path, &error));
-                Ok(String::new())
-            }
-            read => understood(path, read),
+        let conf = known_missing(&reader.options.resolv_conf, bytes_of(&reader.options.resolv_conf))?;
+        let hosts = match reader.options.hosts.as_deref() {
+            Some(path) => known_missing(path, hosts_of(path))?,
+            None => Hosts::default(),
         };
-        let hosts = reader.options.hosts.as_deref().map_or(Ok(String::new()), text)?;
-        let names = reader.options.understand(&text(&reader.options.resolv_conf)?, &hosts);
+        let names = reader.options.understand(&conf, hosts);
         Ok((reader, names))
     }
 
-    fn understand(&self, conf: &str, hosts: &str) -> Names {
-        let (conf, hosts) = (resolv_conf::parse(conf), hosts::parse(hosts));
+    fn understand(&self, conf: &[u8], hosts: Hosts) -> Names {
+        let conf = resolv_conf::parse(&String::from_utf8_lossy(conf));
         let mut config = Config {
             families: Families { v4: self.ipv4, v6: self.ipv6 },
             deadline: if self.deadline.is_zero() { MAX_DEADLINE } else { self.deadline.min(MAX_DEADLINE) },
@@ -128,13 +129,13 @@ impl NameReader {
     /// When one of them cannot be read now, as while it is being replaced, or since privileges were dropped: what is known
     /// is better than nothing. Only a hosts file may go away.
     fn read_again(&self) -> Result<Names, String> {
-        let text = |path: &Path| understood(path, bytes_of(path));
-        let conf = text(&self.options.resolv_conf)?;
+        let conf = &self.options.resolv_conf;
+        let conf = bytes_of(conf).map_err(|error| about(conf, &error))?;
         let hosts = match self.options.hosts.as_deref() {
-            Some(path) if path.try_exists().unwrap_or(true) => text(path)?,
-            _ => String::new(),
+            Some(path) if path.try_exists().unwrap_or(true) => hosts_of(path).map_err(|error| about(path, &error))?,
+            _ => Hosts::default(),
         };
-        Ok(self.options.understand(&conf, &hosts))
+        Ok(self.options.understand(&conf, hosts))
     }
 
     fn marks(&self) -> [Mark; 2] {
@@ -182,20 +183,30 @@ fn mark_of(path: &Path) -> Mark {
 
 fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
     let bytes = files::read(path, MAX_BYTES + 1)?;
-    fits(bytes.len() as u64)?;
+    files::fits(bytes.len() as u64, MAX_BYTES)?;
     Ok(bytes)
 }
 
-fn fits(length: u64) -> io::Result<()> {
-    match length {
-        0..=MAX_BYTES => Ok(()),
-        _ => Err(io::Error::other("the file is too large")),
+/// What a file says; one that does not exist says nothing, and the log tells of it.
+fn known_missing<T: Default>(path: &Path, read: io::Result<T>) -> Result<T, String> {
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            log::error!(target: "resolver", "cannot read {}", about(path, &error));
+            Ok(T::default())
+        }
+        read => read.map_err(|error| about(path, &error)),
     }
 }
 
-fn understood(path: &Path, read: io::Result<Vec<u8>>) -> Result<String, String> {
-    let bytes = read.map_err(|error| about(path, &error))?;
-    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+/// Reads a hosts file, and lets the loop have its processor in between, should they share one.
+fn hosts_of(path: &Path) -> io::Result<Hosts> {
+    let length = path.metadata()?.len();
+    let mut reading = hosts::Reading::with_room(usize::try_from(length / USUAL_LINE).unwrap_or(0));
+    files::read_lines(path, MAX_BYTES, |lines| {
+        reading.read(&String::from_utf8_lossy(lines));
+        thread::yield_now();
+    })?;
+    Ok(reading.finish())
 }
 
 fn about(path: &Path, error: &io::Error) -> String {
