@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::http::answer::Answer;
+use crate::http::answer::{Answer, AnswerBody};
 use crate::http::cause::Cause;
 use crate::http::media::PLAIN;
 use crate::http::request::Request;
@@ -75,7 +75,7 @@ impl Answers {
         let found = with_values(request, client, &text, |values| self.pages.find(cause.page(), values));
         // Without a page, or with one that is too large for a few words, the line of text stays.
         if let Ok(FoundPage::Whole { bytes, kind }) = found {
-            answer.body = bytes.into();
+            answer.body = bytes;
             answer.kind = kind;
         }
         Box::new(answer)
@@ -201,7 +201,7 @@ fn page_status(request: &Request) -> u16 {
     }
 }
 
-fn whole(request: &Request, bytes: Vec<u8>, kind: &'static str) -> PageAnswer {
+fn whole(request: &Request, bytes: AnswerBody, kind: &'static str) -> PageAnswer {
     PageAnswer { answer: Box::new(Answer { kind, ..Answer::new(page_status(request), bytes) }), missing: None }
 }
 

@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::template;
+use crate::http::answer::AnswerBody;
 use crate::http::media;
 
 pub use super::template::{push_escaped, Values};
@@ -30,7 +31,7 @@ pub enum FoundPage {
     /// All of it, with the values put in.
     Whole {
         /// The page.
-        bytes: Vec<u8>,
+        bytes: AnswerBody,
         /// Its media type.
         kind: &'static str,
     },
@@ -41,10 +42,35 @@ pub enum FoundPage {
 /// What is known of a file in the folder.
 #[derive(Clone, Debug)]
 pub enum PageFile {
-    /// Its bytes.
-    Kept(Arc<[u8]>),
+    /// The page that it holds.
+    Kept(KeptPage),
     /// It is too large to be kept.
     Large,
+}
+
+/// A page in memory, with what an answer has to know of its bytes: looking through 1 MiB of them takes a millisecond.
+#[derive(Clone, Debug)]
+pub struct KeptPage {
+    bytes: Arc<[u8]>,
+    kind: &'static str,
+    /// It is text with at least one `%`.
+    is_template: bool,
+}
+
+impl KeptPage {
+    /// The page of that name.
+    pub fn new(name: &str, bytes: Arc<[u8]>) -> KeptPage {
+        let is_template = memchr::memchr(b'%', &bytes).is_some() && media::is_text(&bytes);
+        KeptPage { kind: media::kind(name, &bytes), is_template, bytes }
+    }
+
+    fn with(&self, values: &Values<'_>) -> FoundPage {
+        let bytes = match self.is_template {
+            true => template::fill(&self.bytes, values).into(),
+            false => AnswerBody::Shared(Arc::clone(&self.bytes)),
+        };
+        FoundPage::Whole { bytes, kind: self.kind }
+    }
 }
 
 /// All pages.
@@ -86,7 +112,7 @@ impl Pages {
         let name = self.normal(name).ok_or("the name leads out of the folder of pages")?;
         let elsewhere = |place: &Place| FoundPage::Elsewhere(place.root.join(&name));
         match (self.files.get(&name), embedded(&name), &self.folder) {
-            (Some(PageFile::Kept(page)), ..) => Ok(whole(&name, page, values)),
+            (Some(PageFile::Kept(page)), ..) => Ok(page.with(values)),
             (None, Some(page), _) => Ok(whole(&name, page, values)),
             (_, _, Some(place)) => Ok(elsewhere(place)),
             (_, _, None) => Err("there is no built-in page of this name"),
@@ -139,7 +165,7 @@ fn embedded(name: &str) -> Option<&'static [u8]> {
 fn whole(name: &str, page: &[u8], values: &Values<'_>) -> FoundPage {
     let kind = media::kind(name, page);
     let bytes = if media::is_text(page) { template::fill(page, values) } else { page.to_vec() };
-    FoundPage::Whole { bytes, kind }
+    FoundPage::Whole { bytes: bytes.into(), kind }
 }
 
 #[cfg(test)]
@@ -156,7 +182,7 @@ mod tests {
 
     fn shown(pages: &Pages, name: &str) -> Option<Vec<u8>> {
         match pages.find(name, &VALUES) {
-            Ok(FoundPage::Whole { bytes, .. }) => Some(bytes),
+            Ok(FoundPage::Whole { bytes, .. }) => Some(bytes.to_vec()),
             _ => None,
         }
     }
@@ -211,14 +237,16 @@ mod tests {
 
     #[test]
     fn a_folder_wins_over_what_is_embedded() {
-        let kept = |page: &[u8]| PageFile::Kept(page.into());
-        let files = [
-            ("deny.html", kept(b"own %(client_ip)s")),
-            ("sub/x.css", kept(b"a { width: 100% }")),
-            ("x.png", kept(b"%%\0%(host)s")),
-            ("success.html", PageFile::Large),
+        let files: [(&str, Option<&[u8]>); 4] = [
+            ("deny.html", Some(b"own %(client_ip)s")),
+            ("sub/x.css", Some(b"a { width: 100% }")),
+            ("x.png", Some(b"%%\0%(host)s")),
+            ("success.html", None),
         ];
-        let files = files.map(|(name, file)| (name.to_owned(), file));
+        let files = files.map(|(name, page)| {
+            let kept = page.map(|page| PageFile::Kept(KeptPage::new(name, page.into())));
+            (name.to_owned(), kept.unwrap_or(PageFile::Large))
+        });
         let pages = Pages::new("/pages".into(), "/mnt/pages".into(), files.into());
         for name in ["deny.html", "/pages/deny.html", "/mnt/pages/sub/../deny.html", "./deny.html"] {
             assert_eq!(shown(&pages, name).unwrap(), b"own 192.0.2.1", "{name}");
@@ -241,7 +269,7 @@ mod tests {
     fn a_file_that_is_not_kept_is_a_page_like_others() {
         let pages = Pages::new("/pages".into(), "/pages".into(), BTreeMap::new());
         let of_file = |name: &str, file: Option<&[u8]>| match pages.of_file(name, file, &VALUES) {
-            Some(FoundPage::Whole { bytes, kind }) => Some((String::from_utf8(bytes).unwrap(), kind)),
+            Some(FoundPage::Whole { bytes, kind }) => Some((String::from_utf8(bytes.to_vec()).unwrap(), kind)),
             _ => None,
         };
         assert_eq!(of_file("deep/x.js", Some(b"// %(client_ip)s")).unwrap(), ("// 192.0.2.1".into(), media::SCRIPT));

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::close::CloseReason;
-use crate::http::answer::Answer;
+use crate::http::answer::{Answer, AnswerBody};
 use crate::http::cause::Cause;
 use crate::http::head::HeadScan;
 use crate::http::request::Request;
@@ -103,14 +103,40 @@ pub enum AnswerState {
     Unexplained(Cause, Option<Box<Request>>),
     /// It is there, and will be put into the buffer.
     Ready(Box<Answer>),
-    /// Its head is in the buffer or sent, or there is none.
+    /// Its head is in the buffer or sent, and its body is put there piece by piece, as the client takes it.
+    Flowing(Box<BodyRest>),
+    /// All of it is in the buffer or sent, but for content that comes from elsewhere, or there is none.
     Written,
 }
 
+/// What is left of the body of an answer.
+#[derive(Debug)]
+pub struct BodyRest {
+    body: AnswerBody,
+    /// Where the next bytes are.
+    at: usize,
+}
+
+impl BodyRest {
+    /// All of a body.
+    pub fn new(body: AnswerBody) -> BodyRest {
+        BodyRest { body, at: 0 }
+    }
+
+    /// Takes the next bytes; 0 when there are none left.
+    pub fn read(&mut self, into: &mut [u8]) -> usize {
+        let rest = &self.body[self.at..];
+        let count = rest.len().min(into.len());
+        into[..count].copy_from_slice(&rest[..count]);
+        self.at += count;
+        count
+    }
+}
+
 impl Ending {
-    /// Whether nothing of the answer is still to be put into the buffer, but for content that comes from elsewhere.
+    /// Whether the head of the answer is in the buffer or sent.
     pub fn is_written(&self) -> bool {
-        matches!(self.reply, AnswerState::Written)
+        matches!(self.reply, AnswerState::Written | AnswerState::Flowing(_))
     }
 }
 

@@ -2,6 +2,8 @@
 //! and neither why they are given ([`super::cause`]) nor where pages come from.
 
 use std::borrow::Cow;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use super::cause::{Cause, RETRY_AFTER};
 use super::media::{self, PLAIN};
@@ -35,16 +37,65 @@ pub struct Answer {
     /// The media type of the body.
     pub kind: &'static str,
     /// The body, or its start.
-    pub body: Cow<'static, [u8]>,
+    pub body: AnswerBody,
     /// Bytes of the body that come from elsewhere, behind those of `body`.
     pub follows: u64,
     /// Whether the client's connection is closed afterwards, even if the client asked to keep it.
     pub close: bool,
 }
 
+/// The body of an answer: bytes of the program, of this answer alone, or of a page that stays what it is.
+#[derive(Clone, Debug)]
+pub enum AnswerBody {
+    /// Built in.
+    Static(&'static [u8]),
+    /// Made for this answer.
+    Own(Vec<u8>),
+    /// Of a page that is kept in memory, up to 1 MiB, so that it is not copied.
+    Shared(Arc<[u8]>),
+}
+
+impl Default for AnswerBody {
+    fn default() -> AnswerBody {
+        AnswerBody::Static(b"")
+    }
+}
+
+impl Deref for AnswerBody {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            AnswerBody::Static(bytes) => bytes,
+            AnswerBody::Own(bytes) => bytes,
+            AnswerBody::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl PartialEq for AnswerBody {
+    fn eq(&self, other: &AnswerBody) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for AnswerBody {}
+
+impl From<&'static [u8]> for AnswerBody {
+    fn from(bytes: &'static [u8]) -> AnswerBody {
+        AnswerBody::Static(bytes)
+    }
+}
+
+impl From<Vec<u8>> for AnswerBody {
+    fn from(bytes: Vec<u8>) -> AnswerBody {
+        AnswerBody::Own(bytes)
+    }
+}
+
 impl Answer {
     /// An answer with that body. Whether it is a page or a picture is seen by its start, else it is plain text.
-    pub fn new(status: u16, body: impl Into<Cow<'static, [u8]>>) -> Answer {
+    pub fn new(status: u16, body: impl Into<AnswerBody>) -> Answer {
         let body = body.into();
         Answer {
             status,
@@ -115,8 +166,9 @@ impl Answer {
         to.keep_alive && !self.close
     }
 
-    /// Appends the answer, without what follows from elsewhere; its body only if the request was not HEAD.
-    pub fn write(&self, out: &mut Vec<u8>, to: &ToClient<'_>) {
+    /// Appends the answer, without what follows from elsewhere; its body only if the request was not HEAD, and only if it is
+    /// no longer than `most` bytes. Gives the length of a body that is still to come.
+    pub fn write(&self, out: &mut Vec<u8>, to: &ToClient<'_>, most: usize) -> usize {
         out.extend_from_slice(b"HTTP/1.1 ");
         push_number(out, u64::from(self.status));
         let phrase = self.foreign.as_deref().unwrap_or_else(|| reason(self.status));
@@ -144,8 +196,13 @@ impl Answer {
         }
         connection(out, to.version, self.persists(to), false);
         out.extend_from_slice(b"\r\n");
-        if to.method != Method::Head && !bare {
-            out.extend_from_slice(&self.body);
+        match self.body.len() {
+            _ if to.method == Method::Head || bare => 0,
+            length if length > most => length,
+            _ => {
+                out.extend_from_slice(&self.body);
+                0
+            }
         }
     }
 }
@@ -197,7 +254,11 @@ mod tests {
     fn written(answer: &Answer, version: Version, method: Method, keep_alive: bool) -> String {
         let rules = Rules { server: "exaproxy/2".into(), ..Rules::default() };
         let mut out = Vec::new();
-        answer.write(&mut out, &ToClient { version, method, keep_alive, upgrade: false, date: DATE, rules: &rules });
+        answer.write(
+            &mut out,
+            &ToClient { version, method, keep_alive, upgrade: false, date: DATE, rules: &rules },
+            usize::MAX,
+        );
         String::from_utf8(out).unwrap()
     }
 

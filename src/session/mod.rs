@@ -402,7 +402,9 @@ impl<T: Transport> Session<T> {
         }
         let space = work.space();
         let asked = space.len().min(BLOCK);
-        match self.content.as_mut().and_then(|content| content.read(&mut space[..asked])) {
+        let space = &mut space[..asked];
+        let content = self.content.as_mut();
+        match self.exchange.read_body(space).or_else(|| content.and_then(|content| content.read(space))) {
             Some(count) if count > 0 => {
                 work.filled(count);
                 Some(count)

@@ -21,7 +21,7 @@ use std::borrow::Cow;
 
 use maud::html;
 
-use crate::http::answer::Answer;
+use crate::http::answer::{Answer, AnswerBody};
 use crate::http::media::{PLAIN, SCRIPT, SVG};
 use crate::http::request::Request;
 use crate::http::Method;
@@ -228,7 +228,7 @@ fn health(running: &Running) -> Answer {
 }
 
 fn of_kind(kind: &'static str, text: impl Into<Cow<'static, str>>) -> Answer {
-    let body: Cow<'static, [u8]> = match text.into() {
+    let body: AnswerBody = match text.into() {
         Cow::Borrowed(text) => text.as_bytes().into(),
         Cow::Owned(text) => text.into_bytes().into(),
     };

@@ -61,7 +61,7 @@ impl Fake {
 
 fn text_of(reply: Reply) -> (u16, String, &'static str) {
     let Reply::Answer(answer) = reply else { panic!("{reply:?}") };
-    (answer.status, String::from_utf8(answer.body.into_owned()).unwrap(), answer.kind)
+    (answer.status, String::from_utf8(answer.body.to_vec()).unwrap(), answer.kind)
 }
 
 impl Source for Fake {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::exchange::close::CloseReason;
+use crate::http::answer::AnswerBody;
 
 fn asked(head: &str) -> Scenario {
     let mut scenario = Scenario::new().sending(head);
@@ -173,6 +174,40 @@ fn content_from_elsewhere_follows_the_answer() {
     let mut scenario = scenario.into_relaying();
     scenario.origin(OK);
     assert_eq!((scenario.client_got().as_str(), scenario.kind()), (OK_SENT, PhaseKind::Idle));
+}
+
+#[test]
+fn a_long_body_goes_through_the_buffer_piece_by_piece() {
+    for shared in [false, true] {
+        let body: Vec<u8> = (0..20_001_u32).map(|number| b'a' + (number % 23) as u8).collect();
+        let answer = match shared {
+            false => Answer::new(200, body.clone()),
+            true => Answer { body: AnswerBody::Shared(body.clone().into()), ..Answer::new(200, &b""[..]) },
+        };
+        let mut scenario = Scenario::get();
+        scenario.actions();
+        scenario.client_takes(0);
+        scenario.answer(answer);
+        assert!(scenario.download.held.len() < 1_000, "no more than the head is in the buffer");
+        while scenario.kind() == PhaseKind::Answering {
+            scenario.client_takes(777);
+            assert!(scenario.download.held.len() <= 5_000);
+        }
+        let got = scenario.client_got();
+        let (head, rest) = got.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("\r\nContent-Length: 20001\r\n") && rest.as_bytes() == body, "{head}");
+        assert_eq!(scenario.actions(), [Action::Hangup]);
+        scenario.client_takes(usize::MAX);
+        assert_eq!(scenario.sending(GET).into_relaying().origin_got(), GET_SENT);
+    }
+}
+
+#[test]
+fn a_long_body_is_not_sent_in_answer_to_head() {
+    let mut scenario = asked("HEAD http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    scenario.answer(Answer::new(200, vec![b'x'; 20_000]));
+    assert!(scenario.client_got().ends_with("\r\n\r\n"));
+    assert_eq!((scenario.kind(), scenario.exchange.read_body(&mut [0; 9])), (PhaseKind::Idle, None));
 }
 
 #[test]

@@ -414,6 +414,11 @@ impl Scenario {
         if !self.exchange.wants_input(direction) {
             return changed;
         }
+        let mut body = vec![0; lane.piece.min(5_000)];
+        if let Some(count) = self.exchange.read_body(&mut body).filter(|_| direction == Direction::Download) {
+            lane.held.append(&body[..count]);
+            return changed || count > 0;
+        }
         let count = lane.waiting.len().min(lane.piece);
         lane.held.append(&lane.waiting[..count]);
         lane.waiting.drain(..count);

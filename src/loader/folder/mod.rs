@@ -11,15 +11,16 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use reactor::Millis;
 
 use super::Look;
-use crate::answers::pages::{PageFile, Pages, EMBEDDED};
+use crate::answers::pages::{KeptPage, PageFile, Pages, EMBEDDED};
 use crate::answers::PageContent;
 use crate::system::files;
-use survey::{about, is_gone, KeptPage, Survey};
+use survey::{about, is_gone, ReadPage, Survey};
 
 /// Largest page that is kept, in bytes. An answer is in memory until the client has taken it; what is larger is sent from
 /// the file.
@@ -46,7 +47,7 @@ pub struct Folder {
     given: PathBuf,
     /// The same without symbolic links.
     root: PathBuf,
-    kept: BTreeMap<String, KeptPage>,
+    kept: BTreeMap<String, ReadPage>,
     /// Names of embedded pages whose files are too large to be kept.
     large: BTreeSet<String>,
     /// What could not be read at the last look, which is told once.
@@ -74,7 +75,10 @@ impl Folder {
     }
 
     fn pages(&self) -> Pages {
-        let kept = self.kept.iter().map(|(name, page)| (name.clone(), PageFile::Kept(Arc::clone(&page.bytes))));
+        let kept = self
+            .kept
+            .iter()
+            .map(|(name, page)| (name.clone(), PageFile::Kept(KeptPage::new(name, Arc::clone(&page.bytes)))));
         let large = self.large.iter().map(|name| (name.clone(), PageFile::Large));
         Pages::new(self.given.clone(), self.root.clone(), kept.chain(large).collect())
     }
@@ -101,6 +105,8 @@ impl Folder {
             if length <= MAX_PAGE && !pile.has_room(length) {
                 continue;
             }
+            // The loop gets its core back between two pages, should they share one.
+            thread::yield_now();
             match found.read(before) {
                 Ok(Some(page)) => pile.put(found.name, page),
                 Ok(None) if is_embedded(&found.name) => drop(pile.large.insert(found.name)),
@@ -141,7 +147,7 @@ impl Look for Folder {
     fn look(&mut self) -> Option<Pages> {
         let mut survey = self.survey();
         let Pile { kept, large, .. } = self.read(&mut survey);
-        let same = |(one, other): ((&String, &KeptPage), (&String, &KeptPage))| {
+        let same = |(one, other): ((&String, &ReadPage), (&String, &ReadPage))| {
             one.0 == other.0 && Arc::ptr_eq(&one.1.bytes, &other.1.bytes)
         };
         let unchanged = kept.len() == self.kept.len() && kept.iter().zip(&self.kept).all(same) && large == self.large;
@@ -159,7 +165,7 @@ impl Look for Folder {
 /// The pages that are kept, within the bounds.
 #[derive(Debug, Default)]
 struct Pile {
-    kept: BTreeMap<String, KeptPage>,
+    kept: BTreeMap<String, ReadPage>,
     large: BTreeSet<String>,
     total: u64,
 }
@@ -170,7 +176,7 @@ impl Pile {
     }
 
     /// Keeps a page if there is room and nothing newer under its name.
-    fn put(&mut self, name: String, page: KeptPage) {
+    fn put(&mut self, name: String, page: ReadPage) {
         let length = page.bytes.len() as u64;
         if self.has_room(length) && !self.kept.contains_key(&name) {
             self.total += length;

@@ -103,9 +103,9 @@ impl Survey {
 
 impl FoundFile {
     /// The page in the file; None if it is too large to be kept. What has not changed is not read again.
-    pub(super) fn read(&self, before: Option<&KeptPage>) -> io::Result<Option<KeptPage>> {
+    pub(super) fn read(&self, before: Option<&ReadPage>) -> io::Result<Option<ReadPage>> {
         let Some(metadata) = &self.metadata else { return Ok(before.cloned()) };
-        let same = |page: &&KeptPage| page.settled && page.stamp == Stamp::of(metadata);
+        let same = |page: &&ReadPage| page.settled && page.stamp == Stamp::of(metadata);
         if let Some(page) = before.filter(same) {
             return Ok(Some(page.clone()));
         }
@@ -123,7 +123,7 @@ impl FoundFile {
             Some(page) => Arc::clone(&page.bytes),
             None => bytes.into(),
         };
-        Ok(Some(KeptPage { stamp, settled: stamp.is_settled(), bytes }))
+        Ok(Some(ReadPage { stamp, settled: stamp.is_settled(), bytes }))
     }
 }
 
@@ -156,7 +156,7 @@ impl Stamp {
 
 /// A page as it was when it was read.
 #[derive(Clone, Debug)]
-pub(super) struct KeptPage {
+pub(super) struct ReadPage {
     pub(super) stamp: Stamp,
     /// The stamp was old enough to tell the next change.
     pub(super) settled: bool,

@@ -196,7 +196,7 @@ fn written(answer: &Answer, client: &Request, rules: &Rules) -> u64 {
         rules,
     };
     let mut out = Vec::new();
-    answer.write(&mut out, &to);
+    answer.write(&mut out, &to, usize::MAX);
     let bare = matches!(answer.status, 204 | 304) || client.method() == Method::Head;
     let content = if bare { 0 } else { answer.body.len() };
     let head = &out[..out.len() - content];

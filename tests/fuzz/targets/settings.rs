@@ -132,7 +132,7 @@ pub(super) fn pages(bytes: &[u8]) -> u64 {
 
 fn shown(pages: &Pages, name: &str, values: &Values<'_>) -> Option<Vec<u8>> {
     match pages.find(name, values) {
-        Ok(FoundPage::Whole { bytes, .. }) => Some(bytes),
+        Ok(FoundPage::Whole { bytes, .. }) => Some(bytes.to_vec()),
         Ok(FoundPage::Elsewhere(_)) | Err(_) => None,
     }
 }
