@@ -14,13 +14,13 @@ const MAX_ADDRESSES: usize = 16;
 /// Places of the smallest table.
 const MIN_PLACES: usize = 16;
 
-/// The names of a hosts file, in four blocks of memory whatever their number. A block for each name would take long to make
+/// The names of a hosts file, in four blocks of memory, however many they are. A block for each name would take long to make
 /// and to free, and the allocator's lock with it, for which the loop would wait (137 ms for 500,000 names).
 #[derive(Clone, Debug, Default)]
 pub struct Hosts {
     /// All names, one behind the other.
     text: String,
-    entries: Vec<Entry>,
+    entries: Vec<HostName>,
     /// Where the entry of a name is found: its number plus one, at the place that the name's hash says or behind it. Zero is
     /// a free place. A power of two, at most half full.
     places: Vec<u32>,
@@ -29,7 +29,7 @@ pub struct Hosts {
 
 /// A name, and its addresses. Neighbours with the same single address share it.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct HostName {
     start: u32,
     length: u8,
     count: u8,
@@ -104,11 +104,11 @@ impl Hosts {
         self.entries.is_empty()
     }
 
-    fn name_of(&self, entry: Entry) -> &str {
+    fn name_of(&self, entry: HostName) -> &str {
         &self.text[entry.start as usize..][..usize::from(entry.length)]
     }
 
-    fn addresses_of(&self, entry: Entry) -> &[IpAddr] {
+    fn addresses_of(&self, entry: HostName) -> &[IpAddr] {
         &self.addresses[entry.first as usize..][..usize::from(entry.count)]
     }
 
@@ -133,7 +133,7 @@ impl Hosts {
         }
         let (start, first) = (self.text.len() as u32, self.addresses.len() as u32 - 1);
         // A name in normal form has at most 253 bytes.
-        let entry = Entry { start, length: name.len() as u8, count: 1, first };
+        let entry = HostName { start, length: name.len() as u8, count: 1, first };
         self.text.push_str(name);
         self.entries.push(entry);
         if self.entries.len() * 2 > self.places.len() {
@@ -153,7 +153,7 @@ impl Hosts {
         }
     }
 
-    fn note(&mut self, entry: Entry, number: usize) {
+    fn note(&mut self, entry: HostName, number: usize) {
         if let Err(place) = self.find(self.name_of(entry)) {
             self.places[place] = number as u32;
         }
@@ -173,7 +173,7 @@ impl Hosts {
             if list.len() > 1 {
                 let (first, count) = (self.addresses.len() as u32, list.len() as u8);
                 self.addresses.extend(list);
-                self.entries[lines[0].0] = Entry { first, count, ..entry };
+                self.entries[lines[0].0] = HostName { first, count, ..entry };
             }
         }
     }
