@@ -174,6 +174,7 @@ impl Answers {
     /// The request may not go where it wants to.
     pub fn refused(&self, refused: &Refused, request: Option<&Request>, client: IpAddr) -> Box<Answer> {
         let cause = match refused {
+            Refused::Client(_) => Cause::ClientDenied,
             Refused::Connect | Refused::ConnectPort(_) => Cause::ConnectNotAllowed,
             Refused::Port(_) => Cause::PortNotAllowed,
             Refused::Name => Cause::NameShort,

@@ -143,6 +143,27 @@ impl ValueType for Ranges {
     }
 }
 
+/// Networks of both families, as `network/bits` or as single addresses; bits of the host part are cleared.
+pub struct ClientRanges;
+
+impl ValueType for ClientRanges {
+    type Value = Vec<IpNet>;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "networks or addresses with blanks between them, such as 10.0.0.0/8 192.0.2.1 fc00::/7".into()
+    }
+
+    fn parse(text: &str, _: &PathContext) -> Option<Vec<IpNet>> {
+        let single = |word: &str| word.parse::<IpAddr>().ok().map(IpNet::from);
+        words(text, |word| word.parse::<IpNet>().ok().or_else(|| single(word)).map(|range| range.trunc()))
+    }
+
+    fn print(value: &Vec<IpNet>, _: &PathContext) -> String {
+        join(value, IpNet::to_string)
+    }
+}
+
 fn words<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
     text.split_whitespace().map(parse).collect()
 }
@@ -253,6 +274,15 @@ mod tests {
         assert_eq!(reprint::<Ranges>("10.0.0.5/8 ::ffff:0:0/96").as_deref(), Some("10.0.0.0/8 ::ffff:0.0.0.0/96"));
         for text in ["10.0.0.0", "10.0.0.0/33", "::/129", "x/8", "10.0.0.0/"] {
             assert_eq!(reprint::<Ranges>(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn networks_of_clients_may_be_single_addresses() {
+        let text = reprint::<ClientRanges>("10.0.0.5/8 192.0.2.1  ::1 fc00::1/7");
+        assert_eq!(text.as_deref(), Some("10.0.0.0/8 192.0.2.1/32 ::1/128 fc00::/7"));
+        for text in ["10.0.0.0/33", "10.0.0", "all", "10.0.0.0/8,::1", "[::1]"] {
+            assert_eq!(reprint::<ClientRanges>(text), None, "{text}");
         }
     }
 }

@@ -23,7 +23,7 @@ pub use disk::{Disk, Watched};
 pub use error::{Error, ValueSource};
 pub use ini::{FaultKind, IniFault};
 pub use options::{
-    find, Config, Daemon, Debug, Dns, Http, Icap, Log, OptionEntry, OptionHistory, Passthrough, Profile, Proxy,
+    find, Acl, Config, Daemon, Debug, Dns, Http, Icap, Log, OptionEntry, OptionHistory, Passthrough, Profile, Proxy,
     Redirector, Security, Tcp4, Tcp6, Tls, Usage, Web, OPTIONS,
 };
 pub use place::{FileKind, Files, PathContext};

@@ -2,7 +2,7 @@
 //! meaning. The typed [`Config`], printing, help and documentation all come from it. It does not know where values
 //! come from.
 
-use super::lists::{HostNames, Methods, PlainPorts, Ports, Ranges, Services};
+use super::lists::{ClientRanges, HostNames, Methods, PlainPorts, Ports, Ranges, Services};
 use super::paths::{Hosts, NewFile, Pages, Program, Resolver, HOSTS, PAGES, RESOLVER};
 use super::place::PathContext;
 use super::text::{
@@ -157,6 +157,12 @@ options! {
         rotate: Limit = "5242880", New, "bytes after which the file is put aside and a new one begun, 0 = never";
     }
 
+    /// Who may use the proxy.
+    acl Acl {
+        clients: ClientRanges = "", New,
+            "networks of the clients that may use the proxy, others get 403; empty = everybody";
+    }
+
     /// The process itself.
     daemon Daemon {
         daemonize: Flag = "false", Kept, "go to the background";
@@ -241,6 +247,9 @@ options! {
              listeners that nobody but the balancer can reach";
         resolve_timeout: Seconds<1> = "20", New, "seconds for finding the addresses of a name";
         transparent: Flag = "false", Kept, "do not tell servers and clients that there is a proxy";
+        trusted: ClientRanges = "0.0.0.0/0 ::/0", New,
+            "networks of the balancers that are believed what they say of their clients: in a PROXY header, in the field \
+             of http.forward";
         tunnel_timeout: Timeout = "3600", New, "seconds without one byte in either direction of a tunnel, 0 = no limit";
         via: Pseudonym = "", New,
             "name of this proxy in Via fields, empty = ExaProxy-VERSION-id-PID-RANDOM";
@@ -386,6 +395,8 @@ options! {
 
     /// Monitoring pages and local pages.
     web Web {
+        clients: ClientRanges = "", New,
+            "networks of those who may see the pages, /health and /metrics included; empty = everybody";
         connections: Connections = "100", Kept, "most clients at a time";
         debug: Flag = "false", Changed("It allowed a page that runs Python code, which does not exist any more."),
             "let the pages of control change things: helpers, debug messages, listening, soft stop";

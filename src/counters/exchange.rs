@@ -10,23 +10,23 @@ pub struct ExchangeCounters {
     /// From the first byte of a request to the last of its response, or until its tunnel stood. Only of requests whose
     /// response was sent to its end, be it an origin's or the proxy's own.
     pub request_time: Histogram,
-    causes: [u64; Cause::ERROR_TYPES.len()],
+    causes: [u64; Cause::WORDS.len()],
 }
 
 impl ExchangeCounters {
     /// The proxy answers for itself.
     pub fn note_answer(&mut self, cause: Cause) {
-        let place = Cause::ERROR_TYPES.iter().position(|name| *name == cause.proxy_status());
-        debug_assert!(place.is_some(), "{} is not in the list", cause.proxy_status());
+        let place = Cause::WORDS.iter().position(|name| *name == cause.word());
+        debug_assert!(place.is_some(), "{} is not in the list", cause.word());
         if let Some(place) = place {
             self.causes[place] += 1;
         }
     }
 
-    /// Answers of our own that a cause was given for, by its error type (RFC 9209 section 2.3): all types, also those
-    /// that did not occur.
+    /// Answers of our own that a cause was given for, by its [word](Cause::word): all of them, also those that did
+    /// not occur.
     pub fn answers(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        Cause::ERROR_TYPES.into_iter().zip(self.causes)
+        Cause::WORDS.into_iter().zip(self.causes)
     }
 }
 
@@ -36,7 +36,7 @@ mod tests {
     use crate::http::fault::Fault;
 
     #[test]
-    fn causes_of_one_type_count_together() {
+    fn causes_of_one_word_count_together() {
         let mut counters = ExchangeCounters::default();
         assert!(counters.answers().all(|(_, count)| count == 0));
         for cause in [Cause::NameFailed, Cause::NameShort, Cause::Loop, Cause::Client(Fault::BadLine)] {
@@ -44,6 +44,6 @@ mod tests {
         }
         let counted: Vec<_> = counters.answers().filter(|(_, count)| *count > 0).collect();
         assert_eq!(counted, [("dns_error", 2), ("http_request_error", 1), ("proxy_loop_detected", 1)]);
-        assert_eq!(counters.answers().count(), Cause::ERROR_TYPES.len());
+        assert_eq!(counters.answers().count(), Cause::WORDS.len());
     }
 }

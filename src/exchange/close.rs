@@ -19,6 +19,8 @@ pub enum CloseReason {
     TunnelReset,
     /// The connection did not start with the PROXY protocol header that it must have.
     ProxyHeader,
+    /// A PROXY protocol header must come first, and this address is not trusted to send one.
+    ProxyUntrusted,
     /// The client ended in the middle of its request body.
     RequestCut,
     /// The origin ended in the middle of its response.
@@ -40,7 +42,7 @@ pub enum CloseReason {
 impl CloseReason {
     /// The reasons that are counted, in the order of their counters. No page is left to show how many sessions a stop has
     /// ended, and one that runs out of [`Timer::Drain`](super::timers::Timer::Drain) counts for what it drained after.
-    pub const COUNTED: [CloseReason; 22] = {
+    pub const COUNTED: [CloseReason; 23] = {
         use super::timers::Timer as T;
         use CloseReason as R;
         [
@@ -51,6 +53,7 @@ impl CloseReason {
             R::TunnelEnd,
             R::TunnelReset,
             R::ProxyHeader,
+            R::ProxyUntrusted,
             R::RequestCut,
             R::ResponseCut,
             R::ContentCut,
@@ -100,6 +103,7 @@ impl CloseReason {
             CloseReason::TunnelEnd => "tunnel-end",
             CloseReason::TunnelReset => "tunnel-reset",
             CloseReason::ProxyHeader => "proxy-header",
+            CloseReason::ProxyUntrusted => "proxy-untrusted",
             CloseReason::RequestCut => "request-cut",
             CloseReason::ResponseCut => "response-cut",
             CloseReason::ContentCut => "content-cut",
@@ -130,6 +134,7 @@ impl CloseReason {
             CloseReason::TunnelEnd => "both sides of the tunnel ended",
             CloseReason::TunnelReset => "one side of the tunnel was reset",
             CloseReason::ProxyHeader => "the connection did not start with a PROXY protocol header",
+            CloseReason::ProxyUntrusted => "its address may not announce clients by a PROXY protocol header",
             CloseReason::RequestCut => "the client ended in the middle of its request body",
             CloseReason::ResponseCut => "the origin ended in the middle of its response",
             CloseReason::ContentCut => "a local file became shorter while it was sent, or could not be read",

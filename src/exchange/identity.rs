@@ -11,12 +11,13 @@ use std::net::IpAddr;
 pub struct Identity {
     peer: IpAddr,
     noted: Option<IpAddr>,
+    doubted: bool,
 }
 
 impl Identity {
     /// A connection from this address.
     pub fn new(peer: IpAddr) -> Identity {
-        Identity { peer: peer.to_canonical(), noted: None }
+        Identity { peer: peer.to_canonical(), noted: None, doubted: false }
     }
 
     /// Who opened the connection: the source of its PROXY protocol header, else the other end of the socket.
@@ -37,6 +38,17 @@ impl Identity {
     /// A request has begun, in which this was noted. It holds for this request alone.
     pub fn note(&mut self, noted: Option<IpAddr>) {
         self.noted = noted.map(|address| address.to_canonical());
+        self.doubted = false;
+    }
+
+    /// A request has begun in which a client is noted by a sender that is not trusted. It comes from the peer.
+    pub fn doubt(&mut self) {
+        (self.noted, self.doubted) = (None, true);
+    }
+
+    /// Whether the present request notes a client and is not believed.
+    pub fn is_doubted(&self) -> bool {
+        self.doubted
     }
 }
 

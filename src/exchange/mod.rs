@@ -36,6 +36,7 @@ use crate::http::rules::Rules;
 use crate::http::target::Target;
 use crate::http::Method;
 use crate::policy::decision::Decision;
+use crate::policy::networks::Networks;
 use close::CloseReason;
 use current::{Current, Persistence};
 use flow::{Direction, Flow};
@@ -54,6 +55,8 @@ pub struct Settings {
     pub body_size: u64,
     /// How heads are read and rewritten.
     pub rules: Rules,
+    /// Who is believed what it says about its clients (`http.trusted`).
+    pub trusted: Networks,
     /// Keep an [`Summary`] of each request.
     pub summary: bool,
 }

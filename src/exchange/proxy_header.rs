@@ -8,8 +8,16 @@ use super::proxy_protocol;
 use super::{Context, Exchange};
 
 impl Exchange {
+    /// Whether the request under way names a client, and is not believed.
+    pub fn is_doubted(&self) -> bool {
+        self.identity.is_doubted()
+    }
+
     /// Takes the header when it is complete. What stands behind it stays in the buffer.
     pub(super) fn read_proxy_header(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
+        if !buf.is_empty() && !cx.settings.trusted.contain(self.peer()) {
+            return self.close(CloseReason::ProxyUntrusted, cx.now);
+        }
         match proxy_protocol::find(buf.bytes()) {
             Ok(None) => {
                 if let Phase::ProxyHeader { begun } = &mut self.phase {

@@ -217,11 +217,10 @@ impl Summary {
         &self.text[start..self.ends[number]]
     }
 
-    /// Why it did not end well, in a word: the error type of Proxy-Status (RFC 9209 section 2.3) where the proxy answered for
-    /// itself, else the reason for which its connection was closed.
+    /// Why it did not end well, in a word: that of the [`Cause`] where the proxy answered for itself, else the reason for which its connection was closed.
     pub fn failure(&self) -> Option<&'static str> {
         let closed = || self.end.filter(|_| self.is_cut()).map(|(_, reason)| reason.name());
-        self.cause.map(Cause::proxy_status).or_else(closed)
+        self.cause.map(Cause::word).or_else(closed)
     }
 
     /// Did the client not get all that it was to get?

@@ -125,7 +125,10 @@ impl Exchange {
         self.current.head_only = request.method() == Method::Head;
         self.current.version = request.version();
         let noted = cx.settings.rules.forward.as_deref().and_then(|name| request.noted_client(name.as_bytes()));
-        self.identity.note(noted);
+        match noted {
+            Some(_) if !cx.settings.trusted.contain(self.peer()) => self.identity.doubt(),
+            noted => self.identity.note(noted),
+        }
         if let Some(summary) = &mut self.current.summary {
             summary.note_request(&request, cx.out);
         }

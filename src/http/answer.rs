@@ -116,7 +116,7 @@ impl Answer {
         answer.cause = Some(cause);
         match cause {
             // What follows a faulty message cannot be told from its content.
-            Cause::Client(_) => answer.close = true,
+            Cause::Client(_) | Cause::ClientDenied => answer.close = true,
             Cause::Overloaded => {
                 answer.close = true;
                 answer = answer.with("Retry-After", RETRY_AFTER.to_string());

@@ -12,6 +12,8 @@ pub enum Cause {
     Client(Fault),
     /// The origin's message is at fault.
     Origin(OriginFault),
+    /// The client may not use the proxy.
+    ClientDenied,
     /// CONNECT is not allowed, or not to that port.
     ConnectNotAllowed,
     /// Requests other than CONNECT may not go to that port.
@@ -55,6 +57,7 @@ impl Cause {
         let (standard, original) = match self {
             Cause::Client(fault) => (fault.status(), original_of(fault)),
             Cause::Origin(fault) => (fault.status(), fault.status()),
+            Cause::ClientDenied => (403, 403),
             Cause::ConnectNotAllowed => (403, 501),
             Cause::PortNotAllowed => (403, 403),
             Cause::AddressNotAllowed => (403, 400),
@@ -87,8 +90,17 @@ impl Cause {
         }
     }
 
-    /// Every error type that [`Cause::proxy_status`] gives.
-    pub const ERROR_TYPES: [&'static str; 16] = [
+    /// The word for it in logs and counters: the error type of Proxy-Status, and a narrower one where that is too wide.
+    pub fn word(self) -> &'static str {
+        match self {
+            Cause::ClientDenied => "client_denied",
+            cause => cause.proxy_status(),
+        }
+    }
+
+    /// Every word that [`Cause::word`] gives.
+    pub const WORDS: [&'static str; 17] = [
+        "client_denied",
         "connection_limit_reached",
         "connection_refused",
         "connection_terminated",
@@ -119,7 +131,9 @@ impl Cause {
             Cause::Origin(OriginFault::BadCoding) => "http_response_transfer_coding",
             Cause::Origin(OriginFault::UnaskedSwitch) => "http_upgrade_failed",
             Cause::Origin(_) => "http_protocol_error",
-            Cause::ConnectNotAllowed | Cause::PortNotAllowed | Cause::Denied => "http_request_denied",
+            Cause::ClientDenied | Cause::ConnectNotAllowed | Cause::PortNotAllowed | Cause::Denied => {
+                "http_request_denied"
+            }
             Cause::AddressNotAllowed => "destination_ip_prohibited",
             Cause::ConnectFailed => "connection_refused",
             Cause::ConnectTimeout => "connection_timeout",
@@ -145,6 +159,7 @@ impl fmt::Display for Cause {
         f.write_str(match self {
             Cause::Client(fault) => return fault.fmt(f),
             Cause::Origin(fault) => return fault.fmt(f),
+            Cause::ClientDenied => "this client may not use the proxy",
             Cause::ConnectNotAllowed => "CONNECT NOT ALLOWED",
             Cause::PortNotAllowed => "requests may not go to that port",
             Cause::AddressNotAllowed => "the address may not be connected to",
@@ -192,6 +207,7 @@ mod tests {
             (Cause::Client(Fault::HeadTimeout), 408, 408),
             (Cause::Origin(OriginFault::NotHttp), 502, 502),
             (Cause::Origin(OriginFault::HeadTimeout), 504, 504),
+            (Cause::ClientDenied, 403, 403),
             (Cause::ConnectNotAllowed, 403, 501),
             (Cause::PortNotAllowed, 403, 403),
             (Cause::AddressNotAllowed, 403, 400),
@@ -213,12 +229,13 @@ mod tests {
     }
 
     #[test]
-    fn every_error_type_is_in_the_list_and_no_other() {
+    fn every_word_is_in_the_list_and_no_other() {
         use OriginFault::*;
         let faults = [NotHttp, BadField, BadByte, TooManyFields, HeadTooLarge, BadLength, LengthsDiffer, BadCoding];
         let others = [ClosedEarly, UnaskedSwitch, TooManyInterims, HeadTimeout];
         let mut causes: Vec<Cause> = faults.into_iter().chain(others).map(Cause::Origin).collect();
         causes.extend([
+            Cause::ClientDenied,
             Cause::ConnectNotAllowed,
             Cause::PortNotAllowed,
             Cause::AddressNotAllowed,
@@ -234,9 +251,9 @@ mod tests {
             Cause::TooManyHeads,
             Cause::Client(Fault::BadLine),
         ]);
-        let mut given: Vec<&str> = causes.into_iter().map(Cause::proxy_status).collect();
+        let mut given: Vec<&str> = causes.into_iter().map(Cause::word).collect();
         given.sort_unstable();
         given.dedup();
-        assert_eq!(given, Cause::ERROR_TYPES);
+        assert_eq!(given, Cause::WORDS);
     }
 }

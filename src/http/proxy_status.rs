@@ -11,7 +11,11 @@ const OWN: &str = "proxy_internal_response";
 pub fn value(name: &str, cause: Option<Cause>) -> String {
     let name = if is_token(name) { name.to_owned() } else { quoted(name) };
     match cause {
-        Some(cause) => format!("{name}; error={}; details={}", cause.proxy_status(), quoted(&cause.to_string())),
+        Some(cause) => {
+            let (error, word) = (cause.proxy_status(), cause.word());
+            let details = if word == error { cause.to_string() } else { format!("{word}: {cause}") };
+            format!("{name}; error={error}; details={}", quoted(&details))
+        }
         None => format!("{name}; error={OWN}"),
     }
 }
@@ -57,6 +61,11 @@ mod tests {
                 "[::1]:3128",
                 Some(Cause::Origin(OriginFault::HeadTimeout)),
                 "\"[::1]:3128\"; error=http_response_timeout; details=\"the server did not answer in time\"",
+            ),
+            (
+                "edge",
+                Some(Cause::ClientDenied),
+                "edge; error=http_request_denied; details=\"client_denied: this client may not use the proxy\"",
             ),
             ("7proxy", None, "\"7proxy\"; error=proxy_internal_response"),
             ("", None, "\"\"; error=proxy_internal_response"),

@@ -1,6 +1,8 @@
 //! The stages of a decision: values that are walked in their order until one of them settles the request. Knows no answer's
 //! page, no connection and no name server; where an address is judged, [`super::Policy`] is asked right before connecting.
 
+use std::net::IpAddr;
+
 use super::{Policy, Refused};
 use crate::http::answer::{Answer, ALLOWED};
 use crate::http::cause::Cause;
@@ -15,6 +17,8 @@ use crate::http::Method;
 pub enum Stage {
     /// The request has not passed here before (RFC 9110 §7.6).
     Loop,
+    /// The client may use the proxy.
+    Client,
     /// CONNECT is allowed, and to that port.
     Tunnel,
     /// The request expects nothing that cannot be met.
@@ -56,6 +60,8 @@ pub enum Refusal {
 pub struct Subject<'a> {
     /// The request, or what a helper put in its place.
     pub request: &'a Request,
+    /// Who it comes from.
+    pub client: IpAddr,
     /// How requests are read.
     pub rules: &'a Rules,
     /// What is allowed.
@@ -66,17 +72,26 @@ pub struct Subject<'a> {
 
 impl Stage {
     /// All stages in their order: what no helper may permit stands before it.
-    pub const ALL: [Stage; 7] =
-        [Stage::Loop, Stage::Tunnel, Stage::Expectation, Stage::Forwards, Stage::Name, Stage::Helper, Stage::Recipient];
+    pub const ALL: [Stage; 8] = [
+        Stage::Loop,
+        Stage::Client,
+        Stage::Tunnel,
+        Stage::Expectation,
+        Stage::Forwards,
+        Stage::Name,
+        Stage::Helper,
+        Stage::Recipient,
+    ];
 
     /// The stages behind the helper's.
     pub const BEHIND_HELPER: [Stage; 1] = [Stage::Recipient];
 
     /// What this stage says of a request.
     pub fn judge(self, subject: &Subject<'_>) -> Judgement {
-        let Subject { request, rules, policy, helpers } = *subject;
+        let Subject { request, client, rules, policy, helpers } = *subject;
         match self {
             Stage::Loop if request.via_contains(rules.via.as_bytes()) => Judgement::refuse(Cause::Loop),
+            Stage::Client => Judgement::of(policy.client_allowed(client)),
             Stage::Tunnel if request.method() == Method::Connect => {
                 Judgement::of(policy.connect_allowed(request.target().port))
             }
@@ -121,11 +136,13 @@ pub fn walk(stages: &[Stage], subject: &Subject<'_>) -> Judgement {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::networks::Networks;
     use crate::policy::ports::PortSet;
     use crate::policy::PolicyConfig;
 
     fn policy() -> Policy {
         Policy::new(PolicyConfig {
+            clients: Networks::new(vec!["192.0.2.0/24".parse().unwrap()]),
             connect: true,
             connect_ports: vec![443..=443],
             ports: vec![PortSet::Safe],
@@ -140,10 +157,15 @@ mod tests {
 
     /// What the walk says of a request, in a word.
     fn word(first: &str, fields: &str, helpers: bool) -> String {
+        word_for("192.0.2.7", first, fields, helpers)
+    }
+
+    fn word_for(client: &str, first: &str, fields: &str, helpers: bool) -> String {
+        let client = client.parse().unwrap();
         let (rules, policy) = (Rules::default(), policy());
         let head = format!("{first} HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n");
         let request = Request::parse(head.as_bytes(), &rules).unwrap();
-        let subject = Subject { request: &request, rules: &rules, policy: &policy, helpers };
+        let subject = Subject { request: &request, client, rules: &rules, policy: &policy, helpers };
         match walk(&Stage::ALL, &subject) {
             Judgement::Pass => "pass".to_owned(),
             Judgement::Ask => "ask".to_owned(),
@@ -174,6 +196,13 @@ mod tests {
             assert_eq!(word(first, fields, false), without, "{first} {fields}");
             assert_eq!(word(first, fields, true), with, "{first} {fields} with helpers");
         }
+    }
+
+    #[test]
+    fn clients_are_judged_behind_the_loop_and_before_all_else() {
+        let via = format!("Via: 1.1 {}\r\n", Rules::default().via);
+        assert_eq!(word_for("192.0.3.7", "CONNECT a.example:22", "", true), "Client(192.0.3.7)");
+        assert_eq!(word_for("192.0.3.7", "CONNECT a.example:22", &via, true), "Loop");
     }
 
     #[test]

@@ -404,6 +404,9 @@ impl Proxy {
             let peer = client.session.exchange.peer();
             log::info!(target: "client", "connection of {peer} refused: {}, and http.proxied asks for one", reason.explain());
         }
+        if reason == CloseReason::ProxyUntrusted {
+            self.tell_doubt(client.session.exchange.peer(), "a PROXY protocol header");
+        }
         self.forget_heads(key, &client);
         self.counters.note_end(&client.session.exchange, reason);
         self.listeners.left(client.session.exchange.ingress());

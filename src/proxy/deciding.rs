@@ -29,12 +29,16 @@ impl Proxy {
     /// Decides about a request, or has helpers do so.
     pub(super) fn ask(&mut self, key: Key) {
         let Some(client) = self.clients.get(key) else { return };
-        let Some(request) = client.session.exchange.request() else { return };
         if client.session.exchange.ingress() == Ingress::Web {
             self.counters.monitor_requests += 1;
             return self.answer_monitor(key);
         }
         self.counters.requests += 1;
+        if client.session.exchange.is_doubted() {
+            let peer = client.session.exchange.peer();
+            self.tell_doubt(peer, "a field of http.forward");
+        }
+        let Some(request) = self.clients.get(key).and_then(|client| client.session.exchange.request()) else { return };
         self.out.clear();
         request.target().host.write(&mut self.out);
         self.watch.hosts.note(&self.out);
@@ -44,8 +48,9 @@ impl Proxy {
     /// Takes a request through these stages of its decision, up to the one that settles it.
     fn walk(&mut self, key: Key, stages: &[Stage]) {
         let Some(client) = self.clients.get(key) else { return };
-        let Some(request) = client.session.exchange.request() else { return };
-        match admission::walk(stages, &self.subject(request, self.redirector.is_some())) {
+        let exchange = &client.session.exchange;
+        let Some(request) = exchange.request() else { return };
+        match admission::walk(stages, &self.subject(request, exchange.client(), self.redirector.is_some())) {
             Judgement::Pass => self.decided(key, Word::Permit, Decision::Forward),
             Judgement::Ask => self.consult(key),
             Judgement::Refuse(refusal) => {
@@ -60,8 +65,8 @@ impl Proxy {
         }
     }
 
-    fn subject<'a>(&'a self, request: &'a Request, helpers: bool) -> Subject<'a> {
-        Subject { request, rules: &self.settings.rules, policy: &self.policy, helpers }
+    fn subject<'a>(&'a self, request: &'a Request, client: IpAddr, helpers: bool) -> Subject<'a> {
+        Subject { request, client, rules: &self.settings.rules, policy: &self.policy, helpers }
     }
 
     /// Has a request wait for a helper's reply. The helpers are served when all sessions of this turn have been driven.
@@ -164,7 +169,7 @@ impl Proxy {
     /// Puts another request in place of the client's, which has to pass the same stages, but for the helper's.
     fn rewrite(&mut self, key: Key, other: Box<Request>) {
         let Some(client) = self.clients.get(key) else { return };
-        match admission::walk(&Stage::ALL, &self.subject(&other, false)) {
+        match admission::walk(&Stage::ALL, &self.subject(&other, client.session.exchange.client(), false)) {
             Judgement::Refuse(refusal) => {
                 let answer = self.answers.refusal(&refusal, Some(&other), client.session.exchange.client());
                 self.refuse(key, answer);

@@ -161,6 +161,7 @@ pub struct Proxy {
     watch: snapshot::MonitorState,
     lifecycle: lifecycle::Lifecycle,
     reports: report::Reports,
+    told: report::ToldAddresses,
     /// Clients that ended their side in this turn.
     leaving: Vec<Key>,
 }
@@ -230,6 +231,7 @@ impl Proxy {
             watch,
             lifecycle,
             reports: report::Reports::default(),
+            told: report::ToldAddresses::default(),
             leaving: Vec::new(),
         };
         proxy.look_at_addresses();

@@ -1,5 +1,8 @@
 //! What peers can bring about as often as they like, so that the log tells of it only now and then. Knows no text.
 
+use std::collections::HashMap;
+use std::net::IpAddr;
+
 use reactor::Millis;
 
 /// Milliseconds between two log lines about the same lasting trouble, such as a listener that is full.
@@ -39,5 +42,57 @@ impl Reports {
             *at = now + REPORT;
         }
         may
+    }
+}
+
+/// Milliseconds between two log lines about what the same address does.
+const AGAIN: Millis = 60_000;
+
+/// Addresses that are remembered: beyond them nothing is told until one has been quiet for a minute.
+const ADDRESSES: usize = 1024;
+
+/// What the log was told of single addresses, and when.
+#[derive(Debug, Default)]
+pub(super) struct ToldAddresses(HashMap<IpAddr, Millis>);
+
+impl ToldAddresses {
+    /// May the log be told of this address?
+    pub(super) fn may_tell(&mut self, address: IpAddr, now: Millis) -> bool {
+        if self.0.get(&address).is_some_and(|told| now < told + AGAIN) {
+            return false;
+        }
+        if self.0.len() >= ADDRESSES {
+            self.0.retain(|_, told| now < *told + AGAIN);
+        }
+        let may = self.0.len() < ADDRESSES;
+        if may {
+            self.0.insert(address, now);
+        }
+        may
+    }
+}
+
+impl super::Proxy {
+    /// Tells of an address that names clients and is not believed.
+    pub(super) fn tell_doubt(&mut self, address: IpAddr, what: &str) {
+        if self.told.may_tell(address, self.clock.now()) {
+            log::error!(target: "client", "{address} sends {what} and is not believed: http.trusted does not name it");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_told_of_once_a_minute_and_only_so_many() {
+        let mut told = ToldAddresses::default();
+        let address = |number: u32| IpAddr::V4(number.into());
+        assert!(told.may_tell(address(0), 5) && !told.may_tell(address(0), AGAIN + 4));
+        assert!(told.may_tell(address(0), AGAIN + 5));
+        let count = (1..5000).filter(|number| told.may_tell(address(*number), AGAIN + 5)).count();
+        assert_eq!(count, ADDRESSES - 1);
+        assert!(told.may_tell(address(9999), 2 * AGAIN + 5));
     }
 }

@@ -69,10 +69,15 @@ impl Proxy {
         let Some(client) = self.clients.get(key) else { return };
         let exchange = &client.session.exchange;
         let Some(request) = exchange.request() else { return };
+        let (peer, clients) = (exchange.peer(), &self.watch.facts.clients);
+        if !clients.is_empty() && !clients.contain(peer) {
+            let denied = Decision::Answer(Box::new(web::denied()));
+            self.with_exchange(key, |exchange, cx| exchange.handle_decision(denied, cx));
+            return;
+        }
         let answer = match web::answer(request, self) {
             Reply::Answer(answer) => answer,
             Reply::Order(order) => {
-                let peer = exchange.client();
                 let outcome = self.carry_out(order);
                 crate::critical!(target: "web", "{peer} asked for {order}: {}", outcome.as_ref().err().map_or("done", |why| why));
                 let Some(request) = self.clients.get(key).and_then(|client| client.session.exchange.request()) else {
@@ -279,7 +284,7 @@ impl Proxy {
             origin: client.session.origin.as_ref().map(|origin| origin.address),
             to_client: exchange.flow(Direction::Download).moved,
             to_origin: exchange.flow(Direction::Upload).moved,
-            trouble: exchange.trouble().map(Cause::proxy_status),
+            trouble: exchange.trouble().map(Cause::word),
         }
     }
 }

@@ -17,6 +17,7 @@ use reload::{ConfigReader, Fresh, Reload};
 mod logs;
 mod options;
 mod reload;
+mod warnings;
 
 /// Longest wait for the last log lines at the end.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -114,6 +115,7 @@ impl Supervisor {
         if privileges == Privileges::Kept {
             warn(&privileges.to_string());
         }
+        tell_warnings(config);
         if got < budget.need() {
             let lowered = budget.fitted(got);
             let text = format!(
@@ -193,6 +195,7 @@ impl Supervisor {
                 kept.map_or_else(|log| format!("{error}; the log is the new one: {log}"), |()| error.to_string())
             );
         }
+        tell_warnings(&config);
         self.log = log;
         self.writers = writers;
         logs.hand_over(&mut self.proxy);
@@ -210,6 +213,11 @@ fn foresee(reader: &ConfigReader, config: &Config, log: &LogSettings) {
     for obstacle in logs::obstacles(config, log) {
         warn(&format!("user {user} will not be able to rotate a log: {obstacle}"));
     }
+}
+
+/// Says who else can reach what, at the level that shows by default.
+fn tell_warnings(config: &Config) {
+    warnings::of(config).iter().for_each(|line| log::error!(target: "supervisor", "{line}"));
 }
 
 fn claim_pidfile(config: &Config) -> Result<Option<Pidfile>, String> {

@@ -13,6 +13,7 @@ use crate::exchange::Settings;
 use crate::http::rules::Rules;
 use crate::loader::folder::Folder;
 use crate::loader::names::NameOptions;
+use crate::policy::networks::Networks;
 use crate::policy::{Policy, PolicyConfig};
 use crate::proxy::{self, ListenAddress};
 use crate::redirector::dialect::Dialect;
@@ -87,7 +88,7 @@ fn unreadable_names(error: String) -> String {
 fn facts(loaded: &Loaded) -> Facts {
     let web = &loaded.config.web;
     let names = hostname::names().into_iter().chain(web.names.iter().cloned()).collect();
-    Facts { configuration: loaded.facts(), control: web.debug, names }
+    Facts { configuration: loaded.facts(), control: web.debug, names, clients: Networks::new(web.clients.clone()) }
 }
 
 fn places(config: &Config) -> Vec<ListenAddress> {
@@ -138,6 +139,7 @@ fn settings(config: &Config) -> Settings {
         },
         body_size: http.body_size.unwrap_or(0),
         rules: rules(config),
+        trusted: Networks::new(http.trusted.clone()),
         summary: config.access.enable,
     }
 }
@@ -207,6 +209,7 @@ fn pseudonym() -> String {
 
 fn policy(config: &Config) -> Policy {
     Policy::new(PolicyConfig {
+        clients: Networks::new(config.acl.clients.clone()),
         connect: config.http.connect,
         connect_ports: config.security.connect.clone(),
         ports: config.security.ports.clone(),

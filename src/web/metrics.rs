@@ -57,7 +57,7 @@ fn clients(page: &mut MetricsPage, running: &Running) {
         counters.exchange.answers().map(|(cause, count)| (format!("cause=\"{cause}\""), count)).collect();
     page.counter(
         "answers_total",
-        "Requests that the proxy answered itself because they failed or were refused, by the error type of RFC 9209.",
+        "Requests that the proxy answered itself because they failed or were refused, by the cause.",
         causes.iter().map(|(label, count)| (label.as_str(), *count)),
     );
     page.gauge("clients", "Connections of proxy clients.", [("", running.clients)]);

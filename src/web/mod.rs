@@ -29,6 +29,7 @@ use crate::monitor::history::History;
 use crate::monitor::hosts::Top;
 use crate::monitor::sessions::{EndPointKind, EndPoints, Filter, Sessions};
 use crate::monitor::Running;
+use crate::policy::networks::Networks;
 use control::Asked;
 pub use control::Order;
 use layout::WebPage;
@@ -52,6 +53,8 @@ pub struct Facts {
     /// Names under which pages are shown besides addresses and `localhost`, in lower case: those of this machine and
     /// `web.names`.
     pub names: Vec<String>,
+    /// Who may see the pages; everybody where none is named (`web.clients`).
+    pub clients: Networks,
 }
 
 /// What stays the same while the process lives.
@@ -148,6 +151,11 @@ pub fn answer(request: &Request, source: &dyn Source) -> Reply {
         Asked::Token => reply(of_kind(PLAIN, format!("{}\n", source.process().token))),
         Asked::Order(order) => Reply::Order(order),
     }
+}
+
+/// The answer to one who may not see the pages.
+pub fn denied() -> Answer {
+    Answer { close: true, ..Answer::new(403, &b"this address may not see the monitor (web.clients)\n"[..]) }
 }
 
 /// The answer to a request whose order was carried out, or could not be.

@@ -38,7 +38,7 @@ impl Fake {
             running,
             history,
             hosts: Top { hosts: vec![(EVIL.into(), 1)], others: 3 },
-            facts: Facts { configuration, control: true, names: Vec::new() },
+            facts: Facts { configuration, control: true, ..Facts::default() },
             process: Process { pid: 7, started: 1_000_000, token: TOKEN.into() },
         }
     }

@@ -12,6 +12,7 @@ mod answers;
 mod backpressure;
 mod boundaries;
 mod cli;
+mod clients;
 mod connect;
 mod control;
 mod counters;

@@ -17,6 +17,7 @@ use exaproxy::http::rules::Rules;
 use exaproxy::http::Method;
 use exaproxy::io::origin::{Origin as OriginConnection, OriginKeys, Scope};
 use exaproxy::policy::decision::Decision;
+use exaproxy::policy::networks::Networks;
 use exaproxy::session::{Progress, Session, Shared};
 use exaproxy::upstream::dial::DialError;
 use reactor::alarm::Alarms;
@@ -95,7 +96,7 @@ pub(crate) fn settings() -> Settings {
         drain: 20_000,
     };
     let rules = Rules { head_limit: 8192, ..Rules::default() };
-    Settings { limits, body_size: 0, rules, summary: true }
+    Settings { limits, body_size: 0, rules, trusted: Networks::everybody(), summary: true }
 }
 
 impl Hub {

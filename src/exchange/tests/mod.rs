@@ -33,6 +33,7 @@ use crate::http::answer::Answer;
 use crate::http::cause::Cause;
 use crate::http::rules::Rules;
 use crate::policy::decision::Decision;
+use crate::policy::networks::Networks;
 
 /// Where clients connect from.
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -111,6 +112,7 @@ fn settings() -> Settings {
         limits,
         body_size: 0,
         rules: Rules { transparent: true, head_limit: 1024, ..Rules::default() },
+        trusted: Networks::everybody(),
         summary: false,
     }
 }

@@ -161,3 +161,42 @@ fn who_sent_the_last_request_need_not_have_sent_what_comes_next() {
         assert!(scenario.client_got().contains("HTTP/1.1 4"), "{what}");
     }
 }
+
+fn trusting(network: &str) -> impl FnOnce(&mut Settings) {
+    let trusted = Networks::new(vec![network.parse().unwrap()]);
+    |settings| {
+        settings.trusted = trusted;
+        settings.rules = Rules { forward: Some("x-client".into()), head_limit: 1024, ..Rules::default() };
+    }
+}
+
+#[test]
+fn a_header_ends_the_connection_of_an_address_that_is_not_trusted() {
+    for (network, reason) in [("198.51.100.0/24", true), (&format!("{}/32", socket()), false)] {
+        let mut scenario = Scenario {
+            exchange: Exchange::new(&Arrival { proxied: true, ..Arrival::direct(Ingress::Proxy, socket()) }, 0),
+            ..Scenario::with(trusting(network))
+        };
+        scenario.client(&LINE[..1]);
+        let ended = scenario.actions() == [Action::Done(CloseReason::ProxyUntrusted)];
+        assert_eq!(ended, reason, "{network}");
+    }
+}
+
+#[test]
+fn a_field_is_believed_of_those_who_are_trusted_and_passed_over_of_others() {
+    for (network, trusted) in [("198.51.100.0/24", false), (&format!("{}/32", socket()), true)] {
+        let mut scenario = Scenario::with(trusting(network));
+        scenario.client("GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\nX-Client: 10.1.1.1\r\n\r\n");
+        let client = scenario.exchange.client();
+        assert_eq!((client == scenario.exchange.peer(), scenario.exchange.is_doubted()), (!trusted, !trusted));
+    }
+    // The sender of the field is the one that a trusted balancer has announced, and not the balancer.
+    let mut scenario = Scenario {
+        exchange: Exchange::new(&Arrival { proxied: true, ..Arrival::direct(Ingress::Proxy, socket()) }, 0),
+        ..Scenario::with(trusting(&format!("{}/32", socket())))
+    };
+    let request = "GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\nX-Client: 10.1.1.1\r\n\r\n";
+    scenario.client(format!("{LINE}{request}"));
+    assert_eq!((scenario.exchange.client(), scenario.exchange.is_doubted()), (announced(), true));
+}

@@ -104,7 +104,7 @@ pub(super) fn request(bytes: &[u8]) -> u64 {
     let nobody = Nobody {
         history: History::default(),
         top: Top::default(),
-        facts: Facts { configuration: Vec::new(), control: true, names: Vec::new() },
+        facts: Facts { configuration: Vec::new(), control: true, ..Facts::default() },
         process: Process { token: TOKEN.into(), ..Process::default() },
     };
     let answer = match web::answer(&request, &nobody) {

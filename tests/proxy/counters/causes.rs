@@ -119,6 +119,19 @@ pub const STEPS: &[Step<Peers>] = &[
     },
 ];
 
+/// What happens to clients that may not use the proxy.
+pub const CLIENTS: &[Step<()>] = &[Step {
+    what: "a client may not use the proxy",
+    moves: "clients.accepted 1, clients.requests 1, ended.answered 1, answers.client_denied 1, \
+        exaproxy_request_seconds_count 1",
+    act: |stage| assert_eq!(ask(&stage.proxy, &client::get("http://h.test/")).status(), 403),
+}];
+
+#[test]
+fn a_refused_client_counts_once() {
+    Stage::new(Proxy::start(&[("acl.clients", "192.0.2.1")]), ()).play(CLIENTS);
+}
+
 /// Gives a running proxy another soft limit of descriptors, and gives back the one that it had.
 fn descriptors(proxy: &Proxy, limit: &str) -> String {
     let prlimit = |more: &[&str]| {

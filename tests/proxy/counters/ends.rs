@@ -207,6 +207,17 @@ pub const PROXIED: &[Step<()>] = &[
     },
 ];
 
+/// What happens where PROXY headers of others than the balancer are not believed.
+pub const UNTRUSTED: &[Step<()>] = &[Step {
+    what: "an address that is not trusted announces a client",
+    moves: "clients.accepted 1, ended.proxy-untrusted 1",
+    act: |stage| {
+        let mut client = stage.proxy.client();
+        client.send("PROXY TCP4 203.0.113.7 192.0.2.1 56324 3128\r\n");
+        client.expect_end();
+    },
+}];
+
 /// What happens where there is one place.
 pub const CROWDED: &[Step<()>] = &[Step {
     what: "a client that says nothing gives its place to one that does",
@@ -234,4 +245,10 @@ fn each_end_counts_once() {
 #[test]
 fn announcements_that_are_none_count_once() {
     Stage::new(Proxy::start(&[("http.proxied", "true")]), ()).play(PROXIED);
+}
+
+#[test]
+fn announcements_that_are_not_believed_count_once() {
+    let options = [("http.proxied", "true"), ("http.trusted", "192.0.2.1")];
+    Stage::new(Proxy::start(&options), ()).play(UNTRUSTED);
 }

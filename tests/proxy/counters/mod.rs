@@ -128,6 +128,8 @@ fn claimed() -> BTreeSet<String> {
         of(ends::STEPS),
         of(ends::PROXIED),
         of(ends::CROWDED),
+        of(ends::UNTRUSTED),
+        of(causes::CLIENTS),
         of(causes::STEPS),
         of(names::STEPS),
         of(helpers::STEPS),

@@ -25,7 +25,8 @@ fn a8_rules_that_would_not_be_applied_stop_the_start_and_the_check() {
     for (variables, ini, named) in [
         (&[("exaproxy_auth_enable", "true"), ("exaproxy_auth_users", "/etc/users")][..], "", "auth."),
         (&[("exaproxy_acl_blocklist", "/etc/blocklist")], "", "acl.blocklist"),
-        (&[], "[acl]\nblocklist = /etc/blocklist\n", "[acl]"),
+        (&[], "[acl]\nblocklist = /etc/blocklist\n", "acl.blocklist"),
+        (&[], "[auth]\nusers = /etc/users\n", "[auth]"),
         (&[("exaproxy.cache.enable", "true")], "", "cache.enable"),
         (&[("exaproxy_security_dney", "10.0.0.0/8")], "", "security.dney"),
         (&[], "[secruity]\ndeny = 10.0.0.0/8\n", "[secruity]"),

@@ -1,0 +1,43 @@
+//! What an operator is told at a start and a reload: who else can reach the proxy or its monitor, and which rules can be
+//! forged. Changes nothing.
+
+use std::net::IpAddr;
+
+use crate::config::Config;
+use crate::policy::networks::Networks;
+
+/// The lines, in words for the log.
+pub(super) fn of(config: &Config) -> Vec<String> {
+    let open = open_listeners(config);
+    let (clients, http) = (&config.acl.clients, &config.http);
+    let mut lines = Vec::new();
+    if !open.is_empty() && clients.is_empty() && !http.proxied {
+        let at = open.join(" and ");
+        lines.push(format!("everybody who reaches {at} may use the proxy: acl.clients names those who may"));
+    }
+    let learned = match (&http.forward, http.proxied) {
+        (Some(field), _) => Some(format!("the field {field}")),
+        (None, true) => Some("a PROXY header".to_owned()),
+        (None, false) => None,
+    };
+    if let Some(source) = learned.filter(|_| !clients.is_empty() && Networks::new(http.trusted.clone()).is_whole()) {
+        let text = "acl.clients can be forged: http.trusted names the balancers that are believed, and is everybody";
+        lines.push(format!("{text} ({source})"));
+    }
+    let web = &config.web;
+    if web.enable && !web.host.is_loopback() && web.clients.is_empty() {
+        let at = std::net::SocketAddr::new(web.host, web.port);
+        lines.push(format!("everybody who reaches {at} may see the monitor: web.clients names those who may"));
+    }
+    lines
+}
+
+/// Where proxy clients on other machines can reach us.
+fn open_listeners(config: &Config) -> Vec<String> {
+    let places = [
+        (config.tcp4.listen, IpAddr::from(config.tcp4.host), config.tcp4.port),
+        (config.tcp6.listen, IpAddr::from(config.tcp6.host), config.tcp6.port),
+    ];
+    let open = places.into_iter().filter(|(listen, host, _)| config.http.enable && *listen && !host.is_loopback());
+    open.map(|(_, host, port)| std::net::SocketAddr::new(host, port).to_string()).collect()
+}
