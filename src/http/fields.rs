@@ -24,6 +24,8 @@ const INLINE_FIELDS: usize = 16;
 #[repr(u8)]
 pub(crate) enum FieldKind {
     Other,
+    /// A name that is one of those below once `_` is read as `-`. CGI and its heirs read it so (RFC 3875 section 4.1.18).
+    Lookalike,
     Authorization,
     Connection,
     ContentLength,
@@ -73,8 +75,12 @@ impl FieldKind {
             (19, Some(b'p')) => (b"proxy-authorization", FieldKind::ProxyAuthorization),
             _ => return FieldKind::Other,
         };
-        match name.eq_ignore_ascii_case(candidate) {
-            true => kind,
+        if name.eq_ignore_ascii_case(candidate) {
+            return kind;
+        }
+        let alike = |(byte, wanted): (&u8, &u8)| byte.eq_ignore_ascii_case(wanted) || (*byte, *wanted) == (b'_', b'-');
+        match name.iter().zip(candidate).all(alike) {
+            true => FieldKind::Lookalike,
             false => FieldKind::Other,
         }
     }
@@ -379,6 +385,10 @@ mod tests {
         assert_eq!(FieldKind::of(b"X-Proxy-Version"), FieldKind::XProxyVersion);
         assert_eq!(FieldKind::of(b"Content-Lengths"), FieldKind::Other);
         assert_eq!(FieldKind::of(b""), FieldKind::Other);
+        assert_eq!(FieldKind::of(b"content_LENGTH"), FieldKind::Lookalike);
+        assert_eq!(FieldKind::of(b"X-Forwarded_For"), FieldKind::Lookalike);
+        assert_eq!(FieldKind::of(b"X_Forwarded_Four"), FieldKind::Other);
+        assert_eq!(FieldKind::of(b"X_Forwarded-Fox"), FieldKind::Other);
     }
 
     #[test]

@@ -80,7 +80,8 @@ fn passes_on(kind: FieldKind, request: &Request, rules: &Rules) -> bool {
         // Only an offer that is passed on; its Connection field is written with it.
         FieldKind::Upgrade => request.upgrade().is_some(),
         FieldKind::Via | FieldKind::XForwardedFor => rules.transparent,
-        // Fields of this hop (RFC 9110 section 7.6.1), those that frame the message and Host: the head gets its own.
+        // Fields of this hop (RFC 9110 section 7.6.1), those that frame the message and Host: the head gets its own. An
+        // origin that takes a lookalike for one of them would hear a client in place of us.
         _ => false,
     }
 }
@@ -308,6 +309,17 @@ mod tests {
         assert_eq!(sent(text, &rules), want);
         let text = "HTTP/1.1 200 OK\r\nDate: x\r\nVia: 1.0 a\r\nContent-Length: 0\r\n\r\n";
         assert_eq!(returned(text, &to(&rules)), text);
+    }
+
+    #[test]
+    fn names_that_cgi_takes_for_ours_stay_behind() {
+        let lines = "Content_Length: 99\r\nX_Forwarded_For: 1.1.1.1\r\ntransfer_encoding: chunked\r\nX_Own: 1\r\n";
+        let text = format!("POST http://a.b/ HTTP/1.1\r\n{lines}Content-Length: 3\r\n\r\n");
+        let want = "POST / HTTP/1.1\r\nHost: a.b\r\nX_Own: 1\r\nContent-Length: 3\r\n\
+            Via: 1.1 me\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n";
+        assert_eq!(sent(&text, &rules()), want);
+        let text = "HTTP/1.1 200 OK\r\nContent_Length: 9\r\nDate: x\r\nContent-Length: 0\r\n\r\n";
+        assert!(returned(text, &to(&rules())).contains("Content_Length: 9\r\n"));
     }
 
     #[test]

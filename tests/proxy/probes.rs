@@ -131,6 +131,11 @@ const PROBES: &[Probe] = &[
     client("a blank before the colon", "GET http://127.0.0.1:PORT/ HTTP/1.1\r\nHost: h\r\nX-A : b\r\n\r\n", |seen| {
         seen.refused(&[400])
     }),
+    client(
+        "names that CGI takes for Content-Length and X-Forwarded-For",
+        "GET http://127.0.0.1:PORT/ HTTP/1.1\r\nHost: h\r\nContent_Length: 99\r\nX_Forwarded_For: 192.0.2.1\r\n\r\n",
+        |seen| seen.forwarded_without(&["content_length", "x_forwarded_for", "192.0.2.1"]),
+    ),
     client("a folded field", "GET http://127.0.0.1:PORT/ HTTP/1.1\r\nHost: h\r\nX-A: b\r\n  c\r\n\r\n", |seen| {
         seen.refused(&[400])
     }),
