@@ -154,9 +154,10 @@ impl Exchange {
         self.close(CloseReason::Stopping, now);
     }
 
-    /// Looks at joint conditions once both directions have been pumped. `stored` is what each buffer holds.
-    /// True when something has changed, so that another round is worth while.
-    pub fn settle(&mut self, upload_stored: usize, download_stored: usize, cx: &mut Context<'_>) -> bool {
+    /// Looks at joint conditions once both directions have been pumped. `stored` is what each buffer holds, and `unread` says
+    /// that the client's socket has more. True when something has changed, so that another round is worth while.
+    pub fn settle(&mut self, [upload_stored, download_stored]: [usize; 2], unread: bool, cx: &mut Context<'_>) -> bool {
+        let more = upload_stored > 0 || unread;
         match &self.phase {
             Phase::Relaying(relay) if relay.stage == RelayStage::Switch && self.download.cleared == 0 => {
                 self.note_served(cx);
@@ -165,7 +166,7 @@ impl Exchange {
             }
             Phase::Relaying(_) if self.download.done && self.download.cleared == 0 && !self.upload_goes_on() => {
                 self.note_served(cx);
-                self.finish(upload_stored, download_stored, cx.now);
+                self.finish(more, download_stored, cx.now);
                 true
             }
             // What was cleared for the origin is dropped first, or it would pass for the client's next request.
@@ -179,7 +180,7 @@ impl Exchange {
                 if ending.whole {
                     self.note_served(cx);
                 }
-                self.end_exchange(reason, upload_stored, cx.now);
+                self.end_exchange(reason, more, cx.now);
                 true
             }
             // Closing tells both sides at once, so the second end needs no shutdown of its own.
@@ -325,25 +326,26 @@ impl Exchange {
         self.action = Some(Action::Redial);
     }
 
-    /// The response is complete and sent.
-    fn finish(&mut self, upload_stored: usize, download_stored: usize, now: Millis) {
+    /// The response is complete and sent. `more` says that the client has sent something behind its request.
+    fn finish(&mut self, more: bool, download_stored: usize, now: Millis) {
         let sent = self.upload.done && self.upload.cleared == 0 && !self.upload.broken;
         let clean = sent && download_stored == 0 && !self.download.eof;
         // What an origin overlooked of such a request would come to whichever client has the connection next.
         self.exclusive |= self.request().is_some_and(Request::leaves_doubt);
         self.action = Some(if clean && self.current.reusable { Action::Release } else { Action::Hangup });
-        self.end_exchange(CloseReason::Complete, upload_stored, now);
+        self.end_exchange(CloseReason::Complete, more, now);
     }
 
     /// Goes on to the next request, or to the end of the client's connection (RFC 9112 §9.6).
-    fn end_exchange(&mut self, reason: CloseReason, upload_stored: usize, now: Millis) {
+    fn end_exchange(&mut self, reason: CloseReason, more: bool, now: Millis) {
         self.finish_summary(reason, now);
         if self.keeps_client() {
             self.upload = Flow { moved: self.upload.moved, eof: self.upload.eof, ..Flow::new() };
             return self.enter(Phase::Idle, now);
         }
-        // A client that announced its last request sends nothing that a close could answer with a reset.
-        let silent = self.current.client == Persistence::Last && self.upload.done && upload_stored == 0;
+        // A client that announced its last request sends nothing that a close could answer with a reset, but for the line
+        // end that old ones add to their content (RFC 9112 §2.2).
+        let silent = self.current.client == Persistence::Last && self.upload.done && !more;
         if silent || self.upload.eof {
             return self.close(reason, now);
         }

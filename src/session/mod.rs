@@ -104,7 +104,8 @@ impl<T: Transport> Session<T> {
             self.note_errors(cx);
             let mut moved = self.pump(Direction::Upload, shared, cx, &mut left_up);
             moved |= self.pump(Direction::Download, shared, cx, &mut left_down);
-            moved |= self.exchange.settle(self.upload.len(), self.download.len(), cx);
+            let unread = self.client.ready.has(Ready::READ);
+            moved |= self.exchange.settle([self.upload.len(), self.download.len()], unread, cx);
             moved |= self.shut_down(cx) | self.end_tunnel(cx);
             if let Some(action) = self.exchange.poll() {
                 return Progress::Act(action);

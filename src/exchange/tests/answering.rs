@@ -89,6 +89,19 @@ fn a_client_that_announced_its_last_request_is_closed_without_waiting() {
 }
 
 #[test]
+fn a_client_that_sent_more_behind_its_last_request_is_drained() {
+    let mut scenario = asked("GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n");
+    scenario.client_takes(0);
+    scenario.answer(Answer::new(403, vec![b'x'; 100_000]));
+    scenario.client("\r\n");
+    scenario.client_takes(usize::MAX);
+    assert_eq!((scenario.kind(), scenario.client_got().ends_with('x')), (PhaseKind::Draining, true));
+    assert!(scenario.download.shut);
+    scenario.client_ends();
+    assert_eq!(scenario.actions().last(), Some(&Action::Done(CloseReason::Answered)));
+}
+
+#[test]
 fn a_slow_client_gets_it_all_and_reads_nothing_into_us_meanwhile() {
     let mut scenario = Scenario::get();
     scenario.client_takes(0);

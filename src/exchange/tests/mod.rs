@@ -336,11 +336,11 @@ impl Scenario {
             let mut moved = self.pump(Direction::Upload);
             moved |= self.pump(Direction::Download);
             moved |= self.shut_down();
-            let held = (self.upload.held.len(), self.download.held.len());
+            let held = [self.upload.held.len(), self.download.held.len()];
             let (settings, out, counters) = (&self.settings, &mut self.out, &mut self.counters);
             let mut cx = Context { settings, now: self.now, fraction: 0, date: "NOW", out, counters };
-            moved |= self.exchange.settle(held.0, held.1, &mut cx);
-            if let Some(side) = self.exchange.wants_end([held.0, held.1]) {
+            moved |= self.exchange.settle(held, !self.upload.waiting.is_empty(), &mut cx);
+            if let Some(side) = self.exchange.wants_end(held) {
                 self.exchange.handle_end(side, self.delivers, &mut cx);
                 moved = true;
             }

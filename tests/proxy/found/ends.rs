@@ -105,3 +105,25 @@ fn b6_an_upload_goes_on_behind_an_early_response() {
     }
     eventually("both uploads", || (whole.load(Ordering::SeqCst) == 2).then_some(()));
 }
+
+/// Old clients add a line end to the content of a POST (RFC 9112 section 2.2). A socket that is closed with bytes unread
+/// is reset, and what the client does not have yet is lost.
+#[test]
+fn a_response_survives_the_line_end_behind_the_content_of_a_last_request() {
+    let proxy = Proxy::start(&[]);
+    let origin = Origin::start(|peer| {
+        peer.until(b"hello")?;
+        peer.hold()?;
+        peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {BYTES}\r\n\r\n"))?;
+        peer.send(pattern(BYTES, 8))
+    });
+    let mut client = Client::connect_small(proxy.address());
+    client.send(format!("POST {} HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello", origin.url("/")));
+    eventually("the request is there", || origin.received(0).ends_with(b"hello").then_some(()));
+    client.send("\r\n");
+    eventually("the line end is there", || (client.wire().unsent() == 0).then_some(()));
+    origin.release();
+    origin.wait_ended(1);
+    assert!(client.reply().body == pattern(BYTES, 8));
+    client.expect_close();
+}
