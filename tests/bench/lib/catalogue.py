@@ -1,9 +1,10 @@
 """All workloads by name, in the order of the tables."""
-from .monitor import AccessLog, Pages, Scrape
+from .monitor import Pages, Scrape
+from .pairs import AccessLog, Before
 from .turns import Turns
 from .workloads import (Churn, CloseEach, Download, Idle, KeepAlive, Names, Queue, Redirector, SlowUpload, Tunnel,
                         Upload)
 
 WORKLOADS = {w.name: w for w in (cls() for cls in (
     KeepAlive, CloseEach, Download, Tunnel, Upload, SlowUpload, Idle, Redirector, Names, Churn, Queue, Scrape, Pages,
-    AccessLog, Turns))}
+    AccessLog, Turns, Before))}

@@ -1,4 +1,4 @@
-"""What looking at a proxy costs it: scrapes, pages with many sessions open, and the log of requests."""
+"""What looking at a proxy costs it: scrapes, and pages with many sessions open."""
 import http.client
 import statistics
 import time
@@ -11,8 +11,6 @@ SCRAPES_A_SECOND = 10
 PAGES = ('/', '/information/statistics.html', '/information/sessions.html', '/information/sessions.html?client=127&sort=received&limit=1000',
          '/json/sessions?limit=1000', '/graph/requests.html', '/end-point/clients.html')
 LOOKS = 20               # at each page
-PAIRS = 150              # of short runs, one with the log and one without
-SLICE = 0.25             # seconds of one run
 
 
 def look(run, paths, times):
@@ -77,45 +75,3 @@ class Pages(Workload):
         return dict(window, rate=holder.got['held'], errors=0, dearest_ms=max(cpu for cpu, _ in costs.values()),
                     statistics_ms=statistics_ms, statistics_trip_ms=trip,
                     pages={page: round(cpu, 3) for page, (cpu, _) in costs.items()})
-
-
-class AccessLog(Workload):
-    """Two proxies stand side by side and are loaded in turn, for so short a time that the machine is as noisy for the one
-    as for the other; the figure is the median over pairs."""
-    name, unit, cost, cost_unit = 'W13', 'req/s', 'log_percent', '% more CPU/req'
-    what = 'W1 with an access log to a file, against W1 without one, in %d pairs of %s s' % (PAIRS, SLICE)
-    columns = ['plain_us', 'logged_us', 'quartile_low', 'quartile_high']
-    subjects = ['exaproxy']
-    variants = [{'variant': 'none', 'with': 'exaproxy'}, {'variant': 'squid', 'with': 'exaproxy-access'},
-                {'variant': 'combined', 'with': 'exaproxy-combined'}]
-    max_rounds = 1
-
-    def measure(self, ctx, subject, variant, size):
-        with Running(subject, ctx, {}) as plain, Running(SUBJECTS[variant['with']], ctx, {}) as logged:
-            for run in (plain, logged):
-                gen(ctx, run, 'get', path='/b/1024', conns=64, duration=size.warm)
-            start, before = Window(ctx, plain), logged.snapshot()
-            pairs, tools = [], 0.0
-            for number in range(PAIRS):
-                costs = {}
-                for run in (plain, logged) if number % 2 else (logged, plain):
-                    costs[run], cpu = self.slice(ctx, run)
-                    tools += cpu
-                pairs.append((costs[plain], costs[logged]))
-            # The other proxy is no stranger.
-            window = start.close(tools + logged.snapshot().since(before)[0])
-        ratios = sorted(with_log / without - 1 for without, with_log in pairs)
-        quarter = len(ratios) // 4
-        median = statistics.median
-        return dict(window, rate=0, errors=0, log_percent=median(ratios) * 100, quartile_low=ratios[quarter] * 100,
-                    quartile_high=ratios[-1 - quarter] * 100, plain_us=median(pair[0] for pair in pairs) * 1e6,
-                    logged_us=median(pair[1] for pair in pairs) * 1e6)
-
-    @staticmethod
-    def slice(ctx, run):
-        """CPU seconds of one request, and what the load took."""
-        before = run.snapshot()
-        g = gen(ctx, run, 'get', path='/b/1024', conns=64, duration=SLICE)
-        time.sleep(0.05)     # the writer of the log comes behind
-        main, _ = run.snapshot().since(before)
-        return main / g['requests'], g['gen_cpu']

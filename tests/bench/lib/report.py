@@ -10,7 +10,7 @@ LABEL = {'p50_us': 'p50 us', 'p99_us': 'p99 us', 'load_core': 'load core', 'help
          'rate_ratio': 'rate ratio', 'helpers': 'helpers', 'calm_ms': 'p99 ms before', 'tunnel_ms': 'tunnel p99 ms',
          'page_ms': 'page p99 ms', 'growth_mib': 'MiB RSS growth', 'errors': 'errors',
          'scrape_ms': 'ms CPU for both', 'trip_ms': 'round trip ms', 'statistics_ms': 'ms CPU for the statistics',
-         'statistics_trip_ms': 'their round trip ms', 'plain_us': 'us without', 'logged_us': 'us with',
+         'statistics_trip_ms': 'their round trip ms', 'first_us': 'us of the first', 'second_us': 'us of the second',
          'turn_ms': 'longest turn ms', 'calm_turn_ms': 'longest turn ms without', 'p999_ms': 'p99.9 ms', 'calm_held_ms': 'longest ms without', 'calm_p999_ms': 'p99.9 ms without',
          'median_ms': 'median ms', 'arrived_s': 's until it arrived', 'lost': 'lost probes',
          'quartile_low': 'lower quartile', 'quartile_high': 'upper quartile'}

@@ -391,6 +391,10 @@ class ExaProxy(Exa):
         return first_line(*self.words(), '-v')
 
 
+class ExaProxyBefore(ExaProxy):
+    name, variable, what = 'exaproxy-before', 'EXAPROXY_BEFORE', 'another build of this proxy, logs off'
+
+
 class ExaProxyLog(ExaProxy):
     name, log, what = 'exaproxy-log', True, 'as exaproxy, message log on as shipped'
 
@@ -406,7 +410,7 @@ class ExaProxyCombined(ExaProxy):
 SUBJECTS = {s.name: s for s in (cls() for cls in (
     Direct, Floor, Floor16, Floor64, Floor1M, HAProxy, HAProxyDst, HAProxySplice, HAProxyBig, HAProxyTcp, HAProxyTcpCopy,
     Squid, SquidLog, SquidBig, SquidChannels, Tinyproxy, Nginx, NginxDyn, NginxBig, Varnish, Sozu, Original, OriginalLog, ExaProxy, ExaProxyLog, ExaProxyAccess,
-    ExaProxyCombined))}
+    ExaProxyCombined, ExaProxyBefore))}
 
 
 class Running:
