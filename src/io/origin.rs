@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use reactor::arena::Key;
 use reactor::stream::Stream;
+use siphasher::sip128::{Hash128, Hasher128, SipHasher13};
 
 /// A connection to an origin.
 #[derive(Debug)]
@@ -40,12 +41,26 @@ pub struct OriginKey([u64; 2]);
 
 /// Makes keys, with a secret of this process.
 #[derive(Debug, Default)]
-pub struct OriginKeys(RandomState);
+pub struct OriginKeys(Secret);
+
+/// What no client knows.
+#[derive(Debug)]
+struct Secret(u64, u64);
+
+impl Default for Secret {
+    fn default() -> Secret {
+        let random = || RandomState::new().hash_one(0);
+        Secret(random(), random())
+    }
+}
 
 impl OriginKeys {
     /// The key of requests that have this host and port in their Host field. The host stands in its normal form.
     pub fn key(&self, host: &impl Hash, port: u16, scope: Scope) -> OriginKey {
-        OriginKey([0, 1].map(|half: u8| self.0.hash_one((half, host, port, scope))))
+        let mut hasher = SipHasher13::new_with_keys(self.0 .0, self.0 .1);
+        (host, port, scope).hash(&mut hasher);
+        let Hash128 { h1, h2 } = hasher.finish128();
+        OriginKey([h1, h2])
     }
 }
 

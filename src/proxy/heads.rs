@@ -34,15 +34,18 @@ impl Heads {
     }
 }
 
+/// Does a session hold anything for heads that is counted, or did it at the last look?
+pub(super) fn is_heavy(client: &Client) -> bool {
+    client.heavy || client.session.head_bytes() > 0
+}
+
 impl Proxy {
     /// Counts what a session holds for heads. False if that is more than its client may have: then its exchange has learned
-    /// so, and has something else to do than before. What it holds by then is at most one head too much.
+    /// so, and has something else to do than before. What it holds by then is at most one head too much. To be asked of a
+    /// session that [`is_heavy`].
     pub(super) fn weigh(&mut self, key: Key) -> bool {
         let Some(client) = self.clients.get_mut(key) else { return true };
         let bytes = client.session.head_bytes();
-        if bytes == 0 && !client.heavy {
-            return true;
-        }
         client.heavy = bytes > 0;
         // A sum of a few heads, each of 1 MiB at most.
         let now = Charge { client: ClientKey::from(client.session.exchange.client()), bytes: bytes as u32 };

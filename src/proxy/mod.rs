@@ -412,13 +412,14 @@ impl Proxy {
         for _ in 0..ACTIONS {
             let stepped = self.step(key, |client, shared, cx| {
                 client.queued = false;
-                (client.session.run(shared, cx), client.session.poll_content())
+                let progress = client.session.run(shared, cx);
+                (progress, client.session.poll_content(), heads::is_heavy(client))
             });
-            let Some((progress, content)) = stepped else { return };
+            let Some((progress, content, heavy)) = stepped else { return };
             if let Some(request) = content {
                 self.loading.loader.serve(request);
             }
-            if !self.weigh(key) {
+            if heavy && !self.weigh(key) {
                 continue;
             }
             match progress {

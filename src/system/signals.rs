@@ -92,8 +92,15 @@ impl Signals {
             flags.push((signal, flag));
         }
         let unread = Arc::new(AtomicBool::new(false));
-        for number in WITHOUT_EFFECT.into_iter().chain(of_system()) {
+        for number in WITHOUT_EFFECT {
             signal_hook::flag::register(number, Arc::clone(&unread))?;
+        }
+        for number in of_system() {
+            // What runs the program may keep some of these for itself, as valgrind does with SIGRTMAX: they cannot come then.
+            match signal_hook::flag::register(number, Arc::clone(&unread)) {
+                Err(error) if error.raw_os_error() != Some(libc::EINVAL) => return Err(error),
+                _ => {}
+            }
         }
         Ok(Signals { pair: here, flags })
     }
