@@ -41,16 +41,16 @@ pub struct OriginKey([u64; 2]);
 
 /// Makes keys, with a secret of this process.
 #[derive(Debug, Default)]
-pub struct OriginKeys(Secret);
+pub struct OriginKeys(KeySecret);
 
 /// What no client knows.
 #[derive(Debug)]
-struct Secret(u64, u64);
+struct KeySecret(u64, u64);
 
-impl Default for Secret {
-    fn default() -> Secret {
+impl Default for KeySecret {
+    fn default() -> KeySecret {
         let random = || RandomState::new().hash_one(0);
-        Secret(random(), random())
+        KeySecret(random(), random())
     }
 }
 
