@@ -175,6 +175,7 @@ impl Answers {
     pub fn refused(&self, refused: &Refused, request: Option<&Request>, client: IpAddr) -> Box<Answer> {
         let cause = match refused {
             Refused::Client(_) => Cause::ClientDenied,
+            Refused::Listed(_) => Cause::Blocked,
             Refused::Connect | Refused::ConnectPort(_) => Cause::ConnectNotAllowed,
             Refused::Port(_) => Cause::PortNotAllowed,
             Refused::Name => Cause::NameShort,

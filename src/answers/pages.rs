@@ -15,7 +15,8 @@ use crate::http::media;
 pub use super::template::{push_escaped, Values};
 
 /// The pages that are always there, by name.
-pub const EMBEDDED: [(&str, &str); 7] = [
+pub const EMBEDDED: [(&str, &str); 8] = [
+    ("blocked.html", include_str!("../../conf/html/blocked.html")),
     ("classify.html", include_str!("../../conf/html/classify.html")),
     ("deny.html", include_str!("../../conf/html/deny.html")),
     ("dns.html", include_str!("../../conf/html/dns.html")),

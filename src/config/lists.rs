@@ -164,6 +164,46 @@ impl ValueType for ClientRanges {
     }
 }
 
+/// Makes a kind of value that is one of two words; true is the second.
+macro_rules! either {
+    ($(#[doc = $about:literal] $name:ident $first:literal $second:literal;)*) => {
+        $(
+            #[doc = $about]
+            pub struct $name;
+
+            impl ValueType for $name {
+                type Value = bool;
+                const QUOTED: bool = true;
+
+                fn form() -> String {
+                    concat!($first, " or ", $second).into()
+                }
+
+                fn parse(text: &str, _: &PathContext) -> Option<bool> {
+                    match text.to_ascii_lowercase().as_str() {
+                        $first => Some(false),
+                        $second => Some(true),
+                        _ => None,
+                    }
+                }
+
+                fn print(value: &bool, _: &PathContext) -> String {
+                    if *value { $second } else { $first }.to_owned()
+                }
+            }
+        )*
+    };
+}
+
+either! {
+    /// Whether what is on no list is refused.
+    ListDefault "allow" "deny";
+    /// Whether lists only tell what they would refuse.
+    ListMode "enforce" "report";
+    /// Whether helpers are spared what a list allows.
+    ListHelpers "all" "unlisted";
+}
+
 fn words<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
     text.split_whitespace().map(parse).collect()
 }

@@ -144,6 +144,9 @@ fn check_together(config: &Config, given: &Given) -> Result<(), Error> {
     if config.http.enable && config.web.enable && proxies.contains(&web) {
         refuse("web", "port", "a port on which the proxy does not listen")?;
     }
+    if config.acl.default && config.acl.allowlist.is_empty() {
+        refuse("acl", "default", "allow, or an acl.allowlist beside deny, else every request is refused")?;
+    }
     let redirector = &config.redirector;
     if redirector.enable {
         redirector

@@ -2,8 +2,10 @@
 //! meaning. The typed [`Config`], printing, help and documentation all come from it. It does not know where values
 //! come from.
 
-use super::lists::{ClientRanges, HostNames, Methods, PlainPorts, Ports, Ranges, Services};
-use super::paths::{Hosts, NewFile, Pages, Program, Resolver, HOSTS, PAGES, RESOLVER};
+use super::lists::{
+    ClientRanges, HostNames, ListDefault, ListHelpers, ListMode, Methods, PlainPorts, Ports, Ranges, Services,
+};
+use super::paths::{Hosts, ListFiles, NewFile, Pages, Program, Resolver, HOSTS, PAGES, RESOLVER};
 use super::place::PathContext;
 use super::text::{
     BareText, Extras, FieldName, Host, Host4, Host6, Level, Line, LineFormat, OnFailure, Protocol, Pseudonym, Reactor,
@@ -157,10 +159,18 @@ options! {
         rotate: Limit = "5242880", New, "bytes after which the file is put aside and a new one begun, 0 = never";
     }
 
-    /// Who may use the proxy.
+    /// Who may use the proxy, and where to.
     acl Acl {
+        allowlist: ListFiles = "", New, "files of names and networks that may be reached";
+        blocklist: ListFiles = "", New, "files of names and networks that may not be reached";
         clients: ClientRanges = "", New,
             "networks of the clients that may use the proxy, others get 403; empty = everybody";
+        default: ListDefault = "allow", New, "whether what is on no list may be reached: allow or deny";
+        helpers: ListHelpers = "all", New,
+            "which requests helpers are asked about: all that no list refuses, or unlisted, those that no list allows either";
+        mode: ListMode = "enforce", New,
+            "enforce, or report: no list refuses anything, and what it would have refused is counted and logged";
+        tell_list: Flag = "false", New, "tell clients the file and line that refuses their request";
     }
 
     /// The process itself.

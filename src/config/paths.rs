@@ -105,6 +105,26 @@ impl ValueType for Hosts {
     }
 }
 
+/// Files of names and networks, or folders with a file `domains`.
+pub struct ListFiles;
+
+impl ValueType for ListFiles {
+    type Value = Vec<PathBuf>;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "existing files or folders with blanks between them".into()
+    }
+
+    fn parse(text: &str, place: &PathContext) -> Option<Vec<PathBuf>> {
+        text.split_whitespace().map(|word| place.lookup(word)).collect()
+    }
+
+    fn print(value: &Vec<PathBuf>, place: &PathContext) -> String {
+        value.iter().map(|path| place.shorten(path)).collect::<Vec<_>>().join(" ")
+    }
+}
+
 /// A helper program and its arguments, parted at single blanks without any quoting.
 pub struct Program;
 

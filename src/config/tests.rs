@@ -144,7 +144,7 @@ fn a8_rules_under_unknown_names_and_parts_that_do_not_exist_are_refused() {
     let variable = |name: &str, value: &str| read(&[(name, value)], "");
     let pass = ": what it is to forbid would pass";
     for (loaded, expected) in [
-        (variable("exaproxy_acl_blocklist", "/x"), format!("unknown option acl.blocklist {pass} (environment exaproxy_acl_blocklist: the nearest is acl.clients)")),
+        (variable("exaproxy_acl_bloklist", "/x"), format!("unknown option acl.bloklist {pass} (environment exaproxy_acl_bloklist: the nearest is acl.blocklist)")),
         (variable("exaproxy.auth.users", "/x"), format!("unknown option auth.users {pass} (environment exaproxy.auth.users)")),
         (
             variable("exaproxy_security_dney", "::/0"),
@@ -158,7 +158,7 @@ fn a8_rules_under_unknown_names_and_parts_that_do_not_exist_are_refused() {
             variable("EXAPROXY_SECURITY_DENY", "::/0"),
             format!("unknown option security.deny {pass} (environment EXAPROXY_SECURITY_DENY: names are written in small letters)"),
         ),
-        (file("[acl]\nx=1"), format!("unknown option acl.x {pass} ({FILE_PATH}:2: the nearest is acl.clients)")),
+        (file("[acl]\nurls=1"), format!("unknown option acl.urls {pass} ({FILE_PATH}:2: the nearest is acl.helpers)")),
         (file("[exaproxy.auth]\n"), format!("unknown section [exaproxy.auth] {pass} ({FILE_PATH}:1)")),
         (
             file("[secruity]\ndeny=::/0"),

@@ -39,6 +39,8 @@ pub struct Summary {
     pub status: Option<u16>,
     /// Why the proxy answered for itself, when that was because of a failure.
     pub cause: Option<Cause>,
+    /// File and line of the list that refused it, or would have.
+    pub list: Option<Box<str>>,
     /// The word for what was decided about it.
     pub decision: Option<&'static str>,
     /// Where it went.
@@ -76,6 +78,7 @@ impl Summary {
             version: None,
             status: None,
             cause: None,
+            list: None,
             decision: None,
             origin: None,
             began,

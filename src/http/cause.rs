@@ -14,6 +14,8 @@ pub enum Cause {
     Origin(OriginFault),
     /// The client may not use the proxy.
     ClientDenied,
+    /// A list refuses it.
+    Blocked,
     /// CONNECT is not allowed, or not to that port.
     ConnectNotAllowed,
     /// Requests other than CONNECT may not go to that port.
@@ -57,7 +59,7 @@ impl Cause {
         let (standard, original) = match self {
             Cause::Client(fault) => (fault.status(), original_of(fault)),
             Cause::Origin(fault) => (fault.status(), fault.status()),
-            Cause::ClientDenied => (403, 403),
+            Cause::ClientDenied | Cause::Blocked => (403, 403),
             Cause::ConnectNotAllowed => (403, 501),
             Cause::PortNotAllowed => (403, 403),
             Cause::AddressNotAllowed => (403, 400),
@@ -86,6 +88,7 @@ impl Cause {
             Cause::NameFailed | Cause::NameTimeout | Cause::NameShort | Cause::TooManyNames => "dns.html",
             Cause::HelperFailed => "internal_error.html",
             Cause::Denied => "deny.html",
+            Cause::Blocked => "blocked.html",
             _ => "error.html",
         }
     }
@@ -94,12 +97,14 @@ impl Cause {
     pub fn word(self) -> &'static str {
         match self {
             Cause::ClientDenied => "client_denied",
+            Cause::Blocked => "blocked",
             cause => cause.proxy_status(),
         }
     }
 
     /// Every word that [`Cause::word`] gives.
-    pub const WORDS: [&'static str; 17] = [
+    pub const WORDS: [&'static str; 18] = [
+        "blocked",
         "client_denied",
         "connection_limit_reached",
         "connection_refused",
@@ -131,7 +136,7 @@ impl Cause {
             Cause::Origin(OriginFault::BadCoding) => "http_response_transfer_coding",
             Cause::Origin(OriginFault::UnaskedSwitch) => "http_upgrade_failed",
             Cause::Origin(_) => "http_protocol_error",
-            Cause::ClientDenied | Cause::ConnectNotAllowed | Cause::PortNotAllowed | Cause::Denied => {
+            Cause::ClientDenied | Cause::Blocked | Cause::ConnectNotAllowed | Cause::PortNotAllowed | Cause::Denied => {
                 "http_request_denied"
             }
             Cause::AddressNotAllowed => "destination_ip_prohibited",
@@ -160,6 +165,7 @@ impl fmt::Display for Cause {
             Cause::Client(fault) => return fault.fmt(f),
             Cause::Origin(fault) => return fault.fmt(f),
             Cause::ClientDenied => "this client may not use the proxy",
+            Cause::Blocked => "the rules of this proxy do not allow it",
             Cause::ConnectNotAllowed => "CONNECT NOT ALLOWED",
             Cause::PortNotAllowed => "requests may not go to that port",
             Cause::AddressNotAllowed => "the address may not be connected to",
@@ -208,6 +214,7 @@ mod tests {
             (Cause::Origin(OriginFault::NotHttp), 502, 502),
             (Cause::Origin(OriginFault::HeadTimeout), 504, 504),
             (Cause::ClientDenied, 403, 403),
+            (Cause::Blocked, 403, 403),
             (Cause::ConnectNotAllowed, 403, 501),
             (Cause::PortNotAllowed, 403, 403),
             (Cause::AddressNotAllowed, 403, 400),
@@ -236,6 +243,7 @@ mod tests {
         let mut causes: Vec<Cause> = faults.into_iter().chain(others).map(Cause::Origin).collect();
         causes.extend([
             Cause::ClientDenied,
+            Cause::Blocked,
             Cause::ConnectNotAllowed,
             Cause::PortNotAllowed,
             Cause::AddressNotAllowed,

@@ -7,6 +7,7 @@
 pub mod contents;
 mod delay;
 pub mod folder;
+pub mod lists;
 pub mod names;
 mod pending;
 mod watch;

@@ -32,6 +32,14 @@ pub struct Counters {
     pub monitor_requests: u64,
     /// Requests refused because no address of their host may be connected to.
     pub refused: u64,
+    /// Requests that lists let pass.
+    pub listed_allowed: u64,
+    /// Requests that lists refused.
+    pub listed_blocked: u64,
+    /// Requests that lists would have refused (`acl.mode = report`).
+    pub listed_reported: u64,
+    /// How often lists were read anew.
+    pub lists_loaded: u64,
     /// Names that gave no address.
     pub name_failures: u64,
     /// Requests and responses refused because heads take too much memory.
@@ -98,6 +106,8 @@ pub struct Running {
     pub blocks: u64,
     /// Bytes of heads beyond a block each.
     pub head_bytes: u64,
+    /// Names and networks in lists.
+    pub listed: (u64, u64),
     /// A soft stop is under way.
     pub draining: bool,
     /// The proxy listens for clients.
@@ -194,6 +204,12 @@ impl Running {
         row("clients.silent", self.silent);
         row("clients.speaking", self.clients);
         row("heads.refused", counters.heads_refused);
+        row("lists.allowed", counters.listed_allowed);
+        row("lists.blocked", counters.listed_blocked);
+        row("lists.loaded", counters.lists_loaded);
+        row("lists.names", self.listed.0);
+        row("lists.networks", self.listed.1);
+        row("lists.reported", counters.listed_reported);
         row("load.events", counters.events);
         row("load.loops", counters.loops);
         row("logs.lost.access", self.lost.access);

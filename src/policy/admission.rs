@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use super::lists::{ListVerdict, Lists};
 use super::{Policy, Refused};
 use crate::http::answer::{Answer, ALLOWED};
 use crate::http::cause::Cause;
@@ -27,6 +28,8 @@ pub enum Stage {
     Forwards,
     /// The name is one that is looked up.
     Name,
+    /// No list refuses the host.
+    Lists,
     /// A helper is asked.
     Helper,
     /// The request is one that goes further (RFC 9110 §7.6.2).
@@ -66,19 +69,24 @@ pub struct Subject<'a> {
     pub rules: &'a Rules,
     /// What is allowed.
     pub policy: &'a Policy,
+    /// The lists that refuse.
+    pub lists: Option<&'a Lists>,
     /// Helpers decide, and have not done so yet.
     pub helpers: bool,
+    /// They are not asked about what a list allows (`acl.helpers`).
+    pub spared: bool,
 }
 
 impl Stage {
     /// All stages in their order: what no helper may permit stands before it.
-    pub const ALL: [Stage; 8] = [
+    pub const ALL: [Stage; 9] = [
         Stage::Loop,
         Stage::Client,
         Stage::Tunnel,
         Stage::Expectation,
         Stage::Forwards,
         Stage::Name,
+        Stage::Lists,
         Stage::Helper,
         Stage::Recipient,
     ];
@@ -88,7 +96,8 @@ impl Stage {
 
     /// What this stage says of a request.
     pub fn judge(self, subject: &Subject<'_>) -> Judgement {
-        let Subject { request, client, rules, policy, helpers } = *subject;
+        let Subject { request, client, rules, policy, lists, helpers, spared } = *subject;
+        let listed = || lists.map(|lists| lists.judge(&request.target().host, request.target().port));
         match self {
             Stage::Loop if request.via_contains(rules.via.as_bytes()) => Judgement::refuse(Cause::Loop),
             Stage::Client => Judgement::of(policy.client_allowed(client)),
@@ -106,6 +115,11 @@ impl Stage {
                 Host::Name(name) => Judgement::of(policy.name_allowed(name)),
                 Host::V4(_) | Host::V6(..) => Judgement::Pass,
             },
+            Stage::Lists => match listed() {
+                Some(ListVerdict::Blocked(reason)) => Judgement::Refuse(Refusal::Policy(Refused::Listed(reason))),
+                _ => Judgement::Pass,
+            },
+            Stage::Helper if helpers && spared && matches!(listed(), Some(ListVerdict::Allowed(_))) => Judgement::Pass,
             Stage::Helper if helpers => Judgement::Ask,
             Stage::Recipient => match (request.max_forwards(), request.method()) {
                 (Ok(Some(0)), Method::Trace) => Judgement::Answer(Box::new(Answer::trace(request))),
@@ -136,6 +150,9 @@ pub fn walk(stages: &[Stage], subject: &Subject<'_>) -> Judgement {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::lists::line::ListFormat;
+    use crate::policy::lists::list::ListReading;
+    use crate::policy::lists::names::ListKey;
     use crate::policy::networks::Networks;
     use crate::policy::ports::PortSet;
     use crate::policy::PolicyConfig;
@@ -155,6 +172,16 @@ mod tests {
         })
     }
 
+    fn lists() -> Lists {
+        let list = |text: &str| {
+            let mut reading = ListReading::new(ListKey(1, 2));
+            reading.begin("f");
+            reading.read(text.as_bytes(), ListFormat::Lines);
+            reading.finish().unwrap()
+        };
+        Lists { block: list("bad.example\nshort"), allow: list("good.example"), enforced: true, ..Lists::default() }
+    }
+
     /// What the walk says of a request, in a word.
     fn word(first: &str, fields: &str, helpers: bool) -> String {
         word_for("192.0.2.7", first, fields, helpers)
@@ -165,7 +192,16 @@ mod tests {
         let (rules, policy) = (Rules::default(), policy());
         let head = format!("{first} HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n");
         let request = Request::parse(head.as_bytes(), &rules).unwrap();
-        let subject = Subject { request: &request, client, rules: &rules, policy: &policy, helpers };
+        let lists = lists();
+        let subject = Subject {
+            request: &request,
+            client,
+            rules: &rules,
+            policy: &policy,
+            lists: Some(&lists),
+            helpers,
+            spared: true,
+        };
         match walk(&Stage::ALL, &subject) {
             Judgement::Pass => "pass".to_owned(),
             Judgement::Ask => "ask".to_owned(),
@@ -186,6 +222,9 @@ mod tests {
             ("CONNECT a.example:22", "Expect: x\r\n", "ConnectPort(22)", "ConnectPort(22)"),
             ("GET http://short/", "Expect: x\r\n", "Client(Expectation)", "Client(Expectation)"),
             ("GET http://short/", "", "Name", "Name"),
+            ("GET http://bad.example/", "", "Listed(Line(0))", "Listed(Line(0))"),
+            ("CONNECT bad.example:22", "", "ConnectPort(22)", "ConnectPort(22)"),
+            ("CONNECT good.example:443", "", "pass", "pass"),
             ("OPTIONS http://a.example/", "Max-Forwards: x\r\n", "Client(BadMaxForwards)", "Client(BadMaxForwards)"),
             ("OPTIONS http://a.example/", "Max-Forwards: 0\r\n", "200", "ask"),
             ("TRACE http://a.example/", "Max-Forwards: 0\r\n", "200", "ask"),

@@ -4,6 +4,7 @@
 pub mod address;
 pub mod admission;
 pub mod decision;
+pub mod lists;
 pub mod networks;
 pub mod ports;
 pub mod shares;
@@ -15,6 +16,7 @@ use std::ops::RangeInclusive;
 use ipnet::IpNet;
 
 pub use address::{LocalAddresses, OwnListener};
+use lists::ListReason;
 use networks::{canonical_range, Networks};
 use ports::PortSet;
 
@@ -68,6 +70,8 @@ pub enum LocalHost {
 pub enum Refused {
     /// A client that may not use the proxy.
     Client(IpAddr),
+    /// A host that a list names, or that no list names.
+    Listed(ListReason),
     /// CONNECT is switched off.
     Connect,
     /// CONNECT to a port that is not listed.
@@ -94,7 +98,7 @@ impl Refused {
     pub fn status(&self, compatible: bool) -> u16 {
         match (self, compatible) {
             (Self::Name, false) => 502,
-            (_, false) | (Self::Client(_) | Self::Port(_), true) => 403,
+            (_, false) | (Self::Client(_) | Self::Listed(_) | Self::Port(_), true) => 403,
             (Self::Connect | Self::ConnectPort(_), true) => 501,
             (Self::Name, true) => 200,
             (Self::Family(_) | Self::Denied(_) | Self::Local(..) | Self::Monitor(..) | Self::Loop(..), true) => 400,
@@ -106,6 +110,8 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Client(address) => write!(f, "{address} may not use this proxy (acl.clients)"),
+            Self::Listed(ListReason::Line(_)) => f.write_str("a list refuses it (acl.blocklist)"),
+            Self::Listed(ListReason::Unlisted) => f.write_str("no list allows it (acl.allowlist)"),
             Self::Connect => f.write_str("CONNECT is not allowed (http.connect)"),
             Self::ConnectPort(port) => write!(f, "CONNECT to port {port} is not allowed (security.connect)"),
             Self::Port(port) => write!(f, "requests to port {port} are not allowed (security.ports)"),

@@ -41,6 +41,7 @@ impl Proxy {
             origin: summary.origin,
             decision: summary.decision,
             failure: summary.failure(),
+            list: summary.list.as_deref().unwrap_or_default().as_bytes(),
             cut: summary.is_cut(),
             user_agent: summary.user_agent(),
             referer: summary.referer(),

@@ -133,6 +133,7 @@ impl Proxy {
                 None => self.refuse_address(key, refused),
             };
         }
+        self.report_addresses(key, &addresses);
         let wanted = self.with_exchange(key, |exchange, cx| exchange.handle_resolved(cx));
         if wanted == Some(true) && !self.connect_again(key, &addresses) {
             self.race(key, &addresses, rest);
@@ -248,6 +249,7 @@ impl Proxy {
                 true => Ok(()),
                 false => self.policy.port_allowed(host, *address, port, &self.local),
             });
+            let verdict = verdict.and_then(|()| self.address_listed(request, *address));
             refused = verdict.err().or(refused);
             verdict.is_ok()
         };
@@ -256,7 +258,11 @@ impl Proxy {
 
     fn refuse_address(&mut self, key: Key, refused: Option<Refused>) {
         self.counters.refused += 1;
+        let words = refused.and_then(|refused| self.note_refused(key, refused));
         self.fail_request(key, |answers, request, client| match &refused {
+            Some(_) if words.is_some() => {
+                answers.explain(Cause::Blocked, request, client, words.as_deref().unwrap_or_default())
+            }
             Some(refused) => answers.refused(refused, request, client),
             None => answers.dial_error(DialError::Unreachable, request, client),
         });

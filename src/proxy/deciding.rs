@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use reactor::arena::Key;
 
+use super::lists::ActiveLists;
 use super::{Proxy, Waits};
 use crate::exchange::ingress::Ingress;
 use crate::exchange::Side;
@@ -13,7 +14,7 @@ use crate::http::cause::Cause;
 use crate::http::request::Request;
 use crate::http::Method;
 use crate::logs::{Usage, Word};
-use crate::policy::admission::{self, Judgement, Stage, Subject};
+use crate::policy::admission::{self, Judgement, Refusal, Stage, Subject};
 use crate::policy::decision::{Decision, Verdict};
 use crate::policy::shares::ClientKey;
 use crate::redirector::dialect::Dialect;
@@ -50,23 +51,50 @@ impl Proxy {
         let Some(client) = self.clients.get(key) else { return };
         let exchange = &client.session.exchange;
         let Some(request) = exchange.request() else { return };
-        match admission::walk(stages, &self.subject(request, exchange.client(), self.redirector.is_some())) {
+        let judgement = admission::walk(stages, &self.subject(request, exchange.client(), self.redirector.is_some()));
+        if stages.len() == Stage::ALL.len() && !matches!(judgement, Judgement::Refuse(_)) {
+            self.note_listed(key);
+        }
+        match judgement {
             Judgement::Pass => self.decided(key, Word::Permit, Decision::Forward),
             Judgement::Ask => self.consult(key),
-            Judgement::Refuse(refusal) => {
-                let answer = self.answers.refusal(&refusal, Some(request), client.session.exchange.client());
-                self.refuse(key, answer);
-            }
+            Judgement::Refuse(refusal) => self.refuse_by(key, &refusal, None),
             Judgement::Answer(answer) => {
-                let method = String::from_utf8_lossy(request.method_name()).into_owned();
-                self.note_usage(key, Word::Permit, Some(&method));
+                let request = self.clients.get(key).and_then(|client| client.session.exchange.request());
+                let method = request.map(|request| String::from_utf8_lossy(request.method_name()).into_owned());
+                self.note_usage(key, Word::Permit, method.as_deref());
                 self.decide(key, Decision::Answer(answer));
             }
         }
     }
 
     fn subject<'a>(&'a self, request: &'a Request, client: IpAddr, helpers: bool) -> Subject<'a> {
-        Subject { request, client, rules: &self.settings.rules, policy: &self.policy, helpers }
+        let lists = self.lists.as_ref();
+        Subject {
+            request,
+            client,
+            rules: &self.settings.rules,
+            policy: &self.policy,
+            lists: lists.and_then(ActiveLists::enforced),
+            helpers,
+            spared: lists.is_some_and(|lists| lists.spared),
+        }
+    }
+
+    /// Answers a request that a stage has refused: the client's, or what a helper has put in its place.
+    fn refuse_by(&mut self, key: Key, refusal: &Refusal, other: Option<&Request>) {
+        let words = match refusal {
+            Refusal::Policy(refused) => self.note_refused(key, *refused),
+            Refusal::Cause(_) => None,
+        };
+        let Some(client) = self.clients.get(key) else { return };
+        let exchange = &client.session.exchange;
+        let request = other.or(exchange.request());
+        let answer = match words {
+            Some(words) => self.answers.explain(Cause::Blocked, request, exchange.client(), &words),
+            None => self.answers.refusal(refusal, request, exchange.client()),
+        };
+        self.refuse(key, answer);
     }
 
     /// Has a request wait for a helper's reply. The helpers are served when all sessions of this turn have been driven.
@@ -170,10 +198,7 @@ impl Proxy {
     fn rewrite(&mut self, key: Key, other: Box<Request>) {
         let Some(client) = self.clients.get(key) else { return };
         match admission::walk(&Stage::ALL, &self.subject(&other, client.session.exchange.client(), false)) {
-            Judgement::Refuse(refusal) => {
-                let answer = self.answers.refusal(&refusal, Some(&other), client.session.exchange.client());
-                self.refuse(key, answer);
-            }
+            Judgement::Refuse(refusal) => self.refuse_by(key, &refusal, Some(&other)),
             Judgement::Answer(answer) => self.decided(key, Word::Rewrite, Decision::Answer(answer)),
             Judgement::Pass | Judgement::Ask => self.decided(key, Word::Rewrite, Decision::Rewrite(other)),
         }

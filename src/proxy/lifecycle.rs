@@ -138,6 +138,7 @@ impl Proxy {
         self.upstream.configure(options.dial_options, &mut self.shares);
         let (reader, names) = options.names;
         self.watch_names(reader, names);
+        self.use_lists(options.lists);
         self.reload_helpers(options.redirector);
         self.watch.set_facts(options.facts);
         self.addresses.set_polling(options.poll_interfaces, &mut self.poller);

@@ -13,6 +13,7 @@ use super::Proxy;
 use crate::answers::PageContent;
 use crate::io::owner::Owner;
 use crate::loader::folder::Folder;
+use crate::loader::lists::ListReader;
 use crate::loader::names::{NameReader, Names};
 use crate::loader::{Loader, Watch};
 
@@ -23,6 +24,8 @@ pub(super) struct Loading {
     names: Watch<NameReader>,
     /// None where there is no folder of pages.
     pages: Option<Watch<Folder>>,
+    /// None where there are no lists.
+    lists: Option<Watch<ListReader>>,
     looks: PageLooks,
 }
 
@@ -48,14 +51,14 @@ struct PageLooks {
 
 impl Loading {
     pub(super) fn new(
-        names: NameReader,
-        pages: Option<Folder>,
+        (names, pages, lists): (NameReader, Option<Folder>, Option<ListReader>),
         poller: &mut Poller<Owner>,
         now: Millis,
     ) -> std::io::Result<Loading> {
         let (names, pages) = (Watch::new(names, now), pages.map(|folder| Watch::new(folder, now)));
+        let lists = lists.map(|lists| Watch::new(lists, now));
         let looks = PageLooks { last: 0, waiting: 0, done: mpsc::channel() };
-        Ok(Loading { loader: Loader::new(poller)?, names, pages, looks })
+        Ok(Loading { loader: Loader::new(poller)?, names, pages, lists, looks })
     }
 
     /// Has the file of a page looked at for a session. Gives the number of the look.
@@ -86,6 +89,17 @@ impl Loading {
         if let Some(pages) = &mut self.pages {
             pages.tick(&mut self.loader, now);
         }
+        if let Some(lists) = &mut self.lists {
+            lists.tick(&mut self.loader, now);
+        }
+    }
+
+    /// Other files of lists are looked at from now on.
+    pub(super) fn watch_lists(&mut self, reader: Option<ListReader>, now: Millis) {
+        let watch = reader.map(|reader| Watch::new(reader, now));
+        // It may hold lists that were read and not taken.
+        let before = std::mem::replace(&mut self.lists, watch);
+        self.loader.discard(before);
     }
 }
 
@@ -114,6 +128,9 @@ impl Proxy {
         }
         if let Some(names) = self.loading.names.take() {
             self.use_names(names);
+        }
+        if let Some(lists) = self.loading.lists.as_mut().and_then(Watch::take) {
+            self.lists_changed(lists);
         }
         if let Some(pages) = self.loading.pages.as_mut().and_then(Watch::take) {
             let before = std::mem::replace(&mut self.answers.pages, Arc::new(pages));

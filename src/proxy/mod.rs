@@ -13,6 +13,7 @@ mod deciding;
 mod heads;
 mod lifecycle;
 mod listeners;
+mod lists;
 mod loading;
 mod pages;
 mod report;
@@ -52,6 +53,7 @@ use clock::Clock;
 use listeners::Listeners;
 
 pub use listeners::ListenAddress;
+pub use lists::ListSetup;
 
 /// Values that a session's actions may take in a row before others get their turn: requests that are all answered from
 /// what is at hand, such as a long pipeline.
@@ -79,6 +81,8 @@ pub struct Options {
     pub names: (NameReader, Names),
     /// The folder of local pages, which are looked at again; None without one.
     pub pages: Option<Folder>,
+    /// The lists, and how their files are looked at again; None without one.
+    pub lists: Option<lists::ListSetup>,
     /// The helpers that are asked about requests; None where there are none.
     pub redirector: Option<redirector::Options>,
     /// What the monitor shows besides numbers.
@@ -143,6 +147,8 @@ pub struct Proxy {
     settings: Settings,
     answers: Answers,
     policy: Policy,
+    /// None where nothing is listed.
+    lists: Option<lists::ActiveLists>,
     local: LocalAddresses,
     addresses: addresses::OwnAddresses,
     upstream: Upstream,
@@ -199,7 +205,9 @@ impl Proxy {
         let mut shares = Shares::default();
         let heads = heads::Heads::new(&mut shares);
         let upstream = Upstream::new(options.dial_options, &mut shares);
-        let loading = loading::Loading::new(reader, options.pages, &mut poller, clock.now())?;
+        let (lists, list_reader) = options.lists.map(lists::ActiveLists::of).unzip();
+        let files = (reader, options.pages, list_reader);
+        let loading = loading::Loading::new(files, &mut poller, clock.now())?;
         let redirector = options.redirector.map(|options| Redirector::new(options, clock.now()));
         let mut proxy = Proxy {
             poller,
@@ -214,6 +222,7 @@ impl Proxy {
             settings: options.settings,
             answers: options.answers,
             policy: options.policy,
+            lists,
             local,
             addresses,
             upstream,

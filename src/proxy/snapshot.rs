@@ -182,6 +182,7 @@ impl Source for Proxy {
             idle: self.upstream.idle.len() as u64,
             blocks: self.shared.pool.lent() as u64,
             head_bytes: self.shares.total(Resource::HeadBytes) as u64,
+            listed: self.lists.as_ref().map_or((0, 0), |lists| lists.len()),
             draining: self.lifecycle.is_draining(),
             listening: !self.listeners.places(Ingress::Proxy).is_empty(),
             judged_by_error: self.redirector.as_ref().is_some_and(|helpers| helpers.on_failure() == OnFailure::Error),

@@ -12,10 +12,12 @@ use crate::exchange::timers::Limits;
 use crate::exchange::Settings;
 use crate::http::rules::Rules;
 use crate::loader::folder::Folder;
+use crate::loader::lists::ListOptions;
 use crate::loader::names::NameOptions;
+use crate::policy::lists::names::ListKey;
 use crate::policy::networks::Networks;
 use crate::policy::{Policy, PolicyConfig};
-use crate::proxy::{self, ListenAddress};
+use crate::proxy::{self, ListSetup, ListenAddress};
 use crate::redirector::dialect::Dialect;
 use crate::redirector::helper::Program;
 use crate::redirector::icap::Icap;
@@ -63,6 +65,7 @@ pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options,
         policy: policy(config),
         dial_options: dial_options(config, count(budget.pool), count(budget.attempts)),
         names: name_options(loaded).read().map_err(unreadable_names)?,
+        lists: lists(config)?,
         redirector: redirector(config),
         facts: facts(loaded),
         pages,
@@ -78,11 +81,35 @@ pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options,
 /// Which could not, and why.
 pub(super) fn check_files(loaded: &Loaded) -> Result<(), String> {
     answers(&loaded.config)?;
+    if let Some(lists) = list_options(&loaded.config) {
+        lists.check().map_err(|error| format!("acl: {error}"))?;
+    }
     name_options(loaded).check().map_err(unreadable_names)
 }
 
 fn unreadable_names(error: String) -> String {
     format!("cannot read {error} (dns.resolver, dns.hosts)")
+}
+
+/// The lists, read, if there is one.
+fn lists(config: &Config) -> Result<Option<ListSetup>, String> {
+    let Some(options) = list_options(config) else { return Ok(None) };
+    let read = options.read().map_err(|error| format!("acl: {error}"))?;
+    Ok(Some(ListSetup { read, spared: config.acl.helpers, tell: config.acl.tell_list }))
+}
+
+fn list_options(config: &Config) -> Option<ListOptions> {
+    static RANDOM: OnceLock<RandomState> = OnceLock::new();
+    let random = RANDOM.get_or_init(RandomState::new);
+    let acl = &config.acl;
+    let used = !acl.blocklist.is_empty() || !acl.allowlist.is_empty();
+    used.then(|| ListOptions {
+        block: acl.blocklist.clone(),
+        allow: acl.allowlist.clone(),
+        closed: acl.default,
+        enforced: !acl.mode,
+        key: ListKey(random.hash_one(0), random.hash_one(1)),
+    })
 }
 
 fn facts(loaded: &Loaded) -> Facts {

@@ -60,6 +60,15 @@ fn clients(page: &mut MetricsPage, running: &Running) {
         "Requests that the proxy answered itself because they failed or were refused, by the cause.",
         causes.iter().map(|(label, count)| (label.as_str(), *count)),
     );
+    let judged = [
+        ("verdict=\"allowed\"", counters.listed_allowed),
+        ("verdict=\"blocked\"", counters.listed_blocked),
+        ("verdict=\"reported\"", counters.listed_reported),
+    ];
+    page.counter("lists_judged_total", "Requests that lists let pass, refused, or would have refused.", judged);
+    page.counter("lists_loaded_total", "How often lists were read anew.", [("", counters.lists_loaded)]);
+    let sizes = [("kind=\"names\"", running.listed.0), ("kind=\"networks\"", running.listed.1)];
+    page.gauge("lists_entries", "Names and networks in lists.", sizes);
     page.gauge("clients", "Connections of proxy clients.", [("", running.clients)]);
     page.gauge("clients_silent", "Those of them without a first request.", [("", running.silent)]);
     let by_family = |bytes: [u64; 2]| [("family=\"ipv4\"", bytes[0]), ("family=\"ipv6\"", bytes[1])];

@@ -110,6 +110,6 @@ tests! {
     request response head_end first_bytes authority proxy_line
     chunks_of_clients chunks_of_origins
     ini environment command_line pages
-    dns_message dns_resolver resolv_conf hosts
+    dns_message dns_resolver resolv_conf hosts lists
     url_question url_reply icap_reply monitor
 }

@@ -64,6 +64,11 @@ impl Request {
         self.diverted.map_or(self.target, |target| *target)
     }
 
+    /// Whether it is sent to another host than the one that it names.
+    pub fn is_diverted(&self) -> bool {
+        self.diverted.is_some()
+    }
+
     /// Sends it to another host, which gets the same head.
     pub fn divert(&mut self, to: Box<Target>) {
         self.diverted = Some(to);

@@ -93,6 +93,7 @@ fn value(out: &mut Vec<u8>, code: Code, place: Escaping, record: &Record<'_>, st
         Code::Origin => or_dash(out, record.origin, socket),
         Code::Decision => put(out, &[record.decision.unwrap_or("-")]),
         Code::Failure => put(out, &[record.failure.unwrap_or("-")]),
+        Code::List => push(out, record.list, place),
         Code::Decide => or_dash(out, record.decide, digits),
         Code::Resolve => or_dash(out, record.resolve, digits),
         Code::Connect => or_dash(out, record.connect, digits),
@@ -204,6 +205,7 @@ fn json(out: &mut Vec<u8>, record: &Record<'_>, stamps: &mut Stamps) {
     });
     text(out, "decision", record.decision.unwrap_or_default().as_bytes());
     text(out, "failure", record.failure.unwrap_or_default().as_bytes());
+    text(out, "list", record.list);
     text(out, "user_agent", record.user_agent);
     text(out, "referer", record.referer);
     out.push(b'}');

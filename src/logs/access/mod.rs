@@ -53,6 +53,8 @@ pub struct Record<'a> {
     pub decision: Option<&'static str>,
     /// Why it did not end well, in a word.
     pub failure: Option<&'static str>,
+    /// File and line of the list that refused it, or would have; empty where none did.
+    pub list: &'a [u8],
     /// The client did not get all of the response.
     pub cut: bool,
     /// The User-Agent field, perhaps empty.

@@ -3,6 +3,7 @@
 
 mod bodies;
 mod heads;
+mod lists;
 mod monitor;
 mod names;
 mod replies;
@@ -39,6 +40,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "icap_reply", seeds: replies::MESSAGES, run: replies::icap },
     Target { name: "monitor", seeds: monitor::REQUESTS, run: monitor::request },
     Target { name: "resolv_conf", seeds: names::RESOLV_CONFS, run: names::resolv_conf },
+    Target { name: "lists", seeds: lists::FILES, run: lists::file },
     Target { name: "hosts", seeds: names::HOSTS, run: names::hosts },
 ];
 

@@ -37,6 +37,9 @@ const SAME: &str = "connections_total clients.accepted, connections_refused_tota
     helper_refused_total helpers.refused, helper_unreadable_total helpers.unreadable, \
     helper_undecided_total helpers.undecided, buffer_blocks memory.blocks, head_bytes memory.heads, heads_refused_total heads.refused, loop_turns_total load.loops, \
     loop_events_total load.events, log_lines_lost_total{log=\"messages\"} logs.lost.messages, \
+    lists_judged_total{verdict=\"allowed\"} lists.allowed, lists_judged_total{verdict=\"blocked\"} lists.blocked, \
+    lists_judged_total{verdict=\"reported\"} lists.reported, lists_loaded_total lists.loaded, \
+    lists_entries{kind=\"names\"} lists.names, lists_entries{kind=\"networks\"} lists.networks, \
     log_lines_lost_total{log=\"usage\"} logs.lost.usage, log_lines_lost_total{log=\"access\"} logs.lost.access";
 
 /// The name under which a test claims a number, from any of the names under which it is shown.

@@ -10,6 +10,7 @@ mod ends;
 mod files;
 mod helpers;
 mod house;
+mod lists;
 mod names;
 mod origins;
 mod timers;
@@ -130,6 +131,8 @@ fn claimed() -> BTreeSet<String> {
         of(ends::CROWDED),
         of(ends::UNTRUSTED),
         of(causes::CLIENTS),
+        of(lists::STEPS),
+        of(lists::REPORTING),
         of(causes::STEPS),
         of(names::STEPS),
         of(helpers::STEPS),

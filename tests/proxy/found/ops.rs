@@ -24,8 +24,8 @@ fn with(arguments: &[&str], variables: &[(&str, &str)], ini: &str) -> Finished {
 fn a8_rules_that_would_not_be_applied_stop_the_start_and_the_check() {
     for (variables, ini, named) in [
         (&[("exaproxy_auth_enable", "true"), ("exaproxy_auth_users", "/etc/users")][..], "", "auth."),
-        (&[("exaproxy_acl_blocklist", "/etc/blocklist")], "", "acl.blocklist"),
-        (&[], "[acl]\nblocklist = /etc/blocklist\n", "acl.blocklist"),
+        (&[("exaproxy_acl_bloklist", "/etc/hosts")], "", "acl.bloklist"),
+        (&[], "[acl]\nurls = /etc/hosts\n", "acl.urls"),
         (&[], "[auth]\nusers = /etc/users\n", "[auth]"),
         (&[("exaproxy.cache.enable", "true")], "", "cache.enable"),
         (&[("exaproxy_security_dney", "10.0.0.0/8")], "", "security.dney"),

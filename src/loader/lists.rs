@@ -1,0 +1,215 @@
+//! The files of `acl.blocklist` and `acl.allowlist`: read whole, looked at again and again. Knows what they are made of, and
+//! nothing of requests.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use reactor::Millis;
+
+use super::Look;
+use crate::policy::lists::line::ListFormat;
+use crate::policy::lists::list::{List, ListReading};
+use crate::policy::lists::names::ListKey;
+use crate::policy::lists::Lists;
+use crate::system::files;
+
+/// Milliseconds between two looks.
+const LOOK: Millis = 2_000;
+
+/// Largest file that is read, in bytes: a million names have some 20 MiB.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// The file of names in a folder of squidGuard.
+const DOMAINS: &str = "domains";
+
+/// What lists there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListOptions {
+    /// The files of `acl.blocklist`.
+    pub block: Vec<PathBuf>,
+    /// The files of `acl.allowlist`.
+    pub allow: Vec<PathBuf>,
+    /// What is on no list may not be reached (`acl.default`).
+    pub closed: bool,
+    /// The lists refuse (`acl.mode`).
+    pub enforced: bool,
+    /// What names are hashed with.
+    pub key: ListKey,
+}
+
+impl ListOptions {
+    /// Reads all files.
+    ///
+    /// # Errors
+    /// Which file cannot be read, or which line is wrong.
+    pub fn read(self) -> Result<(ListReader, Lists), String> {
+        // Before reading: a file that changes meanwhile is read again at the first look.
+        let seen = marks(&self);
+        let lists = self.lists()?;
+        tell(&lists);
+        Ok((ListReader { options: self, seen }, lists))
+    }
+
+    /// Whether all files can be read, so that a reload does not find out too late.
+    ///
+    /// # Errors
+    /// Those of [`ListOptions::read`].
+    pub fn check(&self) -> Result<(), String> {
+        self.lists().map(drop)
+    }
+
+    fn lists(&self) -> Result<Lists, String> {
+        let (block, allow) = (self.list(&self.block)?, self.list(&self.allow)?);
+        Ok(Lists { block, allow, closed: self.closed, enforced: self.enforced })
+    }
+
+    fn list(&self, paths: &[PathBuf]) -> Result<List, String> {
+        let mut reading = ListReading::new(self.key);
+        for path in paths {
+            let (path, format) = match path.is_dir() {
+                true => (path.join(DOMAINS), ListFormat::Domains),
+                false => (path.clone(), ListFormat::Lines),
+            };
+            reading.begin(&path.display().to_string());
+            read_file(&path, format, &mut reading).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        reading.finish().map_err(|fault| fault.to_string())
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        self.block.iter().chain(&self.allow)
+    }
+}
+
+/// Says what was found in the files of lists, at a level that shows by default only where lines were passed over.
+fn tell(lists: &Lists) {
+    let files = |name, list: &List| list.files().iter().map(|file| (name, file.clone())).collect::<Vec<_>>();
+    for (name, file) in files("blocklist", &lists.block).into_iter().chain(files("allowlist", &lists.allow)) {
+        let (path, entries, others) = (&file.path, file.entries, file.others);
+        match others {
+            0 => log::info!(target: "configuration", "acl.{name}: {entries} entries in {path}"),
+            _ => log::error!(
+                target: "configuration",
+                "acl.{name}: {entries} entries in {path}; {others} lines mean something else and have no effect, \
+                 the first is line {}",
+                file.first_other
+            ),
+        }
+    }
+}
+
+/// Reads a file in pieces, and lets the loop have its processor in between, should they share one.
+fn read_file(path: &Path, format: ListFormat, reading: &mut ListReading) -> io::Result<()> {
+    files::read_lines(path, MAX_BYTES, |lines| {
+        reading.read(lines, format);
+        thread::yield_now();
+    })
+}
+
+/// The files as they were read last.
+#[derive(Debug)]
+pub struct ListReader {
+    options: ListOptions,
+    seen: Vec<FileMark>,
+}
+
+/// What tells a changed file from an unchanged one: its number, its length, its time of change.
+type FileMark = Option<(u64, u64, i64, i64)>;
+
+impl Look for ListReader {
+    type News = Lists;
+
+    fn what(&self) -> String {
+        let paths: Vec<String> = self.options.paths().map(|path| path.display().to_string()).collect();
+        format!("reading {}", paths.join(" or "))
+    }
+
+    fn look(&mut self) -> Option<Lists> {
+        let marks = marks(&self.options);
+        if marks == self.seen {
+            return None;
+        }
+        self.seen = marks;
+        match self.options.lists() {
+            Ok(lists) => {
+                tell(&lists);
+                let (names, ranges) = lists.len();
+                crate::critical!(target: "configuration", "lists have changed: {names} names and {ranges} networks now");
+                Some(lists)
+            }
+            Err(error) => {
+                log::error!(target: "configuration", "{error}; the lists that were read before stay in force");
+                None
+            }
+        }
+    }
+
+    fn pause(_: Duration) -> Millis {
+        LOOK
+    }
+}
+
+fn marks(options: &ListOptions) -> Vec<FileMark> {
+    let mark = |path: &PathBuf| {
+        let path = if path.is_dir() { path.join(DOMAINS) } else { path.clone() };
+        let about = fs::metadata(path).ok()?;
+        Some((about.ino(), about.len(), about.ctime(), about.ctime_nsec()))
+    };
+    options.paths().map(mark).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(block: Vec<PathBuf>) -> ListOptions {
+        ListOptions { block, allow: Vec::new(), closed: false, enforced: true, key: ListKey(1, 2) }
+    }
+
+    fn place(lists: &Lists, name: &str) -> Option<String> {
+        lists.block.find_name(name, 80).map(|line| lists.block.place(line))
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_read_leaves_the_one_before_in_force_until_it_can() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list");
+        let shown = path.display().to_string();
+        assert_eq!(options(vec![path.clone()]).read().map(drop).unwrap_err().split(": ").next(), Some(&shown[..]));
+        fs::write(&path, "a.test\n").unwrap();
+        let (mut reader, lists) = options(vec![path.clone()]).read().unwrap();
+        assert_eq!(place(&lists, "a.test"), Some(format!("{shown}:1")));
+        assert!(reader.look().is_none(), "nothing has changed");
+        fs::write(&path, "b.test\na..b\n").unwrap();
+        assert!(reader.look().is_none() && reader.look().is_none());
+        assert_eq!(
+            options(vec![path.clone()]).read().map(drop),
+            Err(format!("{shown}:2: neither a name nor an address"))
+        );
+        fs::remove_file(&path).unwrap();
+        assert!(reader.look().is_none());
+        fs::write(&path, "b.test\n").unwrap();
+        let lists = reader.look().unwrap();
+        assert_eq!((place(&lists, "a.test"), place(&lists, "b.test")), (None, Some(format!("{shown}:1"))));
+        // Another file of the same length in its place.
+        let other = folder.path().join("other");
+        fs::write(&other, "c.test\n").unwrap();
+        fs::rename(&other, &path).unwrap();
+        assert!(reader.look().is_some_and(|lists| place(&lists, "c.test").is_some()));
+    }
+
+    #[test]
+    fn a_folder_of_squidguard_is_its_domains() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(options(vec![folder.path().to_owned()]).read().is_err());
+        fs::write(folder.path().join("domains"), "ads.test\n192.0.2.1\n").unwrap();
+        let (_, lists) = options(vec![folder.path().to_owned()]).read().unwrap();
+        let line = folder.path().join("domains").display().to_string() + ":1";
+        assert_eq!(place(&lists, "www.ads.test"), Some(line));
+        assert_eq!(lists.len(), (1, 1));
+    }
+}
