@@ -68,7 +68,7 @@ impl World {
     fn new(seed: u64) -> World {
         let mut random = Random::new(seed);
         let weather = [Weather::Calm, Weather::Fickle, Weather::Storm, Weather::Rough][(seed % 4) as usize];
-        let capacity = random.pick(&[40, 300, 4_000, 20_000, 70_000, 300_000]);
+        let capacity = random.pick(&[40, 300, 4_000, 20_000, 70_000, 300_000, 300_000]);
         let count = 1 + random.below(12);
         let all: Vec<Plan> = (0..count).map(|id| Plan::random(id, weather, capacity, &mut random)).collect();
         let plans = Rc::new(RefCell::new(Plans::new(weather, all)));
@@ -163,7 +163,11 @@ fn number(name: &str) -> Option<u64> {
 fn worlds_come_to_a_good_end() {
     match number("SEED") {
         Some(seed) => drop(run(seed)),
-        None => (0..number("SEEDS").unwrap_or(WORLDS)).for_each(|seed| drop(run(seed))),
+        None => {
+            let kept = (0..number("SEEDS").unwrap_or(WORLDS)).filter(|seed| run(*seed).hub.kept_bytes).count();
+            assert!(kept > 0 || cfg!(not(target_os = "linux")), "in no world a pipe kept what was not taken");
+            println!("{kept} worlds with bytes in pipes");
+        }
     }
 }
 

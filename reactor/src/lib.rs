@@ -1,7 +1,7 @@
 //! Readiness, buffers, alarms and streams for one mio event loop. Knows no protocol.
 //!
 //! What is pure here (`arena`, `ready`, `buffer`, `alarm`) can be tested without a socket; what touches the system is
-//! `stream`, `listener`, `poller`, and `sys`, the only module of the project that may say `unsafe`.
+//! `stream`, `pipe`, `listener`, `poller`, and `sys`, the only module of the project that may say `unsafe`.
 
 pub mod alarm;
 pub mod arena;
@@ -9,6 +9,7 @@ pub mod buffer;
 pub mod bus;
 pub mod frame;
 pub mod listener;
+pub mod pipe;
 pub mod poller;
 pub mod ready;
 pub mod stream;

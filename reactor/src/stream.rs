@@ -9,6 +9,7 @@ use mio::net::TcpStream;
 use socket2::SockRef;
 
 use crate::arena::Key;
+use crate::pipe::Pipe;
 use crate::ready::Ready;
 use crate::sys;
 
@@ -22,6 +23,10 @@ pub trait Transport {
     fn discard(&mut self, count: usize) -> io::Result<usize>;
     /// Writes what the peer's window takes.
     fn send(&mut self, from: &[u8]) -> io::Result<usize>;
+    /// Moves up to `most` bytes that are there into a pipe. 0 is the end of the stream, or a mark of urgent bytes.
+    fn splice_in(&mut self, pipe: &Pipe, most: usize) -> io::Result<usize>;
+    /// Writes what the peer's window takes of the bytes in a pipe that is not empty.
+    fn splice_out(&mut self, pipe: &Pipe) -> io::Result<usize>;
     /// Says that nothing more will be sent.
     fn shutdown(&mut self) -> io::Result<()>;
     /// Bytes that were written and that the peer has not acknowledged, as far as the system tells; 0 where it does not.
@@ -47,6 +52,14 @@ impl Transport for TcpStream {
 
     fn send(&mut self, from: &[u8]) -> io::Result<usize> {
         self.write(from)
+    }
+
+    fn splice_in(&mut self, pipe: &Pipe, most: usize) -> io::Result<usize> {
+        sys::splice(self.as_fd(), pipe.input(), most)
+    }
+
+    fn splice_out(&mut self, pipe: &Pipe) -> io::Result<usize> {
+        sys::splice(pipe.output(), self.as_fd(), pipe.len())
     }
 
     fn shutdown(&mut self) -> io::Result<()> {
@@ -139,6 +152,35 @@ impl<T: Transport> Stream<T> {
                 if count < from.len() {
                     self.ready.clear(Ready::WRITE);
                 }
+                Ok(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.ready.clear(Ready::WRITE);
+                Ok(0)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Moves up to `most` bytes into an empty pipe; None where nothing is there. Less than `most` says nothing of what is
+    /// left: a pipe is full when its places are, however small the pieces in them. 0 may be an end, but only a read tells,
+    /// since it may be a mark of urgent bytes as well.
+    pub fn splice_in(&mut self, pipe: &mut Pipe, most: usize) -> io::Result<Option<usize>> {
+        debug_assert!(pipe.is_empty(), "or EAGAIN could mean a full pipe");
+        match uninterrupted(|| self.io.splice_in(pipe, most)) {
+            Ok(count) => {
+                pipe.filled(count);
+                Ok(Some(count))
+            }
+            Err(error) => self.read_result(Err(error), most),
+        }
+    }
+
+    /// Writes what is in a pipe; gives how many bytes were taken. Only EAGAIN clears WRITE.
+    pub fn splice_out(&mut self, pipe: &mut Pipe) -> io::Result<usize> {
+        match uninterrupted(|| self.io.splice_out(pipe)) {
+            Ok(count) => {
+                pipe.drained(count);
                 Ok(count)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

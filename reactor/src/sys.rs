@@ -1,4 +1,4 @@
-//! Every unsafe system call that no crate wraps, each behind a safe function.
+//! Every unsafe system call that no crate wraps, each behind a safe function, and those that only some systems have.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -23,6 +23,21 @@ pub fn discard(socket: BorrowedFd<'_>, count: usize) -> io::Result<usize> {
     // SAFETY: the descriptor is open for as long as the borrow lives, and `sink` has room for `wanted` bytes.
     let taken = unsafe { libc::recv(socket.as_raw_fd(), sink.as_mut_ptr().cast(), wanted, libc::MSG_DONTWAIT) };
     usize::try_from(taken).map_err(|_| io::Error::last_os_error())
+}
+
+/// Moves up to `most` bytes between a pipe and a socket, either way, and waits for nothing (splice(2)). Gives the number moved;
+/// 0 is the end of what is read from.
+#[cfg(target_os = "linux")]
+pub fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, most: usize) -> io::Result<usize> {
+    use nix::fcntl::{splice, SpliceFFlags};
+    let flags = SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_NONBLOCK;
+    Ok(splice(from, None, to, None, most, flags)?)
+}
+
+/// Elsewhere there is no such call.
+#[cfg(not(target_os = "linux"))]
+pub fn splice(_from: BorrowedFd<'_>, _to: BorrowedFd<'_>, _most: usize) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Bytes in the send queue of a TCP socket that the peer has not acknowledged (tcp(7), SIOCOUTQ); 0 where the system does

@@ -71,6 +71,11 @@ impl Exchange {
         is_tunnel
     }
 
+    /// `count` bytes left the source of this direction unseen, and no peer gets them.
+    pub fn handle_dropped(&mut self, direction: Direction, count: usize) {
+        self.flow_mut(direction).dropped(count);
+    }
+
     /// The end that [`Exchange::wants_end`] asked for. `delivered` says that the peer has all that was sent to it, as far as
     /// the system tells. A reset would throw away what it has not (tcp(7)), so that it gets an ordinary end then.
     pub fn handle_end(&mut self, side: Side, delivered: bool, cx: &mut Context<'_>) {

@@ -117,6 +117,12 @@ impl Flow {
         self.moved += count as u64;
     }
 
+    /// `count` bytes of the body left their source unseen and go nowhere. The next message begins behind them.
+    pub fn dropped(&mut self, count: usize) {
+        self.framing.pass(self.framing.passable().min(count as u64));
+        self.done |= self.framing.is_done();
+    }
+
     /// `count` bytes of the body went from socket to socket without entering a buffer.
     pub fn passed(&mut self, count: usize) {
         self.framing.pass(count as u64);

@@ -57,6 +57,11 @@ impl Exchange {
         }
     }
 
+    /// Is what left the source of this direction, and is still on its way, wanted by its destination?
+    pub fn delivers(&self, direction: Direction) -> bool {
+        !self.flow(direction).broken && matches!(self.phase, Phase::Relaying(_) | Phase::Tunnel { .. })
+    }
+
     /// The side whose connection has to end now because the other side of the tunnel was reset and all that came from there
     /// is through (RFC 9110 §9.3.6). `stored` is what each buffer holds, upload first.
     pub fn wants_end(&self, stored: [usize; 2]) -> Option<Side> {

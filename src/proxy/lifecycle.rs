@@ -130,6 +130,7 @@ impl Proxy {
         }
         self.listeners.set_limits(options.limits);
         self.shared.pool.set_budget(pool_budget(options.limits));
+        self.shared.pipes.set_most(options.pipes);
         let answers = std::mem::replace(&mut self.answers, options.answers);
         let policy = std::mem::replace(&mut self.policy, options.policy);
         self.loading.loader.discard((answers, policy));

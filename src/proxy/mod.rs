@@ -69,6 +69,8 @@ pub struct Options {
     pub places: Vec<ListenAddress>,
     /// Most clients of each kind, by [`Ingress::index`].
     pub limits: [usize; Ingress::ALL.len()],
+    /// Most pipes that hold bytes at a time.
+    pub pipes: usize,
     /// What the proxy says itself.
     pub answers: Answers,
     /// Limits and rules of exchanges.
@@ -217,7 +219,7 @@ impl Proxy {
             clients: Arena::new(),
             alarms: Alarms::new(),
             queue: VecDeque::new(),
-            shared: Shared::new(lifecycle::pool_budget(options.limits)),
+            shared: Shared::new(lifecycle::pool_budget(options.limits), options.pipes),
             out: Vec::new(),
             settings: options.settings,
             answers: options.answers,

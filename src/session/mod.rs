@@ -3,6 +3,7 @@
 //! One session owns both ends, so nothing can be left behind when one of them goes. The exchange decides, the pump only
 //! moves bytes: it asks what is wanted, does what is ready, and stops when nothing that is wanted is ready.
 
+mod passing;
 mod peek;
 mod shared;
 
@@ -11,6 +12,7 @@ use std::io;
 use reactor::alarm::Alarms;
 use reactor::arena::Key;
 use reactor::buffer::{Buf, BLOCK};
+use reactor::pipe::PipeKey;
 use reactor::ready::Ready;
 use reactor::stream::{Stream, Transport};
 
@@ -20,7 +22,8 @@ use crate::exchange::timers::Limits;
 use crate::exchange::{Action, Context, Exchange, Side};
 use crate::io::content::{Content, ContentRequest};
 use crate::io::origin::Origin;
-use peek::{PeekSize, MAX_PEEK, MIN_PEEK};
+use passing::passes;
+use peek::{PeekSize, MIN_PEEK};
 pub use shared::Shared;
 use shared::HEADROOM;
 
@@ -43,6 +46,9 @@ pub struct Session<T> {
     /// How much of a body is peeked at in one go, each way; 0 while the bytes come in small pieces.
     peek_up: PeekSize,
     peek_down: PeekSize,
+    /// Pipes with bytes that left their source and that the other side has not taken yet.
+    pipe_up: Option<PipeKey>,
+    pipe_down: Option<PipeKey>,
     /// What follows an answer of our own.
     content: Option<Box<Content>>,
 }
@@ -69,6 +75,8 @@ impl<T: Transport> Session<T> {
             download: Buf::default(),
             peek_up: PeekSize::NONE,
             peek_down: PeekSize::NONE,
+            pipe_up: None,
+            pipe_down: None,
             content: None,
         }
     }
@@ -105,8 +113,8 @@ impl<T: Transport> Session<T> {
             let mut moved = self.pump(Direction::Upload, shared, cx, &mut left_up);
             moved |= self.pump(Direction::Download, shared, cx, &mut left_down);
             let unread = self.client.ready.has(Ready::READ);
-            moved |= self.exchange.settle([self.upload.len(), self.download.len()], unread, cx);
-            moved |= self.shut_down(cx) | self.end_tunnel(cx);
+            moved |= self.exchange.settle(self.waiting(shared), unread, cx);
+            moved |= self.shut_down(shared, cx) | self.end_tunnel(shared, cx);
             if let Some(action) = self.exchange.poll() {
                 return Progress::Act(action);
             }
@@ -141,6 +149,12 @@ impl<T: Transport> Session<T> {
         self.upload.len() + self.download.len()
     }
 
+    /// Bytes of each direction that left their source and that the other side has not taken, upload first.
+    fn waiting(&self, shared: &Shared) -> [usize; 2] {
+        let held = |pipe: Option<PipeKey>| pipe.map_or(0, |pipe| shared.pipes.get(pipe).len());
+        [self.upload.len() + held(self.pipe_up), self.download.len() + held(self.pipe_down)]
+    }
+
     /// Bytes held for heads beyond a block each: by the buffers, and by the request that waits. An answer of our own is no head.
     pub fn head_bytes(&self) -> usize {
         let download = if self.exchange.is_answering() { 0 } else { self.download.beyond() };
@@ -152,6 +166,7 @@ impl<T: Transport> Session<T> {
     pub fn dismantle(mut self, shared: &mut Shared) -> (Stream<T>, Option<Box<Origin<T>>>) {
         shared.pool.reclaim(&mut self.upload);
         shared.pool.reclaim(&mut self.download);
+        [self.pipe_up, self.pipe_down].into_iter().flatten().for_each(|pipe| shared.pipes.release(pipe));
         if self.exchange.aborts(Side::Client) {
             self.client.io.abort();
         }
@@ -181,8 +196,8 @@ impl<T: Transport> Session<T> {
     }
 
     /// Ends the connection of the side that is left of a tunnel after the other was reset and all of it is through.
-    fn end_tunnel(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(side) = self.exchange.wants_end([self.upload.len(), self.download.len()]) else { return false };
+    fn end_tunnel(&mut self, shared: &Shared, cx: &mut Context<'_>) -> bool {
+        let Some(side) = self.exchange.wants_end(self.waiting(shared)) else { return false };
         let delivered = match (side, &self.origin) {
             (Side::Client, _) => self.client.io.unsent() == 0,
             (Side::Origin, Some(origin)) => origin.stream.io.unsent() == 0,
@@ -207,12 +222,13 @@ impl<T: Transport> Session<T> {
             None if self.exchange.is_answering() => Some(Ready::READ),
             _ => origin,
         };
-        let upload = (Direction::Upload, client, origin, &self.upload, self.peek_up);
-        let download = (Direction::Download, source, client, &self.download, self.peek_down);
-        [upload, download].into_iter().any(|(direction, from, to, stored, peek)| {
+        let upload = (Direction::Upload, client, origin, &self.upload, self.peek_up, self.pipe_up);
+        let download = (Direction::Download, source, client, &self.download, self.peek_down, self.pipe_down);
+        [upload, download].into_iter().any(|(direction, from, to, stored, peek, pipe)| {
             let reads = self.exchange.wants_input(direction) && from.is_some_and(|ready| ready.has(Ready::READ));
             let writes = to.is_some_and(|ready| ready.has(Ready::WRITE));
             match self.exchange.flow(direction).cleared() {
+                _ if pipe.is_some() => writes || to.is_none() || !self.exchange.delivers(direction),
                 _ if self.exchange.wants_shutdown(direction, stored.len()) => to.is_some(),
                 0 if passes(&self.exchange, direction, stored, peek) => reads && writes,
                 0 => reads && (stored.has_storage() || shared.pool.has_room()),
@@ -255,6 +271,14 @@ impl<T: Transport> Session<T> {
         }
     }
 
+    /// Where the bytes of this direction go.
+    fn sink(&mut self, direction: Direction) -> Option<&mut Stream<T>> {
+        match direction {
+            Direction::Upload => self.origin.as_mut().map(|origin| &mut origin.stream),
+            Direction::Download => Some(&mut self.client),
+        }
+    }
+
     fn move_bytes(
         &mut self,
         direction: Direction,
@@ -275,7 +299,9 @@ impl<T: Transport> Session<T> {
                 Direction::Download => self.exchange.advance_download(work, cx),
             }
             let cleared = self.exchange.flow(direction).cleared();
-            let step = if cleared > 0 {
+            let step = if let Some(pipe) = *self.pipe_mut(direction) {
+                self.drain(direction, pipe, shared, cx)
+            } else if cleared > 0 {
                 self.send(direction, work, cleared, cx)
             } else {
                 self.fetch(direction, work, room, shared, cx)
@@ -293,10 +319,7 @@ impl<T: Transport> Session<T> {
 
     /// Sends cleared bytes. None when the destination takes nothing now.
     fn send(&mut self, direction: Direction, work: &mut Buf, cleared: usize, cx: &mut Context<'_>) -> Option<usize> {
-        let to = match direction {
-            Direction::Upload => &mut self.origin.as_mut()?.stream,
-            Direction::Download => &mut self.client,
-        };
+        let to = self.sink(direction)?;
         if !to.ready.has(Ready::WRITE) {
             return None;
         }
@@ -423,60 +446,18 @@ impl<T: Transport> Session<T> {
         self.exchange.handle_broken(side, cx);
     }
 
-    /// Passes body bytes from socket to socket: peeks at as many as the other side is likely to take, sends them, and
-    /// takes out of the first socket only what the second one took. So nothing has to be kept however slow it is.
-    fn pass(&mut self, direction: Direction, shared: &mut Shared, cx: &mut Context<'_>) -> Option<usize> {
-        let passable = self.exchange.passable(direction);
-        let origin = &mut self.origin.as_mut()?.stream;
-        let (from, to, peek) = match direction {
-            Direction::Upload => (&mut self.client, origin, &mut self.peek_up),
-            Direction::Download => (origin, &mut self.client, &mut self.peek_down),
-        };
-        if !to.ready.has(Ready::WRITE) {
-            return None;
-        }
-        let asked = peek.bytes().min(usize::try_from(passable).unwrap_or(MAX_PEEK));
-        let seen = match from.peek(&mut shared.peek[..asked]) {
-            Ok(Some(0)) => {
-                self.exchange.handle_eof(direction, cx);
-                return Some(0);
-            }
-            Ok(Some(seen)) => seen,
-            Ok(None) => return from.ready.has(Ready::READ).then_some(0),
-            Err(error) => {
-                self.receive_failed(direction, &error, cx);
-                return Some(0);
-            }
-        };
-        let taken = match to.send(&shared.peek[..seen]) {
-            Ok(taken) => taken,
-            Err(error) => {
-                self.send_failed(direction, &error, cx);
-                return Some(0);
-            }
-        };
-        *peek = PeekSize::after(taken, seen, asked);
-        if let Err(error) = from.discard(taken, taken == seen && seen < asked) {
-            self.receive_failed(direction, &error, cx);
-            return Some(0);
-        }
-        self.exchange.handle_passed(direction, taken);
-        (taken > 0).then_some(taken)
-    }
-
     /// Tells a destination that nothing more comes, where that is due.
-    fn shut_down(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut moved = false;
-        for direction in [Direction::Upload, Direction::Download] {
-            let (stored, to) = match direction {
-                Direction::Upload => (self.upload.len(), self.origin.as_mut().map(|origin| &mut origin.stream)),
-                Direction::Download => (self.download.len(), Some(&mut self.client)),
-            };
-            let Some(to) = to else { continue };
-            if self.exchange.wants_shutdown(direction, stored) {
+    fn shut_down(&mut self, shared: &Shared, cx: &mut Context<'_>) -> bool {
+        let (mut moved, waiting) = (false, self.waiting(shared));
+        for (direction, stored) in [Direction::Upload, Direction::Download].into_iter().zip(waiting) {
+            if !self.exchange.wants_shutdown(direction, stored) {
+                continue;
+            }
+            if let Some(to) = self.sink(direction) {
+                let shut = to.io.shutdown();
                 self.exchange.handle_shut(direction);
                 moved = true;
-                if let Err(error) = to.io.shutdown() {
+                if let Err(error) = shut {
                     log::debug!(target: "client", "ending our side to {} failed: {error}", direction.sink());
                     let side = if direction == Direction::Upload { Side::Origin } else { Side::Client };
                     self.exchange.handle_broken(side, cx);
@@ -485,9 +466,4 @@ impl<T: Transport> Session<T> {
         }
         moved
     }
-}
-
-/// Do the next bytes of this direction go from socket to socket?
-fn passes(exchange: &Exchange, direction: Direction, work: &Buf, peek: PeekSize) -> bool {
-    peek != PeekSize::NONE && work.is_empty() && exchange.passable(direction) >= MIN_PEEK as u64
 }

@@ -1,7 +1,8 @@
-//! What all sessions of a loop share: where bytes are read to first, where bodies are peeked at, and the pool of blocks.
-//! Knows no session.
+//! What all sessions of a loop share: where bytes are read to first, where bodies are peeked at, the pool of blocks, and the
+//! pipes. Knows no session.
 
 use reactor::buffer::{Buf, Pool, BLOCK};
+use reactor::pipe::Pipes;
 
 use super::peek::MAX_PEEK;
 
@@ -17,18 +18,21 @@ pub struct Shared {
     pub(super) peek: Box<[u8]>,
     /// Lends the blocks.
     pub pool: Pool,
+    /// What bodies go through without a copy.
+    pub pipes: Pipes,
     /// A session did not read what is there, for want of a block. It will not be told again, so the owner has to run
     /// everybody once more when there are blocks, and clears this.
     pub starved: bool,
 }
 
 impl Shared {
-    /// The shared buffers, and a pool that lends at most `budget` blocks.
-    pub fn new(budget: usize) -> Shared {
+    /// The shared buffers, a pool that lends at most `budget` blocks, and at most `pipes` pipes that hold bytes.
+    pub fn new(budget: usize, pipes: usize) -> Shared {
         Shared {
             scratch: Buf::private(HEADROOM + BLOCK),
             peek: vec![0; MAX_PEEK].into_boxed_slice(),
             pool: Pool::new(budget),
+            pipes: Pipes::new(pipes),
             starved: false,
         }
     }

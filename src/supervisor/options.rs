@@ -35,6 +35,13 @@ const CLIENTS_PER_ATTEMPT: usize = 4;
 /// Attempts beside the first that few clients may have: sixteen races at a time with one dead address, by one client.
 const LEAST_ATTEMPTS: usize = 32;
 
+/// Clients for each pipe that may hold what its destination does not take, and how few and how many of them there are. An
+/// account that is not root may have 64 MiB of pipes before the system makes them smaller (pipe(7)), and these are at most 48 of
+/// 1 MiB each.
+const CLIENTS_PER_PIPE: usize = 32;
+const LEAST_PIPES: usize = 4;
+const MOST_PIPES: usize = 48;
+
 /// Descriptors that the limits of the configuration could use.
 pub(super) fn budget(config: &Config) -> Budget {
     let count = |enabled: bool, value: usize| if enabled { value as u64 } else { 0 };
@@ -43,6 +50,7 @@ pub(super) fn budget(config: &Config) -> Budget {
         web: count(config.web.enable, config.web.connections),
         pool: config.http.pool as u64,
         attempts: count(config.http.enable, (config.http.connections / CLIENTS_PER_ATTEMPT).max(LEAST_ATTEMPTS)),
+        pipes: count(config.http.enable, (config.http.connections / CLIENTS_PER_PIPE).clamp(LEAST_PIPES, MOST_PIPES)),
         helpers: count(config.redirector.enable, config.redirector.maximum),
         resolver: 10 * config.dns.retries as u64,
         ..Budget::default()
@@ -60,6 +68,7 @@ pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options,
             Ingress::Proxy => count(budget.http),
             Ingress::Web => config.web.connections,
         }),
+        pipes: count(budget.pipes),
         settings: settings(config),
         answers,
         policy: policy(config),

@@ -11,6 +11,12 @@ const RESERVED: u128 = 40;
 /// A client and its origin.
 const PER_EXCHANGE: u128 = 2;
 
+/// A pipe with its two ends.
+const PER_PIPE: u128 = 2;
+
+/// Pipes that are not lowered: without any, bulk is copied.
+const LEAST_PIPES: u64 = 4;
+
 /// A helper: our end and the thread's end of its bus, and the three pipes of the program.
 const PER_HELPER: u128 = 5;
 
@@ -34,6 +40,8 @@ pub struct Budget {
     pub pool: u64,
     /// Attempts to connect beside the first of a race, which takes the place of the connection that it is for.
     pub attempts: u64,
+    /// Pipes that hold bytes on their way from socket to socket.
+    pub pipes: u64,
     /// `redirector.maximum`, 0 while there are no redirectors.
     pub helpers: u64,
     /// Sockets of the resolver at its busiest; the original counts ten times `dns.retries`.
@@ -47,18 +55,16 @@ impl Budget {
     }
 
     /// The same budget with connection limits lowered in proportion, so that it needs at most `got` descriptors. Each
-    /// limit that was not 0 stays at least 1, even where `got` cannot bear that.
+    /// limit of connections that was not 0 stays at least 1, even where `got` cannot bear that.
     #[must_use]
     pub fn fitted(&self, got: u64) -> Self {
         if self.need() <= got {
             return *self;
         }
         let (room, wanted) = (u128::from(got).saturating_sub(self.fixed()), self.scalable().max(1));
-        let scale = |limit: u64| {
-            // At most `limit`, as room < wanted; two numbers of 64 bits multiply within 128.
-            let share = u64::try_from(u128::from(limit) * room / wanted).unwrap_or(limit);
-            share.max(limit.min(1))
-        };
+        // At most `limit`, as room < wanted; two numbers of 64 bits multiply within 128.
+        let share = |limit: u64| u64::try_from(u128::from(limit) * room / wanted).unwrap_or(limit);
+        let scale = |limit: u64| share(limit).max(limit.min(1));
         Self {
             http: scale(self.http),
             tls: scale(self.tls),
@@ -66,6 +72,7 @@ impl Budget {
             icap: scale(self.icap),
             pool: scale(self.pool),
             attempts: scale(self.attempts),
+            pipes: self.pipes.min(LEAST_PIPES) + share(self.pipes.saturating_sub(LEAST_PIPES)),
             ..*self
         }
     }
@@ -73,11 +80,13 @@ impl Budget {
     /// Sums of a few numbers of 64 bits, which cannot overflow here.
     fn scalable(&self) -> u128 {
         let pairs = u128::from(self.http) + u128::from(self.tls) + u128::from(self.passthrough);
-        pairs * PER_EXCHANGE + u128::from(self.icap) + u128::from(self.pool) + u128::from(self.attempts)
+        let singles = u128::from(self.icap) + u128::from(self.pool) + u128::from(self.attempts);
+        pairs * PER_EXCHANGE + u128::from(self.pipes.saturating_sub(LEAST_PIPES)) * PER_PIPE + singles
     }
 
     fn fixed(&self) -> u128 {
-        RESERVED + u128::from(self.web) + u128::from(self.helpers) * PER_HELPER + u128::from(self.resolver)
+        let pipes = u128::from(self.pipes.min(LEAST_PIPES)) * PER_PIPE;
+        RESERVED + pipes + u128::from(self.web) + u128::from(self.helpers) * PER_HELPER + u128::from(self.resolver)
     }
 }
 
@@ -131,6 +140,7 @@ mod tests {
         web: 100,
         pool: 0,
         attempts: 0,
+        pipes: 0,
         helpers: 0,
         resolver: 100,
     };
@@ -138,20 +148,22 @@ mod tests {
     #[test]
     fn the_need_is_that_of_the_original_and_counts_every_listener() {
         assert_eq!(SHIPPED.need(), 40 + 65_536 + 100 + 100);
-        let more = Budget { tls: 10, passthrough: 20, icap: 30, pool: 512, attempts: 7, helpers: 25, ..SHIPPED };
-        assert_eq!(more.need(), SHIPPED.need() + 20 + 40 + 30 + 512 + 7 + 125);
+        let more =
+            Budget { tls: 10, passthrough: 20, icap: 30, pool: 512, attempts: 7, pipes: 8, helpers: 25, ..SHIPPED };
+        assert_eq!(more.need(), SHIPPED.need() + 20 + 40 + 30 + 512 + 7 + 16 + 125);
         assert_eq!(Budget { http: u64::MAX, ..more }.need(), u64::MAX);
     }
 
     #[test]
     fn a_lowered_budget_fits_and_keeps_proportions() {
-        let full = Budget { tls: 16_384, pool: 512, attempts: 8_192, ..SHIPPED };
+        let full = Budget { tls: 16_384, pool: 512, attempts: 8_192, pipes: 48, ..SHIPPED };
         for got in [300, 1_024, 4_096, 20_000, 65_535, full.need() - 1] {
             let lowered = full.fitted(got);
             assert!(lowered.need() <= got, "{got}");
             assert!(lowered.need() + 8 > got, "{got}");
             assert!(lowered.http >= 2 * lowered.tls, "{got}");
             assert_eq!((lowered.web, lowered.resolver, lowered.icap), (100, 100, 0));
+            assert!(lowered.pipes >= 4, "{got}");
         }
         assert_eq!(full.fitted(full.need()), full);
         assert_eq!(full.fitted(0).http, 1);

@@ -77,6 +77,9 @@ pub(crate) struct Hub {
     rough: bool,
     /// Asked and not come back.
     open: usize,
+    /// Most pipes that may hold bytes, and whether one ever did.
+    pipes: usize,
+    pub(crate) kept_bytes: bool,
     /// Timers that ran out.
     pub(crate) expired: usize,
     pub(crate) now: Millis,
@@ -102,6 +105,7 @@ pub(crate) fn settings() -> Settings {
 impl Hub {
     pub(crate) fn new(plans: SharedPlans, capacity: usize, random: &mut Random) -> Hub {
         let rough = plans.borrow().weather == Weather::Rough;
+        let pipes = random.pick(&[0, 1, 2, 8]);
         Hub {
             clients: Arena::new(),
             kept: Vec::new(),
@@ -110,7 +114,7 @@ impl Hub {
             queue: VecDeque::new(),
             alarms: Alarms::new(),
             files: Files::default(),
-            shared: Shared::new(64),
+            shared: Shared::new(64, pipes),
             settings: settings(),
             answers: Answers::built_in(),
             out: Vec::new(),
@@ -120,6 +124,8 @@ impl Hub {
             capacity,
             rough,
             open: 0,
+            pipes,
+            kept_bytes: false,
             expired: 0,
             now: 0,
         }
@@ -147,6 +153,7 @@ impl Hub {
     pub(crate) fn finish(&mut self) {
         self.kept.clear();
         assert_eq!((self.shared.pool.lent(), self.open), (0, 0), "blocks lent and questions open at the end");
+        assert_eq!(self.shared.pipes.kept(), 0, "pipes that hold bytes at the end");
         assert_eq!(self.files.len(), 0, "files open at the end");
     }
 
@@ -233,6 +240,9 @@ impl Hub {
             if let Some(request) = client.session.poll_content() {
                 self.files.serve(key, request);
             }
+            let kept = self.shared.pipes.kept();
+            assert!(kept <= self.pipes, "{kept} pipes hold bytes");
+            self.kept_bytes |= kept > 0;
             assert!(client.session.stored() <= MOST_STORED, "{} bytes are held", client.session.stored());
             match progress {
                 Progress::Act(action) => self.act(key, action),

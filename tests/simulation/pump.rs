@@ -14,6 +14,7 @@ use exaproxy::io::origin::{Origin as OriginConnection, OriginKeys, Scope};
 use exaproxy::policy::decision::Decision;
 use exaproxy::session::{Progress, Session, Shared};
 use reactor::arena::Key;
+use reactor::pipe::Pipe;
 use reactor::ready::Ready;
 use reactor::stream::{Stream, Transport};
 
@@ -31,6 +32,10 @@ struct Fake {
     /// Calls that are interrupted before one works.
     interruptions: usize,
     output: Vec<u8>,
+    /// Pipes are not drained.
+    full: bool,
+    /// Behind the input is the end.
+    ends: bool,
 }
 
 impl Fake {
@@ -58,7 +63,7 @@ impl Transport for Fake {
         }
         let count = into.len().min(self.input.len());
         into[..count].copy_from_slice(&self.input[..count]);
-        (count > 0).then_some(count).ok_or(ErrorKind::WouldBlock.into())
+        (count > 0 || self.ends).then_some(count).ok_or(ErrorKind::WouldBlock.into())
     }
 
     fn discard(&mut self, count: usize) -> io::Result<usize> {
@@ -71,6 +76,21 @@ impl Transport for Fake {
             self.output.extend_from_slice(from);
         }
         Ok(from.len())
+    }
+
+    fn splice_in(&mut self, pipe: &Pipe, most: usize) -> io::Result<usize> {
+        let mut bytes = vec![0; most];
+        let count = self.receive(&mut bytes)?;
+        Ok(nix::unistd::write(pipe.input(), &bytes[..count])?)
+    }
+
+    fn splice_out(&mut self, pipe: &Pipe) -> io::Result<usize> {
+        if self.full {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let mut bytes = vec![0; pipe.len()];
+        let count = nix::unistd::read(pipe.output(), &mut bytes)?;
+        self.send(&bytes[..count])
     }
 
     fn shutdown(&mut self) -> io::Result<()> {
@@ -107,7 +127,7 @@ impl Bench {
         client.ready |= Ready::WRITE;
         Bench {
             session: Session::new(client, exchange),
-            shared: Shared::new(blocks),
+            shared: Shared::new(blocks, 2),
             settings: Settings { summary: false, ..settings() },
             out: Vec::new(),
             counters: ExchangeCounters::default(),
@@ -235,6 +255,62 @@ fn answers_leave_the_shared_buffer_as_it_was() {
         assert!(got.ends_with(&vec![b'x'; size]), "{size}");
     }
     assert_eq!(bench.shared.pool.lent(), 0);
+}
+
+/// From a tunnel in which the client takes nothing more to a pipe that keeps what had come of the origin by then.
+#[cfg(target_os = "linux")]
+fn keep_in_pipe(bench: &mut Bench) {
+    bench.client("CONNECT a.test:443 HTTP/1.1\r\n\r\n");
+    bench.connect();
+    assert_eq!(bench.run(), []);
+    bench.session.client.io.output.clear();
+    bench.session.client.io.full = true;
+    bench.origin(vec![b'x'; 200_000]);
+    assert_eq!(bench.run(), []);
+    assert_eq!((bench.shared.pipes.kept(), bench.session.stored()), (1, 0));
+    assert!(!bench.session.client.ready.has(Ready::WRITE));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_a_pipe_keeps_is_sent_before_the_rest_and_the_end() {
+    let mut bench = Bench::new(4);
+    keep_in_pipe(&mut bench);
+    let sent = bench.session.client.io.output.len();
+    let moved = |bench: &Bench| bench.session.exchange.flow(Direction::Download).moved as usize;
+    assert!((1..200_000).contains(&sent) && moved(&bench) >= sent, "only what has left is counted");
+    let origin = &mut bench.session.origin.as_mut().expect("an origin").stream;
+    origin.io.ends = true;
+    origin.ready |= Ready::READ | Ready::READ_CLOSED;
+    assert_eq!(bench.run(), []);
+    assert!(!bench.session.exchange.flow(Direction::Download).eof, "the end is behind what waits");
+    bench.session.client.io.full = false;
+    bench.session.client.ready |= Ready::WRITE;
+    assert_eq!(bench.run(), []);
+    assert_eq!(bench.session.client.io.output, vec![b'x'; 200_000]);
+    assert!(bench.session.exchange.flow(Direction::Download).shut);
+    assert_eq!(bench.shared.pipes.kept(), 0);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_pipe_with_bytes_goes_with_its_destination() {
+    let mut bench = Bench::new(4);
+    keep_in_pipe(&mut bench);
+    bench.session.client.ready |= Ready::ERROR;
+    bench.run();
+    assert_eq!((bench.shared.pipes.kept(), bench.session.stored()), (0, 0));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_session_that_ends_leaves_no_pipe_behind() {
+    let mut bench = Bench::new(4);
+    keep_in_pipe(&mut bench);
+    let Bench { session, mut shared, .. } = bench;
+    session.dismantle(&mut shared);
+    assert_eq!(shared.pipes.kept(), 0);
+    assert!(shared.pipes.empty().is_some_and(|pipe| pipe.is_empty()), "and the next one is empty");
 }
 
 /// No event tells again of bytes that are there already.

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
 
+use reactor::pipe::Pipe;
 use reactor::ready::Ready;
 use reactor::stream::Transport;
 
@@ -31,6 +32,10 @@ impl Lane {
         }
         let next = self.marks.iter().find(|mark| **mark > self.taken);
         next.map_or(usize::MAX, |mark| mark - self.taken).min(self.arrived.len())
+    }
+
+    fn is_at_mark(&self) -> bool {
+        !self.arrived.is_empty() && self.marks.contains(&self.taken)
     }
 
     fn take(&mut self, count: usize) {
@@ -364,6 +369,55 @@ impl Transport for Socket {
             0 => Err(ErrorKind::WouldBlock.into()),
             _ => Ok(count),
         }
+    }
+
+    fn splice_in(&mut self, pipe: &Pipe, most: usize) -> io::Result<usize> {
+        assert!(most > 0 && pipe.is_empty(), "a pipe with bytes is drained first");
+        let mut wire = self.wire.borrow_mut();
+        wire.interrupt()?;
+        if wire.random.chance(1) {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        // At a mark there is nothing, and behind an end it looks like the end.
+        let mut count = match wire.to_proxy.is_at_mark() {
+            true if wire.to_proxy.fin_arrived && wire.reset.is_none() => return Ok(0),
+            true => return Err(ErrorKind::WouldBlock.into()),
+            false => wire.readable()?.min(most),
+        };
+        if wire.random.chance(30) && count > 0 {
+            // Small pieces fill the places of a pipe.
+            count = 1 + wire.random.below(count);
+        }
+        let bytes: Vec<u8> = wire.to_proxy.arrived.range(..count).copied().collect();
+        if count > 0 {
+            assert_eq!(nix::unistd::write(pipe.input(), &bytes)?, count, "the pipe takes what it was made for");
+        }
+        wire.to_proxy.take(count);
+        Ok(count)
+    }
+
+    fn splice_out(&mut self, pipe: &Pipe) -> io::Result<usize> {
+        let room = {
+            let mut wire = self.wire.borrow_mut();
+            let room = wire.room(End::Peer);
+            let some = wire.random.below(room + 1);
+            // A short write does not say that there is no more room.
+            if wire.random.chance(20) {
+                some.max(1).min(room)
+            } else {
+                room
+            }
+        };
+        let mut bytes = vec![0; pipe.len().min(room.max(1))];
+        if room == 0 || self.wire.borrow().is_reset(End::Proxy) {
+            return self.send(&bytes);
+        }
+        let count = nix::unistd::read(pipe.output(), &mut bytes)?;
+        assert_eq!(count, bytes.len(), "what was counted is there");
+        let mut wire = self.wire.borrow_mut();
+        assert!(!wire.to_peer.fin_sent, "sent after the shutdown");
+        wire.to_peer.flying.extend(&bytes);
+        Ok(count)
     }
 
     fn shutdown(&mut self) -> io::Result<()> {
