@@ -28,6 +28,13 @@ pub enum Command {
         /// The configuration file of `-c`.
         file: Option<PathBuf>,
     },
+    /// Say what the lists say of a name or an address.
+    CheckName {
+        /// The configuration file of `-c`.
+        file: Option<PathBuf>,
+        /// The name or address, with a port or without.
+        name: String,
+    },
     /// Print the help text.
     Help,
     /// Print the version.
@@ -85,6 +92,9 @@ const COMMANDS: [(&str, &str, Choice); 7] = [
     ("", "check", Choice::Check),
 ];
 
+/// The command that a value follows. It counts before all others.
+const CHECK_NAME: &str = "check-name";
+
 /// Switches that change how the program runs.
 const SWITCHES: [(&str, &str); 3] = [("d", "debug"), ("p", "pdb"), ("m", "memory")];
 
@@ -112,6 +122,9 @@ pub fn parse(words: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Comm
 
 fn command(found: &Matches) -> Command {
     let file = found.opt_str("conf-file").map(PathBuf::from);
+    if let Some(name) = found.opt_str(CHECK_NAME) {
+        return Command::CheckName { file, name };
+    }
     let placed = COMMANDS.iter().filter_map(|(_, long, choice)| Some((*found.opt_positions(long).first()?, *choice)));
     match placed.min_by_key(|(position, _)| *position).map(|(_, choice)| choice) {
         None => Command::Run { file, debug: found.opt_present("debug") },
@@ -130,6 +143,7 @@ fn warnings(found: &Matches) -> Vec<String> {
 fn options() -> Options {
     let mut options = Options::new();
     options.optopt("c", "conf-file", "", "");
+    options.optopt("", CHECK_NAME, "", "");
     for (short, long) in COMMANDS.iter().map(|(short, long, _)| (*short, *long)).chain(SWITCHES) {
         options.optflagmulti(short, long, "");
     }
@@ -160,7 +174,11 @@ fn explain(fail: Fail) -> UsageError {
 }
 
 fn unknown(word: &str) -> UsageError {
-    let long = COMMANDS.iter().map(|(_, long, _)| *long).chain(SWITCHES.map(|(_, long)| long)).chain(["conf-file"]);
+    let long = COMMANDS
+        .iter()
+        .map(|(_, long, _)| *long)
+        .chain(SWITCHES.map(|(_, long)| long))
+        .chain(["conf-file", CHECK_NAME]);
     let near = nearest(word.trim_start_matches('-'), long.map(str::to_owned));
     UsageError::Unknown(word.to_owned(), near.map(|name| dashed(&name)))
 }
@@ -212,6 +230,7 @@ mod tests {
             ("--diff-ini", print(None, PrintForm::DiffIni)),
             ("-de", print(None, PrintForm::DiffEnv)),
             ("--diff-env", print(None, PrintForm::DiffEnv)),
+            ("--check-name a.b:80 -c x", Command::CheckName { file: Some("x".into()), name: "a.b:80".into() }),
             ("--check -c x", Command::Check { file: Some("x".into()) }),
         ] {
             assert_eq!(line(words), Ok(command), "{words}");

@@ -31,6 +31,9 @@ fn act() -> Result<(), String> {
             supervisor::check(&Sources::of_process(file)).map_err(|lines| lines.join("\n"))?;
             println!("configuration ok");
         }
+        Command::CheckName { file, name } => {
+            println!("{}", supervisor::check_name(&Sources::of_process(file), &name)?);
+        }
         Command::Run { file, debug } => supervisor::run(&Sources::of_process(file), debug)?,
     }
     Ok(())

@@ -62,7 +62,11 @@ impl ListOptions {
         self.lists().map(drop)
     }
 
-    fn lists(&self) -> Result<Lists, String> {
+    /// Reads all files once.
+    ///
+    /// # Errors
+    /// Those of [`ListOptions::read`].
+    pub fn lists(&self) -> Result<Lists, String> {
         let (block, allow) = (self.list(&self.block)?, self.list(&self.allow)?);
         Ok(Lists { block, allow, closed: self.closed, enforced: self.enforced })
     }

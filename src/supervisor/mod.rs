@@ -281,6 +281,16 @@ fn rotation(bytes: Option<u64>, keep: usize) -> Rotation {
     Rotation::new(bytes.unwrap_or(0), u32::try_from(keep).unwrap_or(u32::MAX))
 }
 
+/// Says what the lists say of a name or an address, for requests to its port, 443 where none is named.
+///
+/// # Errors
+/// Why that cannot be said.
+pub fn check_name(sources: &Sources, name: &str) -> Result<String, String> {
+    let loaded = config::load(sources, &Disk).map_err(|error| error.to_string())?;
+    loaded.check_built().map_err(|error| error.to_string())?;
+    options::verdict(&loaded.config, name)
+}
+
 /// Opens nothing and starts nothing; only says whether the options can be used together with this system. Started as root,
 /// the process becomes the account of `daemon.user`, as [`run`] does, so that the logs are looked at with its eyes.
 ///

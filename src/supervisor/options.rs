@@ -11,10 +11,12 @@ use crate::exchange::ingress::Ingress;
 use crate::exchange::timers::Limits;
 use crate::exchange::Settings;
 use crate::http::rules::Rules;
+use crate::http::target::Target;
 use crate::loader::folder::Folder;
 use crate::loader::lists::ListOptions;
 use crate::loader::names::NameOptions;
 use crate::policy::lists::names::ListKey;
+use crate::policy::lists::ListVerdict;
 use crate::policy::networks::Networks;
 use crate::policy::{Policy, PolicyConfig};
 use crate::proxy::{self, ListSetup, ListenAddress};
@@ -106,6 +108,31 @@ fn lists(config: &Config) -> Result<Option<ListSetup>, String> {
     let read = options.read().map_err(|error| format!("acl: {error}"))?;
     Ok(Some(ListSetup { read, spared: config.acl.helpers, tell: config.acl.tell_list }))
 }
+
+/// What the lists say of `NAME[:PORT]`, in words.
+pub(super) fn verdict(config: &Config, name: &str) -> Result<String, String> {
+    let options = list_options(config).ok_or("there are no lists: acl.blocklist and acl.allowlist name them")?;
+    let lists = options.lists().map_err(|error| format!("acl: {error}"))?;
+    let target = match name.parse::<IpAddr>() {
+        Ok(IpAddr::V6(address)) => Target::from_authority(format!("[{address}]").as_bytes(), Some(CHECKED_PORT)),
+        _ => Target::from_authority(name.as_bytes(), Some(CHECKED_PORT)),
+    };
+    let target = target.map_err(|fault| format!("{name}: {fault}"))?;
+    let verdict = lists.judge(&target.host, target.port);
+    let place = lists.place(verdict);
+    Ok(match verdict {
+        ListVerdict::Allowed(_) => format!("{target} is allowed by {place}"),
+        ListVerdict::Blocked(_) => format!("{target} is refused by {place}"),
+        ListVerdict::Unlisted if lists.have_ranges() => {
+            format!("{target} is on no list and is allowed, unless its addresses are in a network that is refused")
+        }
+        ListVerdict::Unlisted => format!("{target} is on no list and is allowed"),
+        ListVerdict::Open => format!("{target} is on no list and is allowed where its addresses are"),
+    })
+}
+
+/// The port that a name is checked for where none is given.
+const CHECKED_PORT: u16 = 443;
 
 fn list_options(config: &Config) -> Option<ListOptions> {
     static RANDOM: OnceLock<RandomState> = OnceLock::new();

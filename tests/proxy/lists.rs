@@ -214,3 +214,23 @@ fn no_request_fails_while_lists_are_replaced() {
         assert_eq!(client.get(&format!("http://n7.s{salt}.test/")).status(), 403);
     }
 }
+
+#[test]
+fn the_command_line_says_what_lists_say_of_a_name() {
+    let folder = files(&[("block", ".bad.test\n10.0.0.0/8\n"), ("allow", "ok.bad.test:443\n")]);
+    let (block, allow) = (at(&folder, "block"), at(&folder, "allow"));
+    let options = [("acl.blocklist", &block[..]), ("acl.allowlist", &allow[..])];
+    for (name, said) in [
+        ("www.Bad.test", format!("www.bad.test:443 is refused by {block}:1\n")),
+        ("ok.bad.test", format!("ok.bad.test:443 is allowed by {allow}:1\n")),
+        ("ok.bad.test:80", format!("ok.bad.test:80 is refused by {block}:1\n")),
+        ("10.1.2.3", format!("10.1.2.3:443 is refused by {block}:2\n")),
+        ("::ffff:10.1.2.3", format!("[::ffff:10.1.2.3]:443 is refused by {block}:2\n")),
+        ("2001:db8::1", "[2001:db8::1]:443 is on no list and is allowed".to_owned()),
+    ] {
+        let run = Proxy::run(&["--check-name", name], &options);
+        assert!(run.code == Some(0) && run.stdout.starts_with(&said), "{name}: {}{}", run.stdout, run.stderr);
+    }
+    assert_eq!(Proxy::run(&["--check-name", "a..b"], &options).code, Some(1));
+    assert_eq!(Proxy::run(&["--check-name", "a.test"], &[]).code, Some(1));
+}
