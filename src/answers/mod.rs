@@ -1,5 +1,6 @@
-//! What the proxy says itself: from a cause to an answer with its page. Knows no connection.
+//! What the proxy says itself: from a cause to an answer in the form that the client wants. Knows no connection.
 
+mod form;
 pub mod pages;
 mod template;
 
@@ -15,6 +16,7 @@ use crate::http::Method;
 use crate::policy::admission::Refusal;
 use crate::policy::Refused;
 use crate::upstream::dial::DialError;
+use form::Form;
 use pages::{push_escaped, FoundPage, Pages, Values};
 
 /// The pages, and whose statuses are used.
@@ -22,7 +24,7 @@ use pages::{push_escaped, FoundPage, Pages, Values};
 pub struct Answers {
     /// Where the bodies come from.
     pub pages: Arc<Pages>,
-    /// Answer with the statuses of the original (`http.compatible-status`).
+    /// Answer with the statuses of the original, and always with pages (`http.compatible-status`).
     pub compatible: bool,
 }
 
@@ -69,14 +71,36 @@ impl Answers {
 
     /// The answer to a request that cannot be served. `comment` is what is known beyond the cause.
     pub fn explain(&self, cause: Cause, request: Option<&Request>, client: IpAddr, comment: &str) -> Box<Answer> {
-        let mut answer = Answer::of(cause, self.compatible);
-        answer.status = self.unmistakable(answer.status, cause.status(false), request);
+        let status = self.unmistakable(cause.status(self.compatible), cause.status(false), request);
+        self.compose(cause, status, request, client, comment)
+    }
+
+    fn compose(
+        &self,
+        cause: Cause,
+        status: u16,
+        request: Option<&Request>,
+        client: IpAddr,
+        comment: &str,
+    ) -> Box<Answer> {
+        let mut answer = Answer { status, ..Answer::of(cause, self.compatible) };
         let text = if comment.is_empty() { cause.to_string() } else { comment.to_string() };
-        let found = with_values(request, client, &text, |values| self.pages.find(cause.page(), values));
-        // Without a page, or with one that is too large for a few words, the line of text stays.
-        if let Ok(FoundPage::Whole { bytes, kind }) = found {
-            answer.body = bytes;
-            answer.kind = kind;
+        // Tools match on what the original said.
+        let form = if self.compatible { Form::Page } else { Form::of(request) };
+        let told = match form {
+            Form::Problem => Some(form::problem(cause, status, &text)),
+            Form::Line => Some(form::line(cause, &text)),
+            Form::Page => match with_values(request, client, &text, |values| self.pages.find(cause.page(), values)) {
+                Ok(FoundPage::Whole { bytes, kind }) => Some((bytes, kind)),
+                // Without a page, or with one that is too large for a few words, the line of text stays.
+                _ => None,
+            },
+        };
+        if let Some((body, kind)) = told {
+            (answer.body, answer.kind) = (body, kind);
+        }
+        if !self.compatible {
+            answer.phrase = form::phrase(cause, status, request);
         }
         Box::new(answer)
     }
@@ -184,8 +208,8 @@ impl Answers {
                 Cause::AddressNotAllowed
             }
         };
-        let mut answer = self.explain(cause, request, client, &refused.to_string());
-        answer.status = self.unmistakable(refused.status(self.compatible), refused.status(false), request);
+        let status = self.unmistakable(refused.status(self.compatible), refused.status(false), request);
+        let mut answer = self.compose(cause, status, request, client, &refused.to_string());
         if cause == Cause::ConnectNotAllowed && self.compatible {
             answer.body = (&b"CONNECT NOT ALLOWED\n"[..]).into();
             answer.kind = PLAIN;
@@ -242,6 +266,7 @@ fn url(request: &Request) -> String {
 mod tests {
     use super::*;
     use crate::http::fault::Fault;
+    use crate::http::media::{HTML, PROBLEM};
     use crate::http::rules::Rules;
 
     const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
@@ -269,7 +294,7 @@ mod tests {
     fn a_page_is_a_200_and_never_looks_like_a_tunnel() {
         let answers = Answers::built_in();
         let served = page(&answers, "deny.html", &get());
-        assert_eq!((served.answer.status, served.answer.kind), (200, crate::http::media::HTML));
+        assert_eq!((served.answer.status, served.answer.kind), (200, HTML));
         assert!(served.missing.is_none() && text(&served.answer).contains("<b>a.example</b>"));
         let connect = request("CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n");
         for (name, status) in [("deny.html", 403), ("missing.html", 501)] {
@@ -332,6 +357,36 @@ mod tests {
             answers.file("x.html", Err("/pages/x.html: gone".into()), &request, CLIENT, "");
         assert_eq!(missing.as_deref(), Some("could not serve the local page \"x.html\": /pages/x.html: gone"));
         assert!(answer.status == 501 && text(&answer).contains("the local page x.html is missing"));
+    }
+
+    #[test]
+    fn the_client_decides_the_form_but_not_of_a_page_that_was_named() {
+        let get = |accept: &str| request(&format!("GET http://a/ HTTP/1.1\r\nHost: a\r\nAccept: {accept}\r\n\r\n"));
+        let answers = Answers::built_in();
+        let refused = answers.refused(&Refused::Loop(CLIENT, 80), Some(&get("application/json")), CLIENT);
+        assert_eq!((refused.status, refused.kind, refused.cause), (403, PROBLEM, Some(Cause::Loop)));
+        let wanted = "{\"cause\":\"proxy_loop_detected\",\"detail\":\"192.0.2.1 port 80 is the proxy itself\",\
+                      \"status\":403,\"title\":\"Forbidden\",\"type\":\"about:blank\"}\n";
+        assert_eq!(text(&refused), wanted);
+        let line = answers.explain(Cause::Blocked, Some(&get("*/*")), CLIENT, "");
+        assert_eq!((line.kind, text(&line)), (PLAIN, "blocked: the rules of this proxy do not allow it\n"));
+        for accept in ["application/json", "*/*"] {
+            assert_eq!(page(&answers, "deny.html", &get(accept)).answer.kind, HTML);
+            let compatible = Answers { compatible: true, ..Answers::built_in() };
+            assert_eq!(compatible.explain(Cause::Blocked, Some(&get(accept)), CLIENT, "").kind, HTML);
+        }
+    }
+
+    #[test]
+    fn only_the_phrase_for_connect_says_why() {
+        let connect = request("CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\nAccept: */*\r\n\r\n");
+        let phrase = |compatible, request| {
+            let answers = Answers { compatible, ..Answers::built_in() };
+            answers.explain(Cause::ConnectTimeout, Some(request), CLIENT, "").phrase
+        };
+        let wanted = "Gateway Timeout (connection_timeout: the server could not be connected to in time)";
+        assert_eq!(phrase(false, &connect).as_deref(), Some(wanted));
+        assert_eq!((phrase(true, &connect), phrase(false, &get())), (None, None));
     }
 
     #[test]

@@ -219,7 +219,7 @@ options! {
     /// The proxy's clients and the servers they ask for.
     http Http {
         body_size: Limit = "0", New, "most bytes in the body of one request (413 above), 0 = no limit";
-        compatible_status: Flag = "false", New, "answer failures with the status codes of ExaProxy 1.2";
+        compatible_status: Flag = "false", New, "answer failures with the status codes of ExaProxy 1.2, and always with a page";
         connect ("allow-connect"): Flag = "true", Kept, "allow CONNECT";
         connect_timeout: Seconds<1> = "20", New, "seconds for connecting to a server, all its addresses together";
         connections: Connections = "32768", Changed("Where descriptors are short it is lowered with a warning."),

@@ -34,6 +34,8 @@ pub struct Answer {
     pub fields: Vec<(Cow<'static, str>, Cow<'static, str>)>,
     /// The reason phrase of a head that a helper has written; it gets none of our fields but those of framing.
     pub foreign: Option<String>,
+    /// The reason phrase of a head of ours, where that of its status does not say enough; of visible ASCII and blanks.
+    pub phrase: Option<String>,
     /// The media type of the body.
     pub kind: &'static str,
     /// The body, or its start.
@@ -102,6 +104,7 @@ impl Answer {
             cause: None,
             fields: Vec::new(),
             foreign: None,
+            phrase: None,
             kind: media::by_content(&body).unwrap_or(PLAIN),
             body,
             follows: 0,
@@ -171,7 +174,7 @@ impl Answer {
     pub fn write(&self, out: &mut Vec<u8>, to: &ToClient<'_>, most: usize) -> usize {
         out.extend_from_slice(b"HTTP/1.1 ");
         push_number(out, u64::from(self.status));
-        let phrase = self.foreign.as_deref().unwrap_or_else(|| reason(self.status));
+        let phrase = self.foreign.as_deref().or(self.phrase.as_deref()).unwrap_or_else(|| reason(self.status));
         push(out, &[b" ", phrase.as_bytes(), b"\r\n"]);
         let dated = self.foreign.is_some() && self.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("date"));
         if !dated {

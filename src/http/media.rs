@@ -6,6 +6,9 @@ pub const HTML: &str = "text/html; charset=utf-8";
 /// Media type of plain answers.
 pub const PLAIN: &str = "text/plain; charset=utf-8";
 
+/// Media type of problems told to programs (RFC 9457 section 3).
+pub const PROBLEM: &str = "application/problem+json";
+
 /// Media type of scripts (RFC 9239 section 6).
 pub const SCRIPT: &str = "text/javascript; charset=utf-8";
 

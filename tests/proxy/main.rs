@@ -42,6 +42,7 @@ mod process;
 mod proxied;
 mod proxy_status;
 mod redirector;
+mod refusals;
 mod rows;
 mod signals;
 mod support;
