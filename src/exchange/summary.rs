@@ -220,7 +220,8 @@ impl Summary {
         &self.text[start..self.ends[number]]
     }
 
-    /// Why it did not end well, in a word: that of the [`Cause`] where the proxy answered for itself, else the reason for which its connection was closed.
+    /// Why it did not end well, in a word: that of the [`Cause`] where the proxy answered for itself, else the reason for
+    /// which its connection was closed.
     pub fn failure(&self) -> Option<&'static str> {
         let closed = || self.end.filter(|_| self.is_cut()).map(|(_, reason)| reason.name());
         self.cause.map(Cause::word).or_else(closed)

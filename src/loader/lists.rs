@@ -51,7 +51,7 @@ impl ListOptions {
         let seen = marks(&self);
         let lists = self.lists()?;
         tell(&lists);
-        Ok((ListReader { options: self, seen }, lists))
+        Ok((ListReader { options: self, seen, told: None }, lists))
     }
 
     /// Whether all files can be read, so that a reload does not find out too late.
@@ -67,11 +67,15 @@ impl ListOptions {
     /// # Errors
     /// Those of [`ListOptions::read`].
     pub fn lists(&self) -> Result<Lists, String> {
+        self.load().map_err(|unread| unread.text)
+    }
+
+    fn load(&self) -> Result<Lists, ListsUnread> {
         let (block, allow) = (self.list(&self.block)?, self.list(&self.allow)?);
         Ok(Lists { block, allow, closed: self.closed, enforced: self.enforced })
     }
 
-    fn list(&self, paths: &[PathBuf]) -> Result<List, String> {
+    fn list(&self, paths: &[PathBuf]) -> Result<List, ListsUnread> {
         let mut reading = ListReading::new(self.key);
         for path in paths {
             let (path, format) = match path.is_dir() {
@@ -79,13 +83,28 @@ impl ListOptions {
                 false => (path.clone(), ListFormat::Lines),
             };
             reading.begin(&path.display().to_string());
-            read_file(&path, format, &mut reading).map_err(|error| format!("{}: {error}", path.display()))?;
+            read_file(&path, format, &mut reading).map_err(|error| ListsUnread::of(&path, &error))?;
         }
-        reading.finish().map_err(|fault| fault.to_string())
+        reading.finish().map_err(|fault| ListsUnread { text: fault.to_string(), passing: false })
     }
 
     fn paths(&self) -> impl Iterator<Item = &PathBuf> {
         self.block.iter().chain(&self.allow)
+    }
+}
+
+/// Why lists could not be read.
+#[derive(Debug)]
+struct ListsUnread {
+    text: String,
+    /// It may be otherwise at the next look, though no file changes.
+    passing: bool,
+}
+
+impl ListsUnread {
+    fn of(path: &Path, error: &io::Error) -> ListsUnread {
+        let passing = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EIO));
+        ListsUnread { text: format!("{}: {error}", path.display()), passing }
     }
 }
 
@@ -119,6 +138,8 @@ fn read_file(path: &Path, format: ListFormat, reading: &mut ListReading) -> io::
 pub struct ListReader {
     options: ListOptions,
     seen: Vec<FileMark>,
+    /// What the log was told of the last look, if that was in vain.
+    told: Option<String>,
 }
 
 /// What tells a changed file from an unchanged one: its number, its length, its time of change.
@@ -137,16 +158,23 @@ impl Look for ListReader {
         if marks == self.seen {
             return None;
         }
-        self.seen = marks;
-        match self.options.lists() {
+        match self.options.load() {
             Ok(lists) => {
+                (self.seen, self.told) = (marks, None);
                 tell(&lists);
                 let (names, ranges) = lists.len();
                 crate::critical!(target: "configuration", "lists have changed: {names} names and {ranges} networks now");
                 Some(lists)
             }
-            Err(error) => {
-                log::error!(target: "configuration", "{error}; the lists that were read before stay in force");
+            Err(ListsUnread { text, passing }) => {
+                // Without a descriptor or memory it is tried again, or a change would be lost until the next one.
+                if !passing {
+                    self.seen = marks;
+                }
+                if self.told.as_ref() != Some(&text) || !passing {
+                    log::error!(target: "configuration", "{text}; the lists that were read before stay in force");
+                }
+                self.told = Some(text);
                 None
             }
         }
@@ -204,6 +232,18 @@ mod tests {
         fs::write(&other, "c.test\n").unwrap();
         fs::rename(&other, &path).unwrap();
         assert!(reader.look().is_some_and(|lists| place(&lists, "c.test").is_some()));
+    }
+
+    #[test]
+    fn only_what_passes_by_itself_is_tried_again() {
+        for (number, passing) in [(libc::EMFILE, true), (libc::EIO, true), (libc::ENOENT, false), (libc::EACCES, false)]
+        {
+            assert_eq!(
+                ListsUnread::of(Path::new("a"), &io::Error::from_raw_os_error(number)).passing,
+                passing,
+                "{number}"
+            );
+        }
     }
 
     #[test]

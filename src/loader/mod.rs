@@ -222,7 +222,6 @@ impl Loader {
 
 /// The thread: one thing after the other, until the loop is gone.
 fn run(mut bus: Far, jobs: &Receiver<Job>, work: &Work) {
-    // On a machine with one processor for both the loop would wait for a slice of this thread's at each turn.
     let (mut wanted, mut open) = (Vec::new(), OpenFiles::default());
     while let Ok(true) = bus.receive(|frame| wanted.push((frame.kind, frame.key))) {
         for (kind, key) in wanted.drain(..) {

@@ -21,7 +21,8 @@ impl<T: Send + 'static> Pending<T> {
         self.0.is_some()
     }
 
-    /// Has the loader do this, which the log calls `what` if it takes long. False while another job is under way, and then it is not done.
+    /// Has the loader do this, which the log calls `what` if it takes long. False while another job is under way, and then it
+    /// is not done.
     pub fn ask(
         &mut self,
         loader: &mut Loader,

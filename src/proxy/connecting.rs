@@ -243,13 +243,14 @@ impl Proxy {
         let mut refused = None;
         let (host, port) = (name_of(request.destination()), request.destination().port);
         let tunnel = request.method() == Method::Connect;
+        let listed = self.listed(request);
         let allow = |address: &IpAddr| {
             let verdict = self.policy.address_allowed(host, *address, port, &self.local).and_then(|()| match tunnel {
                 // The walk over stages has judged its port by `security.connect`.
                 true => Ok(()),
                 false => self.policy.port_allowed(host, *address, port, &self.local),
             });
-            let verdict = verdict.and_then(|()| self.address_listed(request, *address));
+            let verdict = verdict.and_then(|()| listed.as_ref().map_or(Ok(()), |listed| listed.judge(*address)));
             refused = verdict.err().or(refused);
             verdict.is_ok()
         };

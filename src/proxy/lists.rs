@@ -103,40 +103,50 @@ impl Proxy {
         place
     }
 
-    /// What lists say of an address that is about to be connected to for a request.
-    ///
-    /// # Errors
-    /// They refuse it. A host that a helper has put in place of the request's own is none of theirs.
-    pub(super) fn address_listed(&self, request: &Request, address: IpAddr) -> Result<(), Refused> {
-        let Some(lists) = self.lists.as_ref().and_then(ActiveLists::enforced) else { return Ok(()) };
-        match judge_address(lists, request, address) {
-            Some(reason) => Err(Refused::Listed(reason)),
-            None => Ok(()),
-        }
+    /// What lists that refuse are to say of the addresses that are about to be connected to for a request.
+    pub(super) fn listed(&self, request: &Request) -> Option<Listed<'_>> {
+        Listed::of(self.lists.as_ref().and_then(ActiveLists::enforced)?, request)
     }
 
     /// Where lists only report, and would refuse all of these addresses, that is counted.
     pub(super) fn report_addresses(&mut self, key: Key, addresses: &[IpAddr]) {
         let Some(active) = self.lists.as_ref().filter(|active| !active.lists.enforced) else { return };
         let Some(request) = self.clients.get(key).and_then(|client| client.session.exchange.request()) else { return };
-        let named = active.lists.judge(&request.target().host, request.target().port);
-        if matches!(named, ListVerdict::Blocked(_)) {
+        let Some(listed) = Listed::of(&active.lists, request) else { return };
+        if matches!(listed.named, ListVerdict::Blocked(_)) {
             return;
         }
-        let mut reasons = addresses.iter().map(|address| judge_address(&active.lists, request, *address));
-        if let Some(Some(reason)) = reasons.next().filter(|_| reasons.all(|reason| reason.is_some())) {
+        let mut reasons = addresses.iter().map(|address| listed.judge(*address).err());
+        if let Some(Some(Refused::Listed(reason))) = reasons.next().filter(|_| reasons.all(|reason| reason.is_some())) {
             self.report(key, reason);
         }
     }
 }
 
-fn judge_address(lists: &Lists, request: &Request, address: IpAddr) -> Option<ListReason> {
-    if request.is_diverted() || !lists.have_ranges() {
-        return None;
+/// What lists say of the addresses of one request: the verdict about its name, once for all of them.
+pub(super) struct Listed<'a> {
+    lists: &'a Lists,
+    named: ListVerdict,
+    port: u16,
+}
+
+impl<'a> Listed<'a> {
+    /// None where no list has a network, and for a host that a helper has put in place of the request's own, which is none
+    /// of theirs.
+    fn of(lists: &'a Lists, request: &Request) -> Option<Listed<'a>> {
+        let target = request.target();
+        let wanted = lists.have_ranges() && !request.is_diverted();
+        wanted.then(|| Listed { lists, named: lists.judge(&target.host, target.port), port: target.port })
     }
-    let target = request.target();
-    match lists.judge_address(lists.judge(&target.host, target.port), address, target.port) {
-        ListVerdict::Blocked(reason) => Some(reason),
-        _ => None,
+
+    /// What they say of an address.
+    ///
+    /// # Errors
+    /// They refuse it.
+    pub(super) fn judge(&self, address: IpAddr) -> Result<(), Refused> {
+        match self.lists.judge_address(self.named, address, self.port) {
+            ListVerdict::Blocked(reason) => Err(Refused::Listed(reason)),
+            _ => Ok(()),
+        }
     }
 }

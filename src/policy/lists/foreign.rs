@@ -1,7 +1,7 @@
 //! Lines of formats that block lists are published in: hosts files, dnsmasq, AdGuard, response policy zones. What means
 //! something else than to block or to allow a name is passed over. Pure.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::entry::{normal, LineKind, ListEntry, Named};
 use super::names::NameScope;
@@ -60,7 +60,7 @@ fn give(
 
 /// Whether an answer of this address means that there is none.
 fn blocks(address: IpAddr) -> bool {
-    address.is_unspecified() || matches!(address.to_string().as_str(), "127.0.0.1" | "::1")
+    address.is_unspecified() || address == Ipv4Addr::LOCALHOST || address == Ipv6Addr::LOCALHOST
 }
 
 /// `0.0.0.0 name name`

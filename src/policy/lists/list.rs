@@ -9,9 +9,9 @@ use super::line::{self, LineFault, ListFormat};
 use super::names::{ListKey, NameEntry, NamePile, NameTable, MAX_LINES};
 use super::ranges::{RangePile, RangeTable};
 
-/// Most names of a list, and most networks: 192 MiB and 96 MiB of memory.
+/// Most names of a list: 192 MiB of memory.
 pub const MAX_NAMES: usize = 16_000_000;
-#[allow(missing_docs)]
+/// Most networks of a list: 96 MiB of memory.
 pub const MAX_RANGES: usize = 2_000_000;
 
 /// A list that is in force.
