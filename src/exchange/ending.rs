@@ -132,6 +132,10 @@ impl Exchange {
                 self.close(CloseReason::Displaced, cx.now);
                 return true;
             }
+            Phase::Answering(_) if self.answer_size() > 0 => {
+                self.close(CloseReason::Displaced, cx.now);
+                return true;
+            }
             _ if self.request().is_none() || self.is_answering() => return false,
             _ => {}
         }

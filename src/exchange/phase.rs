@@ -123,6 +123,11 @@ impl BodyRest {
         BodyRest { body, at: 0 }
     }
 
+    /// Bytes of memory that are held for this body alone.
+    pub fn own_size(&self) -> usize {
+        self.body.own_size()
+    }
+
     /// Takes the next bytes; 0 when there are none left.
     pub fn read(&mut self, into: &mut [u8]) -> usize {
         let rest = &self.body[self.at..];

@@ -57,6 +57,16 @@ pub enum AnswerBody {
     Shared(Arc<[u8]>),
 }
 
+impl AnswerBody {
+    /// Bytes of memory that are held for this answer alone.
+    pub fn own_size(&self) -> usize {
+        match self {
+            AnswerBody::Own(bytes) => bytes.capacity(),
+            AnswerBody::Static(_) | AnswerBody::Shared(_) => 0,
+        }
+    }
+}
+
 impl Default for AnswerBody {
     fn default() -> AnswerBody {
         AnswerBody::Static(b"")

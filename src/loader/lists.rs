@@ -103,8 +103,7 @@ struct ListsUnread {
 
 impl ListsUnread {
     fn of(path: &Path, error: &io::Error) -> ListsUnread {
-        let passing = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EIO));
-        ListsUnread { text: format!("{}: {error}", path.display()), passing }
+        ListsUnread { text: format!("{}: {error}", path.display()), passing: files::may_pass(error) }
     }
 }
 
@@ -232,18 +231,6 @@ mod tests {
         fs::write(&other, "c.test\n").unwrap();
         fs::rename(&other, &path).unwrap();
         assert!(reader.look().is_some_and(|lists| place(&lists, "c.test").is_some()));
-    }
-
-    #[test]
-    fn only_what_passes_by_itself_is_tried_again() {
-        for (number, passing) in [(libc::EMFILE, true), (libc::EIO, true), (libc::ENOENT, false), (libc::EACCES, false)]
-        {
-            assert_eq!(
-                ListsUnread::of(Path::new("a"), &io::Error::from_raw_os_error(number)).passing,
-                passing,
-                "{number}"
-            );
-        }
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl NameOptions {
     /// # Errors
     /// Which file cannot be read, and why.
     pub fn read(self) -> Result<(NameReader, Names), String> {
-        let mut reader = NameReader { options: self, seen: [None, None] };
+        let mut reader = NameReader { options: self, seen: [None, None], told: None };
         reader.seen = reader.marks();
         let conf = known_missing(&reader.options.resolv_conf, bytes_of(&reader.options.resolv_conf))?;
         let hosts = match reader.options.hosts.as_deref() {
@@ -117,6 +117,22 @@ pub struct Names {
 pub struct NameReader {
     options: NameOptions,
     seen: [Mark; 2],
+    /// What the log was told of the last look, if that was in vain.
+    told: Option<String>,
+}
+
+/// Why the files could not be read.
+#[derive(Debug)]
+struct NamesUnread {
+    text: String,
+    /// It may be otherwise at the next look, though no file changes.
+    passing: bool,
+}
+
+impl NamesUnread {
+    fn of(path: &Path, error: &io::Error) -> NamesUnread {
+        NamesUnread { text: about(path, error), passing: files::may_pass(error) }
+    }
 }
 
 /// What tells a changed file from an unchanged one.
@@ -128,11 +144,13 @@ impl NameReader {
     /// # Errors
     /// When one of them cannot be read now, as while it is being replaced, or since privileges were dropped: what is known
     /// is better than nothing. Only a hosts file may go away.
-    fn read_again(&self) -> Result<Names, String> {
+    fn read_again(&self) -> Result<Names, NamesUnread> {
         let conf = &self.options.resolv_conf;
-        let conf = bytes_of(conf).map_err(|error| about(conf, &error))?;
+        let conf = bytes_of(conf).map_err(|error| NamesUnread::of(conf, &error))?;
         let hosts = match self.options.hosts.as_deref() {
-            Some(path) if path.try_exists().unwrap_or(true) => hosts_of(path).map_err(|error| about(path, &error))?,
+            Some(path) if path.try_exists().unwrap_or(true) => {
+                hosts_of(path).map_err(|error| NamesUnread::of(path, &error))?
+            }
             _ => Hosts::default(),
         };
         Ok(self.options.understand(&conf, hosts))
@@ -157,15 +175,28 @@ impl Look for NameReader {
     fn look(&mut self) -> Option<Names> {
         let marks = self.marks();
         if marks == self.seen {
+            self.told = None;
             return None;
         }
-        // Before reading: a file that changes meanwhile is read again at the next look.
-        self.seen = marks;
-        log::info!(target: "resolver", "{} or the hosts file has changed", self.options.resolv_conf.display());
-        match self.read_again() {
-            Ok(names) => Some(names),
-            Err(error) => {
-                log::error!(target: "resolver", "cannot read {error}; what was read before stays in use");
+        if self.told.is_none() {
+            log::info!(target: "resolver", "{} or the hosts file has changed", self.options.resolv_conf.display());
+        }
+        let read = self.read_again();
+        // The marks are those of before reading: a file that changes meanwhile is read again at the next look. So is one for
+        // which there was no descriptor or memory, or its change would be lost until the next one.
+        if !matches!(read, Err(NamesUnread { passing: true, .. })) {
+            self.seen = marks;
+        }
+        match read {
+            Ok(names) => {
+                self.told = None;
+                Some(names)
+            }
+            Err(NamesUnread { text, passing }) => {
+                if self.told.as_ref() != Some(&text) || !passing {
+                    log::error!(target: "resolver", "cannot read {text}; what was read before stays in use");
+                }
+                self.told = passing.then_some(text);
                 None
             }
         }
@@ -244,12 +275,29 @@ mod tests {
         assert!(reader.look().is_none(), "nothing has changed");
         // A folder can be opened and not read, by root neither.
         fs::create_dir(folder.path().join("hosts")).unwrap();
-        assert!(reader.read_again().is_err_and(|error| error.contains("/hosts: Is a directory")));
+        assert!(reader.read_again().is_err_and(|error| error.text.contains("/hosts: Is a directory")));
         assert!(reader.look().is_none() && reader.seen == reader.marks(), "it is not tried without end");
         fs::remove_dir(folder.path().join("hosts")).unwrap();
         assert!(reader.look().is_some(), "a hosts file may go away");
         fs::remove_file(folder.path().join("resolv.conf")).unwrap();
         assert!(reader.read_again().is_err() && reader.look().is_none());
+    }
+
+    /// What cannot be read for want of descriptors, or as here because the disk fails, is tried again though nothing changes.
+    #[test]
+    fn b3_what_may_pass_by_itself_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let hosts = folder.path().join("hosts");
+        fs::write(folder.path().join("resolv.conf"), "").unwrap();
+        let (mut reader, _) = options(folder.path()).read().unwrap();
+        std::os::unix::fs::symlink("/proc/self/mem", &hosts).unwrap();
+        for _ in 0..2 {
+            assert!(reader.look().is_none() && reader.seen != reader.marks());
+            assert!(reader.told.as_ref().is_some_and(|told| told.contains("/hosts: Input/output error")));
+        }
+        fs::remove_file(&hosts).unwrap();
+        fs::write(&hosts, "192.0.2.7 a.test").unwrap();
+        assert!(reader.look().is_some_and(|names| names.hosts.len() == 1) && reader.told.is_none());
     }
 
     #[test]
@@ -263,13 +311,15 @@ mod tests {
         for _ in 0..2 {
             assert!(options.check().is_err_and(|error| error.ends_with(reason)));
             assert!(options.clone().read().is_err_and(|error| error.ends_with(reason)));
-            assert!(reader.read_again().is_err_and(|error| error.ends_with(reason)) && reader.look().is_none());
+            assert!(reader.read_again().is_err_and(|error| error.text.ends_with(reason)) && reader.look().is_none());
             fs::remove_file(&place).unwrap();
             std::os::unix::fs::symlink("/dev/zero", &place).unwrap();
         }
         fs::remove_file(&place).unwrap();
         fs::File::create(&place).unwrap().set_len(MAX_BYTES + 1).unwrap();
-        for refused in [options.check().err(), options.clone().read().err(), reader.read_again().err()] {
+        for refused in
+            [options.check().err(), options.clone().read().err(), reader.read_again().err().map(|error| error.text)]
+        {
             assert!(refused.is_some_and(|error| error.ends_with("/hosts: the file is too large")));
         }
         fs::write(&place, "192.0.2.7 a.test").unwrap();

@@ -22,6 +22,8 @@ pub enum Stage {
     Client,
     /// CONNECT is allowed, and to that port.
     Tunnel,
+    /// Another request goes to a port that is allowed, or that one of this machine's services may have.
+    Port,
     /// The request expects nothing that cannot be met.
     Expectation,
     /// Max-Forwards, where it counts, is a number.
@@ -79,10 +81,11 @@ pub struct Subject<'a> {
 
 impl Stage {
     /// All stages in their order: what no helper may permit stands before it.
-    pub const ALL: [Stage; 9] = [
+    pub const ALL: [Stage; 10] = [
         Stage::Loop,
         Stage::Client,
         Stage::Tunnel,
+        Stage::Port,
         Stage::Expectation,
         Stage::Forwards,
         Stage::Name,
@@ -103,6 +106,9 @@ impl Stage {
             Stage::Client => Judgement::of(policy.client_allowed(client)),
             Stage::Tunnel if request.method() == Method::Connect => {
                 Judgement::of(policy.connect_allowed(request.target().port))
+            }
+            Stage::Port if request.method() != Method::Connect => {
+                Judgement::of(policy.port_imaginable(&request.target().host, request.target().port))
             }
             Stage::Expectation if rules.refuses(request.expectation()) => {
                 Judgement::refuse(Cause::Client(Fault::Expectation))
@@ -126,7 +132,7 @@ impl Stage {
                 (Ok(Some(0)), _) => Judgement::Answer(Box::new(Answer::options(ALLOWED))),
                 _ => Judgement::Pass,
             },
-            Stage::Loop | Stage::Tunnel | Stage::Expectation | Stage::Helper => Judgement::Pass,
+            Stage::Loop | Stage::Tunnel | Stage::Port | Stage::Expectation | Stage::Helper => Judgement::Pass,
         }
     }
 }
@@ -220,6 +226,8 @@ mod tests {
             ("CONNECT a.example:443", "", "pass", "ask"),
             ("CONNECT a.example:22", via.as_str(), "Loop", "Loop"),
             ("CONNECT a.example:22", "Expect: x\r\n", "ConnectPort(22)", "ConnectPort(22)"),
+            ("GET http://a.example:25/", "Expect: x\r\n", "Port(25)", "Port(25)"),
+            ("GET http://short:6667/", "", "Port(6667)", "Port(6667)"),
             ("GET http://short/", "Expect: x\r\n", "Client(Expectation)", "Client(Expectation)"),
             ("GET http://short/", "", "Name", "Name"),
             ("GET http://bad.example/", "", "Listed(Line(0))", "Listed(Line(0))"),

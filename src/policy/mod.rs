@@ -20,6 +20,8 @@ use lists::ListReason;
 use networks::{canonical_range, Networks};
 use ports::PortSet;
 
+use crate::http::target::Host;
+
 /// What the policy is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyConfig {
@@ -186,6 +188,29 @@ impl Policy {
         let names = |service: &LocalService| service.port.is_some() && service.matches(bare, canonical, port);
         let named = local.contain(address) && self.config.local.iter().any(names);
         named.then_some(()).ok_or(Refused::Port(port))
+    }
+
+    /// Whether any address of this host could have [`Policy::port_allowed`] let a request pass: what is known before the host
+    /// is looked up.
+    ///
+    /// # Errors
+    /// [`Refused::Port`].
+    pub fn port_imaginable(&self, host: &Host, port: u16) -> Result<(), Refused> {
+        let (name, address) = match host {
+            Host::Name(name) => (without_last_dot(name), None),
+            Host::V4(address) => ("", Some(IpAddr::V4(*address))),
+            Host::V6(address, _) => ("", Some(IpAddr::V6(*address).to_canonical())),
+        };
+        let may_be_named = |service: &LocalService| {
+            service.port == Some(port)
+                && match (&service.host, address) {
+                    (LocalHost::Any, _) | (LocalHost::Address(_), None) => true,
+                    (LocalHost::Address(listed), Some(address)) => *listed == address,
+                    (LocalHost::Name(_), _) => service.is_named(name),
+                }
+        };
+        let allowed = self.config.ports.iter().any(|set| set.contains(port));
+        (allowed || self.config.local.iter().any(may_be_named)).then_some(()).ok_or(Refused::Port(port))
     }
 
     /// Whether this name is looked up. Addresses are not names and always pass; so does a name that a service of

@@ -25,6 +25,13 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
+fn literal(text: &str) -> Host {
+    match ip(text) {
+        IpAddr::V4(address) => Host::V4(address),
+        IpAddr::V6(address) => Host::V6(address, None),
+    }
+}
+
 fn machine() -> LocalAddresses {
     let at = |text: &str| text.parse().unwrap();
     let listeners = [(OwnListener::Proxy, at("192.0.2.7:3128")), (OwnListener::Monitor, at("127.0.0.1:8080"))];
@@ -67,6 +74,29 @@ fn c_dangerous_ports_are_refused_unless_listed_or_a_service_that_is_named() {
         let expected = if allowed { Ok(()) } else { Err(Refused::Port(port)) };
         assert_eq!(policy.port_allowed(host, ip(address), port, &machine()), expected, "{host} {address} {port}");
         assert_eq!(all.port_allowed(host, ip(address), port, &machine()), Ok(()));
+        // What an address allows was not refused before it was known.
+        for host in [Host::Name(host.into()), literal(address)] {
+            assert!(
+                !allowed || policy.port_imaginable(&host, port).is_ok() || host == literal("127.0.0.2"),
+                "{host:?} {port}"
+            );
+            assert_eq!(all.port_imaginable(&host, port), Ok(()));
+        }
+    }
+    for (host, port, imaginable) in [
+        (Host::Name("a.example".into()), 25, true),
+        (Host::Name("a.example".into()), 6000, true),
+        (Host::Name("a.example".into()), 587, false),
+        (Host::Name("Mail.example.".into()), 587, true),
+        (Host::Name("a.example".into()), 22, false),
+        (literal("192.0.2.8"), 25, true),
+        (literal("192.0.2.8"), 6000, false),
+        (literal("::ffff:127.0.0.1"), 6000, true),
+        (literal("127.0.0.1"), 587, false),
+        (literal("2001:db8::1"), 80, true),
+    ] {
+        let expected = if imaginable { Ok(()) } else { Err(Refused::Port(port)) };
+        assert_eq!(policy.port_imaginable(&host, port), expected, "{host:?} {port}");
     }
     let none = Policy::new(PolicyConfig { ports: Vec::new(), local, ..shipped() });
     assert_eq!(none.port_allowed("", ip("192.0.2.8"), 80, &machine()), Err(Refused::Port(80)));

@@ -17,6 +17,7 @@ use crate::logs::{Usage, Word};
 use crate::policy::admission::{self, Judgement, Refusal, Stage, Subject};
 use crate::policy::decision::{Decision, Verdict};
 use crate::policy::shares::ClientKey;
+use crate::policy::Refused;
 use crate::redirector::dialect::Dialect;
 use crate::redirector::helper::Program;
 use crate::redirector::pool::{Answered, HelperFault, Ticket};
@@ -83,6 +84,7 @@ impl Proxy {
 
     /// Answers a request that a stage has refused: the client's, or what a helper has put in its place.
     fn refuse_by(&mut self, key: Key, refusal: &Refusal, other: Option<&Request>) {
+        self.counters.refused += u64::from(matches!(refusal, Refusal::Policy(Refused::Port(_))));
         let words = match refusal {
             Refusal::Policy(refused) => self.note_refused(key, *refused),
             Refusal::Cause(_) => None,

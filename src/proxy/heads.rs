@@ -1,5 +1,5 @@
-//! Memory of heads beyond a block each: which client holds how much of it, and what becomes of a head for which there is
-//! no more. A usual head fits in a block and costs a comparison.
+//! Memory of heads beyond a block each, and of answers made for one client: which client holds how much of it, and what becomes of
+//! a head or an answer for which there is no more. A usual one fits in a block and costs a comparison.
 
 use std::collections::HashMap;
 
@@ -47,7 +47,7 @@ impl Proxy {
         let Some(client) = self.clients.get_mut(key) else { return true };
         let bytes = client.session.head_bytes();
         client.heavy = bytes > 0;
-        // A sum of a few heads, each of 1 MiB at most.
+        // A sum of a few heads, each of 1 MiB at most, and an answer of 4 MiB.
         let now = Charge { client: ClientKey::from(client.session.exchange.client()), bytes: bytes as u32 };
         let before = match now.bytes {
             0 => self.heads.charges.remove(&key),
@@ -75,7 +75,7 @@ impl Proxy {
         self.counters.heads_refused += 1;
         if self.reports.may_report(Trouble::TooManyHeads, self.clock.now()) {
             let held = self.shares.held(client, Resource::HeadBytes) >> 10;
-            log::error!(target: "client", "{client} has large heads of {held} KiB in all, and may not have more");
+            log::error!(target: "client", "{client} has large heads or pages of {held} KiB in all, and may not have more");
         }
         true
     }

@@ -155,11 +155,12 @@ impl<T: Transport> Session<T> {
         [self.upload.len() + held(self.pipe_up), self.download.len() + held(self.pipe_down)]
     }
 
-    /// Bytes held for heads beyond a block each: by the buffers, and by the request that waits. An answer of our own is no head.
+    /// Bytes held for heads beyond a block each, by the buffers and by the request that waits, and for an answer that was made for
+    /// this client. What the buffer has of an answer of our own is no head.
     pub fn head_bytes(&self) -> usize {
         let download = if self.exchange.is_answering() { 0 } else { self.download.beyond() };
         let request = self.exchange.request().map_or(0, |request| request.size().saturating_sub(BLOCK));
-        self.upload.beyond() + download + request
+        self.upload.beyond() + download + request + self.exchange.answer_size().saturating_sub(BLOCK)
     }
 
     /// Takes the session apart: gives back its memory and makes sure that a cut message ends in a reset.

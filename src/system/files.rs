@@ -73,6 +73,11 @@ pub fn read_lines(path: &Path, limit: u64, mut take: impl FnMut(&[u8])) -> io::R
     Ok(())
 }
 
+/// May the file be read in a while, though nothing is done about it? No descriptor or memory was left, or the disk failed.
+pub fn may_pass(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EIO))
+}
+
 /// Are there no more bytes than may be read?
 ///
 /// # Errors
@@ -135,6 +140,14 @@ mod tests {
         assert!(read.is_ok() && seen == text.as_bytes() && pieces > 3, "{pieces}");
         assert!(read_lines(&path, text.len() as u64 - 1, |_| {}).is_err());
         assert!(read_lines(Path::new(NULL), 0, |_| {}).is_ok());
+    }
+
+    #[test]
+    fn only_what_passes_by_itself_is_tried_again() {
+        for (number, passing) in [(libc::EMFILE, true), (libc::EIO, true), (libc::ENOENT, false), (libc::EACCES, false)]
+        {
+            assert_eq!(may_pass(&io::Error::from_raw_os_error(number)), passing, "{number}");
+        }
     }
 
     #[test]

@@ -3,11 +3,15 @@
 //! time is an argument.
 //!
 //! Each question has a ticket, and tickets rise: clients take turns, the questions of one client go in their order, and one
-//! that has to be asked again comes first. After every input, `poll` tells what the owner has to do.
+//! that has to be asked again comes first. A client's first question goes to any helper; its further ones leave as many free
+//! as others lately needed. After every input, `poll` tells what the owner has to do.
 
 mod helper;
 mod queue;
+mod reserve;
 mod scaling;
+#[cfg(test)]
+mod sharing;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +25,7 @@ use reactor::Millis;
 use crate::policy::shares::ClientKey;
 use helper::{Flight, Helper, HelperState};
 use queue::FairQueue;
+use reserve::Reserve;
 use scaling::Scaling;
 
 /// How many helpers there are and how long they may take.
@@ -153,6 +158,7 @@ pub struct HelperPool {
     /// Helpers with room, the one to ask next first.
     free: VecDeque<Key>,
     waiting: FairQueue,
+    reserve: Reserve,
     tickets: u64,
     alarms: Alarms,
     actions: VecDeque<PoolAction>,
@@ -178,6 +184,7 @@ impl HelperPool {
             helpers: Arena::new(),
             free: VecDeque::new(),
             waiting: FairQueue::default(),
+            reserve: Reserve::new(now),
             tickets: 0,
             alarms: Alarms::new(),
             actions: VecDeque::new(),
@@ -212,7 +219,7 @@ impl HelperPool {
     pub fn ask(&mut self, who: Key, client: ClientKey, now: Millis) -> Result<Ticket, HelperFault> {
         // With a helper free the question does not wait, so that a queue of 0 still lets the helpers work.
         let full = self.waiting.len() >= self.settings.queue;
-        if full && self.first_free().is_none() {
+        if full && (self.first_free().is_none() || self.waiting.is_served(client) && !self.has_spare()) {
             self.counters.refused += 1;
             self.counters.failed += 1;
             let displaced = self.waiting.displaced_by(client).ok_or(HelperFault::QueueFull)?;
@@ -256,6 +263,7 @@ impl HelperPool {
             return None;
         };
         helper.answered += 1;
+        self.waiting.give_back(flight.client);
         self.counters.answered += 1;
         self.scaling.note_reply(helper.generation);
         self.offer(key);
@@ -314,8 +322,12 @@ impl HelperPool {
         if self.scaling.alive == 0 {
             self.give_up();
         }
+        self.reserve.note(self.waiting.clients(), now);
         while !self.waiting.is_empty() {
             let Some(key) = self.first_free() else { break };
+            if !self.waiting.is_first() && !self.has_spare() {
+                break;
+            }
             let Some((ticket, waiting)) = self.waiting.pop() else { break };
             self.send(key, ticket, waiting, now);
         }
@@ -348,6 +360,16 @@ impl HelperPool {
         self.actions.push_back(PoolAction::Ask { helper: key, channel, ticket, who: waiting.who });
     }
 
+    /// Is there room before helpers beyond what is kept for clients that have no question?
+    fn has_spare(&self) -> bool {
+        let serving =
+            self.helpers.iter().map(|(_, helper)| helper).filter(|helper| helper.state == HelperState::Serving);
+        let (places, busy) =
+            serving.fold((0, 0), |(places, busy), helper| (places + helper.capacity, busy + helper.flights.len()));
+        let kept = self.reserve.kept(self.waiting.clients(), places);
+        places.saturating_sub(busy) > kept
+    }
+
     /// The helper to ask next. Helpers that have left since they were listed are dropped from the list.
     fn first_free(&mut self) -> Option<Key> {
         loop {
@@ -378,6 +400,7 @@ impl HelperPool {
 
     /// A question has lost its helper: it is asked once more elsewhere.
     fn rescue(&mut self, flight: Flight, now: Millis) {
+        self.waiting.give_back(flight.client);
         let Some(who) = flight.who else { return };
         if flight.again {
             self.counters.failed += 1;

@@ -1,6 +1,7 @@
 //! Faults in what one client can take from all others.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 use crate::support::{client, eventually, Client, Origin, Proxy};
 
@@ -149,7 +150,7 @@ fn b4_large_heads_of_one_client_are_bounded_and_others_are_served() {
     // Half of 64 MiB beyond the blocks, and for each client a block for its request and one for what comes behind it.
     let most = 32 * MIB + CLIENTS as u64 * 2 * 16_384;
     assert!(grown <= most + most / 10, "{} MiB where docs say {} MiB", grown / MIB, most / MIB);
-    proxy.wait_log("127.0.0.2 has large heads of ");
+    proxy.wait_log("127.0.0.2 has large heads or pages of ");
     let (refused, bytes) = (counters["heads.refused"], counters["memory.heads"]);
     // A third of the clients, some of them with both of their requests.
     assert!(refused > 200 && refused < CLIENTS as i64, "{refused} refused");
@@ -171,4 +172,41 @@ fn b4_large_heads_of_one_client_are_bounded_and_others_are_served() {
     eventually("memory to go back", || (proxy.rss() < before + 16 * MIB).then_some(()));
     assert_eq!(proxy.counter("memory.heads"), 0);
     assert_eq!(Client::connect_from(GREEDY, proxy.address()).get(&origin.url("/again")).text(), "/again");
+}
+
+/// A page with the address of the request in it, as long as the client likes, was held for each client that did not read it.
+#[test]
+fn b4_pages_that_nobody_reads_are_bounded_and_others_are_served() {
+    const CLIENTS: usize = 60;
+    const MIB: u64 = 1 << 20;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("dns.html"), "%(url)s\n".repeat(12)).expect("a page in the temporary folder");
+    let proxy = Proxy::start(&[("web.html", folder.path().to_str().expect("a path of text"))]);
+    let before = proxy.rss();
+    // Each `&` becomes five bytes.
+    let large = format!("http://nodot/{}", "&".repeat(60_000));
+    // With a small window, or the kernel would take it all.
+    let connect = || {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a socket option");
+        socket.set_linger(Some(std::time::Duration::ZERO)).expect("a socket option");
+        socket.bind(&SocketAddr::from((GREEDY, 0)).into()).expect("an address of the loopback");
+        socket.connect(&proxy.address().into()).expect("the proxy listens");
+        let mut stream = TcpStream::from(socket);
+        stream.write_all(client::get(&large).as_bytes()).expect("the proxy reads");
+        stream
+    };
+    let held: Vec<TcpStream> = (0..CLIENTS).map(|_| connect()).collect();
+    proxy.wait_counter_reaches("clients.requests", CLIENTS as i64);
+    proxy.wait_log("127.0.0.2 has large heads or pages of ");
+    let counters = proxy.counters();
+    assert!(counters["memory.heads"] > MIB as i64 && counters["memory.heads"] <= 32 * MIB as i64, "{counters:?}");
+    assert!(counters["heads.refused"] > 0 && counters["ended.displaced"] == counters["heads.refused"], "{counters:?}");
+    let grown = proxy.rss().saturating_sub(before);
+    assert!(grown < 48 * MIB, "{} MiB", grown / MIB);
+    let mut modest = Client::connect_from(MODEST, proxy.address());
+    assert_eq!(modest.get(&large).text().len(), 12 * (5 * 60_000 + "nodot/".len() + 1));
+    drop(held);
+    eventually("memory to go back", || (proxy.counter("memory.heads") == 0).then_some(()));
+    eventually("memory to go back", || (proxy.rss() < before + 16 * MIB).then_some(()));
 }

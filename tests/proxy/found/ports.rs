@@ -56,6 +56,20 @@ fn c_what_a_helper_puts_in_place_of_a_request_is_judged_too() {
     assert_eq!((open.connections(), closed.connections()), (0, 0));
 }
 
+/// What policy forbids is no question: no helper and no name server is asked about it.
+#[test]
+fn c_a_port_that_is_refused_is_refused_before_a_helper_is_asked() {
+    let helpers = Helpers::answering(|_| String::new());
+    let proxy = helpers.proxy(&[("security.ports", "safe"), ("security.local", "127.0.0.1:* 127.0.0.1:6000")]);
+    for url in ["http://a.example:25/", "http://127.0.0.1:22/", "http://127.0.0.2:6000/", "http://[::1]:6667/"] {
+        assert_eq!(status(&proxy, url), 403, "{url}");
+    }
+    assert_eq!((helpers.asked().len(), proxy.counter("dns.lookups"), proxy.counter("origins.refused")), (0, 0, 4));
+    // A service of this machine that is named may have any port, so that this one has to be asked about.
+    assert_ne!(status(&proxy, "http://127.0.0.1:6000/"), 403);
+    assert_eq!(helpers.asked().len(), 1);
+}
+
 #[test]
 fn c_a_reload_changes_the_ports() {
     let origin = Origin::site();

@@ -76,7 +76,48 @@ fn b2_clients_take_turns_at_the_helpers() {
     for client in &mut clients[..9] {
         assert_eq!(client.reply().status(), 200);
     }
-    assert_eq!(paths(&helpers)[..6], ["a0", "a1", "b0", "a2", "b1", "a3"]);
+    assert_eq!(paths(&helpers)[..6], ["a0", "b0", "a1", "b1", "a2", "a3"]);
+}
+
+/// All helpers were busy with one client's requests, so that each of another's waited for the end of one of them.
+#[test]
+fn b2_a_helper_is_kept_free_for_who_asked_lately() {
+    let gate = Gate::default();
+    let helpers = Helpers::start({
+        let gate = gate.clone();
+        move |desk| {
+            while let Some(line) = desk.line()? {
+                if line.contains("/a") {
+                    gate.pass()?;
+                }
+                desk.say("\n")?;
+            }
+            Ok(())
+        }
+    });
+    let bounds = [("redirector.minimum", "5"), ("redirector.maximum", "5"), ("http.forward", "x-client")];
+    let proxy = helpers.proxy(&bounds);
+    let origin = Origin::site();
+    helpers.wait_started(5);
+    proxy.wait_counter("processes.forked", 5);
+    let ask = |who: &str, path: &str| {
+        let mut client = proxy.client();
+        client.send(format!("GET {} HTTP/1.1\r\nHost: h\r\nX-Client: {who}\r\n\r\n", origin.url(path)));
+        client
+    };
+    let mut greedy: Vec<Client> = (0..12).map(|number| ask("192.0.2.1", &format!("/a{number}"))).collect();
+    helpers.wait_asked(5);
+    proxy.wait_counter("queue.size", 7);
+    let mut first = ask("192.0.2.2", "/b0");
+    proxy.wait_counter("queue.size", 8);
+    gate.open();
+    assert_eq!(first.reply().text(), "/b0");
+    for number in 1..=20 {
+        assert_eq!(ask("192.0.2.2", &format!("/b{number}")).reply().text(), format!("/b{number}"));
+        assert_eq!(proxy.counter("queue.size"), 7, "four helpers think about what the greedy one asked");
+    }
+    gate.open_for(11);
+    greedy.iter_mut().for_each(|client| assert_eq!(client.reply().status(), 200));
 }
 
 /// A request that lost its helper takes its old place: it is older than all that wait.
