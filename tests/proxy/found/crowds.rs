@@ -177,7 +177,7 @@ fn b4_large_heads_of_one_client_are_bounded_and_others_are_served() {
 /// A page with the address of the request in it, as long as the client likes, was held for each client that did not read it.
 #[test]
 fn b4_pages_that_nobody_reads_are_bounded_and_others_are_served() {
-    const CLIENTS: usize = 60;
+    const CLIENTS: usize = 16;
     const MIB: u64 = 1 << 20;
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(folder.path().join("dns.html"), "%(url)s\n".repeat(12)).expect("a page in the temporary folder");
