@@ -7,24 +7,39 @@ use std::time::Duration;
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
+/// How a socket listens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ListenOptions {
+    /// Connections that the kernel holds until they are accepted.
+    pub backlog: u32,
+    /// Seconds of silence before keep-alive probes, 0 for none.
+    pub keepalive: u64,
+    /// Other copies of the program may listen at the same address, and the kernel divides the connections between them.
+    pub shared: bool,
+    /// It gets connections to addresses that are not this machine's (IP_TRANSPARENT in ip(7)).
+    pub transparent: bool,
+}
+
 /// Opens a listening socket. What is set here is inherited by the accepted sockets (tcp(7)), which saves a system call
-/// per connection for each. With `shared` other copies of the program may listen at the same address, and the kernel divides
-/// the connections between them.
+/// per connection for each.
 ///
 /// # Errors
-/// Those of socket(2), bind(2) and listen(2). `keepalive` is the idle time in seconds before probes, 0 for none.
-pub fn listen(address: SocketAddr, backlog: u32, keepalive: u64, shared: bool) -> io::Result<TcpListener> {
+/// Those of socket(2), bind(2) and listen(2); EPERM where a transparent one needs a capability that the process does not have.
+pub fn listen(address: SocketAddr, options: &ListenOptions) -> io::Result<TcpListener> {
     let socket = unbound(address)?;
-    if shared {
+    if options.transparent {
+        set_transparent(&SockRef::from(&socket), address, true)?;
+    }
+    if options.shared {
         // SO_REUSEPORT lets a new copy listen before the old one has let go, and several share the port, as the
         // original's did. Where the system has no such option, the bind below succeeds or fails without it.
         let _ = socket.set_reuse_port(true);
     }
-    tune(&SockRef::from(&socket), keepalive);
+    tune(&SockRef::from(&socket), options.keepalive);
     // Urgent bytes keep their place in the stream. Connections inherit that too.
     let _ = socket.set_out_of_band_inline(true);
     socket.bind(&address.into())?;
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
     Ok(TcpListener::from_std(socket.into()))
 }
 
@@ -51,6 +66,49 @@ fn unbound(address: SocketAddr) -> io::Result<Socket> {
 /// Those of listen(2).
 pub fn set_backlog(listener: &TcpListener, backlog: u32) -> io::Result<()> {
     SockRef::from(listener).listen(i32::try_from(backlog).unwrap_or(i32::MAX))
+}
+
+/// Has a socket for this family send and get packets with addresses that are not this machine's, or not any more
+/// (IP_TRANSPARENT in ip(7), IPV6_TRANSPARENT).
+///
+/// # Errors
+/// EPERM without CAP_NET_RAW or CAP_NET_ADMIN; Unsupported where the system has no such thing.
+#[cfg(target_os = "linux")]
+pub fn set_transparent(socket: &SockRef<'_>, address: SocketAddr, transparent: bool) -> io::Result<()> {
+    match address {
+        SocketAddr::V4(_) => socket.set_ip_transparent_v4(transparent),
+        SocketAddr::V6(_) => socket.set_ip_transparent_v6(transparent),
+    }
+}
+
+/// Other systems have no such thing.
+///
+/// # Errors
+/// Unsupported, unless nothing is asked for.
+#[cfg(not(target_os = "linux"))]
+pub fn set_transparent(_: &SockRef<'_>, _: SocketAddr, transparent: bool) -> io::Result<()> {
+    if transparent {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    Ok(())
+}
+
+/// Where a connection was going before netfilter rewrote its destination (SO_ORIGINAL_DST). None where it was not rewritten, or
+/// nothing is known of it. The other end of the socket says which family it is of.
+#[cfg(target_os = "linux")]
+pub fn rewritten_destination(stream: &TcpStream, peer: SocketAddr) -> Option<SocketAddr> {
+    let socket = SockRef::from(stream);
+    let found = match peer {
+        SocketAddr::V4(_) => socket.original_dst_v4(),
+        SocketAddr::V6(_) => socket.original_dst_v6(),
+    };
+    found.ok()?.as_socket()
+}
+
+/// Other systems do not tell.
+#[cfg(not(target_os = "linux"))]
+pub fn rewritten_destination(_: &TcpStream, _: SocketAddr) -> Option<SocketAddr> {
+    None
 }
 
 /// Sets what every connection of the proxy wants: no delay of small writes, and probes of silent peers. None of it is
@@ -138,19 +196,23 @@ mod tests {
         assert!(gate.admits(0) && !gate.admits(1));
     }
 
+    const SHARED: ListenOptions = ListenOptions { backlog: 16, keepalive: 0, shared: true, transparent: false };
+
     #[test]
     fn a_shared_address_is_seen_to_be_taken() {
-        let first = listen("127.0.0.1:0".parse().expect("an address"), 16, 0, true).expect("a listener");
+        let first = listen("127.0.0.1:0".parse().expect("an address"), &SHARED).expect("a listener");
         let address = first.local_addr().expect("bound");
-        assert!(is_taken(address) && listen(address, 16, 0, true).is_ok(), "copies share it");
-        assert!(listen(address, 16, 0, false).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse));
+        assert!(is_taken(address) && listen(address, &SHARED).is_ok(), "copies share it");
+        assert!(listen(address, &ListenOptions { shared: false, ..SHARED })
+            .is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse));
         drop(first);
         assert!(!is_taken(address));
     }
 
     #[test]
     fn accepted_sockets_inherit_what_the_listener_has() {
-        let listener = listen("127.0.0.1:0".parse().expect("an address"), 16, 60, true).expect("a listener");
+        let listener = listen("127.0.0.1:0".parse().expect("an address"), &ListenOptions { keepalive: 60, ..SHARED })
+            .expect("a listener");
         let address = listener.local_addr().expect("bound");
         assert!(matches!(accept(&listener), Accept::Empty));
         let _client = std::net::TcpStream::connect(address).expect("connected");

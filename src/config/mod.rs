@@ -7,6 +7,8 @@ mod disk;
 mod document;
 mod error;
 pub mod ini;
+pub mod listen;
+pub mod listeners;
 pub mod lists;
 mod monitor;
 mod names;
@@ -23,8 +25,8 @@ pub use disk::{Disk, Watched};
 pub use error::{Error, ValueSource};
 pub use ini::{FaultKind, IniFault};
 pub use options::{
-    find, Acl, Config, Daemon, Debug, Dns, Http, Icap, Log, OptionEntry, OptionHistory, Passthrough, Profile, Proxy,
-    Redirector, Security, Tcp4, Tcp6, Tls, Usage, Web, OPTIONS,
+    find, Acl, Config, Daemon, Debug, Dns, Http, Icap, Intercept, Log, OptionEntry, OptionHistory, Passthrough,
+    Profile, Proxy, Redirector, Security, Tcp4, Tcp6, Tls, Usage, Web, OPTIONS,
 };
 pub use place::{FileKind, Files, PathContext};
 pub use print::{help, PrintForm};
@@ -136,13 +138,10 @@ fn check_together(config: &Config, given: &Given) -> Result<(), Error> {
     if !config.tcp4.out && !config.tcp6.out {
         refuse("tcp4", "out", "true for tcp4.out or tcp6.out, else no server can be reached")?;
     }
-    let proxies = [
-        (config.tcp4.listen, config.tcp4.host.into(), config.tcp4.port),
-        (config.tcp6.listen, config.tcp6.host.into(), config.tcp6.port),
-    ];
-    let web = (true, config.web.host, config.web.port);
-    if config.http.enable && config.web.enable && proxies.contains(&web) {
-        refuse("web", "port", "a port on which the proxy does not listen")?;
+    if let Some((own, (section, key))) = config.doubled_listener() {
+        let (own_section, own_key) = own.option;
+        let expected = format!("another address than {}, on which {section}.{key} listens already", own.address);
+        refuse(own_section, own_key, &expected)?;
     }
     if config.acl.default && config.acl.allowlist.is_empty() {
         refuse("acl", "default", "allow, or an acl.allowlist beside deny, else every request is refused")?;

@@ -2,14 +2,15 @@
 //! meaning. The typed [`Config`], printing, help and documentation all come from it. It does not know where values
 //! come from.
 
+use super::listen::{Listen4, Listen6};
 use super::lists::{
     ClientRanges, HostNames, ListDefault, ListHelpers, ListMode, Methods, PlainPorts, Ports, Ranges, Services,
 };
 use super::paths::{Hosts, ListFiles, NewFile, Pages, Program, Resolver, HOSTS, PAGES, RESOLVER};
 use super::place::PathContext;
 use super::text::{
-    BareText, Extras, FieldName, Host, Host4, Host6, Level, Line, LineFormat, OnFailure, Protocol, Pseudonym, Reactor,
-    Sink, SyslogWord, Text, User,
+    BareText, DivertMode, Extras, FieldName, Host, Host4, Host6, Level, Line, LineFormat, OnFailure, Protocol,
+    Pseudonym, Reactor, Sink, SyslogWord, Text, User,
 };
 use super::value::{Count, Flag, Limit, Port, Seconds, Timeout, ValueType};
 use super::Error;
@@ -143,6 +144,9 @@ use OptionHistory::{Changed, Kept, New, Obsolete, Unbuilt};
 const UNLIMITED: OptionHistory = Changed("0 is accepted, as the original documented but refused.");
 const OBEYED: OptionHistory = Changed("The original ignored it.");
 const PROBE: OptionHistory = Obsolete("It only bounded one call to accept a connection, which never waits here.");
+const SEVERAL: OptionHistory = Changed(
+    "There may be several, each with a port of its own, and with the word proxied for a PROXY header on it alone.",
+);
 const PYTHON: OptionHistory = Obsolete("It belonged to the Python program.");
 
 /// Upper bound of every number of connections: more than one address has ports for, and far from any overflow.
@@ -278,6 +282,18 @@ options! {
         proxied: Flag = "false", Kept, "expect a PROXY protocol line";
     }
 
+    /// HTTP connections that the network diverts to the proxy.
+    intercept Intercept {
+        connections: Connections = "32768", New, "most clients at a time";
+        enable: Flag = "false", Unbuilt, "serve diverted HTTP connections";
+        host: Listen4 = "127.0.0.1", New, "IPv4 addresses to listen on, when tcp4.listen is true, as in tcp4.host";
+        ipv6: Listen6 = "::", New, "IPv6 addresses to listen on, when tcp6.listen is true, as in tcp6.host";
+        mode: DivertMode = "redirect", New,
+            "how connections are diverted, those to tls and passthrough too: redirect or tproxy (docs/network.md)";
+        port: Port = "3129", New, "port to listen on";
+        proxied: Flag = "false", New, "require a PROXY protocol header, as http.proxied";
+    }
+
     /// The message log.
     log Log {
         client: Flag = "true", Kept, "messages about clients";
@@ -307,9 +323,9 @@ options! {
     passthrough Passthrough {
         connections: Connections = "32768", Kept, "most clients at a time";
         enable: Flag = "false", Unbuilt, "accept intercepted TCP connections";
-        host: Host4 = "127.0.0.1", Kept, "IPv4 address to listen on";
+        host: Listen4 = "127.0.0.1", SEVERAL, "IPv4 addresses to listen on, when tcp4.listen is true, as in tcp4.host";
         idle_connect: Timeout = "300", OBEYED, "seconds that a connection may exist without a first byte, 0 = no limit";
-        ipv6: Host6 = "::", OBEYED, "IPv6 address to listen on, when tcp6.listen is true";
+        ipv6: Listen6 = "::", OBEYED, "IPv6 addresses to listen on, when tcp6.listen is true, as in tcp6.host";
         port: Port = "8000", Kept, "port to listen on";
         proxied: Flag = "false", OBEYED, "expect a PROXY protocol line";
     }
@@ -365,7 +381,8 @@ options! {
     tcp4 Tcp4 {
         backlog: Count<1, 65535> = "200", Kept, "connections that may wait to be accepted";
         bind: Host4 = "0.0.0.0", Kept, "address that connections to servers come from, 0.0.0.0 = the system's choice";
-        host: Host4 = "127.0.0.1", Kept, "address to listen on";
+        host: Listen4 = "127.0.0.1", SEVERAL,
+            "addresses to listen on, with blanks between them: address, address:port, address proxied";
         listen: Flag = "true", Kept, "listen on IPv4";
         out: Flag = "true", Changed("It holds for addresses in URLs too."), "connect to servers over IPv4";
         port: Port = "3128", Kept, "port to listen on";
@@ -376,7 +393,8 @@ options! {
     tcp6 Tcp6 {
         backlog: Count<1, 65535> = "200", Kept, "connections that may wait to be accepted";
         bind: Host6 = "::", Kept, "address that connections to servers come from, :: = the system's choice";
-        host: Host6 = "::1", Kept, "address to listen on";
+        host: Listen6 = "::1", SEVERAL,
+            "addresses to listen on, with blanks between them: address, [address]:port, address proxied";
         listen: Flag = "false", Kept, "listen on IPv6";
         out: Flag = "true", Changed("It holds for addresses in URLs too."), "connect to servers over IPv6";
         port: Port = "3128", Kept, "port to listen on";
@@ -388,10 +406,10 @@ options! {
         connections: Connections = "32768", Kept, "most clients at a time";
         enable: Flag = "false", Unbuilt, "serve intercepted TLS connections by their server name";
         header_size: Limit = "65536", UNLIMITED, "most bytes of a first record, 0 = no limit";
-        host: Host4 = "127.0.0.1", Kept, "IPv4 address to listen on";
+        host: Listen4 = "127.0.0.1", SEVERAL, "IPv4 addresses to listen on, when tcp4.listen is true, as in tcp4.host";
         idle_connect: Timeout = "300", OBEYED,
             "seconds that a connection may exist without a first record, 0 = no limit";
-        ipv6: Host6 = "::", Kept, "IPv6 address to listen on, when tcp6.listen is true";
+        ipv6: Listen6 = "::", SEVERAL, "IPv6 addresses to listen on, when tcp6.listen is true, as in tcp6.host";
         port: Port = "443", Kept, "port to listen on";
         proxied: Flag = "false", Kept, "expect a PROXY protocol line";
     }

@@ -82,11 +82,7 @@ fn mistakes_name_place_option_value_and_what_was_expected() {
             "invalid value for http.mask : maybe (/etc/exaproxy/exaproxy.conf:3: expected true or false (also yes no, \
              on off, enable disable, 1 0))",
         ),
-        (
-            &[],
-            "[log]\nlevel=%(x)s",
-            "/etc/exaproxy/exaproxy.conf:2 : %(x)s names no option of its section",
-        ),
+        (&[], "[log]\nlevel=%(x)s", "/etc/exaproxy/exaproxy.conf:2 : %(x)s names no option of its section"),
         (
             &[("exaproxy.web.html", "/no/where")],
             "",
@@ -101,8 +97,8 @@ fn mistakes_name_place_option_value_and_what_was_expected() {
         (
             &[("exaproxy_web_port", "3128")],
             "",
-            "invalid value for web.port : 3128 (environment exaproxy_web_port: expected a port on which the proxy does \
-             not listen)",
+            "invalid value for web.port : 3128 (environment exaproxy_web_port: expected another address than \
+             127.0.0.1:3128, on which tcp4.host listens already)",
         ),
     ] {
         let found = read(environment, file).map(|loaded| loaded.config);
@@ -187,7 +183,7 @@ fn a8_rules_under_unknown_names_and_parts_that_do_not_exist_are_refused() {
 
 #[test]
 fn parts_that_are_not_built_are_read_printed_and_refused() {
-    for name in ["icap", "passthrough", "profile", "tls"] {
+    for name in ["icap", "intercept", "passthrough", "profile", "tls"] {
         let file = format!("[redirector]\nprogram=/bin/helper\n[{name}]\nenable = yes");
         let loaded = read(&[], &file).expect("a sound configuration");
         assert!(loaded.print(PrintForm::DiffIni).contains(&format!("\n[{name}]\nenable = true\n")));
@@ -314,7 +310,7 @@ fn values_arrive_in_their_types() {
     assert_eq!(config.http.idle_connect, None);
     assert_eq!(config.http.forward.as_deref(), Some("x-real-ip"));
     assert_eq!(config.log.destination, crate::logs::Destination::File("/var/log/100%% ;x".into()));
-    assert_eq!(config.tcp6.host, std::net::Ipv6Addr::UNSPECIFIED);
+    assert_eq!(config.tcp6.host[0].at(80), "[::]:80".parse().expect("an address"));
     assert_eq!(config.security.connect, [443..=443, 8000..=9000]);
     assert_eq!(read(&[], "").expect("sound defaults").config.http.head_bytes(), 65536);
 }

@@ -1,7 +1,7 @@
 //! Who a client is: the one place that answers it for decisions, logs, pages and the head that goes to the origin. Knows
 //! nothing of how the addresses were learned.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The addresses that stand for a client.
 ///
@@ -10,19 +10,25 @@ use std::net::IpAddr;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Identity {
     peer: IpAddr,
+    port: u16,
     noted: Option<IpAddr>,
     doubted: bool,
 }
 
 impl Identity {
     /// A connection from this address.
-    pub fn new(peer: IpAddr) -> Identity {
-        Identity { peer: peer.to_canonical(), noted: None, doubted: false }
+    pub fn new(peer: SocketAddr) -> Identity {
+        Identity { peer: peer.ip().to_canonical(), port: peer.port(), noted: None, doubted: false }
     }
 
     /// Who opened the connection: the source of its PROXY protocol header, else the other end of the socket.
     pub fn peer(&self) -> IpAddr {
         self.peer
+    }
+
+    /// The same with the port, 0 where that is not known.
+    pub fn peer_address(&self) -> SocketAddr {
+        SocketAddr::new(self.peer, self.port)
     }
 
     /// Who the present request comes from: what its `http.forward` field notes, else the peer.
@@ -31,8 +37,8 @@ impl Identity {
     }
 
     /// The connection's PROXY protocol header has announced its source, which holds for all of its requests.
-    pub fn announce(&mut self, source: IpAddr) {
-        self.peer = source.to_canonical();
+    pub fn announce(&mut self, source: SocketAddr) {
+        (self.peer, self.port) = (source.ip().to_canonical(), source.port());
     }
 
     /// A request has begun, in which this was noted. It holds for this request alone.
@@ -60,11 +66,17 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn with_port(text: &str, port: u16) -> SocketAddr {
+        SocketAddr::new(address(text), port)
+    }
+
     #[test]
     fn row_39_what_is_announced_stays_and_what_is_noted_goes() {
-        let mut identity = Identity::new(address("::ffff:127.0.0.1"));
+        let mut identity = Identity::new(with_port("::ffff:127.0.0.1", 1));
         assert_eq!((identity.peer(), identity.client()), (address("127.0.0.1"), address("127.0.0.1")));
-        identity.announce(address("::ffff:192.0.2.7"));
+        assert_eq!(identity.peer_address(), with_port("127.0.0.1", 1));
+        identity.announce(with_port("::ffff:192.0.2.7", 2));
+        assert_eq!(identity.peer_address(), with_port("192.0.2.7", 2));
         assert_eq!((identity.peer(), identity.client()), (address("192.0.2.7"), address("192.0.2.7")));
         identity.note(Some(address("2001:db8::9")));
         assert_eq!((identity.peer(), identity.client()), (address("192.0.2.7"), address("2001:db8::9")));

@@ -10,11 +10,18 @@ pub enum Ingress {
     Proxy,
     /// The monitor, which is asked in HTTP and forwards nothing.
     Web,
+    /// Clients that speak HTTP with an origin, and whose connections the network diverts.
+    Intercept,
+    /// Clients that speak TLS with an origin, which is found by the name in their first record.
+    Tls,
+    /// Clients that speak anything with an origin.
+    Passthrough,
 }
 
 impl Ingress {
     /// All kinds, in the order of [`Ingress::index`].
-    pub const ALL: [Ingress; 2] = [Ingress::Proxy, Ingress::Web];
+    pub const ALL: [Ingress; 5] =
+        [Ingress::Proxy, Ingress::Web, Ingress::Intercept, Ingress::Tls, Ingress::Passthrough];
 
     /// The place of this kind in a table with one row for each.
     pub fn index(self) -> usize {
@@ -26,12 +33,43 @@ impl Ingress {
         match self {
             Ingress::Proxy => "http proxy",
             Ingress::Web => "web server",
+            Ingress::Intercept => "http interception",
+            Ingress::Tls => "tls server",
+            Ingress::Passthrough => "passthrough server",
         }
     }
 
     /// Whether requests are for this program itself and go no further.
     pub fn is_local(self) -> bool {
         self == Ingress::Web
+    }
+
+    /// Whether its clients mean to speak with an origin: where they were going is learned from the network, or from a PROXY
+    /// protocol header.
+    pub fn is_diverted(self) -> bool {
+        matches!(self, Ingress::Intercept | Ingress::Tls | Ingress::Passthrough)
+    }
+}
+
+/// How the network diverts connections to a listener, and so how their original destination is learned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Diversion {
+    /// Their destination is rewritten (REDIRECT, DNAT), and the kernel remembers what it was (SO_ORIGINAL_DST).
+    Redirect,
+    /// They are handed over as they are (TPROXY): the local end of their socket is their destination.
+    Tproxy,
+}
+
+impl Diversion {
+    /// Both.
+    pub const ALL: [Diversion; 2] = [Diversion::Redirect, Diversion::Tproxy];
+
+    /// The word in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Diversion::Redirect => "redirect",
+            Diversion::Tproxy => "tproxy",
+        }
     }
 }
 
@@ -40,8 +78,10 @@ impl Ingress {
 pub struct Arrival {
     /// The kind of its listener.
     pub ingress: Ingress,
+    /// The number of its listener, by which the monitor counts.
+    pub listener: u16,
     /// The other end of its socket.
-    pub peer: IpAddr,
+    pub peer: SocketAddr,
     /// A PROXY protocol header comes before anything else.
     pub proxied: bool,
     /// Where the connection was going before it was diverted to us, if it was.
@@ -51,6 +91,6 @@ pub struct Arrival {
 impl Arrival {
     /// A connection that says at once what it wants, and that was meant for us.
     pub fn direct(ingress: Ingress, peer: IpAddr) -> Arrival {
-        Arrival { ingress, peer, proxied: false, original: None }
+        Arrival { ingress, listener: 0, peer: SocketAddr::new(peer, 0), proxied: false, original: None }
     }
 }

@@ -4,6 +4,7 @@
 //! Inputs are the `handle_*` methods and `advance`; after each, `poll` tells what the owner has to do. Interest is never
 //! stored: `wants_input` and `wants_shutdown` compute it from the phase and the flows.
 
+mod arrived;
 pub mod close;
 mod current;
 mod deadlines;
@@ -23,7 +24,7 @@ mod tests;
 pub mod timers;
 mod upload;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use reactor::Millis;
 
@@ -129,6 +130,8 @@ pub struct Exchange {
     action: Option<Action>,
     /// By which kind of listener the client came in.
     ingress: Ingress,
+    /// The number of that listener.
+    listener: u16,
     identity: Identity,
     /// Where the connection was going before it was diverted, if it was.
     original: Option<Box<SocketAddr>>,
@@ -163,6 +166,7 @@ impl Exchange {
             download: Flow::new(),
             action: None,
             ingress: arrival.ingress,
+            listener: arrival.listener,
             identity: Identity::new(arrival.peer),
             original: arrival.original.map(Box::new),
             requests: 0,
@@ -177,16 +181,6 @@ impl Exchange {
             entered: now,
             touched: now,
         }
-    }
-
-    /// By which kind of listener the client came in.
-    pub fn ingress(&self) -> Ingress {
-        self.ingress
-    }
-
-    /// Where the connection was going before it was diverted to us, if it was.
-    pub fn original_destination(&self) -> Option<SocketAddr> {
-        self.original.as_deref().copied()
     }
 
     /// Where the exchange stands.
@@ -220,16 +214,6 @@ impl Exchange {
     /// Number of complete request heads seen on this connection.
     pub fn requests(&self) -> u32 {
         self.requests
-    }
-
-    /// Who the client is for decisions, logs and pages: see [`Identity::client`].
-    pub fn client(&self) -> IpAddr {
-        self.identity.client()
-    }
-
-    /// Who opened the connection, which is what X-Forwarded-For gets: see [`Identity::peer`].
-    pub fn peer(&self) -> IpAddr {
-        self.identity.peer()
     }
 
     /// The accounting of one direction.

@@ -4,7 +4,7 @@ use reactor::buffer::Buf;
 
 use super::close::CloseReason;
 use super::phase::Phase;
-use super::proxy_protocol;
+use super::proxy_protocol::{self, Announced};
 use super::{Context, Exchange};
 
 impl Exchange {
@@ -26,7 +26,13 @@ impl Exchange {
             }
             Ok(Some(header)) => {
                 buf.consume(header.length);
-                header.source.into_iter().for_each(|source| self.identity.announce(source));
+                if let Some(Announced { source, destination }) = header.addresses {
+                    self.identity.announce(source);
+                    // The listener's own diversion, if any, is that of the balancer's connection.
+                    if self.ingress.is_diverted() {
+                        self.original = Some(Box::new(destination));
+                    }
+                }
                 self.enter(Phase::Idle, cx.now);
             }
             Err(fault) => {

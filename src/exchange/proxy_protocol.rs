@@ -3,7 +3,7 @@
 //! must be one.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Longest header of version 1 in bytes, its CRLF included (PROXY protocol section 2.1).
 pub const MAX_LINE: usize = 107;
@@ -26,9 +26,18 @@ const FIXED: usize = 16;
 pub struct Header {
     /// Its bytes; what follows belongs to the client.
     pub length: usize,
-    /// The address of the client. None where the balancer speaks for itself (LOCAL) or does not know (UNKNOWN, a family
-    /// that is not IP): the address of the connection counts.
-    pub source: Option<IpAddr>,
+    /// What the balancer says of the client's connection to it. None where it speaks for itself (LOCAL) or does not know
+    /// (UNKNOWN, a family that is not IP): the addresses of our own connection count.
+    pub addresses: Option<Announced>,
+}
+
+/// The two ends of a connection of a client to a balancer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Announced {
+    /// The client.
+    pub source: SocketAddr,
+    /// Where it connected to.
+    pub destination: SocketAddr,
 }
 
 /// Why bytes are no PROXY protocol header. The balancer is at fault, or a client that is none.
@@ -92,12 +101,12 @@ fn line(bytes: &[u8]) -> Result<Option<Header>, HeaderFault> {
         _ => return Err(HeaderFault::LineEnd),
     }
     let text = std::str::from_utf8(&window[..end]).map_err(|_| HeaderFault::Words)?;
-    let source = announced(text).ok_or(HeaderFault::Words)?;
-    Ok(Some(Header { length: end + 2, source }))
+    let addresses = announced(text).ok_or(HeaderFault::Words)?;
+    Ok(Some(Header { length: end + 2, addresses }))
 }
 
-/// The source address in a line without its CRLF; None for a line that is none, Some(None) for one that does not know.
-fn announced(text: &str) -> Option<Option<IpAddr>> {
+/// The addresses in a line without its CRLF; None for a line that is none, Some(None) for one that does not know.
+fn announced(text: &str) -> Option<Option<Announced>> {
     let mut words = text.split(' ');
     let (_, family) = (words.next()?, words.next()?);
     let read = match family {
@@ -107,11 +116,10 @@ fn announced(text: &str) -> Option<Option<IpAddr>> {
         "TCP6" => |word: &str| word.parse().ok().map(IpAddr::V6),
         _ => return None,
     };
-    let source = read(words.next()?)?;
-    read(words.next()?)?;
-    port(words.next()?)?;
-    port(words.next()?)?;
-    words.next().is_none().then_some(Some(source))
+    let (source, destination) = (read(words.next()?)?, read(words.next()?)?);
+    let source = SocketAddr::new(source, port(words.next()?)?);
+    let destination = SocketAddr::new(destination, port(words.next()?)?);
+    words.next().is_none().then_some(Some(Announced { source, destination }))
 }
 
 /// A port in decimal digits, without leading zeros.
@@ -137,11 +145,11 @@ fn binary(bytes: &[u8]) -> Result<Option<Header>, HeaderFault> {
     }
     // What stands behind the addresses is skipped: none of the protocol's additions concerns a proxy.
     let Some(block) = bytes.get(FIXED..length) else { return Ok(None) };
-    let source = match command {
+    let addresses = match command {
         HeaderCommand::Local => None,
-        HeaderCommand::Proxy => first_address(family, block),
+        HeaderCommand::Proxy => read_block(family, block),
     };
-    Ok(Some(Header { length, source }))
+    Ok(Some(Header { length, addresses }))
 }
 
 /// Who a header of version 2 speaks for.
@@ -171,20 +179,64 @@ fn addresses(family: u8) -> Result<usize, HeaderFault> {
     }
 }
 
-fn first_address(family: u8, block: &[u8]) -> Option<IpAddr> {
+/// The addresses at the front of what follows the fixed part: two addresses, two ports.
+fn read_block(family: u8, block: &[u8]) -> Option<Announced> {
     match family {
-        TCP4 => block.first_chunk::<4>().map(|octets| Ipv4Addr::from(*octets).into()),
-        TCP6 => block.first_chunk::<16>().map(|octets| Ipv6Addr::from(*octets).into()),
+        TCP4 => ends(block, |octets: [u8; 4]| Ipv4Addr::from(octets).into()),
+        TCP6 => ends(block, |octets: [u8; 16]| Ipv6Addr::from(octets).into()),
         _ => None,
     }
+}
+
+fn ends<const SIZE: usize>(block: &[u8], address: impl Fn([u8; SIZE]) -> IpAddr) -> Option<Announced> {
+    let (source, block) = block.split_first_chunk::<SIZE>()?;
+    let (destination, ports) = block.split_first_chunk::<SIZE>()?;
+    let [from_high, from_low, to_high, to_low] = *ports.first_chunk::<4>()?;
+    Some(Announced {
+        source: SocketAddr::new(address(*source), u16::from_be_bytes([from_high, from_low])),
+        destination: SocketAddr::new(address(*destination), u16::from_be_bytes([to_high, to_low])),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn whole(length: usize, source: Option<&str>) -> Result<Option<Header>, HeaderFault> {
-        Ok(Some(Header { length, source: source.map(|text| text.parse().unwrap()) }))
+    /// A header by its length and the address of the client.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    struct Found {
+        length: usize,
+        source: Option<IpAddr>,
+    }
+
+    fn find(bytes: &[u8]) -> Result<Option<Found>, HeaderFault> {
+        let found = |header: Header| Found {
+            length: header.length,
+            source: header.addresses.map(|addresses| addresses.source.ip()),
+        };
+        Ok(super::find(bytes)?.map(found))
+    }
+
+    fn whole(length: usize, source: Option<&str>) -> Result<Option<Found>, HeaderFault> {
+        Ok(Some(Found { length, source: source.map(|text| text.parse().unwrap()) }))
+    }
+
+    #[test]
+    fn both_ends_are_told_with_their_ports() {
+        let table = [
+            (b"PROXY TCP4 192.0.2.7 192.0.2.1 1 65535\r\n".to_vec(), "192.0.2.7:1", "192.0.2.1:65535"),
+            (b"PROXY TCP6 2001:db8::7 ::1 0 2\r\n".to_vec(), "[2001:db8::7]:0", "[::1]:2"),
+            (
+                binary_header(0x21, TCP4, &[192, 0, 2, 7, 192, 0, 2, 1, 0, 1, 255, 255]),
+                "192.0.2.7:1",
+                "192.0.2.1:65535",
+            ),
+        ];
+        for (header, source, destination) in table {
+            let (source, destination) = (source.parse().unwrap(), destination.parse().unwrap());
+            let addresses = super::find(&header).map(|found| found.and_then(|header| header.addresses));
+            assert_eq!(addresses, Ok(Some(Announced { source, destination })), "{}", header.escape_ascii());
+        }
     }
 
     /// A header of version 2 with this command, family and content.

@@ -2,6 +2,7 @@
 
 pub mod history;
 pub mod hosts;
+pub mod listeners;
 pub mod sessions;
 
 use std::fmt::Write;

@@ -10,9 +10,8 @@ use reactor::arena::Key;
 use reactor::ready::Ready;
 use reactor::Millis;
 
-use super::listeners::OUTSIDE;
 use super::report::Trouble;
-use super::{Client, Proxy};
+use super::{Client, ListenAddress, Proxy};
 use crate::exchange::ingress::Ingress;
 use crate::exchange::phase::PhaseKind;
 use crate::policy::shares::ClientKey;
@@ -112,11 +111,11 @@ impl Proxy {
         let (mut outside, mut changed) = (VecDeque::new(), false);
         for _ in 0..JUDGED {
             let next = match queue.pop_front() {
-                None if outside.len() < OUTSIDE || full => self.listeners.accept_outside(ingress, now),
+                None if outside.len() < ListenAddress::OUTSIDE || full => self.listeners.accept_outside(ingress, now),
                 next => next,
             };
             let Some(next) = next else { break };
-            let client = ClientKey::from(next.arrival.peer);
+            let client = ClientKey::from(next.arrival.peer.ip());
             let own = held.get(&client).copied().unwrap_or_default();
             if let Some(greedy) = standing.next_if(|greedy| held[&greedy.client].places > own.places + 1) {
                 self.report_crowd(greedy.client, held[&greedy.client].places, ingress);
@@ -125,7 +124,7 @@ impl Proxy {
                 self.give_up(greedy.key);
                 self.listeners.enter(ingress);
                 self.welcome(next.stream, &next.arrival);
-            } else if outside.len() < OUTSIDE {
+            } else if outside.len() < ListenAddress::OUTSIDE {
                 outside.push_back(next);
                 continue;
             } else if hopeless(&own) {

@@ -209,7 +209,7 @@ impl Proxy {
         }
         self.lifecycle.draining = Some(self.clock.now());
         self.lifecycle.parked.clear();
-        self.listeners.close(&mut self.poller, |place| place.ingress == Ingress::Proxy);
+        self.listeners.close(&mut self.poller, |place| !place.ingress.is_local());
     }
 
     pub(super) fn stop_listening(&mut self) {

@@ -6,17 +6,20 @@ use std::net::SocketAddr;
 
 use mio::net::{TcpListener, TcpStream};
 use reactor::arena::Key;
-use reactor::listener::{accept, is_taken, listen, set_backlog, Accept, Gate};
+use reactor::listener::{accept, set_backlog, set_transparent, Accept, Gate};
 use reactor::poller::Poller;
 use reactor::stream::Stream;
 use reactor::Millis;
+use socket2::SockRef;
 
+use super::place::{bind, original_destination, ListenAddress};
 use super::report::Trouble;
 use super::report::REPORT;
 use super::{Client, Proxy, Waits};
-use crate::exchange::ingress::{Arrival, Ingress};
+use crate::exchange::ingress::{Arrival, Diversion, Ingress};
 use crate::exchange::Exchange;
 use crate::io::owner::Owner;
+use crate::monitor::listeners::ListenerRow;
 use crate::policy::OwnListener;
 use crate::session::Session;
 
@@ -26,53 +29,8 @@ const BATCH: usize = 64;
 /// Milliseconds before accepting is tried again after the system had no descriptor or memory.
 const PAUSE: Millis = 100;
 
-/// Connections of a kind that are accepted beyond its limit, so that it can be seen whose they are. Their descriptors are among
-/// those that are reserved.
-pub(super) const OUTSIDE: usize = 8;
-
 /// Kinds of listeners.
 pub(super) const KINDS: usize = Ingress::ALL.len();
-
-/// Where to listen, and for whom.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ListenAddress {
-    /// What its connections are for.
-    pub ingress: Ingress,
-    /// Its connections start with a PROXY protocol header.
-    pub proxied: bool,
-    /// Where.
-    pub address: SocketAddr,
-    /// Connections that the kernel holds until they are accepted.
-    pub backlog: u32,
-}
-
-impl ListenAddress {
-    /// Whether no other copy of the program may listen there.
-    fn is_exclusive(&self) -> bool {
-        self.ingress == Ingress::Web
-    }
-
-    /// The same listener, perhaps with another backlog. Its socket stays: a new one would lose the connections that wait,
-    /// and could not be had at all on a privileged port after the privileges are gone.
-    pub(super) fn is_at(&self, other: &ListenAddress) -> bool {
-        (self.ingress, self.address) == (other.ingress, other.address)
-    }
-}
-
-/// Opens a listener. Copies of the program may share the address of a proxy, as the original's did; which of two monitors
-/// answers would be left to chance.
-fn bind(place: &ListenAddress, keepalive: u64) -> io::Result<TcpListener> {
-    let shared = !place.is_exclusive();
-    if shared && place.address.port() != 0 && is_taken(place.address) {
-        log::error!(
-            target: "server",
-            "another program listens on {} too, and connections are divided between it and this {}",
-            place.address,
-            place.ingress.name()
-        );
-    }
-    listen(place.address, place.backlog, keepalive, shared)
-}
 
 #[derive(Debug)]
 struct Listener {
@@ -80,6 +38,9 @@ struct Listener {
     route: Key,
     place: ListenAddress,
     waiting: bool,
+    /// Different from that of every other, as long as fewer than 65,536 are opened.
+    number: u16,
+    accepted: u64,
 }
 
 /// The listeners and their gates.
@@ -90,6 +51,7 @@ pub(super) struct Listeners {
     doors: [Door; KINDS],
     /// Those whose address is still taken.
     awaited: Vec<ListenAddress>,
+    opened: u16,
     paused_until: Option<Millis>,
 }
 
@@ -115,6 +77,21 @@ pub(super) struct Outside {
     pub(super) since: Millis,
 }
 
+impl Listener {
+    /// Changes how its connections are diverted.
+    fn divert(&mut self, diversion: Option<Diversion>) {
+        let place = ListenAddress { diversion, ..self.place.clone() };
+        if place.is_transparent() != self.place.is_transparent() {
+            let socket = SockRef::from(&self.io);
+            if let Err(error) = set_transparent(&socket, place.address, place.is_transparent()) {
+                log::error!(target: "server", "{} on {} stays as it is: {error}", place.ingress.name(), self.place);
+                return;
+            }
+        }
+        self.place = place;
+    }
+}
+
 impl Door {
     fn new(limit: usize) -> Door {
         let outside = VecDeque::new();
@@ -125,7 +102,7 @@ impl Door {
 impl Listeners {
     /// None open; `limits` are those of each kind, by [`Ingress::index`].
     pub(super) fn new(limits: [usize; KINDS]) -> Listeners {
-        Listeners { open: Vec::new(), doors: limits.map(Door::new), awaited: Vec::new(), paused_until: None }
+        Listeners { open: Vec::new(), doors: limits.map(Door::new), awaited: Vec::new(), opened: 0, paused_until: None }
     }
 
     /// Opens those of `places` that are not open yet; none of them when one fails.
@@ -136,9 +113,11 @@ impl Listeners {
         poller: &mut Poller<Owner>,
     ) -> io::Result<()> {
         let missing = places.iter().filter(|place| !self.open.iter().flatten().any(|open| open.place.is_at(place)));
-        let mut fresh = Vec::new();
+        let mut fresh: Vec<(TcpListener, ListenAddress)> = Vec::new();
         for place in missing {
-            match bind(place, keepalive) {
+            let open = self.open.iter().flatten().map(|listener| &listener.place);
+            let own = open.chain(fresh.iter().map(|(_, place)| place)).any(|other| other.is_beside(place));
+            match bind(place, keepalive, own) {
                 Ok(io) => fresh.push((io, place.clone())),
                 Err(error) if place.is_exclusive() && error.kind() == io::ErrorKind::AddrInUse => {
                     if !self.awaited.contains(place) {
@@ -168,8 +147,10 @@ impl Listeners {
                     return Err(error);
                 }
             };
-            log::info!(target: "server", "{} listening on {}", place.ingress.name(), place.address);
-            let listener = Some(Listener { io, route, place, waiting: true });
+            let limit = self.limit(place.ingress);
+            log::info!(target: "server", "{} listening on {place}, for {limit} clients at most", place.ingress.name());
+            self.opened = self.opened.wrapping_add(1);
+            let listener = Some(Listener { io, route, place, waiting: true, number: self.opened, accepted: 0 });
             match self.open.get_mut(index) {
                 Some(free) => *free = listener,
                 None => self.open.push(listener),
@@ -196,6 +177,7 @@ impl Listeners {
         for listener in self.open.iter_mut().flatten() {
             let Some(place) = places.iter().find(|place| place.is_at(&listener.place)) else { continue };
             listener.place.proxied = place.proxied;
+            listener.divert(place.diversion);
             if place.backlog != listener.place.backlog {
                 match set_backlog(&listener.io, place.backlog) {
                     Ok(()) => listener.place.backlog = place.backlog,
@@ -210,7 +192,7 @@ impl Listeners {
         self.awaited.retain(|place| !which(place));
         for slot in &mut self.open {
             if let Some(listener) = slot.take_if(|listener| which(&listener.place)) {
-                log::info!(target: "server", "{} stops listening on {}", listener.place.ingress.name(), listener.place.address);
+                log::info!(target: "server", "{} stops listening on {}", listener.place.ingress.name(), listener.place);
                 poller.forget(listener.route);
             }
         }
@@ -241,6 +223,16 @@ impl Listeners {
         self.doors[ingress.index()].gate.limit()
     }
 
+    /// Most clients of all kinds that listen, but for the monitor's; of the proxy where none listens.
+    pub(super) fn places_for_clients(&self) -> usize {
+        let listens = |ingress: &Ingress| self.open.iter().flatten().any(|listener| listener.place.ingress == *ingress);
+        let kinds = Ingress::ALL.into_iter().filter(|ingress| !ingress.is_local() && listens(ingress));
+        match kinds.map(|ingress| self.limit(ingress)).sum() {
+            0 => self.limit(Ingress::Proxy),
+            all => all,
+        }
+    }
+
     /// The places that are open for this kind.
     pub(super) fn places(&self, ingress: Ingress) -> Vec<ListenAddress> {
         self.open
@@ -249,6 +241,29 @@ impl Listeners {
             .map(|listener| listener.place.clone())
             .filter(|place| place.ingress == ingress)
             .collect()
+    }
+
+    /// Those that are open, with their numbers; how many clients each has is not known here.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (u16, ListenerRow)> + '_ {
+        self.open.iter().flatten().map(|listener| {
+            let ListenAddress { ingress, proxied, diversion, address, .. } = listener.place;
+            let row = ListenerRow {
+                kind: ingress.name(),
+                address: listener.io.local_addr().unwrap_or(address),
+                diversion: diversion.map(Diversion::name),
+                proxied,
+                clients: 0,
+                of_kind: self.doors[ingress.index()].inside as u64,
+                limit: self.limit(ingress) as u64,
+                accepted: listener.accepted,
+            };
+            (listener.number, row)
+        })
+    }
+
+    /// Whether clients of any kind but the monitor's are let in.
+    pub(super) fn serve(&self) -> bool {
+        self.open.iter().flatten().any(|listener| !listener.place.ingress.is_local())
     }
 
     /// A connection waits at this listener.
@@ -348,12 +363,15 @@ impl Listeners {
 
     fn accept(&mut self, index: usize, now: Millis) -> Option<(TcpStream, Arrival)> {
         let listener = self.open.get_mut(index)?.as_mut()?;
-        let ListenAddress { ingress, proxied, .. } = listener.place;
+        let ListenAddress { ingress, proxied, diversion, .. } = listener.place;
         // The next connection may be fine where this one was broken, but an error that stays must not hold the loop.
         for _ in 0..BATCH {
             match accept(&listener.io) {
                 Accept::Connection(stream, peer) => {
-                    return Some((stream, Arrival { ingress, peer: peer.ip(), proxied, original: None }));
+                    let original = diversion.and_then(|diversion| original_destination(diversion, &stream, peer));
+                    listener.accepted += 1;
+                    let listener = listener.number;
+                    return Some((stream, Arrival { ingress, listener, peer, proxied, original }));
                 }
                 Accept::Retry => {}
                 Accept::Empty => {

@@ -6,6 +6,7 @@
 
 mod access_log;
 mod addresses;
+mod client;
 mod clock;
 mod connecting;
 mod crowding;
@@ -16,6 +17,7 @@ mod listeners;
 mod lists;
 mod loading;
 mod pages;
+mod place;
 mod report;
 mod snapshot;
 mod trimming;
@@ -24,7 +26,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
-use mio::net::TcpStream;
 use reactor::alarm::Alarms;
 use reactor::arena::{Arena, Key};
 use reactor::poller::Poller;
@@ -42,18 +43,18 @@ use crate::logs::{AccessLog, Messages, UsageLog};
 use crate::monitor::Counters;
 use crate::policy::shares::Shares;
 use crate::policy::{LocalAddresses, Policy};
-use crate::redirector::pool::Ticket;
 use crate::redirector::{self, Redirector};
-use crate::resolver::{LookupId, Resolver, ResolverEvent};
-use crate::session::{Progress, Session, Shared};
+use crate::resolver::{Resolver, ResolverEvent};
+use crate::session::{Progress, Shared};
 use crate::system::signals::Signals;
 use crate::upstream::{DialOptions, Upstream};
 use crate::web::Facts;
+use client::{Client, Waits};
 use clock::Clock;
 use listeners::Listeners;
 
-pub use listeners::ListenAddress;
 pub use lists::ListSetup;
+pub use place::ListenAddress;
 
 /// Values that a session's actions may take in a row before others get their turn: requests that are all answered from
 /// what is at hand, such as a long pipeline.
@@ -95,43 +96,6 @@ pub struct Options {
     pub drain: u64,
     /// A pidfile was written.
     pub pid_saved: bool,
-}
-
-/// One client and what is under way for it.
-#[derive(Debug)]
-struct Client {
-    session: Session<TcpStream>,
-    waits: Waits,
-    queued: bool,
-    /// Its heads are among those that are counted.
-    heavy: bool,
-    /// The second of the loop's clock in which it connected.
-    since: u32,
-    /// What the clock's milliseconds left out, in microseconds, when something was last asked for: a helper's reply, a name,
-    /// a connection.
-    fraction: u16,
-}
-
-impl Client {
-    /// Microseconds since its exchange entered its present phase, in which it asked for something.
-    fn waited(&self, clock: &Clock) -> u64 {
-        clock.since(self.session.exchange.waited(clock.now()), self.fraction)
-    }
-}
-
-/// What a session waits for: the handle by which it is given up, and by which news that come too late are told apart.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Waits {
-    Nothing,
-    /// What a helper says.
-    Reply(Ticket),
-    /// What the loader finds in the file of a local page that a helper has named.
-    Page(u64),
-    Lookup(LookupId),
-    /// A race, and the lookup that may still bring more addresses to it.
-    Dial(Key, Option<LookupId>),
-    /// The rest of a lookup, after none of its first addresses could be connected to.
-    Rest(LookupId),
 }
 
 /// The loop and all it owns.
@@ -484,6 +448,8 @@ impl Proxy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::Session;
+    use mio::net::TcpStream;
 
     /// The table of docs/architecture.md, which operators size machines by.
     #[test]

@@ -1,6 +1,7 @@
 //! The hub as the monitor sees it: snapshots of what it owns, the answers to the monitor's clients, and what they may
 //! have changed.
 
+use std::collections::HashMap;
 use std::time::SystemTime;
 
 use reactor::arena::Key;
@@ -12,6 +13,7 @@ use crate::http::cause::Cause;
 use crate::logs::{self, recent::RecentLine, AccessLog, UsageLog};
 use crate::monitor::history::History;
 use crate::monitor::hosts::{Hosts, Top};
+use crate::monitor::listeners::ListenerRow;
 use crate::monitor::sessions::{first, EndPointKind, EndPoints, Filter, Row, Sessions, Sort, MOST_ROWS};
 use crate::monitor::{Helpers, Lost, Running};
 use crate::policy::decision::Decision;
@@ -167,7 +169,7 @@ impl Source for Proxy {
         for (_, client) in self.clients.iter() {
             counters.add_transfer(&client.session.exchange);
             established += u64::from(client.session.origin.is_some());
-            if client.session.exchange.ingress() == Ingress::Proxy {
+            if !client.session.exchange.ingress().is_local() {
                 clients += 1;
                 silent += u64::from(client.session.exchange.requests() == 0);
             }
@@ -176,7 +178,7 @@ impl Source for Proxy {
             counters,
             silent,
             clients,
-            limit: self.listeners.limit(Ingress::Proxy) as u64,
+            limit: self.listeners.places_for_clients() as u64,
             opening: self.upstream.opening() as u64,
             established,
             idle: self.upstream.idle.len() as u64,
@@ -184,7 +186,7 @@ impl Source for Proxy {
             head_bytes: self.shares.total(Resource::HeadBytes) as u64,
             listed: self.lists.as_ref().map_or((0, 0), |lists| lists.len()),
             draining: self.lifecycle.is_draining(),
-            listening: !self.listeners.places(Ingress::Proxy).is_empty(),
+            listening: self.listeners.serve(),
             judged_by_error: self.redirector.as_ref().is_some_and(|helpers| helpers.on_failure() == OnFailure::Error),
             pid_saved: self.lifecycle.pid_saved(),
             dns: self.resolver.counters(),
@@ -222,6 +224,15 @@ impl Source for Proxy {
         let shown = first(picked, filter.limit.min(MOST_ROWS), order);
         let rows = shown.into_iter().filter_map(|(_, key)| Some(self.row(key, self.clients.get(key)?)));
         Sessions { total: self.clients.len(), matched, rows: rows.collect() }
+    }
+
+    fn listeners(&self) -> Vec<ListenerRow> {
+        let mut clients: HashMap<u16, u64> = HashMap::new();
+        for (_, client) in self.clients.iter() {
+            *clients.entry(client.session.exchange.listener()).or_default() += 1;
+        }
+        let counted = |(number, row)| ListenerRow { clients: clients.get(&number).copied().unwrap_or(0), ..row };
+        self.listeners.rows().map(counted).collect()
     }
 
     fn ends(&self, side: EndPointKind) -> EndPoints {

@@ -1,11 +1,12 @@
 //! What the parts of the program get to know, from what the configuration says: each its own small struct.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::answers::Answers;
+use crate::config::listeners::Listening;
 use crate::config::{Config, Loaded};
 use crate::exchange::ingress::Ingress;
 use crate::exchange::timers::Limits;
@@ -47,17 +48,38 @@ const MOST_PIPES: usize = 48;
 /// Descriptors that the limits of the configuration could use.
 pub(super) fn budget(config: &Config) -> Budget {
     let count = |enabled: bool, value: usize| if enabled { value as u64 } else { 0 };
+    let http = count(config.http.enable, config.http.connections);
+    let intercept = count(config.intercept.enable, config.intercept.connections);
+    let tls = count(config.tls.enable, config.tls.connections);
+    let passthrough = count(config.passthrough.enable, config.passthrough.connections);
+    let clients = usize::try_from(http + intercept + tls + passthrough).unwrap_or(usize::MAX);
     Budget {
-        http: count(config.http.enable, config.http.connections),
+        http,
+        intercept,
+        tls,
+        passthrough,
         web: count(config.web.enable, config.web.connections),
+        listeners: listener_descriptors(config),
         pool: config.http.pool as u64,
-        attempts: count(config.http.enable, (config.http.connections / CLIENTS_PER_ATTEMPT).max(LEAST_ATTEMPTS)),
-        pipes: count(config.http.enable, (config.http.connections / CLIENTS_PER_PIPE).clamp(LEAST_PIPES, MOST_PIPES)),
+        attempts: count(clients > 0, (clients / CLIENTS_PER_ATTEMPT).max(LEAST_ATTEMPTS)),
+        pipes: count(clients > 0, (clients / CLIENTS_PER_PIPE).clamp(LEAST_PIPES, MOST_PIPES)),
         helpers: count(config.redirector.enable, config.redirector.maximum),
         resolver: 10 * config.dns.retries as u64,
         ..Budget::default()
     }
 }
+
+/// Descriptors of listeners beyond the proxy's and the monitor's own few, which are among those that are reserved: their sockets,
+/// and what is accepted beyond the limit of a kind.
+fn listener_descriptors(config: &Config) -> u64 {
+    let listeners = config.listeners();
+    let diverted = |ingress: &Ingress| listeners.iter().any(|one| one.ingress == *ingress && ingress.is_diverted());
+    let kinds = Ingress::ALL.iter().filter(|ingress| diverted(ingress)).count();
+    (listeners.len().saturating_sub(USUAL_LISTENERS) + kinds * ListenAddress::OUTSIDE) as u64
+}
+
+/// The proxy's two and the monitor's.
+const USUAL_LISTENERS: usize = 3;
 
 /// What the loop needs to know, from what the configuration says.
 pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options, String> {
@@ -68,7 +90,10 @@ pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options,
         places: places(config),
         limits: Ingress::ALL.map(|ingress| match ingress {
             Ingress::Proxy => count(budget.http),
-            Ingress::Web => config.web.connections,
+            Ingress::Web => count(budget.web),
+            Ingress::Intercept => count(budget.intercept),
+            Ingress::Tls => count(budget.tls),
+            Ingress::Passthrough => count(budget.passthrough),
         }),
         pipes: count(budget.pipes),
         settings: settings(config),
@@ -155,26 +180,15 @@ fn facts(loaded: &Loaded) -> Facts {
 }
 
 fn places(config: &Config) -> Vec<ListenAddress> {
-    let mut places = Vec::new();
-    let mut add = |ingress, host: IpAddr, port, backlog: usize| {
-        let backlog = u32::try_from(backlog).unwrap_or(u32::MAX);
-        let proxied = ingress == Ingress::Proxy && config.http.proxied;
-        places.push(ListenAddress { ingress, proxied, address: SocketAddr::new(host, port), backlog });
+    let place = |one: Listening| ListenAddress {
+        ingress: one.ingress,
+        proxied: one.proxied,
+        diversion: one.diversion,
+        address: one.address,
+        backlog: u32::try_from(one.backlog).unwrap_or(u32::MAX),
     };
-    if config.http.enable && config.tcp4.listen {
-        add(Ingress::Proxy, config.tcp4.host.into(), config.tcp4.port, config.tcp4.backlog);
-    }
-    if config.http.enable && config.tcp6.listen {
-        add(Ingress::Proxy, config.tcp6.host.into(), config.tcp6.port, config.tcp6.backlog);
-    }
-    if config.web.enable {
-        add(Ingress::Web, config.web.host, config.web.port, WEB_BACKLOG);
-    }
-    places
+    config.listeners().into_iter().map(place).collect()
 }
-
-/// As many as the original lets wait at its monitor.
-const WEB_BACKLOG: usize = 10;
 
 /// The folder of pages, if there is one, and what is said with them.
 fn answers(config: &Config) -> Result<(Option<Folder>, Answers), String> {

@@ -1,21 +1,22 @@
 //! What an operator is told at a start and a reload: who else can reach the proxy or its monitor, and which rules can be
 //! forged. Changes nothing.
 
-use std::net::IpAddr;
-
+use crate::config::listeners::Listening;
 use crate::config::Config;
 use crate::policy::networks::Networks;
 
 /// The lines, in words for the log.
 pub(super) fn of(config: &Config) -> Vec<String> {
-    let open = open_listeners(config);
+    let listeners = config.listeners();
+    let open = open_listeners(&listeners);
+    let proxied = listeners.iter().any(|one| one.proxied);
     let (clients, http) = (&config.acl.clients, &config.http);
     let mut lines = Vec::new();
-    if !open.is_empty() && clients.is_empty() && !http.proxied {
+    if !open.is_empty() && clients.is_empty() {
         let at = open.join(" and ");
         lines.push(format!("everybody who reaches {at} may use the proxy: acl.clients names those who may"));
     }
-    let learned = match (&http.forward, http.proxied) {
+    let learned = match (&http.forward, proxied) {
         (Some(field), _) => Some(format!("the field {field}")),
         (None, true) => Some("a PROXY header".to_owned()),
         (None, false) => None,
@@ -32,12 +33,9 @@ pub(super) fn of(config: &Config) -> Vec<String> {
     lines
 }
 
-/// Where proxy clients on other machines can reach us.
-fn open_listeners(config: &Config) -> Vec<String> {
-    let places = [
-        (config.tcp4.listen, IpAddr::from(config.tcp4.host), config.tcp4.port),
-        (config.tcp6.listen, IpAddr::from(config.tcp6.host), config.tcp6.port),
-    ];
-    let open = places.into_iter().filter(|(listen, host, _)| config.http.enable && *listen && !host.is_loopback());
-    open.map(|(_, host, port)| std::net::SocketAddr::new(host, port).to_string()).collect()
+/// Where clients on other machines can reach us.
+fn open_listeners(listeners: &[Listening]) -> Vec<String> {
+    let open =
+        listeners.iter().filter(|one| !one.ingress.is_local() && !one.proxied && !one.address.ip().is_loopback());
+    open.map(|one| one.address.to_string()).collect()
 }

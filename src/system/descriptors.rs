@@ -28,6 +28,8 @@ const SYSTEM_MAX: rlim_t = 1 << 20;
 pub struct Budget {
     /// `http.connections`: clients of the proxy, each with an origin.
     pub http: u64,
+    /// `intercept.connections`, each with an origin.
+    pub intercept: u64,
     /// `tls.connections`, each with an origin.
     pub tls: u64,
     /// `passthrough.connections`, each with an origin.
@@ -36,6 +38,8 @@ pub struct Budget {
     pub icap: u64,
     /// Clients of the monitoring server, each alone.
     pub web: u64,
+    /// Listeners beyond the usual, with what is accepted beyond the limits of their kinds.
+    pub listeners: u64,
     /// Origin connections that are kept without an exchange.
     pub pool: u64,
     /// Attempts to connect beside the first of a race, which takes the place of the connection that it is for.
@@ -67,6 +71,7 @@ impl Budget {
         let scale = |limit: u64| share(limit).max(limit.min(1));
         Self {
             http: scale(self.http),
+            intercept: scale(self.intercept),
             tls: scale(self.tls),
             passthrough: scale(self.passthrough),
             icap: scale(self.icap),
@@ -79,14 +84,16 @@ impl Budget {
 
     /// Sums of a few numbers of 64 bits, which cannot overflow here.
     fn scalable(&self) -> u128 {
-        let pairs = u128::from(self.http) + u128::from(self.tls) + u128::from(self.passthrough);
+        let diverted = u128::from(self.intercept) + u128::from(self.tls) + u128::from(self.passthrough);
+        let pairs = u128::from(self.http) + diverted;
         let singles = u128::from(self.icap) + u128::from(self.pool) + u128::from(self.attempts);
         pairs * PER_EXCHANGE + u128::from(self.pipes.saturating_sub(LEAST_PIPES)) * PER_PIPE + singles
     }
 
     fn fixed(&self) -> u128 {
         let pipes = u128::from(self.pipes.min(LEAST_PIPES)) * PER_PIPE;
-        RESERVED + pipes + u128::from(self.web) + u128::from(self.helpers) * PER_HELPER + u128::from(self.resolver)
+        let reserved = RESERVED + u128::from(self.listeners);
+        reserved + pipes + u128::from(self.web) + u128::from(self.helpers) * PER_HELPER + u128::from(self.resolver)
     }
 }
 
@@ -134,6 +141,8 @@ mod tests {
 
     const SHIPPED: Budget = Budget {
         http: 32_768,
+        intercept: 0,
+        listeners: 0,
         tls: 0,
         passthrough: 0,
         icap: 0,
@@ -150,7 +159,8 @@ mod tests {
         assert_eq!(SHIPPED.need(), 40 + 65_536 + 100 + 100);
         let more =
             Budget { tls: 10, passthrough: 20, icap: 30, pool: 512, attempts: 7, pipes: 8, helpers: 25, ..SHIPPED };
-        assert_eq!(more.need(), SHIPPED.need() + 20 + 40 + 30 + 512 + 7 + 16 + 125);
+        let more = Budget { intercept: 5, listeners: 9, ..more };
+        assert_eq!(more.need(), SHIPPED.need() + 10 + 9 + 20 + 40 + 30 + 512 + 7 + 16 + 125);
         assert_eq!(Budget { http: u64::MAX, ..more }.need(), u64::MAX);
     }
 

@@ -9,8 +9,9 @@ const MESSAGES: usize = 1000;
 
 /// What there is to know, and where.
 pub(super) fn overview() -> Markup {
-    const PAGES: [(&str, &str, &str); 6] = [
+    const PAGES: [(&str, &str, &str); 7] = [
         ("sessions", "Sessions", "connected clients, what they ask for, and for how long they are here"),
+        ("listeners", "Listeners", "where clients come in, how many are here, and how many may be"),
         ("statistics", "Statistics", "all numbers of this moment"),
         ("errors", "Errors", "what went wrong since the start, by the side at fault"),
         ("configuration", "Configuration", "every option with its value"),
@@ -27,6 +28,34 @@ pub(super) fn overview() -> Markup {
 pub(super) fn configuration(source: &dyn Source) -> Markup {
     let rows = source.facts().configuration.iter().map(|(name, text, _)| (name.as_str(), text.as_str()));
     html! { h1 { "Configuration" } (pairs("Option", "Value", rows)) }
+}
+
+/// The listeners, as `/json/listeners` has them.
+pub(super) fn listeners(source: &dyn Source) -> Markup {
+    let rows = source.listeners();
+    html! {
+        h1 { "Listeners" }
+        @if rows.is_empty() { p .empty { "None is open." } }
+        @else {
+            div .scroll {
+                table {
+                    tr {
+                        th scope="col" { "Kind" } th scope="col" { "Address" } th scope="col" { "Diverted by" }
+                        th scope="col" { "PROXY header" } th scope="col" .number { "Clients" }
+                        th scope="col" .number { "Of this kind" } th scope="col" .number { "At most" }
+                        th scope="col" .number { "Accepted" }
+                    }
+                    @for row in &rows {
+                        tr {
+                            td { (row.kind) } td { (row.address) } td { (row.diversion.unwrap_or_default()) }
+                            td { (if row.proxied { "required" } else { "" }) } td .number { (row.clients) }
+                            td .number { (row.of_kind) } td .number { (row.limit) } td .number { (row.accepted) }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// The numbers, as `/json/running` has them.

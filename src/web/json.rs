@@ -4,11 +4,13 @@ use serde::Serialize;
 use serde_json::{json, Map, Value};
 
 use crate::exchange::close::CloseReason;
+use crate::monitor::listeners::ListenerRow;
 use crate::monitor::Running;
 
 /// Addresses that exist, with the original's own spelling of the key.
 pub(super) fn index() -> String {
-    const PATHS: [&str; 4] = ["/json/running", "/json/configuration", "/json/errors", "/json/sessions"];
+    const PATHS: [&str; 5] =
+        ["/json/running", "/json/configuration", "/json/errors", "/json/sessions", "/json/listeners"];
     text(&json!({ "errror": "invalid url", "valid-paths": PATHS }))
 }
 
@@ -20,6 +22,11 @@ pub(super) fn configuration(options: &[(String, String, bool)]) -> String {
     };
     let rows = options.iter().map(|(name, text, is_json)| (name.clone(), value(text, *is_json)));
     text(&Value::Object(rows.collect::<Map<String, Value>>()))
+}
+
+/// The listeners that are open.
+pub(super) fn listeners(rows: &[ListenerRow]) -> String {
+    text(&rows.iter().map(ListenerRow::to_json).collect::<Value>())
 }
 
 /// What went wrong, by the side at fault.

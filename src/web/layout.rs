@@ -94,6 +94,7 @@ const HEAD: [(&str, &[(&str, &str)]); 2] = [
         "Information",
         &[
             ("/information/sessions.html", "Sessions"),
+            ("/information/listeners.html", "Listeners"),
             ("/information/statistics.html", "Statistics"),
             ("/information/errors.html", "Errors"),
             ("/information/configuration.html", "Configuration"),
@@ -120,6 +121,7 @@ const TAIL: [(&str, &[(&str, &str)]); 4] = [
             ("/json/configuration", "configuration"),
             ("/json/errors", "errors"),
             ("/json/sessions", "sessions"),
+            ("/json/listeners", "listeners"),
             ("/metrics", "metrics"),
             ("/health", "health"),
         ],

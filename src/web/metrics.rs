@@ -5,15 +5,17 @@ use std::fmt::Write;
 use crate::counters::histogram::Histogram;
 use crate::exchange::close::CloseReason;
 use crate::monitor::hosts::Top;
+use crate::monitor::listeners::ListenerRow;
 use crate::monitor::Running;
 
 /// The media type of the format.
 pub(super) const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All metrics of one moment.
-pub(super) fn render(running: &Running, hosts: &Top) -> String {
+pub(super) fn render(running: &Running, hosts: &Top, listeners: &[ListenerRow]) -> String {
     let mut page = MetricsPage(String::new());
     clients(&mut page, running);
+    by_listener(&mut page, listeners);
     origins(&mut page, running);
     top(&mut page, hosts);
     names(&mut page, running);
@@ -35,6 +37,32 @@ pub(super) fn render(running: &Running, hosts: &Top) -> String {
     page.counter("loop_turns_total", "Turns of the event loop.", [("", running.counters.loops)]);
     page.counter("loop_events_total", "Socket events.", [("", running.counters.events)]);
     page.0
+}
+
+/// Most clients are a matter of their kind, and have one value for each.
+fn by_listener(page: &mut MetricsPage, listeners: &[ListenerRow]) {
+    let label = |row: &ListenerRow| format!("kind=\"{}\",address=\"{}\"", row.kind, row.address);
+    let labels: Vec<String> = listeners.iter().map(label).collect();
+    let rows = || labels.iter().map(String::as_str).zip(listeners);
+    page.gauge(
+        "listener_clients",
+        "Clients that are here by a listener.",
+        rows().map(|(label, row)| (label, row.clients)),
+    );
+    page.counter(
+        "listener_connections_total",
+        "Connections accepted by a listener since it was opened.",
+        rows().map(|(label, row)| (label, row.accepted)),
+    );
+    let mut limits: Vec<(String, u64)> =
+        listeners.iter().map(|row| (format!("kind=\"{}\"", row.kind), row.limit)).collect();
+    limits.sort();
+    limits.dedup();
+    page.gauge(
+        "listener_clients_limit",
+        "Most clients of a kind of listener.",
+        limits.iter().map(|(label, limit)| (label.as_str(), *limit)),
+    );
 }
 
 fn clients(page: &mut MetricsPage, running: &Running) {
@@ -202,7 +230,7 @@ mod tests {
 
     #[test]
     fn every_metric_has_help_and_type_and_a_number() {
-        let text = render(&Running::default(), &Top::default());
+        let text = render(&Running::default(), &Top::default(), &[]);
         let mut named = std::collections::HashSet::new();
         for line in text.lines() {
             match line.strip_prefix("# ") {
@@ -234,7 +262,7 @@ mod tests {
         let mut running = Running::default();
         running.counters.helper_time.note(3001);
         running.counters.helper_time.note(1_500_000);
-        let text = render(&running, &Top::default());
+        let text = render(&running, &Top::default(), &[]);
         for line in [
             "exaproxy_helper_seconds_bucket{le=\"0.002\"} 0",
             "exaproxy_helper_seconds_bucket{le=\"0.005\"} 1",

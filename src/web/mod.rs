@@ -27,6 +27,7 @@ use crate::http::request::Request;
 use crate::http::Method;
 use crate::monitor::history::History;
 use crate::monitor::hosts::Top;
+use crate::monitor::listeners::ListenerRow;
 use crate::monitor::sessions::{EndPointKind, EndPoints, Filter, Sessions};
 use crate::monitor::Running;
 use crate::policy::networks::Networks;
@@ -106,6 +107,8 @@ pub trait Source {
     fn now(&self) -> u64;
     /// The sessions that a filter picks.
     fn sessions(&self, filter: &Filter) -> Sessions;
+    /// The listeners that are open.
+    fn listeners(&self) -> Vec<ListenerRow>;
     /// Connections by address.
     fn ends(&self, side: EndPointKind) -> EndPoints;
     /// The newest messages, oldest first, at most `limit`.
@@ -174,7 +177,8 @@ fn for_programs(path: &str, query: &[u8], source: &dyn Source) -> Option<Answer>
         "/json/configuration" => of_kind(JSON, json::configuration(&source.facts().configuration)),
         "/json/errors" => of_kind(JSON, json::text(&json::errors(&source.running()))),
         "/json/sessions" => of_kind(JSON, json::text(&source.sessions(&sessions::filter(query)))),
-        "/metrics" => of_kind(metrics::KIND, metrics::render(&source.running(), source.hosts())),
+        "/json/listeners" => of_kind(JSON, json::listeners(&source.listeners())),
+        "/metrics" => of_kind(metrics::KIND, metrics::render(&source.running(), source.hosts(), &source.listeners())),
         "/health" => health(&source.running()),
         "/style.css" => of_kind(STYLE, include_str!("style.css")),
         "/refresh.js" => of_kind(SCRIPT, include_str!("refresh.js")),
@@ -190,6 +194,7 @@ fn page(path: &str, query: &[u8], source: &dyn Source) -> WebPage {
         "/" | "/index.html" => WebPage::new("Overview", overview::page(source)).every(2),
         "/information.html" => WebPage::new("Information", information::overview()),
         "/information/sessions.html" => WebPage::new("Sessions", sessions::page(query, source)).every(5),
+        "/information/listeners.html" => WebPage::new("Listeners", information::listeners(source)).every(5),
         "/information/configuration.html" => WebPage::new("Configuration", information::configuration(source)),
         "/information/statistics.html" => WebPage::new("Statistics", information::statistics(source)).every(2),
         "/information/errors.html" => WebPage::new("Errors", information::errors(source)).every(5),

@@ -89,6 +89,19 @@ impl Source for Fake {
         self.process.started + 90_061
     }
 
+    fn listeners(&self) -> Vec<ListenerRow> {
+        vec![ListenerRow {
+            kind: "http interception",
+            address: "192.0.2.1:3129".parse().unwrap(),
+            diversion: Some("tproxy"),
+            proxied: true,
+            clients: 3,
+            of_kind: 5,
+            limit: 7,
+            accepted: 11,
+        }]
+    }
+
     fn sessions(&self, filter: &Filter) -> Sessions {
         let row = Row {
             id: 1,
@@ -124,7 +137,7 @@ impl Source for Fake {
 }
 
 /// Every address of the original, and what came since.
-const PAGES: [&str; 40] = [
+const PAGES: [&str; 42] = [
     "/",
     "/index.html",
     "/information.html",
@@ -135,6 +148,7 @@ const PAGES: [&str; 40] = [
     "/information/configuration.html",
     "/information/statistics.html",
     "/information/errors.html",
+    "/information/listeners.html",
     "/information/logs.html",
     "/information/errs.html",
     "/graph.html",
@@ -163,6 +177,7 @@ const PAGES: [&str; 40] = [
     "/refresh.js",
     "/json/running",
     "/json/sessions?limit=1",
+    "/json/listeners",
     "/metrics",
     "/health",
 ];
@@ -452,4 +467,25 @@ fn after_a_change_its_page_says_what_became_of_it() {
     assert!(fine.status == 200 && String::from_utf8_lossy(&fine.body).contains("changed successfully"));
     let failed = done(Order::Listen(true), &Err("address in use".into()), &request, &fake);
     assert!(failed.status == 503 && String::from_utf8_lossy(&failed.body).contains("address in use"));
+}
+
+#[test]
+fn each_listener_is_told_with_its_kind_clients_and_limit() {
+    let fake = Fake::new();
+    let text = |path: &str| fake.get(path).1;
+    let page = text("/information/listeners.html");
+    for cell in ["http interception", "192.0.2.1:3129", "tproxy", "required", ">3<", ">5<", ">7<", ">11<"] {
+        assert!(page.contains(cell), "{cell}: {page}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&text("/json/listeners")).unwrap();
+    assert_eq!((&json[0]["mode"], &json[0]["limit"], &json[0]["proxied"]), (&"tproxy".into(), &7.into(), &true.into()));
+    let metrics = text("/metrics");
+    let label = "{kind=\"http interception\",address=\"192.0.2.1:3129\"}";
+    for line in [
+        format!("exaproxy_listener_clients{label} 3\n"),
+        format!("exaproxy_listener_connections_total{label} 11\n"),
+        "exaproxy_listener_clients_limit{kind=\"http interception\"} 7\n".to_owned(),
+    ] {
+        assert!(metrics.contains(&line), "{line} is missing in {metrics}");
+    }
 }

@@ -17,13 +17,14 @@ pub(crate) const GRAPHS: [&str; 10] =
     ["requests", "connections", "clients", "servers", "transfered", "loops", "events", "processes", "queue", "latency"];
 
 /// Pages other than graphs.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 15] = [
     "/",
     "/information.html",
     "/information/sessions.html",
     "/information/configuration.html",
     "/information/statistics.html",
     "/information/errors.html",
+    "/information/listeners.html",
     "/information/logs.html",
     "/information/errs.html",
     "/graph.html",

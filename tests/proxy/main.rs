@@ -30,6 +30,7 @@ mod halfclose;
 mod ipv6;
 mod keepalive;
 mod limits;
+mod listeners;
 mod lists;
 mod loader;
 mod logs;

@@ -200,3 +200,21 @@ fn a_field_is_believed_of_those_who_are_trusted_and_passed_over_of_others() {
     scenario.client(format!("{LINE}{request}"));
     assert_eq!((scenario.exchange.client(), scenario.exchange.is_doubted()), (announced(), true));
 }
+
+#[test]
+fn where_a_balancers_client_was_going_counts_where_connections_are_diverted() {
+    let network = "198.51.100.1:81".parse().ok();
+    let announced = "192.0.2.1:3128".parse().ok();
+    for (ingress, stream, original) in [
+        (Ingress::Proxy, LINE, network),
+        (Ingress::Intercept, LINE, announced),
+        (Ingress::Tls, LINE, announced),
+        (Ingress::Passthrough, LINE, announced),
+        (Ingress::Intercept, "PROXY UNKNOWN\r\n", network),
+    ] {
+        let arrival = Arrival { proxied: true, original: network, ..Arrival::direct(ingress, socket()) };
+        let mut scenario = Scenario { exchange: Exchange::new(&arrival, 0), ..Scenario::new() };
+        scenario.client(stream);
+        assert_eq!(scenario.exchange.original_destination(), original, "{ingress:?} {stream}");
+    }
+}

@@ -220,7 +220,7 @@ pub(super) fn proxy_line(bytes: &[u8]) -> u64 {
         Ok(Some(header)) => {
             assert!(header.length <= bytes.len().min(proxy_protocol::MAX_HEADER), "{header:?}");
             assert_eq!(early, whole, "the same header, found early");
-            outcome((header.length, header.source.map(|source| source.is_ipv6())))
+            outcome((header.length, header.addresses.map(|ends| ends.source.is_ipv6())))
         }
         Ok(None) => outcome("unfinished"),
         Err(fault) => outcome(fault.to_string()),

@@ -7,6 +7,7 @@ use exaproxy::http::rules::{Rules, ToClient};
 use exaproxy::http::{Method, Version};
 use exaproxy::monitor::history::History;
 use exaproxy::monitor::hosts::Top;
+use exaproxy::monitor::listeners::ListenerRow;
 use exaproxy::monitor::sessions::{EndPointKind, EndPoints, Filter, Row, Sessions};
 use exaproxy::monitor::{Helpers, Running};
 use exaproxy::web::{self, Facts, LogMessage, MessageKind, Process, Reply, Source};
@@ -43,6 +44,10 @@ impl Source for Nobody {
             listening: true,
             ..Running::default()
         }
+    }
+
+    fn listeners(&self) -> Vec<ListenerRow> {
+        Vec::new()
     }
 
     fn history(&self) -> &History {

@@ -1,0 +1,124 @@
+//! All listeners that a configuration asks for, of every kind and both families, in the order in which they are opened.
+//! Opens none.
+
+use super::listen::ListenHost;
+use super::Config;
+use crate::exchange::ingress::{Diversion, Ingress};
+use std::net::SocketAddr;
+
+/// A listener that is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Listening {
+    /// What its connections are for.
+    pub ingress: Ingress,
+    /// Section and name of the option that has its address.
+    pub option: (&'static str, &'static str),
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Its connections start with a PROXY protocol header.
+    pub proxied: bool,
+    /// How its connections come to us, where the network diverts them.
+    pub diversion: Option<Diversion>,
+    /// Connections that may wait to be accepted.
+    pub backlog: usize,
+}
+
+/// As many as the original lets wait at its monitor.
+const WEB_BACKLOG: usize = 10;
+
+/// The listeners of one kind within the configuration.
+struct Group<'a> {
+    ingress: Ingress,
+    section: &'static str,
+    hosts: [(&'static str, &'a [ListenHost]); 2],
+    port: u16,
+    proxied: bool,
+}
+
+impl Config {
+    /// Every listener that is asked for.
+    pub fn listeners(&self) -> Vec<Listening> {
+        let mut all = self.proxies();
+        let groups = [
+            (self.intercept.enable, self.intercepting()),
+            (self.tls.enable, self.tls_servers()),
+            (self.passthrough.enable, self.passing()),
+        ];
+        for (_, group) in groups.into_iter().filter(|(enabled, _)| *enabled) {
+            self.add(&mut all, &group);
+        }
+        let web = &self.web;
+        if web.enable {
+            all.push(Listening {
+                ingress: Ingress::Web,
+                option: ("web", "port"),
+                address: SocketAddr::new(web.host, web.port),
+                proxied: false,
+                diversion: None,
+                backlog: WEB_BACKLOG,
+            });
+        }
+        all
+    }
+
+    /// A listener whose address and port another one has too, and the option of that.
+    pub(super) fn doubled_listener(&self) -> Option<(Listening, (&'static str, &'static str))> {
+        let all = self.listeners();
+        all.iter().enumerate().find_map(|(at, own)| {
+            let first = all[..at].iter().find(|other| other.address == own.address)?;
+            Some((*own, first.option))
+        })
+    }
+
+    fn proxies(&self) -> Vec<Listening> {
+        let families = [
+            ("tcp4", self.tcp4.listen, &self.tcp4.host, self.tcp4.port, self.tcp4.backlog),
+            ("tcp6", self.tcp6.listen, &self.tcp6.host, self.tcp6.port, self.tcp6.backlog),
+        ];
+        let open = families.into_iter().filter(|(_, listen, ..)| self.http.enable && *listen);
+        open.flat_map(|(section, _, hosts, port, backlog)| {
+            hosts.iter().map(move |host| Listening {
+                ingress: Ingress::Proxy,
+                option: (section, "host"),
+                address: host.at(port),
+                proxied: host.proxied || self.http.proxied,
+                diversion: None,
+                backlog,
+            })
+        })
+        .collect()
+    }
+
+    fn add(&self, all: &mut Vec<Listening>, group: &Group<'_>) {
+        let families = [(self.tcp4.listen, self.tcp4.backlog), (self.tcp6.listen, self.tcp6.backlog)];
+        let open = group.hosts.into_iter().zip(families).filter(|(_, (listen, _))| *listen);
+        for ((key, hosts), (_, backlog)) in open {
+            all.extend(hosts.iter().map(|host| Listening {
+                ingress: group.ingress,
+                option: (group.section, key),
+                address: host.at(group.port),
+                proxied: host.proxied || group.proxied,
+                diversion: Some(self.intercept.mode),
+                backlog,
+            }));
+        }
+    }
+
+    fn intercepting(&self) -> Group<'_> {
+        let own = &self.intercept;
+        let hosts: [(_, &[ListenHost]); 2] = [("host", &own.host), ("ipv6", &own.ipv6)];
+        Group { ingress: Ingress::Intercept, section: "intercept", hosts, port: own.port, proxied: own.proxied }
+    }
+
+    fn tls_servers(&self) -> Group<'_> {
+        let own = &self.tls;
+        let hosts: [(_, &[ListenHost]); 2] = [("host", &own.host), ("ipv6", &own.ipv6)];
+        Group { ingress: Ingress::Tls, section: "tls", hosts, port: own.port, proxied: own.proxied }
+    }
+
+    fn passing(&self) -> Group<'_> {
+        let own = &self.passthrough;
+        let hosts: [(_, &[ListenHost]); 2] = [("host", &own.host), ("ipv6", &own.ipv6)];
+        Group { ingress: Ingress::Passthrough, section: "passthrough", hosts, port: own.port, proxied: own.proxied }
+    }
+}

@@ -1,0 +1,46 @@
+//! A client in its slot, and what it waits for.
+
+use mio::net::TcpStream;
+use reactor::arena::Key;
+
+use super::clock::Clock;
+use crate::redirector::pool::Ticket;
+use crate::resolver::LookupId;
+use crate::session::Session;
+
+/// One client and what is under way for it.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) session: Session<TcpStream>,
+    pub(super) waits: Waits,
+    pub(super) queued: bool,
+    /// Its heads are among those that are counted.
+    pub(super) heavy: bool,
+    /// The second of the loop's clock in which it connected.
+    pub(super) since: u32,
+    /// What the clock's milliseconds left out, in microseconds, when something was last asked for: a helper's reply, a name,
+    /// a connection.
+    pub(super) fraction: u16,
+}
+
+impl Client {
+    /// Microseconds since its exchange entered its present phase, in which it asked for something.
+    pub(super) fn waited(&self, clock: &Clock) -> u64 {
+        clock.since(self.session.exchange.waited(clock.now()), self.fraction)
+    }
+}
+
+/// What a session waits for: the handle by which it is given up, and by which news that come too late are told apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Waits {
+    Nothing,
+    /// What a helper says.
+    Reply(Ticket),
+    /// What the loader finds in the file of a local page that a helper has named.
+    Page(u64),
+    Lookup(LookupId),
+    /// A race, and the lookup that may still bring more addresses to it.
+    Dial(Key, Option<LookupId>),
+    /// The rest of a lookup, after none of its first addresses could be connected to.
+    Rest(LookupId),
+}
