@@ -88,6 +88,8 @@ pub struct Stream<T> {
     pub io: T,
     /// Set by events, cleared by calls that would block.
     pub ready: Ready,
+    /// A byte that is marked as urgent stays in its place in the stream.
+    keeps_urgent: bool,
     /// The poller's name for the socket; it stays the same when the socket changes hands.
     pub route: Key,
 }
@@ -95,13 +97,19 @@ pub struct Stream<T> {
 impl<T: Transport> Stream<T> {
     /// A stream of which nothing is known yet.
     pub fn new(io: T, route: Key) -> Stream<T> {
-        Stream { io, ready: Ready::NONE, route }
+        Stream { io, ready: Ready::NONE, keeps_urgent: false, route }
     }
 
     /// Notes what an event says.
     pub fn note(&mut self, ready: Ready) {
         self.ready |= ready;
         if ready.has(Ready::URGENT) {
+            self.keep_urgent();
+        }
+    }
+
+    fn keep_urgent(&mut self) {
+        if !std::mem::replace(&mut self.keeps_urgent, true) {
             self.io.keep_urgent();
         }
     }
@@ -197,6 +205,9 @@ impl<T: Transport> Stream<T> {
                 // A short read has emptied the socket, and the next bytes bring a new event.
                 if count < asked && self.drains() {
                     self.ready.clear(Ready::READ);
+                } else if count == asked {
+                    // The next read comes before the next event: a mark that has come meanwhile would cost it a byte.
+                    self.keep_urgent();
                 }
                 Ok(Some(count))
             }
@@ -216,5 +227,44 @@ fn uninterrupted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             other => return other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::poller::Poller;
+
+    /// Two ends of a connection; the second one is registered.
+    fn connected(poller: &mut Poller<()>) -> (std::net::TcpStream, Stream<TcpStream>) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let near = std::net::TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+        let (far, _) = listener.accept().expect("somebody waits");
+        far.set_nonblocking(true).expect("allowed");
+        let mut far = TcpStream::from_std(far);
+        let route = poller.register(&mut far, ()).expect("registered");
+        (near, Stream::new(far, route))
+    }
+
+    /// A read that was full is followed by another one before an event can tell of a mark.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_mark_that_no_event_has_told_of_costs_no_byte() {
+        let mut poller = Poller::new().expect("a poll");
+        let (mut near, mut far) = connected(&mut poller);
+        near.write_all(b"AAAA").expect("room in a fresh socket");
+        SockRef::from(&near).send_out_of_band(b"!").expect("the same");
+        near.write_all(b"B").expect("the same");
+        drop(near);
+        let mut seen = Vec::new();
+        // With the end all of it is there, and the stream is told of nothing.
+        while !seen.iter().any(|(_, ready): &((), Ready)| ready.has(Ready::READ_CLOSED)) {
+            poller.wait(Some(Duration::from_secs(10)), &mut seen).expect("a turn");
+        }
+        let (mut piece, mut got) = ([0; 4], Vec::new());
+        while let Some(count) = far.receive(&mut piece).expect("bytes").filter(|count| *count > 0) {
+            got.extend_from_slice(&piece[..count]);
+        }
+        assert_eq!(got, b"AAAA!B");
     }
 }

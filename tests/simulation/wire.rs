@@ -253,7 +253,10 @@ impl Wire {
             // What the system had not sent yet is thrown away. Of the proxy that is all: it may not count on any of it.
             let flying = self.lane(end.other()).flying.len();
             let left = if end == End::Proxy { 0 } else { self.random.below(flying + 1) };
-            self.lane(end.other()).flying.truncate(left);
+            let lane = self.lane(end.other());
+            lane.flying.truncate(left);
+            // An end behind bytes that are gone never arrives.
+            lane.fin_sent &= left == flying;
             self.resetting = Some(end.other());
         } else {
             self.lane(end.other()).fin_sent = true;
@@ -284,6 +287,10 @@ impl Wire {
     /// What a read finds: how many bytes, after what there is of errors.
     fn readable(&mut self) -> io::Result<usize> {
         self.interrupt()?;
+        if self.random.chance(10) {
+            // Bytes come at any moment, and with them marks of which no event has told yet.
+            self.fly(End::Proxy);
+        }
         let count = self.to_proxy.before_mark(self.keeps_urgent);
         match &mut self.reset {
             _ if count > 0 => Ok(count),
