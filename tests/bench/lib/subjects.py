@@ -325,12 +325,13 @@ backends = [ { address = "127.0.0.1:%d" } ]
 class Floor(Subject):
     """Our own minimal relay, built with the other helpers."""
     name, peer, what, buffer = 'floor', False, 'own minimal C relay, 256 KiB shared buffer: what is attainable', 262144
+    pipe = 0
 
     def missing(self):
         return None
 
     def command(self, ctx, folder, port, opts):
-        return [ctx.tool('floor'), '--port', str(port), '--buffer', str(self.buffer)], {}
+        return [ctx.tool('floor'), '--port', str(port), '--buffer', str(self.buffer), '--pipe', str(self.pipe)], {}
 
 
 class Floor16(Floor):
@@ -343,6 +344,19 @@ class Floor64(Floor):
 
 class Floor1M(Floor):
     name, buffer, what = 'floor-1m', 1 << 20, 'as floor, 1 MiB buffer'
+
+
+class FloorPipe(Floor):
+    """A read that is full has to fill the buffer, so that it is as small as that of the peers."""
+    name, buffer, pipe, what = 'floor-pipe', 16384, 1 << 20, 'own minimal C relay with splice, one shared pipe of 1 MiB'
+
+
+class FloorPipe64(FloorPipe):
+    name, pipe, what = 'floor-pipe-64k', 65536, 'as floor-pipe, pipe of 64 KiB'
+
+
+class FloorPipe256(FloorPipe):
+    name, pipe, what = 'floor-pipe-256k', 262144, 'as floor-pipe, pipe of 256 KiB'
 
 
 class Exa(Subject):
@@ -408,7 +422,7 @@ class ExaProxyCombined(ExaProxy):
 
 
 SUBJECTS = {s.name: s for s in (cls() for cls in (
-    Direct, Floor, Floor16, Floor64, Floor1M, HAProxy, HAProxyDst, HAProxySplice, HAProxyBig, HAProxyTcp, HAProxyTcpCopy,
+    Direct, Floor, Floor16, Floor64, Floor1M, FloorPipe, FloorPipe64, FloorPipe256, HAProxy, HAProxyDst, HAProxySplice, HAProxyBig, HAProxyTcp, HAProxyTcpCopy,
     Squid, SquidLog, SquidBig, SquidChannels, Tinyproxy, Nginx, NginxDyn, NginxBig, Varnish, Sozu, Original, OriginalLog, ExaProxy, ExaProxyLog, ExaProxyAccess,
     ExaProxyCombined, ExaProxyBefore))}
 
