@@ -271,11 +271,11 @@ mod tests {
 
     const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
-    fn request(head: &str) -> Request {
+    fn request(head: &str) -> Box<Request> {
         Request::parse(head.as_bytes(), &Rules::default()).unwrap()
     }
 
-    fn get() -> Request {
+    fn get() -> Box<Request> {
         request("GET http://a.example:81/<b>'\"?q=%(host)s HTTP/1.1\r\nHost: a.example:81\r\n\r\n")
     }
 

@@ -17,14 +17,16 @@ impl Exchange {
 
     /// The timer that will run out first, and when; None while every timer of the phase is off.
     pub fn poll_timeout(&self, limits: &Limits) -> Option<(Timer, Millis)> {
-        let (one, two) = self.running();
-        [Some(one), two]
-            .into_iter()
-            .flatten()
+        let due = |(timer, from): (Timer, Millis)| {
             // No time at all for draining means none; elsewhere it means for ever.
-            .filter(|(timer, _)| limits.of(*timer) > 0 || *timer == Timer::Drain)
-            .map(|(timer, from)| (timer, from + self.limit_of(timer, limits)))
-            .min_by_key(|(_, at)| *at)
+            let runs = limits.of(timer) > 0 || timer == Timer::Drain;
+            runs.then(|| (timer, from + self.limit_of(timer, limits)))
+        };
+        let (one, two) = self.running();
+        match (due(one), two.and_then(due)) {
+            (Some(one), Some(two)) if two.1 < one.1 => Some(two),
+            (one, two) => one.or(two),
+        }
     }
 
     /// How long a timer runs here. The monitor has few places, and its clients come back at once.

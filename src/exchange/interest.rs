@@ -23,6 +23,16 @@ impl Exchange {
         }
     }
 
+    /// Has the exchange something of its own to put before what it reads: a request's head, an answer, the greeting of a tunnel?
+    pub fn has_own(&self, direction: Direction) -> bool {
+        match (direction, &self.phase) {
+            (Direction::Upload, Phase::Relaying(relay)) => relay.stage == RelayStage::Send,
+            (Direction::Download, Phase::Answering(ending)) => matches!(ending.reply, AnswerState::Ready(_)),
+            (Direction::Download, Phase::Tunnel { greet, .. }) => *greet,
+            _ => false,
+        }
+    }
+
     /// Does the download come from the content of an answer, and no more from the origin?
     pub fn is_answering(&self) -> bool {
         matches!(self.phase, Phase::Answering(_))

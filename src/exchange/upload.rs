@@ -121,7 +121,7 @@ impl Exchange {
         }
     }
 
-    fn take_request(&mut self, mut request: Request, buf: &mut Buf, cx: &mut Context<'_>) {
+    fn take_request(&mut self, mut request: Box<Request>, buf: &mut Buf, cx: &mut Context<'_>) {
         self.current.head_only = request.method() == Method::Head;
         self.current.version = request.version();
         let noted = cx.settings.rules.forward.as_deref().and_then(|name| request.noted_client(name.as_bytes()));
@@ -138,7 +138,7 @@ impl Exchange {
         }
         self.current.client = if request.keep_alive() { Persistence::More } else { Persistence::Last };
         self.private |= request.wants_private_connection();
-        self.enter(Phase::Deciding(Box::new(request)), cx.now);
+        self.enter(Phase::Deciding(request), cx.now);
         self.action = Some(Action::Ask);
     }
 

@@ -75,10 +75,11 @@ impl FieldKind {
             (19, Some(b'p')) => (b"proxy-authorization", FieldKind::ProxyAuthorization),
             _ => return FieldKind::Other,
         };
-        if name.eq_ignore_ascii_case(candidate) {
+        let same = |(byte, wanted): (&u8, &u8)| byte.to_ascii_lowercase() == *wanted;
+        if name.iter().zip(candidate).all(same) {
             return kind;
         }
-        let alike = |(byte, wanted): (&u8, &u8)| byte.eq_ignore_ascii_case(wanted) || (*byte, *wanted) == (b'_', b'-');
+        let alike = |(byte, wanted): (&u8, &u8)| same((byte, wanted)) || (*byte, *wanted) == (b'_', b'-');
         match name.iter().zip(candidate).all(alike) {
             true => FieldKind::Lookalike,
             false => FieldKind::Other,
@@ -280,7 +281,11 @@ impl Connection {
             if length > MAX_CONNECTION {
                 return Err(ConnectionTooLong);
             }
-            bits = elements(value).map(Connection::bit).fold(bits, |bits, bit| bits | bit);
+            bits |= match Connection::bit(value) {
+                Connection::NOMINATES => elements(value).map(Connection::bit).fold(0, |bits, bit| bits | bit),
+                // Most often it is one word.
+                alone => alone,
+            };
         }
         Ok(Connection(bits))
     }

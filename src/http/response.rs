@@ -45,10 +45,17 @@ impl<'h> Response<'h> {
         if head.len() > MAX_HEAD {
             return Err(OriginFault::HeadTooLarge);
         }
-        let strict = Response::read(head, (head, 0), to, Strictness::Strict);
-        let lenient = match strict {
-            Err(OriginFault::BadField) => Response::read(head, (head, 0), to, Strictness::Lenient),
-            result => result,
+        match Response::read(head, (head, 0), to, Strictness::Strict) {
+            Err(fault) => Response::read_again(head, to, fault),
+            strict => strict,
+        }
+    }
+
+    /// Reads a head that has this fault with the liberties of an origin.
+    fn read_again(head: &'h [u8], to: Method, fault: OriginFault) -> Result<Response<'h>, OriginFault> {
+        let lenient = match fault {
+            OriginFault::BadField => Response::read(head, (head, 0), to, Strictness::Lenient),
+            fault => Err(fault),
         };
         match lenient {
             Err(fault @ (OriginFault::NotHttp | OriginFault::BadByte)) => match reread::response(head) {

@@ -12,7 +12,7 @@ impl Request {
     ///
     /// # Errors
     /// When a client could not have sent it.
-    pub fn with_target(&self, target: &[u8], rules: &Rules) -> Result<Request, Fault> {
+    pub fn with_target(&self, target: &[u8], rules: &Rules) -> Result<Box<Request>, Fault> {
         // A blank or a line end would end the target, and what follows it would be read as version and fields.
         if target.iter().any(|byte| matches!(byte, 0..=b' ' | 0x7f)) {
             return Err(Fault::BadTarget);
@@ -33,7 +33,7 @@ impl Request {
     /// # Errors
     /// When the response to one would not be understood as a response to the other: a HEAD for a GET, a CONNECT for
     /// anything else, and the other way round; content for a TRACE.
-    pub fn in_place_of(mut self, client: &Request) -> Result<Request, Fault> {
+    pub fn in_place_of(mut self: Box<Self>, client: &Request) -> Result<Box<Request>, Fault> {
         let agree = |method: Method| (self.method() == method) == (client.method() == method);
         if !agree(Method::Head) || !agree(Method::Connect) {
             return Err(Fault::BadLine);
@@ -54,7 +54,7 @@ mod tests {
     use super::super::rewrite;
     use super::*;
 
-    fn parse(text: &str) -> Request {
+    fn parse(text: &str) -> Box<Request> {
         Request::parse(text.as_bytes(), &Rules::default()).unwrap()
     }
 

@@ -14,12 +14,19 @@ pub(crate) fn push_address(out: &mut Vec<u8>, address: IpAddr) {
 
 /// Appends an address in dotted decimal digits.
 pub(crate) fn push_ipv4(out: &mut Vec<u8>, address: Ipv4Addr) {
-    let [first, rest @ ..] = address.octets();
-    push_number(out, u64::from(first));
-    for octet in rest {
-        out.push(b'.');
-        push_number(out, u64::from(octet));
+    let mut text = [0; 16];
+    let mut length = 0;
+    for octet in address.octets() {
+        for (unit, digit) in [(100, octet / 100), (10, octet / 10 % 10), (1, octet % 10)] {
+            if octet >= unit || unit == 1 {
+                text[length] = b'0' + digit;
+                length += 1;
+            }
+        }
+        text[length] = b'.';
+        length += 1;
     }
+    out.extend_from_slice(&text[..length - 1]);
 }
 
 /// Appends a number in decimal digits.
@@ -40,7 +47,12 @@ mod tests {
 
     #[test]
     fn addresses_of_peers() {
-        let table = [("192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.7", "192.0.2.7"), ("2001:db8::7", "2001:db8::7")];
+        let table = [
+            ("192.0.2.7", "192.0.2.7"),
+            ("0.10.100.255", "0.10.100.255"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8::7", "2001:db8::7"),
+        ];
         for (peer, want) in table {
             let mut out = Vec::new();
             push_address(&mut out, peer.parse().unwrap());

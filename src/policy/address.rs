@@ -102,13 +102,13 @@ pub fn ends_here(ours: IpAddr, theirs: IpAddr) -> bool {
 /// The address itself, mapped ones as IPv4, and every IPv4 address that a gateway or this system may take it for.
 pub fn forms(address: IpAddr) -> impl Iterator<Item = IpAddr> {
     let embedded = match address {
-        IpAddr::V4(_) => [None; EMBEDDED_MAX],
-        IpAddr::V6(v6) => match v6.segments() {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(v6) => Some(match v6.segments() {
             [0x64, 0xff9b, 1, ..] => nat64(v6),
             _ => [embedded(v6), None, None, None],
-        },
+        }),
     };
-    std::iter::once(address.to_canonical()).chain(embedded.into_iter().flatten().map(IpAddr::V4))
+    std::iter::once(address.to_canonical()).chain(embedded.into_iter().flatten().flatten().map(IpAddr::V4))
 }
 
 /// Where only one reading is possible.

@@ -6,6 +6,7 @@ use dns::{Addresses, Failure};
 use mio::net::TcpStream;
 use reactor::arena::{Arena, Key};
 use reactor::ready::Ready;
+use smallvec::SmallVec;
 
 use super::report::Trouble;
 use super::{Client, Proxy, Waits};
@@ -28,6 +29,9 @@ use crate::resolver::{LookupId, LookupResult};
 use crate::system::interfaces;
 use crate::upstream::dial::DialError;
 use crate::upstream::{Connect, ConnectRequest};
+
+/// Addresses to connect to. Most names have fewer than these, which take no allocation.
+type AddressList = SmallVec<[IpAddr; 4]>;
 
 impl Proxy {
     pub(super) fn act(&mut self, key: Key, action: Action) {
@@ -100,7 +104,7 @@ impl Proxy {
     fn resolved(&mut self, key: Key, found: LookupResult, rest: Option<LookupId>) {
         match found {
             Ok(addresses) => {
-                let addresses: Vec<IpAddr> = addresses.iter().collect();
+                let addresses: AddressList = addresses.iter().collect();
                 self.dial(key, &addresses, rest);
             }
             Err(failure) => {
@@ -239,7 +243,7 @@ impl Proxy {
 
     /// Those of the addresses that may be connected to, and why the last of the others may not. Decided on what is really
     /// connected to, after resolution and after what a helper has put in place of it, so that no name can hide an address.
-    fn allowed(&self, request: &Request, addresses: impl Iterator<Item = IpAddr>) -> (Vec<IpAddr>, Option<Refused>) {
+    fn allowed(&self, request: &Request, addresses: impl Iterator<Item = IpAddr>) -> (AddressList, Option<Refused>) {
         let mut refused = None;
         let (host, port) = (name_of(request.destination()), request.destination().port);
         let tunnel = request.method() == Method::Connect;

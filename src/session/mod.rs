@@ -112,9 +112,9 @@ impl<T: Transport> Session<T> {
             self.note_errors(cx);
             let mut moved = self.pump(Direction::Upload, shared, cx, &mut left_up);
             moved |= self.pump(Direction::Download, shared, cx, &mut left_down);
-            let unread = self.client.ready.has(Ready::READ);
-            moved |= self.exchange.settle(self.waiting(shared), unread, cx);
-            moved |= self.shut_down(shared, cx) | self.end_tunnel(shared, cx);
+            let (waiting, unread) = (self.waiting(shared), self.client.ready.has(Ready::READ));
+            moved |= self.exchange.settle(waiting, unread, cx);
+            moved |= self.shut_down(waiting, cx) | self.end_tunnel(waiting, cx);
             if let Some(action) = self.exchange.poll() {
                 return Progress::Act(action);
             }
@@ -197,8 +197,8 @@ impl<T: Transport> Session<T> {
     }
 
     /// Ends the connection of the side that is left of a tunnel after the other was reset and all of it is through.
-    fn end_tunnel(&mut self, shared: &Shared, cx: &mut Context<'_>) -> bool {
-        let Some(side) = self.exchange.wants_end(self.waiting(shared)) else { return false };
+    fn end_tunnel(&mut self, waiting: [usize; 2], cx: &mut Context<'_>) -> bool {
+        let Some(side) = self.exchange.wants_end(waiting) else { return false };
         let delivered = match (side, &self.origin) {
             (Side::Client, _) => self.client.io.unsent() == 0,
             (Side::Origin, Some(origin)) => origin.stream.io.unsent() == 0,
@@ -217,16 +217,10 @@ impl<T: Transport> Session<T> {
     fn is_stuck(&self, shared: &Shared) -> bool {
         let origin = self.origin.as_ref().map(|origin| origin.stream.ready);
         let client = Some(self.client.ready);
-        let source = match &self.content {
-            Some(content) if self.exchange.is_answering() => content.is_ready().then_some(Ready::READ),
-            // The end of what does not follow can be read at once.
-            None if self.exchange.is_answering() => Some(Ready::READ),
-            _ => origin,
-        };
-        let upload = (Direction::Upload, client, origin, &self.upload, self.peek_up, self.pipe_up);
-        let download = (Direction::Download, source, client, &self.download, self.peek_down, self.pipe_down);
-        [upload, download].into_iter().any(|(direction, from, to, stored, peek, pipe)| {
-            let reads = self.exchange.wants_input(direction) && from.is_some_and(|ready| ready.has(Ready::READ));
+        let upload = (Direction::Upload, origin, &self.upload, self.peek_up, self.pipe_up);
+        let download = (Direction::Download, client, &self.download, self.peek_down, self.pipe_down);
+        [upload, download].into_iter().any(|(direction, to, stored, peek, pipe)| {
+            let reads = self.reads(direction);
             let writes = to.is_some_and(|ready| ready.has(Ready::WRITE));
             match self.exchange.flow(direction).cleared() {
                 _ if pipe.is_some() => writes || to.is_none() || !self.exchange.delivers(direction),
@@ -239,8 +233,32 @@ impl<T: Transport> Session<T> {
         })
     }
 
+    /// Is input of this direction wanted, and there?
+    fn reads(&self, direction: Direction) -> bool {
+        let from = match (direction, &self.content) {
+            (Direction::Upload, _) => Some(self.client.ready),
+            (_, Some(content)) if self.exchange.is_answering() => content.is_ready().then_some(Ready::READ),
+            // The end of what does not follow can be read at once.
+            (_, None) if self.exchange.is_answering() => Some(Ready::READ),
+            _ => self.origin.as_ref().map(|origin| origin.stream.ready),
+        };
+        from.is_some_and(|ready| ready.has(Ready::READ)) && self.exchange.wants_input(direction)
+    }
+
+    /// Is there anything for the pump to do in this direction? Most of the time there is not, and a look costs a tenth of a try.
+    fn is_due(&self, direction: Direction) -> bool {
+        let (stored, pipe) = match direction {
+            Direction::Upload => (&self.upload, self.pipe_up),
+            Direction::Download => (&self.download, self.pipe_down),
+        };
+        stored.has_storage() || pipe.is_some() || self.exchange.has_own(direction) || self.reads(direction)
+    }
+
     /// Moves bytes in one direction. True if anything changed.
     fn pump(&mut self, direction: Direction, shared: &mut Shared, cx: &mut Context<'_>, left: &mut usize) -> bool {
+        if !self.is_due(direction) {
+            return false;
+        }
         let stored = self.stored_mut(direction);
         let room = stored.has_storage() || shared.pool.has_room();
         // Without stored bytes the work is done in the shared buffer, and an idle session owns none.
@@ -448,8 +466,8 @@ impl<T: Transport> Session<T> {
     }
 
     /// Tells a destination that nothing more comes, where that is due.
-    fn shut_down(&mut self, shared: &Shared, cx: &mut Context<'_>) -> bool {
-        let (mut moved, waiting) = (false, self.waiting(shared));
+    fn shut_down(&mut self, waiting: [usize; 2], cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
         for (direction, stored) in [Direction::Upload, Direction::Download].into_iter().zip(waiting) {
             if !self.exchange.wants_shutdown(direction, stored) {
                 continue;

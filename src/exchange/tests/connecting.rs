@@ -142,7 +142,7 @@ fn credentials_that_a_helper_adds_make_the_connection_private_too() {
     let head = "GET http://b.example/ HTTP/1.1\r\nHost: b.example\r\nAuthorization: NTLM TlRMTQ==\r\n\r\n";
     let other = Request::parse(head.as_bytes(), &scenario.settings.rules).unwrap();
     assert!(!scenario.exchange.is_private());
-    scenario.decide(Decision::Rewrite(Box::new(other)));
+    scenario.decide(Decision::Rewrite(other));
     assert!(scenario.exchange.is_private());
     assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Resolving, vec![Action::Ask, Action::Resolve]));
 }

@@ -234,12 +234,12 @@ mod tests {
     use crate::http::fields::MAX_FIELDS;
     use crate::http::rules::Rules;
 
-    fn parse(text: &str) -> Result<Request, Fault> {
+    fn parse(text: &str) -> Result<Box<Request>, Fault> {
         Request::parse(text.as_bytes(), &Rules::default())
     }
 
     /// A request of HTTP/1.1 with these lines after its Host.
-    fn with(lines: &str) -> Request {
+    fn with(lines: &str) -> Box<Request> {
         parse(&format!("GET http://a.b/ HTTP/1.1\r\nHost: a.b\r\n{lines}\r\n")).unwrap()
     }
 

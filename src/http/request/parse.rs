@@ -21,17 +21,17 @@ use crate::http::{Method, Version};
 impl Request {
     /// Parses a whole head, from the first byte of the request line to the blank line, as [`super::head::HeadScan`]
     /// finds it.
-    pub fn parse(head: &[u8], rules: &Rules) -> Result<Request, Fault> {
+    pub fn parse(head: &[u8], rules: &Rules) -> Result<Box<Request>, Fault> {
         Request::parse_for(None, head, rules)
     }
 
     /// The same for a request to this program itself, which need not say so in a Host field: the monitor of the original
     /// is asked without one.
-    pub fn parse_own(head: &[u8], rules: &Rules) -> Result<Request, Fault> {
+    pub fn parse_own(head: &[u8], rules: &Rules) -> Result<Box<Request>, Fault> {
         Request::parse_for(Some(b"localhost"), head, rules)
     }
 
-    fn parse_for<'h>(host: Option<&'h [u8]>, head: &'h [u8], rules: &Rules) -> Result<Request, Fault> {
+    fn parse_for<'h>(host: Option<&'h [u8]>, head: &'h [u8], rules: &Rules) -> Result<Box<Request>, Fault> {
         let limit = rules.max_head();
         if head.len() > limit {
             return Err(oversized(head, limit));
@@ -46,7 +46,7 @@ impl Request {
     }
 
     /// Reads `text`, which is the head or a copy of it, and takes what it says from the head.
-    fn read(host: Option<&[u8]>, head: &[u8], text: &[u8], rules: &Rules) -> Result<Request, Unread> {
+    fn read(host: Option<&[u8]>, head: &[u8], text: &[u8], rules: &Rules) -> Result<Box<Request>, Unread> {
         let mut storage = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let mut parsed = httparse::Request::new(&mut []);
         match parsed.parse_with_uninit_headers(text, &mut storage) {
@@ -100,7 +100,7 @@ struct Parts<'h> {
 }
 
 impl Parts<'_> {
-    fn judge(&self, fields: Fields, rules: &Rules) -> Result<Request, Fault> {
+    fn judge(&self, fields: Fields, rules: &Rules) -> Result<Box<Request>, Fault> {
         if self.method.len() > MAX_METHOD {
             return Err(Fault::MethodTooLong);
         }
@@ -114,7 +114,7 @@ impl Parts<'_> {
         let (bytes, path) = self.own(path);
         let connection = fields.connection(self.head).map_err(|_| Fault::TooManyFields)?;
         let proxy_connection = fields.proxy_connection(self.head).map_err(|_| Fault::TooManyFields)?;
-        Ok(Request {
+        Ok(Box::new(Request {
             head_len: self.head.len(),
             method,
             method_len: self.method.len() as u16,
@@ -131,7 +131,7 @@ impl Parts<'_> {
             content: Box::default(),
             fields,
             bytes,
-        })
+        }))
     }
 
     /// How the content is framed (RFC 9112 sections 6.1 and 6.3). A head that two readers could frame differently is

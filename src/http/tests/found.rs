@@ -10,7 +10,7 @@ use crate::http::rewrite;
 use crate::http::rules::{Rules, ToClient};
 use crate::http::{Method, Version};
 
-fn request(head: &[u8]) -> Result<Request, Fault> {
+fn request(head: &[u8]) -> Result<Box<Request>, Fault> {
     Request::parse(head, &Rules::default())
 }
 

@@ -61,7 +61,7 @@ pub(super) fn read(message: &IcapMessage<'_>, question: &Question<'_>, rules: &R
         _ => {
             let (first, rest) = split(head).ok_or(ENDLESS)?;
             match rest.trim_ascii().is_empty() {
-                true => Ok(Verdict::Rewrite(Box::new(substitute(first, question, rules)?))),
+                true => Ok(Verdict::Rewrite(substitute(first, question, rules)?)),
                 false => Err("something follows its request"),
             }
         }
@@ -93,7 +93,7 @@ fn connect(head: &[u8], authority: &[u8], intercepts: bool, question: &Question<
                 let mut target = Vec::new();
                 to.write_authority(&mut target);
                 let other = client.with_target(&target, rules).map_err(|_| "its CONNECT names no host")?;
-                Ok(Verdict::Rewrite(Box::new(other)))
+                Ok(Verdict::Rewrite(other))
             }
             _ => Ok(Verdict::Intercept(to)),
         };
@@ -104,7 +104,7 @@ fn connect(head: &[u8], authority: &[u8], intercepts: bool, question: &Question<
     }
     let mut other = substitute(second, question, rules)?;
     other.divert(to);
-    Ok(Verdict::Rewrite(Box::new(other)))
+    Ok(Verdict::Rewrite(other))
 }
 
 /// Are all lines behind the first one fields? Where the blank line behind a CONNECT is missing, a request follows there.
@@ -114,7 +114,7 @@ fn has_fields_only(head: &[u8]) -> bool {
     lines.filter(|line| !line.is_empty()).all(is_field)
 }
 
-fn substitute(head: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Request, &'static str> {
+fn substitute(head: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Box<Request>, &'static str> {
     let other = Request::parse(head, rules).map_err(|_| "its request could not have come from a client")?;
     other.in_place_of(question.request).map_err(|_| "its request cannot stand for the client's")
 }

@@ -154,7 +154,7 @@ fn rewrite(url: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdict
     }
     let other = question.request.with_target(url, rules);
     let other = other.map_err(|_| ReplyFault::Unreadable("its URL could not have come from a client"))?;
-    Ok(Verdict::Rewrite(Box::new(other)))
+    Ok(Verdict::Rewrite(other))
 }
 
 #[cfg(test)]
