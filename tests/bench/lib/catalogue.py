@@ -1,4 +1,5 @@
 """All workloads by name, in the order of the tables."""
+from .lists import ListLoad, ListPairs, ListTurns
 from .monitor import Pages, Scrape
 from .pairs import AccessLog, Before
 from .turns import Turns
@@ -7,4 +8,4 @@ from .workloads import (Churn, CloseEach, Download, Idle, KeepAlive, Names, Queu
 
 WORKLOADS = {w.name: w for w in (cls() for cls in (
     KeepAlive, CloseEach, Download, Tunnel, Upload, SlowUpload, Idle, Redirector, Names, Churn, Queue, Scrape, Pages,
-    AccessLog, Turns, Before))}
+    AccessLog, Turns, Before, ListPairs, ListTurns, ListLoad))}

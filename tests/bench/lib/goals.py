@@ -27,6 +27,8 @@ GOALS = [
     ('W12', 'dearest page with 9,000 sessions, ms', 'cost', None, 5, 2),
     ('W14', 'longest wait while files are read again, ms', 'cost', None, 5, 2),
     ('W14', 'the longest turn of the loop itself, ms', 'turn_ms', None, 5, 2),
+    ('W16 list', 'small GET with a list of 1,000,000 names, percent of CPU', 'cost', None, 2.0, 1.0),
+    ('W17', 'the longest turn while such a list is replaced, ms', 'turn_ms', None, 5, 2),
     ('W5s', '32 uploads to a slow origin, growth in MiB', 'cost', None, 4.0, 1.4),
 ]
 # What counts as one and the same peer

@@ -37,6 +37,7 @@ class Subject:
     program = ''
     variable = ''
     peer = True
+    patience = 15            # seconds until it listens
     what = ''
     forms = 'http'           # 'tcp' subjects only relay bytes to the fixed origin
     origin_form = False      # the subject wants origin-form targets (reverse proxies)
@@ -446,7 +447,7 @@ class Running:
         self.process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=self.out, stderr=subprocess.STDOUT, cwd=self.folder,
             env=dict(clean, **env, **self.opts.get('preload', {})), start_new_session=True, preexec_fn=self.prepare)
-        end = time.time() + 15
+        end = time.time() + subject.patience
         while True:
             if self.process.poll() is not None:
                 raise RuntimeError('%s ended with %s: %s' % (subject.name, self.process.returncode, self.said()))

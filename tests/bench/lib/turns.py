@@ -93,10 +93,10 @@ class Stage:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def ask(port, target):
+def ask(port, target, fields=()):
     connection = http.client.HTTPConnection('127.0.0.1', port, timeout=PATIENCE)
     try:
-        connection.request('GET', target)
+        connection.request('GET', target, headers=dict(fields))
         response = connection.getresponse()
         response.read()
         return response.status, response.getheader('Via') or ''
@@ -159,10 +159,11 @@ class Turns(Workload):
     columns = ['turn_ms', 'calm_turn_ms', 'p999_ms', 'calm_held_ms', 'calm_p999_ms', 'median_ms', 'arrived_s', 'lost', 'errors']
     subjects = ['exaproxy']
     variants = [{'variant': 'hosts'}, {'variant': 'pages'}, {'variant': 'reload'}]
+    stage = Stage
 
     def measure(self, ctx, subject, variant, size):
         cores = os.sched_getaffinity(0)
-        stage = Stage(ctx, size.events)
+        stage = self.stage(ctx, size.events)
         os.sched_setaffinity(0, ctx.load_cores)       # this process works, too
         try:
             with Running(subject, ctx, stage.opts()) as run:
