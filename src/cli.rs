@@ -1,10 +1,15 @@
-//! The command line: words in, one command out. Knows the switches of the original and their spellings; reads no
-//! configuration, prints nothing and does not exit.
+//! The command line: words in, one command out. Knows the switches of the original and their spellings, and those that set
+//! options; reads no configuration, prints nothing and does not exit.
+
+mod settings;
 
 use crate::config::{nearest, PrintForm};
 use getopts::{Fail, Matches, Options};
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
+
+pub use settings::CommandSettings;
 
 /// What the program was asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +51,8 @@ pub enum Command {
 pub struct CommandLine {
     /// What to do.
     pub command: Command,
+    /// What its switches say of options.
+    pub settings: CommandSettings,
     /// Words that have no meaning any more, one line each.
     pub warnings: Vec<String>,
 }
@@ -61,6 +68,8 @@ pub enum UsageError {
     Unexpected(String),
     /// An option that may stand only once.
     Repeated(String),
+    /// A switch with a value that it does not take, and what it does.
+    Value(&'static str, String, String),
     /// A word that is not UTF-8.
     NotText,
 }
@@ -76,6 +85,7 @@ impl fmt::Display for UsageError {
             UsageError::Missing(option) => write!(out, "{option} has to be followed by a value"),
             UsageError::Unexpected(option) => write!(out, "{option} takes no value"),
             UsageError::Repeated(option) => write!(out, "{option} was given more than once"),
+            UsageError::Value(switch, value, expected) => write!(out, "{switch} {value:?}: expected {expected}"),
             UsageError::NotText => out.write_str("a word is not UTF-8"),
         }
     }
@@ -109,15 +119,21 @@ enum Choice {
     Check,
 }
 
-/// Understands a command line, without the program's own name.
-pub fn parse(words: impl IntoIterator<Item = std::ffi::OsString>) -> Result<CommandLine, UsageError> {
+/// Understands a command line, without the program's own name. `resolve` gives the addresses of this machine that a name
+/// stands for, or what to expect in place of the name.
+pub fn parse(
+    words: impl IntoIterator<Item = std::ffi::OsString>,
+    resolve: impl Fn(&str) -> Result<Vec<IpAddr>, String>,
+) -> Result<CommandLine, UsageError> {
     let words = words.into_iter().map(|word| word.into_string().map_err(|_| UsageError::NotText));
     let words = words.collect::<Result<Vec<String>, UsageError>>()?;
     let found = options().parse(normal(words)).map_err(explain)?;
     if let Some(word) = found.free.first() {
         return Err(unknown(word));
     }
-    Ok(CommandLine { command: command(&found), warnings: warnings(&found) })
+    let settings = CommandSettings::read(&found, resolve)?;
+    let warnings = warnings(&found).into_iter().chain(settings.warnings.iter().cloned()).collect();
+    Ok(CommandLine { command: command(&found), settings, warnings })
 }
 
 fn command(found: &Matches) -> Command {
@@ -144,24 +160,40 @@ fn options() -> Options {
     let mut options = Options::new();
     options.optopt("c", "conf-file", "", "");
     options.optopt("", CHECK_NAME, "", "");
+    for switch in settings::SWITCHES {
+        options.optopt("", switch, "", "");
+    }
+    options.optflagopt("", settings::CACHE, "", "");
     for (short, long) in COMMANDS.iter().map(|(short, long, _)| (*short, *long)).chain(SWITCHES) {
         options.optflagmulti(short, long, "");
     }
     options
 }
 
-/// The words with the original's own spellings replaced, except where a word is the value of `-c` or stands behind
-/// `--`.
+/// The words with the original's own spellings replaced, and the size of `--cache` joined to it, except where a word is the
+/// value of another or stands behind `--`.
 fn normal(words: Vec<String>) -> Vec<String> {
     let mut plain = false;
     let mut value = false;
-    let normal = words.into_iter().map(|word| {
+    let mut normal: Vec<String> = Vec::with_capacity(words.len());
+    for word in words {
         let spelling = SPELLINGS.iter().find(|(spelling, _)| *spelling == word && !value && !plain);
+        let sized = word.starts_with(|first: char| first.is_ascii_digit());
+        let own = !value && !plain;
         plain |= word == "--" && !value;
-        value = !value && ["-c", "--conf-file"].contains(&word.as_str());
-        spelling.map_or(word, |(_, meaning)| (*meaning).to_owned())
-    });
-    normal.collect()
+        value = !value && takes_value(&word);
+        match normal.last_mut().filter(|last| own && sized && *last == "--cache") {
+            Some(last) => *last = format!("{last}={word}"),
+            None => normal.push(spelling.map_or(word, |(_, meaning)| (*meaning).to_owned())),
+        }
+    }
+    normal
+}
+
+/// Whether the word behind this one is its value.
+fn takes_value(word: &str) -> bool {
+    let named = word.strip_prefix("--").is_some_and(|name| settings::SWITCHES.contains(&name) || name == CHECK_NAME);
+    named || ["-c", "--conf-file"].contains(&word)
 }
 
 fn explain(fail: Fail) -> UsageError {
@@ -178,7 +210,8 @@ fn unknown(word: &str) -> UsageError {
         .iter()
         .map(|(_, long, _)| *long)
         .chain(SWITCHES.map(|(_, long)| long))
-        .chain(["conf-file", CHECK_NAME]);
+        .chain(settings::SWITCHES)
+        .chain(["conf-file", CHECK_NAME, settings::CACHE]);
     let near = nearest(word.trim_start_matches('-'), long.map(str::to_owned));
     UsageError::Unknown(word.to_owned(), near.map(|name| dashed(&name)))
 }
@@ -195,7 +228,22 @@ mod tests {
 
     fn line(words: &str) -> Result<Command, String> {
         let words = words.split_whitespace().map(std::ffi::OsString::from);
-        parse(words).map(|line| line.command).map_err(|error| error.to_string())
+        parse(words, resolve).map(|line| line.command).map_err(|error| error.to_string())
+    }
+
+    fn resolve(name: &str) -> Result<Vec<IpAddr>, String> {
+        let addresses = |texts: &[&str]| Ok(texts.iter().map(|text| text.parse().unwrap()).collect());
+        match name {
+            "localhost" => addresses(&["127.0.0.1", "::1"]),
+            "six.example" => addresses(&["2001:db8::1"]),
+            _ => Err("a name of this machine".to_owned()),
+        }
+    }
+
+    /// What the switches set, as `section.key=text`.
+    fn set(words: &str) -> Vec<String> {
+        let line = parse(words.split_whitespace().map(std::ffi::OsString::from), resolve).unwrap();
+        line.settings.options.iter().map(|one| format!("{}.{}={}", one.section, one.key, one.text)).collect()
     }
 
     fn run(file: Option<&str>, debug: bool) -> Command {
@@ -248,14 +296,58 @@ mod tests {
             ("-c", "-c has to be followed by a value"),
             ("--help=1", "--help takes no value"),
             ("-c a -c b", "--conf-file was given more than once"),
+            ("--prot 1", "unknown option \"--prot\", the nearest is --port"),
+            ("--port", "--port has to be followed by a value"),
+            ("--port 1 --port 2", "--port was given more than once"),
+            ("--host nowhere", "--host \"nowhere\": expected a name of this machine"),
+            ("--cache 64x", "--cache \"64x\": expected a number of bytes, also with k, m or g behind it"),
+            ("--cache big", "unknown option \"big\", exaproxy -h lists them all"),
         ] {
             assert_eq!(line(words), Err(format!("command line issue, {text}")), "{words}");
         }
     }
 
     #[test]
+    fn switches_set_options() {
+        let all = "--host 0.0.0.0 --port 8888 --blacklist b --cache --log-dir logs/ --max-connections 5000";
+        assert_eq!(
+            set(all),
+            [
+                "tcp4.listen=true",
+                "tcp4.host=0.0.0.0",
+                "tcp6.listen=false",
+                "tcp4.port=8888",
+                "tcp6.port=8888",
+                "acl.blocklist=b",
+                "access.enable=true",
+                "access.destination=logs/access.log",
+                "log.destination=logs/exaproxy.log",
+                "http.connections=5000",
+            ]
+        );
+        for (host, wanted) in [
+            ("::", &["tcp4.listen=false", "tcp6.listen=true", "tcp6.host=::"][..]),
+            ("[::1]", &["tcp4.listen=false", "tcp6.listen=true", "tcp6.host=::1"]),
+            ("six.example", &["tcp4.listen=false", "tcp6.listen=true", "tcp6.host=2001:db8::1"]),
+            ("localhost", &["tcp4.listen=true", "tcp4.host=127.0.0.1", "tcp6.listen=true", "tcp6.host=::1"]),
+        ] {
+            assert_eq!(set(&format!("--host {host}")), wanted, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_size_belongs_to_the_cache_and_nothing_else_does() {
+        for words in ["--cache", "--cache 64m", "--cache=64m", "--cache 1024 --port 1", "--port 1 --cache"] {
+            let line = parse(words.split_whitespace().map(std::ffi::OsString::from), resolve).unwrap();
+            assert_eq!(line.warnings.len(), 1, "{words}");
+        }
+        // The value of another switch is not its name.
+        assert_eq!(set("--blacklist --cache --port 64"), ["tcp4.port=64", "tcp6.port=64", "acl.blocklist=--cache"]);
+    }
+
+    #[test]
     fn switches_of_the_python_program_are_warned_about() {
-        let warnings = parse(["-p", "-m"].map(std::ffi::OsString::from)).map(|line| line.warnings.len());
+        let warnings = parse(["-p", "-m"].map(std::ffi::OsString::from), resolve).map(|line| line.warnings.len());
         assert_eq!(warnings, Ok(2));
     }
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use exaproxy::cli::{self, Command};
 use exaproxy::config::{self, Disk, PrintForm, Sources};
 use exaproxy::supervisor;
+use exaproxy::system::hostname;
 
 fn main() -> ExitCode {
     reactor::sys::return_freed_memory();
@@ -19,28 +20,30 @@ fn main() -> ExitCode {
 }
 
 fn act() -> Result<(), String> {
-    let line = cli::parse(std::env::args_os().skip(1)).map_err(|error| error.to_string())?;
+    let line = cli::parse(std::env::args_os().skip(1), hostname::own_addresses).map_err(|error| error.to_string())?;
     for warning in &line.warnings {
         eprintln!("{warning}");
     }
+    let settings = &line.settings;
+    let sources = |file: Option<PathBuf>| Sources::of_process(file, &settings.options, settings.log_folder.as_deref());
     match line.command {
         Command::Help => print!("{}", config::help()),
         Command::Version => println!("exaproxy {}", env!("CARGO_PKG_VERSION")),
-        Command::Print { file, form } => print(file, form)?,
+        Command::Print { file, form } => print(&sources(file), form)?,
         Command::Check { file } => {
-            supervisor::check(&Sources::of_process(file)).map_err(|lines| lines.join("\n"))?;
+            supervisor::check(&sources(file)).map_err(|lines| lines.join("\n"))?;
             println!("configuration ok");
         }
         Command::CheckName { file, name } => {
-            println!("{}", supervisor::check_name(&Sources::of_process(file), &name)?);
+            println!("{}", supervisor::check_name(&sources(file), &name)?);
         }
-        Command::Run { file, debug } => supervisor::run(&Sources::of_process(file), debug)?,
+        Command::Run { file, debug } => supervisor::run(&sources(file), debug)?,
     }
     Ok(())
 }
 
-fn print(file: Option<PathBuf>, form: PrintForm) -> Result<(), String> {
-    let loaded = config::load(&Sources::of_process(file), &Disk).map_err(|error| error.to_string())?;
+fn print(sources: &Sources, form: PrintForm) -> Result<(), String> {
+    let loaded = config::load(sources, &Disk).map_err(|error| error.to_string())?;
     for warning in &loaded.warnings {
         eprintln!("{warning}");
     }

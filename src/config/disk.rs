@@ -2,7 +2,7 @@
 //! touches the system.
 
 use super::place::{FileKind, Files};
-use super::sources::{of_ours, Sources};
+use super::sources::{of_ours, Setting, Sources};
 use crate::system::files;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -78,15 +78,23 @@ impl Files for Disk {
 }
 
 impl Sources {
-    /// The sources of this process, with the file that the command line names. To be made once, before anything
-    /// changes the current folder or the account; a reload uses the same sources again.
-    pub fn of_process(file: Option<PathBuf>) -> Sources {
+    /// The sources of this process, with what the command line names. To be made once, before anything changes the current
+    /// folder or the account; a reload uses the same sources again.
+    pub fn of_process(file: Option<PathBuf>, settings: &[Setting], log_folder: Option<&str>) -> Sources {
+        let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+        let at = |path: &str| here.join(path).to_string_lossy().into_owned();
+        let placed = |setting: &Setting| match setting.path && !setting.text.is_empty() {
+            true => Setting { text: at(&setting.text), ..setting.clone() },
+            false => setting.clone(),
+        };
         Sources {
+            settings: settings.iter().map(placed).collect(),
+            log_folder: log_folder.map(|folder| here.join(folder)),
             environment: std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_ours)).collect(),
             file,
             program: std::env::current_exe().ok(),
             home: std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from),
-            here: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+            here,
         }
     }
 }

@@ -10,6 +10,8 @@ const MOST_SHOWN: usize = 160;
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValueSource {
+    /// This switch of the command line.
+    CommandLine(&'static str),
     /// The environment variable of this name.
     Environment(String),
     /// This line of this file.
@@ -92,6 +94,7 @@ impl fmt::Display for Error {
 impl fmt::Display for ValueSource {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         match self {
+            ValueSource::CommandLine(switch) => write!(out, "command line {switch}"),
             ValueSource::Environment(name) => write!(out, "environment {}", shown(name)),
             ValueSource::File(path, line) => write!(out, "{}:{line}", path_shown(path)),
             ValueSource::Default => out.write_str("default"),

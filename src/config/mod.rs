@@ -30,7 +30,7 @@ pub use options::{
 };
 pub use place::{FileKind, Files, PathContext};
 pub use print::{help, PrintForm};
-pub use sources::{Sources, FILE, FOLDERS};
+pub use sources::{Setting, Sources, FILE, FOLDERS};
 pub use unknown::nearest;
 
 use sources::Given;
@@ -63,7 +63,7 @@ pub struct Value {
     pub source: ValueSource,
 }
 
-/// Reads the configuration from the sources. What comes first counts: environment with dots, environment with
+/// Reads the configuration from the sources. What comes first counts: command line, environment with dots, environment with
 /// underscores, `[section]` of the ini file, `[exaproxy.section]`, default.
 pub fn load(sources: &Sources, files: &dyn Files) -> Result<Loaded, Error> {
     let place = sources.place(files);

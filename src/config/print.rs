@@ -133,6 +133,17 @@ usage: exaproxy [options]
 ";
 
 const EXPLANATION: &str = "
+Switches that set options, as those of a proxy in Python; they win over
+environment and file, also at a reload:
+     --host ADDRESS      : listen there alone: IPv4, IPv6, or a name of this
+                           machine such as localhost
+     --port PORT         : tcp4.port and tcp6.port
+     --blacklist FILE    : acl.blocklist
+     --cache [SIZE]      : no effect yet; bytes, or a number with k, m or g
+     --log-dir DIR       : access.log and exaproxy.log in DIR, which is made if
+                           missing; both are rotated by size
+     --max-connections N : http.connections
+
 A complete file to start from is printed by: exaproxy -i > exaproxy.conf
 
 Every option can be given in the environment instead:
@@ -140,8 +151,8 @@ Every option can be given in the environment instead:
  > env exaproxy_tcp4_host=192.0.2.1 exaproxy
  > export exaproxy_http_idle_connect=60; exaproxy
 
-What comes first counts: environment with dots, environment with underscores,
-file, default.
+What comes first counts: command line, environment with dots, environment with
+underscores, file, default.
 
 Signals:
  - SIGTERM, SIGINT : stop at once

@@ -1,4 +1,4 @@
-//! Where values come from: environment, ini file, default, in this order. Finds the file, looks options up under all
+//! Where values come from: command line, environment, ini file, default, in this order. Finds the file, looks options up under all
 //! their names, and notices names that are no option. Does not know what a value means.
 
 use super::error::{shown, Error, ValueSource};
@@ -19,9 +19,28 @@ pub const FILE: &str = "etc/exaproxy/exaproxy.conf";
 /// Folders behind the program's own tree in which the ini file is searched.
 pub const FOLDERS: [&str; 2] = ["/", "/usr"];
 
+/// What a switch of the command line says of an option.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The switch as it is typed.
+    pub switch: &'static str,
+    /// The section of the option.
+    pub section: &'static str,
+    /// Its name within the section.
+    pub key: &'static str,
+    /// The text of its value.
+    pub text: String,
+    /// The text is a path as a shell has it: a relative one starts in the current folder.
+    pub path: bool,
+}
+
 /// Everything outside the program that decides about its configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
+    /// What the command line says of options.
+    pub settings: Vec<Setting>,
+    /// The folder for logs that the command line names, which is made where it is missing.
+    pub log_folder: Option<PathBuf>,
     /// Environment variables.
     pub environment: Vec<(OsString, OsString)>,
     /// The file of the command line's `-c`.
@@ -58,6 +77,7 @@ impl Sources {
 /// What was given for the options, before it is understood.
 #[derive(Default)]
 pub(super) struct Given {
+    settings: Vec<Setting>,
     environment: BTreeMap<String, OsString>,
     ini: Ini,
     file: Option<PathBuf>,
@@ -75,7 +95,7 @@ impl Given {
         let named = sources.environment.iter().filter_map(|(name, value)| Some((name.to_str()?, value)));
         let ours = named.filter(|(name, _)| of_ours(name));
         let environment = ours.map(|(name, value)| (name.to_owned(), value.clone())).collect();
-        let mut given = Given { environment, ..Given::default() };
+        let mut given = Given { settings: sources.settings.clone(), environment, ..Given::default() };
         match &sources.file {
             Some(path) => {
                 let path = sources.here.join(path);
@@ -129,6 +149,11 @@ impl Given {
     }
 
     fn find(&self, entry: &'static OptionEntry) -> Result<Option<Found>, Error> {
+        let meant = |setting: &&Setting| (setting.section, setting.key) == (entry.section, entry.key);
+        if let Some(setting) = self.settings.iter().find(meant) {
+            let source = ValueSource::CommandLine(setting.switch);
+            return Ok(Some(Found { text: setting.text.clone(), source }));
+        }
         match self.find_environment(entry)? {
             Some(found) => Ok(Some(found)),
             None => self.find_ini(entry),

@@ -4,6 +4,10 @@ use crate::config::Config;
 use crate::logs::{self, AccessLog, Destination, Handle, LogSettings, Messages, OpenError, Prefix, Rotation};
 use crate::logs::{SyslogStyle, UsageLog, Writer};
 use crate::proxy::Proxy;
+use crate::system::privileges::hand_over;
+use nix::unistd::{access, AccessFlags};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 
 /// The logs that are switched on.
 pub(super) struct Logs {
@@ -91,6 +95,35 @@ pub(super) fn check(config: &Config) -> Result<(), String> {
 fn report(text: &str) -> String {
     log::error!(target: "supervisor", "access log: {text}");
     String::new()
+}
+
+/// What others than the owner and the group may do with a folder that is made for logs: nothing.
+const FOLDER_MODE: u32 = 0o750;
+
+/// Makes the folder of `--log-dir`, for the account that will write there. One that is there stays as it is.
+///
+/// # Errors
+/// A line that names the switch.
+pub(super) fn make_folder(folder: &Path, user: &str) -> Result<(), String> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let made = std::fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder);
+    let made = made.map_err(|error| format!("{}: {error}", folder.display()));
+    made.and_then(|()| hand_over(folder, user)).map_err(|error| format!("--log-dir: {error}"))
+}
+
+/// Whether that folder could be made, without making it.
+///
+/// # Errors
+/// A line that names the switch.
+pub(super) fn check_folder(folder: &Path) -> Result<(), String> {
+    let Some(above) = folder.ancestors().skip(1).find(|above| above.exists()) else { return Ok(()) };
+    let refused = |why: &str| format!("--log-dir: {}: {why}", above.display());
+    if !above.is_dir() {
+        return Err(refused("not a folder"));
+    }
+    access(above, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|errno| refused(errno.desc()))
 }
 
 /// The writers of this process, by their destinations.

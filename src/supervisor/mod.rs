@@ -37,6 +37,9 @@ pub fn run(sources: &Sources, debug: bool) -> Result<(), String> {
         eprintln!("{warning}");
     }
     loaded.check_built().map_err(|error| error.to_string())?;
+    if let Some(folder) = &sources.log_folder {
+        logs::make_folder(folder, &loaded.config.daemon.user)?;
+    }
     let notice = go_to_background(&loaded.config)?;
     let started = Supervisor::start(ConfigReader::new(sources.clone(), disk, debug), loaded, debug);
     match (started, notice) {
@@ -301,7 +304,13 @@ pub fn check(sources: &Sources) -> Result<(), Vec<String>> {
     let loaded = config::load(sources, &Disk).map_err(|error| vec![error.to_string()])?;
     let config = &loaded.config;
     check_files(&loaded).map_err(|error| vec![error])?;
+    // It is made at the start, before privileges are dropped.
+    let missing = sources.log_folder.as_deref().filter(|folder| !folder.exists());
+    missing.map_or(Ok(()), logs::check_folder).map_err(|error| vec![error])?;
     let outright = loaded.is_set("daemon", "user");
     drop_privileges(&config.daemon.user, outright).map_err(|error| vec![error.to_string()])?;
-    logs::check(config).map_err(|error| vec![error])
+    match missing {
+        None => logs::check(config).map_err(|error| vec![error]),
+        Some(_) => Ok(()),
+    }
 }

@@ -110,6 +110,18 @@ pub fn forgo_new_privileges() -> std::io::Result<()> {
     Ok(())
 }
 
+/// Gives what was made at a path to the account `name`, where this process is about to become it.
+///
+/// # Errors
+/// What is wrong with the account, or what the system says.
+pub fn hand_over(path: &std::path::Path, name: &str) -> Result<(), String> {
+    if !is_privileged() {
+        return Ok(());
+    }
+    let (uid, gid) = account(name).map_err(|error| error.to_string())?;
+    nix::unistd::chown(path, Some(uid), Some(gid)).map_err(|errno| format!("{}: {}", path.display(), errno.desc()))
+}
+
 const ROOT_GROUP: Gid = Gid::from_raw(0);
 
 /// The account that everybody knows, and its number where no list of accounts has it, as in a container with nothing but

@@ -14,6 +14,7 @@ mod programs;
 mod promtool;
 mod refresh;
 mod reuse;
+mod second_proxy;
 mod servers;
 mod squidguard;
 mod strace;

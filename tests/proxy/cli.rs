@@ -1,6 +1,6 @@
 //! The command line: what is printed, what is refused, and with which exit code.
 
-use crate::support::{ports, superuser, Finished, Proxy, Refusing};
+use crate::support::{eventually, ports, superuser, Client, Finished, Origin, Proxy, Refusing};
 
 /// Runs with an ini file of this text.
 fn with_file(arguments: &[&str], options: &[(&str, &str)], ini: &str) -> Finished {
@@ -231,4 +231,92 @@ fn no_family_to_connect_with_stops_the_start() {
     assert_eq!(run.code, Some(1), "{}{}", run.stdout, run.stderr);
     let text = format!("{}{}", run.stdout, run.stderr);
     assert!(text.contains("tcp4.out") || text.contains("tcp6.out"), "{text}");
+}
+
+/// The value of an option, as the monitor has it.
+fn shown(proxy: &Proxy, option: &str) -> String {
+    let mut monitor = Client::connect(proxy.web());
+    monitor.send("GET /json/configuration HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let options: serde_json::Value = serde_json::from_str(&monitor.reply().text()).expect("JSON");
+    options[format!("exaproxy.{option}")].to_string()
+}
+
+#[test]
+fn switches_win_over_environment_and_file_at_a_reload_too() {
+    let file = |connections: u32| format!("[http]\nconnections = {connections}\npool = {connections}\n");
+    let proxy = Proxy::launch(&[("http.connections", "8")], &file(9), |mut command| {
+        command.args(["--max-connections", "7"]);
+        command
+    });
+    assert_eq!((shown(&proxy, "http.connections"), shown(&proxy, "http.pool")), ("7".into(), "9".into()));
+    std::fs::write(proxy.file(), file(10)).expect("an ini file");
+    proxy.signal(nix::sys::signal::Signal::SIGHUP);
+    proxy.wait_log("configuration reloaded");
+    assert_eq!((shown(&proxy, "http.connections"), shown(&proxy, "http.pool")), ("7".into(), "10".into()));
+}
+
+#[test]
+fn a_folder_for_logs_is_made_and_its_files_are_rotated() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let logs = folder.path().join("deep/logs");
+    let at = |name: &str| logs.join(name);
+    let rotate = [("access.rotate", "200"), ("log.rotate", "200"), ("access.enable", "false")];
+    let proxy = Proxy::launch(&rotate, "", |mut command| {
+        command.current_dir(folder.path()).args(["--log-dir", "deep/logs"]);
+        command
+    });
+    let origin = Origin::site();
+    for _ in 0..6 {
+        assert_eq!(proxy.client().get(&origin.url("/logged")).status(), 200);
+    }
+    eventually("old files", || at("access.log.1").exists().then_some(()));
+    let line = std::fs::read_to_string(at("access.log.1")).expect("a file");
+    assert!(line.contains("/logged HTTP/1.1\" 200 "), "{line}");
+    eventually("messages", || at("exaproxy.log.1").exists().then_some(()));
+    assert!(!proxy.log().contains("Starting exaproxy"), "{}", proxy.log());
+}
+
+#[test]
+fn what_a_switch_does_not_take_is_told_by_its_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").expect("a file");
+    let below = format!("{}/logs", file.display());
+    for (arguments, said) in [
+        (&["--port", "0"][..], "tcp4.port : 0 (command line --port: expected a port between 1 and 65535)"),
+        (&["--max-connections", "many"], "http.connections : many (command line --max-connections: expected a number"),
+        (
+            &["--blacklist", "/no/such/file"],
+            "acl.blocklist : /no/such/file (command line --blacklist: expected existing",
+        ),
+        (&["--host", "no-such-host.invalid"], "--host \"no-such-host.invalid\": expected an address, or a name"),
+        (&["--cache", "12q"], "--cache \"12q\": expected a number of bytes"),
+        (&["--log-dir", &below], "--log-dir: "),
+        (&["--blacklst", "x"], "unknown option \"--blacklst\", the nearest is --blacklist"),
+    ] {
+        let all = [arguments, &["--check"]].concat();
+        let run = Proxy::run(&all, &[]);
+        assert_eq!(run.code, Some(1), "{arguments:?}: {}{}", run.stdout, run.stderr);
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+    }
+    let logs = format!("{}/deep/logs", folder.path().display());
+    let run = Proxy::run(&["--check", "--log-dir", &logs, "--host", "localhost", "--cache"], &[]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(!folder.path().join("deep").exists(), "a check makes nothing");
+    assert!(run.stderr.contains("--cache has no effect yet"), "{}", run.stderr);
+}
+
+#[test]
+fn the_address_of_a_switch_is_the_only_one() {
+    for (host, lines) in [
+        ("127.0.0.2", ["listen = true", "host = '127.0.0.2'", "listen = false"]),
+        ("::1", ["listen = false", "host = '::1'", "listen = true"]),
+    ] {
+        let run = with_file(&["--host", host, "-i"], &[("tcp6.listen", "true")], "");
+        let section = |name: &str| run.stdout.split(&format!("[{name}]\n")).nth(1).unwrap_or_default().to_owned();
+        let (four, six) = (section("tcp4"), section("tcp6"));
+        let four = four.split("[tcp6]").next().unwrap_or_default();
+        assert!(four.contains(lines[0]) && six.contains(lines[2]), "{host}: {}", run.stdout);
+        assert!(four.contains(lines[1]) || six.contains(lines[1]), "{host}: {}", run.stdout);
+    }
 }
