@@ -50,7 +50,7 @@ soak: ## mixed traffic for SOAK_SECONDS; memory and descriptors must return to t
 install: all ## program, helpers, examples and documents below PREFIX (and DESTDIR)
 	install -D -m 0755 $(TARGET)/release/exaproxy $(DESTDIR)$(PREFIX)/sbin/exaproxy
 	install -D -m 0644 conf/exaproxy.conf $(DESTDIR)$(PREFIX)/share/exaproxy/exaproxy.conf
-	cp -R conf/haproxy conf/html conf/service conf/systemd $(DESTDIR)$(PREFIX)/share/exaproxy/
+	cp -R conf/examples conf/haproxy conf/html conf/service conf/systemd $(DESTDIR)$(PREFIX)/share/exaproxy/
 	sed 's|/usr/sbin/|$(PREFIX)/sbin/|; s|/usr/share/|$(PREFIX)/share/|' conf/systemd/exaproxy.service > $(DESTDIR)$(PREFIX)/share/exaproxy/systemd/exaproxy.service
 	install -d $(DESTDIR)$(PREFIX)/share/exaproxy/redirector $(DESTDIR)$(SYSCONFDIR)/exaproxy/redirector
 	install -m 0755 $(HELPERS) $(DESTDIR)$(PREFIX)/share/exaproxy/redirector

@@ -16,6 +16,7 @@ const LEFT_OUT: &[(&str, &str, &str)] = &[
     ("docs/configuration.md", "configuration issue", "a message"),
     ("docs/differences.md", "in : GET", "a request, not a command"),
     ("docs/operations.md", "ExaProxy 14806", "a line of a log"),
+    ("docs/operations.md", "exaproxy --host", "second_proxy.rs runs it"),
     ("docs/operations.md", "goaccess", "it draws on a terminal; goaccess.rs reads the same forms to a file"),
     ("docs/redirectors.md", "HOST/PATH", "the form of a question"),
     ("docs/redirectors.md", "a.ok/p/q", "questions"),
@@ -23,12 +24,18 @@ const LEFT_OUT: &[(&str, &str, &str)] = &[
     ("docs/redirectors.md", "> 41", "questions and replies"),
 ];
 
+/// The examples of configurations, each with a document of its own.
+const EXAMPLES: [&str; 1] = ["egress"];
+
 /// What a line of which more is known has to end with, and to say.
 const SAYS: &[(&str, i32, &str)] = &[
     ("curl -x http://127.0.0.1:3128 http://example.com/", 0, "origin of example.com"),
     ("curl -x http://127.0.0.1:3128 https://example.com/", 0, "origin of example.com"),
     ("curl -x http://127.0.0.1:3128 -g 'http://[2001:db8::1]/'", 0, "origin of [2001:db8::1]"),
     ("exaproxy --check", 0, "configuration ok"),
+    ("curl -x http://127.0.0.1:3128 http://example.org/", 0, "origin of example.org"),
+    ("curl -s http://127.0.0.1:8080/json/running | grep lists.reported", 0, "\"lists.reported\": 1"),
+    ("curl -x http://127.0.0.1:3128 -H 'Accept: application/json'", 0, "\"cause\":\"blocked\""),
     ("curl -x http://127.0.0.1:3128 http://www.example.com/", 0, "<html"),
     ("curl -x http://127.0.0.1:3128 https://www.example.com/", 56, "response 403"),
     ("curl -d token=$token", 0, "changed successfully"),
@@ -146,6 +153,7 @@ fn documents() -> Vec<String> {
     let mut names: Vec<String> =
         names.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}")).collect();
     names.push("README.md".to_owned());
+    names.extend(EXAMPLES.map(|name| format!("conf/examples/{name}/README.md")));
     names.sort();
     names
 }
@@ -219,8 +227,8 @@ fn script(file: &str, blocks: &[Block], left_out: &mut Vec<&(&str, &str, &str)>)
 
 /// A shell script, and the files that it reads.
 #[derive(Default)]
-struct Script {
-    text: String,
+pub(crate) struct Script {
+    pub(crate) text: String,
     files: Vec<(String, String)>,
 }
 
@@ -298,7 +306,7 @@ fn is_start(line: &str) -> bool {
 }
 
 /// Runs the script in namespaces of its own; None where these cannot be had.
-fn play(script: &Script) -> Option<(Option<i32>, String)> {
+pub(crate) fn play(script: &Script) -> Option<(Option<i32>, String)> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let tree = folder.path();
     furnish(tree);
@@ -334,9 +342,21 @@ fn furnish(tree: &Path) {
     }
     let conf = root().join("conf/exaproxy.conf");
     std::fs::copy(conf, tree.join("etc/exaproxy/exaproxy.conf")).expect("the sample of a configuration");
+    for name in EXAMPLES {
+        let (from, to) = (root().join("conf/examples").join(name), tree.join("work/conf/examples").join(name));
+        std::fs::create_dir_all(&to).expect("a folder");
+        for entry in std::fs::read_dir(from).expect("a folder of an example") {
+            let path = entry.expect("an entry").path();
+            std::fs::copy(&path, to.join(path.file_name().expect("a name"))).expect("a file of an example");
+        }
+    }
     write(&tree.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n");
     write(&tree.join("etc/group"), "root:x:0:\nnogroup:x:65534:\n");
-    write(&tree.join("etc/hosts"), "127.0.0.1 localhost example.com www.example.com example.org\n::1 localhost\n");
+    write(
+        &tree.join("etc/hosts"),
+        "127.0.0.1 localhost example.com www.example.com example.org \
+         httpbin.org www.google.com\n::1 localhost\n",
+    );
     write(&tree.join("etc/resolv.conf"), "nameserver 127.0.0.1\n");
     write(&tree.join("origin.py"), ORIGIN);
     let program = env!("CARGO_BIN_EXE_exaproxy");
@@ -349,7 +369,7 @@ fn furnish(tree: &Path) {
     let certificate = tree.join("certificate");
     let path = certificate.to_str().expect("a path of text");
     let request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=example.com \
-                   -addext subjectAltName=DNS:example.com,DNS:www.example.com";
+                   -addext subjectAltName=DNS:example.com,DNS:www.example.com,DNS:www.google.com";
     let mut words: Vec<&str> = request.split_whitespace().collect();
     words.extend(["-keyout", path, "-out", path]);
     let key = tree.join("key");
