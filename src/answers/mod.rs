@@ -199,6 +199,8 @@ impl Answers {
     pub fn refused(&self, refused: &Refused, request: Option<&Request>, client: IpAddr) -> Box<Answer> {
         let cause = match refused {
             Refused::Client(_) => Cause::ClientDenied,
+            Refused::Connections(..) => Cause::TooManyConnections,
+            Refused::Requests(..) => Cause::TooManyRequests,
             Refused::Listed(_) => Cause::Blocked,
             Refused::Connect | Refused::ConnectPort(_) => Cause::ConnectNotAllowed,
             Refused::Port(_) => Cause::PortNotAllowed,
@@ -210,6 +212,9 @@ impl Answers {
         };
         let status = self.unmistakable(refused.status(self.compatible), refused.status(false), request);
         let mut answer = self.compose(cause, status, request, client, &refused.to_string());
+        if let Refused::Requests(_, _, seconds) = refused {
+            answer.fields.push(("Retry-After".into(), seconds.to_string().into()));
+        }
         if cause == Cause::ConnectNotAllowed && self.compatible {
             answer.body = (&b"CONNECT NOT ALLOWED\n"[..]).into();
             answer.kind = PLAIN;

@@ -12,7 +12,7 @@ use super::text::{
     BareText, DivertMode, Extras, FieldName, Host, Host4, Host6, Level, Line, LineFormat, OnFailure, Protocol,
     Pseudonym, Reactor, Sink, SyslogWord, Text, User,
 };
-use super::value::{Count, Flag, Limit, Port, Seconds, Timeout, ValueType};
+use super::value::{Count, Flag, Limit, Port, RateLimit, Seconds, Timeout, ValueType};
 use super::Error;
 
 /// How an option stands to the original program.
@@ -223,6 +223,11 @@ options! {
     /// The proxy's clients and the servers they ask for.
     http Http {
         body_size: Limit = "0", New, "most bytes in the body of one request (413 above), 0 = no limit";
+        client_connections: Count<0, 10_000_000> = "0", New,
+            "most connections of one client (503 above), an IPv4 address or an IPv6 /64, 0 = no limit";
+        client_requests: RateLimit = "0", New,
+            "most requests of one client in a second, a minute or an hour, such as 100/s (429 above), and as many tunnels; \
+             0 = no limit";
         compatible_status: Flag = "false", New, "answer failures with the status codes of ExaProxy 1.2, and always with a page";
         connect ("allow-connect"): Flag = "true", Kept, "allow CONNECT";
         connect_timeout: Seconds<1> = "20", New, "seconds for connecting to a server, all its addresses together";

@@ -2,6 +2,7 @@
 //! wrong. Knows neither which options exist nor where their texts come from.
 
 use super::place::PathContext;
+use crate::policy::rates::{Rate, RateSpan};
 use std::time::Duration;
 
 /// Longest time that an option may name, in seconds: ten years, so that sums of times never overflow.
@@ -171,6 +172,44 @@ impl ValueType for Timeout {
     }
 }
 
+/// So many in a second, a minute or an hour, such as `100/s`; 0 where nothing is limited.
+pub struct RateLimit;
+
+impl ValueType for RateLimit {
+    type Value = Option<Rate>;
+
+    fn form() -> String {
+        format!(
+            "a number of requests up to {} and what it is counted in, such as 100/s, 600/m or 5000/h, 0 for no limit",
+            Rate::MOST
+        )
+    }
+
+    fn parse(text: &str, _: &PathContext) -> Option<Option<Rate>> {
+        if text == "0" {
+            return Some(None);
+        }
+        let (count, span) = text.split_once('/')?;
+        let span = match span.trim() {
+            "s" => RateSpan::Second,
+            "m" => RateSpan::Minute,
+            "h" => RateSpan::Hour,
+            _ => return None,
+        };
+        let count = u32::try_from(number(count.trim(), 0, Rate::MOST.into())?).ok()?;
+        Some(Rate::new(count, span))
+    }
+
+    fn fault(text: &str) -> Option<String> {
+        let count: u64 = text.parse().ok().filter(|count| *count > 0)?;
+        Some(format!("{count}/s, {count}/m or {count}/h: a rate says what it is counted in"))
+    }
+
+    fn print(value: &Option<Rate>, _: &PathContext) -> String {
+        value.map_or("0".to_owned(), |rate| rate.to_string())
+    }
+}
+
 /// A TCP port that can be listened on.
 pub struct Port;
 
@@ -240,6 +279,27 @@ pub(super) mod tests {
         assert_eq!(reprint::<Seconds<1>>("0"), None);
         assert_eq!(reprint::<Timeout>("0").as_deref(), Some("0"));
         assert_eq!(reprint::<Timeout>("315360001"), None);
+    }
+
+    #[test]
+    fn rates_say_what_they_are_counted_in() {
+        for (text, printed) in [
+            ("100/s", "100/s"),
+            ("600 / m", "600/m"),
+            ("5/h", "5/h"),
+            ("0", "0"),
+            ("0/s", "0"),
+            ("1000000/s", "1000000/s"),
+        ] {
+            assert_eq!(reprint::<RateLimit>(text).as_deref(), Some(printed), "{text}");
+        }
+        for text in
+            ["", "100", "100/", "/s", "100/d", "100/S", "1.5/s", "-1/s", "1000001/s", "1/s/s", "100/sec", "none"]
+        {
+            assert_eq!(reprint::<RateLimit>(text), None, "{text}");
+        }
+        assert_eq!(RateLimit::fault("20").as_deref(), Some("20/s, 20/m or 20/h: a rate says what it is counted in"));
+        assert_eq!((RateLimit::fault("x"), RateLimit::fault("5/d")), (None, None));
     }
 
     #[test]

@@ -10,12 +10,17 @@ pub struct ExchangeCounters {
     /// From the first byte of a request to the last of its response, or until its tunnel stood. Only of requests whose
     /// response was sent to its end, be it an origin's or the proxy's own.
     pub request_time: Histogram,
+    /// Requests, and tunnels, whose destination may be connected to.
+    pub allowed: [u64; 2],
+    /// Requests, and tunnels, that a rule has refused.
+    pub blocked: [u64; 2],
     causes: [u64; Cause::WORDS.len()],
 }
 
 impl ExchangeCounters {
-    /// The proxy answers for itself.
-    pub fn note_answer(&mut self, cause: Cause) {
+    /// The proxy answers for itself, to one that asked for a tunnel or for something else.
+    pub fn note_answer(&mut self, cause: Cause, tunnel: bool) {
+        self.blocked[usize::from(tunnel)] += u64::from(cause.is_refusal());
         let place = Cause::WORDS.iter().position(|name| *name == cause.word());
         debug_assert!(place.is_some(), "{} is not in the list", cause.word());
         if let Some(place) = place {
@@ -40,10 +45,10 @@ mod tests {
         let mut counters = ExchangeCounters::default();
         assert!(counters.answers().all(|(_, count)| count == 0));
         for cause in [Cause::NameFailed, Cause::NameShort, Cause::Loop, Cause::Client(Fault::BadLine)] {
-            counters.note_answer(cause);
+            counters.note_answer(cause, cause == Cause::Loop);
         }
         let counted: Vec<_> = counters.answers().filter(|(_, count)| *count > 0).collect();
         assert_eq!(counted, [("dns_error", 2), ("http_request_error", 1), ("proxy_loop_detected", 1)]);
-        assert_eq!(counters.answers().count(), Cause::WORDS.len());
+        assert_eq!((counters.blocked, counters.answers().count()), ([0, 1], Cause::WORDS.len()));
     }
 }

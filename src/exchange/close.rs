@@ -35,6 +35,8 @@ pub enum CloseReason {
     Timeout(super::timers::Timer),
     /// All places were taken, and another client needed this one; or heads took too much memory, and this response had begun.
     Displaced,
+    /// The client had too many connections, and this one had asked for nothing.
+    ClientLimit,
     /// The proxy is being stopped.
     Stopping,
 }
@@ -42,7 +44,7 @@ pub enum CloseReason {
 impl CloseReason {
     /// The reasons that are counted, in the order of their counters. No page is left to show how many sessions a stop has
     /// ended, and one that runs out of [`Timer::Drain`](super::timers::Timer::Drain) counts for what it drained after.
-    pub const COUNTED: [CloseReason; 23] = {
+    pub const COUNTED: [CloseReason; 24] = {
         use super::timers::Timer as T;
         use CloseReason as R;
         [
@@ -60,6 +62,7 @@ impl CloseReason {
             R::RequestFault,
             R::ResponseFault,
             R::Displaced,
+            R::ClientLimit,
             R::Timeout(T::Connect),
             R::Timeout(T::First),
             R::Timeout(T::Idle),
@@ -120,6 +123,7 @@ impl CloseReason {
             CloseReason::Timeout(T::HalfClose) => "timeout-half-close",
             CloseReason::Timeout(T::Drain) => "timeout-drain",
             CloseReason::Displaced => "displaced",
+            CloseReason::ClientLimit => "client-limit",
             CloseReason::Stopping => "stopping",
         }
     }
@@ -141,6 +145,7 @@ impl CloseReason {
             CloseReason::RequestFault => "the request body broke its coding",
             CloseReason::ResponseFault => "the response broke its coding",
             CloseReason::Timeout(timer) => timer.explain(),
+            CloseReason::ClientLimit => "its client had too many connections",
             CloseReason::Displaced => "others needed its place, or its memory",
             CloseReason::Stopping => "the proxy is stopping",
         }

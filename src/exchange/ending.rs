@@ -5,9 +5,10 @@ use reactor::Millis;
 use super::close::CloseReason;
 use super::current::Persistence;
 use super::flow::{Direction, Flow};
+use super::ingress::Ingress;
 use super::phase::{AnswerState, Ending, Phase, RelayStage};
 use super::timers::Timer;
-use super::{note_cause, Action, Context, Exchange, Side};
+use super::{Action, Context, Exchange, Side};
 use crate::http::answer::Answer;
 use crate::http::cause::Cause;
 use crate::http::chunked::Mode;
@@ -158,6 +159,11 @@ impl Exchange {
         self.close(CloseReason::Displaced, now);
     }
 
+    /// The client has too many connections, and this one has asked for nothing.
+    pub fn handle_limited(&mut self, now: Millis) {
+        self.close(CloseReason::ClientLimit, now);
+    }
+
     /// The proxy is stopping: what is under way ends.
     pub fn handle_stop(&mut self, now: Millis) {
         self.close(CloseReason::Stopping, now);
@@ -229,8 +235,9 @@ impl Exchange {
 
     /// Says something of our own to the client, and ends the exchange with it.
     pub(super) fn answer(&mut self, answer: Box<Answer>, reason: CloseReason, cx: &mut Context<'_>) {
-        let keep = !answer.close && !self.asks_for_tunnel();
-        note_cause(&mut self.trouble, self.ingress, &answer, cx);
+        let tunnel = self.asks_for_tunnel();
+        let keep = !answer.close && !tunnel;
+        note_cause(&mut self.trouble, self.ingress, &answer, tunnel, cx);
         if let Some(summary) = &mut self.current.summary {
             summary.note_answer(&answer);
         }
@@ -240,7 +247,7 @@ impl Exchange {
     }
 
     /// What follows a refused CONNECT may be meant for the tunnel, so it must not be taken for a request.
-    fn asks_for_tunnel(&self) -> bool {
+    pub(super) fn asks_for_tunnel(&self) -> bool {
         self.request().is_some_and(|request| request.method() == Method::Connect)
     }
 
@@ -360,4 +367,18 @@ impl Exchange {
         }
         self.enter(Phase::Draining { budget: DRAIN_BYTES, reason }, now);
     }
+}
+
+/// Notes why the proxy answers for itself. To clients of the monitor it is no proxy, so that no answer stands in place of
+/// another.
+pub(super) fn note_cause(
+    trouble: &mut Option<Cause>,
+    ingress: Ingress,
+    answer: &Answer,
+    tunnel: bool,
+    cx: &mut Context<'_>,
+) {
+    let Some(cause) = answer.cause.filter(|_| !ingress.is_local()) else { return };
+    *trouble = Some(cause);
+    cx.counters.note_answer(cause, tunnel);
 }

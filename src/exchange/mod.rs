@@ -40,6 +40,7 @@ use crate::policy::decision::Decision;
 use crate::policy::networks::Networks;
 use close::CloseReason;
 use current::{Current, Persistence};
+use ending::note_cause;
 use flow::{Direction, Flow};
 use identity::Identity;
 use ingress::{Arrival, Ingress};
@@ -337,6 +338,10 @@ impl Exchange {
             if let Some(summary) = &mut self.current.summary {
                 summary.resolved = Some(cx.now);
             }
+            // Asked once more on a new connection it is the same request.
+            if !self.current.fresh {
+                cx.counters.allowed[usize::from(self.asks_for_tunnel())] += 1;
+            }
             self.step(cx.now, Phase::Connecting);
         }
         wanted
@@ -346,7 +351,7 @@ impl Exchange {
     pub fn handle_explained(&mut self, answer: Box<Answer>, cx: &mut Context<'_>) {
         if let Phase::Answering(ending) = &mut self.phase {
             ending.keep &= !answer.close;
-            note_cause(&mut self.trouble, self.ingress, &answer, cx);
+            note_cause(&mut self.trouble, self.ingress, &answer, false, cx);
             if let Some(summary) = &mut self.current.summary {
                 summary.note_answer(&answer);
             }
@@ -472,12 +477,4 @@ impl Exchange {
         self.entered = now;
         self.handle_activity(now);
     }
-}
-
-/// Notes why the proxy answers for itself. To clients of the monitor it is no proxy, so that no answer stands in place of
-/// another.
-fn note_cause(trouble: &mut Option<Cause>, ingress: Ingress, answer: &Answer, cx: &mut Context<'_>) {
-    let Some(cause) = answer.cause.filter(|_| !ingress.is_local()) else { return };
-    *trouble = Some(cause);
-    cx.counters.note_answer(cause);
 }

@@ -130,7 +130,7 @@ impl Answer {
         match cause {
             // What follows a faulty message cannot be told from its content.
             Cause::Client(_) | Cause::ClientDenied => answer.close = true,
-            Cause::Overloaded => {
+            Cause::Overloaded | Cause::TooManyConnections => {
                 answer.close = true;
                 answer = answer.with("Retry-After", RETRY_AFTER.to_string());
             }
@@ -243,6 +243,7 @@ pub fn reason(status: u16) -> &'static str {
         417 => "Expectation Failed",
         421 => "Misdirected Request",
         426 => "Upgrade Required",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         501 => "Not Implemented",

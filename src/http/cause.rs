@@ -14,6 +14,10 @@ pub enum Cause {
     Origin(OriginFault),
     /// The client may not use the proxy.
     ClientDenied,
+    /// The client has as many connections as one may have (`http.client-connections`).
+    TooManyConnections,
+    /// The client asks too often (`http.client-requests`).
+    TooManyRequests,
     /// A list refuses it.
     Blocked,
     /// CONNECT is not allowed, or not to that port.
@@ -60,6 +64,8 @@ impl Cause {
             Cause::Client(fault) => (fault.status(), original_of(fault)),
             Cause::Origin(fault) => (fault.status(), fault.status()),
             Cause::ClientDenied | Cause::Blocked => (403, 403),
+            Cause::TooManyConnections => (503, 503),
+            Cause::TooManyRequests => (429, 429),
             Cause::ConnectNotAllowed => (403, 501),
             Cause::PortNotAllowed => (403, 403),
             Cause::AddressNotAllowed => (403, 400),
@@ -81,6 +87,13 @@ impl Cause {
         }
     }
 
+    /// Whether a rule refuses the request, and nothing has failed.
+    pub fn is_refusal(self) -> bool {
+        let by_client = matches!(self, Cause::ClientDenied | Cause::TooManyConnections | Cause::TooManyRequests);
+        let by_target = matches!(self, Cause::Blocked | Cause::ConnectNotAllowed | Cause::PortNotAllowed);
+        by_client || by_target || matches!(self, Cause::AddressNotAllowed | Cause::Loop | Cause::Denied)
+    }
+
     /// The page that explains it, by its name in the folder of pages.
     pub fn page(self) -> &'static str {
         match self {
@@ -98,12 +111,25 @@ impl Cause {
         match self {
             Cause::ClientDenied => "client_denied",
             Cause::Blocked => "blocked",
+            Cause::TooManyConnections => "too_many_connections",
+            Cause::TooManyRequests => "too_many_requests",
             cause => cause.proxy_status(),
         }
     }
 
+    /// The words of those that are refusals, and of nothing else.
+    pub const REFUSALS: [&'static str; 7] = [
+        "blocked",
+        "client_denied",
+        "destination_ip_prohibited",
+        "http_request_denied",
+        "proxy_loop_detected",
+        "too_many_connections",
+        "too_many_requests",
+    ];
+
     /// Every word that [`Cause::word`] gives.
-    pub const WORDS: [&'static str; 18] = [
+    pub const WORDS: [&'static str; 20] = [
         "blocked",
         "client_denied",
         "connection_limit_reached",
@@ -122,6 +148,8 @@ impl Cause {
         "http_upgrade_failed",
         "proxy_internal_error",
         "proxy_loop_detected",
+        "too_many_connections",
+        "too_many_requests",
     ];
 
     /// The error type of a Proxy-Status field (RFC 9209 section 2.3).
@@ -139,6 +167,8 @@ impl Cause {
             Cause::ClientDenied | Cause::Blocked | Cause::ConnectNotAllowed | Cause::PortNotAllowed | Cause::Denied => {
                 "http_request_denied"
             }
+            Cause::TooManyRequests => "http_request_denied",
+            Cause::TooManyConnections => "connection_limit_reached",
             Cause::AddressNotAllowed => "destination_ip_prohibited",
             Cause::ConnectFailed => "connection_refused",
             Cause::ConnectTimeout => "connection_timeout",
@@ -166,6 +196,8 @@ impl fmt::Display for Cause {
             Cause::Origin(fault) => return fault.fmt(f),
             Cause::ClientDenied => "this client may not use the proxy",
             Cause::Blocked => "the rules of this proxy do not allow it",
+            Cause::TooManyConnections => "this client has too many connections",
+            Cause::TooManyRequests => "this client asks too often",
             Cause::ConnectNotAllowed => "CONNECT NOT ALLOWED",
             Cause::PortNotAllowed => "requests may not go to that port",
             Cause::AddressNotAllowed => "the address may not be connected to",
@@ -215,6 +247,8 @@ mod tests {
             (Cause::Origin(OriginFault::HeadTimeout), 504, 504),
             (Cause::ClientDenied, 403, 403),
             (Cause::Blocked, 403, 403),
+            (Cause::TooManyConnections, 503, 503),
+            (Cause::TooManyRequests, 429, 429),
             (Cause::ConnectNotAllowed, 403, 501),
             (Cause::PortNotAllowed, 403, 403),
             (Cause::AddressNotAllowed, 403, 400),
@@ -243,6 +277,8 @@ mod tests {
         let mut causes: Vec<Cause> = faults.into_iter().chain(others).map(Cause::Origin).collect();
         causes.extend([
             Cause::ClientDenied,
+            Cause::TooManyConnections,
+            Cause::TooManyRequests,
             Cause::Blocked,
             Cause::ConnectNotAllowed,
             Cause::PortNotAllowed,
@@ -259,9 +295,15 @@ mod tests {
             Cause::TooManyHeads,
             Cause::Client(Fault::BadLine),
         ]);
-        let mut given: Vec<&str> = causes.into_iter().map(Cause::word).collect();
-        given.sort_unstable();
-        given.dedup();
-        assert_eq!(given, Cause::WORDS);
+        let words = |causes: &[Cause]| {
+            let mut words: Vec<&str> = causes.iter().map(|cause| cause.word()).collect();
+            words.sort_unstable();
+            words.dedup();
+            words
+        };
+        assert_eq!(words(&causes), Cause::WORDS);
+        let (refusals, others): (Vec<Cause>, Vec<Cause>) = causes.into_iter().partition(|cause| cause.is_refusal());
+        assert_eq!(words(&refusals), Cause::REFUSALS);
+        assert!(words(&others).iter().all(|word| !Cause::REFUSALS.contains(word)), "{others:?}");
     }
 }

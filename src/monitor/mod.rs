@@ -14,6 +14,8 @@ use crate::counters::histogram::Histogram;
 use crate::exchange::close::CloseReason;
 use crate::exchange::flow::Direction;
 use crate::exchange::Exchange;
+use crate::http::cause::Cause;
+use crate::policy::rates::REQUEST_KINDS;
 use crate::redirector::pool::{HelperPool, PoolCounters};
 
 /// What happened since the start.
@@ -33,6 +35,8 @@ pub struct Counters {
     pub monitor_requests: u64,
     /// Requests refused because no address of their host may be connected to.
     pub refused: u64,
+    /// Requests and tunnels refused because their client has too many connections, and because it asks too often.
+    pub limited: [[u64; REQUEST_KINDS]; 2],
     /// Requests that lists let pass.
     pub listed_allowed: u64,
     /// Requests that lists refused.
@@ -95,6 +99,8 @@ pub struct Running {
     pub silent: u64,
     /// All proxy clients.
     pub clients: u64,
+    /// Those of them in a tunnel.
+    pub tunnels: u64,
     /// Most proxy clients.
     pub limit: u64,
     /// Connections to origins under way.
@@ -204,7 +210,14 @@ impl Running {
         row("clients.requests", counters.requests);
         row("clients.silent", self.silent);
         row("clients.speaking", self.clients);
+        row("clients.tunnels", self.tunnels);
         row("heads.refused", counters.heads_refused);
+        self.decision_rows(&mut row);
+        let [connections, rate] = counters.limited;
+        row("limits.connections.requests", connections[0]);
+        row("limits.connections.tunnels", connections[1]);
+        row("limits.rate.requests", rate[0]);
+        row("limits.rate.tunnels", rate[1]);
         row("lists.allowed", counters.listed_allowed);
         row("lists.blocked", counters.listed_blocked);
         row("lists.loaded", counters.lists_loaded);
@@ -240,6 +253,18 @@ impl Running {
         rows.push(("pid.saved".into(), self.pid_saved.to_string()));
         rows.sort();
         rows
+    }
+
+    /// What rules allow and what they block, and why.
+    fn decision_rows(&self, row: &mut impl FnMut(&str, u64)) {
+        let counters = &self.counters.exchange;
+        row("requests.allowed", counters.allowed[0]);
+        row("requests.blocked", counters.blocked[0]);
+        row("tunnels.allowed", counters.allowed[1]);
+        row("tunnels.blocked", counters.blocked[1]);
+        for (word, count) in counters.answers().filter(|(word, _)| Cause::REFUSALS.contains(word)) {
+            row(&format!("blocked.{word}"), count);
+        }
     }
 
     fn helper_rows(&self, row: &mut impl FnMut(&str, u64)) {

@@ -20,6 +20,8 @@ pub enum Stage {
     Loop,
     /// The client may use the proxy.
     Client,
+    /// The client has neither too many connections nor asks too often.
+    Limits,
     /// CONNECT is allowed, and to that port.
     Tunnel,
     /// Another request goes to a port that is allowed, or that one of this machine's services may have.
@@ -67,6 +69,8 @@ pub struct Subject<'a> {
     pub request: &'a Request,
     /// Who it comes from.
     pub client: IpAddr,
+    /// What its limits say, which are asked once for a request of a client that may use the proxy.
+    pub limited: Option<Refused>,
     /// How requests are read.
     pub rules: &'a Rules,
     /// What is allowed.
@@ -81,9 +85,10 @@ pub struct Subject<'a> {
 
 impl Stage {
     /// All stages in their order: what no helper may permit stands before it.
-    pub const ALL: [Stage; 10] = [
+    pub const ALL: [Stage; 11] = [
         Stage::Loop,
         Stage::Client,
+        Stage::Limits,
         Stage::Tunnel,
         Stage::Port,
         Stage::Expectation,
@@ -99,11 +104,12 @@ impl Stage {
 
     /// What this stage says of a request.
     pub fn judge(self, subject: &Subject<'_>) -> Judgement {
-        let Subject { request, client, rules, policy, lists, helpers, spared } = *subject;
+        let Subject { request, client, limited, rules, policy, lists, helpers, spared } = *subject;
         let listed = || lists.map(|lists| lists.judge(&request.target().host, request.target().port));
         match self {
             Stage::Loop if request.via_contains(rules.via.as_bytes()) => Judgement::refuse(Cause::Loop),
             Stage::Client => Judgement::of(policy.client_allowed(client)),
+            Stage::Limits => Judgement::of(limited.map_or(Ok(()), Err)),
             Stage::Tunnel if request.method() == Method::Connect => {
                 Judgement::of(policy.connect_allowed(request.target().port))
             }
@@ -161,6 +167,8 @@ mod tests {
     use crate::policy::lists::names::ListKey;
     use crate::policy::networks::Networks;
     use crate::policy::ports::PortSet;
+    use crate::policy::rates::{Rate, RateSpan};
+    use crate::policy::shares::ClientKey;
     use crate::policy::PolicyConfig;
 
     fn policy() -> Policy {
@@ -190,10 +198,10 @@ mod tests {
 
     /// What the walk says of a request, in a word.
     fn word(first: &str, fields: &str, helpers: bool) -> String {
-        word_for("192.0.2.7", first, fields, helpers)
+        word_for("192.0.2.7", None, first, fields, helpers)
     }
 
-    fn word_for(client: &str, first: &str, fields: &str, helpers: bool) -> String {
+    fn word_for(client: &str, limited: Option<Refused>, first: &str, fields: &str, helpers: bool) -> String {
         let client = client.parse().unwrap();
         let (rules, policy) = (Rules::default(), policy());
         let head = format!("{first} HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n");
@@ -202,6 +210,7 @@ mod tests {
         let subject = Subject {
             request: &request,
             client,
+            limited,
             rules: &rules,
             policy: &policy,
             lists: Some(&lists),
@@ -248,8 +257,22 @@ mod tests {
     #[test]
     fn clients_are_judged_behind_the_loop_and_before_all_else() {
         let via = format!("Via: 1.1 {}\r\n", Rules::default().via);
-        assert_eq!(word_for("192.0.3.7", "CONNECT a.example:22", "", true), "Client(192.0.3.7)");
-        assert_eq!(word_for("192.0.3.7", "CONNECT a.example:22", &via, true), "Loop");
+        assert_eq!(word_for("192.0.3.7", None, "CONNECT a.example:22", "", true), "Client(192.0.3.7)");
+        assert_eq!(word_for("192.0.3.7", None, "CONNECT a.example:22", &via, true), "Loop");
+    }
+
+    #[test]
+    fn limits_are_behind_the_client_and_before_what_is_asked_for() {
+        let one = ClientKey::V4([192, 0, 2, 7].into());
+        let rate = Rate::new(5, RateSpan::Second).unwrap();
+        for (limit, word) in
+            [(Refused::Connections(one, 3), "Connections"), (Refused::Requests(one, rate, 1), "Requests")]
+        {
+            for (client, word) in [("192.0.2.7", word), ("192.0.3.7", "Client(")] {
+                let said = word_for(client, Some(limit), "CONNECT bad.example:22", "", true);
+                assert!(said.starts_with(word), "{said}");
+            }
+        }
     }
 
     #[test]

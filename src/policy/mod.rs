@@ -6,7 +6,9 @@ pub mod admission;
 pub mod decision;
 pub mod lists;
 pub mod networks;
+pub mod places;
 pub mod ports;
+pub mod rates;
 pub mod shares;
 
 use std::fmt;
@@ -19,6 +21,8 @@ pub use address::{LocalAddresses, OwnListener};
 use lists::ListReason;
 use networks::{canonical_range, Networks};
 use ports::PortSet;
+use rates::Rate;
+use shares::ClientKey;
 
 use crate::http::target::Host;
 
@@ -72,6 +76,10 @@ pub enum LocalHost {
 pub enum Refused {
     /// A client that may not use the proxy.
     Client(IpAddr),
+    /// A client with so many connections, which are as many as it may have.
+    Connections(ClientKey, u32),
+    /// A client that asks more often than at this rate, and may ask again after so many seconds.
+    Requests(ClientKey, Rate, u32),
     /// A host that a list names, or that no list names.
     Listed(ListReason),
     /// CONNECT is switched off.
@@ -95,10 +103,12 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// The status that the client gets: 403, and 502 for a name that is not looked up. With `compatible` those of the
-    /// original: 501 for CONNECT, 200 for a name, 400 for addresses.
+    /// The status that the client gets: 403, 502 for a name that is not looked up, 503 and 429 (RFC 6585 section 4) beyond
+    /// its limits. With `compatible` those of the original: 501 for CONNECT, 200 for a name, 400 for addresses.
     pub fn status(&self, compatible: bool) -> u16 {
         match (self, compatible) {
+            (Self::Connections(..), _) => 503,
+            (Self::Requests(..), _) => 429,
             (Self::Name, false) => 502,
             (_, false) | (Self::Client(_) | Self::Listed(_) | Self::Port(_), true) => 403,
             (Self::Connect | Self::ConnectPort(_), true) => 501,
@@ -112,6 +122,12 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Client(address) => write!(f, "{address} may not use this proxy (acl.clients)"),
+            Self::Connections(client, most) => {
+                write!(f, "{client} has {most} connections, as many as it may (http.client-connections)")
+            }
+            Self::Requests(client, rate, _) => {
+                write!(f, "{client} asks too often, {rate} are allowed (http.client-requests)")
+            }
             Self::Listed(ListReason::Line(_)) => f.write_str("a list refuses it (acl.blocklist)"),
             Self::Listed(ListReason::Unlisted) => f.write_str("no list allows it (acl.allowlist)"),
             Self::Connect => f.write_str("CONNECT is not allowed (http.connect)"),

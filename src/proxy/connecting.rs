@@ -419,6 +419,7 @@ impl Proxy {
             self.tell_doubt(client.session.exchange.peer(), "a PROXY protocol header");
         }
         self.forget_heads(key, &client);
+        self.forget_seat(key);
         self.counters.note_end(&client.session.exchange, reason);
         self.listeners.left(client.session.exchange.ingress());
         let (stream, origin) = client.session.dismantle(&mut self.shared);

@@ -44,15 +44,17 @@ impl Proxy {
         self.out.clear();
         request.target().host.write(&mut self.out);
         self.watch.hosts.note(&self.out);
-        self.walk(key, &Stage::ALL);
+        let limited = self.limit(key);
+        self.walk(key, &Stage::ALL, limited);
     }
 
     /// Takes a request through these stages of its decision, up to the one that settles it.
-    fn walk(&mut self, key: Key, stages: &[Stage]) {
+    fn walk(&mut self, key: Key, stages: &[Stage], limited: Option<Refused>) {
         let Some(client) = self.clients.get(key) else { return };
         let exchange = &client.session.exchange;
         let Some(request) = exchange.request() else { return };
-        let judgement = admission::walk(stages, &self.subject(request, exchange.client(), self.redirector.is_some()));
+        let subject = Subject { limited, ..self.subject(request, exchange.client(), self.redirector.is_some()) };
+        let judgement = admission::walk(stages, &subject);
         if stages.len() == Stage::ALL.len() && !matches!(judgement, Judgement::Refuse(_)) {
             self.note_listed(key);
         }
@@ -74,6 +76,7 @@ impl Proxy {
         Subject {
             request,
             client,
+            limited: None,
             rules: &self.settings.rules,
             policy: &self.policy,
             lists: lists.and_then(ActiveLists::enforced),
@@ -208,7 +211,7 @@ impl Proxy {
 
     /// A helper lets a request pass, or none is asked: what stands behind it still holds.
     fn permit(&mut self, key: Key) {
-        self.walk(key, &Stage::BEHIND_HELPER);
+        self.walk(key, &Stage::BEHIND_HELPER, None);
     }
 
     /// Answers a request that may not pass, or that is no sound request.

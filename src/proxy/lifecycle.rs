@@ -136,6 +136,7 @@ impl Proxy {
         self.loading.loader.discard((answers, policy));
         self.watch_pages(options.pages);
         self.settings = options.settings;
+        self.limiting.configure(options.client_limits);
         self.upstream.configure(options.dial_options, &mut self.shares);
         let (reader, names) = options.names;
         self.watch_names(reader, names);
@@ -149,6 +150,18 @@ impl Proxy {
             self.enqueue(key);
         }
         Ok(())
+    }
+
+    /// Ends everything at once.
+    pub fn stop(&mut self) {
+        for key in self.clients.keys() {
+            self.with_exchange(key, |exchange, cx| exchange.handle_stop(cx.now));
+            self.drive(key);
+        }
+        if let Some(redirector) = self.redirector.take() {
+            redirector.end(&mut self.poller);
+        }
+        self.listeners.close(&mut self.poller, |_| true);
     }
 
     /// Opens the listeners that are new, and closes those that are not wanted any more.

@@ -447,6 +447,8 @@ impl Proxy {
             }
             self.clients.remove(key);
             self.listeners.left(arrival.ingress);
+        } else if self.limiting.counts_connections() && !self.seat(key) {
+            self.enqueue(key);
         }
     }
 }

@@ -13,6 +13,7 @@ mod crowding;
 mod deciding;
 mod heads;
 mod lifecycle;
+mod limiting;
 mod listeners;
 mod lists;
 mod loading;
@@ -53,6 +54,7 @@ use client::{Client, Waits};
 use clock::Clock;
 use listeners::Listeners;
 
+pub use limiting::ClientLimits;
 pub use lists::ListSetup;
 pub use place::ListenAddress;
 
@@ -70,6 +72,8 @@ pub struct Options {
     pub places: Vec<ListenAddress>,
     /// Most clients of each kind, by [`Ingress::index`].
     pub limits: [usize; Ingress::ALL.len()],
+    /// Most that one client may have.
+    pub client_limits: ClientLimits,
     /// Most pipes that hold bytes at a time.
     pub pipes: usize,
     /// What the proxy says itself.
@@ -122,6 +126,7 @@ pub struct Proxy {
     /// What clients hold of what they share.
     shares: Shares,
     heads: heads::Heads,
+    limiting: limiting::Limiting,
     trimming: trimming::Trimming,
     loading: loading::Loading,
     redirector: Option<Redirector>,
@@ -195,6 +200,7 @@ impl Proxy {
             resolver,
             shares,
             heads,
+            limiting: limiting::Limiting::new(options.client_limits),
             trimming: trimming::Trimming::default(),
             loading,
             redirector,
@@ -248,18 +254,6 @@ impl Proxy {
         self.tick();
         let empty = self.lifecycle.is_draining() && self.is_deserted();
         Ok(self.lifecycle.outcome(empty, self.clock.now()))
-    }
-
-    /// Ends everything at once.
-    pub fn stop(&mut self) {
-        for key in self.clients.keys() {
-            self.with_exchange(key, |exchange, cx| exchange.handle_stop(cx.now));
-            self.drive(key);
-        }
-        if let Some(redirector) = self.redirector.take() {
-            redirector.end(&mut self.poller);
-        }
-        self.listeners.close(&mut self.poller, |_| true);
     }
 
     /// Milliseconds until something is due.
@@ -391,6 +385,9 @@ impl Proxy {
                 (progress, client.session.poll_content(), heads::is_heavy(client))
             });
             let Some((progress, content, heavy)) = stepped else { return };
+            if self.limiting.counts_connections() && !self.seat(key) {
+                continue;
+            }
             if let Some(request) = content {
                 self.loading.loader.serve(request);
             }

@@ -9,6 +9,7 @@ use reactor::arena::Key;
 use super::{Client, Proxy};
 use crate::exchange::flow::Direction;
 use crate::exchange::ingress::Ingress;
+use crate::exchange::phase::PhaseKind;
 use crate::http::cause::Cause;
 use crate::logs::{self, recent::RecentLine, AccessLog, UsageLog};
 use crate::monitor::history::History;
@@ -165,19 +166,22 @@ impl Proxy {
 impl Source for Proxy {
     fn running(&self) -> Running {
         let mut counters = self.counters.clone();
-        let (mut clients, mut silent, mut established) = (0, 0, self.upstream.idle.len() as u64);
+        let (mut clients, mut silent, mut tunnels) = (0, 0, 0);
+        let mut established = self.upstream.idle.len() as u64;
         for (_, client) in self.clients.iter() {
             counters.add_transfer(&client.session.exchange);
             established += u64::from(client.session.origin.is_some());
             if !client.session.exchange.ingress().is_local() {
                 clients += 1;
                 silent += u64::from(client.session.exchange.requests() == 0);
+                tunnels += u64::from(client.session.exchange.phase().kind() == PhaseKind::Tunnel);
             }
         }
         Running {
             counters,
             silent,
             clients,
+            tunnels,
             limit: self.listeners.places_for_clients() as u64,
             opening: self.upstream.opening() as u64,
             established,

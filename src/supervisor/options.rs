@@ -20,7 +20,7 @@ use crate::policy::lists::names::ListKey;
 use crate::policy::lists::ListVerdict;
 use crate::policy::networks::Networks;
 use crate::policy::{Policy, PolicyConfig};
-use crate::proxy::{self, ListSetup, ListenAddress};
+use crate::proxy::{self, ClientLimits, ListSetup, ListenAddress};
 use crate::redirector::dialect::Dialect;
 use crate::redirector::helper::Program;
 use crate::redirector::icap::Icap;
@@ -95,6 +95,10 @@ pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options,
             Ingress::Tls => count(budget.tls),
             Ingress::Passthrough => count(budget.passthrough),
         }),
+        client_limits: ClientLimits {
+            connections: u32::try_from(config.http.client_connections).unwrap_or(u32::MAX),
+            requests: config.http.client_requests,
+        },
         pipes: count(budget.pipes),
         settings: settings(config),
         answers,

@@ -88,6 +88,7 @@ fn clients(page: &mut MetricsPage, running: &Running) {
         "Requests that the proxy answered itself because they failed or were refused, by the cause.",
         causes.iter().map(|(label, count)| (label.as_str(), *count)),
     );
+    decisions(page, running);
     let judged = [
         ("verdict=\"allowed\"", counters.listed_allowed),
         ("verdict=\"blocked\"", counters.listed_blocked),
@@ -98,6 +99,7 @@ fn clients(page: &mut MetricsPage, running: &Running) {
     let sizes = [("kind=\"names\"", running.listed.0), ("kind=\"networks\"", running.listed.1)];
     page.gauge("lists_entries", "Names and networks in lists.", sizes);
     page.gauge("clients", "Connections of proxy clients.", [("", running.clients)]);
+    page.gauge("clients_tunnels", "Those of them in a tunnel.", [("", running.tunnels)]);
     page.gauge("clients_silent", "Those of them without a first request.", [("", running.silent)]);
     let by_family = |bytes: [u64; 2]| [("family=\"ipv4\"", bytes[0]), ("family=\"ipv6\"", bytes[1])];
     page.counter("sent_to_clients_bytes_total", "Bytes sent to clients.", by_family(counters.to_clients));
@@ -107,6 +109,31 @@ fn clients(page: &mut MetricsPage, running: &Running) {
         reasons.map(|(reason, count)| (format!("reason=\"{}\"", reason.name()), count)).collect();
     let rows = labels.iter().map(|(label, count)| (label.as_str(), *count));
     page.counter("sessions_ended_total", "Connections of clients that ended, by the reason.", rows);
+}
+
+/// What rules allow and block.
+fn decisions(page: &mut MetricsPage, running: &Running) {
+    let counters = &running.counters;
+    let (allowed, blocked) = (counters.exchange.allowed, counters.exchange.blocked);
+    let decided = [
+        ("verdict=\"allowed\",kind=\"request\"", allowed[0]),
+        ("verdict=\"allowed\",kind=\"tunnel\"", allowed[1]),
+        ("verdict=\"blocked\",kind=\"request\"", blocked[0]),
+        ("verdict=\"blocked\",kind=\"tunnel\"", blocked[1]),
+    ];
+    page.counter(
+        "decisions_total",
+        "Requests whose destination may be connected to, and that a rule refused.",
+        decided,
+    );
+    let [connections, rate] = counters.limited;
+    let limited = [
+        ("limit=\"connections\",kind=\"request\"", connections[0]),
+        ("limit=\"connections\",kind=\"tunnel\"", connections[1]),
+        ("limit=\"rate\",kind=\"request\"", rate[0]),
+        ("limit=\"rate\",kind=\"tunnel\"", rate[1]),
+    ];
+    page.counter("limits_blocked_total", "Requests refused because their client was over a limit.", limited);
 }
 
 fn origins(page: &mut MetricsPage, running: &Running) {

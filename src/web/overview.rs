@@ -95,8 +95,11 @@ fn troubles(running: &Running) -> Vec<String> {
 fn requests(running: &Running, history: &History) -> Markup {
     let rates = history.rates(HistorySpan::Minute, |running| running.counters.requests);
     let value = html! { (units::rate(rates[POINTS - 1])) " /s" };
+    let counters = &running.counters.exchange;
+    let (allowed, blocked): (u64, u64) = (counters.allowed.iter().sum(), counters.blocked.iter().sum());
     let rest = html! {
         p { (units::count(running.counters.requests)) " since the start" }
+        p { (units::count(allowed)) " allowed, " (units::count(blocked)) " blocked" }
         (graph("requests", history))
     };
     tile("requests", "/graph/requests.html", "Requests", &value, &rest)
@@ -105,7 +108,7 @@ fn requests(running: &Running, history: &History) -> Markup {
 fn connections(running: &Running, history: &History) -> Markup {
     let value = html! { (units::count(running.clients)) };
     let rest = html! {
-        p { "of at most " (units::counted(running.limit, "client", "clients")) ", " (units::count(running.silent)) " silent" }
+        p { "of at most " (units::counted(running.limit, "client", "clients")) ", " (units::count(running.silent)) " silent, " (units::count(running.tunnels)) " in tunnels" }
         p { (units::count(running.established)) " to servers, " (units::count(running.idle)) " idle" }
         (graph("connections", history))
     };

@@ -12,6 +12,7 @@ mod answers;
 mod backpressure;
 mod boundaries;
 mod cli;
+mod client_limits;
 mod clients;
 mod connect;
 mod control;

@@ -37,6 +37,14 @@ const SAME: &str = "connections_total clients.accepted, connections_refused_tota
     helper_refused_total helpers.refused, helper_unreadable_total helpers.unreadable, \
     helper_undecided_total helpers.undecided, buffer_blocks memory.blocks, head_bytes memory.heads, heads_refused_total heads.refused, loop_turns_total load.loops, \
     loop_events_total load.events, log_lines_lost_total{log=\"messages\"} logs.lost.messages, \
+    limits_blocked_total{limit=\"connections\",kind=\"request\"} limits.connections.requests, \
+    limits_blocked_total{limit=\"connections\",kind=\"tunnel\"} limits.connections.tunnels, \
+    limits_blocked_total{limit=\"rate\",kind=\"request\"} limits.rate.requests, \
+    limits_blocked_total{limit=\"rate\",kind=\"tunnel\"} limits.rate.tunnels, \
+    decisions_total{verdict=\"allowed\",kind=\"request\"} requests.allowed, \
+    decisions_total{verdict=\"allowed\",kind=\"tunnel\"} tunnels.allowed, \
+    decisions_total{verdict=\"blocked\",kind=\"request\"} requests.blocked, \
+    decisions_total{verdict=\"blocked\",kind=\"tunnel\"} tunnels.blocked, clients_tunnels clients.tunnels, \
     lists_judged_total{verdict=\"allowed\"} lists.allowed, lists_judged_total{verdict=\"blocked\"} lists.blocked, \
     lists_judged_total{verdict=\"reported\"} lists.reported, lists_loaded_total lists.loaded, \
     lists_entries{kind=\"names\"} lists.names, lists_entries{kind=\"networks\"} lists.networks, \
@@ -52,6 +60,9 @@ pub fn meaning(key: &str) -> String {
             _ => error.replacen("sessions.", "ended.", 1),
         };
     }
+    if let Some(word) = key.strip_prefix("blocked.") {
+        return format!("answers.{word}");
+    }
     let Some(metric) = key.strip_prefix(METRICS) else { return key.to_owned() };
     let same = SAME.split(", ").filter_map(|pair| pair.split_once(' ')).find(|(name, _)| *name == metric);
     match (same, metric.split('"').nth(1)) {
@@ -60,6 +71,15 @@ pub fn meaning(key: &str) -> String {
         (_, Some(label)) if metric.starts_with("sessions_ended_total") => format!("ended.{label}"),
         _ => key.to_owned(),
     }
+}
+
+/// What nearly every request moves. It is held to its word by the steps that name it.
+const COMMON: [&str; 5] =
+    ["requests.allowed", "requests.blocked", "tunnels.allowed", "tunnels.blocked", "clients.tunnels"];
+
+/// Whether a number is looked at only where a step names it.
+pub fn is_common(key: &str) -> bool {
+    COMMON.contains(&meaning(key).as_str())
 }
 
 /// Whether no test can say by how much a number moves in a moment.

@@ -10,6 +10,7 @@ mod ends;
 mod files;
 mod helpers;
 mod house;
+mod limits;
 mod lists;
 mod names;
 mod origins;
@@ -20,7 +21,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::{client, patiently, Client, Helpers, Message, NameServer, Proxy};
-use books::{is_restless, meaning, Books, Numbers};
+use books::{is_common, is_restless, meaning, Books, Numbers};
 
 /// Something that happens to a proxy.
 struct Step<T> {
@@ -94,7 +95,9 @@ fn claims(moves: &str) -> BTreeMap<String, Option<f64>> {
 fn wrong(wanted: &BTreeMap<String, Option<f64>>, before: &Numbers, now: &Numbers) -> Vec<String> {
     let judge = |(key, value): (&String, &f64)| {
         let moved = value - before.get(key).copied().unwrap_or(0.0);
-        let wanted = wanted.get(&meaning(key)).copied().unwrap_or(Some(0.0)).filter(|_| !is_restless(key))?;
+        let claimed = wanted.get(&meaning(key)).copied();
+        let wanted =
+            claimed.unwrap_or(Some(0.0)).filter(|_| !is_restless(key) && (claimed.is_some() || !is_common(key)))?;
         (moved != wanted).then(|| format!("{key} moved by {moved}, not by {wanted}"))
     };
     now.iter().filter_map(judge).collect()
@@ -131,6 +134,9 @@ fn claimed() -> BTreeSet<String> {
         of(ends::CROWDED),
         of(ends::UNTRUSTED),
         of(causes::CLIENTS),
+        of(limits::RATE),
+        of(limits::CONNECTIONS),
+        of(limits::TUNNEL),
         of(lists::STEPS),
         of(lists::REPORTING),
         of(causes::STEPS),
