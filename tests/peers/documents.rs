@@ -228,11 +228,16 @@ fn script(file: &str, blocks: &[Block], left_out: &mut Vec<&(&str, &str, &str)>)
 /// A shell script, and the files that it reads.
 #[derive(Default)]
 pub(crate) struct Script {
-    pub(crate) text: String,
+    text: String,
     files: Vec<(String, String)>,
 }
 
 impl Script {
+    /// One that reads no files.
+    pub(crate) fn of(text: String) -> Script {
+        Script { text, ..Script::default() }
+    }
+
     fn file(&mut self, content: &str) -> String {
         let name = format!("lines-{}", self.files.len());
         self.files.push((name.clone(), format!("{content}\n")));

@@ -45,7 +45,7 @@ fn its_users_type_the_same() {
     if !have(&["unshare", "ip", "curl", "openssl", "/usr/bin/python3"]) {
         return;
     }
-    let script = Script { text: format!("{LAUNCH}{OPEN}"), ..Script::default() };
+    let script = Script::of(format!("{LAUNCH}{OPEN}"));
     match play(&script) {
         None => skip("a network of its own cannot be had"),
         Some((code, said)) => assert_eq!(code, Some(0), "{said}"),
