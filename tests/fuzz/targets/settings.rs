@@ -106,7 +106,7 @@ pub(super) fn environment(bytes: &[u8]) -> u64 {
 /// Words between NULs.
 pub(super) fn command_line(bytes: &[u8]) -> u64 {
     let words = bytes.split(|byte| *byte == 0).map(|word| OsString::from_vec(word.to_vec()));
-    match cli::parse(words) {
+    match cli::parse(words, |_| Ok(vec![std::net::Ipv4Addr::LOCALHOST.into()])) {
         Ok(line) => outcome((format!("{:?}", std::mem::discriminant(&line.command)), rough(line.warnings.len()))),
         Err(error) => outcome(std::mem::discriminant(&error)),
     }
