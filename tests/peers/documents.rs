@@ -101,6 +101,8 @@ play() {
 }
 start() {
     finish
+    # What the last one has said must not pass for this one.
+    : >"$tree/log"
     echo "$1"
     (PIDFILE="$tree/pid"; export PIDFILE; . "$tree/$2") >"$tree/log" 2>&1 &
     proxy=$!
