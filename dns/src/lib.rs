@@ -8,6 +8,7 @@
 
 pub mod cache;
 pub mod hosts;
+pub mod nat64;
 pub mod outcome;
 pub mod resolv_conf;
 pub mod resolver;

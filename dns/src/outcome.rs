@@ -60,6 +60,11 @@ impl Addresses {
         Duration::from_millis(self.expires.saturating_sub(now))
     }
 
+    /// When their time is over.
+    pub(crate) fn expires(&self) -> Millis {
+        self.expires
+    }
+
     /// The same without the families that are not wanted.
     pub(crate) fn only(mut self, wants: crate::Families) -> Addresses {
         if !wants.v4 {

@@ -9,7 +9,7 @@ use super::lists::{
 use super::paths::{Hosts, ListFiles, NewFile, Pages, Program, Resolver, HOSTS, PAGES, RESOLVER};
 use super::place::PathContext;
 use super::text::{
-    BareText, DivertMode, Extras, FieldName, Host, Host4, Host6, Level, Line, LineFormat, OnFailure, Protocol,
+    BareText, DivertMode, Extras, FieldName, Host, Host4, Host6, Level, Line, LineFormat, Nat64, OnFailure, Protocol,
     Pseudonym, Reactor, Sink, SyslogWord, Text, User,
 };
 use super::value::{Count, Flag, Limit, Port, RateLimit, Seconds, Timeout, ValueType};
@@ -210,6 +210,9 @@ options! {
             "table of record types";
         fqdn: Flag = "true", Kept, "refuse names without a dot";
         hosts: Hosts = HOSTS, New, "file of names that need no question, empty = none";
+        nat64: Nat64 = "auto", New,
+            "how IPv4 addresses are reached where IPv4 leads nowhere: through the gateway of this IPv6 prefix, of the one \
+            that the network tells (auto), or not at all (off)";
         negative_ttl: Seconds<0> = "300", New, "most seconds to remember that a name does not exist";
         resolver: Resolver = RESOLVER, Changed("It has an effect, which it had not in the original. \
             Only when it is left alone are the other places searched."),

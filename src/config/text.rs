@@ -332,6 +332,34 @@ impl ValueType for DivertMode {
     }
 }
 
+/// How IPv4 addresses are reached where IPv4 leads nowhere.
+pub struct Nat64;
+
+impl ValueType for Nat64 {
+    type Value = dns::nat64::Nat64;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "off, auto, or an IPv6 prefix of 32, 40, 48, 56, 64 or 96 bits such as 64:ff9b::/96".into()
+    }
+
+    fn parse(text: &str, _: &PathContext) -> Option<Self::Value> {
+        match text {
+            "off" => Some(Self::Value::Off),
+            "auto" => Some(Self::Value::Auto),
+            prefix => prefix.parse().ok().map(Self::Value::Fixed),
+        }
+    }
+
+    fn print(value: &Self::Value, _: &PathContext) -> String {
+        match value {
+            dns::nat64::Nat64::Off => "off".to_owned(),
+            dns::nat64::Nat64::Auto => "auto".to_owned(),
+            dns::nat64::Nat64::Fixed(prefix) => prefix.to_string(),
+        }
+    }
+}
+
 /// A numeric IPv4 address.
 pub struct Host4;
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use dns::nat64::Nat64;
 use dns::{hosts, resolv_conf, Config, Families, Hosts};
 use nix::unistd::{access, AccessFlags};
 use reactor::Millis;
@@ -47,6 +48,8 @@ pub struct NameOptions {
     pub ipv4: bool,
     /// Ask for IPv6 addresses (`tcp6.out`).
     pub ipv6: bool,
+    /// How IPv4 addresses are reached where IPv4 leads nowhere (`dns.nat64`).
+    pub nat64: Nat64,
 }
 
 impl NameOptions {
@@ -90,6 +93,7 @@ impl NameOptions {
         let conf = resolv_conf::parse(&String::from_utf8_lossy(conf));
         let mut config = Config {
             families: Families { v4: self.ipv4, v6: self.ipv6 },
+            nat64: self.nat64,
             deadline: if self.deadline.is_zero() { MAX_DEADLINE } else { self.deadline.min(MAX_DEADLINE) },
             ttl_cap: self.ttl,
             negative_cap: self.negative_ttl,
@@ -260,6 +264,7 @@ mod tests {
             negative_ttl: second,
             ipv4: true,
             ipv6: true,
+            nat64: Nat64::Off,
         }
     }
 

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use dns::nat64::Prefix;
 use ipnet::IpNet;
 
 /// IPv4 addresses that one IPv6 address may carry: prefixes of RFC 8215 leave four readings.
@@ -29,6 +30,8 @@ pub struct LocalAddresses {
     /// Those that no interface has, and that are delivered here all the same.
     networks: Vec<IpNet>,
     listeners: Vec<(OwnListener, SocketAddr)>,
+    /// Prefixes under which a gateway of this network takes addresses for IPv4 ones.
+    gateways: Vec<Prefix>,
 }
 
 impl LocalAddresses {
@@ -59,10 +62,26 @@ impl LocalAddresses {
         self.listeners = listeners.into_iter().map(canonical).collect();
     }
 
+    /// Takes the prefixes of the network's gateways (NAT64). Those of RFC 6052 and RFC 8215 are known without.
+    pub fn set_gateways(&mut self, prefixes: &[Prefix]) {
+        self.gateways = prefixes.to_vec();
+    }
+
+    /// The IPv4 address that a gateway of this network takes out of an address.
+    pub fn carried(&self, address: IpAddr) -> Option<IpAddr> {
+        let IpAddr::V6(v6) = address else { return None };
+        self.gateways.iter().find_map(|prefix| prefix.extract(v6)).map(IpAddr::V4)
+    }
+
+    /// The address itself, and every IPv4 address that a gateway or this system may take it for.
+    pub fn forms(&self, address: IpAddr) -> impl Iterator<Item = IpAddr> {
+        forms(address).chain(self.carried(address))
+    }
+
     /// Whether a connection to this address ends on this machine: the unspecified address and its network (RFC 1122
     /// section 3.2.1.3), all of the loopback network, and what the interfaces have, in any form.
     pub fn contain(&self, address: IpAddr) -> bool {
-        forms(address).any(|form| self.contain_form(form))
+        self.forms(address).any(|form| self.contain_form(form))
     }
 
     /// The listener of ours that a connection to this address and port would come to.
@@ -79,7 +98,7 @@ impl LocalAddresses {
         let there = |at: &SocketAddr| match at.ip().is_unspecified() {
             true => here,
             // A connection to the unspecified address goes to the loopback one (connect(2) on Linux and BSD).
-            false => forms(address).any(|form| form == at.ip() || form.is_unspecified() && at.ip().is_loopback()),
+            false => self.forms(address).any(|form| form == at.ip() || form.is_unspecified() && at.ip().is_loopback()),
         };
         let mut on_port = self.listeners.iter().filter(|(_, at)| at.port() == port);
         on_port.find(|(_, at)| there(at)).map(|(whose, _)| *whose)
@@ -191,6 +210,16 @@ mod tests {
         for here in ["64:ff9b:1::127.0.0.1", "64:ff9b:1:0:7f:0:100::", "64:ff9b:1:7f:0:1::", "64:ff9b:1:7f00:0:100::"] {
             assert!(local.contain(ip(here)), "{here}");
         }
+    }
+
+    #[test]
+    fn what_a_gateway_of_the_network_takes_for_this_machine_is_this_machine() {
+        let mut local = LocalAddresses::new([ip("192.0.2.7")], []);
+        let through = ["2001:db8:64::192.0.2.7", "2001:db8:48:c000:2:700::", "2001:db8:64::127.0.0.1"];
+        assert!(through.iter().all(|address| !local.contain(ip(address))));
+        local.set_gateways(&["2001:db8:64::/96", "2001:db8:48::/48"].map(|prefix| prefix.parse().unwrap()));
+        assert!(through.iter().all(|address| local.contain(ip(address))));
+        assert!(!local.contain(ip("2001:db8:64::192.0.2.8")));
     }
 
     #[test]

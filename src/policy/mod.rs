@@ -261,7 +261,7 @@ impl Policy {
         if !(if canonical.is_ipv4() { self.config.ipv4 } else { self.config.ipv6 }) {
             return Err(Refused::Family(canonical));
         }
-        if self.denies(address) {
+        if self.denies(address, local) {
             return Err(Refused::Denied(canonical));
         }
         match local.listener_at(address, port) {
@@ -299,9 +299,9 @@ impl Policy {
     }
 
     /// Whether the address as it stands, or any that it carries, is in a denied range.
-    fn denies(&self, address: IpAddr) -> bool {
+    fn denies(&self, address: IpAddr, local: &LocalAddresses) -> bool {
         let within = |form: IpAddr| self.config.deny.iter().any(|range| range.contains(&form));
-        within(address) || address::forms(address).any(within)
+        within(address) || local.forms(address).any(within)
     }
 }
 

@@ -31,7 +31,7 @@ use crate::upstream::dial::DialError;
 use crate::upstream::{Connect, ConnectRequest};
 
 /// Addresses to connect to. Most names have fewer than these, which take no allocation.
-type AddressList = SmallVec<[IpAddr; 4]>;
+pub(super) type AddressList = SmallVec<[IpAddr; 4]>;
 
 impl Proxy {
     pub(super) fn act(&mut self, key: Key, action: Action) {
@@ -138,6 +138,7 @@ impl Proxy {
             };
         }
         self.report_addresses(key, &addresses);
+        let addresses = self.ways_to(addresses);
         let wanted = self.with_exchange(key, |exchange, cx| exchange.handle_resolved(cx));
         if wanted == Some(true) && !self.connect_again(key, &addresses) {
             self.race(key, &addresses, rest);
@@ -223,6 +224,7 @@ impl Proxy {
         let Some(client) = self.clients.get(key) else { return };
         let Some(request) = client.session.exchange.request() else { return };
         let (allowed, refused) = self.allowed(request, addresses.iter());
+        let allowed = self.ways_to(allowed);
         match client.waits {
             Waits::Dial(dial, Some(id)) if id == lookup => {
                 self.set_waits(key, Waits::Dial(dial, None));
@@ -254,7 +256,13 @@ impl Proxy {
                 true => Ok(()),
                 false => self.policy.port_allowed(host, *address, port, &self.local),
             });
-            let verdict = verdict.and_then(|()| listed.as_ref().map_or(Ok(()), |listed| listed.judge(*address)));
+            let other = self.other_form(*address);
+            let verdict = verdict.and_then(|()| match other {
+                // It is the gateway's address that is connected to.
+                Some(form) if address.is_ipv4() => self.policy.address_allowed(host, form, port, &self.local),
+                _ => Ok(()),
+            });
+            let verdict = verdict.and_then(|()| listed.as_ref().map_or(Ok(()), |listed| listed.judge(*address, other)));
             refused = verdict.err().or(refused);
             verdict.is_ok()
         };

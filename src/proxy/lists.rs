@@ -116,7 +116,7 @@ impl Proxy {
         if matches!(listed.named, ListVerdict::Blocked(_)) {
             return;
         }
-        let mut reasons = addresses.iter().map(|address| listed.judge(*address).err());
+        let mut reasons = addresses.iter().map(|address| listed.judge(*address, self.other_form(*address)).err());
         if let Some(Some(Refused::Listed(reason))) = reasons.next().filter(|_| reasons.all(|reason| reason.is_some())) {
             self.report(key, reason);
         }
@@ -139,12 +139,12 @@ impl<'a> Listed<'a> {
         wanted.then(|| Listed { lists, named: lists.judge(&target.host, target.port), port: target.port })
     }
 
-    /// What they say of an address.
+    /// What they say of an address, and of the other form that the network's gateway gives it.
     ///
     /// # Errors
     /// They refuse it.
-    pub(super) fn judge(&self, address: IpAddr) -> Result<(), Refused> {
-        match self.lists.judge_address(self.named, address, self.port) {
+    pub(super) fn judge(&self, address: IpAddr, other: Option<IpAddr>) -> Result<(), Refused> {
+        match self.lists.judge_address(self.named, address, other, self.port) {
             ListVerdict::Blocked(reason) => Err(Refused::Listed(reason)),
             _ => Ok(()),
         }

@@ -159,9 +159,9 @@ impl Proxy {
         self.loading.loader.discard(replaced);
     }
 
-    /// The addresses of this machine are known anew.
-    pub(super) fn note_ipv6(&mut self, here: bool) {
-        let replaced: Option<Replaced> = self.resolver.note_ipv6(here);
+    /// Of these families a route leads out of this machine.
+    pub(super) fn use_ways(&mut self, ways: dns::Families) {
+        let replaced: Option<Replaced> = self.resolver.note_ways(ways, self.clock.now());
         if let Some(replaced) = replaced {
             self.loading.loader.discard(replaced);
         }

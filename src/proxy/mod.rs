@@ -348,6 +348,9 @@ impl Proxy {
                 ResolverEvent::More(key, lookup, addresses) => self.more_addresses(key, lookup, &addresses),
             }
         }
+        if let Some(prefixes) = self.resolver.poll_gateways() {
+            self.local.set_gateways(prefixes);
+        }
     }
 
     fn expire(&mut self) {

@@ -4,7 +4,9 @@ mod sockets;
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::net::IpAddr;
 
+use dns::nat64::Prefix;
 use dns::{Addresses, Config, Event, Failure, Families, Hosts, Random, Replaced, StreamEvent, Transmit};
 use reactor::arena::{Arena, Key};
 use reactor::poller::Poller;
@@ -57,10 +59,8 @@ pub struct Resolver {
     machine: dns::Resolver,
     sockets: Sockets,
     waiters: Arena<Waiter>,
-    /// The families that the operator wants asked for.
-    wanted: Families,
-    /// This machine has an IPv6 address beyond its loopback.
-    ipv6_here: bool,
+    /// The gateways that the hub was told of.
+    told: Vec<Prefix>,
 }
 
 impl std::fmt::Debug for Resolver {
@@ -70,34 +70,46 @@ impl std::fmt::Debug for Resolver {
 }
 
 impl Resolver {
-    /// A resolver that asks for both families until [`Resolver::note_ipv6`] knows better.
+    /// A resolver that asks for both families until [`Resolver::note_ways`] knows better.
     pub fn new(config: Config, hosts: Hosts) -> Resolver {
         tell_servers(&config);
-        let wanted = config.families;
         let machine = dns::Resolver::new(config, hosts, Box::new(Secret::new()));
-        Resolver { machine, sockets: Sockets::new(Secret::new()), waiters: Arena::new(), wanted, ipv6_here: true }
+        Resolver { machine, sockets: Sockets::new(Secret::new()), waiters: Arena::new(), told: Vec::new() }
     }
 
     /// Takes over what the files say now. What comes back takes long to drop.
-    pub fn reconfigure(&mut self, mut config: Config, hosts: Hosts, now: Millis) -> Replaced {
+    pub fn reconfigure(&mut self, config: Config, hosts: Hosts, now: Millis) -> Replaced {
         tell_servers(&config);
-        self.wanted = config.families;
-        config.families = self.families();
         self.machine.reconfigure(config, hosts, now)
     }
 
-    /// Tells whether this machine has an IPv6 address beyond its loopback. Without one no IPv6 address is asked for,
-    /// since none could be connected to (RFC 3493 §6.1, AI_ADDRCONFIG). What comes back takes long to drop.
-    pub fn note_ipv6(&mut self, here: bool) -> Option<Replaced> {
-        self.ipv6_here = here;
-        let families = self.families();
-        (families != self.machine.config().families).then(|| self.machine.set_families(families))
+    /// Tells of which families a route leads out of this machine. What comes back takes long to drop.
+    pub fn note_ways(&mut self, ways: Families, now: Millis) -> Option<Replaced> {
+        self.machine.set_ways(ways, now)
     }
 
-    /// The families that are asked for. One that is wanted alone is asked for in any case.
-    fn families(&self) -> Families {
-        let Families { v4, v6 } = self.wanted;
-        Families { v4, v6: v6 && (self.ipv6_here || !v4) }
+    /// The address to connect to: where IPv4 leads nowhere, that of the gateway to it (RFC 6052).
+    pub fn way_to(&self, address: IpAddr) -> IpAddr {
+        match address {
+            IpAddr::V4(v4) => self.machine.through_gateway(v4).map_or(address, IpAddr::V6),
+            IpAddr::V6(_) => address,
+        }
+    }
+
+    /// The prefixes of gateways, when they have changed.
+    pub fn poll_gateways(&mut self) -> Option<&[Prefix]> {
+        if self.told == self.machine.prefixes() {
+            return None;
+        }
+        self.told = self.machine.prefixes().to_vec();
+        match self.told.as_slice() {
+            [] => log::info!(target: "resolver", "no NAT64 gateway is known any more"),
+            prefixes => {
+                let prefixes: Vec<String> = prefixes.iter().map(Prefix::to_string).collect();
+                log::info!(target: "resolver", "NAT64 gateway at {}", prefixes.join(", "));
+            }
+        }
+        Some(&self.told)
     }
 
     /// Looks a name up for a session of this client, as far as its share of the lookups allows.
@@ -206,7 +218,7 @@ impl Resolver {
 
     /// When [`Resolver::handle_timeout`] is due, or at once when [`Resolver::poll`] has something to tell.
     pub fn poll_timeout(&self) -> Option<Millis> {
-        if self.sockets.is_behind() || self.machine.has_events() {
+        if self.sockets.is_behind() || self.machine.has_events() || self.told != self.machine.prefixes() {
             return Some(0);
         }
         self.machine.poll_timeout()
@@ -324,19 +336,36 @@ mod tests {
     }
 
     #[test]
-    fn row_19_without_an_ipv6_address_no_ipv6_address_is_asked_for() {
+    fn row_19_without_a_route_for_ipv6_no_ipv6_address_is_asked_for() {
         let both = Families { v4: true, v6: true };
         let mut resolver = Resolver::new(config(both), Hosts::default());
-        assert!(resolver.families().v6, "until the interfaces are known");
-        assert!(resolver.note_ipv6(false).is_some());
-        assert_eq!(resolver.machine.config().families, Families { v4: true, v6: false });
-        assert!(resolver.note_ipv6(false).is_none(), "nothing new");
+        assert!(resolver.machine.families().v6, "until the routes are known");
+        let ipv4 = Families { v4: true, v6: false };
+        assert!(resolver.note_ways(ipv4, 0).is_some());
+        assert_eq!(resolver.machine.families(), ipv4);
+        assert!(resolver.note_ways(ipv4, 0).is_none(), "nothing new");
         resolver.reconfigure(config(both), Hosts::default(), 0);
-        assert!(!resolver.machine.config().families.v6, "files say nothing about it");
-        assert!(resolver.note_ipv6(true).is_some() && resolver.families().v6);
-        resolver.note_ipv6(false);
+        assert!(!resolver.machine.families().v6, "files say nothing about it");
+        assert!(resolver.note_ways(both, 0).is_some() && resolver.machine.families().v6);
+        resolver.note_ways(ipv4, 0);
         let only = Families { v4: false, v6: true };
         resolver.reconfigure(config(only), Hosts::default(), 0);
-        assert_eq!(resolver.machine.config().families, only, "nothing else is left to ask for");
+        assert_eq!(resolver.machine.families(), only, "nothing else is left to ask for");
+    }
+
+    #[test]
+    fn a_gateway_is_told_of_once() {
+        let prefix = dns::nat64::Prefix::WELL_KNOWN;
+        let fixed = Config { nat64: dns::nat64::Nat64::Fixed(prefix), ..config(Families { v4: true, v6: true }) };
+        let mut resolver = Resolver::new(fixed, Hosts::default());
+        assert_eq!(resolver.poll_timeout(), Some(0));
+        assert_eq!(resolver.poll_gateways(), Some(&[prefix][..]));
+        assert!(resolver.poll_gateways().is_none());
+        let address = IpAddr::from([192, 0, 2, 33]);
+        assert_eq!(resolver.way_to(address), address, "IPv4 leads somewhere");
+        resolver.note_ways(Families { v4: false, v6: true }, 0);
+        assert_eq!(resolver.way_to(address), "64:ff9b::192.0.2.33".parse::<IpAddr>().expect("an address"));
+        resolver.reconfigure(config(Families { v4: true, v6: true }), Hosts::default(), 0);
+        assert_eq!(resolver.poll_gateways(), Some(&[][..]));
     }
 }

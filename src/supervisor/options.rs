@@ -259,6 +259,7 @@ fn name_options(loaded: &Loaded) -> NameOptions {
         negative_ttl: dns.negative_ttl,
         ipv4: config.tcp4.out,
         ipv6: config.tcp6.out,
+        nat64: dns.nat64,
     }
 }
 

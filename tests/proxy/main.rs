@@ -27,6 +27,7 @@ mod eyeballs;
 mod forward;
 mod found;
 mod framing;
+mod gateway;
 mod halfclose;
 mod ipv6;
 mod keepalive;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::nat64::Nat64;
 use crate::resolv_conf::ResolvConf;
 use crate::{Families, Millis};
 
@@ -28,8 +29,12 @@ pub struct Config {
     pub rotate: bool,
     /// Ask over TCP only.
     pub use_tcp: bool,
-    /// Which families to ask for.
+    /// Which families are wanted. Of those the machine asks for the ones that lead somewhere ([`Resolver::set_ways`]).
+    ///
+    /// [`Resolver::set_ways`]: super::Resolver::set_ways
     pub families: Families,
+    /// How IPv4 addresses are reached where IPv4 leads nowhere.
+    pub nat64: Nat64,
     /// The longest time for which an answer is kept, also where its records allow more.
     pub ttl_cap: Duration,
     /// The same for answers that say no (RFC 2308 section 5 suggests one to three hours at most).
@@ -59,6 +64,7 @@ impl Default for Config {
             rotate: false,
             use_tcp: false,
             families: Families { v4: true, v6: true },
+            nat64: Nat64::Off,
             ttl_cap: Duration::from_secs(900),
             negative_cap: Duration::from_secs(300),
             edns_size: 1232,

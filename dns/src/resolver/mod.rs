@@ -15,6 +15,7 @@ mod link;
 mod linking;
 mod lookup;
 mod query;
+mod reach;
 mod sending;
 mod server;
 mod settling;
@@ -35,6 +36,7 @@ use self::alarms::Alarms;
 use self::config::millis;
 use self::lookup::{dots, MAX_WAITERS};
 use self::query::Query;
+use self::reach::Reach;
 use self::sending::Outgoing;
 use self::server::Server;
 use self::table::{Key, Table};
@@ -143,6 +145,9 @@ pub struct Replaced {
 /// The resolver.
 pub struct Resolver {
     config: Config,
+    /// The families that are asked for.
+    asked: Families,
+    reach: Reach,
     hosts: Hosts,
     random: Box<dyn Random + Send>,
     cache: Cache,
@@ -188,6 +193,8 @@ impl Resolver {
             wire: Vec::new(),
             whole: Vec::new(),
             counters: Counters::default(),
+            asked: config.families,
+            reach: Reach::new(config.nat64),
             config,
             hosts,
             random,
@@ -227,7 +234,11 @@ impl Resolver {
     /// When `handle_timeout` must be called at the latest.
     pub fn poll_timeout(&self) -> Option<Millis> {
         let links = self.servers.iter().filter_map(|server| server.link.as_ref()?.idle_at());
-        [self.query_alarms.next(), self.lookup_alarms.next()].into_iter().flatten().chain(links).min()
+        [self.query_alarms.next(), self.lookup_alarms.next(), self.reach.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .chain(links)
+            .min()
     }
 
     /// Looks a name up for `waiter`, whose number means nothing here. Addresses are answered with themselves.
@@ -296,7 +307,13 @@ impl Resolver {
 
     /// The next thing to tell.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.next_event()
+        while let Some(event) = self.next_event() {
+            let event = self.take_probe(event);
+            if event.is_some() {
+                return event;
+            }
+        }
+        None
     }
 
     /// Does what is due at `now`.
@@ -307,6 +324,7 @@ impl Resolver {
         while let Some(slot) = self.lookup_alarms.pop(now) {
             self.lookup_due(slot, now);
         }
+        self.probe_due(now);
         self.close_idle_links(now);
     }
 
@@ -323,13 +341,8 @@ impl Resolver {
         if moved {
             self.change_servers(now);
         }
+        self.leave_network(now);
         Replaced { hosts, cache }
-    }
-
-    /// Asks for other families from now on. What was learned is not used any more, as after [`Resolver::reconfigure`].
-    pub fn set_families(&mut self, families: Families) -> Replaced {
-        self.config.families = families;
-        Replaced { hosts: Hosts::default(), cache: self.forget_all(self.config.cache_entries) }
     }
 
     fn forget_all(&mut self, capacity: usize) -> Cache {
@@ -340,21 +353,20 @@ impl Resolver {
     /// The result if it can be had with one search in the cache. A search list can only be passed over where the name
     /// as it stands comes first and has addresses.
     fn known(&mut self, name: &str, now: Millis) -> Option<Result<Addresses, Failure>> {
-        let result = self.cache.get(name, self.config.families, now)?;
+        let result = self.cache.get(name, self.asked, now)?;
         let first = self.config.search.is_empty() || (result.is_ok() && dots(name) >= self.config.ndots);
         first.then_some(result)
     }
 
     /// The name to ask for, or the result where no server needs to be asked.
     fn without_asking(&self, name: &str) -> Result<Arc<str>, Result<Addresses, Failure>> {
-        let families = self.config.families;
         if let Some(address) = literal(name) {
             return Err(Ok(Addresses::from_list(&[address], Millis::MAX)));
         }
         let Some(normal) = name::normalise(name) else { return Err(Err(Failure::BadName)) };
         // Names below `localhost` are loopback names without a question (RFC 6761 section 6.3).
         if is_under(&normal.name, "localhost") {
-            return Err(some(loopback(Millis::MAX).only(families)));
+            return Err(some(loopback(Millis::MAX).only(self.asked)));
         }
         // These never exist in the DNS (RFC 6761 section 6.4, RFC 7686 section 2), and a question for an onion name would
         // tell name servers of it.
@@ -362,7 +374,7 @@ impl Resolver {
             return Err(Err(Failure::NotFound));
         }
         if let Some(addresses) = self.hosts.get(&normal.name) {
-            return Err(some(addresses.only(families)));
+            return Err(some(addresses.only(self.config.families)));
         }
         // With a search list `a.b` and `a.b.` are two names, and lookups of the one must not join those of the other.
         let mut asked = normal.name;

@@ -36,7 +36,7 @@ impl Resolver {
             return true;
         }
         for family in Family::BOTH {
-            if self.config.families.has(family) {
+            if self.asked.has(family) {
                 self.ask_part(key, family, &name, Millis::MAX, 0, now);
             }
         }

@@ -56,8 +56,8 @@ impl Lists {
     /// word.
     pub fn judge(&self, host: &Host, port: u16) -> ListVerdict {
         match host {
-            Host::V4(address) => self.judge_address(ListVerdict::Open, IpAddr::V4(*address), port),
-            Host::V6(address, _) => self.judge_address(ListVerdict::Open, IpAddr::V6(*address), port),
+            Host::V4(address) => self.judge_address(ListVerdict::Open, IpAddr::V4(*address), None, port),
+            Host::V6(address, _) => self.judge_address(ListVerdict::Open, IpAddr::V6(*address), None, port),
             Host::Name(name) => self.judge_name(name, port),
         }
     }
@@ -76,12 +76,12 @@ impl Lists {
 
     /// What is to be said of an address that is about to be connected to. `named` is what was said of the name that it
     /// belongs to. A blocked network wins over an allowed name, an allowed network over a blocked one; an address is blocked
-    /// in every form that a gateway may take it for, and allowed as it is.
-    pub fn judge_address(&self, named: ListVerdict, address: IpAddr, port: u16) -> ListVerdict {
+    /// in every form that a gateway may take it for, `other` being that of this network's gateway, and allowed as it is.
+    pub fn judge_address(&self, named: ListVerdict, address: IpAddr, other: Option<IpAddr>, port: u16) -> ListVerdict {
         if let Some(line) = self.allow.find_address(address.to_canonical(), port) {
             return ListVerdict::Allowed(line);
         }
-        let mut forms = std::iter::once(address).chain(address::forms(address));
+        let mut forms = std::iter::once(address).chain(address::forms(address)).chain(other);
         if let Some(line) = forms.find_map(|form| self.block.find_address(form, port)) {
             return ListVerdict::Blocked(ListReason::Line(line));
         }

@@ -188,7 +188,7 @@ fn verdict(lists: &Lists, host: &str, address: &str, port: u16) -> String {
     let named = lists.judge(&Host::parse(host.as_bytes()).unwrap(), port);
     let end = match named {
         ListVerdict::Blocked(_) => return format!("before DNS by {}", lists.place(named)),
-        named => lists.judge_address(named, address.parse().unwrap(), port),
+        named => lists.judge_address(named, address.parse().unwrap(), None, port),
     };
     match end {
         ListVerdict::Blocked(_) => format!("by {}", lists.place(end)),

@@ -1,35 +1,10 @@
 //! Faults in what counts as this machine. Each test has a network of its own, which it may change as it likes.
 
 use std::net::IpAddr;
-use std::process::Command;
 
-use nix::sched::{unshare, CloneFlags};
-
+use crate::support::network::{ip, with_own_network};
 use crate::support::origin::serve_site;
-use crate::support::{client, eventually, ports, skip, Origin, Proxy};
-
-/// Runs a test on a thread with a network of its own, in which the loopback interface alone is there.
-fn with_own_network(test: impl FnOnce() + Send + 'static) {
-    let thread = std::thread::spawn(move || {
-        // Threads and processes that this one starts are in the same network.
-        if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
-            return skip(&format!("a network of its own needs the superuser: {error}"));
-        }
-        match Command::new("ip").args(["link", "set", "lo", "up"]).status() {
-            Ok(status) if status.success() => test(),
-            other => skip(&format!("ip(8) is missing or fails: {other:?}")),
-        }
-    });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
-}
-
-/// Changes the network with ip(8).
-fn ip(arguments: &str) {
-    let status = Command::new("ip").args(arguments.split(' ')).status().expect("ip(8) is there");
-    assert!(status.success(), "ip {arguments}");
-}
+use crate::support::{client, eventually, ports, Origin, Proxy};
 
 /// The status of a GET for this host and port.
 fn status(proxy: &Proxy, host: &str, port: u16) -> u16 {
@@ -86,7 +61,7 @@ fn b18_a_new_address_of_an_interface_is_known_at_once() {
         let origin = Origin::at((IpAddr::from([0; 4]), ports::next()).into(), serve_site);
         ip("addr add 192.0.2.7/32 dev lo");
         assert_eq!(status(&proxy, "192.0.2.7", origin.port()), 403);
-        // Sooner than the look that comes each minute.
+        // Sooner than the look that comes every half a minute.
         proxy.wait_log("found local address 192.0.2.7 on interface lo");
         ip("addr del 192.0.2.7/32 dev lo");
         proxy.wait_log("lost local address 192.0.2.7 on interface lo");

@@ -7,6 +7,7 @@ pub mod client;
 pub mod helpers;
 pub mod message;
 pub mod nameserver;
+pub mod network;
 pub mod origin;
 pub mod ports;
 pub mod proxy;

@@ -325,9 +325,11 @@ fn raise_descriptors() {
     });
 }
 
-/// Options that let tests work on one machine: every loopback service may be reached, every port be connected to.
+/// Options that let tests work on one machine: every loopback service may be reached, every port be connected to, and no name
+/// server hears more than the test asks for.
 fn defaults() -> Vec<(&'static str, &'static str)> {
     let mut options = vec![("security.local", "*:*"), ("security.connect", "1-65535"), ("log.level", "INFO")];
+    options.push(("dns.nat64", "off"));
     if superuser() {
         options.push(("daemon.user", "root"));
     }

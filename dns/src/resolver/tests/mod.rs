@@ -6,6 +6,7 @@ mod forgery;
 mod hostile;
 mod limits;
 mod lookups;
+mod reach;
 mod servers;
 mod tcp;
 
