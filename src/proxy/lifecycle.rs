@@ -178,6 +178,7 @@ impl Proxy {
 
     /// What is due once a second.
     pub(super) fn tick(&mut self) {
+        self.note_held();
         let now = self.clock.now();
         if now < self.lifecycle.next {
             return;

@@ -24,9 +24,14 @@ pub(super) struct Trimming {
 }
 
 impl Trimming {
+    /// Sessions hold so many bytes at the end of a turn. A burst may come and go between two seconds.
+    fn note(&mut self, held: usize) {
+        self.most = self.most.max(held);
+    }
+
     /// Asked once a second: sessions hold so many bytes, and so many events have come since the start.
     fn is_due(&mut self, held: usize, events: u64, now: Millis) -> bool {
-        self.most = self.most.max(held);
+        self.note(held);
         let quiet = events.saturating_sub(std::mem::replace(&mut self.events, events)) <= QUIET;
         let due = quiet && now >= self.next && self.most - held >= WORTH;
         if due {
@@ -37,10 +42,19 @@ impl Trimming {
 }
 
 impl Proxy {
+    /// Notes what sessions hold at the end of a turn.
+    pub(super) fn note_held(&mut self) {
+        self.trimming.note(self.held());
+    }
+
+    fn held(&self) -> usize {
+        // A client with a request under way takes about 1 KiB beside its buffers.
+        self.shared.pool.lent() * BLOCK + self.shares.total(Resource::HeadBytes) + self.clients.len() * 1024
+    }
+
     /// Has freed memory given back where that is worth while, by the loader, since it may take long.
     pub(super) fn trim(&mut self) {
-        // A client with a request under way takes about 1 KiB beside its buffers.
-        let held = self.shared.pool.lent() * BLOCK + self.shares.total(Resource::HeadBytes) + self.clients.len() * 1024;
+        let held = self.held();
         if self.trimming.is_due(held, self.counters.events, self.clock.now()) {
             self.loading.loader.trim();
         }
@@ -50,6 +64,15 @@ impl Proxy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn b4_a_burst_between_two_seconds_leaves_nothing() {
+        let mut trimming = Trimming::default();
+        assert!(!trimming.is_due(0, 0, 0));
+        trimming.note(40 << 20);
+        trimming.note(0);
+        assert!(trimming.is_due(0, 100, 1_000) && !trimming.is_due(0, 100, 20_000));
+    }
 
     #[test]
     fn memory_goes_back_after_a_burst_once_it_is_quiet() {
