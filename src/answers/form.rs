@@ -78,21 +78,31 @@ fn thousandths(text: &[u8]) -> Option<u16> {
 }
 
 /// The object of RFC 9457, its media type beside it. The type is that of a problem which its status tells all of; `cause`
-/// has the word that logs and numbers have.
-pub(super) fn problem(cause: Cause, status: u16, text: &str) -> (AnswerBody, &'static str) {
-    let object = json!({
+/// has the word that logs and numbers have, and `list` the `FILE:LINE` that refuses, if the client may know.
+pub(super) fn problem(cause: Cause, status: u16, text: &str, list: &str) -> (AnswerBody, &'static str) {
+    let mut object = json!({
         "type": "about:blank",
         "title": reason(status),
         "status": status,
         "detail": text,
         "cause": cause.word(),
     });
+    if !list.is_empty() {
+        object["list"] = list.into();
+    }
     (format!("{object}\n").into_bytes().into(), PROBLEM)
 }
 
-/// One line: the word of the cause, and the reason. Nothing in it moves the cursor of a terminal.
-pub(super) fn line(cause: Cause, text: &str) -> (AnswerBody, &'static str) {
-    let text: String = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+/// One line: the word of the cause, the reason, and the `FILE:LINE` that refuses if the client may know. Nothing in it moves
+/// the cursor of a terminal.
+pub(super) fn line(cause: Cause, text: &str, list: &str) -> (AnswerBody, &'static str) {
+    let comma = if list.is_empty() { "" } else { ", " };
+    let text: String = text
+        .chars()
+        .chain(comma.chars())
+        .chain(list.chars())
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect();
     (format!("{}: {text}\n", cause.word()).into_bytes().into(), PLAIN)
 }
 
@@ -172,13 +182,13 @@ mod tests {
 
     #[test]
     fn a_line_stays_one() {
-        let (line, kind) = line(Cause::Blocked, "a\r\nb\x1b[2J\u{85}");
-        assert_eq!((std::str::from_utf8(&line).unwrap(), kind), ("blocked: a  b [2J \n", PLAIN));
+        let (line, kind) = line(Cause::Blocked, "a\r\nb\x1b[2J\u{85}", "/f\n:7");
+        assert_eq!((std::str::from_utf8(&line).unwrap(), kind), ("blocked: a  b [2J , /f :7\n", PLAIN));
     }
 
     #[test]
     fn an_object_holds_any_text() {
-        let (body, kind) = problem(Cause::NameTimeout, 504, "a \"b\"\n");
+        let (body, kind) = problem(Cause::NameTimeout, 504, "a \"b\"\n", "");
         let object: serde_json::Value = serde_json::from_slice(&body).unwrap();
         let wanted = json!({
             "type": "about:blank",

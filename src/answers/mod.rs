@@ -14,6 +14,7 @@ use crate::http::media::PLAIN;
 use crate::http::request::Request;
 use crate::http::Method;
 use crate::policy::admission::Refusal;
+use crate::policy::decision::LocalPage;
 use crate::policy::Refused;
 use crate::upstream::dial::DialError;
 use form::Form;
@@ -26,6 +27,8 @@ pub struct Answers {
     pub pages: Arc<Pages>,
     /// Answer with the statuses of the original, and always with pages (`http.compatible-status`).
     pub compatible: bool,
+    /// The status of a page that a helper names without one (`pages.block-status`): 200, or 400 to 599.
+    pub block_status: u16,
 }
 
 /// What is done about a local page that was asked for.
@@ -66,35 +69,37 @@ const MAX_NAME: usize = 200;
 impl Answers {
     /// Answers with the pages that are built in.
     pub fn built_in() -> Answers {
-        Answers { pages: Arc::default(), compatible: false }
+        Answers { pages: Arc::default(), compatible: false, block_status: 200 }
     }
 
     /// The answer to a request that cannot be served. `comment` is what is known beyond the cause.
     pub fn explain(&self, cause: Cause, request: Option<&Request>, client: IpAddr, comment: &str) -> Box<Answer> {
         let status = self.unmistakable(cause.status(self.compatible), cause.status(false), request);
-        self.compose(cause, status, request, client, comment)
+        self.compose((cause, status), request, client, (comment, ""))
     }
 
+    /// `list` is what the client is told of the entry of a list that refuses the request.
     fn compose(
         &self,
-        cause: Cause,
-        status: u16,
+        (cause, status): (Cause, u16),
         request: Option<&Request>,
         client: IpAddr,
-        comment: &str,
+        (comment, list): (&str, &str),
     ) -> Box<Answer> {
         let mut answer = Answer { status, ..Answer::of(cause, self.compatible) };
         let text = if comment.is_empty() { cause.to_string() } else { comment.to_string() };
         // Tools match on what the original said.
         let form = if self.compatible { Form::Page } else { Form::of(request) };
         let told = match form {
-            Form::Problem => Some(form::problem(cause, status, &text)),
-            Form::Line => Some(form::line(cause, &text)),
-            Form::Page => match with_values(request, client, &text, |values| self.pages.find(cause.page(), values)) {
-                Ok(FoundPage::Whole { bytes, kind }) => Some((bytes, kind)),
-                // Without a page, or with one that is too large for a few words, the line of text stays.
-                _ => None,
-            },
+            Form::Problem => Some(form::problem(cause, status, &text, list)),
+            Form::Line => Some(form::line(cause, &text, list)),
+            Form::Page => {
+                match with_values(request, client, (&text, list), |values| self.pages.find(cause.page(), values)) {
+                    Ok(FoundPage::Whole { bytes, kind }) => Some((bytes, kind)),
+                    // Without a page, or with one that is too large for a few words, the line of text stays.
+                    _ => None,
+                }
+            }
         };
         if let Some((body, kind)) = told {
             (answer.body, answer.kind) = (body, kind);
@@ -105,36 +110,37 @@ impl Answers {
         Box::new(answer)
     }
 
-    /// The answer with the local page of that name: status 200, or 403 to CONNECT, whose client must not take the answer for
-    /// a tunnel. `comment` is what the page may say.
-    pub fn page(&self, name: &str, request: &Request, client: IpAddr, comment: &str) -> Served {
-        match with_values(Some(request), client, comment, |values| self.pages.find(name, values)) {
-            Ok(FoundPage::Whole { bytes, kind }) => Served::Answer(whole(request, bytes, kind)),
+    /// The answer with a local page: with its status, or 403 in place of 200 to CONNECT, whose client must not take the answer
+    /// for a tunnel.
+    pub fn page(&self, page: &LocalPage, request: &Request, client: IpAddr) -> Served {
+        match with_values(Some(request), client, (&page.comment, ""), |values| self.pages.find(&page.name, values)) {
+            Ok(FoundPage::Whole { bytes, kind }) => Served::Answer(whole(self.page_status(page, request), bytes, kind)),
             Ok(FoundPage::Elsewhere(path)) => Served::Elsewhere(path),
-            Err(why) => Served::Answer(self.missing(name, why, request, client)),
+            Err(why) => Served::Answer(self.missing(&page.name, why, request, client)),
         }
     }
 
     /// The same for a page of which nothing was known but its file.
     pub fn file(
         &self,
-        name: &str,
+        page: &LocalPage,
         file: Result<PageContent, String>,
         request: &Request,
         client: IpAddr,
-        comment: &str,
     ) -> PageAnswer {
+        let (name, status) = (&page.name, self.page_status(page, request));
         let bytes = match &file {
             Ok(PageContent::Whole(bytes)) => Some(&bytes[..]),
             Ok(PageContent::Large { length, start }) => {
                 let kind = self.pages.kind(name, start);
-                let answer = Answer { kind, follows: *length, ..Answer::new(page_status(request), &b""[..]) };
+                let answer = Answer { kind, follows: *length, ..Answer::new(status, &b""[..]) };
                 return PageAnswer { answer: Box::new(answer), missing: None };
             }
             Err(_) => None,
         };
+        let comment = (page.comment.as_str(), "");
         match with_values(Some(request), client, comment, |values| self.pages.of_file(name, bytes, values)) {
-            Some(FoundPage::Whole { bytes, kind }) => whole(request, bytes, kind),
+            Some(FoundPage::Whole { bytes, kind }) => whole(status, bytes, kind),
             _ => self.missing(name, &file.err().unwrap_or_default(), request, client),
         }
     }
@@ -155,6 +161,10 @@ impl Answers {
             answer.kind = PLAIN;
         }
         answer
+    }
+
+    fn page_status(&self, page: &LocalPage, request: &Request) -> u16 {
+        self.unmistakable(page.status.unwrap_or(self.block_status), 403, Some(request))
     }
 
     /// A 2xx would tell the client of a CONNECT that its tunnel is open (RFC 9110 §9.3.6).
@@ -187,16 +197,16 @@ impl Answers {
         self.explain(cause, request, client, &error.to_string())
     }
 
-    /// A stage of the decision has refused the request.
-    pub fn refusal(&self, refusal: &Refusal, request: Option<&Request>, client: IpAddr) -> Box<Answer> {
+    /// A stage of the decision has refused the request. `list` is the `FILE:LINE` that the client may know of, or nothing.
+    pub fn refusal(&self, refusal: &Refusal, list: &str, request: Option<&Request>, client: IpAddr) -> Box<Answer> {
         match refusal {
             Refusal::Cause(cause) => self.explain(*cause, request, client, ""),
-            Refusal::Policy(refused) => self.refused(refused, request, client),
+            Refusal::Policy(refused) => self.refused(refused, list, request, client),
         }
     }
 
-    /// The request may not go where it wants to.
-    pub fn refused(&self, refused: &Refused, request: Option<&Request>, client: IpAddr) -> Box<Answer> {
+    /// The request may not go where it wants to. `list` as in [`Answers::refusal`].
+    pub fn refused(&self, refused: &Refused, list: &str, request: Option<&Request>, client: IpAddr) -> Box<Answer> {
         let cause = match refused {
             Refused::Client(_) => Cause::ClientDenied,
             Refused::Connections(..) => Cause::TooManyConnections,
@@ -211,7 +221,7 @@ impl Answers {
             }
         };
         let status = self.unmistakable(refused.status(self.compatible), refused.status(false), request);
-        let mut answer = self.compose(cause, status, request, client, &refused.to_string());
+        let mut answer = self.compose((cause, status), request, client, (&refused.to_string(), list));
         if let Refused::Requests(_, _, seconds) = refused {
             answer.fields.push(("Retry-After".into(), seconds.to_string().into()));
         }
@@ -223,25 +233,22 @@ impl Answers {
     }
 }
 
-/// A 2xx would tell the client of a CONNECT that its tunnel is open (RFC 9110 §9.3.6).
-fn page_status(request: &Request) -> u16 {
-    if request.method() == Method::Connect {
-        403
-    } else {
-        200
-    }
-}
-
-fn whole(request: &Request, bytes: AnswerBody, kind: &'static str) -> PageAnswer {
-    PageAnswer { answer: Box::new(Answer { kind, ..Answer::new(page_status(request), bytes) }), missing: None }
+fn whole(status: u16, bytes: AnswerBody, kind: &'static str) -> PageAnswer {
+    PageAnswer { answer: Box::new(Answer { kind, ..Answer::new(status, bytes) }), missing: None }
 }
 
 /// Has a page written with what templates may show of a request.
-fn with_values<T>(request: Option<&Request>, client: IpAddr, comment: &str, write: impl FnOnce(&Values<'_>) -> T) -> T {
+fn with_values<T>(
+    request: Option<&Request>,
+    client: IpAddr,
+    (comment, list): (&str, &str),
+    write: impl FnOnce(&Values<'_>) -> T,
+) -> T {
     let host = request.map(|request| request.target().host.to_string()).unwrap_or_default();
     let url = request.map(url).unwrap_or_default();
     let client_ip = client.to_string();
-    write(&Values { url: &url, host: &host, client_ip: &client_ip, protocol: protocol(request), comment })
+    let protocol = protocol(request);
+    write(&Values { url: &url, host: &host, client_ip: &client_ip, user: "", protocol, comment, list })
 }
 
 fn shortened(text: &str) -> String {
@@ -288,8 +295,12 @@ mod tests {
         std::str::from_utf8(&answer.body).unwrap()
     }
 
+    fn named(name: &str, comment: &str) -> LocalPage {
+        LocalPage { name: name.to_owned(), comment: comment.to_owned(), status: None }
+    }
+
     fn page(answers: &Answers, name: &str, request: &Request) -> PageAnswer {
-        match answers.page(name, request, CLIENT, "") {
+        match answers.page(&named(name, ""), request, CLIENT) {
             Served::Answer(served) => served,
             Served::Elsewhere(path) => panic!("to be looked for at {path:?}"),
         }
@@ -310,6 +321,21 @@ mod tests {
         }
         let classify = page(&answers, "classify.html", &connect).answer;
         assert!(text(&classify).contains("url=https://a.example:443\""), "{}", text(&classify));
+    }
+
+    #[test]
+    fn the_status_of_a_page_is_the_helpers_or_that_of_the_option() {
+        let connect = request("CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n");
+        let table =
+            [(None, 200, 200, 403), (None, 403, 403, 403), (Some(200), 403, 200, 403), (Some(451), 200, 451, 451)];
+        for (status, block_status, wanted, tunnel) in table {
+            let (answers, page) =
+                (Answers { block_status, ..Answers::built_in() }, LocalPage { status, ..named("deny.html", "") });
+            for (request, wanted) in [(&get(), wanted), (&connect, tunnel)] {
+                let Served::Answer(served) = answers.page(&page, request, CLIENT) else { panic!("it is built in") };
+                assert_eq!(served.answer.status, wanted, "{page:?} {block_status}");
+            }
+        }
     }
 
     #[test]
@@ -341,25 +367,25 @@ mod tests {
     /// A folder in which the page of this name is too large to be kept.
     fn with_large(name: &str) -> Answers {
         let files = [(name.to_owned(), pages::PageFile::Large)].into();
-        Answers { pages: Arc::new(Pages::new("/pages".into(), "/pages".into(), files)), compatible: false }
+        Answers { pages: Arc::new(Pages::new("/pages".into(), "/pages".into(), files)), ..Answers::built_in() }
     }
 
     #[test]
     fn a_page_that_is_not_kept_is_answered_when_its_file_is_known() {
         let (answers, request) = (with_large("deny.html"), get());
         for name in ["x.pdf", "deny.html"] {
-            let served = answers.page(name, &request, CLIENT, "");
+            let served = answers.page(&named(name, ""), &request, CLIENT);
             assert!(matches!(served, Served::Elsewhere(path) if path == PathBuf::from("/pages").join(name)), "{name}");
         }
         let content = PageContent::Large { length: 2 << 20, start: b"x".to_vec() };
-        let PageAnswer { answer, missing } = answers.file("x.pdf", Ok(content), &request, CLIENT, "");
+        let PageAnswer { answer, missing } = answers.file(&named("x.pdf", ""), Ok(content), &request, CLIENT);
         assert_eq!((answer.follows, answer.kind, missing), (2 << 20, "application/pdf", None));
         assert!(answer.body.is_empty());
         let content = PageContent::Whole(b"%(client_ip)s: %(comment)s".to_vec());
-        let PageAnswer { answer, .. } = answers.file("deep/x.html", Ok(content), &request, CLIENT, "<b>");
+        let PageAnswer { answer, .. } = answers.file(&named("deep/x.html", "<b>"), Ok(content), &request, CLIENT);
         assert_eq!((answer.status, text(&answer)), (200, "192.0.2.1: &lt;b&gt;"));
         let PageAnswer { answer, missing } =
-            answers.file("x.html", Err("/pages/x.html: gone".into()), &request, CLIENT, "");
+            answers.file(&named("x.html", ""), Err("/pages/x.html: gone".into()), &request, CLIENT);
         assert_eq!(missing.as_deref(), Some("could not serve the local page \"x.html\": /pages/x.html: gone"));
         assert!(answer.status == 501 && text(&answer).contains("the local page x.html is missing"));
     }
@@ -368,7 +394,7 @@ mod tests {
     fn the_client_decides_the_form_but_not_of_a_page_that_was_named() {
         let get = |accept: &str| request(&format!("GET http://a/ HTTP/1.1\r\nHost: a\r\nAccept: {accept}\r\n\r\n"));
         let answers = Answers::built_in();
-        let refused = answers.refused(&Refused::Loop(CLIENT, 80), Some(&get("application/json")), CLIENT);
+        let refused = answers.refused(&Refused::Loop(CLIENT, 80), "", Some(&get("application/json")), CLIENT);
         assert_eq!((refused.status, refused.kind, refused.cause), (403, PROBLEM, Some(Cause::Loop)));
         let wanted = "{\"cause\":\"proxy_loop_detected\",\"detail\":\"192.0.2.1 port 80 is the proxy itself\",\
                       \"status\":403,\"title\":\"Forbidden\",\"type\":\"about:blank\"}\n";

@@ -177,6 +177,8 @@ mod tests {
         url: "a.b/\"><script>'",
         host: "<script>",
         client_ip: "192.0.2.1",
+        user: "<script>",
+        list: "<script>",
         protocol: "http",
         comment: "\"it's\" <script>",
     };

@@ -18,10 +18,14 @@ pub struct Values<'a> {
     pub host: &'a str,
     /// The client's address.
     pub client_ip: &'a str,
+    /// The name by which the client is known; empty without one.
+    pub user: &'a str,
     /// The scheme of the request.
     pub protocol: &'a str,
     /// What there is to say besides.
     pub comment: &'a str,
+    /// `FILE:LINE` of the entry of a list that refuses the request; empty without one, and where clients may not know.
+    pub list: &'a str,
 }
 
 impl Values<'_> {
@@ -30,6 +34,8 @@ impl Values<'_> {
             "url" => Some(self.url),
             "host" => Some(self.host),
             "client_ip" => Some(self.client_ip),
+            "user" => Some(self.user),
+            "list" => Some(self.list),
             "protocol" => Some(self.protocol),
             "comment" => Some(self.comment),
             _ => None,
@@ -93,6 +99,8 @@ mod tests {
         url: "a.b/<script>",
         host: "a.b",
         client_ip: "192.0.2.1",
+        user: "",
+        list: "/f:7",
         protocol: "http",
         comment: "\"it's\" & more\u{7}",
     };
@@ -108,6 +116,7 @@ mod tests {
             ("%(url)s", "a.b/&lt;script&gt;"),
             ("%(comment)s", "&quot;it&#39;s&quot; &amp; more "),
             ("%(protocol)s://%(client_ip)s", "http://192.0.2.1"),
+            ("%(list)s by %(user)s.", "/f:7 by ."),
             ("100%", "100%"),
             ("width: 100%;", "width: 100%;"),
             ("%%(host)s", "%(host)s"),

@@ -12,7 +12,7 @@ use super::text::{
     BareText, DivertMode, Extras, FieldName, Host, Host4, Host6, Level, Line, LineFormat, Nat64, OnFailure, Protocol,
     Pseudonym, Reactor, Sink, SyslogWord, Text, User,
 };
-use super::value::{Count, Flag, Limit, Port, RateLimit, Seconds, Timeout, ValueType};
+use super::value::{Count, Flag, Limit, PageStatus, Port, RateLimit, Seconds, Timeout, ValueType};
 use super::Error;
 
 /// How an option stands to the original program.
@@ -325,6 +325,12 @@ options! {
             "form of lines for syslog, of all logs: exaproxy (as ever, with a NUL byte at the end), rfc3164 or rfc5424";
         web: Flag = "true", Kept, "messages about the monitoring pages";
         worker: Flag = "true", Changed("The usage log does not depend on it."), "messages about single helper programs";
+    }
+
+    /// Local pages that helpers name.
+    pages NamedPages {
+        block_status: PageStatus = "200", New,
+            "status of a page that a helper names without one: 200, as ever, or 400 to 599; CONNECT gets 403 in place of 200";
     }
 
     /// Interception of raw TCP connections.

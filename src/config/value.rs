@@ -5,6 +5,8 @@ use super::place::PathContext;
 use crate::policy::rates::{Rate, RateSpan};
 use std::time::Duration;
 
+use crate::policy::decision::is_page_status;
+
 /// Longest time that an option may name, in seconds: ten years, so that sums of times never overflow.
 pub const LONGEST: u64 = 10 * 365 * 24 * 3600;
 
@@ -106,6 +108,25 @@ impl<const LEAST: u64, const MOST: u64> ValueType for Count<LEAST, MOST> {
     }
 
     fn print(value: &usize, _: &PathContext) -> String {
+        value.to_string()
+    }
+}
+
+/// The status of a page.
+pub struct PageStatus;
+
+impl ValueType for PageStatus {
+    type Value = u16;
+
+    fn form() -> String {
+        "200, or a status from 400 to 599 other than 401, 407 and 426".into()
+    }
+
+    fn parse(text: &str, _: &PathContext) -> Option<u16> {
+        u16::try_from(number(text, 200, 599)?).ok().filter(|status| is_page_status(*status))
+    }
+
+    fn print(value: &u16, _: &PathContext) -> String {
         value.to_string()
     }
 }
@@ -274,6 +295,10 @@ pub(super) mod tests {
         }
         assert_eq!(reprint::<Count<1, 9>>("9").as_deref(), Some("9"));
         assert_eq!(reprint::<Count<1, 9>>("0"), None);
+        assert_eq!(reprint::<PageStatus>("451").as_deref(), Some("451"));
+        for text in ["0", "204", "302", "401", "407", "600", "65936"] {
+            assert_eq!(reprint::<PageStatus>(text), None, "{text}");
+        }
         assert_eq!(reprint::<Limit>("0").as_deref(), Some("0"));
         assert_eq!(reprint::<Limit>("65536").as_deref(), Some("65536"));
         assert_eq!(reprint::<Seconds<1>>("0"), None);

@@ -2,6 +2,7 @@
 //! nothing of requests.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use reactor::Millis;
 
 use super::Look;
 use crate::policy::lists::line::ListFormat;
-use crate::policy::lists::list::{List, ListReading};
+use crate::policy::lists::list::{List, ListReading, ListSize};
 use crate::policy::lists::names::ListKey;
 use crate::policy::lists::Lists;
 use crate::system::files;
@@ -23,8 +24,9 @@ const LOOK: Millis = 2_000;
 /// Largest file that is read, in bytes: a million names have some 20 MiB.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// The file of names in a folder of squidGuard.
+/// The files in a folder of squidGuard.
 const DOMAINS: &str = "domains";
+const URLS: &str = "urls";
 
 /// What lists there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +53,7 @@ impl ListOptions {
         let seen = marks(&self);
         let lists = self.lists()?;
         tell(&lists);
-        Ok((ListReader { options: self, seen, told: None }, lists))
+        Ok((ListReader { options: self, seen, tried: None, told: None }, lists))
     }
 
     /// Whether all files can be read, so that a reload does not find out too late.
@@ -77,19 +79,33 @@ impl ListOptions {
 
     fn list(&self, paths: &[PathBuf]) -> Result<List, ListsUnread> {
         let mut reading = ListReading::new(self.key);
-        for path in paths {
-            let (path, format) = match path.is_dir() {
-                true => (path.join(DOMAINS), ListFormat::Domains),
-                false => (path.clone(), ListFormat::Lines),
-            };
+        for (path, format) in paths.iter().flat_map(|path| files_of(path)) {
+            if path.is_dir() {
+                let text = format!("{}: the folder has neither domains nor urls, of squidGuard", path.display());
+                return Err(ListsUnread { text, passing: false });
+            }
             reading.begin(&path.display().to_string());
             read_file(&path, format, &mut reading).map_err(|error| ListsUnread::of(&path, &error))?;
         }
-        reading.finish().map_err(|fault| ListsUnread { text: fault.to_string(), passing: false })
+        let list = reading.finish_with(&mut thread::yield_now);
+        list.map_err(|fault| ListsUnread { text: fault.to_string(), passing: false })
     }
 
     fn paths(&self) -> impl Iterator<Item = &PathBuf> {
         self.block.iter().chain(&self.allow)
+    }
+}
+
+/// The files that a path names: itself, or what a folder of squidGuard has. Without any of them it is the folder.
+fn files_of(path: &Path) -> Vec<(PathBuf, ListFormat)> {
+    if !path.is_dir() {
+        return vec![(path.to_owned(), ListFormat::Lines)];
+    }
+    let files = [(path.join(DOMAINS), ListFormat::Domains), (path.join(URLS), ListFormat::Urls)];
+    let there: Vec<_> = files.iter().filter(|(path, _)| fs::symlink_metadata(path).is_ok()).cloned().collect();
+    match there.is_empty() {
+        true => vec![(path.to_owned(), ListFormat::Domains)],
+        false => there,
     }
 }
 
@@ -126,6 +142,11 @@ fn tell(lists: &Lists) {
 
 /// Reads a file in pieces, and lets the loop have its processor in between, should they share one.
 fn read_file(path: &Path, format: ListFormat, reading: &mut ListReading) -> io::Result<()> {
+    if let Some(mark) = mark(path) {
+        let mut hasher = DefaultHasher::new();
+        mark.hash(&mut hasher);
+        reading.note_version(u64::try_from(mark.modified).unwrap_or(0), hasher.finish());
+    }
     files::read_lines(path, MAX_BYTES, |lines| {
         reading.read(lines, format);
         thread::yield_now();
@@ -136,13 +157,21 @@ fn read_file(path: &Path, format: ListFormat, reading: &mut ListReading) -> io::
 #[derive(Debug)]
 pub struct ListReader {
     options: ListOptions,
-    seen: Vec<FileMark>,
+    seen: Vec<(PathBuf, Option<FileMark>)>,
+    /// The files as they were at a look in vain that need not be repeated.
+    tried: Option<Vec<(PathBuf, Option<FileMark>)>>,
     /// What the log was told of the last look, if that was in vain.
     told: Option<String>,
 }
 
-/// What tells a changed file from an unchanged one: its number, its length, its time of change.
-type FileMark = Option<(u64, u64, i64, i64)>;
+/// What tells a changed file from an unchanged one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct FileMark {
+    number: u64,
+    length: u64,
+    changed: (i64, i64),
+    modified: i64,
+}
 
 impl Look for ListReader {
     type News = Lists;
@@ -154,21 +183,30 @@ impl Look for ListReader {
 
     fn look(&mut self) -> Option<Lists> {
         let marks = marks(&self.options);
-        if marks == self.seen {
+        if marks == self.seen || self.tried.as_ref() == Some(&marks) {
             return None;
         }
-        match self.options.load() {
+        // Half of a folder of squidGuard is no list.
+        let is_gone = |(path, mark): &&(PathBuf, Option<FileMark>)| {
+            mark.is_some() && !marks.iter().any(|(own, mark)| own == path && mark.is_some())
+        };
+        let gone = self
+            .seen
+            .iter()
+            .find(is_gone)
+            .map(|(path, _)| ListsUnread::of(path, &io::Error::from_raw_os_error(libc::ENOENT)));
+        match gone.map_or_else(|| self.options.load(), Err) {
             Ok(lists) => {
-                (self.seen, self.told) = (marks, None);
+                (self.seen, self.tried, self.told) = (marks, None, None);
                 tell(&lists);
-                let (names, ranges) = lists.len();
-                crate::critical!(target: "configuration", "lists have changed: {names} names and {ranges} networks now");
+                let ListSize { names, ranges, urls } = lists.size();
+                crate::critical!(target: "configuration", "lists have changed: {names} names, {ranges} networks and {urls} URLs now");
                 Some(lists)
             }
             Err(ListsUnread { text, passing }) => {
                 // Without a descriptor or memory it is tried again, or a change would be lost until the next one.
                 if !passing {
-                    self.seen = marks;
+                    self.tried = Some(marks);
                 }
                 if self.told.as_ref() != Some(&text) || !passing {
                     log::error!(target: "configuration", "{text}; the lists that were read before stay in force");
@@ -184,13 +222,15 @@ impl Look for ListReader {
     }
 }
 
-fn marks(options: &ListOptions) -> Vec<FileMark> {
-    let mark = |path: &PathBuf| {
-        let path = if path.is_dir() { path.join(DOMAINS) } else { path.clone() };
-        let about = fs::metadata(path).ok()?;
-        Some((about.ino(), about.len(), about.ctime(), about.ctime_nsec()))
-    };
-    options.paths().map(mark).collect()
+fn marks(options: &ListOptions) -> Vec<(PathBuf, Option<FileMark>)> {
+    let files = options.paths().flat_map(|path| files_of(path));
+    files.map(|(path, _)| (mark(&path), path)).map(|(mark, path)| (path, mark)).collect()
+}
+
+fn mark(path: &Path) -> Option<FileMark> {
+    let about = fs::metadata(path).ok()?;
+    let changed = (about.ctime(), about.ctime_nsec());
+    Some(FileMark { number: about.ino(), length: about.len(), changed, modified: about.mtime() })
 }
 
 #[cfg(test)]
@@ -241,6 +281,6 @@ mod tests {
         let (_, lists) = options(vec![folder.path().to_owned()]).read().unwrap();
         let line = folder.path().join("domains").display().to_string() + ":1";
         assert_eq!(place(&lists, "www.ads.test"), Some(line));
-        assert_eq!(lists.len(), (1, 1));
+        assert_eq!(lists.size(), ListSize { names: 1, ranges: 1, urls: 0 });
     }
 }

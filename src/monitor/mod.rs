@@ -3,18 +3,22 @@
 pub mod history;
 pub mod hosts;
 pub mod listeners;
+pub mod lists;
+pub mod observed;
 pub mod sessions;
 
 use std::fmt::Write;
 
 use reactor::Millis;
 
+use self::lists::ListFileNumbers;
 use crate::counters::exchange::ExchangeCounters;
 use crate::counters::histogram::Histogram;
 use crate::exchange::close::CloseReason;
 use crate::exchange::flow::Direction;
 use crate::exchange::Exchange;
 use crate::http::cause::Cause;
+use crate::policy::lists::list::ListSize;
 use crate::policy::rates::REQUEST_KINDS;
 use crate::redirector::pool::{HelperPool, PoolCounters};
 
@@ -113,8 +117,10 @@ pub struct Running {
     pub blocks: u64,
     /// Bytes of heads beyond a block each.
     pub head_bytes: u64,
-    /// Names and networks in lists.
-    pub listed: (u64, u64),
+    /// What is in lists.
+    pub listed: ListSize,
+    /// The first files of each list, by its name: `block` or `allow`.
+    pub list_files: Vec<(&'static str, ListFileNumbers)>,
     /// A soft stop is under way.
     pub draining: bool,
     /// The proxy listens for clients.
@@ -221,9 +227,11 @@ impl Running {
         row("lists.allowed", counters.listed_allowed);
         row("lists.blocked", counters.listed_blocked);
         row("lists.loaded", counters.lists_loaded);
-        row("lists.names", self.listed.0);
-        row("lists.networks", self.listed.1);
+        row("lists.names", self.listed.names as u64);
+        row("lists.networks", self.listed.ranges as u64);
         row("lists.reported", counters.listed_reported);
+        row("lists.urls", self.listed.urls as u64);
+        self.list_rows(&mut row);
         row("load.events", counters.events);
         row("load.loops", counters.loops);
         row("logs.lost.access", self.lost.access);
@@ -264,6 +272,19 @@ impl Running {
         row("tunnels.blocked", counters.blocked[1]);
         for (word, count) in counters.answers().filter(|(word, _)| Cause::REFUSALS.contains(word)) {
             row(&format!("blocked.{word}"), count);
+        }
+    }
+
+    /// The files of each list, by their places in its option from 1 on.
+    fn list_rows(&self, row: &mut impl FnMut(&str, u64)) {
+        for list in ["allow", "block"] {
+            let files = self.list_files.iter().filter(|(own, _)| *own == list);
+            for (place, (_, numbers)) in (1..).zip(files) {
+                numbers
+                    .rows()
+                    .into_iter()
+                    .for_each(|(name, value)| row(&format!("lists.{list}.{place}.{name}"), value));
+            }
         }
     }
 

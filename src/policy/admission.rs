@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::lists::{ListVerdict, Lists};
+use super::lists::ListVerdict;
 use super::{Policy, Refused};
 use crate::http::answer::{Answer, ALLOWED};
 use crate::http::cause::Cause;
@@ -75,8 +75,8 @@ pub struct Subject<'a> {
     pub rules: &'a Rules,
     /// What is allowed.
     pub policy: &'a Policy,
-    /// The lists that refuse.
-    pub lists: Option<&'a Lists>,
+    /// What the lists say of it, where they refuse.
+    pub listed: Option<ListVerdict>,
     /// Helpers decide, and have not done so yet.
     pub helpers: bool,
     /// They are not asked about what a list allows (`acl.helpers`).
@@ -104,8 +104,7 @@ impl Stage {
 
     /// What this stage says of a request.
     pub fn judge(self, subject: &Subject<'_>) -> Judgement {
-        let Subject { request, client, limited, rules, policy, lists, helpers, spared } = *subject;
-        let listed = || lists.map(|lists| lists.judge(&request.target().host, request.target().port));
+        let Subject { request, client, limited, rules, policy, listed, helpers, spared } = *subject;
         match self {
             Stage::Loop if request.via_contains(rules.via.as_bytes()) => Judgement::refuse(Cause::Loop),
             Stage::Client => Judgement::of(policy.client_allowed(client)),
@@ -127,11 +126,11 @@ impl Stage {
                 Host::Name(name) => Judgement::of(policy.name_allowed(name)),
                 Host::V4(_) | Host::V6(..) => Judgement::Pass,
             },
-            Stage::Lists => match listed() {
+            Stage::Lists => match listed {
                 Some(ListVerdict::Blocked(reason)) => Judgement::Refuse(Refusal::Policy(Refused::Listed(reason))),
                 _ => Judgement::Pass,
             },
-            Stage::Helper if helpers && spared && matches!(listed(), Some(ListVerdict::Allowed(_))) => Judgement::Pass,
+            Stage::Helper if helpers && spared && matches!(listed, Some(ListVerdict::Allowed(_))) => Judgement::Pass,
             Stage::Helper if helpers => Judgement::Ask,
             Stage::Recipient => match (request.max_forwards(), request.method()) {
                 (Ok(Some(0)), Method::Trace) => Judgement::Answer(Box::new(Answer::trace(request))),
@@ -165,6 +164,7 @@ mod tests {
     use crate::policy::lists::line::ListFormat;
     use crate::policy::lists::list::ListReading;
     use crate::policy::lists::names::ListKey;
+    use crate::policy::lists::Lists;
     use crate::policy::networks::Networks;
     use crate::policy::ports::PortSet;
     use crate::policy::rates::{Rate, RateSpan};
@@ -206,14 +206,13 @@ mod tests {
         let (rules, policy) = (Rules::default(), policy());
         let head = format!("{first} HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n");
         let request = Request::parse(head.as_bytes(), &rules).unwrap();
-        let lists = lists();
         let subject = Subject {
             request: &request,
             client,
             limited,
             rules: &rules,
             policy: &policy,
-            lists: Some(&lists),
+            listed: Some(lists().judge_request(&request)),
             helpers,
             spared: true,
         };

@@ -17,6 +17,22 @@ pub enum Decision {
     Answer(Box<Answer>),
 }
 
+/// Whether a page may be sent with this status: no redirect, and none that is nothing without a field of its own.
+pub fn is_page_status(status: u16) -> bool {
+    matches!(status, 200 | 400..=599) && !matches!(status, 401 | 407 | 426)
+}
+
+/// A local page that a helper has named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalPage {
+    /// Its name.
+    pub name: String,
+    /// What the helper has to say besides, perhaps nothing.
+    pub comment: String,
+    /// The status of the answer, 200 or 400 to 599; none where that is left to `pages.block-status`.
+    pub status: Option<u16>,
+}
+
 /// What a helper said about a request. The hub still judges whether that can be done.
 #[derive(Debug)]
 pub enum Verdict {
@@ -29,12 +45,7 @@ pub enum Verdict {
     /// Send the client elsewhere, with this answer of status 3xx.
     Redirect(Box<Answer>),
     /// Answer with a local page.
-    File {
-        /// Its name.
-        name: String,
-        /// What the helper has to say besides, perhaps nothing.
-        comment: String,
-    },
+    File(LocalPage),
     /// Answer with this.
     Answer(Box<Answer>),
 }

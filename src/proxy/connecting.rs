@@ -271,12 +271,9 @@ impl Proxy {
 
     fn refuse_address(&mut self, key: Key, refused: Option<Refused>) {
         self.counters.refused += 1;
-        let words = refused.and_then(|refused| self.note_refused(key, refused));
+        let place = refused.and_then(|refused| self.note_refused(key, refused)).unwrap_or_default();
         self.fail_request(key, |answers, request, client| match &refused {
-            Some(_) if words.is_some() => {
-                answers.explain(Cause::Blocked, request, client, words.as_deref().unwrap_or_default())
-            }
-            Some(refused) => answers.refused(refused, request, client),
+            Some(refused) => answers.refused(refused, &place, request, client),
             None => answers.dial_error(DialError::Unreachable, request, client),
         });
     }

@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use reactor::arena::Key;
 
-use super::lists::ActiveLists;
 use super::{Proxy, Waits};
 use crate::exchange::ingress::Ingress;
 use crate::exchange::Side;
@@ -16,6 +15,7 @@ use crate::http::Method;
 use crate::logs::{Usage, Word};
 use crate::policy::admission::{self, Judgement, Refusal, Stage, Subject};
 use crate::policy::decision::{Decision, Verdict};
+use crate::policy::lists::ListVerdict;
 use crate::policy::shares::ClientKey;
 use crate::policy::Refused;
 use crate::redirector::dialect::Dialect;
@@ -53,10 +53,11 @@ impl Proxy {
         let Some(client) = self.clients.get(key) else { return };
         let exchange = &client.session.exchange;
         let Some(request) = exchange.request() else { return };
-        let subject = Subject { limited, ..self.subject(request, exchange.client(), self.redirector.is_some()) };
-        let judgement = admission::walk(stages, &subject);
-        if stages.len() == Stage::ALL.len() && !matches!(judgement, Judgement::Refuse(_)) {
-            self.note_listed(key);
+        let listed = if stages.contains(&Stage::Lists) { self.verdict(request) } else { None };
+        let subject = self.subject(request, exchange.client(), self.redirector.is_some(), listed);
+        let judgement = admission::walk(stages, &Subject { limited, ..subject });
+        if let Some(verdict) = listed.filter(|_| !matches!(judgement, Judgement::Refuse(_))) {
+            self.note_listed(key, verdict);
         }
         match judgement {
             Judgement::Pass => self.decided(key, Word::Permit, Decision::Forward),
@@ -71,7 +72,18 @@ impl Proxy {
         }
     }
 
-    fn subject<'a>(&'a self, request: &'a Request, client: IpAddr, helpers: bool) -> Subject<'a> {
+    /// What the lists say of a request before its name is looked up.
+    fn verdict(&self, request: &Request) -> Option<ListVerdict> {
+        self.lists.as_ref().map(|active| active.lists.judge_request(request))
+    }
+
+    fn subject<'a>(
+        &'a self,
+        request: &'a Request,
+        client: IpAddr,
+        helpers: bool,
+        listed: Option<ListVerdict>,
+    ) -> Subject<'a> {
         let lists = self.lists.as_ref();
         Subject {
             request,
@@ -79,7 +91,7 @@ impl Proxy {
             limited: None,
             rules: &self.settings.rules,
             policy: &self.policy,
-            lists: lists.and_then(ActiveLists::enforced),
+            listed: listed.filter(|_| lists.is_some_and(|active| active.lists.enforced)),
             helpers,
             spared: lists.is_some_and(|lists| lists.spared),
         }
@@ -88,17 +100,14 @@ impl Proxy {
     /// Answers a request that a stage has refused: the client's, or what a helper has put in its place.
     fn refuse_by(&mut self, key: Key, refusal: &Refusal, other: Option<&Request>) {
         self.counters.refused += u64::from(matches!(refusal, Refusal::Policy(Refused::Port(_))));
-        let words = match refusal {
-            Refusal::Policy(refused) => self.note_refused(key, *refused),
-            Refusal::Cause(_) => None,
+        let place = match refusal {
+            Refusal::Policy(refused) => self.note_refused(key, *refused).unwrap_or_default(),
+            Refusal::Cause(_) => String::new(),
         };
         let Some(client) = self.clients.get(key) else { return };
         let exchange = &client.session.exchange;
         let request = other.or(exchange.request());
-        let answer = match words {
-            Some(words) => self.answers.explain(Cause::Blocked, request, exchange.client(), &words),
-            None => self.answers.refusal(refusal, request, exchange.client()),
-        };
+        let answer = self.answers.refusal(refusal, &place, request, exchange.client());
         self.refuse(key, answer);
     }
 
@@ -195,14 +204,20 @@ impl Proxy {
             Verdict::Intercept(to) => self.decided(key, Word::Intercept, Decision::Intercept(to)),
             Verdict::Redirect(answer) => self.decided(key, Word::Redirect, Decision::Answer(answer)),
             Verdict::Answer(answer) => self.decided(key, Word::Local, Decision::Answer(answer)),
-            Verdict::File { name, comment } => self.serve_page(key, name, comment),
+            Verdict::File(page) => self.serve_page(key, page),
         }
     }
 
     /// Puts another request in place of the client's, which has to pass the same stages, but for the helper's.
     fn rewrite(&mut self, key: Key, other: Box<Request>) {
         let Some(client) = self.clients.get(key) else { return };
-        match admission::walk(&Stage::ALL, &self.subject(&other, client.session.exchange.client(), false)) {
+        let listed = self.verdict(&other);
+        let subject = self.subject(&other, client.session.exchange.client(), false, listed);
+        let judgement = admission::walk(&Stage::ALL, &subject);
+        if let Some(verdict) = listed.filter(|_| !matches!(judgement, Judgement::Refuse(_))) {
+            self.note_rewritten(key, verdict, other.target());
+        }
+        match judgement {
             Judgement::Refuse(refusal) => self.refuse_by(key, &refusal, Some(&other)),
             Judgement::Answer(answer) => self.decided(key, Word::Rewrite, Decision::Answer(answer)),
             Judgement::Pass | Judgement::Ask => self.decided(key, Word::Rewrite, Decision::Rewrite(other)),

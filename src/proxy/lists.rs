@@ -4,9 +4,14 @@ use std::net::IpAddr;
 
 use reactor::arena::Key;
 
+use super::list_files::{ListTallies, Outcome};
 use super::Proxy;
 use crate::http::request::Request;
+use crate::http::target::Target;
 use crate::loader::lists::ListReader;
+use crate::monitor::lists::{ListFileNumbers, ListFileRow, Refusals, NUMBERED};
+use crate::monitor::observed::{HostVerdict, Observed, ObservedHosts};
+use crate::policy::lists::list::ListSize;
 use crate::policy::lists::{ListReason, ListVerdict, Lists};
 use crate::policy::Refused;
 
@@ -27,76 +32,152 @@ pub(super) struct ActiveLists {
     pub(super) lists: Lists,
     pub(super) spared: bool,
     tell: bool,
+    /// Rises when others take their place.
+    number: u64,
+    files: ListTallies,
+    observed: Observed,
+    pub(super) refusals: Refusals,
 }
 
 impl ActiveLists {
-    pub(super) fn of(setup: ListSetup) -> (ActiveLists, ListReader) {
+    /// The lists of a start.
+    pub(super) fn start(setup: Option<ListSetup>) -> Option<(ActiveLists, ListReader)> {
+        let (lists, reader, _) = ActiveLists::of(setup?, None);
+        Some((lists, reader))
+    }
+
+    /// These lists, with what is remembered of those before.
+    pub(super) fn of(setup: ListSetup, before: Option<ActiveLists>) -> (ActiveLists, ListReader, Lists) {
         let ListSetup { read: (reader, lists), spared, tell } = setup;
-        (ActiveLists { lists, spared, tell }, reader)
+        let (number, mut files, mut observed, refusals, before) = match before {
+            Some(before) => (before.number + 1, before.files, before.observed, before.refusals, before.lists),
+            None => (0, ListTallies::default(), Observed::default(), Refusals::default(), Lists::default()),
+        };
+        files.replace(&lists);
+        if lists.enforced {
+            observed = Observed::default();
+        }
+        (ActiveLists { lists, spared, tell, number, files, observed, refusals }, reader, before)
     }
 
-    /// Those that refuse.
-    pub(super) fn enforced(&self) -> Option<&Lists> {
-        Some(&self.lists).filter(|lists| lists.enforced)
+    /// What is in them, and what each of the first files has done, at a time in seconds since 1970.
+    pub(super) fn numbers(&self, now: u64) -> (ListSize, Vec<(&'static str, ListFileNumbers)>) {
+        let mut numbers: Vec<(&'static str, ListFileNumbers)> = Vec::new();
+        for (list, file) in self.files.numbers(now) {
+            if numbers.iter().filter(|(own, _)| *own == list).count() < NUMBERED {
+                numbers.push((list, file));
+            }
+        }
+        (self.lists.size(), numbers)
     }
 
-    /// Names and networks.
-    pub(super) fn len(&self) -> (u64, u64) {
-        let (names, ranges) = self.lists.len();
-        (names as u64, ranges as u64)
+    /// All files, at a time in seconds since 1970.
+    pub(super) fn rows(&self, now: u64) -> Vec<ListFileRow> {
+        self.files.rows(now)
+    }
+
+    /// The hosts that were asked for while lists only report.
+    pub(super) fn observed(&self) -> ObservedHosts {
+        match self.lists.enforced {
+            true => ObservedHosts::default(),
+            false => {
+                self.observed.hosts(self.number, |host, port| self.host_verdict(self.lists.judge(host, port, None)))
+            }
+        }
+    }
+
+    fn observe(&mut self, target: &Target, verdict: ListVerdict) {
+        let host = self.host_verdict(verdict);
+        self.observed.note(target, host, self.number);
+    }
+
+    fn host_verdict(&self, verdict: ListVerdict) -> HostVerdict {
+        match verdict {
+            ListVerdict::Allowed(_) => HostVerdict::Allowed,
+            ListVerdict::Unlisted | ListVerdict::Open => HostVerdict::Unlisted,
+            ListVerdict::Blocked(ListReason::Unlisted) => HostVerdict::Closed,
+            ListVerdict::Blocked(ListReason::Line(_)) => HostVerdict::Blocked(self.lists.place(verdict).into()),
+        }
     }
 }
 
 impl Proxy {
     /// Other lists hold from now on.
     pub(super) fn use_lists(&mut self, setup: Option<ListSetup>) {
-        let (lists, reader) = setup.map(ActiveLists::of).unzip();
-        let before = std::mem::replace(&mut self.lists, lists);
+        let before = self.lists.take();
+        let reader = match setup {
+            Some(setup) => {
+                let (lists, reader, before) = ActiveLists::of(setup, before);
+                self.lists = Some(lists);
+                self.loading.loader.discard(before);
+                Some(reader)
+            }
+            None => {
+                self.loading.loader.discard(before);
+                None
+            }
+        };
         self.loading.watch_lists(reader, self.clock.now());
-        self.loading.loader.discard(before);
     }
 
     /// The files of the lists have changed.
     pub(super) fn lists_changed(&mut self, lists: Lists) {
         self.counters.lists_loaded += 1;
-        let before = self.lists.as_mut().map(|active| std::mem::replace(&mut active.lists, lists));
+        let Some(active) = &mut self.lists else { return self.loading.loader.discard(lists) };
+        active.number += 1;
+        active.files.replace(&lists);
+        let before = std::mem::replace(&mut active.lists, lists);
         self.loading.loader.discard(before);
     }
 
     /// A request has passed all stages before its name is looked up. Where lists only report, they do it here.
-    pub(super) fn note_listed(&mut self, key: Key) {
-        let Some(active) = &self.lists else { return };
-        if active.lists.enforced {
-            self.counters.listed_allowed += 1;
-            return;
+    pub(super) fn note_listed(&mut self, key: Key, verdict: ListVerdict) {
+        let Some(active) = &mut self.lists else { return };
+        if !active.lists.enforced {
+            if let Some(request) = self.clients.get(key).and_then(|client| client.session.exchange.request()) {
+                active.observe(request.target(), verdict);
+            }
         }
-        let Some(request) = self.clients.get(key).and_then(|client| client.session.exchange.request()) else { return };
-        let verdict = active.lists.judge(&request.target().host, request.target().port);
         match verdict {
             ListVerdict::Blocked(reason) => self.report(key, reason),
-            _ => self.counters.listed_allowed += 1,
+            verdict => {
+                self.counters.listed_allowed += 1;
+                active.files.note(&active.lists, verdict, Outcome::Allowed);
+            }
+        }
+    }
+
+    /// The same for what a helper has put in place of a request that was noted.
+    pub(super) fn note_rewritten(&mut self, key: Key, verdict: ListVerdict, target: &Target) {
+        let Some(active) = self.lists.as_mut().filter(|active| !active.lists.enforced) else { return };
+        active.observe(target, verdict);
+        if let ListVerdict::Blocked(reason) = verdict {
+            self.report(key, reason);
         }
     }
 
     /// Lists would have refused a request.
     fn report(&mut self, key: Key, reason: ListReason) {
         self.counters.listed_reported += 1;
-        self.note_place(key, reason);
+        self.note_place(key, reason, Outcome::Reported);
     }
 
-    /// A request is refused. Where lists did it, that is counted, and the words for the client come back.
+    /// A request is refused. Where lists did it, that is counted, and where the entry stands that refuses it comes back if
+    /// clients may know.
     pub(super) fn note_refused(&mut self, key: Key, refused: Refused) -> Option<String> {
         let Refused::Listed(reason) = refused else { return None };
         self.counters.listed_blocked += 1;
-        let place = self.note_place(key, reason);
-        let tell = self.lists.as_ref().is_some_and(|active| active.tell);
-        tell.then(|| format!("{refused}, {place}"))
+        let place = self.note_place(key, reason, Outcome::Blocked);
+        self.lists.as_ref().is_some_and(|active| active.tell).then_some(place)
     }
 
-    /// Remembers for the log where a reason stands.
-    fn note_place(&mut self, key: Key, reason: ListReason) -> String {
-        let Some(active) = &self.lists else { return String::new() };
-        let place = active.lists.place(ListVerdict::Blocked(reason));
+    /// Remembers for logs and numbers where a reason stands.
+    fn note_place(&mut self, key: Key, reason: ListReason, outcome: Outcome) -> String {
+        let Some(active) = &mut self.lists else { return String::new() };
+        let verdict = ListVerdict::Blocked(reason);
+        active.files.note(&active.lists, verdict, outcome);
+        let place = active.lists.place(verdict);
+        active.refusals.note(&place);
         if let Some(summary) = self.clients.get_mut(key).and_then(|client| client.session.exchange.summary_mut()) {
             summary.list = Some(place.as_str().into());
         }
@@ -105,19 +186,28 @@ impl Proxy {
 
     /// What lists that refuse are to say of the addresses that are about to be connected to for a request.
     pub(super) fn listed(&self, request: &Request) -> Option<Listed<'_>> {
-        Listed::of(self.lists.as_ref().and_then(ActiveLists::enforced)?, request)
+        let active = self.lists.as_ref().filter(|active| active.lists.enforced)?;
+        Listed::of(&active.lists, request)
     }
 
     /// Where lists only report, and would refuse all of these addresses, that is counted.
     pub(super) fn report_addresses(&mut self, key: Key, addresses: &[IpAddr]) {
-        let Some(active) = self.lists.as_ref().filter(|active| !active.lists.enforced) else { return };
+        if self.lists.as_ref().is_none_or(|active| active.lists.enforced) {
+            return;
+        }
+        let addresses: Vec<_> = addresses.iter().map(|address| (*address, self.other_form(*address))).collect();
+        let Some(active) = &mut self.lists else { return };
         let Some(request) = self.clients.get(key).and_then(|client| client.session.exchange.request()) else { return };
         let Some(listed) = Listed::of(&active.lists, request) else { return };
         if matches!(listed.named, ListVerdict::Blocked(_)) {
             return;
         }
-        let mut reasons = addresses.iter().map(|address| listed.judge(*address, self.other_form(*address)).err());
-        if let Some(Some(Refused::Listed(reason))) = reasons.next().filter(|_| reasons.all(|reason| reason.is_some())) {
+        let verdicts = addresses.into_iter().map(|(address, other)| listed.verdict(address, other));
+        // The first that would be used, or the last of those that would not.
+        let Some(verdict) = verdicts.reduce(|last, next| if last.is_blocked() { next } else { last }) else { return };
+        let host = active.host_verdict(verdict);
+        active.observed.turn(request.target(), host);
+        if let ListVerdict::Blocked(reason) = verdict {
             self.report(key, reason);
         }
     }
@@ -136,7 +226,7 @@ impl<'a> Listed<'a> {
     fn of(lists: &'a Lists, request: &Request) -> Option<Listed<'a>> {
         let target = request.target();
         let wanted = lists.have_ranges() && !request.is_diverted();
-        wanted.then(|| Listed { lists, named: lists.judge(&target.host, target.port), port: target.port })
+        wanted.then(|| Listed { lists, named: lists.judge_request(request), port: target.port })
     }
 
     /// What they say of an address, and of the other form that the network's gateway gives it.
@@ -144,9 +234,13 @@ impl<'a> Listed<'a> {
     /// # Errors
     /// They refuse it.
     pub(super) fn judge(&self, address: IpAddr, other: Option<IpAddr>) -> Result<(), Refused> {
-        match self.lists.judge_address(self.named, address, other, self.port) {
+        match self.verdict(address, other) {
             ListVerdict::Blocked(reason) => Err(Refused::Listed(reason)),
             _ => Ok(()),
         }
+    }
+
+    fn verdict(&self, address: IpAddr, other: Option<IpAddr>) -> ListVerdict {
+        self.lists.judge_address(self.named, address, other, self.port)
     }
 }

@@ -16,6 +16,7 @@ use crate::loader::folder::Folder;
 use crate::loader::lists::ListReader;
 use crate::loader::names::{NameReader, Names};
 use crate::loader::{Loader, Watch};
+use crate::policy::decision::LocalPage;
 
 /// The loader, and what is asked of it again and again.
 #[derive(Debug)]
@@ -35,9 +36,8 @@ pub(super) struct PageLook {
     pub(super) session: Key,
     /// The number of the look, and of the file if it is a large one.
     pub(super) id: u64,
-    /// The page as the helper has named it, and what it may say.
-    pub(super) name: String,
-    pub(super) comment: String,
+    /// The page as the helper has named it.
+    pub(super) page: LocalPage,
     pub(super) content: Result<PageContent, String>,
 }
 
@@ -62,12 +62,12 @@ impl Loading {
     }
 
     /// Has the file of a page looked at for a session. Gives the number of the look.
-    pub(super) fn look_at(&mut self, path: PathBuf, session: Key, name: String, comment: String) -> u64 {
+    pub(super) fn look_at(&mut self, path: PathBuf, session: Key, page: LocalPage) -> u64 {
         let PageLooks { last, waiting, done } = &mut self.looks;
         (*last, *waiting) = (*last + 1, *waiting + 1);
         let (id, done) = (*last, done.0.clone());
         self.loader.look_at(path, (session, id), move |content| {
-            drop(done.send(PageLook { session, id, name, comment, content }));
+            drop(done.send(PageLook { session, id, page, content }));
         });
         id
     }

@@ -14,6 +14,7 @@ mod deciding;
 mod heads;
 mod lifecycle;
 mod limiting;
+mod list_files;
 mod listeners;
 mod lists;
 mod loading;
@@ -176,7 +177,7 @@ impl Proxy {
         let mut shares = Shares::default();
         let heads = heads::Heads::new(&mut shares);
         let upstream = Upstream::new(options.dial_options, &mut shares);
-        let (lists, list_reader) = options.lists.map(lists::ActiveLists::of).unzip();
+        let (lists, list_reader) = lists::ActiveLists::start(options.lists).unzip();
         let files = (reader, options.pages, list_reader);
         let loading = loading::Loading::new(files, &mut poller, clock.now())?;
         let redirector = options.redirector.map(|options| Redirector::new(options, clock.now()));

@@ -10,18 +10,18 @@ use crate::http::cause::Cause;
 use crate::io::content::{Content, ContentRequest};
 use crate::loader::contents::Block;
 use crate::logs::Word;
-use crate::policy::decision::Decision;
+use crate::policy::decision::{Decision, LocalPage};
 
 impl Proxy {
     /// Answers with a local page, or has its file looked at.
-    pub(super) fn serve_page(&mut self, key: Key, name: String, comment: String) {
+    pub(super) fn serve_page(&mut self, key: Key, page: LocalPage) {
         let Some(client) = self.clients.get(key) else { return };
         let exchange = &client.session.exchange;
         let Some(request) = exchange.request() else { return };
-        match self.answers.page(&name, request, exchange.client(), &comment) {
+        match self.answers.page(&page, request, exchange.client()) {
             Served::Answer(served) => self.answer_page(key, served),
             Served::Elsewhere(path) => {
-                let id = self.loading.look_at(path, key, name, comment);
+                let id = self.loading.look_at(path, key, page);
                 self.set_waits(key, Waits::Page(id));
             }
         }
@@ -29,7 +29,7 @@ impl Proxy {
 
     /// The loader has looked at a page's file.
     pub(super) fn page_looked_at(&mut self, look: PageLook) {
-        let PageLook { session: key, id, name, comment, content } = look;
+        let PageLook { session: key, id, page, content } = look;
         let large = matches!(content, Ok(PageContent::Large { .. }));
         let Some(client) = self.clients.get_mut(key).filter(|client| client.waits == Waits::Page(id)) else {
             if large {
@@ -43,7 +43,7 @@ impl Proxy {
         }
         let exchange = &client.session.exchange;
         let Some(request) = exchange.request() else { return };
-        let served = self.answers.file(&name, content, request, exchange.client(), &comment);
+        let served = self.answers.file(&page, content, request, exchange.client());
         self.answer_page(key, served);
         self.enqueue(key);
     }

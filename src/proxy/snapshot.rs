@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use reactor::arena::Key;
 
+use super::lists::ActiveLists;
 use super::{Client, Proxy};
 use crate::exchange::flow::Direction;
 use crate::exchange::ingress::Ingress;
@@ -15,6 +16,8 @@ use crate::logs::{self, recent::RecentLine, AccessLog, UsageLog};
 use crate::monitor::history::History;
 use crate::monitor::hosts::{Hosts, Top};
 use crate::monitor::listeners::ListenerRow;
+use crate::monitor::lists::ListFileRow;
+use crate::monitor::observed::ObservedHosts;
 use crate::monitor::sessions::{first, EndPointKind, EndPoints, Filter, Row, Sessions, Sort, MOST_ROWS};
 use crate::monitor::{Helpers, Lost, Running};
 use crate::policy::decision::Decision;
@@ -177,6 +180,8 @@ impl Source for Proxy {
                 tunnels += u64::from(client.session.exchange.phase().kind() == PhaseKind::Tunnel);
             }
         }
+        let (listed, list_files) =
+            self.lists.as_ref().map(|lists| lists.numbers(Source::now(self))).unwrap_or_default();
         Running {
             counters,
             silent,
@@ -188,7 +193,8 @@ impl Source for Proxy {
             idle: self.upstream.idle.len() as u64,
             blocks: self.shared.pool.lent() as u64,
             head_bytes: self.shares.total(Resource::HeadBytes) as u64,
-            listed: self.lists.as_ref().map_or((0, 0), |lists| lists.len()),
+            listed,
+            list_files,
             draining: self.lifecycle.is_draining(),
             listening: self.listeners.serve(),
             judged_by_error: self.redirector.as_ref().is_some_and(|helpers| helpers.on_failure() == OnFailure::Error),
@@ -206,6 +212,18 @@ impl Source for Proxy {
 
     fn hosts(&self) -> &Top {
         self.watch.hosts.top()
+    }
+
+    fn list_files(&self) -> Vec<ListFileRow> {
+        self.lists.as_ref().map(|lists| lists.rows(Source::now(self))).unwrap_or_default()
+    }
+
+    fn observed(&self) -> ObservedHosts {
+        self.lists.as_ref().map(ActiveLists::observed).unwrap_or_default()
+    }
+
+    fn refusals(&self) -> Vec<(&str, u64)> {
+        self.lists.as_ref().map(|lists| lists.refusals.rows()).unwrap_or_default()
     }
 
     fn facts(&self) -> &Facts {

@@ -12,7 +12,7 @@ use crate::exchange::ingress::Ingress;
 use crate::exchange::timers::Limits;
 use crate::exchange::Settings;
 use crate::http::rules::Rules;
-use crate::http::target::Target;
+use crate::http::target::{Target, HTTP_PORT};
 use crate::loader::folder::Folder;
 use crate::loader::lists::ListOptions;
 use crate::loader::names::NameOptions;
@@ -142,13 +142,22 @@ fn lists(config: &Config) -> Result<Option<ListSetup>, String> {
 pub(super) fn verdict(config: &Config, name: &str) -> Result<String, String> {
     let options = list_options(config).ok_or("there are no lists: acl.blocklist and acl.allowlist name them")?;
     let lists = options.lists().map_err(|error| format!("acl: {error}"))?;
-    let target = match name.parse::<IpAddr>() {
-        Ok(IpAddr::V6(address)) => Target::from_authority(format!("[{address}]").as_bytes(), Some(CHECKED_PORT)),
-        _ => Target::from_authority(name.as_bytes(), Some(CHECKED_PORT)),
+    // A URL is checked for a request, whose path lists may judge; else for a tunnel.
+    let (authority, path, port) = match name.strip_prefix("http://") {
+        Some(rest) => {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            (authority, Some(path.as_bytes()), HTTP_PORT)
+        }
+        None => (name, None, CHECKED_PORT),
+    };
+    let target = match authority.parse::<IpAddr>() {
+        Ok(IpAddr::V6(address)) => Target::from_authority(format!("[{address}]").as_bytes(), Some(port)),
+        _ => Target::from_authority(authority.as_bytes(), Some(port)),
     };
     let target = target.map_err(|fault| format!("{name}: {fault}"))?;
-    let verdict = lists.judge(&target.host, target.port);
+    let verdict = lists.judge(&target.host, target.port, path);
     let place = lists.place(verdict);
+    let target = if path.is_some() { name.to_owned() } else { target.to_string() };
     Ok(match verdict {
         ListVerdict::Allowed(_) => format!("{target} is allowed by {place}"),
         ListVerdict::Blocked(_) => format!("{target} is refused by {place}"),
@@ -196,10 +205,12 @@ fn places(config: &Config) -> Vec<ListenAddress> {
 
 /// The folder of pages, if there is one, and what is said with them.
 fn answers(config: &Config) -> Result<(Option<Folder>, Answers), String> {
-    let compatible = config.http.compatible_status;
-    let Some(given) = config.web.html.clone() else { return Ok((None, Answers { compatible, ..Answers::built_in() })) };
+    let (compatible, block_status) = (config.http.compatible_status, config.pages.block_status);
+    let Some(given) = config.web.html.clone() else {
+        return Ok((None, Answers { compatible, block_status, ..Answers::built_in() }));
+    };
     let (folder, pages) = Folder::load(given).map_err(|error| format!("web.html: {error}"))?;
-    Ok((Some(folder), Answers { pages: Arc::new(pages), compatible }))
+    Ok((Some(folder), Answers { pages: Arc::new(pages), compatible, block_status }))
 }
 
 fn settings(config: &Config) -> Settings {

@@ -9,11 +9,13 @@ const MESSAGES: usize = 1000;
 
 /// What there is to know, and where.
 pub(super) fn overview() -> Markup {
-    const PAGES: [(&str, &str, &str); 7] = [
+    const PAGES: [(&str, &str, &str); 9] = [
         ("sessions", "Sessions", "connected clients, what they ask for, and for how long they are here"),
         ("listeners", "Listeners", "where clients come in, how many are here, and how many may be"),
         ("statistics", "Statistics", "all numbers of this moment"),
         ("errors", "Errors", "what went wrong since the start, by the side at fault"),
+        ("lists", "Lists", "the files of lists, and what they have allowed and refused"),
+        ("observed", "Observed hosts", "what clients ask for while lists only report, and an allow list made of it"),
         ("configuration", "Configuration", "every option with its value"),
         ("logs", "Log", "the last messages of the proxy"),
         ("errs", "Log of the helpers", "what helpers have written to their standard error"),
@@ -69,15 +71,15 @@ pub(super) fn statistics(source: &dyn Source) -> Markup {
 
 /// What went wrong, as `/json/errors` has it.
 pub(super) fn errors(source: &dyn Source) -> Markup {
-    let errors = super::json::errors(&source.running());
+    let errors = super::json::errors(&source.running(), &source.refusals());
     html! {
         h1 { "Errors since the start" }
         @for (group, counts) in errors.as_object().into_iter().flatten() {
-            h2 { (title(group)) }
+            @if counts.as_object().is_some_and(|counts| !counts.is_empty()) { h2 { (title(group)) } }
             div .scroll {
                 table {
                     @for (name, count) in counts.as_object().into_iter().flatten() {
-                        tr { th scope="row" { (name) } td .number { (count) } }
+                        tr { th scope="row" .wrap { (name) } td .number { (count) } }
                     }
                 }
             }
@@ -90,6 +92,7 @@ fn title(group: &str) -> &str {
     match group {
         "answers" => "Requests that the proxy answered itself, by cause (RFC 9209)",
         "sessions" => "Connections of clients, by why they ended",
+        "lists" => "Refusals of lists by file and line, those that were only reported included",
         "origins" => "Connections to servers",
         "names" => "Names",
         "helpers" => "Helpers",

@@ -5,12 +5,21 @@ use serde_json::{json, Map, Value};
 
 use crate::exchange::close::CloseReason;
 use crate::monitor::listeners::ListenerRow;
+use crate::monitor::lists::ListFileRow;
+use crate::monitor::observed::{ObservedHost, ObservedHosts};
 use crate::monitor::Running;
 
 /// Addresses that exist, with the original's own spelling of the key.
 pub(super) fn index() -> String {
-    const PATHS: [&str; 5] =
-        ["/json/running", "/json/configuration", "/json/errors", "/json/sessions", "/json/listeners"];
+    const PATHS: [&str; 7] = [
+        "/json/running",
+        "/json/configuration",
+        "/json/errors",
+        "/json/sessions",
+        "/json/listeners",
+        "/json/acl/lists",
+        "/json/acl/observed",
+    ];
     text(&json!({ "errror": "invalid url", "valid-paths": PATHS }))
 }
 
@@ -29,17 +38,20 @@ pub(super) fn listeners(rows: &[ListenerRow]) -> String {
     text(&rows.iter().map(ListenerRow::to_json).collect::<Value>())
 }
 
-/// What went wrong, by the side at fault.
-pub(super) fn errors(running: &Running) -> Value {
+/// What went wrong, by the side at fault; refusals of lists by `FILE:LINE`.
+pub(super) fn errors(running: &Running, refusals: &[(&str, u64)]) -> Value {
     let counters = &running.counters;
     let ended = CloseReason::COUNTED.iter().zip(counters.ended);
     let sessions: Map<String, Value> = ended.map(|(reason, count)| (reason.name().to_owned(), count.into())).collect();
     let (helpers, dns) = (&running.helped, &running.dns);
     let answers: Map<String, Value> =
         counters.exchange.answers().map(|(cause, count)| (cause.to_owned(), count.into())).collect();
+    let lists: Map<String, Value> =
+        refusals.iter().map(|(place, count)| ((*place).to_owned(), (*count).into())).collect();
     json!({
         "sessions": sessions,
         "answers": answers,
+        "lists": lists,
         "origins": { "failed": counters.dial_failures, "refused": counters.refused },
         "names": {
             "failed": counters.name_failures,
@@ -56,6 +68,42 @@ pub(super) fn errors(running: &Running) -> Value {
             "unreadable": counters.unreadable,
             "undecided": counters.undecided,
         },
+    })
+}
+
+/// The files of lists.
+pub(super) fn lists(files: &[ListFileRow]) -> Value {
+    let object = |row: &ListFileRow| {
+        let mut object = json!({
+            "list": row.list,
+            "file": row.file,
+            "lines": row.lines,
+            "others": row.others,
+            "first-other": row.first_other,
+        });
+        row.numbers.rows().into_iter().for_each(|(name, value)| object[name] = value.into());
+        object
+    };
+    files.iter().map(object).collect()
+}
+
+/// The hosts that were asked for while lists only report.
+pub(super) fn observed(observed: &ObservedHosts) -> Value {
+    let host = |row: &ObservedHost| {
+        json!({
+            "host": row.host,
+            "port": row.port,
+            "requests": row.requests,
+            "refused": row.refused,
+            "verdict": row.last.word(),
+            "entry": row.entry,
+        })
+    };
+    json!({
+        "reporting": observed.reporting,
+        "hosts": observed.hosts.iter().map(host).collect::<Vec<_>>(),
+        "others": observed.others,
+        "allowlist": observed.allowlist,
     })
 }
 

@@ -6,16 +6,18 @@ use crate::counters::histogram::Histogram;
 use crate::exchange::close::CloseReason;
 use crate::monitor::hosts::Top;
 use crate::monitor::listeners::ListenerRow;
+use crate::monitor::lists::{ListFileRow, NUMBERED};
 use crate::monitor::Running;
 
 /// The media type of the format.
 pub(super) const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All metrics of one moment.
-pub(super) fn render(running: &Running, hosts: &Top, listeners: &[ListenerRow]) -> String {
+pub(super) fn render(running: &Running, hosts: &Top, listeners: &[ListenerRow], files: &[ListFileRow]) -> String {
     let mut page = MetricsPage(String::new());
     clients(&mut page, running);
     by_listener(&mut page, listeners);
+    lists(&mut page, running, files);
     origins(&mut page, running);
     top(&mut page, hosts);
     names(&mut page, running);
@@ -89,15 +91,6 @@ fn clients(page: &mut MetricsPage, running: &Running) {
         causes.iter().map(|(label, count)| (label.as_str(), *count)),
     );
     decisions(page, running);
-    let judged = [
-        ("verdict=\"allowed\"", counters.listed_allowed),
-        ("verdict=\"blocked\"", counters.listed_blocked),
-        ("verdict=\"reported\"", counters.listed_reported),
-    ];
-    page.counter("lists_judged_total", "Requests that lists let pass, refused, or would have refused.", judged);
-    page.counter("lists_loaded_total", "How often lists were read anew.", [("", counters.lists_loaded)]);
-    let sizes = [("kind=\"names\"", running.listed.0), ("kind=\"networks\"", running.listed.1)];
-    page.gauge("lists_entries", "Names and networks in lists.", sizes);
     page.gauge("clients", "Connections of proxy clients.", [("", running.clients)]);
     page.gauge("clients_tunnels", "Those of them in a tunnel.", [("", running.tunnels)]);
     page.gauge("clients_silent", "Those of them without a first request.", [("", running.silent)]);
@@ -136,6 +129,48 @@ fn decisions(page: &mut MetricsPage, running: &Running) {
     page.counter("limits_blocked_total", "Requests refused because their client was over a limit.", limited);
 }
 
+fn lists(page: &mut MetricsPage, running: &Running, files: &[ListFileRow]) {
+    let counters = &running.counters;
+    let judged = [
+        ("verdict=\"allowed\"", counters.listed_allowed),
+        ("verdict=\"blocked\"", counters.listed_blocked),
+        ("verdict=\"reported\"", counters.listed_reported),
+    ];
+    page.counter("lists_judged_total", "Requests that lists let pass, refused, or would have refused.", judged);
+    page.counter("lists_loaded_total", "How often lists were read anew.", [("", counters.lists_loaded)]);
+    let sizes = [
+        ("kind=\"names\"", running.listed.names as u64),
+        ("kind=\"networks\"", running.listed.ranges as u64),
+        ("kind=\"urls\"", running.listed.urls as u64),
+    ];
+    page.gauge("lists_entries", "Names, networks, and hosts with a path in lists.", sizes);
+    let (mut judged, mut entries, mut ages, mut generations) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (place, row) in files.iter().enumerate() {
+        let before = files[..place].iter().filter(|other| other.list == row.list).count();
+        if before >= NUMBERED {
+            continue;
+        }
+        let (label, numbers) = (format!("list=\"{}\",file=\"{}\"", row.list, escaped(&row.file)), row.numbers);
+        let verdicts = [("allowed", numbers.allowed), ("blocked", numbers.blocked), ("reported", numbers.reported)];
+        judged.extend(verdicts.map(|(verdict, count)| (format!("{label},verdict=\"{verdict}\""), count)));
+        entries.push((label.clone(), numbers.entries));
+        ages.push((label.clone(), numbers.age));
+        generations.push((label, numbers.generation));
+    }
+    fn shown(rows: &[(String, u64)]) -> impl Iterator<Item = (&str, u64)> {
+        rows.iter().map(|(label, count)| (label.as_str(), *count))
+    }
+    page.counter("lists_file_judged_total", "The same by the file that had the entry.", shown(&judged));
+    page.gauge("lists_file_entries", "Entries of each file.", shown(&entries));
+    page.gauge("lists_file_age_seconds", "Time since each file was changed.", shown(&ages));
+    page.gauge("lists_file_generation", "Which file it is that was read under this name.", shown(&generations));
+}
+
+/// A text as it stands between the quotes of a label.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
 fn origins(page: &mut MetricsPage, running: &Running) {
     let counters = &running.counters;
     let states = [("state=\"used\"", running.established - running.idle), ("state=\"idle\"", running.idle)];
@@ -157,8 +192,7 @@ fn origins(page: &mut MetricsPage, running: &Running) {
 
 /// A gauge, since a host comes and goes: what a counter of it would lose cannot be told from a restart.
 fn top(page: &mut MetricsPage, hosts: &Top) {
-    let label =
-        |host: &str, count: u64| (format!("host=\"{}\"", host.replace('\\', "\\\\").replace('"', "\\\"")), count);
+    let label = |host: &str, count: u64| (format!("host=\"{}\"", escaped(host)), count);
     let mut rows: Vec<(String, u64)> = hosts.hosts.iter().map(|(host, count)| label(host, *count)).collect();
     rows.push(("host=\"(other)\"".to_owned(), hosts.others));
     let rows = rows.iter().map(|(label, count)| (label.as_str(), *count));
@@ -257,7 +291,7 @@ mod tests {
 
     #[test]
     fn every_metric_has_help_and_type_and_a_number() {
-        let text = render(&Running::default(), &Top::default(), &[]);
+        let text = render(&Running::default(), &Top::default(), &[], &[]);
         let mut named = std::collections::HashSet::new();
         for line in text.lines() {
             match line.strip_prefix("# ") {
@@ -289,7 +323,7 @@ mod tests {
         let mut running = Running::default();
         running.counters.helper_time.note(3001);
         running.counters.helper_time.note(1_500_000);
-        let text = render(&running, &Top::default(), &[]);
+        let text = render(&running, &Top::default(), &[], &[]);
         for line in [
             "exaproxy_helper_seconds_bucket{le=\"0.002\"} 0",
             "exaproxy_helper_seconds_bucket{le=\"0.005\"} 1",

@@ -8,6 +8,7 @@ mod graphs;
 mod information;
 mod json;
 mod layout;
+mod lists;
 mod metrics;
 mod names;
 mod overview;
@@ -28,6 +29,8 @@ use crate::http::Method;
 use crate::monitor::history::History;
 use crate::monitor::hosts::Top;
 use crate::monitor::listeners::ListenerRow;
+use crate::monitor::lists::ListFileRow;
+use crate::monitor::observed::ObservedHosts;
 use crate::monitor::sessions::{EndPointKind, EndPoints, Filter, Sessions};
 use crate::monitor::Running;
 use crate::policy::networks::Networks;
@@ -99,6 +102,12 @@ pub trait Source {
     fn history(&self) -> &History;
     /// The hosts that were asked for most.
     fn hosts(&self) -> &Top;
+    /// The files of lists.
+    fn list_files(&self) -> Vec<ListFileRow>;
+    /// The hosts that were asked for while lists only report.
+    fn observed(&self) -> ObservedHosts;
+    /// Refusals of lists by `FILE:LINE`, most first.
+    fn refusals(&self) -> Vec<(&str, u64)>;
     /// What the configuration says.
     fn facts(&self) -> &Facts;
     /// What stays the same.
@@ -175,10 +184,16 @@ fn for_programs(path: &str, query: &[u8], source: &dyn Source) -> Option<Answer>
     Some(match path {
         "/json/running" => of_kind(JSON, source.running().to_json()),
         "/json/configuration" => of_kind(JSON, json::configuration(&source.facts().configuration)),
-        "/json/errors" => of_kind(JSON, json::text(&json::errors(&source.running()))),
+        "/json/errors" => of_kind(JSON, json::text(&json::errors(&source.running(), &source.refusals()))),
         "/json/sessions" => of_kind(JSON, json::text(&source.sessions(&sessions::filter(query)))),
         "/json/listeners" => of_kind(JSON, json::listeners(&source.listeners())),
-        "/metrics" => of_kind(metrics::KIND, metrics::render(&source.running(), source.hosts(), &source.listeners())),
+        "/json/acl/lists" => of_kind(JSON, json::text(&json::lists(&source.list_files()))),
+        "/json/acl/observed" => of_kind(JSON, json::text(&json::observed(&source.observed()))),
+        "/information/allowlist.txt" => of_kind(PLAIN, lists::allowlist_text(&source.observed())),
+        "/metrics" => of_kind(
+            metrics::KIND,
+            metrics::render(&source.running(), source.hosts(), &source.listeners(), &source.list_files()),
+        ),
         "/health" => health(&source.running()),
         "/style.css" => of_kind(STYLE, include_str!("style.css")),
         "/refresh.js" => of_kind(SCRIPT, include_str!("refresh.js")),
@@ -198,6 +213,8 @@ fn page(path: &str, query: &[u8], source: &dyn Source) -> WebPage {
         "/information/configuration.html" => WebPage::new("Configuration", information::configuration(source)),
         "/information/statistics.html" => WebPage::new("Statistics", information::statistics(source)).every(2),
         "/information/errors.html" => WebPage::new("Errors", information::errors(source)).every(5),
+        "/information/lists.html" => WebPage::new("Lists", lists::files(source)).every(5),
+        "/information/observed.html" => WebPage::new("Observed hosts", lists::observed(source)),
         "/information/logs.html" => WebPage::new("Log", information::logs(MessageKind::Proxy, source)),
         "/information/errs.html" => WebPage::new("Log of the helpers", information::logs(MessageKind::Helpers, source)),
         "/graph.html" => WebPage::new("Graphs", graphs::overview(source)).every(5),

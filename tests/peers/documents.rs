@@ -38,6 +38,8 @@ const SAYS: &[(&str, i32, &str)] = &[
     ("curl -x http://127.0.0.1:3128 -H 'Accept: application/json'", 0, "\"cause\":\"blocked\""),
     ("curl -x http://127.0.0.1:3128 http://www.example.com/", 0, "<html"),
     ("curl -x http://127.0.0.1:3128 https://www.example.com/", 56, "response 403"),
+    ("exaproxy --check-name deb.debian.org", 0, "deb.debian.org:443 is allowed by /etc/exaproxy/allow:1"),
+    ("curl -sS -x http://127.0.0.1:3128 https://other.example/", 56, "response 403"),
     ("curl -d token=$token", 0, "changed successfully"),
     ("curl http://127.0.0.1:8080/json/running", 0, "clients.requests"),
     ("./helper </dev/null", 0, "0\n"),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::Signal;
 
@@ -197,22 +198,38 @@ fn lists_stand_before_helpers_and_judge_what_helpers_put_in_place() {
 }
 
 #[test]
-fn no_request_fails_while_lists_are_replaced() {
+fn no_request_fails_while_lists_are_replaced_under_load() {
     let origin = Origin::site();
-    let names = |salt: usize| (0..50_000).map(|number| format!("n{number}.s{salt}.test\n")).collect::<String>();
+    let names = |salt: usize| {
+        (0..50_000).map(|number| format!("n{number}.s{salt}.test\n")).collect::<String>() + "always.test\n"
+    };
     let folder = files(&[("block", &names(0))]);
     let block = at(&folder, "block");
     let proxy = Proxy::start(&[("acl.blocklist", &block)]);
-    let mut client = proxy.client();
-    for salt in 1..3 {
-        replace(&block, &names(salt));
-        eventually("new lists", || {
-            client.send(client::get(&origin.url("/x")));
-            assert_eq!(client.reply().status(), 200);
-            (proxy.counter("lists.loaded") == salt as i64).then_some(())
-        });
-        assert_eq!(client.get(&format!("http://n7.s{salt}.test/")).status(), 403);
-    }
+    let (over, url) = (AtomicBool::new(false), origin.url("/x"));
+    std::thread::scope(|scope| {
+        let load = |_| {
+            scope.spawn(|| {
+                let (mut client, mut served) = (proxy.client(), 0);
+                while !over.load(Ordering::Relaxed) {
+                    client.send(client::get(&url).repeat(8));
+                    (0..8).for_each(|_| assert_eq!(client.reply().status(), 200));
+                    // In every list there has ever been.
+                    assert_eq!(client.get("http://always.test/").status(), 403);
+                    served += 9;
+                }
+                served
+            })
+        };
+        let clients: Vec<_> = (0..8).map(load).collect();
+        for salt in 1..4 {
+            replace(&block, &names(salt));
+            eventually("new lists", || (proxy.counter("lists.loaded") == salt as i64).then_some(()));
+            assert_eq!(proxy.client().get(&format!("http://n7.s{salt}.test/")).status(), 403);
+        }
+        over.store(true, Ordering::Relaxed);
+        assert!(clients.into_iter().all(|client| client.join().expect("no request failed") > 0));
+    });
 }
 
 #[test]

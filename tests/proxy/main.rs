@@ -32,6 +32,7 @@ mod halfclose;
 mod ipv6;
 mod keepalive;
 mod limits;
+mod listed;
 mod listeners;
 mod lists;
 mod loader;

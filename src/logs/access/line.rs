@@ -128,7 +128,7 @@ fn protocol(out: &mut Vec<u8>, record: &Record<'_>) {
 }
 
 /// Squid's own form: end of the request, milliseconds, client, result and status, bytes, method, URL, user, way and
-/// origin, media type.
+/// origin, media type; behind it what Squid does not know, the entry of a list, as it puts heads there by `log_mime_hdrs`.
 fn squid(out: &mut Vec<u8>, record: &Record<'_>) {
     digits(out, record.ended / 1000);
     out.push(b'.');
@@ -161,6 +161,10 @@ fn squid(out: &mut Vec<u8>, record: &Record<'_>) {
     }
     out.push(b' ');
     push_url(out, record.media);
+    if !record.list.is_empty() {
+        out.push(b' ');
+        push_url(out, record.list);
+    }
 }
 
 /// Squid's word for what became of a request.

@@ -95,6 +95,10 @@ fn squids_form_has_ten_fields_whatever_happened() {
             format!("1795222956.512   1234 192.0.2.1 TCP_DENIED/403 512 {url}"),
         ),
         (
+            Record { decision: Some("DENY"), status: Some(403), list: b"/a b:7", ..record() },
+            format!("1795222956.512   1234 192.0.2.1 TCP_DENIED/403 512 {url} /a%20b:7"),
+        ),
+        (
             Record { decision: Some("REDIRECT"), ..record() },
             format!("1795222956.512   1234 192.0.2.1 TCP_REDIRECT/200 512 {url}"),
         ),
@@ -115,7 +119,7 @@ fn squids_form_has_ten_fields_whatever_happened() {
     ];
     for (record, wanted) in table {
         assert_eq!(line("squid", &record), wanted);
-        assert_eq!(wanted.split_whitespace().count(), 10);
+        assert_eq!(wanted.split_whitespace().count(), 10 + usize::from(!record.list.is_empty()));
     }
 }
 

@@ -27,6 +27,8 @@ pub enum Named<'a> {
     Name(&'a str, NameScope),
     /// A network without bits behind its prefix.
     Range(IpNet),
+    /// A host in lower case, and what paths begin with.
+    Url(&'a str, &'a str),
 }
 
 /// What a line is.

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use super::entry::{normal, LineKind, ListEntry, Named};
 use super::foreign;
 use super::names::NameScope;
+use super::urls;
 use crate::policy::networks::canonical_range;
 
 /// What the lines of a file are.
@@ -18,6 +19,8 @@ pub enum ListFormat {
     Lines,
     /// `domains` of a squidGuard folder: a name means all below it too.
     Domains,
+    /// `urls` of a squidGuard folder: a host and what its paths begin with.
+    Urls,
 }
 
 /// What is wrong with a line of ours.
@@ -63,6 +66,9 @@ pub fn read(
     if comment || text.is_empty() {
         return Ok(LineKind::Blank);
     }
+    if format == ListFormat::Urls {
+        return Ok(url(text, scratch, take));
+    }
     let text = without_comment(text);
     if !is_ours(text) {
         return Ok(foreign::read(text, scratch, take));
@@ -70,7 +76,7 @@ pub fn read(
     match format {
         ListFormat::Lines => ours(text, scratch, take)?,
         ListFormat::Domains if text.contains(['*', '!', '[']) => return Ok(LineKind::Other),
-        ListFormat::Domains => domain(text, scratch, take)?,
+        ListFormat::Domains | ListFormat::Urls => domain(text, scratch, take)?,
     }
     Ok(LineKind::Entries)
 }
@@ -113,6 +119,12 @@ fn ours(text: &str, scratch: &mut String, take: &mut dyn FnMut(ListEntry<'_>)) -
     let name = normal(name, scratch).ok_or(LineFault::Name)?;
     take(ListEntry { what: Named::Name(name, scope), port, exception });
     Ok(())
+}
+
+fn url(text: &str, scratch: &mut String, take: &mut dyn FnMut(ListEntry<'_>)) -> LineKind {
+    let Some((host, path)) = urls::split(text, scratch) else { return LineKind::Other };
+    take(ListEntry { what: Named::Url(host, path), port: None, exception: false });
+    LineKind::Entries
 }
 
 fn domain(text: &str, scratch: &mut String, take: &mut dyn FnMut(ListEntry<'_>)) -> Result<(), LineFault> {

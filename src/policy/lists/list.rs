@@ -8,11 +8,26 @@ use super::entry::{LineKind, Named};
 use super::line::{self, LineFault, ListFormat};
 use super::names::{ListKey, NameEntry, NamePile, NameTable, MAX_LINES};
 use super::ranges::{RangePile, RangeTable};
+use super::urls::{UrlPile, UrlTable, MAX_PATHS};
 
 /// Most names of a list: 192 MiB of memory.
 pub const MAX_NAMES: usize = 16_000_000;
 /// Most networks of a list: 96 MiB of memory.
 pub const MAX_RANGES: usize = 2_000_000;
+
+/// Most hosts with a path of a list: 48 MiB of memory, and that of their paths.
+pub const MAX_URLS: usize = 2_000_000;
+
+/// How much there is in a list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ListSize {
+    /// Names.
+    pub names: usize,
+    /// Networks.
+    pub ranges: usize,
+    /// Hosts with a path.
+    pub urls: usize,
+}
 
 /// A list that is in force.
 #[derive(Debug, Default)]
@@ -20,6 +35,7 @@ pub struct List {
     key: ListKey,
     names: NameTable,
     ranges: RangeTable,
+    urls: UrlTable,
     files: Vec<ListFile>,
 }
 
@@ -32,12 +48,16 @@ pub struct ListFile {
     first: u32,
     /// Its lines.
     pub lines: u32,
-    /// Names and networks that it has.
+    /// Names, networks, and hosts with a path that it has.
     pub entries: usize,
     /// Lines that mean something else, in formats of others.
     pub others: usize,
     /// The first of these lines, from 1; 0 without one.
     pub first_other: u32,
+    /// When it was changed, in seconds since 1970.
+    pub modified: u64,
+    /// A number that another content of the file would not have.
+    pub version: u64,
 }
 
 /// Where a list cannot be read.
@@ -83,14 +103,24 @@ impl List {
         self.ranges.find(address, port)
     }
 
+    /// The line of the host, in lower case, with what this path begins with.
+    pub fn find_url(&self, host: &str, path: &[u8]) -> Option<u32> {
+        self.urls.find(self.key, host, path)
+    }
+
+    /// Whether there is a host with a path in it.
+    pub fn has_urls(&self) -> bool {
+        self.urls.len() > 0
+    }
+
     /// Whether there is a network in it.
     pub fn has_ranges(&self) -> bool {
         self.ranges.len() > 0
     }
 
-    /// Names and networks in it.
-    pub fn len(&self) -> (usize, usize) {
-        (self.names.len(), self.ranges.len())
+    /// What is in it.
+    pub fn size(&self) -> ListSize {
+        ListSize { names: self.names.len(), ranges: self.ranges.len(), urls: self.urls.len() }
     }
 
     /// Bytes of the table of names.
@@ -103,10 +133,14 @@ impl List {
         &self.files
     }
 
+    /// The file of a line, by its place among them.
+    pub fn file_of(&self, line: u32) -> Option<usize> {
+        self.files.partition_point(|file| file.first <= line).checked_sub(1)
+    }
+
     /// Where a line stands, as `FILE:LINE`.
     pub fn place(&self, line: u32) -> String {
-        let at = self.files.partition_point(|file| file.first <= line);
-        match at.checked_sub(1).and_then(|at| self.files.get(at)) {
+        match self.file_of(line).and_then(|at| self.files.get(at)) {
             Some(file) => format!("{}:{}", file.path, line - file.first + 1),
             None => String::new(),
         }
@@ -119,6 +153,7 @@ pub struct ListReading {
     key: ListKey,
     names: NamePile,
     ranges: RangePile,
+    urls: UrlPile,
     files: Vec<ListFile>,
     scratch: String,
     fault: Option<ListFault>,
@@ -131,6 +166,7 @@ impl ListReading {
             key,
             names: NamePile::default(),
             ranges: RangePile::default(),
+            urls: UrlPile::default(),
             files: Vec::new(),
             scratch: String::new(),
             fault: None,
@@ -140,7 +176,16 @@ impl ListReading {
     /// The lines that follow are those of this file.
     pub fn begin(&mut self, path: &str) {
         let first = self.files.last().map_or(0, |file| file.first + file.lines);
-        self.files.push(ListFile { path: path.into(), first, lines: 0, entries: 0, others: 0, first_other: 0 });
+        let (lines, entries, others, first_other, modified, version) = (0, 0, 0, 0, 0, 0);
+        let path = path.into();
+        self.files.push(ListFile { path, first, lines, entries, others, first_other, modified, version });
+    }
+
+    /// The file that was begun last was changed then, in seconds since 1970, and this number tells it from others.
+    pub fn note_version(&mut self, modified: u64, version: u64) {
+        if let Some(file) = self.files.last_mut() {
+            (file.modified, file.version) = (modified, version);
+        }
     }
 
     /// Reads whole lines. Behind a fault nothing more is read.
@@ -155,7 +200,7 @@ impl ListReading {
     }
 
     fn read_line(&mut self, line: &[u8], format: ListFormat) {
-        let (key, names, ranges) = (self.key, &mut self.names, &mut self.ranges);
+        let (key, names, ranges, urls) = (self.key, &mut self.names, &mut self.ranges, &mut self.urls);
         let Some(file) = self.files.last_mut() else { return };
         let number = file.first + file.lines;
         file.lines += 1;
@@ -168,9 +213,11 @@ impl ListReading {
                     names.push(key, name, NameEntry { scope, port, exception, line: number });
                 }
                 Named::Range(range) => ranges.push(range, port, exception, number),
+                Named::Url(host, path) => urls.push(key, host, path, number),
             }
         });
-        let full = names.len() > MAX_NAMES || ranges.len() > MAX_RANGES || number + 1 >= MAX_LINES;
+        let long = urls.len().0 > MAX_URLS || urls.len().1 > MAX_PATHS;
+        let full = long || names.len() > MAX_NAMES || ranges.len() > MAX_RANGES || number + 1 >= MAX_LINES;
         let what = match read {
             _ if full => ListFaultKind::TooLong,
             Err(fault) => ListFaultKind::Line(fault),
@@ -189,11 +236,19 @@ impl ListReading {
     /// # Errors
     /// The first line that is wrong.
     pub fn finish(self) -> Result<List, ListFault> {
+        self.finish_with(&mut || {})
+    }
+
+    /// The same; `pause` is called again and again.
+    ///
+    /// # Errors
+    /// Those of [`ListReading::finish`].
+    pub fn finish_with(self, pause: &mut dyn FnMut()) -> Result<List, ListFault> {
         match self.fault {
             Some(fault) => Err(fault),
             None => {
-                let (names, ranges) = (self.names.finish(), self.ranges.finish());
-                Ok(List { key: self.key, names, ranges, files: self.files })
+                let (names, ranges, urls) = (self.names.finish(pause), self.ranges.finish(), self.urls.finish());
+                Ok(List { key: self.key, names, ranges, urls, files: self.files })
             }
         }
     }

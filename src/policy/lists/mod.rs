@@ -9,12 +9,16 @@ mod puny;
 mod ranges;
 #[cfg(test)]
 mod tests;
+mod urls;
 
 use std::net::IpAddr;
 
 use super::address;
+use crate::http::request::Request;
 use crate::http::target::Host;
-use list::List;
+use crate::http::Method;
+pub use entry::LineKind;
+use list::{List, ListSize};
 
 /// The lists in force, and what they are for.
 #[derive(Debug, Default)]
@@ -51,27 +55,59 @@ pub enum ListReason {
     Unlisted,
 }
 
+impl ListVerdict {
+    /// It may not be reached.
+    pub fn is_blocked(self) -> bool {
+        matches!(self, ListVerdict::Blocked(_))
+    }
+}
+
 impl Lists {
-    /// What is to be said of a host before a name server is asked, for a request to this port. Of an address it is the last
-    /// word.
-    pub fn judge(&self, host: &Host, port: u16) -> ListVerdict {
+    /// What is to be said of a host before a name server is asked, for a request to this port with this path, of which a tunnel
+    /// has none. Of an address it is the last word.
+    pub fn judge(&self, host: &Host, port: u16, path: Option<&[u8]>) -> ListVerdict {
         match host {
-            Host::V4(address) => self.judge_address(ListVerdict::Open, IpAddr::V4(*address), None, port),
-            Host::V6(address, _) => self.judge_address(ListVerdict::Open, IpAddr::V6(*address), None, port),
-            Host::Name(name) => self.judge_name(name, port),
+            Host::V4(address) => self.judge_literal(IpAddr::V4(*address), port, path),
+            Host::V6(address, _) => self.judge_literal(IpAddr::V6(*address), port, path),
+            Host::Name(name) => {
+                let find = |list: &List| list.find_name(name, port).or_else(|| list.find_url(name, path?));
+                self.judge_host(find(&self.allow), || find(&self.block))
+            }
         }
     }
 
-    fn judge_name(&self, name: &str, port: u16) -> ListVerdict {
-        if let Some(line) = self.allow.find_name(name, port) {
+    /// What is to be said of a request: [`Lists::judge`] for its target.
+    pub fn judge_request(&self, request: &Request) -> ListVerdict {
+        let path = (request.method() != Method::Connect).then(|| request.path());
+        self.judge(&request.target().host, request.target().port, path)
+    }
+
+    fn judge_host(&self, allowed: Option<u32>, blocked: impl FnOnce() -> Option<u32>) -> ListVerdict {
+        if let Some(line) = allowed {
             return ListVerdict::Allowed(line);
         }
-        match self.block.find_name(name, port) {
+        match blocked() {
             Some(line) => ListVerdict::Blocked(ListReason::Line(line)),
             None if !self.closed => ListVerdict::Unlisted,
             None if self.allow.has_ranges() => ListVerdict::Open,
             None => ListVerdict::Blocked(ListReason::Unlisted),
         }
+    }
+
+    fn judge_literal(&self, address: IpAddr, port: u16, path: Option<&[u8]>) -> ListVerdict {
+        let find = |list: &List| {
+            if list.has_urls() {
+                list.find_url(&address.to_canonical().to_string(), path?)
+            } else {
+                None
+            }
+        };
+        let named = match (find(&self.allow), find(&self.block)) {
+            (Some(line), _) => ListVerdict::Allowed(line),
+            (None, Some(line)) => ListVerdict::Blocked(ListReason::Line(line)),
+            (None, None) => ListVerdict::Open,
+        };
+        self.judge_address(named, address, None, port)
     }
 
     /// What is to be said of an address that is about to be connected to. `named` is what was said of the name that it
@@ -107,9 +143,13 @@ impl Lists {
         }
     }
 
-    /// Names and networks in all lists.
-    pub fn len(&self) -> (usize, usize) {
-        let ((names, ranges), (more, further)) = (self.block.len(), self.allow.len());
-        (names + more, ranges + further)
+    /// What is in all lists.
+    pub fn size(&self) -> ListSize {
+        let (block, allow) = (self.block.size(), self.allow.size());
+        ListSize {
+            names: block.names + allow.names,
+            ranges: block.ranges + allow.ranges,
+            urls: block.urls + allow.urls,
+        }
     }
 }

@@ -16,6 +16,9 @@ const BUCKET: usize = 8;
 /// Bits of a mark that hold a line, or the place of an entry with a port.
 const LINE_BITS: u32 = 27;
 
+/// Bits of a fingerprint that say its heap while a table is made.
+const HEAP_BITS: u32 = 8;
+
 /// Lines that can be told apart, 134 million: of all files of a list together.
 pub(super) const MAX_LINES: u32 = 1 << LINE_BITS;
 
@@ -40,6 +43,13 @@ pub enum NameScope {
 pub struct ListKey(pub u64, pub u64);
 
 impl ListKey {
+    /// The fingerprint of a name.
+    pub(super) fn print(self, name: &str) -> u64 {
+        let mut print = 0;
+        self.walk(name, |found| print = found);
+        print
+    }
+
     /// Tells the fingerprints of a name and of each name above it, from the last label on.
     fn walk(self, name: &str, mut tell: impl FnMut(u64)) {
         let mut hasher = DefaultHasher::new();
@@ -55,9 +65,11 @@ impl ListKey {
 }
 
 /// What is remembered of a name while the table is made.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct NamePile {
-    entries: Vec<(u64, u32)>,
+    /// Fingerprints and marks, by the first bits of the fingerprint: each heap is sorted by itself.
+    heaps: Vec<Vec<(u64, u32)>>,
+    count: usize,
     ported: Vec<(u16, u32)>,
     depths: u128,
 }
@@ -92,38 +104,51 @@ impl NamePile {
             NameScope::Both => EXACT | BELOW,
         };
         let exception = if entry.exception { EXCEPTION } else { 0 };
-        self.entries.push((print, place | scope | exception));
+        self.heaps[(print >> (u64::BITS - HEAP_BITS)) as usize].push((print, place | scope | exception));
+        self.count += 1;
     }
 
     /// The number of entries so far, those that come again included.
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.count
     }
 
-    pub(super) fn finish(self) -> NameTable {
-        let mut entries = self.entries;
-        entries.sort_unstable();
-        // What is there twice is told by its first line.
-        let flags = |mark: u32| mark & !(MAX_LINES - 1);
-        entries.dedup_by(|(later, other), (first, mark)| {
-            later == first && flags(*other) == flags(*mark) && *mark & PORTED == 0
-        });
-        let bits = (entries.len() / BUCKET).max(1).ilog2();
+    /// The table; `pause` is called again and again while it is made.
+    pub(super) fn finish(self, pause: &mut dyn FnMut()) -> NameTable {
+        let (mut prints, mut marks) = (Vec::with_capacity(self.count), Vec::with_capacity(self.count));
+        for mut heap in self.heaps {
+            heap.sort_unstable();
+            // What is there twice is told by its first line.
+            let flags = |mark: u32| mark & !(MAX_LINES - 1);
+            heap.dedup_by(|(later, other), (first, mark)| {
+                later == first && flags(*other) == flags(*mark) && *mark & PORTED == 0
+            });
+            prints.extend(heap.iter().map(|(print, _)| *print));
+            marks.extend(heap.iter().map(|(_, mark)| *mark));
+            pause();
+        }
+        let bits = (prints.len() / BUCKET).max(1).ilog2();
         let mut starts = vec![0_u32; (1 << bits) + 1];
         let bucket = |print: u64| print.checked_shr(u64::BITS - bits).unwrap_or(0) as usize;
-        entries.iter().for_each(|(print, _)| starts[bucket(*print) + 1] += 1);
+        prints.iter().for_each(|print| starts[bucket(*print) + 1] += 1);
         for at in 1..starts.len() {
             starts[at] += starts[at - 1];
         }
         NameTable {
             bits,
             starts: starts.into(),
-            exceptions: entries.iter().any(|(_, mark)| mark & EXCEPTION != 0),
-            prints: entries.iter().map(|(print, _)| *print).collect(),
-            marks: entries.iter().map(|(_, mark)| *mark).collect(),
+            exceptions: marks.iter().any(|mark| mark & EXCEPTION != 0),
+            prints: prints.into(),
+            marks: marks.into(),
             ported: self.ported.into(),
             depths: self.depths,
         }
+    }
+}
+
+impl Default for NamePile {
+    fn default() -> NamePile {
+        NamePile { heaps: vec![Vec::new(); 1 << HEAP_BITS], count: 0, ported: Vec::new(), depths: 0 }
     }
 }
 

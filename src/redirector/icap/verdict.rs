@@ -25,7 +25,7 @@ use crate::http::rules::Rules;
 use crate::http::syntax::{is_token, is_value};
 use crate::http::target::Target;
 use crate::http::Method;
-use crate::policy::decision::Verdict;
+use crate::policy::decision::{LocalPage, Verdict};
 
 type Reading = Result<Verdict, &'static str>;
 
@@ -70,7 +70,7 @@ pub(super) fn read(message: &IcapMessage<'_>, question: &Question<'_>, rules: &R
 
 fn file(name: &[u8], comment: &str) -> Reading {
     let name = std::str::from_utf8(name).map_err(|_| "the name of its page is not UTF-8")?;
-    Ok(Verdict::File { name: name.to_owned(), comment: comment.to_owned() })
+    Ok(Verdict::File(LocalPage { name: name.to_owned(), comment: comment.to_owned(), status: None }))
 }
 
 /// A CONNECT, alone or in front of a request.

@@ -8,7 +8,7 @@
 //! | `http://`, `https://` and another host | send the client there (302); with Squid's line, ask that host instead |
 //! | `redirect://URL`, `302:URL` and other codes, `OK url=`, `OK status= url=` | send the client there |
 //! | `OK rewrite-url=` | ask for that URL instead; for CONNECT open the tunnel to that `host:port`, or send the client to that URL |
-//! | `file://NAME` | answer with a local page |
+//! | `file://NAME`, with ` status=CODE` behind it | answer with a local page, with that status |
 //! | `intercept://HOST[:PORT]` | send the request unchanged to that host |
 //! | `BH` | the helper is broken |
 
@@ -18,7 +18,7 @@ use crate::http::answer::Answer;
 use crate::http::rules::Rules;
 use crate::http::target::{Target, HTTP_PORT};
 use crate::http::Method;
-use crate::policy::decision::Verdict;
+use crate::policy::decision::{is_page_status, LocalPage, Verdict};
 
 /// The status of a redirect that names none.
 const FOUND: u16 = 302;
@@ -43,9 +43,7 @@ pub(super) fn read(said: &[u8], line: LineForm, question: &Question<'_>, rules: 
     // Helpers in Squid's old style write the rest of the line behind the URL.
     let said = if line == LineForm::Squid { word } else { said };
     if let Some(name) = said.strip_prefix(b"file://") {
-        let name =
-            std::str::from_utf8(name).map_err(|_| ReplyFault::Unreadable("the name of its page is not UTF-8"))?;
-        return Ok(Verdict::File { name: name.to_owned(), comment: String::new() });
+        return file(name, rest);
     }
     if let Some(place) = said.strip_prefix(b"intercept://") {
         return intercept(place, question);
@@ -81,6 +79,24 @@ fn read_ok(pairs: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Verdi
         // Such as `OK http://…`, whose writer did not mean that the request may pass.
         None => Err(ReplyFault::Unreadable("what stands behind its OK has no name")),
     }
+}
+
+/// A local page. `rest` is what stands behind the first blank, which may belong to the name.
+fn file(name: &[u8], rest: &[u8]) -> Result<Verdict, ReplyFault> {
+    let last = rest.rsplit(|byte| matches!(byte, b' ' | b'\t')).next().unwrap_or_default();
+    let (name, status) = match last.strip_prefix(b"status=") {
+        Some(code) => (name.strip_suffix(last).unwrap_or(name).trim_ascii_end(), Some(page_status(code)?)),
+        None => (name, None),
+    };
+    let name = std::str::from_utf8(name).map_err(|_| ReplyFault::Unreadable("the name of its page is not UTF-8"))?;
+    Ok(Verdict::File(LocalPage { name: name.to_owned(), comment: String::new(), status }))
+}
+
+/// The status of a page. Those that need a field which no page has would confuse clients: 401, 407, 426.
+fn page_status(digits: &[u8]) -> Result<u16, ReplyFault> {
+    let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.len() == 3);
+    let status = digits.and_then(|digits| digits.parse().ok());
+    status.filter(|status| is_page_status(*status)).ok_or(ReplyFault::Unreadable("its status is none of a page"))
 }
 
 fn broken(pairs: &[u8]) -> ReplyFault {
@@ -187,7 +203,8 @@ mod tests {
             }
             Ok(Verdict::Intercept(to)) => format!("intercept {} {}", to.host, to.port),
             Ok(Verdict::Redirect(answer)) => format!("{} {}", answer.status, answer.fields[0].1),
-            Ok(Verdict::File { name, .. }) => format!("file {name}"),
+            Ok(Verdict::File(LocalPage { name, status: None, .. })) => format!("file {name}"),
+            Ok(Verdict::File(LocalPage { name, status: Some(status), .. })) => format!("file {name} with {status}"),
             Ok(Verdict::Answer(_)) => "answer".into(),
             Err(ReplyFault::Broken(message)) => format!("broken {message}"),
             Err(ReplyFault::Unreadable(_)) => "unreadable".into(),
@@ -206,6 +223,9 @@ mod tests {
             ("http://b.ok/other", "302 http://b.ok/other"),
             ("https://b.ok/", "302 https://b.ok/"),
             ("file://deny.html", "file deny.html"),
+            ("file://deny.html status=403", "file deny.html with 403"),
+            ("file://a b.html \t status=200", "file a b.html with 200"),
+            ("file://a.html status=403 x", "file a.html status=403 x"),
             ("file:///srv/a b.html", "file /srv/a b.html"),
             ("intercept://b.ok", "intercept b.ok 27900"),
             ("intercept://b.ok:81", "intercept b.ok 81"),

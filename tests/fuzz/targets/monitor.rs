@@ -8,6 +8,8 @@ use exaproxy::http::{Method, Version};
 use exaproxy::monitor::history::History;
 use exaproxy::monitor::hosts::Top;
 use exaproxy::monitor::listeners::ListenerRow;
+use exaproxy::monitor::lists::ListFileRow;
+use exaproxy::monitor::observed::ObservedHosts;
 use exaproxy::monitor::sessions::{EndPointKind, EndPoints, Filter, Row, Sessions};
 use exaproxy::monitor::{Helpers, Running};
 use exaproxy::web::{self, Facts, LogMessage, MessageKind, Process, Reply, Source};
@@ -16,6 +18,8 @@ use std::net::IpAddr;
 pub(super) const REQUESTS: &[&[u8]] = &[
     b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n",
     b"GET /information/sessions.html?client=1&host=%3Cb%3E&phase=idle&sort=sent&limit=9 HTTP/1.1\r\n\r\n",
+    b"GET /information/observed.html HTTP/1.1\r\n\r\n",
+    b"GET /json/acl/lists HTTP/1.1\r\n\r\n",
     b"GET /graph/latency.html HTTP/1.0\r\n\r\n",
     b"GET /json/sessions?limit=%ff&host=+ HTTP/1.1\r\nHost: a\r\n\r\n",
     b"GET http://a/json/errors HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -56,6 +60,18 @@ impl Source for Nobody {
 
     fn hosts(&self) -> &Top {
         &self.top
+    }
+
+    fn list_files(&self) -> Vec<ListFileRow> {
+        Vec::new()
+    }
+
+    fn observed(&self) -> ObservedHosts {
+        ObservedHosts::default()
+    }
+
+    fn refusals(&self) -> Vec<(&str, u64)> {
+        Vec::new()
     }
 
     fn facts(&self) -> &Facts {

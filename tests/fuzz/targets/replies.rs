@@ -172,7 +172,7 @@ fn check(verdict: Verdict, client: &Request, rules: &Rules) -> u64 {
     match verdict {
         Verdict::Permit | Verdict::Rewrite(_) => 2,
         Verdict::Intercept(to) => outcome((4, to.port == client.target().port)),
-        Verdict::File { name, .. } => outcome((5, rough(name.len()))),
+        Verdict::File(page) => outcome((5, rough(page.name.len()), page.status.is_some())),
         Verdict::Redirect(answer) => {
             assert!((301..=308).contains(&answer.status));
             written(&answer, client, rules)

@@ -119,8 +119,9 @@ pub(super) fn pages(bytes: &[u8]) -> u64 {
     let name = text.lines().next().unwrap_or_default();
     let count = |page: &[u8], mark: u8| page.iter().filter(|byte| **byte == mark).count();
     let nothing = Values::default();
-    let all = Values { url: &text, host: &text, client_ip: &text, protocol: &text, comment: &text };
-    for page in ["dns.html", "noconnect.html"] {
+    let all =
+        Values { url: &text, host: &text, client_ip: &text, user: &text, protocol: &text, comment: &text, list: &text };
+    for page in ["blocked.html", "dns.html", "noconnect.html"] {
         let (empty, full) = (shown(&pages, page, &nothing), shown(&pages, page, &all));
         let (empty, full) = (empty.expect("an embedded page"), full.expect("an embedded page"));
         for mark in [b'<', b'>', b'"'] {

@@ -16,8 +16,17 @@ const ERRORS: &str = "errors/";
 const METRICS: &str = "exaproxy_";
 
 /// What is moved by looking, by the minute, or by how busy this machine is: told apart from the rest by its end.
-const RESTLESS: [&str; 7] =
-    ["load.loops", "load.events", "loop_turns_total", "loop_events_total", "_bucket", "_sum", "host_requests"];
+const RESTLESS: [&str; 9] = [
+    ".age",
+    "_age_seconds",
+    "load.loops",
+    "load.events",
+    "loop_turns_total",
+    "loop_events_total",
+    "_bucket",
+    "_sum",
+    "host_requests",
+];
 
 /// Metrics whose numbers `/json/running` has under other names.
 const SAME: &str = "connections_total clients.accepted, connections_refused_total clients.refused, requests_total clients.requests, \
@@ -47,7 +56,7 @@ const SAME: &str = "connections_total clients.accepted, connections_refused_tota
     decisions_total{verdict=\"blocked\",kind=\"tunnel\"} tunnels.blocked, clients_tunnels clients.tunnels, \
     lists_judged_total{verdict=\"allowed\"} lists.allowed, lists_judged_total{verdict=\"blocked\"} lists.blocked, \
     lists_judged_total{verdict=\"reported\"} lists.reported, lists_loaded_total lists.loaded, \
-    lists_entries{kind=\"names\"} lists.names, lists_entries{kind=\"networks\"} lists.networks, \
+    lists_entries{kind=\"names\"} lists.names, lists_entries{kind=\"networks\"} lists.networks, lists_entries{kind=\"urls\"} lists.urls, \
     log_lines_lost_total{log=\"usage\"} logs.lost.usage, log_lines_lost_total{log=\"access\"} logs.lost.access";
 
 /// The name under which a test claims a number, from any of the names under which it is shown.
@@ -57,6 +66,7 @@ pub fn meaning(key: &str) -> String {
             "names.timeouts" => "dns.timeouts".to_owned(),
             "names.dropped" => "dns.dropped".to_owned(),
             "names.servers-failed" => "dns.failed".to_owned(),
+            _ if error.starts_with("lists.") => format!("lists.line.{}", error.rsplit(':').next().unwrap_or_default()),
             _ => error.replacen("sessions.", "ended.", 1),
         };
     }
@@ -65,7 +75,12 @@ pub fn meaning(key: &str) -> String {
     }
     let Some(metric) = key.strip_prefix(METRICS) else { return key.to_owned() };
     let same = SAME.split(", ").filter_map(|pair| pair.split_once(' ')).find(|(name, _)| *name == metric);
-    match (same, metric.split('"').nth(1)) {
+    let labels: Vec<&str> = metric.split('"').skip(1).step_by(2).collect();
+    match (same, labels.first()) {
+        // Of each list the tests have one file.
+        (_, Some(list)) if metric.starts_with("lists_file_judged_total") => format!("lists.{list}.1.{}", labels[2]),
+        (_, Some(list)) if metric.starts_with("lists_file_entries") => format!("lists.{list}.1.entries"),
+        (_, Some(list)) if metric.starts_with("lists_file_generation") => format!("lists.{list}.1.generation"),
         (Some((_, other)), _) => other.to_owned(),
         (_, Some(label)) if metric.starts_with("answers_total") => format!("answers.{label}"),
         (_, Some(label)) if metric.starts_with("sessions_ended_total") => format!("ended.{label}"),
@@ -85,7 +100,10 @@ pub fn is_common(key: &str) -> bool {
 /// Whether no test can say by how much a number moves in a moment.
 pub fn is_restless(key: &str) -> bool {
     let family = key.split('{').next().unwrap_or(key);
-    RESTLESS.iter().any(|end| family.ends_with(end)) || key.starts_with("transfer.") || family.contains("_bytes_")
+    RESTLESS.iter().any(|end| family.ends_with(end))
+        || family.starts_with("exaproxy_listener_")
+        || key.starts_with("transfer.")
+        || family.contains("_bytes_")
 }
 
 /// One connection to the monitor. What looking moves is left out of what it gives, so that others can be exact.

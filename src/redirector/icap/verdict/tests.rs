@@ -27,7 +27,7 @@ fn meaning(client: &str, reply: &str) -> String {
         }
         Ok(Verdict::Intercept(to)) => format!("intercept {}", authority(&to)),
         Ok(Verdict::Redirect(_)) => "redirect".into(),
-        Ok(Verdict::File { name, comment }) => format!("file {name} ({comment})"),
+        Ok(Verdict::File(LocalPage { name, comment, .. })) => format!("file {name} ({comment})"),
         Ok(Verdict::Answer(answer)) => {
             let fields: Vec<String> = answer.fields.iter().map(|(name, value)| format!("{name}: {value}")).collect();
             let (phrase, body) = (answer.foreign.unwrap(), String::from_utf8_lossy(&answer.body).into_owned());
