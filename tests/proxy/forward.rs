@@ -236,7 +236,7 @@ fn a_trace_answered_here_shows_no_secrets() {
     let proxy = Proxy::start(&[]);
     let mut client = proxy.client();
     client.send(
-        "TRACE http://127.0.0.1:1/ HTTP/1.1\r\nHost: h\r\nMax-Forwards: 0\r\nX-Seen: yes\r\nCookie: secret\r\n\
+        "TRACE http://127.0.0.1/ HTTP/1.1\r\nHost: h\r\nMax-Forwards: 0\r\nX-Seen: yes\r\nCookie: secret\r\n\
          Authorization: secret\r\nProxy-Authorization: secret\r\n\r\n",
     );
     let reply = client.reply();

@@ -54,7 +54,7 @@ fn several_listeners_have_ports_and_proxy_headers_of_their_own() {
     assert_eq!(told, [(proxy.port(), false), (second, true)]);
     let counted = |row: &(String, u16, bool, u64)| (row.1, row.3) == (second, 1);
     eventually("the announced client to be counted", || rows(&proxy).iter().any(counted).then_some(()));
-    proxy.wait_log(&format!("http proxy listening on 127.0.0.1:{second} proxied, for 32768 clients at most"));
+    proxy.wait_log(&format!("http proxy listening on 127.0.0.1:{second} proxied, for "));
 }
 
 #[test]
