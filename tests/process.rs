@@ -22,20 +22,21 @@ const HANG: Duration = Duration::from_secs(120);
 /// More than fits into a pipe and the queue of the log together.
 const FLOOD: u64 = 100_000;
 
-const TESTS: [(&str, fn()); 10] = [
+const TESTS: [(&str, fn()); 11] = [
     ("a_ready_service_leaves_the_caller_with_code_0", ready),
     ("a_failed_service_leaves_the_caller_with_its_message_and_code_1", failed),
     ("a_service_that_ends_during_its_start_counts_as_failed", silent),
     ("a_supervised_process_stays_in_the_foreground", supervised),
     ("a_process_with_threads_does_not_fork", threaded),
     ("privileges_are_dropped_for_every_thread_and_groups_too", privileges),
+    ("one_capability_may_stay_and_no_program_gets_it", capability),
     ("descriptors_are_raised_as_far_as_allowed", descriptors),
     ("the_log_goes_to_the_standard_output", log_to_stdout),
     ("the_log_goes_to_the_standard_error", log_to_stderr),
     ("a_log_that_nobody_reads_does_not_hold_the_program", flood),
 ];
 
-const ROLES: [(&str, fn()); 10] = [
+const ROLES: [(&str, fn()); 11] = [
     ("ready", || {
         in_background(|notice, text| {
             println!("lost on purpose");
@@ -57,6 +58,7 @@ const ROLES: [(&str, fn()); 10] = [
         let _ = thread.join();
     }),
     ("privileges", drop_all),
+    ("capability", drop_all_but_one),
     ("descriptors", limit_and_raise),
     ("stdout", || speak(Destination::Stdout)),
     ("stderr", || speak(Destination::Stderr)),
@@ -172,7 +174,7 @@ fn privileges() {
 fn drop_all() {
     let _log = Messages::open(&settings(Destination::Stderr), 1).unwrap();
     setgroups(&[0, 4, 24].map(Gid::from_raw)).unwrap();
-    drop_privileges("nobody", false).unwrap();
+    drop_privileges("nobody", false, false).unwrap();
     for task in std::fs::read_dir("/proc/self/task").unwrap() {
         let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap();
         let shown = ["Uid:", "Gid:", "Groups:", "CapPrm:", "CapEff:"];
@@ -180,6 +182,40 @@ fn drop_all() {
             println!("{line}");
         }
     }
+}
+
+/// What a process keeps that has to use foreign addresses, and what a program gets that it starts.
+fn capability() {
+    if !Uid::current().is_root() {
+        println!("skipped, needs root: capability");
+        return;
+    }
+    let (code, stdout, stderr) = run(role("capability"));
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    // CAP_NET_RAW has the number 13 (capabilities(7)).
+    let own =
+        "CapInh:\t0000000000000000\nCapPrm:\t0000000000002000\nCapEff:\t0000000000002000\nCapAmb:\t0000000000000000\n";
+    let none =
+        "CapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nCapAmb:\t0000000000000000\n";
+    assert_eq!(stdout, format!("{own}{own}transparent\n{none}"));
+}
+
+/// Drops privileges but for the one, and prints what the system thinks of the process, of a thread and of a program.
+fn drop_all_but_one() {
+    drop_privileges("nobody", false, true).unwrap();
+    let shown = |status: &str| {
+        let fields = ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"];
+        let lines = status.lines().filter(|line| fields.iter().any(|field| line.starts_with(field)));
+        lines.for_each(|line| println!("{line}"));
+    };
+    let own = || std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    shown(&own());
+    shown(&std::thread::spawn(own).join().unwrap());
+    let socket = socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::STREAM, None).unwrap();
+    socket.set_ip_transparent_v6(true).unwrap();
+    println!("transparent");
+    let program = Command::new("cat").arg("/proc/self/status").output().unwrap();
+    shown(&String::from_utf8(program.stdout).unwrap());
 }
 
 fn descriptors() {

@@ -8,8 +8,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::http::answer::{Answer, AnswerBody};
+use crate::http::answer::{Answer, AnswerBody, ALLOWED_ONWARD};
 use crate::http::cause::Cause;
+use crate::http::fault::Fault;
 use crate::http::media::PLAIN;
 use crate::http::request::Request;
 use crate::http::Method;
@@ -106,6 +107,10 @@ impl Answers {
         }
         if !self.compatible {
             answer.phrase = form::phrase(cause, status, request);
+        }
+        // RFC 9110 section 15.5.6.
+        if cause == Cause::Client(Fault::TunnelHere) {
+            answer = answer.with("Allow", ALLOWED_ONWARD);
         }
         Box::new(answer)
     }

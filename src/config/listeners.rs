@@ -61,6 +61,12 @@ impl Config {
         all
     }
 
+    /// Whether sockets are asked for that use addresses which are not this machine's.
+    pub fn uses_foreign_addresses(&self) -> bool {
+        let listens = |one: &Listening| one.diversion == Some(Diversion::Tproxy);
+        self.listeners().iter().any(listens)
+    }
+
     /// A listener whose address and port another one has too, and the option of that.
     pub(super) fn doubled_listener(&self) -> Option<(Listening, (&'static str, &'static str))> {
         let all = self.listeners();

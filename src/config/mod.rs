@@ -20,6 +20,7 @@ mod sources;
 pub mod text;
 mod unknown;
 pub mod value;
+pub mod words;
 
 pub use disk::{Disk, Watched};
 pub use error::{Error, ValueSource};
@@ -33,6 +34,7 @@ pub use print::{help, PrintForm};
 pub use sources::{Setting, Sources, FILE, FOLDERS};
 pub use unknown::nearest;
 
+use crate::exchange::ingress::{Diversion, HostCheck};
 use sources::Given;
 
 /// A configuration that was read and found to be sound.
@@ -145,6 +147,18 @@ fn check_together(config: &Config, given: &Given) -> Result<(), Error> {
     }
     if config.acl.default && config.acl.allowlist.is_empty() {
         refuse("acl", "default", "allow, or an acl.allowlist beside deny, else every request is refused")?;
+    }
+    let intercept = &config.intercept;
+    if intercept.spoof && intercept.mode != Diversion::Tproxy {
+        refuse(
+            "intercept",
+            "spoof",
+            "false, or intercept.mode=tproxy beside it: what comes back must find its way here",
+        )?;
+    }
+    if intercept.enable && config.acl.default && intercept.host_check == HostCheck::Ignore {
+        let expected = "log or refuse beside acl.default=deny, else whoever says an allowed name may go anywhere";
+        refuse("intercept", "host-check", expected)?;
     }
     let redirector = &config.redirector;
     if redirector.enable {

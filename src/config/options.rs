@@ -9,10 +9,11 @@ use super::lists::{
 use super::paths::{Hosts, ListFiles, NewFile, Pages, Program, Resolver, HOSTS, PAGES, RESOLVER};
 use super::place::PathContext;
 use super::text::{
-    BareText, DivertMode, Extras, FieldName, Host, Host4, Host6, Level, Line, LineFormat, Nat64, OnFailure, Protocol,
-    Pseudonym, Reactor, Sink, SyslogWord, Text, User,
+    BareText, Extras, FieldName, Host, Host4, Host6, Level, Line, LineFormat, Nat64, OnFailure, Protocol, Pseudonym,
+    Reactor, Sink, SyslogWord, Text, User,
 };
 use super::value::{Count, Flag, Limit, PageStatus, Port, RateLimit, Seconds, Timeout, ValueType};
+use super::words::{AnnounceWord, DivertMode, HostCheckWord, OnwardWord};
 use super::Error;
 
 /// How an option stands to the original program.
@@ -293,13 +294,21 @@ options! {
     /// HTTP connections that the network diverts to the proxy.
     intercept Intercept {
         connections: Connections = "32768", New, "most clients at a time";
-        enable: Flag = "false", Unbuilt, "serve diverted HTTP connections";
+        destination: OnwardWord = "original", New,
+            "where requests go: original = where their connection was going, name = to the host that they name";
+        enable: Flag = "false", New, "serve diverted HTTP connections";
         host: Listen4 = "127.0.0.1", New, "IPv4 addresses to listen on, when tcp4.listen is true, as in tcp4.host";
+        host_check: HostCheckWord = "log", New,
+            "what becomes of a request whose host is not where its connection was going: log (where the host's addresses are known), \
+             refuse (they are looked up; 403) or ignore";
         ipv6: Listen6 = "::", New, "IPv6 addresses to listen on, when tcp6.listen is true, as in tcp6.host";
         mode: DivertMode = "redirect", New,
             "how connections are diverted, those to tls and passthrough too: redirect or tproxy (docs/network.md)";
         port: Port = "3129", New, "port to listen on";
-        proxied: Flag = "false", New, "require a PROXY protocol header, as http.proxied";
+        proxied: Flag = "false", New,
+            "require a PROXY protocol header, as http.proxied; where its client was going is the original destination";
+        spoof: Flag = "false", New,
+            "connect to original destinations from the address of the client, with intercept.mode=tproxy";
     }
 
     /// The message log.
@@ -400,6 +409,8 @@ options! {
         listen: Flag = "true", Kept, "listen on IPv4";
         out: Flag = "true", Changed("It holds for addresses in URLs too."), "connect to servers over IPv4";
         port: Port = "3128", Kept, "port to listen on";
+        proxy_protocol: AnnounceWord = "off", New,
+            "header in front of connections, of both families, that helpers intercept: off, v1 or v2; a reply may say proxy=v2";
         timeout: Count<1, 3600> = "5", PROBE, "seconds that accepting may take";
     }
 

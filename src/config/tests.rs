@@ -100,6 +100,24 @@ fn mistakes_name_place_option_value_and_what_was_expected() {
             "invalid value for web.port : 3128 (environment exaproxy_web_port: expected another address than \
              127.0.0.1:3128, on which tcp4.host listens already)",
         ),
+        (
+            &[("exaproxy_intercept_enable", "yes")],
+            "[intercept]\nport=3128",
+            "invalid value for intercept.host : 127.0.0.1 (default: expected another address than 127.0.0.1:3128, on which \
+             tcp4.host listens already)",
+        ),
+        (
+            &[("exaproxy_intercept_spoof", "yes")],
+            "",
+            "invalid value for intercept.spoof : yes (environment exaproxy_intercept_spoof: expected false, or \
+             intercept.mode=tproxy beside it: what comes back must find its way here)",
+        ),
+        (
+            &[("exaproxy_intercept_host_check", "ignore")],
+            "[intercept]\nenable=1\n[acl]\ndefault=deny\nallowlist=/bin/helper",
+            "invalid value for intercept.host-check : ignore (environment exaproxy_intercept_host_check: expected log or refuse \
+             beside acl.default=deny, else whoever says an allowed name may go anywhere)",
+        ),
     ] {
         let found = read(environment, file).map(|loaded| loaded.config);
         assert_eq!(found, Err(format!("configuration issue, {expected}")));
@@ -183,7 +201,7 @@ fn a8_rules_under_unknown_names_and_parts_that_do_not_exist_are_refused() {
 
 #[test]
 fn parts_that_are_not_built_are_read_printed_and_refused() {
-    for name in ["icap", "intercept", "passthrough", "profile", "tls"] {
+    for name in ["icap", "passthrough", "profile", "tls"] {
         let file = format!("[redirector]\nprogram=/bin/helper\n[{name}]\nenable = yes");
         let loaded = read(&[], &file).expect("a sound configuration");
         assert!(loaded.print(PrintForm::DiffIni).contains(&format!("\n[{name}]\nenable = true\n")));

@@ -3,7 +3,6 @@
 
 use super::place::PathContext;
 use super::value::ValueType;
-use crate::exchange::ingress::Diversion;
 use crate::logs::access::{Format, FormatError};
 use crate::logs::datagram::NoSyslogForm;
 use crate::logs::{Destination, Severity, SyslogForm};
@@ -308,26 +307,6 @@ impl ValueType for OnFailure {
     }
 
     fn print(value: &Self::Value, _: &PathContext) -> String {
-        value.name().to_owned()
-    }
-}
-
-/// How the network diverts connections to the proxy.
-pub struct DivertMode;
-
-impl ValueType for DivertMode {
-    type Value = Diversion;
-    const QUOTED: bool = true;
-
-    fn form() -> String {
-        "redirect or tproxy".into()
-    }
-
-    fn parse(text: &str, _: &PathContext) -> Option<Diversion> {
-        Diversion::ALL.into_iter().find(|mode| mode.name() == text)
-    }
-
-    fn print(value: &Diversion, _: &PathContext) -> String {
         value.name().to_owned()
     }
 }

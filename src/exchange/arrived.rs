@@ -18,7 +18,12 @@ impl Exchange {
 
     /// Where the connection was going before it was diverted to us, if it was.
     pub fn original_destination(&self) -> Option<SocketAddr> {
-        self.original.as_deref().copied()
+        self.provenance.as_deref()?.original
+    }
+
+    /// Who opened the connection, with the port, 0 where that is not known.
+    pub fn peer_address(&self) -> SocketAddr {
+        self.identity.peer_address()
     }
 
     /// Who the client is for decisions, logs and pages: see [`Identity::client`](super::identity::Identity::client).

@@ -73,6 +73,77 @@ impl Diversion {
     }
 }
 
+/// Where requests go whose connections were diverted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Onward {
+    /// To the original destination of their connection.
+    Original,
+    /// To the name that they say, and that their lists and helpers have judged.
+    Name,
+}
+
+impl Onward {
+    /// Both.
+    pub const ALL: [Onward; 2] = [Onward::Original, Onward::Name];
+
+    /// The word in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Onward::Original => "original",
+            Onward::Name => "name",
+        }
+    }
+}
+
+/// What is done about a request whose host is not where its connection was going.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HostCheck {
+    /// It is told and counted, where the addresses of the host are known.
+    Log,
+    /// It is refused, and so is one whose host has no address.
+    Refuse,
+    /// Nothing.
+    Ignore,
+}
+
+impl HostCheck {
+    /// All of them.
+    pub const ALL: [HostCheck; 3] = [HostCheck::Log, HostCheck::Refuse, HostCheck::Ignore];
+
+    /// The word in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            HostCheck::Log => "log",
+            HostCheck::Refuse => "refuse",
+            HostCheck::Ignore => "ignore",
+        }
+    }
+}
+
+/// What is known of how a connection came about beyond its ends.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Provenance {
+    /// Where it was going before it was diverted to us.
+    pub original: Option<SocketAddr>,
+    /// What the balancer calls it (PP2_TYPE_UNIQUE_ID), at most [`MAX_UNIQUE_ID`] bytes.
+    pub unique_id: Box<[u8]>,
+    /// The host that its client asked the balancer for (PP2_TYPE_AUTHORITY), at most [`MAX_AUTHORITY`] bytes.
+    pub authority: Box<[u8]>,
+}
+
+/// Longest unique id in bytes (PROXY protocol section 2.2.5).
+pub const MAX_UNIQUE_ID: usize = 128;
+
+/// Longest authority in bytes, that of a host name (RFC 1035 section 2.3.4).
+pub const MAX_AUTHORITY: usize = 255;
+
+impl Provenance {
+    /// A connection that was going there.
+    pub fn of(original: SocketAddr) -> Provenance {
+        Provenance { original: Some(original), ..Provenance::default() }
+    }
+}
+
 /// A connection that has come in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Arrival {

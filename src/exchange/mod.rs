@@ -24,8 +24,6 @@ mod tests;
 pub mod timers;
 mod upload;
 
-use std::net::SocketAddr;
-
 use reactor::Millis;
 
 use crate::counters::exchange::ExchangeCounters;
@@ -43,7 +41,7 @@ use current::{Current, Persistence};
 use ending::note_cause;
 use flow::{Direction, Flow};
 use identity::Identity;
-use ingress::{Arrival, Ingress};
+use ingress::{Arrival, Ingress, Onward, Provenance};
 use phase::{AnswerState, Ending, Phase, PhaseKind, Relay, RelayStage};
 pub use summary::{Moved, Summary};
 use timers::Limits;
@@ -59,6 +57,8 @@ pub struct Settings {
     pub rules: Rules,
     /// Who is believed what it says about its clients (`http.trusted`).
     pub trusted: Networks,
+    /// Where diverted requests go.
+    pub onward: Onward,
     /// Keep an [`Summary`] of each request.
     pub summary: bool,
 }
@@ -134,8 +134,8 @@ pub struct Exchange {
     /// The number of that listener.
     listener: u16,
     identity: Identity,
-    /// Where the connection was going before it was diverted, if it was.
-    original: Option<Box<SocketAddr>>,
+    /// What else is known of how the connection came about, where there is something.
+    provenance: Option<Box<Provenance>>,
     requests: u32,
     /// The request under way, or the last one.
     current: Current,
@@ -169,7 +169,7 @@ impl Exchange {
             ingress: arrival.ingress,
             listener: arrival.listener,
             identity: Identity::new(arrival.peer),
-            original: arrival.original.map(Box::new),
+            provenance: arrival.original.map(|original| Box::new(Provenance::of(original))),
             requests: 0,
             current: Current::begun(now, 0),
             private: false,
@@ -320,7 +320,7 @@ impl Exchange {
                 self.private |= other.wants_private_connection();
                 *request = other;
             }
-            Decision::Intercept(to) => request.divert(to),
+            Decision::Intercept(to, header) => request.intercept(*to, header),
             Decision::Answer(answer) => {
                 let late = self.poll_timeout(&cx.settings.limits).filter(|(_, at)| *at <= cx.now);
                 let reason = late.map_or(CloseReason::Answered, |(timer, _)| CloseReason::Timeout(timer));
@@ -329,6 +329,13 @@ impl Exchange {
         }
         self.step(cx.now, Phase::Resolving);
         self.action = Some(Action::Resolve);
+    }
+
+    /// The original destination that the request goes to is an address of the host that it names.
+    pub fn handle_proven(&mut self) {
+        if let Phase::Resolving(request) = &mut self.phase {
+            request.prove();
+        }
     }
 
     /// The addresses of the origin are known to the owner. True if a connection to one of them is wanted now.

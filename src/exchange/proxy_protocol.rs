@@ -1,9 +1,12 @@
 //! The PROXY protocol header that a balancer puts in front of a connection, in its versions 1 (a line) and 2 (binary):
-//! finds its end and the address that it announces. Knows no connection, and does not guess: the caller knows that there
+//! finds its end and what it announces, and writes one. Knows no connection, and does not guess: the caller knows that there
 //! must be one.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Range;
+
+use crate::http::request::Announce;
 
 /// Longest header of version 1 in bytes, its CRLF included (PROXY protocol section 2.1).
 pub const MAX_LINE: usize = 107;
@@ -22,14 +25,38 @@ const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 const FIXED: usize = 16;
 
 /// A whole header.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Header {
     /// Its bytes; what follows belongs to the client.
     pub length: usize,
     /// What the balancer says of the client's connection to it. None where it speaks for itself (LOCAL) or does not know
     /// (UNKNOWN, a family that is not IP): the addresses of our own connection count.
     pub addresses: Option<Announced>,
+    /// Where its additions stand in it: those of version 2 have a type, a length and a value each (section 2.2).
+    additions: Range<usize>,
 }
+
+impl Header {
+    /// The value of the first addition of this type, in the bytes that the header was found in. What follows a broken one is
+    /// not looked at.
+    pub fn addition<'b>(&self, bytes: &'b [u8], kind: u8) -> Option<&'b [u8]> {
+        let mut rest = bytes.get(self.additions.clone())?;
+        while let [own, high, low, behind @ ..] = rest {
+            let (value, next) = behind.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))?;
+            if *own == kind {
+                return Some(value);
+            }
+            rest = next;
+        }
+        None
+    }
+}
+
+/// The host that the client asked the balancer for, as in SNI.
+pub const AUTHORITY: u8 = 0x02;
+
+/// What the balancer calls the connection.
+pub const UNIQUE_ID: u8 = 0x05;
 
 /// The two ends of a connection of a client to a balancer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -102,7 +129,7 @@ fn line(bytes: &[u8]) -> Result<Option<Header>, HeaderFault> {
     }
     let text = std::str::from_utf8(&window[..end]).map_err(|_| HeaderFault::Words)?;
     let addresses = announced(text).ok_or(HeaderFault::Words)?;
-    Ok(Some(Header { length: end + 2, addresses }))
+    Ok(Some(Header { length: end + 2, addresses, additions: 0..0 }))
 }
 
 /// The addresses in a line without its CRLF; None for a line that is none, Some(None) for one that does not know.
@@ -140,16 +167,60 @@ fn binary(bytes: &[u8]) -> Result<Option<Header>, HeaderFault> {
     if length > MAX_HEADER {
         return Err(HeaderFault::Length);
     }
-    if command == HeaderCommand::Proxy && length < FIXED + addresses(family)? {
+    let needed = if command == HeaderCommand::Proxy { block_size(family)? } else { 0 };
+    if length < FIXED + needed {
         return Err(HeaderFault::Length);
     }
-    // What stands behind the addresses is skipped: none of the protocol's additions concerns a proxy.
     let Some(block) = bytes.get(FIXED..length) else { return Ok(None) };
     let addresses = match command {
         HeaderCommand::Local => None,
         HeaderCommand::Proxy => read_block(family, block),
     };
-    Ok(Some(Header { length, addresses }))
+    // Where the balancer speaks for itself the block need not hold addresses, and it is skipped.
+    let additions = addresses.map_or(length, |_| FIXED + needed);
+    Ok(Some(Header { length, addresses, additions: additions..length }))
+}
+
+/// Writes the header that announces a connection between these ends. Where they are of two families, as a client of one and a
+/// target of the other, both are told as IPv6 (section 2.1 leaves no other way).
+pub fn write(out: &mut Vec<u8>, version: Announce, ends: &Announced) {
+    let mut ends = *ends;
+    if ends.source.is_ipv4() != ends.destination.is_ipv4() {
+        ends = Announced { source: mapped(ends.source), destination: mapped(ends.destination) };
+    }
+    match version {
+        Announce::Off => {}
+        Announce::V1 => write_line(out, &ends),
+        Announce::V2 => write_binary(out, &ends),
+    }
+}
+
+fn mapped(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    };
+    SocketAddr::new(ip.into(), address.port())
+}
+
+fn write_line(out: &mut Vec<u8>, Announced { source, destination }: &Announced) {
+    let family = if source.is_ipv4() { "TCP4" } else { "TCP6" };
+    let (from, to) = (source.ip(), destination.ip());
+    let line = format!("PROXY {family} {from} {to} {} {}\r\n", source.port(), destination.port());
+    out.extend_from_slice(line.as_bytes());
+}
+
+fn write_binary(out: &mut Vec<u8>, Announced { source, destination }: &Announced) {
+    out.extend_from_slice(SIGNATURE);
+    let (family, size) = if source.is_ipv4() { (TCP4, 12) } else { (TCP6, 36) };
+    out.extend_from_slice(&[0x21, family, 0, size]);
+    for end in [source, destination] {
+        match end.ip() {
+            IpAddr::V4(v4) => out.extend_from_slice(&v4.octets()),
+            IpAddr::V6(v6) => out.extend_from_slice(&v6.octets()),
+        }
+    }
+    [source, destination].iter().for_each(|end| out.extend_from_slice(&end.port().to_be_bytes()));
 }
 
 /// Who a header of version 2 speaks for.
@@ -169,7 +240,7 @@ const TCP6: u8 = 0x21;
 ///
 /// # Errors
 /// Values that the protocol says must be refused.
-fn addresses(family: u8) -> Result<usize, HeaderFault> {
+fn block_size(family: u8) -> Result<usize, HeaderFault> {
     match (family >> 4, family & 0xf) {
         (_, 3..) | (4.., _) => Err(HeaderFault::Family),
         (0, _) => Ok(0),
@@ -199,234 +270,4 @@ fn ends<const SIZE: usize>(block: &[u8], address: impl Fn([u8; SIZE]) -> IpAddr)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A header by its length and the address of the client.
-    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-    struct Found {
-        length: usize,
-        source: Option<IpAddr>,
-    }
-
-    fn find(bytes: &[u8]) -> Result<Option<Found>, HeaderFault> {
-        let found = |header: Header| Found {
-            length: header.length,
-            source: header.addresses.map(|addresses| addresses.source.ip()),
-        };
-        Ok(super::find(bytes)?.map(found))
-    }
-
-    fn whole(length: usize, source: Option<&str>) -> Result<Option<Found>, HeaderFault> {
-        Ok(Some(Found { length, source: source.map(|text| text.parse().unwrap()) }))
-    }
-
-    #[test]
-    fn both_ends_are_told_with_their_ports() {
-        let table = [
-            (b"PROXY TCP4 192.0.2.7 192.0.2.1 1 65535\r\n".to_vec(), "192.0.2.7:1", "192.0.2.1:65535"),
-            (b"PROXY TCP6 2001:db8::7 ::1 0 2\r\n".to_vec(), "[2001:db8::7]:0", "[::1]:2"),
-            (
-                binary_header(0x21, TCP4, &[192, 0, 2, 7, 192, 0, 2, 1, 0, 1, 255, 255]),
-                "192.0.2.7:1",
-                "192.0.2.1:65535",
-            ),
-        ];
-        for (header, source, destination) in table {
-            let (source, destination) = (source.parse().unwrap(), destination.parse().unwrap());
-            let addresses = super::find(&header).map(|found| found.and_then(|header| header.addresses));
-            assert_eq!(addresses, Ok(Some(Announced { source, destination })), "{}", header.escape_ascii());
-        }
-    }
-
-    /// A header of version 2 with this command, family and content.
-    fn binary_header(command: u8, family: u8, content: &[u8]) -> Vec<u8> {
-        let mut header = SIGNATURE.to_vec();
-        header.extend([command, family]);
-        header.extend((content.len() as u16).to_be_bytes());
-        header.extend(content);
-        header
-    }
-
-    fn ipv4() -> Vec<u8> {
-        vec![192, 0, 2, 7, 198, 51, 100, 1, 0xdc, 4, 1, 0xbb]
-    }
-
-    fn ipv6() -> Vec<u8> {
-        let mut block = vec![0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
-        block.extend([0; 20]);
-        block
-    }
-
-    const GOOD_LINES: [(&str, Option<&str>); 9] = [
-        ("PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\n", Some("192.0.2.7")),
-        ("PROXY TCP4 0.0.0.0 255.255.255.255 0 65535\r\n", Some("0.0.0.0")),
-        ("PROXY TCP6 2001:db8::7 ::1 56324 443\r\n", Some("2001:db8::7")),
-        ("PROXY TCP6 ::ffff:192.0.2.7 ::1 1 2\r\n", Some("::ffff:192.0.2.7")),
-        ("PROXY UNKNOWN\r\n", None),
-        ("PROXY UNKNOWN \r\n", None),
-        ("PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535\r\n", None),
-        ("PROXY UNKNOWN whatever it  says\r\n", None),
-        (
-            "PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n",
-            Some("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
-        ),
-    ];
-
-    #[test]
-    fn lines_are_read_and_what_follows_is_left() {
-        for (text, source) in GOOD_LINES {
-            assert_eq!(find(text.as_bytes()), whole(text.len(), source), "{text}");
-            for next in ["GET / HTTP/1.1\r\n", "\r\n", "\n", "PROXY TCP4 "] {
-                assert_eq!(find(format!("{text}{next}").as_bytes()), whole(text.len(), source), "{text} {next}");
-            }
-        }
-    }
-
-    #[test]
-    fn lines_that_are_not_in_form_are_refused() {
-        let table = [
-            ("GET / HTTP/1.1\r\n", HeaderFault::Missing),
-            ("proxy TCP4 192.0.2.7 192.0.2.1 1 2\r\n", HeaderFault::Missing),
-            ("PROXY\r\n", HeaderFault::Missing),
-            ("PROXYTCP4", HeaderFault::Missing),
-            ("\r\nPROXY UNKNOWN\r\n", HeaderFault::Missing),
-            (" PROXY UNKNOWN\r\n", HeaderFault::Missing),
-            ("PROXY \r\n", HeaderFault::Words),
-            ("PROXY  TCP4 192.0.2.7 192.0.2.1 1 2\r\n", HeaderFault::Words),
-            ("PROXY TCP4  192.0.2.7 192.0.2.1 1 2\r\n", HeaderFault::Words),
-            ("PROXY TCP4 192.0.2.7 192.0.2.1 1 2 \r\n", HeaderFault::Words),
-            ("PROXY TCP4 192.0.2.7 192.0.2.1 1 2 3\r\n", HeaderFault::Words),
-            ("PROXY TCP4 192.0.2.7 192.0.2.1 1\r\n", HeaderFault::Words),
-            ("PROXY tcp4 192.0.2.7 192.0.2.1 1 2\r\n", HeaderFault::Words),
-            ("PROXY UDP4 192.0.2.7 192.0.2.1 1 2\r\n", HeaderFault::Words),
-            ("PROXY unknown\r\n", HeaderFault::Words),
-            ("PROXY TCP4 192.0.2 192.0.2.1 1 2\r\n", HeaderFault::Words),
-            ("PROXY TCP4 192.0.2.07 192.0.2.1 1 2\r\n", HeaderFault::Words),
-            ("PROXY TCP4 2001:db8::7 192.0.2.1 1 2\r\n", HeaderFault::Words),
-            ("PROXY TCP6 192.0.2.7 192.0.2.1 1 2\r\n", HeaderFault::Words),
-            ("PROXY TCP6 fe80::1%lo ::1 1 2\r\n", HeaderFault::Words),
-            ("PROXY TCP4 192.0.2.7 name 1 2\r\n", HeaderFault::Words),
-            ("PROXY TCP4 192.0.2.7 192.0.2.1 65536 2\r\n", HeaderFault::Words),
-            ("PROXY TCP4 192.0.2.7 192.0.2.1 01 2\r\n", HeaderFault::Words),
-            ("PROXY TCP4 192.0.2.7 192.0.2.1 +1 2\r\n", HeaderFault::Words),
-            ("PROXY TCP4 192.0.2.7 192.0.2.1 1 -2\r\n", HeaderFault::Words),
-            ("PROXY TCP4 192.0.2.7 192.0.2.1  2\r\n", HeaderFault::Words),
-            ("PROXY TCP4 192.0.2.7 192.0.2.1 1 2\n", HeaderFault::LineEnd),
-            ("PROXY TCP4 192.0.2.7 192.0.2.1 1 2\rGET", HeaderFault::LineEnd),
-            ("PROXY UNKNOWN\n\r\n", HeaderFault::LineEnd),
-        ];
-        for (text, fault) in table {
-            assert_eq!(find(text.as_bytes()), Err(fault), "{text}");
-        }
-        assert_eq!(find(b"PROXY TCP4 192.0.2.7\xff 192.0.2.1 1 2\r\n"), Err(HeaderFault::Words));
-    }
-
-    #[test]
-    fn a_line_ends_within_107_bytes() {
-        let unknown = |filling: usize| format!("PROXY UNKNOWN {}\r\n", "x".repeat(filling));
-        let longest = unknown(MAX_LINE - 16);
-        assert_eq!(longest.len(), MAX_LINE);
-        assert_eq!(find(longest.as_bytes()), whole(MAX_LINE, None));
-        let longer = unknown(MAX_LINE - 15);
-        assert_eq!(find(longer.as_bytes()), Err(HeaderFault::LineEnd));
-        assert_eq!(find(&longer.as_bytes()[..MAX_LINE]), Err(HeaderFault::LineEnd));
-        assert_eq!(find(&longer.as_bytes()[..MAX_LINE - 1]), Ok(None));
-    }
-
-    #[test]
-    fn binary_headers_are_read_and_their_additions_skipped() {
-        let with_additions = [ipv4(), vec![4, 0, 2, 0, 0, 0xee, 0xff, 0xff]].concat();
-        let table = [
-            (binary_header(0x21, TCP4, &ipv4()), Some("192.0.2.7")),
-            (binary_header(0x21, TCP6, &ipv6()), Some("2001:db8::7")),
-            (binary_header(0x21, TCP4, &with_additions), Some("192.0.2.7")),
-            (binary_header(0x21, TCP4, &[ipv4(), vec![0; MAX_HEADER - FIXED - 12]].concat()), Some("192.0.2.7")),
-            (binary_header(0x21, 0x12, &ipv4()), None),
-            (binary_header(0x21, 0x22, &ipv6()), None),
-            (binary_header(0x21, 0x31, &[b'/'; 216]), None),
-            (binary_header(0x21, 0, &[]), None),
-            (binary_header(0x21, 0, &[1; 9]), None),
-            (binary_header(0x20, 0, &[]), None),
-            (binary_header(0x20, TCP4, &ipv4()), None),
-            (binary_header(0x20, 0xff, &[1]), None),
-        ];
-        for (header, source) in table {
-            assert_eq!(find(&header), whole(header.len(), source), "{}", header.escape_ascii());
-            let longer = [header.as_slice(), b"\r\nGET"].concat();
-            assert_eq!(find(&longer), whole(header.len(), source), "{}", header.escape_ascii());
-        }
-    }
-
-    #[test]
-    fn binary_headers_that_are_not_in_form_are_refused() {
-        let announcing = |length: u16| [SIGNATURE.as_slice(), &[0x21, TCP4], &length.to_be_bytes()].concat();
-        let table = [
-            (binary_header(0x22, TCP4, &ipv4()), HeaderFault::Version),
-            (binary_header(0x11, TCP4, &ipv4()), HeaderFault::Version),
-            (binary_header(0x31, TCP4, &ipv4()), HeaderFault::Version),
-            (binary_header(0x21, 0x13, &ipv4()), HeaderFault::Family),
-            (binary_header(0x21, 0x41, &ipv4()), HeaderFault::Family),
-            (binary_header(0x21, TCP4, &ipv4()[..11]), HeaderFault::Length),
-            (binary_header(0x21, TCP6, &ipv6()[..35]), HeaderFault::Length),
-            (binary_header(0x21, 0x31, &[b'/'; 215]), HeaderFault::Length),
-            (announcing(u16::MAX), HeaderFault::Length),
-            (announcing((MAX_HEADER - FIXED + 1) as u16), HeaderFault::Length),
-            (b"\r\n\r\n\0\r\nQUIT\r".to_vec(), HeaderFault::Missing),
-            (b"\r\n\r\nPROXY UNKNOWN\r\n".to_vec(), HeaderFault::Missing),
-        ];
-        for (header, fault) in table {
-            assert_eq!(find(&header), Err(fault), "{}", header.escape_ascii());
-        }
-    }
-
-    /// Pieces of every length wait, and never come to another end than the whole.
-    #[test]
-    fn every_beginning_of_a_header_waits_for_the_rest() {
-        let mut headers: Vec<Vec<u8>> = GOOD_LINES.iter().map(|(text, _)| text.as_bytes().to_vec()).collect();
-        headers.extend([binary_header(0x21, TCP4, &ipv4()), binary_header(0x21, TCP6, &ipv6())]);
-        headers.push(binary_header(0x20, 0, &[]));
-        for header in headers {
-            for length in 0..header.len() {
-                assert_eq!(find(&header[..length]), Ok(None), "{} at {length}", header.escape_ascii());
-            }
-        }
-    }
-
-    /// Changes each byte to each value: what is found never lies behind the end, and more bytes never change a verdict.
-    #[test]
-    fn changed_bytes_are_judged_the_same_in_pieces() {
-        let originals = [GOOD_LINES[0].0.as_bytes().to_vec(), binary_header(0x21, TCP4, &ipv4())];
-        for original in originals {
-            for at in 0..original.len() {
-                for value in 0..=u8::MAX {
-                    let mut bytes = original.clone();
-                    bytes[at] = value;
-                    bytes.extend_from_slice(&[b'x'; MAX_LINE]);
-                    let verdict = find(&bytes);
-                    if let Ok(Some(header)) = verdict {
-                        assert!(header.length <= bytes.len(), "{}", bytes.escape_ascii());
-                    }
-                    let early = (0..bytes.len()).map(|length| find(&bytes[..length])).find(|found| *found != Ok(None));
-                    assert!(early.is_none() || early == Some(verdict), "{}", bytes.escape_ascii());
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn every_fault_explains_itself_on_one_line() {
-        let faults = [
-            HeaderFault::Missing,
-            HeaderFault::LineEnd,
-            HeaderFault::Words,
-            HeaderFault::Version,
-            HeaderFault::Family,
-            HeaderFault::Length,
-        ];
-        for fault in faults {
-            let text = fault.to_string();
-            assert!(!text.is_empty() && !text.ends_with('.') && !text.contains('\n'), "{text}");
-        }
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ use reactor::Millis;
 use smallvec::SmallVec;
 
 use super::close::CloseReason;
+use super::ingress::Provenance;
 use crate::http::answer::Answer;
 use crate::http::cause::Cause;
 use crate::http::request::Request;
@@ -41,6 +42,8 @@ pub struct Summary {
     pub cause: Option<Cause>,
     /// File and line of the list that refused it, or would have.
     pub list: Option<Box<str>>,
+    /// What a balancer calls its connection, and the host that its client asked the balancer for.
+    pub announced: Option<Box<(Box<[u8]>, Box<[u8]>)>>,
     /// The word for what was decided about it.
     pub decision: Option<&'static str>,
     /// Where it went.
@@ -79,6 +82,7 @@ impl Summary {
             status: None,
             cause: None,
             list: None,
+            announced: None,
             decision: None,
             origin: None,
             began,
@@ -131,6 +135,14 @@ impl Summary {
             self.text.extend_from_slice(&part[..part.len().min(room)]);
         }
         self.ends[1..].fill(self.text.len());
+    }
+
+    /// Its connection came about so.
+    pub fn note_provenance(&mut self, provenance: &Provenance) {
+        let Provenance { unique_id, authority, .. } = provenance;
+        if !unique_id.is_empty() || !authority.is_empty() {
+            self.announced = Some(Box::new((unique_id.clone(), authority.clone())));
+        }
     }
 
     /// There is a connection. A tunnel has its answer with that.

@@ -4,6 +4,7 @@ use reactor::buffer::Buf;
 
 use super::close::CloseReason;
 use super::current::{Current, Persistence};
+use super::ingress::{Ingress, Onward};
 use super::phase::{Phase, RelayStage};
 use super::{local, Action, Context, Exchange};
 use crate::http::cause::Cause;
@@ -13,6 +14,7 @@ use crate::http::framing::Framing;
 use crate::http::head::{leading_blank, oversized, HeadScan};
 use crate::http::request::Request;
 use crate::http::rewrite;
+use crate::http::rules::Rules;
 use crate::http::Method;
 
 impl Exchange {
@@ -104,8 +106,7 @@ impl Exchange {
 
     fn take_head(&mut self, scan: HeadScan, length: usize, buf: &mut Buf, cx: &mut Context<'_>) {
         let is_local = self.ingress.is_local();
-        let parse = if is_local { Request::parse_own } else { Request::parse };
-        let parsed = parse(&buf.bytes()[..length], &cx.settings.rules);
+        let parsed = self.parse_head(&buf.bytes()[..length], &cx.settings.rules);
         let more = parsed.as_ref().ok().filter(|_| is_local);
         if let Some(count) = more.and_then(|request| local::awaited(request, buf.len() - length)) {
             return self.await_rest(scan, length + count, cx);
@@ -121,6 +122,20 @@ impl Exchange {
         }
     }
 
+    /// Reads a head. One of HTTP/1.0 need not name its host where the connection says where it was going.
+    fn parse_head(&self, head: &[u8], rules: &Rules) -> Result<Box<Request>, Fault> {
+        if self.ingress.is_local() {
+            return Request::parse_own(head, rules);
+        }
+        match (Request::parse(head, rules), self.provenance.as_deref()) {
+            (Err(Fault::NoHost), Some(provenance)) if self.ingress == Ingress::Intercept => match provenance.original {
+                Some(original) => Request::parse_diverted(original.to_string().as_bytes(), head, rules),
+                None => Err(Fault::NoHost),
+            },
+            (parsed, _) => parsed,
+        }
+    }
+
     fn take_request(&mut self, mut request: Box<Request>, buf: &mut Buf, cx: &mut Context<'_>) {
         self.current.head_only = request.method() == Method::Head;
         self.current.version = request.version();
@@ -129,8 +144,14 @@ impl Exchange {
             Some(_) if !cx.settings.trusted.contain(self.peer()) => self.identity.doubt(),
             noted => self.identity.note(noted),
         }
+        if let Some(original) = self.original_destination().filter(|_| self.ingress == Ingress::Intercept) {
+            if cx.settings.onward == Onward::Original {
+                request.send_on(original);
+            }
+        }
         if let Some(summary) = &mut self.current.summary {
             summary.note_request(&request, cx.out);
+            self.provenance.iter().for_each(|provenance| summary.note_provenance(provenance));
         }
         self.upload.begin(request.framing());
         if let Err(fault) = self.admit_content(&mut request, buf, cx.settings.body_size) {

@@ -17,6 +17,9 @@ use super::Method;
 pub const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection Established\r\n\r\n";
 
 /// The methods named in an Allow field; others are forwarded too.
+pub const ALLOWED_ONWARD: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
+
+/// The methods of a proxy's Allow field.
 pub const ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE, CONNECT";
 
 /// Fields of a request that the echo of TRACE leaves out (RFC 9110 section 9.3.8).

@@ -26,6 +26,10 @@ pub enum Cause {
     PortNotAllowed,
     /// The address is one that must not be connected to.
     AddressNotAllowed,
+    /// The host that the request names is not where its connection was going (`intercept.host-check`).
+    HostMismatch,
+    /// Nothing diverted the connection to this listener, which is for those alone.
+    Undiverted,
     /// No address of the origin took the connection.
     ConnectFailed,
     /// No address of the origin took the connection in time.
@@ -69,6 +73,7 @@ impl Cause {
             Cause::ConnectNotAllowed => (403, 501),
             Cause::PortNotAllowed => (403, 403),
             Cause::AddressNotAllowed => (403, 400),
+            Cause::HostMismatch | Cause::Undiverted => (403, 403),
             Cause::ConnectFailed => (502, 400),
             Cause::ConnectTimeout => (504, 400),
             Cause::NameFailed => (502, 503),
@@ -113,6 +118,7 @@ impl Cause {
             Cause::Blocked => "blocked",
             Cause::TooManyConnections => "too_many_connections",
             Cause::TooManyRequests => "too_many_requests",
+            Cause::HostMismatch => "host_mismatch",
             cause => cause.proxy_status(),
         }
     }
@@ -129,7 +135,7 @@ impl Cause {
     ];
 
     /// Every word that [`Cause::word`] gives.
-    pub const WORDS: [&'static str; 20] = [
+    pub const WORDS: [&'static str; 21] = [
         "blocked",
         "client_denied",
         "connection_limit_reached",
@@ -139,6 +145,7 @@ impl Cause {
         "destination_ip_prohibited",
         "dns_error",
         "dns_timeout",
+        "host_mismatch",
         "http_protocol_error",
         "http_request_denied",
         "http_request_error",
@@ -169,6 +176,7 @@ impl Cause {
             }
             Cause::TooManyRequests => "http_request_denied",
             Cause::TooManyConnections => "connection_limit_reached",
+            Cause::HostMismatch | Cause::Undiverted => "http_request_denied",
             Cause::AddressNotAllowed => "destination_ip_prohibited",
             Cause::ConnectFailed => "connection_refused",
             Cause::ConnectTimeout => "connection_timeout",
@@ -201,6 +209,8 @@ impl fmt::Display for Cause {
             Cause::ConnectNotAllowed => "CONNECT NOT ALLOWED",
             Cause::PortNotAllowed => "requests may not go to that port",
             Cause::AddressNotAllowed => "the address may not be connected to",
+            Cause::HostMismatch => "the host is not where the connection was going",
+            Cause::Undiverted => "this listener is for connections that the network diverts",
             Cause::ConnectFailed => "the server could not be connected to",
             Cause::ConnectTimeout => "the server could not be connected to in time",
             Cause::NameFailed => "the name could not be resolved",
@@ -252,6 +262,8 @@ mod tests {
             (Cause::ConnectNotAllowed, 403, 501),
             (Cause::PortNotAllowed, 403, 403),
             (Cause::AddressNotAllowed, 403, 400),
+            (Cause::HostMismatch, 403, 403),
+            (Cause::Undiverted, 403, 403),
             (Cause::ConnectFailed, 502, 400),
             (Cause::ConnectTimeout, 504, 400),
             (Cause::NameFailed, 502, 503),
@@ -283,6 +295,8 @@ mod tests {
             Cause::ConnectNotAllowed,
             Cause::PortNotAllowed,
             Cause::AddressNotAllowed,
+            Cause::HostMismatch,
+            Cause::Undiverted,
             Cause::ConnectFailed,
             Cause::ConnectTimeout,
         ]);

@@ -62,6 +62,8 @@ pub enum Fault {
     CodingTooOld,
     /// Content where there can be none: CONNECT and TRACE (RFC 9110 sections 9.3.6 and 9.3.8).
     BodyForbidden,
+    /// CONNECT on a connection that was diverted, whose client knows of no proxy.
+    TunnelHere,
     /// Max-Forwards of OPTIONS or TRACE is not a number (RFC 9110 section 7.6.2).
     BadMaxForwards,
     /// An expectation that is not met (RFC 9110 section 10.1.1).
@@ -82,6 +84,7 @@ impl Fault {
     /// The status that answers it.
     pub fn status(self) -> u16 {
         match self {
+            Fault::TunnelHere => 405,
             Fault::HeadTimeout | Fault::BodyTimeout => 408,
             Fault::LengthMissing => 411,
             Fault::BodyTooLarge => 413,
@@ -122,6 +125,7 @@ impl Fault {
             Fault::UnknownCoding => "the Transfer-Encoding is unknown",
             Fault::CodingTooOld => "a Transfer-Encoding in an HTTP/1.0 request",
             Fault::BodyForbidden => "the method does not allow content",
+            Fault::TunnelHere => "CONNECT is for proxies, and this connection was going to a server",
             Fault::BadMaxForwards => "INVALID MAX FORWARDS",
             Fault::Expectation => "the expectation can not be met",
             Fault::Chunk(fault) => fault.text(),

@@ -6,7 +6,7 @@
 //! treated as an error, and it is mostly there to mislead. Knows no resolver and no policy.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 
 use memchr::{memchr, memchr2, memmem};
@@ -70,6 +70,15 @@ impl Target {
             _ => default_port.ok_or(Fault::BadPort)?,
         };
         Ok(Target { form: TargetForm::Authority, host: Host::parse(host)?, port })
+    }
+
+    /// An address and a port.
+    pub fn from_address(address: SocketAddr) -> Target {
+        let host = match address.ip().to_canonical() {
+            IpAddr::V4(v4) => Host::V4(v4),
+            IpAddr::V6(v6) => Host::V6(v6, None),
+        };
+        Target { form: TargetForm::Authority, host, port: address.port() }
     }
 
     /// Writes the host, and the port unless it is the usual one, as a Host field has it.
@@ -178,6 +187,15 @@ fn parse_port(digits: &[u8]) -> Result<u16, Fault> {
 }
 
 impl Host {
+    /// The address, where it is none that has to be looked up.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Host::Name(_) => None,
+            Host::V4(address) => Some(IpAddr::V4(*address)),
+            Host::V6(address, _) => Some(IpAddr::V6(*address)),
+        }
+    }
+
     /// Reads a host: a name, an IPv4 address, or an IPv6 address in brackets with or without a zone.
     pub fn parse(text: &[u8]) -> Result<Host, Fault> {
         match text {

@@ -28,6 +28,8 @@ pub enum Scope {
     Shared,
     /// Only the client of this session.
     Private(Key),
+    /// Only the client of this session, which a PROXY protocol header of this version has announced on it.
+    Announced(Key, u8),
 }
 
 /// Says which requests a connection may carry: those with the same host in their Host field, and of the same scope.
@@ -78,6 +80,8 @@ mod tests {
             keys.key(&"a.test", 81, Scope::Shared),
             keys.key(&"a.test", 80, Scope::Private(one)),
             keys.key(&"a.test", 80, Scope::Private(other)),
+            keys.key(&"a.test", 80, Scope::Announced(one, 1)),
+            keys.key(&"a.test", 80, Scope::Announced(one, 2)),
         ];
         for (at, key) in all.iter().enumerate() {
             assert_eq!(all.iter().position(|other| other == key), Some(at), "only equal to itself");

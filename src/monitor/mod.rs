@@ -47,6 +47,8 @@ pub struct Counters {
     pub listed_blocked: u64,
     /// Requests that lists would have refused (`acl.mode = report`).
     pub listed_reported: u64,
+    /// Diverted requests whose host is not where their connection was going (`intercept.host-check`).
+    pub host_mismatch: u64,
     /// How often lists were read anew.
     pub lists_loaded: u64,
     /// Names that gave no address.
@@ -224,6 +226,7 @@ impl Running {
         row("limits.connections.tunnels", connections[1]);
         row("limits.rate.requests", rate[0]);
         row("limits.rate.tunnels", rate[1]);
+        row("host_mismatch", counters.host_mismatch);
         row("lists.allowed", counters.listed_allowed);
         row("lists.blocked", counters.listed_blocked);
         row("lists.loaded", counters.lists_loaded);

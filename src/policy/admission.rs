@@ -18,6 +18,8 @@ use crate::http::Method;
 pub enum Stage {
     /// The request has not passed here before (RFC 9110 §7.6).
     Loop,
+    /// Its connection was diverted, where its listener is for such alone, and asks for no tunnel there.
+    Diverted,
     /// The client may use the proxy.
     Client,
     /// The client has neither too many connections nor asks too often.
@@ -71,6 +73,8 @@ pub struct Subject<'a> {
     pub client: IpAddr,
     /// What its limits say, which are asked once for a request of a client that may use the proxy.
     pub limited: Option<Refused>,
+    /// How its connection came in: none of the listener's business, diverted, or not although it should be.
+    pub arrived: Arrived,
     /// How requests are read.
     pub rules: &'a Rules,
     /// What is allowed.
@@ -83,10 +87,22 @@ pub struct Subject<'a> {
     pub spared: bool,
 }
 
+/// How the connection of a request came to us.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Arrived {
+    /// As its client meant it to.
+    Directly,
+    /// Diverted, on its way to an origin.
+    Diverted,
+    /// To a listener for diverted connections, and not from there: it has no original destination, or that is a listener of ours.
+    Undiverted,
+}
+
 impl Stage {
     /// All stages in their order: what no helper may permit stands before it.
-    pub const ALL: [Stage; 11] = [
+    pub const ALL: [Stage; 12] = [
         Stage::Loop,
+        Stage::Diverted,
         Stage::Client,
         Stage::Limits,
         Stage::Tunnel,
@@ -104,9 +120,15 @@ impl Stage {
 
     /// What this stage says of a request.
     pub fn judge(self, subject: &Subject<'_>) -> Judgement {
-        let Subject { request, client, limited, rules, policy, listed, helpers, spared } = *subject;
+        let Subject { request, client, limited, arrived, rules, policy, listed, helpers, spared } = *subject;
         match self {
             Stage::Loop if request.via_contains(rules.via.as_bytes()) => Judgement::refuse(Cause::Loop),
+            Stage::Diverted => match arrived {
+                Arrived::Directly => Judgement::Pass,
+                _ if request.method() == Method::Connect => Judgement::refuse(Cause::Client(Fault::TunnelHere)),
+                Arrived::Diverted => Judgement::Pass,
+                Arrived::Undiverted => Judgement::refuse(Cause::Undiverted),
+            },
             Stage::Client => Judgement::of(policy.client_allowed(client)),
             Stage::Limits => Judgement::of(limited.map_or(Ok(()), Err)),
             Stage::Tunnel if request.method() == Method::Connect => {
@@ -123,14 +145,24 @@ impl Stage {
                 Err(fault) => Judgement::refuse(Cause::Client(fault)),
             },
             Stage::Name => match &request.target().host {
-                Host::Name(name) => Judgement::of(policy.name_allowed(name)),
+                // Where its connection was going no name is looked up for it.
+                Host::Name(name) if request.original().is_none() => Judgement::of(policy.name_allowed(name)),
+                Host::Name(_) => Judgement::Pass,
                 Host::V4(_) | Host::V6(..) => Judgement::Pass,
             },
             Stage::Lists => match listed {
                 Some(ListVerdict::Blocked(reason)) => Judgement::Refuse(Refusal::Policy(Refused::Listed(reason))),
                 _ => Judgement::Pass,
             },
-            Stage::Helper if helpers && spared && matches!(listed, Some(ListVerdict::Allowed(_))) => Judgement::Pass,
+            // What is allowed by a name that is only said spares no question.
+            Stage::Helper
+                if helpers
+                    && spared
+                    && request.original().is_none()
+                    && matches!(listed, Some(ListVerdict::Allowed(_))) =>
+            {
+                Judgement::Pass
+            }
             Stage::Helper if helpers => Judgement::Ask,
             Stage::Recipient => match (request.max_forwards(), request.method()) {
                 (Ok(Some(0)), Method::Trace) => Judgement::Answer(Box::new(Answer::trace(request))),
@@ -210,6 +242,7 @@ mod tests {
             request: &request,
             client,
             limited,
+            arrived: Arrived::Directly,
             rules: &rules,
             policy: &policy,
             listed: Some(lists().judge_request(&request)),
@@ -250,6 +283,65 @@ mod tests {
             let fields = if host.is_empty() { fields } else { host };
             assert_eq!(word(first, fields, false), without, "{first} {fields}");
             assert_eq!(word(first, fields, true), with, "{first} {fields} with helpers");
+        }
+    }
+
+    #[test]
+    fn what_came_to_a_listener_for_diverted_connections_was_diverted_and_asks_for_no_tunnel() {
+        let (rules, policy, lists) = (Rules::default(), policy(), lists());
+        let judge = |line: &str, arrived: Arrived| {
+            let request = Request::parse(format!("{line} HTTP/1.1\r\nHost: a.example\r\n\r\n").as_bytes(), &rules);
+            let request = request.unwrap();
+            let subject = Subject {
+                request: &request,
+                client: "192.0.2.7".parse().unwrap(),
+                limited: None,
+                arrived,
+                rules: &rules,
+                policy: &policy,
+                listed: Some(lists.judge_request(&request)),
+                helpers: false,
+                spared: false,
+            };
+            match walk(&Stage::ALL, &subject) {
+                Judgement::Refuse(Refusal::Cause(cause)) => format!("{cause:?}"),
+                other => format!("{other:?}"),
+            }
+        };
+        for (line, arrived, wanted) in [
+            ("GET /", Arrived::Directly, "Pass"),
+            ("GET /", Arrived::Diverted, "Pass"),
+            ("GET http://a.example/", Arrived::Diverted, "Pass"),
+            ("GET /", Arrived::Undiverted, "Undiverted"),
+            ("CONNECT a.example:443", Arrived::Directly, "Pass"),
+            ("CONNECT a.example:443", Arrived::Diverted, "Client(TunnelHere)"),
+            ("CONNECT a.example:443", Arrived::Undiverted, "Client(TunnelHere)"),
+        ] {
+            assert_eq!(judge(line, arrived), wanted, "{line} {arrived:?}");
+        }
+    }
+
+    /// Who says the name of an allowed host decides nothing by it: where its connection goes is another matter.
+    #[test]
+    fn an_allowed_name_that_is_only_said_spares_no_question() {
+        let (rules, policy, lists) = (Rules::default(), policy(), lists());
+        let mut request = Request::parse(b"GET / HTTP/1.1\r\nHost: good.example\r\n\r\n", &rules).unwrap();
+        for (sent_on, asked) in [(false, false), (true, true)] {
+            if sent_on {
+                request.send_on("198.51.100.1:80".parse().unwrap());
+            }
+            let subject = Subject {
+                request: &request,
+                client: "192.0.2.7".parse().unwrap(),
+                limited: None,
+                arrived: Arrived::Diverted,
+                rules: &rules,
+                policy: &policy,
+                listed: Some(lists.judge_request(&request)),
+                helpers: true,
+                spared: true,
+            };
+            assert_eq!(matches!(walk(&Stage::ALL, &subject), Judgement::Ask), asked, "{sent_on}");
         }
     }
 

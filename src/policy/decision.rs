@@ -1,7 +1,7 @@
 //! What policy or a helper has decided about a request, in the words in which the hub hands it on.
 
 use crate::http::answer::Answer;
-use crate::http::request::Request;
+use crate::http::request::{Announce, Request};
 use crate::http::target::Target;
 
 /// What is to happen with a request.
@@ -11,8 +11,8 @@ pub enum Decision {
     Forward,
     /// Another request goes out in its place; the content is still the client's.
     Rewrite(Box<Request>),
-    /// It goes unchanged to another host than the one it names.
-    Intercept(Box<Target>),
+    /// It goes unchanged to another host than the one it names, perhaps with a PROXY protocol header in front, as a helper said.
+    Intercept(Box<Target>, Option<Announce>),
     /// It is answered here.
     Answer(Box<Answer>),
 }
@@ -40,8 +40,8 @@ pub enum Verdict {
     Permit,
     /// Send this request in its place. Where it is to go to another host than it names, it was diverted there already.
     Rewrite(Box<Request>),
-    /// Send it unchanged to this host.
-    Intercept(Box<Target>),
+    /// Send it unchanged to this host, with this PROXY protocol header; without a word of it, with that of the configuration.
+    Intercept(Box<Target>, Option<Announce>),
     /// Send the client elsewhere, with this answer of status 3xx.
     Redirect(Box<Answer>),
     /// Answer with a local page.

@@ -20,6 +20,7 @@ impl Proxy {
             // What the client never acknowledged was sent and not delivered.
             down = down.saturating_sub(client.session.undelivered() as u64);
         }
+        let announced = summary.announced.as_deref();
         // A phase that did not come about has no length, and neither has one that came before it in another attempt.
         let between = |from: Option<Millis>, to: Option<Millis>| to?.checked_sub(from?);
         log.write(&Record {
@@ -42,6 +43,8 @@ impl Proxy {
             decision: summary.decision,
             failure: summary.failure(),
             list: summary.list.as_deref().unwrap_or_default().as_bytes(),
+            unique_id: announced.map_or(b"", |(unique_id, _)| unique_id),
+            authority: announced.map_or(b"", |(_, authority)| authority),
             cut: summary.is_cut(),
             user_agent: summary.user_agent(),
             referer: summary.referer(),

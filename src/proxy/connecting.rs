@@ -20,7 +20,7 @@ use crate::http::cause::Cause;
 use crate::http::request::Request;
 use crate::http::target::{Host, Target};
 use crate::http::Method;
-use crate::io::origin::{Origin, OriginKey, Scope};
+use crate::io::origin::{Origin, OriginKey};
 use crate::io::owner::Owner;
 use crate::policy::address::ends_here;
 use crate::policy::shares::{ClientKey, Resource};
@@ -60,7 +60,11 @@ impl Proxy {
     }
 
     /// Answers a request that found no way to its origin.
-    fn fail_request(&mut self, key: Key, compose: impl FnOnce(&Answers, Option<&Request>, IpAddr) -> Box<Answer>) {
+    pub(super) fn fail_request(
+        &mut self,
+        key: Key,
+        compose: impl FnOnce(&Answers, Option<&Request>, IpAddr) -> Box<Answer>,
+    ) {
         let Some(client) = self.clients.get(key) else { return };
         let exchange = &client.session.exchange;
         let answer = compose(&self.answers, exchange.request(), exchange.client());
@@ -72,6 +76,9 @@ impl Proxy {
         let now = self.clock.now();
         let Some(client) = self.clients.get_mut(key) else { return };
         let Some(request) = client.session.exchange.request() else { return };
+        if request.original().is_some() {
+            return self.reach_original(key);
+        }
         let client_key = ClientKey::from(client.session.exchange.client());
         let literal = match &request.destination().host {
             Host::V4(address) => IpAddr::V4(*address),
@@ -87,7 +94,9 @@ impl Proxy {
                 return;
             }
         };
-        self.dial(key, &[literal], None);
+        if self.may_go_to(key, &[literal], None) {
+            self.dial(key, &[literal], None);
+        }
     }
 
     /// A lookup has come back, with all there is to know or with the first of it.
@@ -101,12 +110,19 @@ impl Proxy {
     }
 
     /// The addresses are known; `rest` is the lookup that will bring more of them.
-    fn resolved(&mut self, key: Key, found: LookupResult, rest: Option<LookupId>) {
+    pub(super) fn resolved(&mut self, key: Key, found: LookupResult, rest: Option<LookupId>) {
+        if self.goes_to_original(key) {
+            let addresses: Vec<IpAddr> = found.as_ref().map_or_else(|_| Vec::new(), |found| found.iter().collect());
+            return self.compare(key, &addresses, found.err(), rest);
+        }
         match found {
             Ok(addresses) => {
                 let addresses: AddressList = addresses.iter().collect();
-                self.dial(key, &addresses, rest);
+                if self.may_go_to(key, &addresses, rest) {
+                    self.dial(key, &addresses, rest);
+                }
             }
+            Err(_) if self.refuses_unknown(key) => {}
             Err(failure) => {
                 self.counters.name_failures += 1;
                 if failure == Failure::Overloaded {
@@ -118,7 +134,7 @@ impl Proxy {
     }
 
     /// Tells that a client waits for too many names, or that all together do.
-    fn report_names(&mut self, key: Key) {
+    pub(super) fn report_names(&mut self, key: Key) {
         let Some(client) = self.clients.get(key).map(|client| client.session.exchange.client()) else { return };
         if self.reports.may_report(Trouble::TooManyNames, self.clock.now()) {
             let held = self.shares.held(ClientKey::from(client), Resource::Lookups);
@@ -127,7 +143,7 @@ impl Proxy {
     }
 
     /// Connects to one of these addresses that may be connected to and answers.
-    fn dial(&mut self, key: Key, found: &[IpAddr], rest: Option<LookupId>) {
+    pub(super) fn dial(&mut self, key: Key, found: &[IpAddr], rest: Option<LookupId>) {
         let Some(client) = self.clients.get(key) else { return };
         let Some(request) = client.session.exchange.request() else { return };
         let (addresses, refused) = self.allowed(request, found.iter().copied());
@@ -138,7 +154,7 @@ impl Proxy {
             };
         }
         self.report_addresses(key, &addresses);
-        let addresses = self.ways_to(addresses);
+        let addresses = self.reachable(key, addresses);
         let wanted = self.with_exchange(key, |exchange, cx| exchange.handle_resolved(cx));
         if wanted == Some(true) && !self.connect_again(key, &addresses) {
             self.race(key, &addresses, rest);
@@ -152,7 +168,7 @@ impl Proxy {
         let there = |request: &Request| {
             let address =
                 origin.address.port() == request.destination().port && addresses.contains(&origin.address.ip());
-            address && origin.key == self.origin_key(request)
+            address && origin.key == self.origin_key(key, request)
         };
         let exchange = &client.session.exchange;
         let same = exchange.request().is_some_and(there);
@@ -181,13 +197,15 @@ impl Proxy {
         let fresh = client.session.exchange.is_fresh() || request.method() == Method::Connect;
         let port = request.destination().port;
         let repeatable = request.is_repeatable();
+        let source = self.spoofed(key);
         let scope = match &request.destination().host {
             Host::V6(_, Some(zone)) => interfaces::number(zone).unwrap_or(0),
             _ => 0,
         };
-        let site = self.origin_key(request);
+        let site = self.origin_key(key, request);
         let client = ClientKey::from(client.session.exchange.client());
-        let wanted = ConnectRequest { session: key, client, addresses, port, scope, key: site, fresh, repeatable };
+        let wanted =
+            ConnectRequest { session: key, client, addresses, port, scope, key: site, source, fresh, repeatable };
         match self.upstream.connect(&wanted, &mut self.poller, &mut self.shares, now) {
             Connect::Ready(origin) => self.connected(key, origin),
             Connect::Pending(dial) => {
@@ -198,10 +216,10 @@ impl Proxy {
         }
     }
 
-    /// Which kept connections may carry this request: those of its Host field.
-    fn origin_key(&self, request: &Request) -> OriginKey {
+    /// Which kept connections may carry this request: those of its Host field, and those of its client alone where they tell of it.
+    fn origin_key(&self, key: Key, request: &Request) -> OriginKey {
         let named = request.target();
-        self.upstream.keys.key(&named.host, named.port, Scope::Shared)
+        self.upstream.keys.key(&named.host, named.port, self.scope(key, request))
     }
 
     /// Something is asked for on behalf of a session now.
@@ -224,7 +242,7 @@ impl Proxy {
         let Some(client) = self.clients.get(key) else { return };
         let Some(request) = client.session.exchange.request() else { return };
         let (allowed, refused) = self.allowed(request, addresses.iter());
-        let allowed = self.ways_to(allowed);
+        let allowed = self.reachable(key, allowed);
         match client.waits {
             Waits::Dial(dial, Some(id)) if id == lookup => {
                 self.set_waits(key, Waits::Dial(dial, None));
@@ -232,7 +250,13 @@ impl Proxy {
             }
             Waits::Rest(id) if id == lookup => {
                 self.set_waits(key, Waits::Nothing);
+                if self.goes_to_original(key) {
+                    let found: Vec<IpAddr> = addresses.iter().collect();
+                    self.compare(key, &found, None, None);
+                    return self.enqueue(key);
+                }
                 match client_phase(&self.clients, key) {
+                    Some(PhaseKind::Resolving) if !self.may_go_to(key, &allowed, None) => {}
                     _ if allowed.is_empty() => self.refuse_address(key, refused),
                     Some(PhaseKind::Resolving) => self.dial(key, &allowed, None),
                     _ => self.race(key, &allowed, None),
@@ -298,7 +322,13 @@ impl Proxy {
             summary.origin = Some(origin.address);
         }
         client.session.origin = Some(origin);
-        self.with_exchange(key, |exchange, cx| exchange.handle_connected(Connected { reused, exclusive: false }, cx));
+        if let Err(error) = self.announce(key) {
+            log::debug!(target: "download", "announcing a client failed: {error}");
+            self.hang_up(key);
+            return self.dial_failed(key, DialError::Refused, None);
+        }
+        let exclusive = self.is_for_one(key);
+        self.with_exchange(key, |exchange, cx| exchange.handle_connected(Connected { reused, exclusive }, cx));
     }
 
     /// Why a new connection may not be used: it ends on this machine, though its address was on no list of ours. So do those to

@@ -54,7 +54,7 @@ impl Proxy {
         let exchange = &client.session.exchange;
         let Some(request) = exchange.request() else { return };
         let listed = if stages.contains(&Stage::Lists) { self.verdict(request) } else { None };
-        let subject = self.subject(request, exchange.client(), self.redirector.is_some(), listed);
+        let subject = self.subject(key, request, exchange.client(), self.redirector.is_some(), listed);
         let judgement = admission::walk(stages, &Subject { limited, ..subject });
         if let Some(verdict) = listed.filter(|_| !matches!(judgement, Judgement::Refuse(_))) {
             self.note_listed(key, verdict);
@@ -79,6 +79,7 @@ impl Proxy {
 
     fn subject<'a>(
         &'a self,
+        key: Key,
         request: &'a Request,
         client: IpAddr,
         helpers: bool,
@@ -89,6 +90,7 @@ impl Proxy {
             request,
             client,
             limited: None,
+            arrived: self.arrived(key),
             rules: &self.settings.rules,
             policy: &self.policy,
             listed: listed.filter(|_| lists.is_some_and(|active| active.lists.enforced)),
@@ -201,7 +203,7 @@ impl Proxy {
         match verdict {
             Verdict::Permit => self.permit(key),
             Verdict::Rewrite(other) => self.rewrite(key, other),
-            Verdict::Intercept(to) => self.decided(key, Word::Intercept, Decision::Intercept(to)),
+            Verdict::Intercept(to, header) => self.decided(key, Word::Intercept, Decision::Intercept(to, header)),
             Verdict::Redirect(answer) => self.decided(key, Word::Redirect, Decision::Answer(answer)),
             Verdict::Answer(answer) => self.decided(key, Word::Local, Decision::Answer(answer)),
             Verdict::File(page) => self.serve_page(key, page),
@@ -209,10 +211,13 @@ impl Proxy {
     }
 
     /// Puts another request in place of the client's, which has to pass the same stages, but for the helper's.
-    fn rewrite(&mut self, key: Key, other: Box<Request>) {
+    fn rewrite(&mut self, key: Key, mut other: Box<Request>) {
         let Some(client) = self.clients.get(key) else { return };
+        if let Some(own) = client.session.exchange.request() {
+            other.follow(own);
+        }
         let listed = self.verdict(&other);
-        let subject = self.subject(&other, client.session.exchange.client(), false, listed);
+        let subject = self.subject(key, &other, client.session.exchange.client(), false, listed);
         let judgement = admission::walk(&Stage::ALL, &subject);
         if let Some(verdict) = listed.filter(|_| !matches!(judgement, Judgement::Refuse(_))) {
             self.note_rewritten(key, verdict, other.target());

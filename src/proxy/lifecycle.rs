@@ -137,6 +137,7 @@ impl Proxy {
         self.watch_pages(options.pages);
         self.settings = options.settings;
         self.limiting.configure(options.client_limits);
+        self.divert = options.divert;
         self.upstream.configure(options.dial_options, &mut self.shares);
         let (reader, names) = options.names;
         self.watch_names(reader, names);

@@ -6,7 +6,7 @@ use reactor::arena::Key;
 
 use super::list_files::{ListTallies, Outcome};
 use super::Proxy;
-use crate::http::request::Request;
+use crate::http::request::{DetourBy, Request};
 use crate::http::target::Target;
 use crate::loader::lists::ListReader;
 use crate::monitor::lists::{ListFileNumbers, ListFileRow, Refusals, NUMBERED};
@@ -190,6 +190,13 @@ impl Proxy {
         Listed::of(&active.lists, request)
     }
 
+    /// Whether a list allows a request by the host that it names.
+    pub(super) fn is_allowed_by_name(&self, request: &Request) -> bool {
+        // Also where they only report: it has to be true what they would refuse.
+        let verdict = self.lists.as_ref().map(|active| active.lists.judge_request(request));
+        matches!(verdict, Some(ListVerdict::Allowed(_)))
+    }
+
     /// Where lists only report, and would refuse all of these addresses, that is counted.
     pub(super) fn report_addresses(&mut self, key: Key, addresses: &[IpAddr]) {
         if self.lists.as_ref().is_none_or(|active| active.lists.enforced) {
@@ -221,12 +228,19 @@ pub(super) struct Listed<'a> {
 }
 
 impl<'a> Listed<'a> {
-    /// None where no list has a network, and for a host that a helper has put in place of the request's own, which is none
+    /// None where no list has a network to judge it by, and for a host that a helper has put in place of the request's own, which is none
     /// of theirs.
     fn of(lists: &'a Lists, request: &Request) -> Option<Listed<'a>> {
         let target = request.target();
-        let wanted = lists.have_ranges() && !request.is_diverted();
-        wanted.then(|| Listed { lists, named: lists.judge_request(request), port: target.port })
+        let (named, port) = match request.detour().map(|detour| (detour.by, detour.to.port)) {
+            Some((DetourBy::Helper(_), _)) => return None,
+            // Without networks the name alone would do, were it more than said.
+            Some((DetourBy::Network { proven: false }, port)) => (lists.judge_said(request), port),
+            _ if !lists.have_ranges() => return None,
+            Some((DetourBy::Network { proven: true }, port)) => (lists.judge_request(request), port),
+            None => (lists.judge_request(request), target.port),
+        };
+        Some(Listed { lists, named, port })
     }
 
     /// What they say of an address, and of the other form that the network's gateway gives it.

@@ -11,6 +11,7 @@ mod clock;
 mod connecting;
 mod crowding;
 mod deciding;
+mod diverted;
 mod heads;
 mod lifecycle;
 mod limiting;
@@ -55,6 +56,7 @@ use client::{Client, Waits};
 use clock::Clock;
 use listeners::Listeners;
 
+pub use diverted::DivertOptions;
 pub use limiting::ClientLimits;
 pub use lists::ListSetup;
 pub use place::ListenAddress;
@@ -85,6 +87,8 @@ pub struct Options {
     pub policy: Policy,
     /// How connections are made.
     pub dial_options: DialOptions,
+    /// How diverted requests and announced clients are dealt with.
+    pub divert: DivertOptions,
     /// What the files say about names, and how they are looked at again.
     pub names: (NameReader, Names),
     /// The folder of local pages, which are looked at again; None without one.
@@ -118,6 +122,7 @@ pub struct Proxy {
     settings: Settings,
     answers: Answers,
     policy: Policy,
+    divert: DivertOptions,
     /// None where nothing is listed.
     lists: Option<lists::ActiveLists>,
     local: LocalAddresses,
@@ -194,6 +199,7 @@ impl Proxy {
             settings: options.settings,
             answers: options.answers,
             policy: options.policy,
+            divert: options.divert,
             lists,
             local,
             addresses,

@@ -137,6 +137,11 @@ impl Resolver {
         }
     }
 
+    /// The addresses of a name as far as they are known already, without a question; None where they are not known, or there are none.
+    pub fn known(&mut self, name: &str, now: Millis) -> Option<Addresses> {
+        self.machine.peek(name, now)?.ok()
+    }
+
     /// The session does not wait any more.
     pub fn cancel(&mut self, id: LookupId, shares: &mut Shares, now: Millis) {
         let Some(waiter) = self.end_wait(id.0, shares) else { return };

@@ -6,6 +6,7 @@ use crate::config::{self, Config, Disk, Loaded, Sources, Watched};
 use crate::logs::{Handle, LogSettings, Messages, Rotation, Severity, Switches};
 use crate::proxy::{Proxy, Turn};
 use crate::system::background::{daemonize, Daemonized, Notice};
+use crate::system::capabilities;
 use crate::system::descriptors::{keep_to_ourselves, raise_descriptors};
 use crate::system::pidfile::{Claim, Pidfile};
 use crate::system::privileges::{drop_privileges, forgo_new_privileges, Privileges};
@@ -93,6 +94,7 @@ impl Drop for Claimed {
 impl Supervisor {
     fn start(reader: ConfigReader, loaded: Loaded, debug: bool) -> Result<Supervisor, String> {
         let config = &loaded.config;
+        foreign_addresses(config)?;
         let budget = budget(config);
         let got = raise_descriptors(budget.need());
         let signals = Signals::new().map_err(|error| format!("cannot take signals over: {error}"))?;
@@ -101,7 +103,8 @@ impl Supervisor {
         options.pid_saved = pidfile.0.is_some();
         let mut proxy = Proxy::new(options, signals).map_err(|error| error.to_string())?;
         let outright = loaded.is_set("daemon", "user");
-        let privileges = drop_privileges(&config.daemon.user, outright).map_err(|error| error.to_string())?;
+        let keep = config.uses_foreign_addresses();
+        let privileges = drop_privileges(&config.daemon.user, outright, keep).map_err(|error| error.to_string())?;
         if config.daemon.no_new_privileges {
             if let Err(error) = forgo_new_privileges() {
                 warn(&format!("helper programs may gain rights: {error} (daemon.no-new-privileges)"));
@@ -223,6 +226,17 @@ fn tell_warnings(config: &Config) {
     warnings::of(config).iter().for_each(|line| log::error!(target: "supervisor", "{line}"));
 }
 
+/// Can the process do what `intercept.mode=tproxy` asks of it?
+///
+/// # Errors
+/// What is missing.
+fn foreign_addresses(config: &Config) -> Result<(), String> {
+    match config.uses_foreign_addresses() {
+        true => capabilities::require().map_err(|error| format!("intercept.mode=tproxy: {error}")),
+        false => Ok(()),
+    }
+}
+
 fn claim_pidfile(config: &Config) -> Result<Option<Pidfile>, String> {
     let Some(path) = &config.daemon.pidfile else { return Ok(None) };
     match Pidfile::claim(path, std::process::id()) {
@@ -308,7 +322,9 @@ pub fn check(sources: &Sources) -> Result<(), Vec<String>> {
     let missing = sources.log_folder.as_deref().filter(|folder| !folder.exists());
     missing.map_or(Ok(()), logs::check_folder).map_err(|error| vec![error])?;
     let outright = loaded.is_set("daemon", "user");
-    drop_privileges(&config.daemon.user, outright).map_err(|error| vec![error.to_string()])?;
+    foreign_addresses(config).map_err(|error| vec![error])?;
+    let keep = config.uses_foreign_addresses();
+    drop_privileges(&config.daemon.user, outright, keep).map_err(|error| vec![error.to_string()])?;
     match missing {
         None => logs::check(config).map_err(|error| vec![error]),
         Some(_) => Ok(()),

@@ -20,7 +20,7 @@ use crate::policy::lists::names::ListKey;
 use crate::policy::lists::ListVerdict;
 use crate::policy::networks::Networks;
 use crate::policy::{Policy, PolicyConfig};
-use crate::proxy::{self, ClientLimits, ListSetup, ListenAddress};
+use crate::proxy::{self, ClientLimits, DivertOptions, ListSetup, ListenAddress};
 use crate::redirector::dialect::Dialect;
 use crate::redirector::helper::Program;
 use crate::redirector::icap::Icap;
@@ -103,6 +103,7 @@ pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options,
         settings: settings(config),
         answers,
         policy: policy(config),
+        divert: divert_options(config),
         dial_options: dial_options(config, count(budget.pool), count(budget.attempts)),
         names: name_options(loaded).read().map_err(unreadable_names)?,
         lists: lists(config)?,
@@ -232,6 +233,7 @@ fn settings(config: &Config) -> Settings {
         body_size: http.body_size.unwrap_or(0),
         rules: rules(config),
         trusted: Networks::new(http.trusted.clone()),
+        onward: config.intercept.destination,
         summary: config.access.enable,
     }
 }
@@ -313,6 +315,11 @@ fn policy(config: &Config) -> Policy {
         local: config.security.local.clone(),
         monitor: config.security.monitor,
     })
+}
+
+fn divert_options(config: &Config) -> DivertOptions {
+    let intercept = &config.intercept;
+    DivertOptions { host_check: intercept.host_check, spoof: intercept.spoof, announce: config.tcp4.proxy_protocol }
 }
 
 fn dial_options(config: &Config, pool: usize, attempts: usize) -> DialOptions {

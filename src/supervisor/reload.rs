@@ -1,8 +1,8 @@
 //! The configuration read again, with all the files that it names, beside the loop. Changes nothing: what comes of it is
 //! taken over by [`super::Supervisor`], or not.
 
-use super::log_settings;
 use super::options::{budget, check_files, options};
+use super::{foreign_addresses, log_settings};
 use crate::config::{self, Config, Loaded, Sources, Watched};
 use crate::loader::{Loader, Pending};
 use crate::logs::LogSettings;
@@ -31,6 +31,7 @@ impl ConfigReader {
     /// Reads everything that a reload needs.
     fn read(&self) -> Result<Fresh, String> {
         let loaded = self.load()?;
+        foreign_addresses(&loaded.config)?;
         let budget = budget(&loaded.config);
         let options = options(&loaded, budget.fitted(raise_descriptors(budget.need())))?;
         Ok(Fresh { options, log: log_settings(&loaded.config, self.debug), config: loaded.config })

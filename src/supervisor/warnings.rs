@@ -25,6 +25,11 @@ pub(super) fn of(config: &Config) -> Vec<String> {
         let text = "acl.clients can be forged: http.trusted names the balancers that are believed, and is everybody";
         lines.push(format!("{text} ({source})"));
     }
+    if config.intercept.spoof && proxied && Networks::new(http.trusted.clone()).is_whole() {
+        let text =
+            "connections may bear any address that somebody writes in a PROXY header: http.trusted names the balancers";
+        lines.push(format!("{text} (intercept.spoof)"));
+    }
     let web = &config.web;
     if web.enable && !web.host.is_loopback() && web.clients.is_empty() {
         let at = std::net::SocketAddr::new(web.host, web.port);

@@ -3,6 +3,7 @@
 //! configuration and logs nothing: each part returns what there is to say.
 
 pub mod background;
+pub mod capabilities;
 pub mod descriptors;
 pub mod files;
 pub mod hostname;

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::capabilities::{self, CapabilityError};
 use nix::errno::Errno;
 use nix::unistd::{getegid, geteuid, getgid, getgroups, getuid, setgid, setgroups, setuid, Gid, Uid, User};
 
@@ -33,6 +34,8 @@ pub enum PrivilegesError {
     Root(String),
     /// The system refused a step.
     Refused(&'static str, Errno),
+    /// The one capability that is to stay cannot be had.
+    Capability(CapabilityError),
     /// The system granted all steps and root could be had again.
     Regained(&'static str),
 }
@@ -58,6 +61,7 @@ impl fmt::Display for PrivilegesError {
             Self::Lookup(name, errno) => write!(f, "user {name} could not be looked up: {}", errno.desc()),
             Self::Root(name) => write!(f, "user {name} is root or of its group; set daemon.user outright to run so"),
             Self::Refused(step, errno) => write!(f, "could not drop privileges, {step}: {}", errno.desc()),
+            Self::Capability(error) => error.fmt(f),
             Self::Regained(what) => write!(f, "could not drop privileges, {what}"),
         }
     }
@@ -65,18 +69,28 @@ impl fmt::Display for PrivilegesError {
 
 impl std::error::Error for PrivilegesError {}
 
+impl From<CapabilityError> for PrivilegesError {
+    fn from(error: CapabilityError) -> PrivilegesError {
+        PrivilegesError::Capability(error)
+    }
+}
+
 /// Whether this process has the user or the group of root, so that [`drop_privileges`] has something to do.
 pub fn is_privileged() -> bool {
     has_root_user() || has_root_group()
 }
 
 /// Becomes the account `name`, when started as root: no other groups, its own group, its user; then makes sure that root
-/// cannot be had again. An account that is root itself is obeyed only when the option was set `outright`, not by default.
+/// cannot be had again. An account that is root itself is obeyed only when the option was set `outright`, not by default. With
+/// `foreign` the one capability stays that the use of foreign addresses takes, for this process alone.
 ///
 /// # Errors
 /// When the account cannot be had or the system refuses; the process may then have dropped a part already and must end.
-pub fn drop_privileges(name: &str, outright: bool) -> Result<Privileges, PrivilegesError> {
+pub fn drop_privileges(name: &str, outright: bool, foreign: bool) -> Result<Privileges, PrivilegesError> {
     if !is_privileged() {
+        if foreign {
+            capabilities::take_over()?;
+        }
         return Ok(Privileges::Never);
     }
     let (uid, gid) = account(name)?;
@@ -86,7 +100,13 @@ pub fn drop_privileges(name: &str, outright: bool) -> Result<Privileges, Privile
     if uid.is_root() {
         return Ok(Privileges::Kept);
     }
+    if foreign {
+        capabilities::hold()?;
+    }
     assume(uid, gid)?;
+    if foreign {
+        capabilities::keep_one()?;
+    }
     verify(uid, gid)?;
     Ok(Privileges::Dropped { uid: uid.as_raw(), gid: gid.as_raw() })
 }
@@ -210,10 +230,10 @@ mod tests {
         }
         let nobody = "no-such-account";
         for outright in [false, true] {
-            assert_eq!(drop_privileges(nobody, outright), Err(PrivilegesError::UnknownUser(nobody.into())));
+            assert_eq!(drop_privileges(nobody, outright, false), Err(PrivilegesError::UnknownUser(nobody.into())));
         }
-        assert_eq!(drop_privileges("root", false), Err(PrivilegesError::Root("root".into())));
-        assert_eq!(drop_privileges("root", true), Ok(Privileges::Kept));
+        assert_eq!(drop_privileges("root", false, false), Err(PrivilegesError::Root("root".into())));
+        assert_eq!(drop_privileges("root", true, false), Ok(Privileges::Kept));
         assert!(is_privileged());
     }
 }

@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use mio::net::TcpStream;
 use reactor::alarm::Alarms;
 use reactor::arena::{Arena, Key};
-use reactor::listener::tune;
+use reactor::listener::{set_transparent, tune};
 use reactor::poller::Poller;
 use reactor::ready::Ready;
 use reactor::stream::Stream;
@@ -60,6 +60,8 @@ pub struct ConnectRequest<'a> {
     pub scope: u32,
     /// Which kept connections may be used.
     pub key: OriginKey,
+    /// The address that it comes from in place of one of ours, of the family of all addresses.
+    pub source: Option<IpAddr>,
     /// It must not have been used before.
     pub fresh: bool,
     /// The request can be sent again if the connection turns out dead, as every kept one may. One that cannot goes out
@@ -98,6 +100,7 @@ struct Dial {
     /// Attempts beside the first, as they are counted in the client's share.
     beside: u32,
     key: OriginKey,
+    source: Option<IpAddr>,
     race: Race,
     attempts: Vec<Option<Attempt>>,
 }
@@ -182,6 +185,7 @@ impl Upstream {
             client: request.client,
             beside: 0,
             key: request.key,
+            source: request.source,
             race: Race::new(addresses, now),
             attempts: Vec::new(),
         });
@@ -325,7 +329,7 @@ impl Upstream {
     ) -> Option<DialError> {
         loop {
             let dial = self.dials.get_mut(key)?;
-            let (client, beside) = (dial.client, &mut dial.beside);
+            let (client, source, beside) = (dial.client, dial.source, &mut dial.beside);
             // The place of an attempt that has just ended is still this race's.
             let free = *beside as usize >= dial.race.running();
             let may_add = || {
@@ -336,7 +340,7 @@ impl Upstream {
             match dial.race.poll(now, may_add) {
                 Step::Try(address) => {
                     let lane = free_lane(&mut dial.attempts);
-                    match open(address, &self.dial_options, poller, Owner::Attempt(key, lane)) {
+                    match open(address, source, &self.dial_options, poller, Owner::Attempt(key, lane)) {
                         Ok(stream) => dial.attempts[lane as usize] = Some(Attempt { stream, address, since: now }),
                         Err(error) => {
                             log::debug!(target: "download", "connecting to {address} failed: {error}");
@@ -399,9 +403,10 @@ fn give_up(dial: &mut Dial, address: SocketAddr, poller: &mut Poller<Owner>) {
     }
 }
 
-/// Opens a socket and starts to connect it.
+/// Opens a socket and starts to connect it, from a foreign address where one is given.
 fn open(
     address: SocketAddr,
+    foreign: Option<IpAddr>,
     dial_options: &DialOptions,
     poller: &mut Poller<Owner>,
     owner: Owner,
@@ -412,7 +417,12 @@ fn open(
         SocketAddr::V4(_) => dial_options.bind4.map(IpAddr::V4),
         SocketAddr::V6(_) => dial_options.bind6.map(IpAddr::V6),
     };
-    if let Some(source) = source {
+    if let Some(foreign) = foreign {
+        // Our own address would tell the origin of another client: without this one there is no connection.
+        set_transparent(&SockRef::from(&socket), address, true)?;
+        let _ = sys::bind_address_no_port(&socket);
+        socket.bind(&SocketAddr::new(foreign, 0).into())?;
+    } else if let Some(source) = source {
         // The port is chosen at connect, when the destination is known, so that ports are not used up (ip(7)).
         let _ = sys::bind_address_no_port(&socket);
         if let Err(error) = socket.bind(&SocketAddr::new(source, 0).into()) {
@@ -440,7 +450,8 @@ mod tests {
         let key = OriginKeys::default().key(&"a.test", 80, Scope::Shared);
         let (addresses, fresh, repeatable) = (&addresses, true, false);
         let client = ClientKey::from(addresses[1]);
-        let request = ConnectRequest { session, client, addresses, port: 80, scope: 7, key, fresh, repeatable };
+        let request =
+            ConnectRequest { session, client, addresses, port: 80, scope: 7, key, source: None, fresh, repeatable };
         let places = addresses.map(|address| request.place(address).to_string());
         assert_eq!(places, ["[fe80::1%7]:80", "192.0.2.1:80"]);
     }

@@ -137,6 +137,11 @@ fn lists(page: &mut MetricsPage, running: &Running, files: &[ListFileRow]) {
         ("verdict=\"reported\"", counters.listed_reported),
     ];
     page.counter("lists_judged_total", "Requests that lists let pass, refused, or would have refused.", judged);
+    page.counter(
+        "host_mismatch_total",
+        "Diverted requests whose host is not where their connection was going.",
+        [("", running.counters.host_mismatch)],
+    );
     page.counter("lists_loaded_total", "How often lists were read anew.", [("", counters.lists_loaded)]);
     let sizes = [
         ("kind=\"names\"", running.listed.names as u64),

@@ -5,6 +5,7 @@ mod browser;
 mod categories;
 mod chromium;
 mod curl;
+mod diverted;
 mod documents;
 mod goaccess;
 mod haproxy;
@@ -17,6 +18,7 @@ mod refresh;
 mod reuse;
 mod second_proxy;
 mod servers;
+mod space;
 mod squidguard;
 mod strace;
 // Shared with the behaviour tests; each set of tests uses another part of it.

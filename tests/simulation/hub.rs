@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use exaproxy::answers::Answers;
 use exaproxy::counters::exchange::ExchangeCounters;
 use exaproxy::exchange::flow::Direction;
-use exaproxy::exchange::ingress::{Arrival, Ingress};
+use exaproxy::exchange::ingress::{Arrival, Ingress, Onward};
 use exaproxy::exchange::phase::PhaseKind;
 use exaproxy::exchange::timers::Limits;
 use exaproxy::exchange::{Action, Connected, Context, Exchange, Moved, Settings, Side};
@@ -99,7 +99,7 @@ pub(crate) fn settings() -> Settings {
         drain: 20_000,
     };
     let rules = Rules { head_limit: 8192, ..Rules::default() };
-    Settings { limits, body_size: 0, rules, trusted: Networks::everybody(), summary: true }
+    Settings { limits, body_size: 0, rules, trusted: Networks::everybody(), onward: Onward::Original, summary: true }
 }
 
 impl Hub {

@@ -246,6 +246,15 @@ impl Resolver {
         self.lookup_if(name, waiter, now, |_| true)
     }
 
+    /// What is known of a name in normal form without asking for it, and without counting as a lookup.
+    pub fn peek(&mut self, name: &str, now: Millis) -> Option<Result<Addresses, Failure>> {
+        let families = self.config.families;
+        match self.known(name, now) {
+            Some(result) => Some(result),
+            None => self.hosts.get(name).map(|addresses| some(addresses.only(families))),
+        }
+    }
+
     /// The same, where a waiter needs leave to wait: `may_wait` is told how many more names may be asked for, or how
     /// many at all where this one is asked for already. A waiter without leave gets [`Failure::Overloaded`]; what is
     /// known needs no leave.

@@ -4,6 +4,7 @@
 mod answering;
 mod connecting;
 mod counters;
+mod diverted;
 mod draining;
 mod head;
 mod limits;
@@ -23,7 +24,7 @@ use reactor::buffer::Buf;
 use reactor::Millis;
 
 use super::flow::Direction;
-use super::ingress::{Arrival, Ingress};
+use super::ingress::{Arrival, Ingress, Onward};
 use super::phase::PhaseKind;
 use super::timers::Limits;
 use super::{Action, Connected, Context, Exchange, Settings, Side};
@@ -113,6 +114,7 @@ fn settings() -> Settings {
         body_size: 0,
         rules: Rules { transparent: true, head_limit: 1024, ..Rules::default() },
         trusted: Networks::everybody(),
+        onward: Onward::Original,
         summary: false,
     }
 }

@@ -39,7 +39,7 @@ fn where_a_tunnel_leads_is_known_for_as_long_as_it_stands() {
     let mut scenario = Scenario::new().sending(UPGRADE);
     assert_eq!(target(&scenario), Some(("a.example".into(), 80)));
     let other = Target::from_authority(b"b.example:8080", None).unwrap();
-    scenario.decide(Decision::Intercept(Box::new(other)));
+    scenario.decide(Decision::Intercept(Box::new(other), None));
     scenario.resolved();
     scenario.connect(false);
     scenario.origin(SWITCH);

@@ -6,7 +6,7 @@
 
 mod parse;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
 use super::fault::Fault;
@@ -32,10 +32,56 @@ pub struct Request {
     framing: Framing,
     upgrades: bool,
     max_forwards: Result<Option<u64>, Fault>,
-    /// Another host that gets it in place of its target's.
-    diverted: Option<Box<Target>>,
+    /// Another place that gets it than the one that it names.
+    detour: Option<Box<Detour>>,
     /// Its content, if it is kept with the head.
     content: Box<[u8]>,
+}
+
+/// Another place for a request than the one that it names.
+#[derive(Clone, Debug)]
+pub struct Detour {
+    /// Where it is sent.
+    pub to: Target,
+    /// Who said so.
+    pub by: DetourBy,
+}
+
+/// Who sends a request to another place than the one that it names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DetourBy {
+    /// A helper, which may say whether a PROXY protocol header goes there first.
+    Helper(Option<Announce>),
+    /// The network: its connection was going there.
+    Network {
+        /// The address is known to be one of the host that it names.
+        proven: bool,
+    },
+}
+
+/// Which PROXY protocol header a connection begins with that we open.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Announce {
+    /// None.
+    Off,
+    /// That of version 1, a line.
+    V1,
+    /// That of version 2, binary.
+    V2,
+}
+
+impl Announce {
+    /// All of them.
+    pub const ALL: [Announce; 3] = [Announce::Off, Announce::V1, Announce::V2];
+
+    /// The word in the configuration and in replies of helpers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Announce::Off => "off",
+            Announce::V1 => "v1",
+            Announce::V2 => "v2",
+        }
+    }
 }
 
 impl Request {
@@ -54,24 +100,56 @@ impl Request {
         &self.target
     }
 
-    /// Where to connect to for it: its target, unless a helper decided that another host is to get it unchanged.
+    /// Where to connect to for it: its target, unless another place is to get it unchanged.
     pub fn destination(&self) -> &Target {
-        self.diverted.as_deref().unwrap_or(&self.target)
+        self.detour.as_deref().map_or(&self.target, |detour| &detour.to)
     }
 
     /// The same, for a caller that needs nothing else of the request any more.
     pub fn into_destination(self) -> Target {
-        self.diverted.map_or(self.target, |target| *target)
+        self.detour.map_or(self.target, |detour| detour.to)
     }
 
-    /// Whether it is sent to another host than the one that it names.
-    pub fn is_diverted(&self) -> bool {
-        self.diverted.is_some()
+    /// The other place that it is sent to, and who said so.
+    pub fn detour(&self) -> Option<&Detour> {
+        self.detour.as_deref()
     }
 
-    /// Sends it to another host, which gets the same head.
-    pub fn divert(&mut self, to: Box<Target>) {
-        self.diverted = Some(to);
+    /// The original destination that it is sent to.
+    pub fn original(&self) -> Option<SocketAddr> {
+        let detour = self.detour.as_deref().filter(|detour| matches!(detour.by, DetourBy::Network { .. }))?;
+        Some(SocketAddr::new(detour.to.host.address()?, detour.to.port))
+    }
+
+    /// Has a helper decided that another host gets it?
+    pub fn is_intercepted(&self) -> bool {
+        self.detour.as_deref().is_some_and(|detour| matches!(detour.by, DetourBy::Helper(_)))
+    }
+
+    /// A helper sends it to another host, which gets the same head.
+    pub fn intercept(&mut self, to: Target, header: Option<Announce>) {
+        self.detour = Some(Box::new(Detour { to, by: DetourBy::Helper(header) }));
+    }
+
+    /// Its connection was going there: so does it, whichever host it names.
+    pub fn send_on(&mut self, original: SocketAddr) {
+        let by = DetourBy::Network { proven: false };
+        self.detour = Some(Box::new(Detour { to: Target::from_address(original), by }));
+    }
+
+    /// The original destination is an address of the host that it names.
+    pub fn prove(&mut self) {
+        if let Some(DetourBy::Network { proven }) = self.detour.as_mut().map(|detour| &mut detour.by) {
+            *proven = true;
+        }
+    }
+
+    /// Goes the way of the request whose place it takes, where it names the same host.
+    pub fn follow(&mut self, client: &Request) {
+        let same = (&self.target.host, self.target.port) == (&client.target.host, client.target.port);
+        if self.detour.is_none() && same {
+            self.detour = client.detour.clone();
+        }
     }
 
     /// The path with its query, as it goes to an origin: starts with a slash, or is `*`, or for CONNECT `host:port`.

@@ -31,6 +31,12 @@ impl Request {
         Request::parse_for(Some(b"localhost"), head, rules)
     }
 
+    /// The same for a request on a connection that was going to this `host:port`, which is its target where it names none, as a
+    /// request of HTTP/1.0 need not.
+    pub fn parse_diverted(host: &[u8], head: &[u8], rules: &Rules) -> Result<Box<Request>, Fault> {
+        Request::parse_for(Some(host), head, rules)
+    }
+
     fn parse_for<'h>(host: Option<&'h [u8]>, head: &'h [u8], rules: &Rules) -> Result<Box<Request>, Fault> {
         let limit = rules.max_head();
         if head.len() > limit {
@@ -127,7 +133,7 @@ impl Parts<'_> {
                 && connection.upgrades()
                 && may_upgrade(&fields, self.head, rules),
             max_forwards: max_forwards(&fields, self.head, method),
-            diverted: None,
+            detour: None,
             content: Box::default(),
             fields,
             bytes,

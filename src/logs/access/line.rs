@@ -210,6 +210,11 @@ fn json(out: &mut Vec<u8>, record: &Record<'_>, stamps: &mut Stamps) {
     text(out, "decision", record.decision.unwrap_or_default().as_bytes());
     text(out, "failure", record.failure.unwrap_or_default().as_bytes());
     text(out, "list", record.list);
+    // Only where a balancer has said something: most have none.
+    if !record.unique_id.is_empty() || !record.authority.is_empty() {
+        text(out, "unique_id", record.unique_id);
+        text(out, "authority", record.authority);
+    }
     text(out, "user_agent", record.user_agent);
     text(out, "referer", record.referer);
     out.push(b'}');

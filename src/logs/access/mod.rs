@@ -55,6 +55,10 @@ pub struct Record<'a> {
     pub failure: Option<&'static str>,
     /// File and line of the list that refused it, or would have; empty where none did.
     pub list: &'a [u8],
+    /// What a balancer calls its connection, and the host that its client asked the balancer for; perhaps empty.
+    pub unique_id: &'a [u8],
+    #[allow(missing_docs)]
+    pub authority: &'a [u8],
     /// The client did not get all of the response.
     pub cut: bool,
     /// The User-Agent field, perhaps empty.

@@ -28,6 +28,8 @@ fn record() -> Record<'static> {
         decision: Some("PERMIT"),
         failure: None,
         list: b"",
+        unique_id: b"",
+        authority: b"",
         cut: false,
         user_agent: b"curl/8",
         referer: b"",
@@ -230,4 +232,13 @@ fn nothing_in_json_turns_the_text_around_that_is_shown_behind_it() {
     let user_agent = "a\u{202e}b\u{2066}c\u{200f}d\u{61c}\u{2027}".as_bytes();
     let json = line("json", &Record { user_agent, ..record() });
     assert!(json.contains("\"user_agent\":\"a\\u202eb\\u2066c\\u200fd\\u061c\u{2027}\""), "{json}");
+}
+
+#[test]
+fn what_a_balancer_says_of_a_connection_stands_in_json() {
+    let json = line("json", &Record { unique_id: b"id-\"7\xff", authority: b"a.example", ..record() });
+    assert!(json.contains("\"unique_id\":\"id-\\\"7\u{fffd}\",\"authority\":\"a.example\","), "{json}");
+    let json = line("json", &Record { authority: b"a.example", ..record() });
+    assert!(json.contains("\"unique_id\":null,\"authority\":\"a.example\","), "{json}");
+    assert!(!line("json", &record()).contains("unique_id"), "most have none");
 }

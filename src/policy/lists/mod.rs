@@ -110,6 +110,29 @@ impl Lists {
         self.judge_address(named, address, None, port)
     }
 
+    /// What is to be said of the host that a request only says: where its connection goes is not known to be there. It may be
+    /// blocked by that, and is allowed nothing.
+    pub fn judge_said(&self, request: &Request) -> ListVerdict {
+        let (host, port) = (&request.target().host, request.target().port);
+        let path = (request.method() != Method::Connect).then(|| request.path());
+        let url = |name: &str| self.block.find_url(name, path?);
+        let blocked = match host {
+            Host::Name(name) => self.block.find_name(name, port).or_else(|| url(name)),
+            _ => host.address().and_then(|address| {
+                match self.judge_address(ListVerdict::Unlisted, address, None, port) {
+                    ListVerdict::Blocked(ListReason::Line(line)) => Some(line),
+                    _ if self.block.has_urls() => url(&address.to_canonical().to_string()),
+                    _ => None,
+                }
+            }),
+        };
+        match blocked {
+            Some(line) => ListVerdict::Blocked(ListReason::Line(line)),
+            None if self.closed => ListVerdict::Open,
+            None => ListVerdict::Unlisted,
+        }
+    }
+
     /// What is to be said of an address that is about to be connected to. `named` is what was said of the name that it
     /// belongs to. A blocked network wins over an allowed name, an allowed network over a blocked one; an address is blocked
     /// in every form that a gateway may take it for, `other` being that of this network's gateway, and allowed as it is.

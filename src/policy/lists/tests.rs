@@ -357,3 +357,35 @@ fn a_long_list_holds_all_its_names_in_little_memory() {
     assert!(list.name_bytes() < 100_000 * 14, "{} bytes", list.name_bytes());
     assert_eq!(List::default().find_name("a.test", 80), None);
 }
+
+/// Who names an allowed host has not gone there: it may be refused by what it says, and is allowed nothing.
+#[test]
+fn what_is_only_said_blocks_and_allows_nothing() {
+    let lists = |closed| Lists {
+        block: list("bad.test\n*.mixed.test\n192.0.2.0/24"),
+        allow: list("good.test\nfine.mixed.test\n198.51.100.0/24"),
+        closed,
+        enforced: true,
+    };
+    let request = |said: &str| {
+        let head = format!("GET / HTTP/1.1\r\nHost: {said}\r\n\r\n");
+        Request::parse(head.as_bytes(), &crate::http::rules::Rules::default()).unwrap()
+    };
+    for (said, open, closed) in [
+        ("bad.test", "blocked", "blocked"),
+        ("good.test", "unlisted", "open"),
+        // The exception from a blocked suffix is an allowance, too.
+        ("fine.mixed.test", "blocked", "blocked"),
+        ("other.test", "unlisted", "open"),
+        ("192.0.2.1", "blocked", "blocked"),
+        ("198.51.100.1", "unlisted", "open"),
+    ] {
+        let word = |closed| match lists(closed).judge_said(&request(said)) {
+            ListVerdict::Allowed(_) => "allowed",
+            ListVerdict::Unlisted => "unlisted",
+            ListVerdict::Open => "open",
+            ListVerdict::Blocked(_) => "blocked",
+        };
+        assert_eq!((word(false), word(true)), (open, closed), "{said}");
+    }
+}

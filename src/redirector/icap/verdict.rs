@@ -85,7 +85,7 @@ fn connect(head: &[u8], authority: &[u8], intercepts: bool, question: &Question<
     }
     let rest = &with_empty_line(&rest[leading_blank(rest)..])[..];
     if intercepts {
-        return Ok(Verdict::Intercept(to));
+        return Ok(Verdict::Intercept(to, None));
     }
     if rest.is_empty() {
         return match client.method() {
@@ -95,7 +95,7 @@ fn connect(head: &[u8], authority: &[u8], intercepts: bool, question: &Question<
                 let other = client.with_target(&target, rules).map_err(|_| "its CONNECT names no host")?;
                 Ok(Verdict::Rewrite(other))
             }
-            _ => Ok(Verdict::Intercept(to)),
+            _ => Ok(Verdict::Intercept(to, None)),
         };
     }
     let (second, after) = split(rest).ok_or(ENDLESS)?;
@@ -103,7 +103,7 @@ fn connect(head: &[u8], authority: &[u8], intercepts: bool, question: &Question<
         return Err("something follows its request");
     }
     let mut other = substitute(second, question, rules)?;
-    other.divert(to);
+    other.intercept(*to, None);
     Ok(Verdict::Rewrite(other))
 }
 

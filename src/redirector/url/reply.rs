@@ -10,11 +10,13 @@
 //! | `OK rewrite-url=` | ask for that URL instead; for CONNECT open the tunnel to that `host:port`, or send the client to that URL |
 //! | `file://NAME`, with ` status=CODE` behind it | answer with a local page, with that status |
 //! | `intercept://HOST[:PORT]` | send the request unchanged to that host |
+//! | the same with ` proxy=v1`, `v2` or `off` | with that PROXY protocol header in front, or without one |
 //! | `BH` | the helper is broken |
 
 use super::super::question::{Question, ReplyFault};
 use super::{key_values, push_bare_url, push_full_url, LineForm};
 use crate::http::answer::Answer;
+use crate::http::request::Announce;
 use crate::http::rules::Rules;
 use crate::http::target::{Target, HTTP_PORT};
 use crate::http::Method;
@@ -40,13 +42,13 @@ pub(super) fn read(said: &[u8], line: LineForm, question: &Question<'_>, rules: 
         b"BH" => return Err(broken(rest)),
         _ => {}
     }
+    if let Some(place) = said.strip_prefix(b"intercept://") {
+        return intercept(place, line, question);
+    }
     // Helpers in Squid's old style write the rest of the line behind the URL.
     let said = if line == LineForm::Squid { word } else { said };
     if let Some(name) = said.strip_prefix(b"file://") {
         return file(name, rest);
-    }
-    if let Some(place) = said.strip_prefix(b"intercept://") {
-        return intercept(place, question);
     }
     if let Some(url) = said.strip_prefix(b"redirect://") {
         return redirect(FOUND, url);
@@ -122,11 +124,33 @@ fn redirect(status: u16, url: &[u8]) -> Result<Verdict, ReplyFault> {
     Ok(Verdict::Redirect(Box::new(answer)))
 }
 
-fn intercept(place: &[u8], question: &Question<'_>) -> Result<Verdict, ReplyFault> {
+fn intercept(place: &[u8], line: LineForm, question: &Question<'_>) -> Result<Verdict, ReplyFault> {
     let port = question.request.target().port;
+    let (place, header) = match place.iter().position(|byte| matches!(byte, b' ' | b'\t')) {
+        Some(end) => (&place[..end], announce(place[end..].trim_ascii(), line)?),
+        None => (place, None),
+    };
     let target = Target::from_authority(place, Some(port));
     let target = target.map_err(|_| ReplyFault::Unreadable("its host is no host[:port]"))?;
-    Ok(Verdict::Intercept(Box::new(target)))
+    Ok(Verdict::Intercept(Box::new(target), header))
+}
+
+/// What stands behind the host of an interception: which PROXY protocol header goes there first.
+fn announce(said: &[u8], line: LineForm) -> Result<Option<Announce>, ReplyFault> {
+    let Some(word) = said.strip_prefix(b"proxy=") else {
+        return match line {
+            // The rest of the line in Squid's old style.
+            LineForm::Squid => Ok(None),
+            LineForm::Exaproxy if said.is_empty() => Ok(None),
+            LineForm::Exaproxy => Err(ReplyFault::Unreadable("what stands behind its host is no proxy=")),
+        };
+    };
+    let word = match line {
+        LineForm::Squid => word.split(u8::is_ascii_whitespace).next().unwrap_or_default(),
+        LineForm::Exaproxy => word,
+    };
+    let header = Announce::ALL.into_iter().find(|header| header.name().as_bytes() == word);
+    header.map(Some).ok_or(ReplyFault::Unreadable("its proxy= is none of off, v1, v2"))
 }
 
 /// A URL that starts with `http://`.
@@ -201,7 +225,8 @@ mod tests {
                 let path = if other.method() == Method::Connect { &b""[..] } else { other.path() };
                 format!("rewrite {}{}", String::from_utf8_lossy(&authority), String::from_utf8_lossy(path))
             }
-            Ok(Verdict::Intercept(to)) => format!("intercept {} {}", to.host, to.port),
+            Ok(Verdict::Intercept(to, None)) => format!("intercept {} {}", to.host, to.port),
+            Ok(Verdict::Intercept(to, Some(header))) => format!("intercept {} {} {}", to.host, to.port, header.name()),
             Ok(Verdict::Redirect(answer)) => format!("{} {}", answer.status, answer.fields[0].1),
             Ok(Verdict::File(LocalPage { name, status: None, .. })) => format!("file {name}"),
             Ok(Verdict::File(LocalPage { name, status: Some(status), .. })) => format!("file {name} with {status}"),
@@ -230,6 +255,9 @@ mod tests {
             ("intercept://b.ok", "intercept b.ok 27900"),
             ("intercept://b.ok:81", "intercept b.ok 81"),
             ("intercept://[2001:db8::1]:81", "intercept [2001:db8::1] 81"),
+            ("intercept://b.ok:81 proxy=v2", "intercept b.ok 81 v2"),
+            ("intercept://b.ok\t proxy=v1", "intercept b.ok 27900 v1"),
+            ("intercept://b.ok proxy=off", "intercept b.ok 27900 off"),
             ("redirect://https://b.ok/x", "302 https://b.ok/x"),
             ("redirect:///x", "302 /x"),
         ] {
@@ -270,6 +298,8 @@ mod tests {
         }
         assert_eq!(get(LineForm::Squid, "http://b.ok/x 192.0.2.1/- - GET"), "rewrite b.ok/x");
         assert_eq!(get(LineForm::Squid, "http://a.ok:27900/p?q 192.0.2.1/- - GET"), "permit");
+        assert_eq!(get(LineForm::Squid, "intercept://b.ok:81 192.0.2.1/- - GET"), "intercept b.ok 81");
+        assert_eq!(get(LineForm::Squid, "intercept://b.ok:81 proxy=v2 192.0.2.1/- - GET"), "intercept b.ok 81 v2");
         assert_eq!(get(LineForm::Squid, "302:http://b.ok/ 192.0.2.1/- - GET"), "302 http://b.ok/");
     }
 
@@ -281,6 +311,10 @@ mod tests {
             ("http://b.ok/", "302 http://b.ok/"),
             ("intercept://b.ok", "intercept b.ok 443"),
             ("intercept://b.ok:8443", "intercept b.ok 8443"),
+            ("intercept://b.ok:8443 proxy=v2", "intercept b.ok 8443 v2"),
+            ("intercept://b.ok proxy=v3", "unreadable"),
+            ("intercept://b.ok proxy=v2 x", "unreadable"),
+            ("intercept://b.ok v2", "unreadable"),
             ("redirect://http://b.ok/", "302 http://b.ok/"),
             ("file://deny.html", "file deny.html"),
             ("OK rewrite-url=b.ok:444", "rewrite b.ok:444"),

@@ -57,6 +57,17 @@ class AccessLog(Pairs):
                 {'variant': 'combined', 'second': 'exaproxy-combined'}]
 
 
+class Ways(Pairs):
+    name = 'W19'
+    what = ('W1 by interception against W1 in forward mode, and W2 with a PROXY header of version 2 against W2 without one, in '
+            '%d pairs of %s s' % (PAIRS, SLICE))
+    variants = [{'variant': name, 'first': first, 'second': second, 'args': args} for name, first, second, args in (
+        ('same', 'exaproxy-proxied', 'exaproxy-proxied', {'path': '/b/1024', 'conns': 64}),
+        ('intercept', 'exaproxy-proxied', 'exaproxy-intercept', {'path': '/b/1024', 'conns': 64}),
+        ('same, a connection each', 'exaproxy', 'exaproxy', {'path': '/b/1024', 'conns': 64, 'close': True}),
+        ('PROXY header', 'exaproxy', 'exaproxy-proxied', {'path': '/b/1024', 'conns': 64, 'close': True}))]
+
+
 class Before(Pairs):
     name = 'W15'
     what = ('W1, W2, W7 (helper in C) and W9 of this build against those of the build that EXAPROXY_BEFORE names, in %d pairs '

@@ -41,6 +41,7 @@ class Subject:
     what = ''
     forms = 'http'           # 'tcp' subjects only relay bytes to the fixed origin
     origin_form = False      # the subject wants origin-form targets (reverse proxies)
+    announced = False        # connections begin with a PROXY header
 
     def words(self):
         """The first words of its command line. It is started in another folder, so a path is made absolute."""
@@ -406,6 +407,24 @@ class ExaProxy(Exa):
         return first_line(*self.words(), '-v')
 
 
+class ExaProxyProxied(ExaProxy):
+    name, announced, what = 'exaproxy-proxied', True, 'as exaproxy, with a PROXY header of version 2 in front of connections'
+    settings = {'exaproxy_http_proxied': 'true'}
+
+    def command(self, ctx, folder, port, opts):
+        words, env = super().command(ctx, folder, port, opts)
+        return words, dict(env, **self.settings)
+
+
+class ExaProxyIntercept(ExaProxyProxied):
+    name, origin_form, what = 'exaproxy-intercept', True, 'interception, the original destination told by a PROXY header'
+
+    def command(self, ctx, folder, port, opts):
+        words, env = super().command(ctx, folder, port, opts)
+        return words, dict(env, exaproxy_http_enable='false', exaproxy_http_proxied='false', exaproxy_intercept_enable='true',
+                           exaproxy_intercept_host="'127.0.0.1:%d proxied'" % port, exaproxy_intercept_connections='9600')
+
+
 class ExaProxyBefore(ExaProxy):
     name, variable, what = 'exaproxy-before', 'EXAPROXY_BEFORE', 'another build of this proxy, logs off'
 
@@ -425,7 +444,7 @@ class ExaProxyCombined(ExaProxy):
 SUBJECTS = {s.name: s for s in (cls() for cls in (
     Direct, Floor, Floor16, Floor64, Floor1M, FloorPipe, FloorPipe64, FloorPipe256, HAProxy, HAProxyDst, HAProxySplice, HAProxyBig, HAProxyTcp, HAProxyTcpCopy,
     Squid, SquidLog, SquidBig, SquidChannels, Tinyproxy, Nginx, NginxDyn, NginxBig, Varnish, Sozu, Original, OriginalLog, ExaProxy, ExaProxyLog, ExaProxyAccess,
-    ExaProxyCombined, ExaProxyBefore))}
+    ExaProxyCombined, ExaProxyBefore, ExaProxyProxied, ExaProxyIntercept))}
 
 
 class Running:

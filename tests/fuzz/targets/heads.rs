@@ -5,7 +5,7 @@ use exaproxy::exchange::proxy_protocol;
 use exaproxy::http::first_bytes::{may_be_response, request_fault};
 use exaproxy::http::framing::Framing;
 use exaproxy::http::head::{leading_blank, HeadScan};
-use exaproxy::http::request::Request;
+use exaproxy::http::request::{Announce, Request};
 use exaproxy::http::response::Response;
 use exaproxy::http::rewrite;
 use exaproxy::http::rules::{Rules, ToClient};
@@ -69,6 +69,7 @@ pub(super) const PROXY_LINES: &[&[u8]] = &[
     b"PROXY UNKNOWN\r\n",
     b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc0\0\x02\x02\x13\x88\x0c\x38rest",
     b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x18\xc0\0\x02\x01\xc0\0\x02\x02\x13\x88\x0c\x38\x05\0\x02id\x02\0\x04a.bcrest",
 ];
 
 /// The client whose requests these are.
@@ -219,8 +220,22 @@ pub(super) fn proxy_line(bytes: &[u8]) -> u64 {
     match whole {
         Ok(Some(header)) => {
             assert!(header.length <= bytes.len().min(proxy_protocol::MAX_HEADER), "{header:?}");
-            assert_eq!(early, whole, "the same header, found early");
-            outcome((header.length, header.addresses.map(|ends| ends.source.is_ipv6())))
+            assert_eq!(early.as_ref(), Ok(&Some(header.clone())), "the same header, found early");
+            let additions = [proxy_protocol::UNIQUE_ID, proxy_protocol::AUTHORITY].map(|kind| {
+                let value = header.addition(bytes, kind)?;
+                assert!(value.len() < header.length, "within the header");
+                Some(rough(value.len()))
+            });
+            if let Some(ends) = header.addresses {
+                for version in Announce::ALL {
+                    let mut out = Vec::new();
+                    proxy_protocol::write(&mut out, version, &ends);
+                    let again = proxy_protocol::find(&out).ok().flatten().and_then(|header| header.addresses);
+                    let ports = |ends: proxy_protocol::Announced| (ends.source.port(), ends.destination.port());
+                    assert!(version == Announce::Off || again.map(ports) == Some(ports(ends)), "{ends:?} {again:?}");
+                }
+            }
+            outcome((header.length, header.addresses.map(|ends| ends.source.is_ipv6()), additions))
         }
         Ok(None) => outcome("unfinished"),
         Err(fault) => outcome(fault.to_string()),

@@ -171,7 +171,9 @@ fn stands_in(other: &Request, client: &Request, rules: &Rules) -> u64 {
 fn check(verdict: Verdict, client: &Request, rules: &Rules) -> u64 {
     match verdict {
         Verdict::Permit | Verdict::Rewrite(_) => 2,
-        Verdict::Intercept(to) => outcome((4, to.port == client.target().port)),
+        Verdict::Intercept(to, header) => {
+            outcome((4, to.port == client.target().port, header.map(|header| header.name())))
+        }
         Verdict::File(page) => outcome((5, rough(page.name.len()), page.status.is_some())),
         Verdict::Redirect(answer) => {
             assert!((301..=308).contains(&answer.status));

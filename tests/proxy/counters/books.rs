@@ -46,7 +46,7 @@ const SAME: &str = "connections_total clients.accepted, connections_refused_tota
     helper_refused_total helpers.refused, helper_unreadable_total helpers.unreadable, \
     helper_undecided_total helpers.undecided, buffer_blocks memory.blocks, head_bytes memory.heads, heads_refused_total heads.refused, loop_turns_total load.loops, \
     loop_events_total load.events, log_lines_lost_total{log=\"messages\"} logs.lost.messages, \
-    limits_blocked_total{limit=\"connections\",kind=\"request\"} limits.connections.requests, \
+    host_mismatch_total host_mismatch, limits_blocked_total{limit=\"connections\",kind=\"request\"} limits.connections.requests, \
     limits_blocked_total{limit=\"connections\",kind=\"tunnel\"} limits.connections.tunnels, \
     limits_blocked_total{limit=\"rate\",kind=\"request\"} limits.rate.requests, \
     limits_blocked_total{limit=\"rate\",kind=\"tunnel\"} limits.rate.tunnels, \

@@ -6,6 +6,7 @@
 mod books;
 mod bytes;
 mod causes;
+mod diverted;
 mod ends;
 mod files;
 mod helpers;
@@ -137,6 +138,7 @@ fn claimed() -> BTreeSet<String> {
         of(limits::RATE),
         of(limits::CONNECTIONS),
         of(limits::TUNNEL),
+        of(diverted::STEPS),
         of(lists::STEPS),
         of(lists::REPORTING),
         of(causes::STEPS),
@@ -148,7 +150,7 @@ fn claimed() -> BTreeSet<String> {
         files::claimed(),
         timers::claimed(),
     ];
-    let keys = [bytes::KEYS, house::KEYS, helpers::KEYS, times::KEYS].concat();
+    let keys = [bytes::KEYS, diverted::KEYS, house::KEYS, helpers::KEYS, times::KEYS].concat();
     of_steps.into_iter().flatten().chain(keys.into_iter().map(str::to_owned)).collect()
 }
 

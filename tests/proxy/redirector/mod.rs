@@ -1,6 +1,7 @@
 //! Helper programs that decide about requests, beside a real proxy: what they are asked, what becomes of their replies,
 //! and what becomes of requests when helpers fail.
 
+mod announced;
 mod connect;
 mod extremes;
 mod failures;

@@ -25,7 +25,7 @@ fn meaning(client: &str, reply: &str) -> String {
             let path = String::from_utf8_lossy(other.path()).into_owned();
             format!("{sent} {} {path} to {}", authority(other.target()), authority(other.destination()))
         }
-        Ok(Verdict::Intercept(to)) => format!("intercept {}", authority(&to)),
+        Ok(Verdict::Intercept(to, _)) => format!("intercept {}", authority(&to)),
         Ok(Verdict::Redirect(_)) => "redirect".into(),
         Ok(Verdict::File(LocalPage { name, comment, .. })) => format!("file {name} ({comment})"),
         Ok(Verdict::Answer(answer)) => {

@@ -1,0 +1,125 @@
+//! The one capability that a process without the rights of root keeps where it has to use addresses that are not its machine's
+//! (IP_TRANSPARENT): CAP_NET_RAW, or CAP_NET_ADMIN where it was given that alone. Programs that it starts never get it.
+
+use std::fmt;
+
+/// Why foreign addresses cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CapabilityError {
+    /// The process was given neither.
+    Missing,
+    /// The system refused a step.
+    Refused(&'static str, String),
+}
+
+impl fmt::Display for CapabilityError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CapabilityError::Missing => out.write_str(
+                "the process has not the capability CAP_NET_RAW: start it as root, or with \
+                 AmbientCapabilities=CAP_NET_RAW and CapabilityBoundingSet=CAP_NET_RAW of systemd",
+            ),
+            CapabilityError::Refused(step, error) => {
+                write!(out, "could not keep the capability CAP_NET_RAW, {step}: {error}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for CapabilityError {}
+
+#[cfg(target_os = "linux")]
+mod system {
+    use super::CapabilityError;
+    use caps::errors::CapsError;
+    use caps::{CapSet, Capability, CapsHashSet};
+
+    /// Either will do for IP_TRANSPARENT (ip(7)); the narrower first.
+    const EITHER: [Capability; 2] = [Capability::CAP_NET_RAW, Capability::CAP_NET_ADMIN];
+
+    type Outcome = Result<(), CapabilityError>;
+
+    fn step(name: &'static str, outcome: Result<(), CapsError>) -> Outcome {
+        outcome.map_err(|error| CapabilityError::Refused(name, error.to_string()))
+    }
+
+    fn held() -> Option<Capability> {
+        EITHER.into_iter().find(|one| caps::has_cap(None, CapSet::Permitted, *one).unwrap_or(false))
+    }
+
+    /// Whether the process may use foreign addresses.
+    ///
+    /// # Errors
+    /// [`CapabilityError::Missing`].
+    pub fn require() -> Outcome {
+        held().map(|_| ()).ok_or(CapabilityError::Missing)
+    }
+
+    /// Uses what was given from outside, and sees that programs do not get it (capabilities(7): without a place in the ambient
+    /// and the inheritable set it does not survive an execve).
+    ///
+    /// # Errors
+    /// It was not given, or the system refuses.
+    pub fn take_over() -> Outcome {
+        let held = held().ok_or(CapabilityError::Missing)?;
+        step("effective", caps::raise(None, CapSet::Effective, held))?;
+        for one in EITHER {
+            // Systems before 4.3 have no ambient set, and what is not in a set need not be taken out.
+            if caps::has_cap(None, CapSet::Ambient, one).unwrap_or(false) {
+                step("ambient", caps::drop(None, CapSet::Ambient, one))?;
+            }
+            if caps::has_cap(None, CapSet::Inheritable, one).unwrap_or(false) {
+                step("inheritable", caps::drop(None, CapSet::Inheritable, one))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the capabilities of root survive the change to another account, until [`keep_one`] gives all but one up.
+    ///
+    /// # Errors
+    /// There is none to keep, or the system refuses.
+    pub fn hold() -> Outcome {
+        require()?;
+        step("PR_SET_KEEPCAPS", caps::securebits::set_keepcaps(true))
+    }
+
+    /// Gives up all but the one.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn keep_one() -> Outcome {
+        let one = CapsHashSet::from([held().ok_or(CapabilityError::Missing)?]);
+        step("inheritable", caps::clear(None, CapSet::Inheritable))?;
+        step("effective", caps::set(None, CapSet::Effective, &one))?;
+        step("permitted", caps::set(None, CapSet::Permitted, &one))?;
+        step("PR_SET_KEEPCAPS", caps::securebits::set_keepcaps(false))
+    }
+}
+
+/// Other systems have no such thing.
+#[cfg(not(target_os = "linux"))]
+#[allow(missing_docs, clippy::missing_errors_doc)]
+mod system {
+    use super::CapabilityError;
+
+    type Outcome = Result<(), CapabilityError>;
+
+    pub fn require() -> Outcome {
+        Err(CapabilityError::Refused("of this system", "foreign addresses need Linux".to_owned()))
+    }
+
+    pub fn take_over() -> Outcome {
+        require()
+    }
+
+    pub fn hold() -> Outcome {
+        require()
+    }
+
+    pub fn keep_one() -> Outcome {
+        require()
+    }
+}
+
+pub use system::{hold, keep_one, require, take_over};
