@@ -40,6 +40,11 @@ pub enum Command {
         /// The name or address, with a port or without.
         name: String,
     },
+    /// Read a password and print its hash.
+    HashPassword {
+        /// The user whose line is printed; only the hash without one.
+        name: Option<String>,
+    },
     /// Print the help text.
     Help,
     /// Print the version.
@@ -105,6 +110,9 @@ const COMMANDS: [(&str, &str, Choice); 7] = [
 /// The command that a value follows. It counts before all others.
 const CHECK_NAME: &str = "check-name";
 
+/// The command that a name may follow. It counts before all others but that.
+const HASH_PASSWORD: &str = "hash-password";
+
 /// Switches that change how the program runs.
 const SWITCHES: [(&str, &str); 3] = [("d", "debug"), ("p", "pdb"), ("m", "memory")];
 
@@ -141,6 +149,9 @@ fn command(found: &Matches) -> Command {
     if let Some(name) = found.opt_str(CHECK_NAME) {
         return Command::CheckName { file, name };
     }
+    if found.opt_present(HASH_PASSWORD) {
+        return Command::HashPassword { name: found.opt_str(HASH_PASSWORD) };
+    }
     let placed = COMMANDS.iter().filter_map(|(_, long, choice)| Some((*found.opt_positions(long).first()?, *choice)));
     match placed.min_by_key(|(position, _)| *position).map(|(_, choice)| choice) {
         None => Command::Run { file, debug: found.opt_present("debug") },
@@ -164,6 +175,7 @@ fn options() -> Options {
         options.optopt("", switch, "", "");
     }
     options.optflagopt("", settings::CACHE, "", "");
+    options.optflagopt("", HASH_PASSWORD, "", "");
     for (short, long) in COMMANDS.iter().map(|(short, long, _)| (*short, *long)).chain(SWITCHES) {
         options.optflagmulti(short, long, "");
     }
@@ -182,7 +194,8 @@ fn normal(words: Vec<String>) -> Vec<String> {
         let own = !value && !plain;
         plain |= word == "--" && !value;
         value = !value && takes_value(&word);
-        match normal.last_mut().filter(|last| own && sized && *last == "--cache") {
+        let named = |last: &String| *last == "--hash-password" && !word.starts_with('-');
+        match normal.last_mut().filter(|last| own && (sized && *last == "--cache" || named(last))) {
             Some(last) => *last = format!("{last}={word}"),
             None => normal.push(spelling.map_or(word, |(_, meaning)| (*meaning).to_owned())),
         }
@@ -211,7 +224,7 @@ fn unknown(word: &str) -> UsageError {
         .map(|(_, long, _)| *long)
         .chain(SWITCHES.map(|(_, long)| long))
         .chain(settings::SWITCHES)
-        .chain(["conf-file", CHECK_NAME, settings::CACHE]);
+        .chain(["conf-file", CHECK_NAME, HASH_PASSWORD, settings::CACHE]);
     let near = nearest(word.trim_start_matches('-'), long.map(str::to_owned));
     UsageError::Unknown(word.to_owned(), near.map(|name| dashed(&name)))
 }
@@ -279,6 +292,10 @@ mod tests {
             ("-de", print(None, PrintForm::DiffEnv)),
             ("--diff-env", print(None, PrintForm::DiffEnv)),
             ("--check-name a.b:80 -c x", Command::CheckName { file: Some("x".into()), name: "a.b:80".into() }),
+            ("--hash-password", Command::HashPassword { name: None }),
+            ("--hash-password ann", Command::HashPassword { name: Some("ann".into()) }),
+            ("--hash-password=ann -d", Command::HashPassword { name: Some("ann".into()) }),
+            ("--hash-password -d", Command::HashPassword { name: None }),
             ("--check -c x", Command::Check { file: Some("x".into()) }),
         ] {
             assert_eq!(line(words), Ok(command), "{words}");

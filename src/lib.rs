@@ -18,4 +18,5 @@ pub mod session;
 pub mod supervisor;
 pub mod system;
 pub mod upstream;
+pub mod verifier;
 pub mod web;

@@ -37,6 +37,7 @@ fn act() -> Result<(), String> {
         Command::CheckName { file, name } => {
             println!("{}", supervisor::check_name(&sources(file), &name)?);
         }
+        Command::HashPassword { name } => println!("{}", supervisor::hash_password(name.as_deref())?),
         Command::Run { file, debug } => supervisor::run(&sources(file), debug)?,
     }
     Ok(())

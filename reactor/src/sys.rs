@@ -150,6 +150,17 @@ pub fn netlink_strict(socket: &impl AsRawFd) -> io::Result<()> {
     }
 }
 
+/// Lets other threads go before this one where they share a processor (setpriority(2), of one thread on Linux alone).
+#[cfg(target_os = "linux")]
+pub fn be_nice() {
+    // SAFETY: the call sets a number of the calling thread, 0, and touches no memory. That it fails does no harm.
+    let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 10) };
+}
+
+/// Elsewhere it would slow the whole process.
+#[cfg(not(target_os = "linux"))]
+pub fn be_nice() {}
+
 /// Has the allocator give what is freed back to the system: at once where it is 32 KiB or more, which then has pages of its own
 /// (mallopt(3), M_MMAP_THRESHOLD), else from 1 MiB on at the end of the heap. To be called before there are threads.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -30,6 +30,8 @@ pub struct Answers {
     pub compatible: bool,
     /// The status of a page that a helper names without one (`pages.block-status`): 200, or 400 to 599.
     pub block_status: u16,
+    /// The value of Proxy-Authenticate (`auth.realm`).
+    pub challenge: Box<str>,
 }
 
 /// What is done about a local page that was asked for.
@@ -70,7 +72,7 @@ const MAX_NAME: usize = 200;
 impl Answers {
     /// Answers with the pages that are built in.
     pub fn built_in() -> Answers {
-        Answers { pages: Arc::default(), compatible: false, block_status: 200 }
+        Answers { pages: Arc::default(), compatible: false, block_status: 200, challenge: Box::default() }
     }
 
     /// The answer to a request that cannot be served. `comment` is what is known beyond the cause.
@@ -104,6 +106,9 @@ impl Answers {
         };
         if let Some((body, kind)) = told {
             (answer.body, answer.kind) = (body, kind);
+        }
+        if matches!(cause, Cause::AuthenticationRequired | Cause::AuthenticationFailed) {
+            answer = answer.with("Proxy-Authenticate", self.challenge.to_string());
         }
         if !self.compatible {
             answer.phrase = form::phrase(cause, status, request);

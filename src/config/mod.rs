@@ -26,7 +26,7 @@ pub use disk::{Disk, Watched};
 pub use error::{Error, ValueSource};
 pub use ini::{FaultKind, IniFault};
 pub use options::{
-    find, Acl, Config, Daemon, Debug, Dns, Http, Icap, Intercept, Log, OptionEntry, OptionHistory, Passthrough,
+    find, Acl, Auth, Config, Daemon, Debug, Dns, Http, Icap, Intercept, Log, OptionEntry, OptionHistory, Passthrough,
     Profile, Proxy, Redirector, Security, Tcp4, Tcp6, Tls, Usage, Web, OPTIONS,
 };
 pub use place::{FileKind, Files, PathContext};
@@ -159,6 +159,9 @@ fn check_together(config: &Config, given: &Given) -> Result<(), Error> {
     if intercept.enable && config.acl.default && intercept.host_check == HostCheck::Ignore {
         let expected = "log or refuse beside acl.default=deny, else whoever says an allowed name may go anywhere";
         refuse("intercept", "host-check", expected)?;
+    }
+    if config.auth.enable && config.auth.users.is_none() {
+        refuse("auth", "enable", "false, or a file of users in auth.users, else nobody can use the proxy")?;
     }
     let redirector = &config.redirector;
     if redirector.enable {

@@ -6,7 +6,7 @@ use super::listen::{Listen4, Listen6};
 use super::lists::{
     ClientRanges, HostNames, ListDefault, ListHelpers, ListMode, Methods, PlainPorts, Ports, Ranges, Services,
 };
-use super::paths::{Hosts, ListFiles, NewFile, Pages, Program, Resolver, HOSTS, PAGES, RESOLVER};
+use super::paths::{Hosts, ListFiles, NewFile, Pages, Program, Resolver, UsersPath, HOSTS, PAGES, RESOLVER};
 use super::place::PathContext;
 use super::text::{
     BareText, Extras, FieldName, Host, Host4, Host6, Level, Line, LineFormat, Nat64, OnFailure, Protocol, Pseudonym,
@@ -176,6 +176,13 @@ options! {
         mode: ListMode = "enforce", New,
             "enforce, or report: no list refuses anything, and what it would have refused is counted and logged";
         tell_list: Flag = "false", New, "tell clients the file and line that refuses their request";
+    }
+
+    /// Users of the proxy.
+    auth Auth {
+        enable: Flag = "false", New, "let only users with a password use the proxy (407 for others)";
+        realm: Text = "exaproxy", New, "name under which the proxy and its monitor ask for a password";
+        users: UsersPath = "", New, "file of the users: user:password or user:hash, one a line, as htpasswd writes it";
     }
 
     /// The process itself.
@@ -460,6 +467,8 @@ options! {
         names: HostNames = "", New,
             "names under which the pages may be asked for besides addresses, localhost and the name of this machine; * = any";
         port: Port = "8080", Kept, "port to listen on";
+        users: UsersPath = "", New,
+            "file of the users who may see the pages, as in auth.users, but for /health and /metrics; empty = no password";
     }
 }
 

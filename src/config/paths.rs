@@ -105,6 +105,29 @@ impl ValueType for Hosts {
     }
 }
 
+/// A file of users, or nothing.
+pub struct UsersPath;
+
+impl ValueType for UsersPath {
+    type Value = Option<PathBuf>;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "an existing file of users, or nothing".into()
+    }
+
+    fn parse(text: &str, place: &PathContext) -> Option<Option<PathBuf>> {
+        match text {
+            "" => Some(None),
+            text => place.lookup(text).map(Some),
+        }
+    }
+
+    fn print(value: &Option<PathBuf>, place: &PathContext) -> String {
+        value.as_deref().map(|path| place.shorten(path)).unwrap_or_default()
+    }
+}
+
 /// Files of names and networks, or folders with a file `domains`.
 pub struct ListFiles;
 

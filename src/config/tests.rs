@@ -159,7 +159,7 @@ fn a8_rules_under_unknown_names_and_parts_that_do_not_exist_are_refused() {
     let pass = ": what it is to forbid would pass";
     for (loaded, expected) in [
         (variable("exaproxy_acl_bloklist", "/x"), format!("unknown option acl.bloklist {pass} (environment exaproxy_acl_bloklist: the nearest is acl.blocklist)")),
-        (variable("exaproxy.auth.users", "/x"), format!("unknown option auth.users {pass} (environment exaproxy.auth.users)")),
+        (variable("exaproxy.auth.groups", "/x"), format!("unknown option auth.groups {pass} (environment exaproxy.auth.groups: the nearest is auth.users)")),
         (
             variable("exaproxy_security_dney", "::/0"),
             format!("unknown option security.dney {pass} (environment exaproxy_security_dney: the nearest is security.deny)"),
@@ -173,7 +173,7 @@ fn a8_rules_under_unknown_names_and_parts_that_do_not_exist_are_refused() {
             format!("unknown option security.deny {pass} (environment EXAPROXY_SECURITY_DENY: names are written in small letters)"),
         ),
         (file("[acl]\nurls=1"), format!("unknown option acl.urls {pass} ({FILE_PATH}:2: the nearest is acl.helpers)")),
-        (file("[exaproxy.auth]\n"), format!("unknown section [exaproxy.auth] {pass} ({FILE_PATH}:1)")),
+        (file("[exaproxy.aut]\n"), format!("unknown section [exaproxy.aut] {pass} ({FILE_PATH}:1)")),
         (
             file("[secruity]\ndeny=::/0"),
             format!("unknown section [secruity] {pass} ({FILE_PATH}:1: the nearest is security)"),

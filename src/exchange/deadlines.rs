@@ -53,6 +53,7 @@ impl Exchange {
             Phase::Connecting(_) => ((Timer::Connect, entered), None),
             // The response is complete, and its origin takes no more of the content.
             Phase::Relaying(_) if self.download.done && self.upload.cleared > 0 => ((Timer::Drain, touched), None),
+            Phase::Answering(ending) if ending.is_awaiting() => ((Timer::Drain, entered), None),
             Phase::Relaying(_) | Phase::Answering(_) => ((Timer::Inactive, touched), None),
             Phase::Tunnel { .. } if self.upload.eof || self.download.eof => ((Timer::HalfClose, touched), None),
             Phase::Tunnel { .. } => ((Timer::Tunnel, touched), None),

@@ -51,6 +51,9 @@ impl Exchange {
     /// Puts an answer of our own into the buffer, or clears its content behind it.
     fn advance_answer(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
         let keep = self.keeps_client();
+        if self.upload.done || self.upload.eof {
+            self.await_no_more();
+        }
         let Phase::Answering(ending) = &mut self.phase else { return };
         match std::mem::replace(&mut ending.reply, AnswerState::Written) {
             AnswerState::Ready(mut answer) => {
@@ -62,7 +65,7 @@ impl Exchange {
                 ending.reply = AnswerState::Flowing(rest);
                 self.relay_content(buf);
             }
-            unexplained => ending.reply = unexplained,
+            other => ending.reply = other,
         }
     }
 

@@ -23,6 +23,12 @@ use crate::http::Method;
 /// what was on its way when an upload was refused, on a long fat path.
 pub(super) const DRAIN_BYTES: u32 = 4 << 20;
 
+/// The status of an answer behind which the same request comes again, with credentials.
+const ASKS_AGAIN: u16 = 407;
+
+/// Most bytes of content that such an answer waits for: what a client sends without waiting for a window.
+const LITTLE: u64 = 64 << 10;
+
 impl Exchange {
     /// The source of this direction has ended.
     pub fn handle_eof(&mut self, direction: Direction, cx: &mut Context<'_>) {
@@ -118,6 +124,7 @@ impl Exchange {
                 self.explain(cause, CloseReason::Timeout(timer), cx);
             }
             (Timer::Drain, Phase::Relaying(_)) => self.upload.broken = true,
+            (Timer::Drain, Phase::Answering(_)) => self.await_no_more(),
             (_, Phase::Relaying(_)) => self.cut(CloseReason::Timeout(timer), cx.now),
             (_, Phase::Draining { reason, .. }) => self.close(*reason, cx.now),
             _ => self.close(CloseReason::Timeout(timer), cx.now),
@@ -233,17 +240,38 @@ impl Exchange {
         !complete && !waits && !self.upload.broken && self.current.reusable
     }
 
+    /// The answer that has waited for content waits no more.
+    pub(super) fn await_no_more(&mut self) {
+        let Phase::Answering(ending) = &mut self.phase else { return };
+        if !ending.is_awaiting() {
+            return;
+        }
+        ending.reply = match std::mem::replace(&mut ending.reply, AnswerState::Written) {
+            AnswerState::Awaiting(answer) => AnswerState::Ready(answer),
+            other => other,
+        };
+    }
+
     /// Says something of our own to the client, and ends the exchange with it.
     pub(super) fn answer(&mut self, answer: Box<Answer>, reason: CloseReason, cx: &mut Context<'_>) {
         let tunnel = self.asks_for_tunnel();
-        let keep = !answer.close && !tunnel;
+        // What comes behind a CONNECT that asks for credentials needs some itself, so that it may be a request.
+        let keep = !answer.close && (answer.status == ASKS_AGAIN || !tunnel);
         note_cause(&mut self.trouble, self.ingress, &answer, tunnel, cx);
         if let Some(summary) = &mut self.current.summary {
             summary.note_answer(&answer);
         }
         self.upload.broken = true;
-        self.enter(Phase::Answering(Ending { reply: AnswerState::Ready(answer), keep, whole: true, reason }), cx.now);
+        let awaits = keep && answer.status == ASKS_AGAIN && self.has_little_content();
+        let reply = if awaits { AnswerState::Awaiting(answer) } else { AnswerState::Ready(answer) };
+        self.enter(Phase::Answering(Ending { reply, keep, whole: true, reason }), cx.now);
         self.action = Some(Action::Hangup);
+    }
+
+    /// Is the rest of the content so little that it is on its way, and will it come?
+    fn has_little_content(&self) -> bool {
+        let waits = self.request().is_some_and(|request| request.expectation() != Expectation::None);
+        !waits && matches!(self.upload.framing, Framing::Sized(1..=LITTLE))
     }
 
     /// What follows a refused CONNECT may be meant for the tunnel, so it must not be taken for a request.

@@ -15,6 +15,7 @@ impl Exchange {
         match (direction, &self.phase) {
             (Direction::Upload, Phase::ProxyHeader { .. } | Phase::Idle | Phase::Head { .. }) => true,
             (Direction::Upload, Phase::Draining { .. }) => true,
+            (Direction::Upload, Phase::Answering(ending)) => ending.is_awaiting() && !flow.done,
             (Direction::Download, Phase::Answering(ending)) => ending.is_written() && !flow.done,
             // Behind a switch comes the tunnel's, and so does an end.
             (_, Phase::Relaying(relay)) => !flow.done && relay.stage != RelayStage::Switch,

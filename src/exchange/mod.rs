@@ -23,6 +23,7 @@ mod summary;
 mod tests;
 pub mod timers;
 mod upload;
+mod user;
 
 use reactor::Millis;
 
@@ -202,7 +203,7 @@ impl Exchange {
     /// Where the request under way is sent, or was sent that became a tunnel.
     pub fn target(&self) -> Option<&Target> {
         match &self.phase {
-            Phase::Tunnel { target, .. } => Some(target),
+            Phase::Tunnel { of, .. } => Some(&of.target),
             _ => self.request().map(Request::destination),
         }
     }

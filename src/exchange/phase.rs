@@ -1,6 +1,7 @@
 //! The phases of an exchange, and the table of moves between them.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::close::CloseReason;
 use crate::http::answer::{Answer, AnswerBody};
@@ -41,8 +42,8 @@ pub enum Phase {
     Tunnel {
         /// The answer to CONNECT is still to be put before what the origin sends.
         greet: bool,
-        /// Where it leads, as the request had it.
-        target: Box<Target>,
+        /// What is remembered of the request.
+        of: Box<TunnelOrigin>,
     },
     /// All is said; what the client still sends is thrown away until it closes.
     Draining {
@@ -53,6 +54,15 @@ pub enum Phase {
     },
     /// The end.
     Closed(CloseReason),
+}
+
+/// What is remembered of a request that has become a tunnel.
+#[derive(Debug)]
+pub struct TunnelOrigin {
+    /// Where it leads, as the request had it.
+    pub target: Target,
+    /// Who has asked for it, where users prove that.
+    pub user: Option<Arc<str>>,
 }
 
 /// What relaying needs to know of the request and of the response so far.
@@ -101,6 +111,8 @@ pub struct Ending {
 pub enum AnswerState {
     /// The owner is to compose the answer that tells this cause, for this request if there was one.
     Unexplained(Cause, Option<Box<Request>>),
+    /// It is there, and waits for the rest of the request's content, so that the connection can stay.
+    Awaiting(Box<Answer>),
     /// It is there, and will be put into the buffer.
     Ready(Box<Answer>),
     /// Its head is in the buffer or sent, and its body is put there piece by piece, as the client takes it.
@@ -143,12 +155,18 @@ impl Ending {
     pub fn is_written(&self) -> bool {
         matches!(self.reply, AnswerState::Written | AnswerState::Flowing(_))
     }
+
+    /// Whether the answer waits for the rest of the request's content.
+    pub fn is_awaiting(&self) -> bool {
+        matches!(self.reply, AnswerState::Awaiting(_))
+    }
 }
 
 impl Phase {
     /// The tunnel that a request becomes; `greet` as in [`Phase::Tunnel`].
     pub fn tunnel(greet: bool, request: Request) -> Phase {
-        Phase::Tunnel { greet, target: Box::new(request.into_destination()) }
+        let user = request.user().cloned();
+        Phase::Tunnel { greet, of: Box::new(TunnelOrigin { user, target: request.into_destination() }) }
     }
 
     /// The request that the phase carries, when nothing else of the phase is wanted any more.

@@ -2,6 +2,7 @@
 //! no form of a line and no place where lines go.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use memchr::{memchr, memmem, memrchr};
 use reactor::Millis;
@@ -44,6 +45,8 @@ pub struct Summary {
     pub list: Option<Box<str>>,
     /// What a balancer calls its connection, and the host that its client asked the balancer for.
     pub announced: Option<Box<(Box<[u8]>, Box<[u8]>)>>,
+    /// Who has proved to have sent it.
+    pub user: Option<Arc<str>>,
     /// The word for what was decided about it.
     pub decision: Option<&'static str>,
     /// Where it went.
@@ -83,6 +86,7 @@ impl Summary {
             cause: None,
             list: None,
             announced: None,
+            user: None,
             decision: None,
             origin: None,
             began,

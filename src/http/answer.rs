@@ -137,7 +137,10 @@ impl Answer {
                 answer.close = true;
                 answer = answer.with("Retry-After", RETRY_AFTER.to_string());
             }
-            Cause::TooManyNames | Cause::TooManyHeads => answer = answer.with("Retry-After", RETRY_AFTER.to_string()),
+            Cause::TooManyNames | Cause::TooManyHeads | Cause::AuthenticationBusy => {
+                answer = answer.with("Retry-After", RETRY_AFTER.to_string());
+            }
+            Cause::AuthenticationSlowed => answer = answer.with("Retry-After", "1"),
             _ => {}
         }
         answer

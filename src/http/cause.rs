@@ -18,6 +18,14 @@ pub enum Cause {
     TooManyConnections,
     /// The client asks too often (`http.client-requests`).
     TooManyRequests,
+    /// The request has no credentials that could be read, and needs some.
+    AuthenticationRequired,
+    /// Its credentials are wrong.
+    AuthenticationFailed,
+    /// Its client has given wrong credentials too often.
+    AuthenticationSlowed,
+    /// Too many credentials wait to be checked.
+    AuthenticationBusy,
     /// A list refuses it.
     Blocked,
     /// CONNECT is not allowed, or not to that port.
@@ -70,6 +78,9 @@ impl Cause {
             Cause::ClientDenied | Cause::Blocked => (403, 403),
             Cause::TooManyConnections => (503, 503),
             Cause::TooManyRequests => (429, 429),
+            Cause::AuthenticationRequired | Cause::AuthenticationFailed => (407, 407),
+            Cause::AuthenticationSlowed => (429, 429),
+            Cause::AuthenticationBusy => (503, 503),
             Cause::ConnectNotAllowed => (403, 501),
             Cause::PortNotAllowed => (403, 403),
             Cause::AddressNotAllowed => (403, 400),
@@ -115,6 +126,10 @@ impl Cause {
     pub fn word(self) -> &'static str {
         match self {
             Cause::ClientDenied => "client_denied",
+            Cause::AuthenticationRequired => "authentication_required",
+            Cause::AuthenticationFailed => "authentication_failed",
+            Cause::AuthenticationSlowed => "authentication_slowed",
+            Cause::AuthenticationBusy => "authentication_busy",
             Cause::Blocked => "blocked",
             Cause::TooManyConnections => "too_many_connections",
             Cause::TooManyRequests => "too_many_requests",
@@ -135,7 +150,11 @@ impl Cause {
     ];
 
     /// Every word that [`Cause::word`] gives.
-    pub const WORDS: [&'static str; 21] = [
+    pub const WORDS: [&'static str; 25] = [
+        "authentication_busy",
+        "authentication_failed",
+        "authentication_required",
+        "authentication_slowed",
         "blocked",
         "client_denied",
         "connection_limit_reached",
@@ -177,6 +196,9 @@ impl Cause {
             Cause::TooManyRequests => "http_request_denied",
             Cause::TooManyConnections => "connection_limit_reached",
             Cause::HostMismatch | Cause::Undiverted => "http_request_denied",
+            Cause::AuthenticationRequired | Cause::AuthenticationFailed | Cause::AuthenticationSlowed => {
+                "http_request_denied"
+            }
             Cause::AddressNotAllowed => "destination_ip_prohibited",
             Cause::ConnectFailed => "connection_refused",
             Cause::ConnectTimeout => "connection_timeout",
@@ -184,7 +206,9 @@ impl Cause {
             Cause::NameTimeout => "dns_timeout",
             Cause::Loop => "proxy_loop_detected",
             Cause::HelperFailed | Cause::PageMissing => "proxy_internal_error",
-            Cause::Overloaded | Cause::TooManyNames | Cause::TooManyHeads => "connection_limit_reached",
+            Cause::AuthenticationBusy | Cause::Overloaded | Cause::TooManyNames | Cause::TooManyHeads => {
+                "connection_limit_reached"
+            }
         }
     }
 }
@@ -203,6 +227,10 @@ impl fmt::Display for Cause {
             Cause::Client(fault) => return fault.fmt(f),
             Cause::Origin(fault) => return fault.fmt(f),
             Cause::ClientDenied => "this client may not use the proxy",
+            Cause::AuthenticationRequired => "this proxy asks for a user and a password",
+            Cause::AuthenticationFailed => "the user or the password is wrong",
+            Cause::AuthenticationSlowed => "there were too many wrong passwords from this address",
+            Cause::AuthenticationBusy => "too many passwords wait to be checked",
             Cause::Blocked => "the rules of this proxy do not allow it",
             Cause::TooManyConnections => "this client has too many connections",
             Cause::TooManyRequests => "this client asks too often",
@@ -256,6 +284,10 @@ mod tests {
             (Cause::Origin(OriginFault::NotHttp), 502, 502),
             (Cause::Origin(OriginFault::HeadTimeout), 504, 504),
             (Cause::ClientDenied, 403, 403),
+            (Cause::AuthenticationRequired, 407, 407),
+            (Cause::AuthenticationFailed, 407, 407),
+            (Cause::AuthenticationSlowed, 429, 429),
+            (Cause::AuthenticationBusy, 503, 503),
             (Cause::Blocked, 403, 403),
             (Cause::TooManyConnections, 503, 503),
             (Cause::TooManyRequests, 429, 429),
@@ -300,6 +332,8 @@ mod tests {
             Cause::ConnectFailed,
             Cause::ConnectTimeout,
         ]);
+        causes.extend([Cause::AuthenticationRequired, Cause::AuthenticationFailed]);
+        causes.extend([Cause::AuthenticationSlowed, Cause::AuthenticationBusy]);
         causes.extend([Cause::NameFailed, Cause::NameTimeout, Cause::NameShort, Cause::Loop, Cause::HelperFailed]);
         causes.extend([
             Cause::Denied,

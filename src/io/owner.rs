@@ -21,6 +21,8 @@ pub enum Owner {
     Helper(Key),
     /// The bus to the loader.
     Loader,
+    /// The bus to the threads that check passwords.
+    Verifier,
     /// The socket on which the kernel tells of changed addresses.
     Addresses,
     /// The pair through which signals reach the loop.

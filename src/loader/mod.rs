@@ -10,6 +10,7 @@ pub mod folder;
 pub mod lists;
 pub mod names;
 mod pending;
+pub mod users;
 mod watch;
 
 use std::collections::VecDeque;

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! The fields: local date and time; seconds since 1970; number of the client's connection; our port; the client's
-//! address; method; `host[:port]path`, without the port where it is 80; what was decided and for which host, or why.
+//! address; method; `host[:port]path`, without the port where it is 80; what was decided and for which host, or why; and
+//! `user=name` where users prove who they are.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -63,6 +64,8 @@ pub struct Usage<'a> {
     pub port: u16,
     /// The client that the request comes from.
     pub client: IpAddr,
+    /// The name that the client has proved to have.
+    pub user: Option<&'a str>,
     /// The method.
     pub method: &'a str,
     /// `host[:port]path`
@@ -118,18 +121,27 @@ struct UsageText<'a> {
 
 impl fmt::Display for UsageText<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Usage { connection, port, client, method, url, word, detail } = self.usage;
+        let Usage { connection, port, client, user, method, url, word, detail } = self.usage;
         let (seconds, hundredths) = (self.since.as_secs(), self.since.subsec_millis() / 10);
         write!(out, "{} {seconds}.{hundredths:02} {connection} {port} {client} {method} ", self.stamp)?;
-        // A blank would make two fields of one. The prefix escapes control characters when it appends the line.
-        for part in url.split_inclusive(' ') {
-            match part.strip_suffix(' ') {
-                Some(part) => write!(out, "{part}%20")?,
-                None => out.write_str(part)?,
-            }
+        push_word(out, url)?;
+        write!(out, " {}/{detail}", word.name())?;
+        match user {
+            Some(user) => out.write_str(" user=").and_then(|()| push_word(out, user)),
+            None => Ok(()),
         }
-        write!(out, " {}/{detail}", word.name())
     }
+}
+
+/// A blank would make two fields of one. The prefix escapes control characters when it appends the line.
+fn push_word(out: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    for part in text.split_inclusive(' ') {
+        match part.strip_suffix(' ') {
+            Some(part) => write!(out, "{part}%20")?,
+            None => out.write_str(part)?,
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -142,6 +154,7 @@ mod tests {
             connection: 2,
             port: 27128,
             client: "127.0.0.1".parse().unwrap(),
+            user: None,
             method: "GET",
             url: "a.ok:27900/p/q?r=1",
             word: Word::Permit,
@@ -155,6 +168,8 @@ mod tests {
         let wanted = "ExaProxy 14806  usage         2026-11-21 01:02:35 1795222955.51 2 27128 127.0.0.1 GET \
             a.ok:27900/p/q?r=1 PERMIT/a.ok\n";
         assert_eq!(text(&usage), wanted);
+        let known = Usage { user: Some("an n"), ..usage };
+        assert_eq!(text(&known), wanted.replace('\n', " user=an%20n\n"));
         let odd = Usage { url: "a b\nc", word: Word::Deny, detail: "CONNECT NOT ALLOWED", ..usage };
         assert!(text(&odd).ends_with(" GET a%20b\\nc DENY/CONNECT NOT ALLOWED\n"), "{}", text(&odd));
     }

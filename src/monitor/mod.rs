@@ -6,12 +6,15 @@ pub mod listeners;
 pub mod lists;
 pub mod observed;
 pub mod sessions;
+pub mod users;
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use reactor::Millis;
 
 use self::lists::ListFileNumbers;
+use crate::counters::auth::AuthCounters;
 use crate::counters::exchange::ExchangeCounters;
 use crate::counters::histogram::Histogram;
 use crate::exchange::close::CloseReason;
@@ -21,6 +24,7 @@ use crate::http::cause::Cause;
 use crate::policy::lists::list::ListSize;
 use crate::policy::rates::REQUEST_KINDS;
 use crate::redirector::pool::{HelperPool, PoolCounters};
+use users::Users;
 
 /// What happened since the start.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +55,8 @@ pub struct Counters {
     pub host_mismatch: u64,
     /// How often lists were read anew.
     pub lists_loaded: u64,
+    /// Users and their passwords.
+    pub auth: AuthCounters,
     /// Names that gave no address.
     pub name_failures: u64,
     /// Requests and responses refused because heads take too much memory.
@@ -123,6 +129,10 @@ pub struct Running {
     pub listed: ListSize,
     /// The first files of each list, by its name: `block` or `allow`.
     pub list_files: Vec<(&'static str, ListFileNumbers)>,
+    /// Users, and the files that they stand in.
+    pub users: Users,
+    /// Why the last reload has failed, where it has.
+    pub unloaded: Option<Arc<str>>,
     /// A soft stop is under way.
     pub draining: bool,
     /// The proxy listens for clients.
@@ -247,6 +257,7 @@ impl Running {
         row("origins.refused", counters.refused);
         row("origins.reused", counters.reused);
         row("names.failed", counters.name_failures);
+        self.users.rows(&counters.auth, &mut row);
         self.helper_rows(&mut row);
         row("servers.established", self.established);
         row("servers.idle", self.idle);

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use serde::ser::SerializeMap;
@@ -22,6 +23,8 @@ pub struct Row {
     pub id: u32,
     /// The client's address (see `exchange::identity`).
     pub client: IpAddr,
+    /// Who has proved to have sent the request under way, or to have asked for the tunnel.
+    pub user: Option<Arc<str>>,
     /// A client of the monitor.
     pub web: bool,
     /// The name of the phase.
@@ -96,6 +99,7 @@ impl Serialize for Row {
         let mut row = serializer.serialize_map(None)?;
         row.serialize_entry("id", &self.id)?;
         row.serialize_entry("client", &Shown(self.client))?;
+        row.serialize_entry("user", &self.user.as_deref())?;
         row.serialize_entry("monitor", &self.web)?;
         row.serialize_entry("phase", self.phase)?;
         row.serialize_entry("age", &self.age)?;

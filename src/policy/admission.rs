@@ -24,6 +24,8 @@ pub enum Stage {
     Client,
     /// The client has neither too many connections nor asks too often.
     Limits,
+    /// The client has proved to be a user, where that is asked for.
+    Credentials,
     /// CONNECT is allowed, and to that port.
     Tunnel,
     /// Another request goes to a port that is allowed, or that one of this machine's services may have.
@@ -49,6 +51,8 @@ pub enum Judgement {
     Pass,
     /// The request is refused.
     Refuse(Refusal),
+    /// Credentials are to be looked at; for a user the walk goes on behind this stage.
+    Identify,
     /// A helper is to be asked; with its permission the walk goes on behind this stage.
     Ask,
     /// The request ends here, with this answer.
@@ -81,6 +85,8 @@ pub struct Subject<'a> {
     pub policy: &'a Policy,
     /// What the lists say of it, where they refuse.
     pub listed: Option<ListVerdict>,
+    /// Only users may pass (`auth.enable`).
+    pub users: bool,
     /// Helpers decide, and have not done so yet.
     pub helpers: bool,
     /// They are not asked about what a list allows (`acl.helpers`).
@@ -100,11 +106,24 @@ pub enum Arrived {
 
 impl Stage {
     /// All stages in their order: what no helper may permit stands before it.
-    pub const ALL: [Stage; 12] = [
+    pub const ALL: [Stage; 13] = [
         Stage::Loop,
         Stage::Diverted,
         Stage::Client,
         Stage::Limits,
+        Stage::Credentials,
+        Stage::Tunnel,
+        Stage::Port,
+        Stage::Expectation,
+        Stage::Forwards,
+        Stage::Name,
+        Stage::Lists,
+        Stage::Helper,
+        Stage::Recipient,
+    ];
+
+    /// The stages behind that of credentials.
+    pub const BEHIND_CREDENTIALS: [Stage; 8] = [
         Stage::Tunnel,
         Stage::Port,
         Stage::Expectation,
@@ -120,7 +139,7 @@ impl Stage {
 
     /// What this stage says of a request.
     pub fn judge(self, subject: &Subject<'_>) -> Judgement {
-        let Subject { request, client, limited, arrived, rules, policy, listed, helpers, spared } = *subject;
+        let Subject { request, client, limited, arrived, rules, policy, listed, users, helpers, spared } = *subject;
         match self {
             Stage::Loop if request.via_contains(rules.via.as_bytes()) => Judgement::refuse(Cause::Loop),
             Stage::Diverted => match arrived {
@@ -131,6 +150,7 @@ impl Stage {
             },
             Stage::Client => Judgement::of(policy.client_allowed(client)),
             Stage::Limits => Judgement::of(limited.map_or(Ok(()), Err)),
+            Stage::Credentials if users && request.user().is_none() => Judgement::Identify,
             Stage::Tunnel if request.method() == Method::Connect => {
                 Judgement::of(policy.connect_allowed(request.target().port))
             }
@@ -169,7 +189,9 @@ impl Stage {
                 (Ok(Some(0)), _) => Judgement::Answer(Box::new(Answer::options(ALLOWED))),
                 _ => Judgement::Pass,
             },
-            Stage::Loop | Stage::Tunnel | Stage::Port | Stage::Expectation | Stage::Helper => Judgement::Pass,
+            Stage::Loop | Stage::Credentials | Stage::Tunnel | Stage::Port | Stage::Expectation | Stage::Helper => {
+                Judgement::Pass
+            }
         }
     }
 }
@@ -230,14 +252,22 @@ mod tests {
 
     /// What the walk says of a request, in a word.
     fn word(first: &str, fields: &str, helpers: bool) -> String {
-        word_for("192.0.2.7", None, first, fields, helpers)
+        word_for("192.0.2.7", None, first, fields, (helpers, false, None))
     }
 
-    fn word_for(client: &str, limited: Option<Refused>, first: &str, fields: &str, helpers: bool) -> String {
+    /// The same for this client, with helpers, and with users, of whom one has sent it.
+    fn word_for(
+        client: &str,
+        limited: Option<Refused>,
+        first: &str,
+        fields: &str,
+        (helpers, users, user): (bool, bool, Option<&str>),
+    ) -> String {
         let client = client.parse().unwrap();
         let (rules, policy) = (Rules::default(), policy());
         let head = format!("{first} HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n");
-        let request = Request::parse(head.as_bytes(), &rules).unwrap();
+        let mut request = Request::parse(head.as_bytes(), &rules).unwrap();
+        request.set_user(user.map(Into::into));
         let subject = Subject {
             request: &request,
             client,
@@ -246,11 +276,13 @@ mod tests {
             rules: &rules,
             policy: &policy,
             listed: Some(lists().judge_request(&request)),
+            users,
             helpers,
             spared: true,
         };
         match walk(&Stage::ALL, &subject) {
             Judgement::Pass => "pass".to_owned(),
+            Judgement::Identify => "identify".to_owned(),
             Judgement::Ask => "ask".to_owned(),
             Judgement::Refuse(Refusal::Cause(cause)) => format!("{cause:?}"),
             Judgement::Refuse(Refusal::Policy(refused)) => format!("{refused:?}"),
@@ -300,6 +332,7 @@ mod tests {
                 rules: &rules,
                 policy: &policy,
                 listed: Some(lists.judge_request(&request)),
+                users: false,
                 helpers: false,
                 spared: false,
             };
@@ -338,6 +371,7 @@ mod tests {
                 rules: &rules,
                 policy: &policy,
                 listed: Some(lists.judge_request(&request)),
+                users: false,
                 helpers: true,
                 spared: true,
             };
@@ -348,8 +382,8 @@ mod tests {
     #[test]
     fn clients_are_judged_behind_the_loop_and_before_all_else() {
         let via = format!("Via: 1.1 {}\r\n", Rules::default().via);
-        assert_eq!(word_for("192.0.3.7", None, "CONNECT a.example:22", "", true), "Client(192.0.3.7)");
-        assert_eq!(word_for("192.0.3.7", None, "CONNECT a.example:22", &via, true), "Loop");
+        assert_eq!(word_for("192.0.3.7", None, "CONNECT a.example:22", "", (true, true, None)), "Client(192.0.3.7)");
+        assert_eq!(word_for("192.0.3.7", None, "CONNECT a.example:22", &via, (true, true, None)), "Loop");
     }
 
     #[test]
@@ -360,10 +394,22 @@ mod tests {
             [(Refused::Connections(one, 3), "Connections"), (Refused::Requests(one, rate, 1), "Requests")]
         {
             for (client, word) in [("192.0.2.7", word), ("192.0.3.7", "Client(")] {
-                let said = word_for(client, Some(limit), "CONNECT bad.example:22", "", true);
+                let said = word_for(client, Some(limit), "CONNECT bad.example:22", "", (true, true, None));
                 assert!(said.starts_with(word), "{said}");
             }
         }
+    }
+
+    #[test]
+    fn credentials_are_asked_for_before_anything_is_told_of_what_is_asked_for() {
+        for (user, word) in [(None, "identify"), (Some("ann"), "ConnectPort(22)")] {
+            assert_eq!(word_for("192.0.2.7", None, "CONNECT a.example:22", "", (true, true, user)), word);
+        }
+        let via = format!("Via: 1.1 {}\r\n", Rules::default().via);
+        assert_eq!(word_for("192.0.2.7", None, "GET http://a.example/", &via, (true, true, None)), "Loop");
+        assert_eq!(word_for("192.0.2.7", None, "GET http://a.example/", "", (false, false, None)), "pass");
+        let at = Stage::ALL.iter().position(|stage| *stage == Stage::Credentials).unwrap();
+        assert_eq!(Stage::ALL[at + 1..], Stage::BEHIND_CREDENTIALS);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod admission;
+pub mod credentials;
 pub mod decision;
 pub mod lists;
 pub mod networks;

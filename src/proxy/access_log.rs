@@ -26,7 +26,7 @@ impl Proxy {
         log.write(&Record {
             client: exchange.client(),
             peer: exchange.peer(),
-            user: None,
+            user: summary.user.as_deref(),
             method: summary.method(),
             target: summary.target(),
             version: summary.version().map(Version::number),

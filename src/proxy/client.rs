@@ -36,6 +36,8 @@ pub(super) enum Waits {
     Nothing,
     /// What a helper says.
     Reply(Ticket),
+    /// What comes of the check of a password.
+    Check(u64),
     /// What the loader finds in the file of a local page that a helper has named.
     Page(u64),
     Lookup(LookupId),

@@ -419,6 +419,11 @@ impl Proxy {
         match std::mem::replace(&mut client.waits, Waits::Nothing) {
             // The file of a page is closed when the loader comes back with it.
             Waits::Nothing | Waits::Page(_) => {}
+            Waits::Check(number) => {
+                if let Some(logins) = &mut self.logins {
+                    logins.leave(number, key);
+                }
+            }
             Waits::Reply(ticket) => {
                 if let Some(redirector) = &mut self.redirector {
                     redirector.cancel(ticket);

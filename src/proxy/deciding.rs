@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use reactor::arena::Key;
 
+use super::logins::{Login, Realm};
 use super::{Proxy, Waits};
 use crate::exchange::ingress::Ingress;
 use crate::exchange::Side;
@@ -45,6 +46,11 @@ impl Proxy {
         request.target().host.write(&mut self.out);
         self.watch.hosts.note(&self.out);
         let limited = self.limit(key);
+        self.begin_walk(key, limited);
+    }
+
+    /// Takes a request through all stages of its decision.
+    pub(super) fn begin_walk(&mut self, key: Key, limited: Option<Refused>) {
         self.walk(key, &Stage::ALL, limited);
     }
 
@@ -53,7 +59,9 @@ impl Proxy {
         let Some(client) = self.clients.get(key) else { return };
         let exchange = &client.session.exchange;
         let Some(request) = exchange.request() else { return };
-        let listed = if stages.contains(&Stage::Lists) { self.verdict(request) } else { None };
+        // A walk that ends with credentials does not come to the lists.
+        let known = request.user().is_some() || !self.has_users(Realm::Proxy);
+        let listed = if known && stages.contains(&Stage::Lists) { self.verdict(request) } else { None };
         let subject = self.subject(key, request, exchange.client(), self.redirector.is_some(), listed);
         let judgement = admission::walk(stages, &Subject { limited, ..subject });
         if let Some(verdict) = listed.filter(|_| !matches!(judgement, Judgement::Refuse(_))) {
@@ -61,6 +69,10 @@ impl Proxy {
         }
         match judgement {
             Judgement::Pass => self.decided(key, Word::Permit, Decision::Forward),
+            Judgement::Identify => {
+                let login = self.log_in(key, Realm::Proxy);
+                self.logged_in(key, login);
+            }
             Judgement::Ask => self.consult(key),
             Judgement::Refuse(refusal) => self.refuse_by(key, &refusal, None),
             Judgement::Answer(answer) => {
@@ -69,6 +81,18 @@ impl Proxy {
                 self.note_usage(key, Word::Permit, method.as_deref());
                 self.decide(key, Decision::Answer(answer));
             }
+        }
+    }
+
+    /// Goes on with a request whose sender is known, or refuses it.
+    pub(super) fn logged_in(&mut self, key: Key, login: Login) {
+        match login {
+            Login::User(user) => {
+                self.with_exchange(key, |exchange, _| exchange.handle_user(user));
+                self.walk(key, &Stage::BEHIND_CREDENTIALS, None);
+            }
+            Login::Refused(cause) => self.refuse_by(key, &Refusal::Cause(cause), None),
+            Login::Waits => {}
         }
     }
 
@@ -94,6 +118,7 @@ impl Proxy {
             rules: &self.settings.rules,
             policy: &self.policy,
             listed: listed.filter(|_| lists.is_some_and(|active| active.lists.enforced)),
+            users: self.has_users(Realm::Proxy),
             helpers,
             spared: lists.is_some_and(|lists| lists.spared),
         }
@@ -216,6 +241,7 @@ impl Proxy {
         if let Some(own) = client.session.exchange.request() {
             other.follow(own);
         }
+        other.set_user(client.session.exchange.user().cloned());
         let listed = self.verdict(&other);
         let subject = self.subject(key, &other, client.session.exchange.client(), false, listed);
         let judgement = admission::walk(&Stage::ALL, &subject);
@@ -225,7 +251,10 @@ impl Proxy {
         match judgement {
             Judgement::Refuse(refusal) => self.refuse_by(key, &refusal, Some(&other)),
             Judgement::Answer(answer) => self.decided(key, Word::Rewrite, Decision::Answer(answer)),
-            Judgement::Pass | Judgement::Ask => self.decided(key, Word::Rewrite, Decision::Rewrite(other)),
+            // The user is known, and helpers were asked.
+            Judgement::Pass | Judgement::Ask | Judgement::Identify => {
+                self.decided(key, Word::Rewrite, Decision::Rewrite(other))
+            }
         }
     }
 
@@ -273,6 +302,7 @@ impl Proxy {
         self.hang_up(key);
         match waits {
             Some(Waits::Page(_)) => self.page_late(key),
+            Some(Waits::Check(_)) => self.login_late(key),
             _ => self.undecided(key, "no helper decided in time"),
         }
     }
@@ -303,6 +333,7 @@ impl Proxy {
             connection: key.generation,
             port: local_address(true, &client.session.client.io).port(),
             client: exchange.client(),
+            user: request.user().map(|user| &**user),
             method: &String::from_utf8_lossy(request.method_name()),
             url: &String::from_utf8_lossy(&url),
             word,
@@ -320,14 +351,20 @@ impl Proxy {
         waited
     }
 
-    /// Clients that have ended while their requests wait for a helper give their places to others, before a helper that
-    /// becomes free within this turn is given the question of a request that is gone. A client that had ended its side
+    /// Clients that have ended while their requests wait for a helper, or for a password to be checked, give their places to
+    /// others, before a helper that becomes free within this turn is given the question of a request that is gone. A client that had ended its side
     /// before it asked is taken for one that listens on.
     pub(super) fn take_leavers(&mut self) {
         for key in std::mem::take(&mut self.leaving) {
             let Some(client) = self.clients.get(key) else { continue };
-            let Waits::Reply(ticket) = client.waits else { continue };
-            if self.redirector.as_ref().is_some_and(|helpers| helpers.pool().is_waiting(ticket)) {
+            let unheard = match client.waits {
+                Waits::Reply(ticket) => {
+                    self.redirector.as_ref().is_some_and(|helpers| helpers.pool().is_waiting(ticket))
+                }
+                Waits::Check(number) => self.logins.as_ref().is_some_and(|logins| logins.is_queued(number)),
+                _ => false,
+            };
+            if unheard {
                 self.hang_up(key);
                 self.with_exchange(key, |exchange, cx| exchange.handle_broken(Side::Client, cx));
             }

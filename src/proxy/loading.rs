@@ -15,6 +15,7 @@ use crate::io::owner::Owner;
 use crate::loader::folder::Folder;
 use crate::loader::lists::ListReader;
 use crate::loader::names::{NameReader, Names};
+use crate::loader::users::UsersReader;
 use crate::loader::{Loader, Watch};
 use crate::policy::decision::LocalPage;
 
@@ -27,6 +28,8 @@ pub(super) struct Loading {
     pages: Option<Watch<Folder>>,
     /// None where there are no lists.
     lists: Option<Watch<ListReader>>,
+    /// Those of each realm, None where there are no users.
+    users: [Option<Watch<UsersReader>>; 2],
     looks: PageLooks,
 }
 
@@ -58,7 +61,7 @@ impl Loading {
         let (names, pages) = (Watch::new(names, now), pages.map(|folder| Watch::new(folder, now)));
         let lists = lists.map(|lists| Watch::new(lists, now));
         let looks = PageLooks { last: 0, waiting: 0, done: mpsc::channel() };
-        Ok(Loading { loader: Loader::new(poller)?, names, pages, lists, looks })
+        Ok(Loading { loader: Loader::new(poller)?, names, pages, lists, users: [None, None], looks })
     }
 
     /// Has the file of a page looked at for a session. Gives the number of the look.
@@ -92,6 +95,16 @@ impl Loading {
         if let Some(lists) = &mut self.lists {
             lists.tick(&mut self.loader, now);
         }
+        for users in self.users.iter_mut().flatten() {
+            users.tick(&mut self.loader, now);
+        }
+    }
+
+    /// Another file of users is looked at from now on, in this place.
+    pub(super) fn watch_users(&mut self, place: usize, reader: Option<UsersReader>, now: Millis) {
+        let watch = reader.map(|reader| Watch::new(reader, now));
+        let before = std::mem::replace(&mut self.users[place], watch);
+        self.loader.discard(before);
     }
 
     /// Other files of lists are looked at from now on.
@@ -131,6 +144,11 @@ impl Proxy {
         }
         if let Some(lists) = self.loading.lists.as_mut().and_then(Watch::take) {
             self.lists_changed(lists);
+        }
+        for place in 0..self.loading.users.len() {
+            if let Some(news) = self.loading.users[place].as_mut().and_then(Watch::take) {
+                self.users_changed(place, news);
+            }
         }
         if let Some(pages) = self.loading.pages.as_mut().and_then(Watch::take) {
             let before = std::mem::replace(&mut self.answers.pages, Arc::new(pages));

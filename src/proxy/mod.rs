@@ -19,6 +19,7 @@ mod list_files;
 mod listeners;
 mod lists;
 mod loading;
+mod logins;
 mod pages;
 mod place;
 mod report;
@@ -59,6 +60,7 @@ use listeners::Listeners;
 pub use diverted::DivertOptions;
 pub use limiting::ClientLimits;
 pub use lists::ListSetup;
+pub use logins::{Realm, UsersSetup};
 pub use place::ListenAddress;
 
 /// Values that a session's actions may take in a row before others get their turn: requests that are all answered from
@@ -95,6 +97,8 @@ pub struct Options {
     pub pages: Option<Folder>,
     /// The lists, and how their files are looked at again; None without one.
     pub lists: Option<lists::ListSetup>,
+    /// The users, and how their files are looked at again.
+    pub users: UsersSetup,
     /// The helpers that are asked about requests; None where there are none.
     pub redirector: Option<redirector::Options>,
     /// What the monitor shows besides numbers.
@@ -125,6 +129,8 @@ pub struct Proxy {
     divert: DivertOptions,
     /// None where nothing is listed.
     lists: Option<lists::ActiveLists>,
+    /// None as long as there were no users.
+    logins: Option<Box<logins::Logins>>,
     local: LocalAddresses,
     addresses: addresses::OwnAddresses,
     upstream: Upstream,
@@ -201,6 +207,7 @@ impl Proxy {
             policy: options.policy,
             divert: options.divert,
             lists,
+            logins: None,
             local,
             addresses,
             upstream,
@@ -222,6 +229,7 @@ impl Proxy {
             told: report::ToldAddresses::default(),
             leaving: Vec::new(),
         };
+        proxy.use_users(options.users);
         proxy.look_at_addresses();
         Ok(proxy)
     }
@@ -249,6 +257,7 @@ impl Proxy {
         self.events = events;
         self.look_at_addresses();
         self.take_loaded();
+        self.take_checked();
         if self.loading.loader.has_ended() {
             return Err(io::Error::other("the loader's thread has ended"));
         }
@@ -317,6 +326,7 @@ impl Proxy {
                     redirector.handle_event(key, ready, &mut self.poller, self.clock.now());
                 }
             }
+            Owner::Verifier => self.note_verifier(ready),
             Owner::Loader => self.loading.loader.handle_event(ready),
             Owner::Addresses => self.addresses.handle_event(self.clock.now()),
             Owner::Signal => {}

@@ -2,11 +2,13 @@
 //! have changed.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use reactor::arena::Key;
 
 use super::lists::ActiveLists;
+use super::logins::{Login, Realm};
 use super::{Client, Proxy};
 use crate::exchange::flow::Direction;
 use crate::exchange::ingress::Ingress;
@@ -39,6 +41,8 @@ pub(super) struct MonitorState {
     helped: pool::PoolCounters,
     facts: Facts,
     process: Process,
+    /// Why the last reload has failed, where it has.
+    unloaded: Option<Arc<str>>,
 }
 
 impl MonitorState {
@@ -61,6 +65,7 @@ impl MonitorState {
             helped: pool::PoolCounters::default(),
             facts,
             process,
+            unloaded: None,
         })
     }
 
@@ -81,6 +86,30 @@ impl Proxy {
             self.with_exchange(key, |exchange, cx| exchange.handle_decision(denied, cx));
             return;
         }
+        if self.has_users(Realm::Monitor) && web::asks_for_user(request) {
+            let login = self.log_in(key, Realm::Monitor);
+            return self.answer_monitor_to(key, login);
+        }
+        self.answer_monitor_user(key);
+    }
+
+    /// Answers a client of the monitor whose user is known, or refuses it.
+    pub(super) fn answer_monitor_to(&mut self, key: Key, login: Login) {
+        match login {
+            Login::User(_) => self.answer_monitor_user(key),
+            Login::Refused(cause) => {
+                let refused = Decision::Answer(Box::new(web::refused(cause, &self.answers.challenge)));
+                self.with_exchange(key, |exchange, cx| exchange.handle_decision(refused, cx));
+            }
+            Login::Waits => {}
+        }
+    }
+
+    fn answer_monitor_user(&mut self, key: Key) {
+        let Some(client) = self.clients.get(key) else { return };
+        let exchange = &client.session.exchange;
+        let Some(request) = exchange.request() else { return };
+        let peer = exchange.peer();
         let answer = match web::answer(request, self) {
             Reply::Answer(answer) => answer,
             Reply::Order(order) => {
@@ -119,6 +148,11 @@ impl Proxy {
                 Ok(())
             }
         }
+    }
+
+    /// What came of the last reload, which the monitor shows.
+    pub fn note_reload(&mut self, outcome: &Result<(), String>) {
+        self.watch.unloaded = outcome.as_ref().err().map(|why| why.as_str().into());
     }
 
     /// The message log, which the monitor shows and may switch to debug.
@@ -195,6 +229,8 @@ impl Source for Proxy {
             head_bytes: self.shares.total(Resource::HeadBytes) as u64,
             listed,
             list_files,
+            users: self.users(),
+            unloaded: self.watch.unloaded.clone(),
             draining: self.lifecycle.is_draining(),
             listening: self.listeners.serve(),
             judged_by_error: self.redirector.as_ref().is_some_and(|helpers| helpers.on_failure() == OnFailure::Error),
@@ -309,6 +345,7 @@ impl Proxy {
         Row {
             id: key.generation,
             client: exchange.client(),
+            user: exchange.user().cloned(),
             web: exchange.ingress() == Ingress::Web,
             phase: exchange.phase().kind().name(),
             age: (now / 1000).saturating_sub(client.since.into()),

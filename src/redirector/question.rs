@@ -18,6 +18,13 @@ pub struct Question<'a> {
 }
 
 impl Question<'_> {
+    /// Appends the user's name, percent-encoded where it could end a word or a line; false where there is none.
+    pub fn push_user(&self, out: &mut Vec<u8>) -> bool {
+        let Some(user) = self.request.user() else { return false };
+        push_encoded(out, user.as_bytes(), |byte| matches!(byte, b'!'..=b'~') && byte != b'%');
+        true
+    }
+
     /// Appends the host as helpers know it: an IPv6 address without brackets.
     pub fn push_host(&self, out: &mut Vec<u8>) {
         match &self.request.target().host {
@@ -29,8 +36,6 @@ impl Question<'_> {
     /// Appends the path, which starts with a slash also where there is none: `/` for CONNECT, `/*` for `OPTIONS *`. What
     /// could end a field or a line is percent-encoded.
     pub fn push_path(&self, out: &mut Vec<u8>) {
-        const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-        let digit = |value: u8| DIGITS[usize::from(value & 15)];
         let path = match self.request.method() {
             Method::Connect => b"/",
             _ => self.request.path(),
@@ -38,11 +43,18 @@ impl Question<'_> {
         if !path.starts_with(b"/") {
             out.push(b'/');
         }
-        for byte in path {
-            match byte {
-                b'!'..=b'~' => out.push(*byte),
-                _ => out.extend_from_slice(&[b'%', digit(byte >> 4), digit(*byte)]),
-            }
+        push_encoded(out, path, |byte| matches!(byte, b'!'..=b'~'));
+    }
+}
+
+/// Appends bytes, percent-encoded but for those that may stand as they are.
+fn push_encoded(out: &mut Vec<u8>, bytes: &[u8], stands: impl Fn(u8) -> bool) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let digit = |value: u8| DIGITS[usize::from(value & 15)];
+    for byte in bytes {
+        match *byte {
+            byte if stands(byte) => out.push(byte),
+            byte => out.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte)]),
         }
     }
 }

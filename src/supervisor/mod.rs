@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use crate::config::{self, Config, Disk, Loaded, Sources, Watched};
 use crate::logs::{Handle, LogSettings, Messages, Rotation, Severity, Switches};
+use crate::policy::credentials::hash::hashed;
+use crate::policy::credentials::users::{UserTable, UsersFault};
 use crate::proxy::{Proxy, Turn};
 use crate::system::background::{daemonize, Daemonized, Notice};
 use crate::system::capabilities;
@@ -11,6 +13,7 @@ use crate::system::descriptors::{keep_to_ourselves, raise_descriptors};
 use crate::system::pidfile::{Claim, Pidfile};
 use crate::system::privileges::{drop_privileges, forgo_new_privileges, Privileges};
 use crate::system::signals::Signals;
+use crate::system::terminal;
 use logs::Logs;
 use options::{budget, check_files, options};
 use reload::{ConfigReader, Fresh, Reload};
@@ -176,7 +179,9 @@ impl Supervisor {
     /// Takes over what was read. Either all of it or nothing.
     fn finish_reload(&mut self) {
         let Some(fresh) = self.reload.take(self.proxy.loader()) else { return };
-        match fresh.and_then(|fresh| self.take_over(fresh)) {
+        let outcome = fresh.and_then(|fresh| self.take_over(fresh));
+        self.proxy.note_reload(&outcome);
+        match outcome {
             Ok(()) => crate::critical!(target: "supervisor", "configuration reloaded"),
             Err(error) => log::error!(target: "supervisor", "the configuration stays as it was: {error}"),
         }
@@ -296,6 +301,23 @@ fn log_settings(config: &Config, debug: bool) -> LogSettings {
 /// When a file is put aside: at `bytes`, None for never.
 fn rotation(bytes: Option<u64>, keep: usize) -> Rotation {
     Rotation::new(bytes.unwrap_or(0), u32::try_from(keep).unwrap_or(u32::MAX))
+}
+
+/// Reads a password from the terminal, twice and unseen, or the first line of standard input. Gives its hash, behind the name
+/// of a user where one is given.
+///
+/// # Errors
+/// Why there is none.
+pub fn hash_password(name: Option<&str>) -> Result<String, String> {
+    let password = terminal::read_password().map_err(|error| format!("cannot read a password: {error}"))?;
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(|error| format!("cannot have random bytes: {error}"))?;
+    let hash = hashed(&password, salt).map_err(|why| format!("{why} cannot be hashed"))?;
+    let line = name.map_or_else(|| hash.clone(), |name| format!("{name}:{hash}"));
+    // What could not be read again is not written.
+    let wrong = |fault: UsersFault| format!("{}: {}", name.unwrap_or_default(), fault.why);
+    name.map_or(Ok(()), |_| UserTable::parse(line.clone().into_bytes()).map(drop).map_err(wrong))?;
+    Ok(line)
 }
 
 /// Says what the lists say of a name or an address, for requests to its port, 443 where none is named.

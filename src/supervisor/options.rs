@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -16,11 +17,13 @@ use crate::http::target::{Target, HTTP_PORT};
 use crate::loader::folder::Folder;
 use crate::loader::lists::ListOptions;
 use crate::loader::names::NameOptions;
+use crate::loader::users::UsersOptions;
+use crate::policy::credentials::field::challenge;
 use crate::policy::lists::names::ListKey;
 use crate::policy::lists::ListVerdict;
 use crate::policy::networks::Networks;
 use crate::policy::{Policy, PolicyConfig};
-use crate::proxy::{self, ClientLimits, DivertOptions, ListSetup, ListenAddress};
+use crate::proxy::{self, ClientLimits, DivertOptions, ListSetup, ListenAddress, UsersSetup};
 use crate::redirector::dialect::Dialect;
 use crate::redirector::helper::Program;
 use crate::redirector::icap::Icap;
@@ -107,6 +110,7 @@ pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options,
         dial_options: dial_options(config, count(budget.pool), count(budget.attempts)),
         names: name_options(loaded).read().map_err(unreadable_names)?,
         lists: lists(config)?,
+        users: users(config)?,
         redirector: redirector(config),
         facts: facts(loaded),
         pages,
@@ -125,6 +129,9 @@ pub(super) fn check_files(loaded: &Loaded) -> Result<(), String> {
     if let Some(lists) = list_options(&loaded.config) {
         lists.check().map_err(|error| format!("acl: {error}"))?;
     }
+    for options in users_options(&loaded.config).into_iter().flatten() {
+        options.check()?;
+    }
     name_options(loaded).check().map_err(unreadable_names)
 }
 
@@ -137,6 +144,19 @@ fn lists(config: &Config) -> Result<Option<ListSetup>, String> {
     let Some(options) = list_options(config) else { return Ok(None) };
     let read = options.read().map_err(|error| format!("acl: {error}"))?;
     Ok(Some(ListSetup { read, spared: config.acl.helpers, tell: config.acl.tell_list }))
+}
+
+/// The users of each realm, read.
+fn users(config: &Config) -> Result<UsersSetup, String> {
+    let [proxy, monitor] = users_options(config).map(|options| options.map(UsersOptions::read).transpose());
+    Ok([proxy?, monitor?])
+}
+
+/// The file of users of each realm, in the order of [`Realm::ALL`](crate::proxy::Realm).
+fn users_options(config: &Config) -> [Option<UsersOptions>; 2] {
+    let of = |path: &Option<PathBuf>, option| path.clone().map(|path| UsersOptions { path, option });
+    let proxy = of(&config.auth.users, "auth.users").filter(|_| config.auth.enable);
+    [proxy, of(&config.web.users, "web.users").filter(|_| config.web.enable)]
 }
 
 /// What the lists say of `NAME[:PORT]`, in words.
@@ -207,11 +227,12 @@ fn places(config: &Config) -> Vec<ListenAddress> {
 /// The folder of pages, if there is one, and what is said with them.
 fn answers(config: &Config) -> Result<(Option<Folder>, Answers), String> {
     let (compatible, block_status) = (config.http.compatible_status, config.pages.block_status);
+    let challenge = challenge(&config.auth.realm).into();
     let Some(given) = config.web.html.clone() else {
-        return Ok((None, Answers { compatible, block_status, ..Answers::built_in() }));
+        return Ok((None, Answers { compatible, block_status, challenge, ..Answers::built_in() }));
     };
     let (folder, pages) = Folder::load(given).map_err(|error| format!("web.html: {error}"))?;
-    Ok((Some(folder), Answers { pages: Arc::new(pages), compatible, block_status }))
+    Ok((Some(folder), Answers { pages: Arc::new(pages), compatible, block_status, challenge }))
 }
 
 fn settings(config: &Config) -> Settings {

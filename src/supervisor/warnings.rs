@@ -12,9 +12,9 @@ pub(super) fn of(config: &Config) -> Vec<String> {
     let proxied = listeners.iter().any(|one| one.proxied);
     let (clients, http) = (&config.acl.clients, &config.http);
     let mut lines = Vec::new();
-    if !open.is_empty() && clients.is_empty() {
+    if !open.is_empty() && clients.is_empty() && !config.auth.enable {
         let at = open.join(" and ");
-        lines.push(format!("everybody who reaches {at} may use the proxy: acl.clients names those who may"));
+        lines.push(format!("everybody who reaches {at} may use the proxy: acl.clients names those who may, auth.enable asks for passwords"));
     }
     let learned = match (&http.forward, proxied) {
         (Some(field), _) => Some(format!("the field {field}")),
@@ -31,7 +31,7 @@ pub(super) fn of(config: &Config) -> Vec<String> {
         lines.push(format!("{text} (intercept.spoof)"));
     }
     let web = &config.web;
-    if web.enable && !web.host.is_loopback() && web.clients.is_empty() {
+    if web.enable && !web.host.is_loopback() && web.clients.is_empty() && web.users.is_none() {
         let at = std::net::SocketAddr::new(web.host, web.port);
         lines.push(format!("everybody who reaches {at} may see the monitor: web.clients names those who may"));
     }

@@ -17,6 +17,7 @@ pub mod orphans;
 pub mod pidfile;
 pub mod privileges;
 pub mod signals;
+pub mod terminal;
 
 pub use background::{daemonize, Daemonized, Notice};
 pub use descriptors::{raise_descriptors, Budget};

@@ -7,6 +7,7 @@ use crate::exchange::close::CloseReason;
 use crate::monitor::hosts::Top;
 use crate::monitor::listeners::ListenerRow;
 use crate::monitor::lists::{ListFileRow, NUMBERED};
+use crate::monitor::users::UsersFile;
 use crate::monitor::Running;
 
 /// The media type of the format.
@@ -91,6 +92,7 @@ fn clients(page: &mut MetricsPage, running: &Running) {
         causes.iter().map(|(label, count)| (label.as_str(), *count)),
     );
     decisions(page, running);
+    auth(page, running);
     page.gauge("clients", "Connections of proxy clients.", [("", running.clients)]);
     page.gauge("clients_tunnels", "Those of them in a tunnel.", [("", running.tunnels)]);
     page.gauge("clients_silent", "Those of them without a first request.", [("", running.silent)]);
@@ -174,6 +176,32 @@ fn lists(page: &mut MetricsPage, running: &Running, files: &[ListFileRow]) {
 /// A text as it stands between the quotes of a label.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+fn auth(page: &mut MetricsPage, running: &Running) {
+    let (counters, users) = (&running.counters.auth, &running.users);
+    let results = [
+        ("result=\"kept\"", counters.kept),
+        ("result=\"failed\"", counters.failed),
+        ("result=\"missing\"", counters.missing),
+        ("result=\"slowed\"", counters.slowed),
+        ("result=\"busy\"", counters.busy),
+    ];
+    page.counter(
+        "auth_requests_total",
+        "Requests that needed a user, but for those that passed by a check of their own.",
+        results,
+    );
+    page.counter("auth_checks_total", "Passwords checked.", [("", counters.checked)]);
+    page.gauge("auth_queue", "Passwords that wait to be checked.", [("", users.waiting)]);
+    page.gauge("auth_remembered", "Checks whose results are kept.", [("", users.kept)]);
+    page.times("auth_seconds", "Time that checks of hashes took.", &counters.time);
+    let files = |number: fn(&UsersFile) -> u64| {
+        [("file=\"proxy\"", number(&users.proxy)), ("file=\"monitor\"", number(&users.monitor))]
+    };
+    page.gauge("users", "Users in files.", files(|file| file.count));
+    page.gauge("users_generation", "Rises with each other content of the file.", files(|file| file.generation));
+    page.gauge("users_read_timestamp_seconds", "When the file was read.", files(|file| file.read));
 }
 
 fn origins(page: &mut MetricsPage, running: &Running) {

@@ -23,6 +23,7 @@ use std::borrow::Cow;
 use maud::html;
 
 use crate::http::answer::{Answer, AnswerBody};
+use crate::http::cause::Cause;
 use crate::http::media::{PLAIN, SCRIPT, SVG};
 use crate::http::request::Request;
 use crate::http::Method;
@@ -168,6 +169,24 @@ pub fn answer(request: &Request, source: &dyn Source) -> Reply {
 /// The answer to one who may not see the pages.
 pub fn denied() -> Answer {
     Answer { close: true, ..Answer::new(403, &b"this address may not see the monitor (web.clients)\n"[..]) }
+}
+
+/// Does this need a user, where `web.users` names some? What balancers and scrapers ask for does not.
+pub fn asks_for_user(request: &Request) -> bool {
+    let path = request.path().split(|byte| *byte == b'?').next().unwrap_or_default();
+    !matches!(path, b"/health" | b"/metrics")
+}
+
+/// The answer to one who has not proved to be a user; `challenge` asks for that.
+pub fn refused(cause: Cause, challenge: &str) -> Answer {
+    let answer = Answer { cause: None, ..Answer::of(cause, false) };
+    match cause {
+        Cause::AuthenticationRequired | Cause::AuthenticationFailed => {
+            let body = &b"the monitor asks for a user and a password (web.users)\n"[..];
+            Answer::new(401, body).with("WWW-Authenticate", challenge.to_owned())
+        }
+        _ => answer,
+    }
 }
 
 /// The answer to a request whose order was carried out, or could not be.

@@ -9,6 +9,9 @@ use crate::counters::histogram::Histogram;
 use crate::monitor::history::{History, HistorySpan, POINTS};
 use crate::monitor::Running;
 
+/// Passwords that wait, from which on an operator should know of it: a second or two of work.
+const CHECKS: u64 = 32;
+
 /// Kinds of errors that are named.
 const KINDS: usize = 4;
 
@@ -78,6 +81,16 @@ fn troubles(running: &Running) -> Vec<String> {
     let lost = running.lost.messages.max(running.lost.usage).max(running.lost.access);
     if lost > 0 {
         troubles.push(units::counted(lost, "log line was lost", "log lines were lost"));
+    }
+    troubles
+        .extend(running.users.troubles().map(|why| format!("{why}; the users that were read before may still log in")));
+    troubles.extend(running.unloaded.iter().map(|why| format!("the configuration stays as it was: {why}")));
+    if running.users.waiting >= CHECKS {
+        troubles.push(units::counted(
+            running.users.waiting,
+            "password waits to be checked",
+            "passwords wait to be checked",
+        ));
     }
     if let Some(helpers) = &running.helpers {
         if helpers.failing {

@@ -77,7 +77,7 @@ fn table(rows: &[Row]) -> Markup {
         div .scroll {
             table {
                 tr {
-                    th scope="col" .number { "Id" } th scope="col" { "Client" } th scope="col" { "Phase" }
+                    th scope="col" .number { "Id" } th scope="col" { "Client" } th scope="col" { "User" } th scope="col" { "Phase" }
                     th scope="col" .number { "In phase" } th scope="col" .number { "Age" } th scope="col" .number { "Requests" }
                     th scope="col" { "Host" } th scope="col" { "Server" }
                     th scope="col" .number { "To client" } th scope="col" .number { "To server" } th scope="col" { "Last error" }
@@ -86,6 +86,7 @@ fn table(rows: &[Row]) -> Markup {
                     tr {
                         td .number { (row.id) }
                         td { (row.client) @if row.web { " (monitor)" } }
+                        td .wrap { (row.user.as_deref().unwrap_or_default()) }
                         td { (row.phase) }
                         td .number { (units::seconds(row.still)) }
                         td .number { (units::seconds(row.age)) }

@@ -128,6 +128,7 @@ impl Source for Fake {
         let row = Row {
             id: 1,
             client: IpAddr::from([192, 0, 2, 1]),
+            user: Some("an<n".into()),
             web: false,
             phase: "tunnel",
             age: 60,

@@ -25,5 +25,6 @@ mod strace;
 #[allow(dead_code, unreachable_pub, unused_imports)]
 #[path = "../proxy/support/mod.rs"]
 mod support;
+mod users;
 mod websocket;
 mod wget;

@@ -9,6 +9,7 @@
 
 mod access;
 mod answers;
+mod auth;
 mod backpressure;
 mod boundaries;
 mod cli;

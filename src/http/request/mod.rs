@@ -8,11 +8,12 @@ mod parse;
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::fault::Fault;
 use super::fields::{is_private_scheme, Connection, Expectation, FieldKind, Fields};
 use super::framing::Framing;
-use super::syntax::{elements, trim, words};
+use super::syntax::{elements, offset_in, trim, words};
 use super::target::Target;
 use super::{Method, Version};
 
@@ -36,6 +37,8 @@ pub struct Request {
     detour: Option<Box<Detour>>,
     /// Its content, if it is kept with the head.
     content: Box<[u8]>,
+    /// Who has proved to have sent it.
+    user: Option<Arc<str>>,
 }
 
 /// Another place for a request than the one that it names.
@@ -167,6 +170,40 @@ impl Request {
         &self.bytes[..self.head_len]
     }
 
+    /// The user who has proved to have sent it.
+    pub fn user(&self) -> Option<&Arc<str>> {
+        self.user.as_ref()
+    }
+
+    /// Notes who has proved to have sent it.
+    pub fn set_user(&mut self, user: Option<Arc<str>>) {
+        self.user = user;
+    }
+
+    /// The values of Proxy-Authorization.
+    pub fn proxy_authorization(&self) -> impl Iterator<Item = &[u8]> {
+        self.values(FieldKind::ProxyAuthorization)
+    }
+
+    /// The values of Authorization.
+    pub fn authorization(&self) -> impl Iterator<Item = &[u8]> {
+        self.values(FieldKind::Authorization)
+    }
+
+    /// Appends the head as received, without the credentials that are for this proxy.
+    pub fn write_without_credentials(&self, out: &mut Vec<u8>) {
+        let head = self.raw();
+        let mut start = 0;
+        for span in self.fields.spans().iter().filter(|span| is_proxy_authorization(span.name(head))) {
+            let name_at = offset_in(head, span.name(head));
+            let value_end = offset_in(head, span.value(head)) + span.value(head).len();
+            let line_end = memchr::memchr(b'\n', &head[value_end..]).map_or(head.len(), |end| value_end + end + 1);
+            out.extend_from_slice(&head[start..name_at]);
+            start = line_end;
+        }
+        out.extend_from_slice(&head[start..]);
+    }
+
     /// Bytes of memory that it takes for its head and for content that is kept with it.
     pub fn size(&self) -> usize {
         self.bytes.capacity() + self.content.len()
@@ -296,6 +333,13 @@ impl Request {
     fn values(&self, kind: FieldKind) -> impl Iterator<Item = &[u8]> {
         self.fields.values(self.raw(), kind)
     }
+}
+
+/// The name of the field, or what CGI takes for it.
+fn is_proxy_authorization(name: &[u8]) -> bool {
+    let wanted = b"proxy-authorization";
+    let alike = |(own, wanted): (&u8, &u8)| own.eq_ignore_ascii_case(wanted) || (*own, *wanted) == (b'_', b'-');
+    name.len() == wanted.len() && name.iter().zip(wanted).all(alike)
 }
 
 fn parse_address(text: &[u8]) -> Option<IpAddr> {

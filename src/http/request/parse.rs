@@ -135,6 +135,7 @@ impl Parts<'_> {
             max_forwards: max_forwards(&fields, self.head, method),
             detour: None,
             content: Box::default(),
+            user: None,
             fields,
             bytes,
         }))

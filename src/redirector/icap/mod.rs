@@ -13,11 +13,14 @@
 //! Pragma: host=www.a.example
 //! Pragma: path=/p?q=1
 //! Pragma: method=GET
+//! Pragma: user=ann
+//! X-Authenticated-User: ann
 //! Encapsulated: req-hdr=0, null-body=79
 //!
 //! GET http://www.a.example/p?q=1 HTTP/1.1 …
 //! ```
 //!
+//! The two lines with a user are there where users prove who they are; then Proxy-Authorization is left out of the head.
 //! `message` finds the parts of a reply, `verdict` says what they mean.
 
 mod message;
@@ -42,7 +45,6 @@ impl Icap {
         let server = service.split('/').next().unwrap_or_default();
         let (accept, port) = (question.local.ip().to_canonical(), question.local.port());
         let client = question.client.to_canonical();
-        let head = question.request.raw();
         // Writing into a Vec cannot fail.
         let _ = write!(out, "REQMOD {} ICAP/1.0\nHost: {server}\n", self.uri);
         out.extend_from_slice(b"Pragma: transport=http\nPragma: proxy=test\nPragma: scheme=http\n");
@@ -53,8 +55,20 @@ impl Icap {
         question.push_path(out);
         out.extend_from_slice(b"\nPragma: method=");
         out.extend_from_slice(question.request.method_name());
+        let head = question.request.raw();
+        if question.request.user().is_none() {
+            let _ = write!(out, "\nEncapsulated: req-hdr=0, null-body={}\n\n", head.len());
+            return out.extend_from_slice(head);
+        }
+        out.extend_from_slice(b"\nPragma: user=");
+        question.push_user(out);
+        out.extend_from_slice(b"\nX-Authenticated-User: ");
+        question.push_user(out);
+        // The password is between the user and this proxy.
+        let mut head = Vec::with_capacity(head.len());
+        question.request.write_without_credentials(&mut head);
         let _ = write!(out, "\nEncapsulated: req-hdr=0, null-body={}\n\n", head.len());
-        out.extend_from_slice(head);
+        out.extend_from_slice(&head);
     }
 
     /// Where the first message ends. Blank lines in front belong to it: they are what some leave behind a chunked body.
@@ -104,5 +118,22 @@ mod tests {
         assert!(text.starts_with("REQMOD icap://srv ICAP/1.0\nHost: srv\n"), "{text}");
         assert!(text.contains("\nPragma: accept=2001:db8::9\nPragma: accept-port=3128\nPragma: client=192.0.2.1\n"));
         assert!(text.contains("\nPragma: host=2001:db8::1\nPragma: path=/\nPragma: method=CONNECT\n"), "{text}");
+    }
+
+    #[test]
+    fn a_user_is_named_and_the_password_kept_back() {
+        let icap = Icap { uri: "icap://srv".into() };
+        let head = "GET http://a.ok/ HTTP/1.1\r\nHost: a.ok\r\nProxy-Authorization: Basic YQ==\r\nA: b\r\n\
+            proxy_authorization:  Basic YQ== \r\nC: d\r\n\r\n";
+        let mut request = Request::parse(head.as_bytes(), &Rules::default()).unwrap();
+        request.set_user(Some("an n%\n".into()));
+        let (client, local) = ("192.0.2.1".parse().unwrap(), "192.0.2.2:3128".parse().unwrap());
+        let mut out = Vec::new();
+        icap.encode(&mut out, &Question { request: &request, client, local });
+        let text = String::from_utf8(out).unwrap();
+        let end = "\nPragma: method=GET\nPragma: user=an%20n%25%0A\nX-Authenticated-User: an%20n%25%0A\n\
+            Encapsulated: req-hdr=0, null-body=53\n\n\
+            GET http://a.ok/ HTTP/1.1\r\nHost: a.ok\r\nA: b\r\nC: d\r\n\r\n";
+        assert!(text.ends_with(end), "{text}");
     }
 }

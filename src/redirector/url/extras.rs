@@ -42,6 +42,8 @@ enum ExtraCode {
     Version,
     /// The field of that name.
     Field(String),
+    /// The name of the user.
+    User,
     /// Something that Squid knows and this proxy does not.
     Unknown,
 }
@@ -63,8 +65,8 @@ const CODES: &[(&str, ExtraCode)] = &[
     (">A", ExtraCode::Unknown),
     (">p", ExtraCode::Unknown),
     (">eui", ExtraCode::Unknown),
-    ("un", ExtraCode::Unknown),
-    ("ul", ExtraCode::Unknown),
+    ("un", ExtraCode::User),
+    ("ul", ExtraCode::User),
     ("ui", ExtraCode::Unknown),
     ("ue", ExtraCode::Unknown),
     ("et", ExtraCode::Unknown),
@@ -82,7 +84,7 @@ const CODES: &[(&str, ExtraCode)] = &[
     ("DST", ExtraCode::Host),
     ("PORT", ExtraCode::Port),
     ("PATH", ExtraCode::Path),
-    ("LOGIN", ExtraCode::Unknown),
+    ("LOGIN", ExtraCode::User),
     ("IDENT", ExtraCode::Unknown),
 ];
 
@@ -237,7 +239,7 @@ impl Extras {
 impl ExtraCode {
     /// Whether clients choose its bytes freely.
     fn is_free(&self) -> bool {
-        matches!(self, ExtraCode::Url | ExtraCode::Path | ExtraCode::Field(_))
+        matches!(self, ExtraCode::Url | ExtraCode::Path | ExtraCode::Field(_) | ExtraCode::User)
     }
 
     /// Appends what it stands for; nothing where there is no such thing.
@@ -265,6 +267,7 @@ impl ExtraCode {
                     out.extend_from_slice(value);
                 }
             }
+            ExtraCode::User => out.extend_from_slice(request.user().map_or(&b""[..], |user| user.as_bytes())),
             ExtraCode::Unknown => {}
         }
     }

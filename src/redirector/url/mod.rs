@@ -3,11 +3,11 @@
 //! What a helper reads, by `redirector.line`:
 //!
 //! ```text
-//! www.a.example/path?query 192.0.2.1 - GET -
-//! http://www.a.example:8080/path?query 192.0.2.1/- - GET myip=192.0.2.254 myport=3128
+//! www.a.example/path?query 192.0.2.1 user GET -
+//! http://www.a.example:8080/path?query 192.0.2.1/- user GET myip=192.0.2.254 myport=3128
 //! ```
 //!
-//! What stands behind the URL of the second is that of `redirector.extras`, this by default. With `redirector.concurrency` a number and a blank stand in front of both. `reply` says what it may answer.
+//! Where users prove nothing, a dash stands in the place of the user. What stands behind the URL of the second is that of `redirector.extras`, this by default. With `redirector.concurrency` a number and a blank stand in front of both. `reply` says what it may answer.
 
 pub mod extras;
 mod key_values;
@@ -66,7 +66,11 @@ impl Url {
         match self.line {
             LineForm::Exaproxy => {
                 push_bare_url(out, question);
-                let _ = write!(out, " {} - ", question.client.to_canonical());
+                let _ = write!(out, " {} ", question.client.to_canonical());
+                if !question.push_user(out) {
+                    out.push(b'-');
+                }
+                out.push(b' ');
                 out.extend_from_slice(question.request.method_name());
                 out.extend_from_slice(b" -\n");
             }

@@ -78,3 +78,11 @@ class Before(Pairs):
         ('exaproxy-before', 'W2', {'args': {'path': '/b/1024', 'conns': 64, 'close': True}}),
         ('exaproxy-before', 'W7', {'opts': {'helper': 'c'}}),
         ('exaproxy-before', 'W9', {'mode': 'churn', 'args': {'conns': 32}}))]
+
+
+class Users(Pairs):
+    name = 'W18'
+    what = ('W1 with credentials in each request, at a proxy with users (bcrypt of cost 10, checked before) against one without, '
+            'in %d pairs of %s s' % (PAIRS, SLICE))
+    args = {'path': '/b/1024', 'conns': 64, 'header': 'Proxy-Authorization: Basic dXNlcjpwYXNzd29yZA=='}
+    variants = [{'variant': 'none', 'args': args}, {'variant': 'users', 'second': 'exaproxy-users', 'args': args}]

@@ -441,10 +441,24 @@ class ExaProxyCombined(ExaProxy):
     name, access, what = 'exaproxy-combined', 'combined', 'as exaproxy, with an access log file as it is by default'
 
 
+class ExaProxyUsers(ExaProxy):
+    name, what = 'exaproxy-users', 'as exaproxy, for users with a password'
+    # "user:password", by htpasswd -B -C 10
+    users = 'user:$2y$10$25Kb3kgEfLhArhjl6BNAQuxz644zAVOzK2PN/1Ewa90SVa1a0qTnW\n'
+
+    def command(self, ctx, folder, port, opts):
+        path = os.path.join(folder, 'users')
+        with open(path, 'w') as file:
+            file.write(self.users)
+        os.chmod(path, 0o644)
+        argv, env = super().command(ctx, folder, port, opts)
+        return argv, dict(env, exaproxy_auth_enable='true', exaproxy_auth_users=path)
+
+
 SUBJECTS = {s.name: s for s in (cls() for cls in (
     Direct, Floor, Floor16, Floor64, Floor1M, FloorPipe, FloorPipe64, FloorPipe256, HAProxy, HAProxyDst, HAProxySplice, HAProxyBig, HAProxyTcp, HAProxyTcpCopy,
     Squid, SquidLog, SquidBig, SquidChannels, Tinyproxy, Nginx, NginxDyn, NginxBig, Varnish, Sozu, Original, OriginalLog, ExaProxy, ExaProxyLog, ExaProxyAccess,
-    ExaProxyCombined, ExaProxyBefore, ExaProxyProxied, ExaProxyIntercept))}
+    ExaProxyCombined, ExaProxyUsers, ExaProxyBefore, ExaProxyProxied, ExaProxyIntercept))}
 
 
 class Running:

@@ -8,6 +8,7 @@ mod monitor;
 mod names;
 mod replies;
 mod settings;
+mod users;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -41,6 +42,8 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "monitor", seeds: monitor::REQUESTS, run: monitor::request },
     Target { name: "resolv_conf", seeds: names::RESOLV_CONFS, run: names::resolv_conf },
     Target { name: "lists", seeds: lists::FILES, run: lists::file },
+    Target { name: "users", seeds: users::FILES, run: users::file },
+    Target { name: "credentials", seeds: users::FIELDS, run: users::fields },
     Target { name: "hosts", seeds: names::HOSTS, run: names::hosts },
 ];
 

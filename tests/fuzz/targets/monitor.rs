@@ -90,6 +90,7 @@ impl Source for Nobody {
         let row = Row {
             id: 1,
             client: IpAddr::from([127, 0, 0, 1]),
+            user: Some(filter.host.as_str().into()),
             web: true,
             phase: "idle",
             age: 1,

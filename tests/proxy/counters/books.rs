@@ -56,6 +56,13 @@ const SAME: &str = "connections_total clients.accepted, connections_refused_tota
     decisions_total{verdict=\"blocked\",kind=\"tunnel\"} tunnels.blocked, clients_tunnels clients.tunnels, \
     lists_judged_total{verdict=\"allowed\"} lists.allowed, lists_judged_total{verdict=\"blocked\"} lists.blocked, \
     lists_judged_total{verdict=\"reported\"} lists.reported, lists_loaded_total lists.loaded, \
+    auth_requests_total{result=\"kept\"} auth.kept, auth_requests_total{result=\"failed\"} auth.failed, \
+    auth_requests_total{result=\"missing\"} auth.missing, auth_requests_total{result=\"slowed\"} auth.slowed, \
+    auth_requests_total{result=\"busy\"} auth.busy, auth_checks_total auth.checked, auth_queue auth.waiting, \
+    auth_remembered auth.remembered, users{file=\"proxy\"} users.proxy.count, users{file=\"monitor\"} users.monitor.count, \
+    users_generation{file=\"proxy\"} users.proxy.generation, users_generation{file=\"monitor\"} users.monitor.generation, \
+    users_read_timestamp_seconds{file=\"proxy\"} users.proxy.read, \
+    users_read_timestamp_seconds{file=\"monitor\"} users.monitor.read, \
     lists_entries{kind=\"names\"} lists.names, lists_entries{kind=\"networks\"} lists.networks, lists_entries{kind=\"urls\"} lists.urls, \
     log_lines_lost_total{log=\"usage\"} logs.lost.usage, log_lines_lost_total{log=\"access\"} logs.lost.access";
 

@@ -3,6 +3,7 @@
 //!
 //! What a step does not name must stand still, under every name that it is shown by.
 
+mod auth;
 mod books;
 mod bytes;
 mod causes;
@@ -139,6 +140,8 @@ fn claimed() -> BTreeSet<String> {
         of(limits::CONNECTIONS),
         of(limits::TUNNEL),
         of(diverted::STEPS),
+        of(auth::STEPS),
+        of(auth::SLOW),
         of(lists::STEPS),
         of(lists::REPORTING),
         of(causes::STEPS),
@@ -150,7 +153,7 @@ fn claimed() -> BTreeSet<String> {
         files::claimed(),
         timers::claimed(),
     ];
-    let keys = [bytes::KEYS, diverted::KEYS, house::KEYS, helpers::KEYS, times::KEYS].concat();
+    let keys = [bytes::KEYS, diverted::KEYS, house::KEYS, helpers::KEYS, times::KEYS, auth::KEYS].concat();
     of_steps.into_iter().flatten().chain(keys.into_iter().map(str::to_owned)).collect()
 }
 

@@ -1,0 +1,22 @@
+//! What is counted of users and their passwords.
+
+use super::histogram::Histogram;
+
+/// Since the start, of proxy and monitor together.
+#[derive(Clone, Debug, Default)]
+pub struct AuthCounters {
+    /// Requests without credentials where some are needed.
+    pub missing: u64,
+    /// Requests with wrong credentials.
+    pub failed: u64,
+    /// Requests whose credentials were found right by an earlier check.
+    pub kept: u64,
+    /// Checks of passwords.
+    pub checked: u64,
+    /// Requests whose credentials were not looked at, since their address had failed too often.
+    pub slowed: u64,
+    /// Requests for which the queue of checks was full, or a check did not come in time.
+    pub busy: u64,
+    /// How long checks of hashes took.
+    pub time: Histogram,
+}
