@@ -107,7 +107,8 @@ impl Cause {
     pub fn is_refusal(self) -> bool {
         let by_client = matches!(self, Cause::ClientDenied | Cause::TooManyConnections | Cause::TooManyRequests);
         let by_target = matches!(self, Cause::Blocked | Cause::ConnectNotAllowed | Cause::PortNotAllowed);
-        by_client || by_target || matches!(self, Cause::AddressNotAllowed | Cause::Loop | Cause::Denied)
+        let by_way = matches!(self, Cause::HostMismatch | Cause::Undiverted);
+        by_client || by_target || by_way || matches!(self, Cause::AddressNotAllowed | Cause::Loop | Cause::Denied)
     }
 
     /// The page that explains it, by its name in the folder of pages.
@@ -139,10 +140,11 @@ impl Cause {
     }
 
     /// The words of those that are refusals, and of nothing else.
-    pub const REFUSALS: [&'static str; 7] = [
+    pub const REFUSALS: [&'static str; 8] = [
         "blocked",
         "client_denied",
         "destination_ip_prohibited",
+        "host_mismatch",
         "http_request_denied",
         "proxy_loop_detected",
         "too_many_connections",
