@@ -17,6 +17,7 @@ pub mod resolver;
 pub mod session;
 pub mod supervisor;
 pub mod system;
+pub mod tls;
 pub mod upstream;
 pub mod verifier;
 pub mod web;

@@ -112,4 +112,5 @@ tests! {
     ini environment command_line pages
     dns_message dns_resolver resolv_conf hosts lists
     url_question url_reply icap_reply monitor
+    client_hello
 }

@@ -8,6 +8,7 @@ mod monitor;
 mod names;
 mod replies;
 mod settings;
+mod tls;
 mod users;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -45,6 +46,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "users", seeds: users::FILES, run: users::file },
     Target { name: "credentials", seeds: users::FIELDS, run: users::fields },
     Target { name: "hosts", seeds: names::HOSTS, run: names::hosts },
+    Target { name: "client_hello", seeds: tls::HELLOS, run: tls::hello },
 ];
 
 /// One number for what happened.
