@@ -5,6 +5,7 @@ use super::place::PathContext;
 use super::text::{token, unbracket};
 use super::value::{port, ValueType};
 use crate::policy::ports::PortSet;
+use crate::policy::tunnels::SniMode;
 use crate::policy::{LocalHost, LocalService};
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -200,8 +201,34 @@ either! {
     ListDefault "allow" "deny";
     /// Whether lists only tell what they would refuse.
     ListMode "enforce" "report";
+    /// Whether a differing name in a hello is refused where another hello may be hidden in it.
+    Ech "follow" "refuse";
+    /// Whether a diverted connection of TLS goes to its original destination.
+    TlsDestination "name" "original";
+    /// Whether nothing but TLS may come in a tunnel.
+    Tunnels "any" "tls";
     /// Whether helpers are spared what a list allows.
     ListHelpers "all" "unlisted";
+}
+
+/// What becomes of a name in a hello that is not that of CONNECT.
+pub struct Sni;
+
+impl ValueType for Sni {
+    type Value = SniMode;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "one of off log enforce".into()
+    }
+
+    fn parse(text: &str, _: &PathContext) -> Option<SniMode> {
+        SniMode::ALL.into_iter().find(|mode| mode.name() == text)
+    }
+
+    fn print(value: &SniMode, _: &PathContext) -> String {
+        value.name().to_owned()
+    }
 }
 
 fn words<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {

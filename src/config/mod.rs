@@ -2,6 +2,7 @@
 //! where texts come from (`sources`, `ini`, `names`), and how values are printed (`print`, `document`). Only `disk`
 //! touches the system; all else is given its files and environment, and starts nothing.
 
+pub mod destination;
 mod disk;
 #[cfg(test)]
 mod document;
@@ -16,6 +17,7 @@ pub mod options;
 pub mod paths;
 pub mod place;
 mod print;
+mod sizes;
 mod sources;
 pub mod text;
 mod unknown;
@@ -162,6 +164,13 @@ fn check_together(config: &Config, given: &Given) -> Result<(), Error> {
     }
     if config.auth.enable && config.auth.users.is_none() {
         refuse("auth", "enable", "false, or a file of users in auth.users, else nobody can use the proxy")?;
+    }
+    if config.acl.default && config.tls.enable && config.tls.destination {
+        refuse(
+            "tls",
+            "destination",
+            "name beside acl.default=deny: a client may say any name, and would be let through to any address",
+        )?;
     }
     let redirector = &config.redirector;
     if redirector.enable {

@@ -2,9 +2,11 @@
 //! meaning. The typed [`Config`], printing, help and documentation all come from it. It does not know where values
 //! come from.
 
+use super::destination::PassDestination;
 use super::listen::{Listen4, Listen6};
 use super::lists::{
-    ClientRanges, HostNames, ListDefault, ListHelpers, ListMode, Methods, PlainPorts, Ports, Ranges, Services,
+    ClientRanges, Ech, HostNames, ListDefault, ListHelpers, ListMode, Methods, PlainPorts, Ports, Ranges, Services,
+    Sni, TlsDestination, Tunnels,
 };
 use super::paths::{Hosts, ListFiles, NewFile, Pages, Program, Resolver, UsersPath, HOSTS, PAGES, RESOLVER};
 use super::place::PathContext;
@@ -352,7 +354,9 @@ options! {
     /// Interception of raw TCP connections.
     passthrough Passthrough {
         connections: Connections = "32768", Kept, "most clients at a time";
-        enable: Flag = "false", Unbuilt, "accept intercepted TCP connections";
+        destination: PassDestination = "", New,
+            "host:port for connections that were not diverted; empty = they are closed, unless a helper says where to";
+        enable: Flag = "false", Kept, "accept intercepted TCP connections";
         host: Listen4 = "127.0.0.1", SEVERAL, "IPv4 addresses to listen on, when tcp4.listen is true, as in tcp4.host";
         idle_connect: Timeout = "300", OBEYED, "seconds that a connection may exist without a first byte, 0 = no limit";
         ipv6: Listen6 = "::", OBEYED, "IPv6 addresses to listen on, when tcp6.listen is true, as in tcp6.host";
@@ -399,12 +403,17 @@ options! {
             "ports that CONNECT may reach";
         deny: Ranges = "", Changed("Ranges are masked: 10.0.0.5/8 is 10.0.0.0/8."),
             "address ranges that may not be reached, as network/bits, judged by the address really connected to";
+        ech: Ech = "follow", New,
+            "what security.sni=enforce does with a differing name in front of an encrypted hello (ECH): follow = lists judge it, or refuse";
         local: Services = "", Changed("The documented `host:*`, `*:*` and `[IPv6]:port` work."),
             "services on this machine that may be reached, as host:port; either may be *";
         monitor: Flag = "false", New,
             "let clients of the proxy reach the monitoring pages through it, which security.local does not";
         ports: PlainPorts = "safe", New,
             "ports that requests other than CONNECT may go to: safe = all but those that browsers block, * = all";
+        sni: Sni = "off", New,
+            "whether the name in a tunnel's first TLS record must be that of CONNECT: off, log, or enforce, which closes others";
+        tunnels: Tunnels = "any", New, "what may come in tunnels of CONNECT: any, or tls alone";
     }
 
     /// IPv4 sockets of the proxy.
@@ -436,8 +445,11 @@ options! {
     /// The TLS server, which sends connections on by the name in their first record.
     tls Tls {
         connections: Connections = "32768", Kept, "most clients at a time";
-        enable: Flag = "false", Unbuilt, "serve intercepted TLS connections by their server name";
-        header_size: Limit = "65536", UNLIMITED, "most bytes of a first record, 0 = no limit";
+        destination: TlsDestination = "name", New,
+            "where diverted connections go: to the name in their hello, or to their original destination";
+        enable: Flag = "false", Kept, "serve intercepted TLS connections by their server name";
+        header_size: Limit = "65536", UNLIMITED,
+            "most bytes of a hello with its records, in tunnels too (security.sni); 0 and anything above 1 MiB count as 1 MiB";
         host: Listen4 = "127.0.0.1", SEVERAL, "IPv4 addresses to listen on, when tcp4.listen is true, as in tcp4.host";
         idle_connect: Timeout = "300", OBEYED,
             "seconds that a connection may exist without a first record, 0 = no limit";
@@ -472,43 +484,7 @@ options! {
     }
 }
 
-/// Largest request head that is kept, in bytes, also where `http.header-size` allows more: a head is held in memory as a
-/// whole.
-const HEAD_CEILING: u64 = 1024 * 1024;
-
-impl Http {
-    /// The number of bytes that a request head may have: `http.header-size` within the ceiling of 1 MiB.
-    pub fn head_bytes(&self) -> usize {
-        self.header_size.unwrap_or(HEAD_CEILING).min(HEAD_CEILING) as usize
-    }
-}
-
 /// The line of the table with this section and name, or older name.
 pub fn find(section: &str, key: &str) -> Option<&'static OptionEntry> {
     OPTIONS.iter().find(|entry| entry.section == section && (entry.key == key || entry.alias == Some(key))).copied()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_table_is_ordered_and_names_each_option_once() {
-        let names: Vec<(&str, &str)> = OPTIONS.iter().map(|entry| (entry.section, entry.key)).collect();
-        assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "{names:?}");
-    }
-
-    #[test]
-    fn names_have_dashes_and_aliases_are_found() {
-        assert_eq!(find("http", "idle-connect").map(OptionEntry::name).as_deref(), Some("http.idle-connect"));
-        assert_eq!(find("http", "allow-connect").map(OptionEntry::name).as_deref(), Some("http.connect"));
-        assert!(find("http", "idle_connect").is_none());
-    }
-
-    #[test]
-    fn help_is_one_line_without_full_stop() {
-        for entry in OPTIONS {
-            assert!(!entry.help.ends_with('.') && !entry.help.contains('\n'), "{}", entry.name());
-        }
-    }
 }

@@ -195,13 +195,13 @@ fn a8_rules_under_unknown_names_and_parts_that_do_not_exist_are_refused() {
         let loaded = file(text).expect("a sound configuration");
         assert_eq!((loaded.warnings.len(), loaded.check_built()), (1, Ok(())), "{text}");
     }
-    let check = check(&sources(&[]), &Shelf::default().with(FILE_PATH, "[http]\npol=1\n[acl]\nx=1\n[tls]\nenable=1"));
+    let check = check(&sources(&[]), &Shelf::default().with(FILE_PATH, "[http]\npol=1\n[acl]\nx=1\n[icap]\nenable=1"));
     assert_eq!(check.map_err(|lines| lines.len()), Err(3));
 }
 
 #[test]
 fn parts_that_are_not_built_are_read_printed_and_refused() {
-    for name in ["icap", "passthrough", "profile", "tls"] {
+    for name in ["icap", "profile"] {
         let file = format!("[redirector]\nprogram=/bin/helper\n[{name}]\nenable = yes");
         let loaded = read(&[], &file).expect("a sound configuration");
         assert!(loaded.print(PrintForm::DiffIni).contains(&format!("\n[{name}]\nenable = true\n")));
@@ -242,7 +242,7 @@ fn helpers_are_checked_when_they_are_to_run() {
 fn checking_takes_unknown_names_for_mistakes() {
     let check = |file: &str| check(&sources(&[]), &Shelf::default().with(FILE_PATH, file));
     assert_eq!(check("[http]\npool=1"), Ok(()));
-    assert_eq!(check("[http]\npol=1\n[tls]\nenable=1").map_err(|lines| lines.len()), Err(2));
+    assert_eq!(check("[http]\npol=1\n[icap]\nenable=1").map_err(|lines| lines.len()), Err(2));
     assert_eq!(check("[http]\npool=x").map_err(|lines| lines.len()), Err(1));
 }
 
@@ -307,7 +307,7 @@ fn printing_has_the_form_of_the_original() {
     assert!(ini.starts_with("\n[access]\ndestination = 'stdout'\nenable = false\nformat = 'combined'\nkeep = 5\n"));
     assert!(ini.contains("\n\n[daemon]\ndaemonize = false\ndrain-timeout = 0\nidentifier = ExaProxy\nno-new-privileges = true\npidfile = ''\n"));
     assert!(ini.contains("\n\n[dns]\ndefinitions = 'etc/exaproxy/dns/types'\nfqdn = true\n"));
-    assert!(ini.contains("\n[security]\nconnect = '443 981 7000'\ndeny = ''\nlocal = ''\n"));
+    assert!(ini.contains("\n[security]\nconnect = '443 981 7000'\ndeny = ''\nech = 'follow'\nlocal = ''\n"));
     assert!(!ini.contains("[debug]") && !ini.contains("[proxy]"));
     let defaults = read(&[], "").expect("sound defaults");
     assert_eq!(defaults.print(PrintForm::DiffIni), "");
@@ -360,4 +360,24 @@ fn no_file_makes_reading_panic_or_answer_in_more_than_one_line() {
         }
     }
     assert!((100..1000).contains(&refused), "{refused}");
+}
+
+#[test]
+fn the_table_is_ordered_and_names_each_option_once() {
+    let names: Vec<(&str, &str)> = OPTIONS.iter().map(|entry| (entry.section, entry.key)).collect();
+    assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "{names:?}");
+}
+
+#[test]
+fn names_have_dashes_and_aliases_are_found() {
+    assert_eq!(find("http", "idle-connect").map(OptionEntry::name).as_deref(), Some("http.idle-connect"));
+    assert_eq!(find("http", "allow-connect").map(OptionEntry::name).as_deref(), Some("http.connect"));
+    assert!(find("http", "idle_connect").is_none());
+}
+
+#[test]
+fn help_is_one_line_without_full_stop() {
+    for entry in OPTIONS {
+        assert!(!entry.help.ends_with('.') && !entry.help.contains('\n'), "{}", entry.name());
+    }
 }

@@ -3,6 +3,7 @@
 
 use crate::counters::histogram::Histogram;
 use crate::http::cause::Cause;
+use crate::policy::tunnels::Finding;
 
 /// What exchanges have counted since the start, those with the monitor not included.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +16,7 @@ pub struct ExchangeCounters {
     /// Requests, and tunnels, that a rule has refused.
     pub blocked: [u64; 2],
     causes: [u64; Cause::WORDS.len()],
+    openings: [u64; Finding::ALL.len()],
 }
 
 impl ExchangeCounters {
@@ -26,6 +28,16 @@ impl ExchangeCounters {
         if let Some(place) = place {
             self.causes[place] += 1;
         }
+    }
+
+    /// A tunnel has begun so.
+    pub fn note_opening(&mut self, finding: Finding) {
+        self.openings[finding as usize] += 1;
+    }
+
+    /// How tunnels have begun, where that was looked at.
+    pub fn openings(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        Finding::ALL.into_iter().map(Finding::name).zip(self.openings)
     }
 
     /// Answers of our own that a cause was given for, by its [word](Cause::word): all of them, also those that did

@@ -13,6 +13,8 @@ pub enum CloseReason {
     Complete,
     /// An answer of our own ended the connection.
     Answered,
+    /// What a client that does not read HTTP wanted was refused.
+    Refused,
     /// Both sides of a tunnel have ended.
     TunnelEnd,
     /// One side of a tunnel was reset.
@@ -44,7 +46,7 @@ pub enum CloseReason {
 impl CloseReason {
     /// The reasons that are counted, in the order of their counters. No page is left to show how many sessions a stop has
     /// ended, and one that runs out of [`Timer::Drain`](super::timers::Timer::Drain) counts for what it drained after.
-    pub const COUNTED: [CloseReason; 24] = {
+    pub const COUNTED: [CloseReason; 25] = {
         use super::timers::Timer as T;
         use CloseReason as R;
         [
@@ -52,6 +54,7 @@ impl CloseReason {
             R::ClientGone,
             R::Complete,
             R::Answered,
+            R::Refused,
             R::TunnelEnd,
             R::TunnelReset,
             R::ProxyHeader,
@@ -89,6 +92,7 @@ impl CloseReason {
             R::ClientLeft
                 | R::Complete
                 | R::Answered
+                | R::Refused
                 | R::TunnelEnd
                 | R::Stopping
                 | R::Timeout(T::First | T::Idle | T::Drain)
@@ -103,6 +107,7 @@ impl CloseReason {
             CloseReason::ClientGone => "client-gone",
             CloseReason::Complete => "complete",
             CloseReason::Answered => "answered",
+            CloseReason::Refused => "refused",
             CloseReason::TunnelEnd => "tunnel-end",
             CloseReason::TunnelReset => "tunnel-reset",
             CloseReason::ProxyHeader => "proxy-header",
@@ -135,6 +140,7 @@ impl CloseReason {
             CloseReason::ClientGone => "the client went away before it had its response",
             CloseReason::Complete => "the response was complete and the connection was not to be kept",
             CloseReason::Answered => "the proxy answered and closed",
+            CloseReason::Refused => "the proxy refused what was wanted, by an alert of TLS or by its close",
             CloseReason::TunnelEnd => "both sides of the tunnel ended",
             CloseReason::TunnelReset => "one side of the tunnel was reset",
             CloseReason::ProxyHeader => "the connection did not start with a PROXY protocol header",

@@ -2,6 +2,7 @@
 
 use reactor::Millis;
 
+use super::ingress::Ingress;
 use super::phase::Phase;
 use super::timers::{Limits, Timer};
 use super::Exchange;
@@ -19,7 +20,7 @@ impl Exchange {
     pub fn poll_timeout(&self, limits: &Limits) -> Option<(Timer, Millis)> {
         let due = |(timer, from): (Timer, Millis)| {
             // No time at all for draining means none; elsewhere it means for ever.
-            let runs = limits.of(timer) > 0 || timer == Timer::Drain;
+            let runs = self.limit_of(timer, limits) > 0 || timer == Timer::Drain;
             runs.then(|| (timer, from + self.limit_of(timer, limits)))
         };
         let (one, two) = self.running();
@@ -33,6 +34,8 @@ impl Exchange {
     fn limit_of(&self, timer: Timer, limits: &Limits) -> Millis {
         let limit = limits.of(timer);
         match timer {
+            Timer::First if self.ingress == Ingress::Tls => limits.first_tls,
+            Timer::First if self.ingress == Ingress::Passthrough => limits.first_passthrough,
             Timer::First | Timer::Idle | Timer::Head if self.ingress.is_local() => limit.min(LOCAL_LIMIT),
             _ => limit,
         }
@@ -46,6 +49,7 @@ impl Exchange {
             Phase::ProxyHeader { .. } => ((Timer::Head, entered), Some(first)),
             Phase::Idle if self.requests == 0 => (first, None),
             Phase::Idle => ((Timer::Idle, entered), None),
+            Phase::Hello(_) => ((Timer::Head, entered), Some(first)),
             Phase::Head { .. } if self.requests == 0 => ((Timer::Head, entered), Some(first)),
             Phase::Head { .. } => ((Timer::Head, entered), None),
             Phase::Deciding(_) => ((Timer::Decision, entered), None),
@@ -55,8 +59,13 @@ impl Exchange {
             Phase::Relaying(_) if self.download.done && self.upload.cleared > 0 => ((Timer::Drain, touched), None),
             Phase::Answering(ending) if ending.is_awaiting() => ((Timer::Drain, entered), None),
             Phase::Relaying(_) | Phase::Answering(_) => ((Timer::Inactive, touched), None),
-            Phase::Tunnel { .. } if self.upload.eof || self.download.eof => ((Timer::HalfClose, touched), None),
-            Phase::Tunnel { .. } => ((Timer::Tunnel, touched), None),
+            Phase::Tunnel { of, .. } => {
+                let half = self.upload.eof || self.download.eof;
+                let timer = if half { Timer::HalfClose } else { Timer::Tunnel };
+                let silent = self.ingress == Ingress::Passthrough && self.upload.moved + self.download.moved == 0;
+                let first = silent.then_some((Timer::First, entered));
+                ((timer, touched), of.opening.as_ref().and_then(|opening| opening.timer(entered)).or(first))
+            }
             Phase::Draining { .. } | Phase::Closed(_) => ((Timer::Drain, entered), None),
         }
     }

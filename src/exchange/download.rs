@@ -61,6 +61,7 @@ impl Exchange {
                 self.write_answer(&mut answer, keep, buf, cx);
             }
             AnswerState::Written => self.relay_content(buf),
+            AnswerState::Notice(notice) => self.write_notice(notice, buf),
             AnswerState::Flowing(rest) => {
                 ending.reply = AnswerState::Flowing(rest);
                 self.relay_content(buf);

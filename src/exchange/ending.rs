@@ -116,6 +116,11 @@ impl Exchange {
                 self.open_summary(cx);
                 self.explain(Timer::Head.cause(), CloseReason::Timeout(timer), cx);
             }
+            (Timer::Head, Phase::Tunnel { .. }) => self.opening_late(cx),
+            (Timer::Head | Timer::First, Phase::Hello(_)) => {
+                self.open_summary(cx);
+                self.close(CloseReason::Timeout(timer), cx.now);
+            }
             (Timer::Decision, Phase::Deciding(_)) => self.action = Some(Action::Overdue),
             (Timer::Resolve | Timer::Connect | Timer::Inactive, _) if !begun && self.request().is_some() => {
                 // With nothing left to pass on it is the client's content that did not come.
@@ -135,13 +140,17 @@ impl Exchange {
     /// False where no head is under way, and nothing has changed.
     pub fn handle_head_refused(&mut self, cx: &mut Context<'_>) -> bool {
         match &self.phase {
-            Phase::Head { .. } => self.open_summary(cx),
+            Phase::Head { .. } | Phase::Hello(_) => self.open_summary(cx),
             Phase::Relaying(relay) if matches!(relay.stage, RelayStage::Body | RelayStage::Switch) => {
                 self.close(CloseReason::Displaced, cx.now);
                 return true;
             }
             Phase::Answering(_) if self.answer_size() > 0 => {
                 self.close(CloseReason::Displaced, cx.now);
+                return true;
+            }
+            Phase::Tunnel { .. } if self.opening().is_some() => {
+                self.refuse_tunnel(Cause::TooManyHeads, None, cx);
                 return true;
             }
             _ if self.request().is_none() || self.is_answering() => return false,
@@ -183,7 +192,7 @@ impl Exchange {
         match &self.phase {
             Phase::Relaying(relay) if relay.stage == RelayStage::Switch && self.download.cleared == 0 => {
                 self.note_served(cx);
-                self.step(cx.now, |request| Phase::tunnel(false, *request));
+                self.step(cx.now, |request| Phase::tunnel(false, *request, None));
                 true
             }
             Phase::Relaying(_) if self.download.done && self.download.cleared == 0 && !self.upload_goes_on() => {
@@ -223,6 +232,14 @@ impl Exchange {
 
     /// Has the owner compose an answer that tells why the request is not served, and ends the exchange with it.
     pub(super) fn explain(&mut self, cause: Cause, reason: CloseReason, cx: &mut Context<'_>) {
+        match self.ingress.speaks_http() {
+            true => self.explain_in_http(cause, reason, cx),
+            false => self.refuse_opaque(cause, cx),
+        }
+    }
+
+    /// The same for a client that reads the answer, by any listener.
+    pub(super) fn explain_in_http(&mut self, cause: Cause, reason: CloseReason, cx: &mut Context<'_>) {
         let (from, keep) = (self.phase.kind(), !self.asks_for_tunnel());
         let request = std::mem::replace(&mut self.phase, Phase::Idle).into_request();
         let reply = AnswerState::Unexplained(cause, request);
@@ -254,6 +271,9 @@ impl Exchange {
 
     /// Says something of our own to the client, and ends the exchange with it.
     pub(super) fn answer(&mut self, answer: Box<Answer>, reason: CloseReason, cx: &mut Context<'_>) {
+        if !self.ingress.speaks_http() {
+            return self.refuse_opaque(answer.cause.unwrap_or(Cause::Denied), cx);
+        }
         let tunnel = self.asks_for_tunnel();
         // What comes behind a CONNECT that asks for credentials needs some itself, so that it may be a request.
         let keep = !answer.close && (answer.status == ASKS_AGAIN || !tunnel);
@@ -314,7 +334,7 @@ impl Exchange {
         match &self.phase {
             Phase::ProxyHeader { begun: false } | Phase::Idle => self.close(CloseReason::ClientLeft, now),
             Phase::ProxyHeader { .. } => self.close(CloseReason::ProxyHeader, now),
-            Phase::Head { .. } => self.close(CloseReason::ClientGone, now),
+            Phase::Head { .. } | Phase::Hello(_) => self.close(CloseReason::ClientGone, now),
             Phase::Draining { reason, .. } => self.close(*reason, now),
             Phase::Relaying(_) if !self.upload.done => {
                 self.abort_origin = true;

@@ -44,6 +44,11 @@ impl Ingress {
         self == Ingress::Web
     }
 
+    /// Whether its clients read an answer in HTTP.
+    pub fn speaks_http(self) -> bool {
+        matches!(self, Ingress::Proxy | Ingress::Web | Ingress::Intercept)
+    }
+
     /// Whether its clients mean to speak with an origin: where they were going is learned from the network, or from a PROXY
     /// protocol header.
     pub fn is_diverted(self) -> bool {

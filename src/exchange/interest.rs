@@ -2,6 +2,7 @@
 //! the flows at the moment when it is asked, so that no wish can be lost.
 
 use super::flow::{Direction, Flow};
+use super::ingress::Ingress;
 use super::phase::{AnswerState, Ending, Phase, RelayStage};
 use super::{Exchange, Side};
 
@@ -13,13 +14,16 @@ impl Exchange {
             return false;
         }
         match (direction, &self.phase) {
-            (Direction::Upload, Phase::ProxyHeader { .. } | Phase::Idle | Phase::Head { .. }) => true,
+            (Direction::Upload, Phase::ProxyHeader { .. } | Phase::Idle | Phase::Head { .. } | Phase::Hello(_)) => true,
             (Direction::Upload, Phase::Draining { .. }) => true,
             (Direction::Upload, Phase::Answering(ending)) => ending.is_awaiting() && !flow.done,
             (Direction::Download, Phase::Answering(ending)) => ending.is_written() && !flow.done,
             // Behind a switch comes the tunnel's, and so does an end.
             (_, Phase::Relaying(relay)) => !flow.done && relay.stage != RelayStage::Switch,
-            (_, Phase::Tunnel { greet, .. }) => !(*greet && direction == Direction::Download),
+            (Direction::Upload, Phase::Tunnel { of, .. }) => {
+                of.opening.as_ref().is_none_or(|opening| opening.wants_input())
+            }
+            (Direction::Download, Phase::Tunnel { greet, .. }) => !greet,
             _ => false,
         }
     }
@@ -28,7 +32,12 @@ impl Exchange {
     pub fn has_own(&self, direction: Direction) -> bool {
         match (direction, &self.phase) {
             (Direction::Upload, Phase::Relaying(relay)) => relay.stage == RelayStage::Send,
-            (Direction::Download, Phase::Answering(ending)) => matches!(ending.reply, AnswerState::Ready(_)),
+            (Direction::Upload, Phase::Idle) => self.ingress == Ingress::Passthrough,
+            // What is held back can be judged without more of it.
+            (Direction::Upload, Phase::Tunnel { of, .. }) => of.opening.is_some() && self.upload.eof,
+            (Direction::Download, Phase::Answering(ending)) => {
+                matches!(ending.reply, AnswerState::Ready(_) | AnswerState::Notice(_))
+            }
             (Direction::Download, Phase::Tunnel { greet, .. }) => *greet,
             _ => false,
         }
@@ -68,6 +77,7 @@ impl Exchange {
             return 0;
         }
         match &self.phase {
+            Phase::Tunnel { of, .. } if direction == Direction::Upload && of.opening.is_some() => 0,
             Phase::Tunnel { greet: false, .. } => u64::MAX,
             // Behind a complete response it has to be seen whether the origin takes what comes.
             Phase::Relaying(_) if direction == Direction::Upload && self.download.done => 0,

@@ -15,6 +15,9 @@ pub mod identity;
 pub mod ingress;
 mod interest;
 mod local;
+mod movement;
+mod notice;
+pub mod opening;
 pub mod phase;
 mod proxy_header;
 pub mod proxy_protocol;
@@ -22,6 +25,8 @@ mod summary;
 #[cfg(test)]
 mod tests;
 pub mod timers;
+mod tunnel;
+mod unspoken;
 mod upload;
 mod user;
 
@@ -37,6 +42,7 @@ use crate::http::target::Target;
 use crate::http::Method;
 use crate::policy::decision::Decision;
 use crate::policy::networks::Networks;
+use crate::policy::tunnels::TunnelRules;
 use close::CloseReason;
 use current::{Current, Persistence};
 use ending::note_cause;
@@ -60,6 +66,16 @@ pub struct Settings {
     pub trusted: Networks,
     /// Where diverted requests go.
     pub onward: Onward,
+    /// What tunnels may begin with.
+    pub tunnels: TunnelRules,
+    /// Most bytes of a hello of TLS with its records.
+    pub hello_size: usize,
+    /// A connection of TLS goes to the name in its hello, also where it was diverted (`tls.destination`).
+    pub tls_by_name: bool,
+    /// Where connections of any protocol go that were not diverted (`passthrough.destination`).
+    pub passthrough: Option<Target>,
+    /// Helpers read hellos, so that they are kept with their requests.
+    pub keeps_hello: bool,
     /// Keep an [`Summary`] of each request.
     pub summary: bool,
 }
@@ -88,6 +104,8 @@ pub enum Action {
     Ask,
     /// No decision has come in time: do without, and tell with [`Exchange::handle_decision`].
     Overdue,
+    /// Have lists judge [`Exchange::name_to_judge`], and tell with [`Exchange::handle_judged`].
+    Judge,
     /// Find the addresses of the request's origin.
     Resolve,
     /// Compose the answer that tells this cause, for [`Exchange::request`] if there is one, and hand it in with
@@ -276,39 +294,6 @@ impl Exchange {
         now.saturating_sub(self.entered)
     }
 
-    /// Bytes have moved on either side.
-    pub fn handle_activity(&mut self, now: Millis) {
-        if self.requests > 0 {
-            self.touched = now;
-        }
-    }
-
-    /// `count` cleared bytes have been sent.
-    pub fn handle_sent(&mut self, direction: Direction, count: usize) {
-        self.flow_mut(direction).sent(count);
-    }
-
-    /// The cleared bytes have been taken from the buffer, and no peer got them.
-    pub fn handle_lost(&mut self, direction: Direction) {
-        self.flow_mut(direction).cleared = 0;
-    }
-
-    /// `count` bytes went from socket to socket unseen.
-    pub fn handle_passed(&mut self, direction: Direction, count: usize) {
-        let tunnel = matches!(self.phase, Phase::Tunnel { .. });
-        let flow = self.flow_mut(direction);
-        if tunnel {
-            flow.moved += count as u64;
-        } else {
-            flow.passed(count);
-        }
-    }
-
-    /// The destination of this direction has been shut down.
-    pub fn handle_shut(&mut self, direction: Direction) {
-        self.flow_mut(direction).shut = true;
-    }
-
     /// The request was decided about.
     pub fn handle_decision(&mut self, decision: Decision, cx: &mut Context<'_>) {
         let Phase::Deciding(request) = &mut self.phase else { return };
@@ -385,7 +370,9 @@ impl Exchange {
         if request.method() == Method::Connect {
             self.upload.begin(Framing::UntilClose);
             self.note_served(cx);
-            return self.step(cx.now, |request| Phase::tunnel(true, *request));
+            let opening = self.begin_opening(request, cx);
+            let greet = self.ingress.speaks_http();
+            return self.step(cx.now, |request| Phase::tunnel(greet, *request, opening));
         }
         self.exclusive = connected.exclusive;
         self.current.reusable = !request.has_stray_content();
@@ -395,7 +382,7 @@ impl Exchange {
     /// A head is there, sound or not.
     fn open_summary(&mut self, cx: &Context<'_>) {
         if cx.settings.summary && !self.ingress.is_local() {
-            let head = self.phase.kind() == PhaseKind::Head;
+            let head = matches!(self.phase.kind(), PhaseKind::Head | PhaseKind::Hello);
             let began = if head { (self.entered, self.current.fraction) } else { (cx.now, cx.fraction) };
             self.current.summary = Some(Box::new(Summary::unread(began, self.moved())));
         }
@@ -431,6 +418,14 @@ impl Exchange {
                 Phase::Answering(ending) => complete && ending.keep && (self.current.announced || !ending.is_written()),
                 _ => false,
             }
+    }
+
+    /// Most bytes that are collected before they can be understood.
+    pub fn most_held(&self, settings: &Settings) -> usize {
+        match self.opening().is_some() || self.ingress == Ingress::Tls {
+            true => settings.hello_size,
+            false => settings.rules.max_head(),
+        }
     }
 
     fn moved(&self) -> Moved {

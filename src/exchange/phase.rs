@@ -4,11 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::close::CloseReason;
+use super::opening::Opening;
 use crate::http::answer::{Answer, AnswerBody};
 use crate::http::cause::Cause;
 use crate::http::head::HeadScan;
 use crate::http::request::Request;
 use crate::http::target::Target;
+use crate::tls::alert::Alert;
+use crate::tls::record::HelloScan;
 
 /// Where an exchange stands. Each phase carries what only it needs.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub enum Phase {
         /// How many bytes the head and the content have together that are waited for; 0 while that is not known.
         whole: u32,
     },
+    /// A hello of TLS has begun; how far its end was looked for.
+    Hello(HelloScan),
     /// The request waits for a decision.
     Deciding(Box<Request>),
     /// The request waits for the addresses of its origin.
@@ -63,6 +68,8 @@ pub struct TunnelOrigin {
     pub target: Target,
     /// Who has asked for it, where users prove that.
     pub user: Option<Arc<str>>,
+    /// The client's first bytes are still to be judged, and wait for that.
+    pub opening: Option<Box<Opening>>,
 }
 
 /// What relaying needs to know of the request and of the response so far.
@@ -117,8 +124,19 @@ pub enum AnswerState {
     Ready(Box<Answer>),
     /// Its head is in the buffer or sent, and its body is put there piece by piece, as the client takes it.
     Flowing(Box<BodyRest>),
+    /// In its place comes what a client gets that does not read HTTP.
+    Notice(LastNotice),
     /// All of it is in the buffer or sent, but for content that comes from elsewhere, or there is none.
     Written,
+}
+
+/// The last that a client gets that reads no answer in HTTP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LastNotice {
+    /// The answer to CONNECT is still to be put before it.
+    pub greet: bool,
+    /// The alert, if any.
+    pub alert: Option<Alert>,
 }
 
 /// What is left of the body of an answer.
@@ -163,10 +181,10 @@ impl Ending {
 }
 
 impl Phase {
-    /// The tunnel that a request becomes; `greet` as in [`Phase::Tunnel`].
-    pub fn tunnel(greet: bool, request: Request) -> Phase {
+    /// The tunnel that a request becomes; `greet` as in [`Phase::Tunnel`], `opening` as in [`TunnelOrigin`].
+    pub fn tunnel(greet: bool, request: Request, opening: Option<Box<Opening>>) -> Phase {
         let user = request.user().cloned();
-        Phase::Tunnel { greet, of: Box::new(TunnelOrigin { user, target: request.into_destination() }) }
+        Phase::Tunnel { greet, of: Box::new(TunnelOrigin { user, target: request.into_destination(), opening }) }
     }
 
     /// The request that the phase carries, when nothing else of the phase is wanted any more.
@@ -184,6 +202,7 @@ impl Phase {
             Phase::ProxyHeader { .. } => PhaseKind::ProxyHeader,
             Phase::Idle => PhaseKind::Idle,
             Phase::Head { .. } => PhaseKind::Head,
+            Phase::Hello(_) => PhaseKind::Hello,
             Phase::Deciding(_) => PhaseKind::Deciding,
             Phase::Resolving(_) => PhaseKind::Resolving,
             Phase::Connecting(_) => PhaseKind::Connecting,
@@ -203,6 +222,7 @@ pub enum PhaseKind {
     ProxyHeader,
     Idle,
     Head,
+    Hello,
     Deciding,
     Resolving,
     Connecting,
@@ -215,9 +235,9 @@ pub enum PhaseKind {
 
 impl PhaseKind {
     /// All phases, in the order in which an exchange goes through them.
-    pub const ALL: [PhaseKind; 11] = {
+    pub const ALL: [PhaseKind; 12] = {
         use PhaseKind::*;
-        [ProxyHeader, Idle, Head, Deciding, Resolving, Connecting, Relaying, Answering, Tunnel, Draining, Closed]
+        [ProxyHeader, Idle, Head, Hello, Deciding, Resolving, Connecting, Relaying, Answering, Tunnel, Draining, Closed]
     };
 
     /// The name in logs and on pages.
@@ -226,6 +246,7 @@ impl PhaseKind {
             PhaseKind::ProxyHeader => "proxy-header",
             PhaseKind::Idle => "idle",
             PhaseKind::Head => "head",
+            PhaseKind::Hello => "hello",
             PhaseKind::Deciding => "deciding",
             PhaseKind::Resolving => "resolving",
             PhaseKind::Connecting => "connecting",
@@ -242,15 +263,15 @@ impl PhaseKind {
         use PhaseKind::*;
         match self {
             ProxyHeader => matches!(next, Idle | Closed),
-            Idle => matches!(next, Head | Deciding | Answering | Closed),
-            Head => matches!(next, Deciding | Answering | Closed),
+            Idle => matches!(next, Head | Hello | Deciding | Answering | Closed),
+            Head | Hello => matches!(next, Deciding | Answering | Closed),
             Deciding => matches!(next, Resolving | Answering | Closed),
             Resolving => matches!(next, Connecting | Answering | Closed),
             Connecting => matches!(next, Relaying | Tunnel | Answering | Closed),
             // Back to Resolving: a kept connection turned out dead before the response began.
             Relaying => matches!(next, Idle | Resolving | Answering | Tunnel | Draining | Closed),
             Answering => matches!(next, Idle | Draining | Closed),
-            Tunnel => matches!(next, Draining | Closed),
+            Tunnel => matches!(next, Answering | Draining | Closed),
             Draining => next == Closed,
             Closed => false,
         }

@@ -16,6 +16,7 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::syntax::is_token;
 use crate::http::{Method, Version};
+use crate::tls::hello::ClientHello;
 
 /// Most bytes that are remembered of a target: what Squid remembers of one, and many times what people type.
 const MAX_TARGET: usize = 8 * 1024;
@@ -28,6 +29,9 @@ const MAX_MEDIA: usize = 255;
 
 /// Bytes of text that an summary has room for before it needs memory of its own: a browser's name has 110.
 const USUAL_TEXT: usize = 256;
+
+/// What a balancer calls its connection, and the host that its client asked the balancer for; either may be empty.
+pub(super) type AnnouncedNames = (Box<[u8]>, Box<[u8]>);
 
 /// A request from its first byte to the last of its response.
 #[derive(Debug)]
@@ -44,9 +48,11 @@ pub struct Summary {
     /// File and line of the list that refused it, or would have.
     pub list: Option<Box<str>>,
     /// What a balancer calls its connection, and the host that its client asked the balancer for.
-    pub announced: Option<Box<(Box<[u8]>, Box<[u8]>)>>,
+    pub announced: Option<Box<AnnouncedNames>>,
     /// Who has proved to have sent it.
     pub user: Option<Arc<str>>,
+    /// What the hello says with which its client or its tunnel began, where one was read.
+    pub hello: Option<Box<ClientHello>>,
     /// The word for what was decided about it.
     pub decision: Option<&'static str>,
     /// Where it went.
@@ -87,6 +93,7 @@ impl Summary {
             list: None,
             announced: None,
             user: None,
+            hello: None,
             decision: None,
             origin: None,
             began,
@@ -101,7 +108,7 @@ impl Summary {
 
     /// The request has been read. `scratch` is a place to write in.
     pub fn note_request(&mut self, request: &Request, scratch: &mut Vec<u8>) {
-        self.version = Some(request.version());
+        self.version = request.opaque_kind().is_none().then_some(request.version());
         self.text.clear();
         self.text.extend_from_slice(request.method_name());
         self.ends[0] = self.text.len();
@@ -109,7 +116,9 @@ impl Summary {
         if request.method() != Method::Connect {
             scratch.extend_from_slice(b"http://");
         }
-        request.target().write_authority(scratch);
+        if !request.leads_nowhere() {
+            request.target().write_authority(scratch);
+        }
         if request.method() != Method::Connect && request.path() != b"*" {
             scratch.extend_from_slice(request.path());
         }
@@ -168,6 +177,12 @@ impl Summary {
         self.status = Some(answer.status);
         self.cause = answer.cause;
         self.note_media(answer.kind.as_bytes());
+    }
+
+    /// The client reads no HTTP and gets no answer. A tunnel that stood had its answer with its connection.
+    pub fn note_refused(&mut self, cause: Cause) {
+        self.status = self.status.or(Some(cause.status(false)));
+        self.cause = Some(cause);
     }
 
     fn note_media(&mut self, value: &[u8]) {
@@ -245,9 +260,9 @@ impl Summary {
 
     /// Did the client not get all that it was to get?
     pub fn is_cut(&self) -> bool {
-        use CloseReason::{Answered, Complete, RequestFault, Timeout, TunnelEnd};
+        use CloseReason::{Answered, Complete, Refused, RequestFault, Timeout, TunnelEnd};
         self.end.is_some_and(|(_, reason)| match reason {
-            Complete | Answered | TunnelEnd => false,
+            Complete | Answered | Refused | TunnelEnd => false,
             // What could not be served was answered all the same.
             Timeout(_) | CloseReason::ResponseCut | CloseReason::ResponseFault | RequestFault => self.cause.is_none(),
             _ => true,

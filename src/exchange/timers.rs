@@ -64,6 +64,10 @@ impl Timer {
 pub struct Limits {
     /// [`Timer::First`]
     pub first: Millis,
+    /// The same where TLS is spoken (`tls.idle-connect`).
+    pub first_tls: Millis,
+    /// The same where anything is spoken: in a tunnel without a byte (`passthrough.idle-connect`).
+    pub first_passthrough: Millis,
     /// [`Timer::Idle`]
     pub idle: Millis,
     /// [`Timer::Head`]

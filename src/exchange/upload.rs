@@ -27,9 +27,9 @@ impl Exchange {
             self.upload.drop_cleared(buf);
         }
         match &mut self.phase {
-            Phase::Idle | Phase::Head { .. } => self.read_head(buf, cx),
+            Phase::Idle | Phase::Head { .. } | Phase::Hello(_) => self.read_first(buf, cx),
             Phase::Relaying(_) => self.relay_request(buf, cx),
-            Phase::Tunnel { .. } => self.upload.clear_all(buf),
+            Phase::Tunnel { .. } => self.read_tunnel(buf, cx),
             // With all of the content out of the way the next request can be found behind it.
             Phase::Answering(ending) if !ending.is_written() => ending.keep &= self.upload.scan(buf).is_ok(),
             Phase::Draining { budget, reason } => {
@@ -47,6 +47,22 @@ impl Exchange {
             | Phase::Connecting(_)
             | Phase::Answering(_)
             | Phase::Closed(_) => {}
+        }
+    }
+
+    /// Looks at what a request begins with, in the language of the listener.
+    fn read_first(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
+        match self.ingress {
+            Ingress::Tls => self.read_hello(buf, cx),
+            Ingress::Passthrough => self.take_connection(cx),
+            _ => self.read_head(buf, cx),
+        }
+    }
+
+    fn read_tunnel(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
+        self.read_opening(buf, cx);
+        if matches!(&self.phase, Phase::Tunnel { of, .. } if of.opening.is_none()) {
+            self.upload.clear_all(buf);
         }
     }
 

@@ -60,6 +60,18 @@ pub enum Cause {
     Denied,
     /// A local page that was asked for does not exist.
     PageMissing,
+    /// The client's hello names another host than its CONNECT did (`security.sni`).
+    SniMismatch,
+    /// The client's hello names no host.
+    SniMissing,
+    /// The client's hello names another host than its CONNECT did, and may hide another hello (`security.ech`).
+    SniEch,
+    /// No hello can be read in what looks like TLS.
+    BadHello,
+    /// Something else than TLS, where only that may come.
+    NotTls,
+    /// It is not known where the connection is to go.
+    NoDestination,
     /// Too much to do: no more connections, memory or descriptors at the moment.
     Overloaded,
 }
@@ -95,6 +107,9 @@ impl Cause {
             Cause::HelperFailed => (503, 200),
             Cause::Denied => (403, 403),
             Cause::PageMissing => (501, 501),
+            Cause::SniMismatch | Cause::SniMissing | Cause::SniEch => (403, 403),
+            Cause::BadHello | Cause::NotTls => (400, 400),
+            Cause::NoDestination => (502, 502),
             Cause::Overloaded => (503, 503),
         };
         match compatible {
@@ -135,6 +150,12 @@ impl Cause {
             Cause::TooManyConnections => "too_many_connections",
             Cause::TooManyRequests => "too_many_requests",
             Cause::HostMismatch => "host_mismatch",
+            Cause::SniMismatch => "sni_mismatch",
+            Cause::SniMissing => "sni_missing",
+            Cause::SniEch => "sni_ech",
+            Cause::BadHello => "bad_hello",
+            Cause::NotTls => "not_tls",
+            Cause::NoDestination => "no_destination",
             cause => cause.proxy_status(),
         }
     }
@@ -152,11 +173,12 @@ impl Cause {
     ];
 
     /// Every word that [`Cause::word`] gives.
-    pub const WORDS: [&'static str; 25] = [
+    pub const WORDS: [&'static str; 31] = [
         "authentication_busy",
         "authentication_failed",
         "authentication_required",
         "authentication_slowed",
+        "bad_hello",
         "blocked",
         "client_denied",
         "connection_limit_reached",
@@ -174,8 +196,13 @@ impl Cause {
         "http_response_timeout",
         "http_response_transfer_coding",
         "http_upgrade_failed",
+        "no_destination",
+        "not_tls",
         "proxy_internal_error",
         "proxy_loop_detected",
+        "sni_ech",
+        "sni_mismatch",
+        "sni_missing",
         "too_many_connections",
         "too_many_requests",
     ];
@@ -183,7 +210,7 @@ impl Cause {
     /// The error type of a Proxy-Status field (RFC 9209 section 2.3).
     pub fn proxy_status(self) -> &'static str {
         match self {
-            Cause::Client(_) => "http_request_error",
+            Cause::Client(_) | Cause::BadHello | Cause::NotTls => "http_request_error",
             Cause::Origin(OriginFault::ClosedEarly) => "connection_terminated",
             Cause::Origin(OriginFault::HeadTimeout) => "http_response_timeout",
             Cause::Origin(OriginFault::HeadTooLarge | OriginFault::TooManyFields) => {
@@ -201,11 +228,13 @@ impl Cause {
             Cause::AuthenticationRequired | Cause::AuthenticationFailed | Cause::AuthenticationSlowed => {
                 "http_request_denied"
             }
+            Cause::SniMismatch | Cause::SniMissing | Cause::SniEch => "http_request_denied",
             Cause::AddressNotAllowed => "destination_ip_prohibited",
             Cause::ConnectFailed => "connection_refused",
             Cause::ConnectTimeout => "connection_timeout",
             Cause::NameFailed | Cause::NameShort => "dns_error",
             Cause::NameTimeout => "dns_timeout",
+            Cause::NoDestination => "destination_not_found",
             Cause::Loop => "proxy_loop_detected",
             Cause::HelperFailed | Cause::PageMissing => "proxy_internal_error",
             Cause::AuthenticationBusy | Cause::Overloaded | Cause::TooManyNames | Cause::TooManyHeads => {
@@ -252,6 +281,12 @@ impl fmt::Display for Cause {
             Cause::HelperFailed => "the redirector gave no usable answer",
             Cause::Denied => "the request is refused",
             Cause::PageMissing => "a local page is missing",
+            Cause::SniMismatch => "the hello of TLS names another host than CONNECT",
+            Cause::SniMissing => "the hello of TLS names no host",
+            Cause::SniEch => "the hello of TLS names another host than CONNECT and may hide one",
+            Cause::BadHello => "the hello of TLS cannot be read",
+            Cause::NoDestination => "it is not known where the connection is to go",
+            Cause::NotTls => "only TLS may come here, and this is something else",
             Cause::Overloaded => "the proxy has too much to do",
         })
     }
@@ -308,6 +343,12 @@ mod tests {
             (Cause::HelperFailed, 503, 200),
             (Cause::Denied, 403, 403),
             (Cause::PageMissing, 501, 501),
+            (Cause::SniMismatch, 403, 403),
+            (Cause::SniMissing, 403, 403),
+            (Cause::SniEch, 403, 403),
+            (Cause::BadHello, 400, 400),
+            (Cause::NotTls, 400, 400),
+            (Cause::NoDestination, 502, 502),
             (Cause::Overloaded, 503, 503),
         ];
         for (cause, standard, original) in table {
@@ -340,6 +381,12 @@ mod tests {
         causes.extend([
             Cause::Denied,
             Cause::PageMissing,
+            Cause::SniMismatch,
+            Cause::SniMissing,
+            Cause::SniEch,
+            Cause::BadHello,
+            Cause::NotTls,
+            Cause::NoDestination,
             Cause::Overloaded,
             Cause::TooManyNames,
             Cause::TooManyHeads,

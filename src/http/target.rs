@@ -55,7 +55,7 @@ pub struct Target {
     pub form: TargetForm,
     /// The host to connect to.
     pub host: Host,
-    /// The port to connect to, never 0.
+    /// The port to connect to; 0 only where a connection leads nowhere.
     pub port: u16,
 }
 

@@ -258,6 +258,9 @@ impl Running {
         row("origins.reused", counters.reused);
         row("names.failed", counters.name_failures);
         self.users.rows(&counters.auth, &mut row);
+        for (finding, count) in counters.exchange.openings() {
+            row(&format!("sni.{finding}"), count);
+        }
         self.helper_rows(&mut row);
         row("servers.established", self.established);
         row("servers.idle", self.idle);

@@ -142,6 +142,7 @@ impl Stage {
         let Subject { request, client, limited, arrived, rules, policy, listed, users, helpers, spared } = *subject;
         match self {
             Stage::Loop if request.via_contains(rules.via.as_bytes()) => Judgement::refuse(Cause::Loop),
+            Stage::Diverted if request.opaque_kind().is_some() => Judgement::Pass,
             Stage::Diverted => match arrived {
                 Arrived::Directly => Judgement::Pass,
                 _ if request.method() == Method::Connect => Judgement::refuse(Cause::Client(Fault::TunnelHere)),
@@ -151,7 +152,8 @@ impl Stage {
             Stage::Client => Judgement::of(policy.client_allowed(client)),
             Stage::Limits => Judgement::of(limited.map_or(Ok(()), Err)),
             Stage::Credentials if users && request.user().is_none() => Judgement::Identify,
-            Stage::Tunnel if request.method() == Method::Connect => {
+            // Where diverted connections may go is said by the rules of the network that divert them.
+            Stage::Tunnel if request.method() == Method::Connect && request.opaque_kind().is_none() => {
                 Judgement::of(policy.connect_allowed(request.target().port))
             }
             Stage::Port if request.method() != Method::Connect => {
@@ -170,6 +172,7 @@ impl Stage {
                 Host::Name(_) => Judgement::Pass,
                 Host::V4(_) | Host::V6(..) => Judgement::Pass,
             },
+            Stage::Lists if request.leads_nowhere() => Judgement::Pass,
             Stage::Lists => match listed {
                 Some(ListVerdict::Blocked(reason)) => Judgement::Refuse(Refusal::Policy(Refused::Listed(reason))),
                 _ => Judgement::Pass,
@@ -184,6 +187,7 @@ impl Stage {
                 Judgement::Pass
             }
             Stage::Helper if helpers => Judgement::Ask,
+            Stage::Recipient if request.leads_nowhere() => Judgement::refuse(Cause::NoDestination),
             Stage::Recipient => match (request.max_forwards(), request.method()) {
                 (Ok(Some(0)), Method::Trace) => Judgement::Answer(Box::new(Answer::trace(request))),
                 (Ok(Some(0)), _) => Judgement::Answer(Box::new(Answer::options(ALLOWED))),

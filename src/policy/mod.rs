@@ -11,6 +11,7 @@ pub mod places;
 pub mod ports;
 pub mod rates;
 pub mod shares;
+pub mod tunnels;
 
 use std::fmt;
 use std::net::IpAddr;

@@ -5,6 +5,7 @@ use reactor::Millis;
 
 use super::Proxy;
 use crate::exchange::Moved;
+use crate::http::target::Host;
 use crate::http::Version;
 use crate::logs::access::Record;
 
@@ -23,6 +24,8 @@ impl Proxy {
         let announced = summary.announced.as_deref();
         // A phase that did not come about has no length, and neither has one that came before it in another attempt.
         let between = |from: Option<Millis>, to: Option<Millis>| to?.checked_sub(from?);
+        let hello = summary.hello.as_deref();
+        let name = hello.and_then(|hello| hello.name.as_ref()).map(Host::to_string).unwrap_or_default();
         log.write(&Record {
             client: exchange.client(),
             peer: exchange.peer(),
@@ -45,6 +48,9 @@ impl Proxy {
             list: summary.list.as_deref().unwrap_or_default().as_bytes(),
             unique_id: announced.map_or(b"", |(unique_id, _)| unique_id),
             authority: announced.map_or(b"", |(_, authority)| authority),
+            sni: name.as_bytes(),
+            alpn: hello.map(|hello| hello.protocols.as_slice()).unwrap_or_default(),
+            ech: hello.is_some_and(|hello| hello.ech),
             cut: summary.is_cut(),
             user_agent: summary.user_agent(),
             referer: summary.referer(),

@@ -39,6 +39,7 @@ impl Proxy {
             Action::Ask => self.ask(key),
             Action::Explain(cause) => self.explain(key, cause),
             Action::Overdue => self.decide_late(key),
+            Action::Judge => self.judge_hello(key),
             Action::Resolve => self.resolve(key),
             Action::Redial => {
                 self.hang_up(key);

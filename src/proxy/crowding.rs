@@ -171,8 +171,10 @@ impl Standing {
                 (0, waited)
             }
             PhaseKind::Draining => (0, waited),
-            PhaseKind::ProxyHeader | PhaseKind::Idle | PhaseKind::Head if waited >= PATIENCE => (1, waited),
-            PhaseKind::ProxyHeader | PhaseKind::Idle | PhaseKind::Head => (YOUNG, waited),
+            PhaseKind::ProxyHeader | PhaseKind::Idle | PhaseKind::Head | PhaseKind::Hello if waited >= PATIENCE => {
+                (1, waited)
+            }
+            PhaseKind::ProxyHeader | PhaseKind::Idle | PhaseKind::Head | PhaseKind::Hello => (YOUNG, waited),
             _ => (SERVED, exchange.still(now)),
         };
         Standing { place, waited, client: ClientKey::from(exchange.client()), key }

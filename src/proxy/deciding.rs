@@ -42,9 +42,11 @@ impl Proxy {
             self.tell_doubt(peer, "a field of http.forward");
         }
         let Some(request) = self.clients.get(key).and_then(|client| client.session.exchange.request()) else { return };
-        self.out.clear();
-        request.target().host.write(&mut self.out);
-        self.watch.hosts.note(&self.out);
+        if !request.leads_nowhere() {
+            self.out.clear();
+            request.target().host.write(&mut self.out);
+            self.watch.hosts.note(&self.out);
+        }
         let limited = self.limit(key);
         self.begin_walk(key, limited);
     }
@@ -143,7 +145,11 @@ impl Proxy {
         let now = self.clock.now();
         let Some(client) = self.clients.get(key) else { return };
         let who = ClientKey::from(client.session.exchange.client());
+        let nowhere = client.session.exchange.request().is_some_and(Request::leads_nowhere);
         let Some(redirector) = &mut self.redirector else { return self.permit(key) };
+        if nowhere && !redirector.takes_nowhere() {
+            return self.permit(key);
+        }
         match redirector.ask(key, who, now) {
             Ok(ticket) => self.set_waits(key, Waits::Reply(ticket)),
             Err(fault) => self.undecided(key, &fault.to_string()),
@@ -174,7 +180,7 @@ impl Proxy {
         let Some(request) = client.session.exchange.request() else { return };
         let exchange = &client.session.exchange;
         let tells = redirector.dialect(helper).is_some_and(|dialect| dialect.tells_local());
-        let local = local_address(tells, &client.session.client.io);
+        let local = reached(tells, client);
         let question = Question { request, client: exchange.client(), local };
         redirector.put(helper, &mut self.out, |dialect, out| dialect.encode(out, &question, channel));
         self.note_asked(who);
@@ -191,7 +197,7 @@ impl Proxy {
         let Some(client) = self.clients.get(key) else { return };
         let exchange = &client.session.exchange;
         let Some(request) = exchange.request() else { return };
-        let local = local_address(program.dialect.tells_local(), &client.session.client.io);
+        let local = reached(program.dialect.tells_local(), client);
         let question = Question { request, client: exchange.client(), local };
         match program.dialect.decode(reply, &question, &self.settings.rules) {
             Ok(verdict) => self.obey(key, verdict),
@@ -328,7 +334,11 @@ impl Proxy {
         let host = request.target().host.to_string();
         let mut url = Vec::new();
         request.target().write_authority(&mut url);
-        url.extend_from_slice(if request.method() == Method::Connect { b"/" } else { request.path() });
+        url.extend_from_slice(match request.method() {
+            Method::Connect if request.opaque_kind().is_some() => b"",
+            Method::Connect => b"/",
+            _ => request.path(),
+        });
         log.write(&Usage {
             connection: key.generation,
             port: local_address(true, &client.session.client.io).port(),
@@ -395,6 +405,12 @@ impl Proxy {
             self.enqueue(key);
         }
     }
+}
+
+/// What a client has connected to: where its connection was going before it was diverted, or our side of it.
+fn reached(needed: bool, client: &super::Client) -> SocketAddr {
+    let original = client.session.exchange.original_destination();
+    original.unwrap_or_else(|| local_address(needed, &client.session.client.io))
 }
 
 /// Our side of a client's connection, which costs a system call, where it is needed.

@@ -420,6 +420,9 @@ impl Proxy {
 
     pub(super) fn welcome(&mut self, mut io: TcpStream, arrival: &Arrival) {
         let now = self.clock.now();
+        // Without a diversion the address is that of our own listener, to which nothing was going.
+        let elsewhere = |to: &SocketAddr| self.local.listener_at(to.ip(), to.port()).is_none();
+        let arrival = Arrival { original: arrival.original.filter(elsewhere), ..*arrival };
         let (poller, settings, alarms) = (&mut self.poller, &self.settings, &mut self.alarms);
         let mut failed = None;
         let key = self.clients.insert_with(|key| {
@@ -427,7 +430,7 @@ impl Proxy {
                 failed = Some(error);
                 key
             });
-            let session = Session::new(Stream::new(io, route), Exchange::new(arrival, now));
+            let session = Session::new(Stream::new(io, route), Exchange::new(&arrival, now));
             if let Some((_, at)) = session.exchange.poll_timeout(&settings.limits) {
                 alarms.arm(key.index, at);
             }

@@ -6,6 +6,7 @@ use reactor::arena::Key;
 
 use super::list_files::{ListTallies, Outcome};
 use super::Proxy;
+use crate::http::cause::Cause;
 use crate::http::request::{DetourBy, Request};
 use crate::http::target::Target;
 use crate::loader::lists::ListReader;
@@ -182,6 +183,34 @@ impl Proxy {
             summary.list = Some(place.as_str().into());
         }
         place
+    }
+
+    /// Lists judge the name in the hello of a tunnel, with the address that it leads to.
+    pub(super) fn judge_hello(&mut self, key: Key) {
+        let (reason, enforced) =
+            (self.hello_refused(key), self.lists.as_ref().is_some_and(|active| active.lists.enforced));
+        match reason {
+            Some(reason) if enforced => drop(self.note_refused(key, Refused::Listed(reason))),
+            Some(reason) => self.report(key, reason),
+            None => {}
+        }
+        let refused = reason.filter(|_| enforced).map(|_| Cause::Blocked);
+        self.with_exchange(key, |exchange, cx| exchange.handle_judged(refused, cx));
+    }
+
+    fn hello_refused(&self, key: Key) -> Option<ListReason> {
+        let lists = &self.lists.as_ref()?.lists;
+        let session = &self.clients.get(key)?.session;
+        let ((name, port), origin) = (session.exchange.name_to_judge()?, session.origin.as_ref()?);
+        let verdict = match lists.judge(name, port, None) {
+            // Addresses decide.
+            named @ ListVerdict::Open => lists.judge_address(named, origin.address.ip(), None, port),
+            named => named,
+        };
+        match verdict {
+            ListVerdict::Blocked(reason) => Some(reason),
+            _ => None,
+        }
     }
 
     /// What lists that refuse are to say of the addresses that are about to be connected to for a request.

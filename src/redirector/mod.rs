@@ -140,6 +140,11 @@ impl Redirector {
         }
     }
 
+    /// Whether helpers can be asked about a connection of which it is not known where it is to go.
+    pub fn takes_nowhere(&self) -> bool {
+        matches!(self.program.dialect, Dialect::Icap(_))
+    }
+
     /// What becomes of requests that no helper decided about.
     pub fn on_failure(&self) -> OnFailure {
         self.on_failure

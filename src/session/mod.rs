@@ -409,7 +409,7 @@ impl<T: Transport> Session<T> {
         }
         if work.space().is_empty() {
             // Only a head is collected beyond a block, and heads are bounded by their own limit.
-            let size = (work.len() * 2).min(cx.settings.rules.max_head() + BLOCK);
+            let size = (work.len() * 2).min(self.exchange.most_held(cx.settings) + BLOCK);
             shared.pool.outgrow(work, size);
         }
         let space = work.space();

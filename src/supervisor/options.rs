@@ -22,6 +22,7 @@ use crate::policy::credentials::field::challenge;
 use crate::policy::lists::names::ListKey;
 use crate::policy::lists::ListVerdict;
 use crate::policy::networks::Networks;
+use crate::policy::tunnels::TunnelRules;
 use crate::policy::{Policy, PolicyConfig};
 use crate::proxy::{self, ClientLimits, DivertOptions, ListSetup, ListenAddress, UsersSetup};
 use crate::redirector::dialect::Dialect;
@@ -241,6 +242,8 @@ fn settings(config: &Config) -> Settings {
     Settings {
         limits: Limits {
             first: limit(http.idle_connect),
+            first_tls: limit(config.tls.idle_connect),
+            first_passthrough: limit(config.passthrough.idle_connect),
             idle: limit(http.idle_timeout),
             head: limit(http.head_timeout),
             decision: millis(http.decision_timeout),
@@ -255,6 +258,15 @@ fn settings(config: &Config) -> Settings {
         rules: rules(config),
         trusted: Networks::new(http.trusted.clone()),
         onward: config.intercept.destination,
+        tunnels: TunnelRules {
+            sni: config.security.sni,
+            refuses_ech: config.security.ech,
+            tls_alone: config.security.tunnels,
+        },
+        hello_size: config.tls.hello_bytes(),
+        tls_by_name: !config.tls.destination,
+        passthrough: config.passthrough.destination.clone(),
+        keeps_hello: config.redirector.enable && config.redirector.protocol != "url",
         summary: config.access.enable,
     }
 }

@@ -93,6 +93,13 @@ fn clients(page: &mut MetricsPage, running: &Running) {
     );
     decisions(page, running);
     auth(page, running);
+    let findings: Vec<(String, u64)> =
+        counters.exchange.openings().map(|(finding, count)| (format!("finding=\"{finding}\""), count)).collect();
+    page.counter(
+        "tunnels_begun_total",
+        "Tunnels by how they began, where security.sni or security.tunnels has that looked at.",
+        findings.iter().map(|(label, count)| (label.as_str(), *count)),
+    );
     page.gauge("clients", "Connections of proxy clients.", [("", running.clients)]);
     page.gauge("clients_tunnels", "Those of them in a tunnel.", [("", running.tunnels)]);
     page.gauge("clients_silent", "Those of them without a first request.", [("", running.silent)]);

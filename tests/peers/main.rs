@@ -9,6 +9,7 @@ mod diverted;
 mod documents;
 mod goaccess;
 mod haproxy;
+mod hellos;
 mod names;
 mod openssl;
 mod pages;

@@ -18,6 +18,7 @@ use exaproxy::http::Method;
 use exaproxy::io::origin::{Origin as OriginConnection, OriginKeys, Scope};
 use exaproxy::policy::decision::Decision;
 use exaproxy::policy::networks::Networks;
+use exaproxy::policy::tunnels::{SniMode, TunnelRules};
 use exaproxy::session::{Progress, Session, Shared};
 use exaproxy::upstream::dial::DialError;
 use reactor::alarm::Alarms;
@@ -88,6 +89,8 @@ pub(crate) struct Hub {
 pub(crate) fn settings() -> Settings {
     let limits = Limits {
         first: 30_000,
+        first_tls: 30_000,
+        first_passthrough: 30_000,
         idle: 20_000,
         head: 10_000,
         decision: 5_000,
@@ -99,13 +102,27 @@ pub(crate) fn settings() -> Settings {
         drain: 20_000,
     };
     let rules = Rules { head_limit: 8192, ..Rules::default() };
-    Settings { limits, body_size: 0, rules, trusted: Networks::everybody(), onward: Onward::Original, summary: true }
+    Settings {
+        limits,
+        body_size: 0,
+        rules,
+        trusted: Networks::everybody(),
+        onward: Onward::Original,
+        tunnels: TunnelRules::default(),
+        hello_size: 4096,
+        tls_by_name: true,
+        passthrough: None,
+        keeps_hello: false,
+        summary: true,
+    }
 }
 
 impl Hub {
     pub(crate) fn new(plans: SharedPlans, capacity: usize, random: &mut Random) -> Hub {
         let rough = plans.borrow().weather == Weather::Rough;
         let pipes = random.pick(&[0, 1, 2, 8]);
+        // How tunnels begin is looked at, and all of it passes.
+        let tunnels = TunnelRules { sni: random.pick(&[SniMode::Off, SniMode::Log]), ..TunnelRules::default() };
         Hub {
             clients: Arena::new(),
             kept: Vec::new(),
@@ -115,7 +132,7 @@ impl Hub {
             alarms: Alarms::new(),
             files: Files::default(),
             shared: Shared::new(64, pipes),
-            settings: settings(),
+            settings: Settings { tunnels, ..settings() },
             answers: Answers::built_in(),
             out: Vec::new(),
             counters: ExchangeCounters::default(),
@@ -261,6 +278,8 @@ impl Hub {
                 self.open += 1;
                 self.decided(key);
             }
+            // No list refuses a name here.
+            Action::Judge => drop(self.with_exchange(key, |exchange, cx| exchange.handle_judged(None, cx))),
             Action::Resolve => self.await_or(key, Wait::Addresses),
             Action::Explain(cause) => self.explain(key, cause),
             Action::Release => self.release(key),

@@ -16,9 +16,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("http", &[]),
     ("logs", &[]),
     ("io", &[]),
-    ("counters", &["http"]),
-    ("policy", &["http"]),
-    ("exchange", &["http", "policy", "counters"]),
+    ("tls", &["http"]),
+    ("counters", &["http", "policy"]),
+    ("policy", &["http", "tls"]),
+    ("exchange", &["http", "tls", "policy", "counters"]),
 ];
 
 /// Room that a file belongs to: `src/http/head.rs` is in `http`; nothing for files of other crates.

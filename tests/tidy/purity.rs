@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 /// What is pure: a module with all that is below it.
 const PURE: &[&str] = &[
     "exaproxy::http",
+    "exaproxy::tls",
     "exaproxy::exchange",
     "exaproxy::policy",
     "exaproxy::counters",

@@ -10,6 +10,7 @@ mod head;
 mod limits;
 mod local;
 mod moves;
+mod opening;
 mod proxy_header;
 mod relaying;
 mod responses;
@@ -17,6 +18,7 @@ mod retry;
 mod summary;
 mod timers;
 mod tunnel;
+mod unspoken;
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -35,6 +37,7 @@ use crate::http::cause::Cause;
 use crate::http::rules::Rules;
 use crate::policy::decision::Decision;
 use crate::policy::networks::Networks;
+use crate::policy::tunnels::TunnelRules;
 
 /// Where clients connect from.
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -99,6 +102,8 @@ struct Scenario {
 fn settings() -> Settings {
     let limits = Limits {
         first: 30_000,
+        first_tls: 25_000,
+        first_passthrough: 15_000,
         idle: 20_000,
         head: 10_000,
         decision: 1_000,
@@ -115,6 +120,11 @@ fn settings() -> Settings {
         rules: Rules { transparent: true, head_limit: 1024, ..Rules::default() },
         trusted: Networks::everybody(),
         onward: Onward::Original,
+        tunnels: TunnelRules::default(),
+        hello_size: 4096,
+        tls_by_name: true,
+        passthrough: None,
+        keeps_hello: false,
         summary: false,
     }
 }

@@ -3,18 +3,19 @@
 use super::PhaseKind;
 
 /// A row is where a move starts, a column where it leads, both in the order of [`PhaseKind::ALL`].
-const MOVES: [&str; 11] = [
-    ".x........x", // PROXY header
-    "..xx...x..x", // idle
-    "...x...x..x", // head
-    "....x..x..x", // deciding
-    ".....x.x..x", // resolving
-    "......xxx.x", // connecting
-    ".x..x..xxxx", // relaying
-    ".x.......xx", // answering
-    ".........xx", // tunnel
-    "..........x", // draining
-    "...........", // closed
+const MOVES: [&str; 12] = [
+    ".x.........x", // PROXY header
+    "..xxx...x..x", // idle
+    "....x...x..x", // head
+    "....x...x..x", // hello
+    ".....x..x..x", // deciding
+    "......x.x..x", // resolving
+    ".......xxx.x", // connecting
+    ".x...x..xxxx", // relaying
+    ".x........xx", // answering
+    "........x.xx", // tunnel
+    "...........x", // draining
+    "............", // closed
 ];
 
 #[test]

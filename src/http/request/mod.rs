@@ -4,6 +4,7 @@
 //! A [`Request`] owns its bytes, since it outlives the buffer that it came in: it waits for decisions, names and
 //! connections.
 
+mod opaque;
 mod parse;
 
 use std::net::{IpAddr, SocketAddr};
@@ -16,6 +17,7 @@ use super::framing::Framing;
 use super::syntax::{elements, offset_in, trim, words};
 use super::target::Target;
 use super::{Method, Version};
+pub use opaque::OpaqueKind;
 
 /// A request whose head is complete and without fault.
 #[derive(Clone, Debug)]
@@ -39,6 +41,10 @@ pub struct Request {
     content: Box<[u8]>,
     /// Who has proved to have sent it.
     user: Option<Arc<str>>,
+    /// What the client's CONNECT named that it stands for, where that was another host.
+    asked: Option<Box<Target>>,
+    /// What speaks on the connection, where that is not HTTP.
+    opaque: Option<OpaqueKind>,
 }
 
 /// Another place for a request than the one that it names.
@@ -116,6 +122,11 @@ impl Request {
     /// The other place that it is sent to, and who said so.
     pub fn detour(&self) -> Option<&Detour> {
         self.detour.as_deref()
+    }
+
+    /// What the client asked for, also where a helper has put another request in place of its own. Known for CONNECT alone.
+    pub fn asked(&self) -> &Target {
+        self.asked.as_deref().unwrap_or(&self.target)
     }
 
     /// The original destination that it is sent to.
@@ -320,6 +331,8 @@ impl Request {
         self.framing = framing;
         self.version = client.version;
         self.upgrades &= client.upgrades;
+        let differs = client.method == Method::Connect && client.target != self.target;
+        self.asked = differs.then(|| Box::new(client.asked().clone()));
     }
 
     pub(crate) fn section(&self) -> &Fields {

@@ -136,6 +136,8 @@ impl Parts<'_> {
             detour: None,
             content: Box::default(),
             user: None,
+            asked: None,
+            opaque: None,
             fields,
             bytes,
         }))

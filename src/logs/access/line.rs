@@ -94,6 +94,8 @@ fn value(out: &mut Vec<u8>, code: Code, place: Escaping, record: &Record<'_>, st
         Code::Decision => put(out, &[record.decision.unwrap_or("-")]),
         Code::Failure => put(out, &[record.failure.unwrap_or("-")]),
         Code::List => push(out, record.list, place),
+        Code::Sni => push(out, record.sni, place),
+        Code::Alpn => push(out, record.alpn, place),
         Code::Decide => or_dash(out, record.decide, digits),
         Code::Resolve => or_dash(out, record.resolve, digits),
         Code::Connect => or_dash(out, record.connect, digits),
@@ -174,7 +176,7 @@ fn result(record: &Record<'_>) -> &'static str {
         Some("DENY") => "TCP_DENIED",
         Some("REDIRECT") => "TCP_REDIRECT",
         Some("ERROR" | "FILE" | "LOCAL") => "NONE_NONE",
-        _ if record.method == b"CONNECT" => "TCP_TUNNEL",
+        _ if matches!(record.method, b"CONNECT" | b"TLS" | b"TCP") => "TCP_TUNNEL",
         _ => "TCP_MISS",
     }
 }
@@ -215,6 +217,10 @@ fn json(out: &mut Vec<u8>, record: &Record<'_>, stamps: &mut Stamps) {
         text(out, "unique_id", record.unique_id);
         text(out, "authority", record.authority);
     }
+    text(out, "sni", record.sni);
+    text(out, "alpn", record.alpn);
+    key(out, "ech");
+    put(out, &[if record.ech { "true" } else { "false" }]);
     text(out, "user_agent", record.user_agent);
     text(out, "referer", record.referer);
     out.push(b'}');

@@ -59,6 +59,12 @@ pub struct Record<'a> {
     pub unique_id: &'a [u8],
     #[allow(missing_docs)]
     pub authority: &'a [u8],
+    /// The name in the hello of TLS with which the client or its tunnel began; empty where none was read.
+    pub sni: &'a [u8],
+    /// The protocols that the hello offers, with commas between; perhaps empty.
+    pub alpn: &'a [u8],
+    /// The hello may hide another one (ECH).
+    pub ech: bool,
     /// The client did not get all of the response.
     pub cut: bool,
     /// The User-Agent field, perhaps empty.

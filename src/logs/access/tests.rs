@@ -30,6 +30,9 @@ fn record() -> Record<'static> {
         list: b"",
         unique_id: b"",
         authority: b"",
+        sni: b"",
+        alpn: b"",
+        ech: false,
         cut: false,
         user_agent: b"curl/8",
         referer: b"",
@@ -131,7 +134,7 @@ fn json_is_an_object_in_one_line() {
         \"method\":\"GET\",\"target\":\"http://a.example/p?q=1\",\"version\":\"1.1\",\"status\":200,\
         \"media\":\"text/html\",\"to_client\":512,\"to_origin\":90,\"duration_ms\":1234,\"decide_ms\":1,\
         \"resolve_ms\":20,\"connect_ms\":null,\"origin\":\"[2001:db8::1]:80\",\"decision\":\"PERMIT\",\
-        \"failure\":null,\"list\":null,\"user_agent\":\"curl/8\",\"referer\":null}";
+        \"failure\":null,\"list\":null,\"sni\":null,\"alpn\":null,\"ech\":false,\"user_agent\":\"curl/8\",\"referer\":null}";
     assert_eq!(line("json", &record()), wanted);
 }
 

@@ -27,7 +27,9 @@ mod message;
 mod verdict;
 
 use super::question::{Extent, Question, ReplyFault};
+use crate::http::request::OpaqueKind;
 use crate::http::rules::Rules;
+use crate::http::target::Host;
 use crate::policy::decision::Verdict;
 
 /// How the messages look.
@@ -45,17 +47,24 @@ impl Icap {
         let server = service.split('/').next().unwrap_or_default();
         let (accept, port) = (question.local.ip().to_canonical(), question.local.port());
         let client = question.client.to_canonical();
+        let (transport, head) = match question.request.opaque_kind() {
+            None => ("http", question.request.raw()),
+            Some(OpaqueKind::Tls) => ("tls", question.request.content()),
+            Some(OpaqueKind::Tcp) => ("tcp", &b""[..]),
+        };
+        let tcp = question.request.opaque_kind() == Some(OpaqueKind::Tcp);
         // Writing into a Vec cannot fail.
         let _ = write!(out, "REQMOD {} ICAP/1.0\nHost: {server}\n", self.uri);
-        out.extend_from_slice(b"Pragma: transport=http\nPragma: proxy=test\nPragma: scheme=http\n");
+        let _ = writeln!(out, "Pragma: transport={transport}");
+        if !tcp {
+            out.extend_from_slice(b"Pragma: proxy=test\nPragma: scheme=http\n");
+        }
         let _ = write!(out, "Pragma: accept={accept}\nPragma: accept-port={port}\nPragma: client={client}\n");
-        out.extend_from_slice(b"Pragma: host=");
-        question.push_host(out);
-        out.extend_from_slice(b"\nPragma: path=");
-        question.push_path(out);
-        out.extend_from_slice(b"\nPragma: method=");
+        if !tcp {
+            push_place(out, question);
+        }
+        out.extend_from_slice(b"Pragma: method=");
         out.extend_from_slice(question.request.method_name());
-        let head = question.request.raw();
         if question.request.user().is_none() {
             let _ = write!(out, "\nEncapsulated: req-hdr=0, null-body={}\n\n", head.len());
             return out.extend_from_slice(head);
@@ -84,6 +93,20 @@ impl Icap {
         let message = message::IcapMessage::parse(reply).map_err(ReplyFault::Unreadable)?;
         verdict::read(&message, question, rules).map_err(ReplyFault::Unreadable)
     }
+}
+
+/// Host and path. Of TLS only a name is told, and no path.
+fn push_place(out: &mut Vec<u8>, question: &Question<'_>) {
+    let is_tls = question.request.opaque_kind().is_some();
+    out.extend_from_slice(b"Pragma: host=");
+    if !is_tls || matches!(question.request.target().host, Host::Name(_)) {
+        question.push_host(out);
+    }
+    out.extend_from_slice(b"\nPragma: path=");
+    if !is_tls {
+        question.push_path(out);
+    }
+    out.push(b'\n');
 }
 
 #[cfg(test)]

@@ -76,7 +76,8 @@ fn file(name: &[u8], comment: &str) -> Reading {
 /// A CONNECT, alone or in front of a request.
 fn connect(head: &[u8], authority: &[u8], intercepts: bool, question: &Question<'_>, rules: &Rules) -> Reading {
     let client = question.request;
-    let to = Target::from_authority(authority, Some(client.target().port));
+    let port = Some(client.target().port).filter(|port| *port != 0);
+    let to = Target::from_authority(authority, port);
     let to = Box::new(to.map_err(|_| "its CONNECT names no host")?);
     // It may stand without its blank line, though not cut within its first.
     let (first, rest) = split(head).unwrap_or((head, b""));
@@ -84,7 +85,8 @@ fn connect(head: &[u8], authority: &[u8], intercepts: bool, question: &Question<
         return Err("its CONNECT is no request");
     }
     let rest = &with_empty_line(&rest[leading_blank(rest)..])[..];
-    if intercepts {
+    // A connection without HTTP goes there as it is, also with a request behind.
+    if intercepts || client.opaque_kind().is_some() {
         return Ok(Verdict::Intercept(to, None));
     }
     if rest.is_empty() {

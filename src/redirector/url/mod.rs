@@ -131,7 +131,9 @@ fn split_channel(reply: &[u8]) -> (Option<u64>, &[u8]) {
 /// `host/path`, without port.
 fn push_bare_url(out: &mut Vec<u8>, question: &Question<'_>) {
     question.push_host(out);
-    question.push_path(out);
+    if question.request.opaque_kind().is_none() {
+        question.push_path(out);
+    }
 }
 
 /// The URL as Squid writes it; for CONNECT `host:port`.

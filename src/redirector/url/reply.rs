@@ -125,12 +125,12 @@ fn redirect(status: u16, url: &[u8]) -> Result<Verdict, ReplyFault> {
 }
 
 fn intercept(place: &[u8], line: LineForm, question: &Question<'_>) -> Result<Verdict, ReplyFault> {
-    let port = question.request.target().port;
+    let port = Some(question.request.target().port).filter(|port| *port != 0);
     let (place, header) = match place.iter().position(|byte| matches!(byte, b' ' | b'\t')) {
         Some(end) => (&place[..end], announce(place[end..].trim_ascii(), line)?),
         None => (place, None),
     };
-    let target = Target::from_authority(place, Some(port));
+    let target = Target::from_authority(place, port);
     let target = target.map_err(|_| ReplyFault::Unreadable("its host is no host[:port]"))?;
     Ok(Verdict::Intercept(Box::new(target), header))
 }

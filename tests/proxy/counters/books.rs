@@ -90,6 +90,7 @@ pub fn meaning(key: &str) -> String {
         (_, Some(list)) if metric.starts_with("lists_file_generation") => format!("lists.{list}.1.generation"),
         (Some((_, other)), _) => other.to_owned(),
         (_, Some(label)) if metric.starts_with("answers_total") => format!("answers.{label}"),
+        (_, Some(label)) if metric.starts_with("tunnels_begun_total") => format!("sni.{label}"),
         (_, Some(label)) if metric.starts_with("sessions_ended_total") => format!("ended.{label}"),
         _ => key.to_owned(),
     }

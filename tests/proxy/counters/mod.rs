@@ -16,6 +16,7 @@ mod limits;
 mod lists;
 mod names;
 mod origins;
+mod sni;
 mod timers;
 mod times;
 
@@ -149,6 +150,8 @@ fn claimed() -> BTreeSet<String> {
         of(helpers::STEPS),
         of(helpers::QUEUE),
         of(origins::STEPS),
+        of(sni::STEPS),
+        of(sni::NOWHERE),
         of(house::STEPS),
         files::claimed(),
         timers::claimed(),

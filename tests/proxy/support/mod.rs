@@ -4,6 +4,7 @@
 
 pub mod blackhole;
 pub mod client;
+pub mod hello;
 pub mod helpers;
 pub mod message;
 pub mod nameserver;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 pub use blackhole::{Blackhole, Refusing};
 pub use client::Client;
+pub use hello::{alert, client_hello, in_small_records};
 pub use helpers::{Desk, Gate, Helpers};
 pub use message::Message;
 pub use nameserver::{Answer, NameServer};
