@@ -9,7 +9,7 @@ use super::UsageError;
 use crate::config::Setting;
 
 /// The switches whose value is not optional, without their dashes.
-pub(super) const SWITCHES: [&str; 5] = ["host", "port", "blacklist", "log-dir", "max-connections"];
+pub(super) const SWITCHES: [&str; 6] = ["host", "port", "blacklist", "auth-file", "log-dir", "max-connections"];
 
 /// Accepted with a size or without.
 pub(super) const CACHE: &str = "cache";
@@ -45,6 +45,10 @@ impl CommandSettings {
                 "host" => settings.listen_on(&addresses(&value, &resolve)?),
                 "port" => settings.set_both("--port", "port", &value),
                 "blacklist" => settings.add("--blacklist", "acl", "blocklist", value, true),
+                "auth-file" => {
+                    settings.add("--auth-file", "auth", "enable", "true".into(), false);
+                    settings.add("--auth-file", "auth", "users", value, true);
+                }
                 "log-dir" => settings.log_to(value),
                 _ => settings.add("--max-connections", "http", "connections", value, false),
             }

@@ -25,10 +25,20 @@ const LEFT_OUT: &[(&str, &str, &str)] = &[
 ];
 
 /// The examples of configurations, each with a document of its own.
-const EXAMPLES: [&str; 1] = ["egress"];
+const EXAMPLES: [&str; 2] = ["egress", "school"];
 
 /// What a line of which more is known has to end with, and to say.
 const SAYS: &[(&str, i32, &str)] = &[
+    ("curl -x http://127.0.0.1:3128 http://example.com/school", 0, "authentication"),
+    ("curl -x http://anna:birch-lake-7@127.0.0.1:3128 http://example.com/school", 0, "origin of example.com"),
+    ("curl -x http://anna:birch-lake-7@127.0.0.1:3128 -H 'Accept: text/html' http://ads", 0, "Not at school"),
+    (
+        "curl -x http://paul:stone-fern-4@127.0.0.1:3128 -H 'Accept: text/html' http://snake",
+        0,
+        "snake.games.example.org",
+    ),
+    ("curl -x http://paul:stone-fern-4@127.0.0.1:3128 http://chess", 0, "origin of chess.games.example.org"),
+    ("curl -x http://paul:stone-fern-4@127.0.0.1:3128 'http://www.google.com/search", 0, "/search?q=cats&safe=active"),
     ("curl -x http://127.0.0.1:3128 http://example.com/", 0, "origin of example.com"),
     ("curl -x http://127.0.0.1:3128 https://example.com/", 0, "origin of example.com"),
     ("curl -x http://127.0.0.1:3128 -g 'http://[2001:db8::1]/'", 0, "origin of [2001:db8::1]"),
@@ -56,7 +66,7 @@ const ORIGIN: &str = r#"
 import http.server, os, socket, ssl, sys, threading
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        text = ('origin of %s\n' % self.headers['Host']).encode()
+        text = ('origin of %s\n%s\n' % (self.headers['Host'], self.path)).encode()
         self.send_response(200)
         self.send_header('Content-Length', str(len(text)))
         self.end_headers()
@@ -353,18 +363,15 @@ fn furnish(tree: &Path) {
     std::fs::copy(conf, tree.join("etc/exaproxy/exaproxy.conf")).expect("the sample of a configuration");
     for name in EXAMPLES {
         let (from, to) = (root().join("conf/examples").join(name), tree.join("work/conf/examples").join(name));
-        std::fs::create_dir_all(&to).expect("a folder");
-        for entry in std::fs::read_dir(from).expect("a folder of an example") {
-            let path = entry.expect("an entry").path();
-            std::fs::copy(&path, to.join(path.file_name().expect("a name"))).expect("a file of an example");
-        }
+        copy_folder(&from, &to);
     }
+    copy_folder(&root().join("helpers"), &tree.join("work/helpers"));
     write(&tree.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n");
     write(&tree.join("etc/group"), "root:x:0:\nnogroup:x:65534:\n");
     write(
         &tree.join("etc/hosts"),
         "127.0.0.1 localhost example.com www.example.com example.org \
-         httpbin.org www.google.com\n::1 localhost\n",
+         httpbin.org www.google.com ads.example.org snake.games.example.org chess.games.example.org\n::1 localhost\n",
     );
     write(&tree.join("etc/resolv.conf"), "nameserver 127.0.0.1\n");
     write(&tree.join("origin.py"), ORIGIN);
@@ -388,6 +395,18 @@ fn furnish(tree: &Path) {
     run("openssl", &words).content();
     let both = std::fs::read_to_string(&key).expect("a key") + &std::fs::read_to_string(&certificate).expect("one");
     write(&certificate, &both);
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder of an example") {
+        let path = entry.expect("an entry").path();
+        let copy = to.join(path.file_name().expect("a name"));
+        match path.is_dir() {
+            true => copy_folder(&path, &copy),
+            false => drop(std::fs::copy(&path, copy).expect("a file of an example")),
+        }
+    }
 }
 
 fn write(path: &PathBuf, text: &str) {

@@ -30,6 +30,15 @@ wait_for() {
 }
 "#;
 
+const CLOSED: &str = r#"
+printf '# user:password\nadmin:secret123\n' >config/users.txt
+chmod 644 config/users.txt
+launch 'exaproxy --host 0.0.0.0 --port 8888 --blacklist config/blocked_domains.txt --auth-file config/users.txt --cache --log-dir logs'
+says 'curl -v -x http://admin:secret123@127.0.0.1:8888 http://httpbin.org/get' 'origin of httpbin.org'
+says 'curl -s -w %{http_code} -o /dev/null -x http://127.0.0.1:8888 http://httpbin.org/get' '407'
+says 'curl -s -w %{http_code} -o /dev/null -x http://admin:wrong@127.0.0.1:8888 http://httpbin.org/get' '407'
+"#;
+
 const OPEN: &str = r#"
 launch 'exaproxy --host 0.0.0.0 --port 8888 --blacklist config/blocked_domains.txt --cache --log-dir logs --max-connections 5000'
 grep -q 'cache has no effect yet' "$tree/log" || fail 'no warning'
@@ -45,7 +54,7 @@ fn its_users_type_the_same() {
     if !have(&["unshare", "ip", "curl", "openssl", "/usr/bin/python3"]) {
         return;
     }
-    let script = Script::of(format!("{LAUNCH}{OPEN}"));
+    let script = Script::of(format!("{LAUNCH}{OPEN}{CLOSED}"));
     match play(&script) {
         None => skip("a network of its own cannot be had"),
         Some((code, said)) => assert_eq!(code, Some(0), "{said}"),
