@@ -1,7 +1,8 @@
 //! The files that are made from the table of options: `docs/configuration.md` and `conf/exaproxy.conf`. The tests
 //! hold both to the table; `EXAPROXY_WRITE_DOCUMENTS=1 cargo test --lib config::document` writes them anew.
 
-use super::options::{OptionEntry, OptionHistory, OPTIONS, SECTIONS};
+use super::history::OptionHistory;
+use super::options::{OptionEntry, OPTIONS, SECTIONS};
 use super::print::{ini_line, printed};
 use std::fmt::Write;
 

@@ -7,6 +7,7 @@ mod disk;
 #[cfg(test)]
 mod document;
 mod error;
+pub mod history;
 pub mod ini;
 pub mod listen;
 pub mod listeners;
@@ -26,10 +27,11 @@ pub mod words;
 
 pub use disk::{Disk, Watched};
 pub use error::{Error, ValueSource};
+pub use history::OptionHistory;
 pub use ini::{FaultKind, IniFault};
 pub use options::{
-    find, Acl, Auth, Config, Daemon, Debug, Dns, Http, Icap, Intercept, Log, OptionEntry, OptionHistory, Passthrough,
-    Profile, Proxy, Redirector, Security, Tcp4, Tcp6, Tls, Usage, Web, OPTIONS,
+    find, Acl, Auth, Config, Daemon, Debug, Dns, Http, Icap, Intercept, Log, OptionEntry, Passthrough, Profile, Proxy,
+    Redirector, Security, Tcp4, Tcp6, Tls, Usage, Web, OPTIONS,
 };
 pub use place::{FileKind, Files, PathContext};
 pub use print::{help, PrintForm};

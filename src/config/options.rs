@@ -3,6 +3,7 @@
 //! come from.
 
 use super::destination::PassDestination;
+use super::history::{dashed, OptionHistory};
 use super::listen::{Listen4, Listen6};
 use super::lists::{
     ClientRanges, Ech, HostNames, ListDefault, ListHelpers, ListMode, Methods, PlainPorts, Ports, Ranges, Services,
@@ -17,21 +18,6 @@ use super::text::{
 use super::value::{Count, Flag, Limit, PageStatus, Port, RateLimit, Seconds, Timeout, ValueType};
 use super::words::{AnnounceWord, DivertMode, HostCheckWord, OnwardWord};
 use super::Error;
-
-/// How an option stands to the original program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OptionHistory {
-    /// As it was.
-    Kept,
-    /// Not in the original.
-    New,
-    /// In the original, with this difference.
-    Changed(&'static str),
-    /// Accepted for old files, and without effect for this reason.
-    Obsolete(&'static str),
-    /// A switch whose part of the program does not exist yet: `true` stops the start.
-    Unbuilt,
-}
 
 /// One line of the table.
 #[derive(Debug)]
@@ -70,19 +56,6 @@ impl OptionEntry {
 pub(super) trait Texts {
     /// The value of one option.
     fn read<K: ValueType>(&self, entry: &'static OptionEntry, place: &PathContext) -> Result<K::Value, Error>;
-}
-
-/// The name of a field with dashes for underscores, made when the program is compiled.
-const fn dashed<const LENGTH: usize>(field: &str) -> [u8; LENGTH] {
-    let mut bytes = [b'-'; LENGTH];
-    let mut at = 0;
-    while at < LENGTH {
-        if field.as_bytes()[at] != b'_' {
-            bytes[at] = field.as_bytes()[at];
-        }
-        at += 1;
-    }
-    bytes
 }
 
 /// Makes from the table: one struct per section, [`Config`], [`SECTIONS`], [`OPTIONS`] and the reading of all values.

@@ -1,7 +1,8 @@
 //! Printing of values as ini file and as environment assignments, and the help text. All three read back what the
 //! original printed. Knows nothing of where values come from.
 
-use super::options::{OptionEntry, OptionHistory, OPTIONS};
+use super::history::OptionHistory;
+use super::options::{OptionEntry, OPTIONS};
 use super::sources::{FILE, FOLDERS};
 use super::value::quote;
 use super::Value;

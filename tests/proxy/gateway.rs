@@ -49,7 +49,7 @@ fn a_box_without_ipv4_reaches_ipv4_through_the_networks_gateway() {
             assert_eq!(status(&proxy, host, 8000), 200, "{host}");
         }
         assert!(origin.connections() >= 5);
-        // Loopback addresses are this machine's, in whatever form.
+        // Loopback addresses are this machine's.
         let here = Origin::start(serve_site);
         assert_eq!(status(&proxy, "127.0.0.1", here.port()), 200);
     });
