@@ -94,10 +94,13 @@ fn the_limit_holds_for_the_bytes_on_the_wire() {
     );
 }
 
+/// First bytes, and what is said of them.
+type FirstBytes = (&'static [u8], Result<Option<usize>, HelloFault>);
+
 #[test]
 fn what_is_no_hello_is_told_at_once() {
     use HelloFault::{Message, NotTls, Record, Ssl2, TooLarge};
-    let table: &[(&[u8], Result<Option<usize>, HelloFault>)] = &[
+    let table: &[FirstBytes] = &[
         (b"", Ok(None)),
         (b"\x16", Ok(None)),
         (b"\x15", Ok(None)),

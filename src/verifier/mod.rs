@@ -64,7 +64,7 @@ struct Worker {
 }
 
 /// The loop's end. Without threads until there is a check.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Verifier {
     queue: CheckQueue<PasswordCheck>,
     workers: Vec<Worker>,
@@ -76,12 +76,6 @@ pub struct Verifier {
 struct VerifierThreads {
     bus: Near,
     done: Receiver<Checked>,
-}
-
-impl Default for Verifier {
-    fn default() -> Verifier {
-        Verifier { queue: CheckQueue::default(), workers: Vec::new(), running: None, last: 0 }
-    }
 }
 
 impl Verifier {

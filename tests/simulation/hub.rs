@@ -279,7 +279,9 @@ impl Hub {
                 self.decided(key);
             }
             // No list refuses a name here.
-            Action::Judge => drop(self.with_exchange(key, |exchange, cx| exchange.handle_judged(None, cx))),
+            Action::Judge => {
+                self.with_exchange(key, |exchange, cx| exchange.handle_judged(None, cx));
+            }
             Action::Resolve => self.await_or(key, Wait::Addresses),
             Action::Explain(cause) => self.explain(key, cause),
             Action::Release => self.release(key),

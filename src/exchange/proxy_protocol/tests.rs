@@ -255,9 +255,12 @@ fn what_is_written_reads_back() {
     }
 }
 
+/// Additions, and the id and the authority that are found in them.
+type Additions = (&'static [u8], Option<&'static [u8]>, Option<&'static [u8]>);
+
 #[test]
 fn additions_are_found_up_to_a_broken_one() {
-    let table: [(&[u8], Option<&[u8]>, Option<&[u8]>); 8] = [
+    let table: [Additions; 8] = [
         (&[], None, None),
         (&[5, 0, 2, b'i', b'd'], Some(b"id"), None),
         (&[4, 0, 1, 0, 2, 0, 3, b'a', b'.', b'b', 5, 0, 1, b'x'], Some(b"x"), Some(b"a.b")),

@@ -68,7 +68,7 @@ fn a_diverted_hello_goes_to_its_name_or_where_its_client_was_going() {
         assert_eq!(places(Some(GOING), None, by_name), (GOING.into(), GOING.into(), true));
         // An address is no name.
         assert_eq!(places(Some(GOING), Some("192.0.2.9"), by_name), (GOING.into(), GOING.into(), true));
-        assert_eq!(places(None, None, by_name).2, false);
+        assert!(!places(None, None, by_name).2);
     }
     let mut scenario = tls(None);
     scenario.client(hello(None, false));
