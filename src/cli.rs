@@ -140,7 +140,7 @@ pub fn parse(
         return Err(unknown(word));
     }
     let settings = CommandSettings::read(&found, resolve)?;
-    let warnings = warnings(&found).into_iter().chain(settings.warnings.iter().cloned()).collect();
+    let warnings = warnings(&found);
     Ok(CommandLine { command: command(&found), settings, warnings })
 }
 
@@ -340,6 +340,7 @@ mod tests {
                 "access.destination=logs/access.log",
                 "log.destination=logs/exaproxy.log",
                 "http.connections=5000",
+                "cache.enable=true",
             ]
         );
         for (host, wanted) in [
@@ -354,9 +355,16 @@ mod tests {
 
     #[test]
     fn a_size_belongs_to_the_cache_and_nothing_else_does() {
-        for words in ["--cache", "--cache 64m", "--cache=64m", "--cache 1024 --port 1", "--port 1 --cache"] {
-            let line = parse(words.split_whitespace().map(std::ffi::OsString::from), resolve).unwrap();
-            assert_eq!(line.warnings.len(), 1, "{words}");
+        for (words, size) in [
+            ("--cache", None),
+            ("--cache 64m", Some(64 << 20)),
+            ("--cache=64k", Some(64 << 10)),
+            ("--port 1 --cache", None),
+        ] {
+            let set = set(words);
+            assert!(set.contains(&"cache.enable=true".to_owned()), "{words}");
+            let wanted = size.map(|size: u64| format!("cache.size={size}"));
+            assert_eq!(set.iter().find(|one| one.starts_with("cache.size")), wanted.as_ref(), "{words}");
         }
         // The value of another switch is not its name.
         assert_eq!(set("--blacklist --cache --port 64"), ["tcp4.port=64", "tcp6.port=64", "acl.blocklist=--cache"]);

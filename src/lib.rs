@@ -1,6 +1,7 @@
-//! ExaProxy: a non-caching HTTP/1.x proxy that filters with helper programs. `docs/architecture.md` is the map.
+//! ExaProxy: an HTTP/1.x proxy that filters with helper programs. `docs/architecture.md` is the map.
 
 pub mod answers;
+pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod counters;

@@ -14,9 +14,6 @@ pub(super) const SWITCHES: [&str; 6] = ["host", "port", "blacklist", "auth-file"
 /// Accepted with a size or without.
 pub(super) const CACHE: &str = "cache";
 
-/// What a switch with a cache says until there is one.
-const NO_CACHE: &str = "--cache has no effect yet: nothing is kept, and every request goes to its server";
-
 /// Files of `--log-dir`.
 const ACCESS_LOG: &str = "access.log";
 const MESSAGE_LOG: &str = "exaproxy.log";
@@ -28,8 +25,6 @@ pub struct CommandSettings {
     pub options: Vec<Setting>,
     /// The folder of `--log-dir`, which is made where it is missing.
     pub log_folder: Option<String>,
-    /// What has no effect, one line each.
-    pub warnings: Vec<String>,
 }
 
 impl CommandSettings {
@@ -54,14 +49,12 @@ impl CommandSettings {
             }
         }
         if found.opt_present(CACHE) {
-            if let Some(size) = found.opt_str(CACHE).filter(|size| bytes(size).is_none()) {
-                return Err(UsageError::Value(
-                    "--cache",
-                    size,
-                    "a number of bytes, also with k, m or g behind it".into(),
-                ));
+            settings.add("--cache", "cache", "enable", "true".into(), false);
+            if let Some(text) = found.opt_str(CACHE) {
+                let expected = "a number of bytes, also with k, m or g behind it";
+                let size = bytes(&text).ok_or_else(|| UsageError::Value("--cache", text, expected.into()))?;
+                settings.add("--cache", "cache", "size", size.to_string(), false);
             }
-            settings.warnings.push(format!("command line issue, {NO_CACHE}"));
         }
         Ok(settings)
     }

@@ -157,7 +157,7 @@ code 1 and one line that names the option, the value, the place and what was exp
 A name that is no option is reported with the option it resembles, and the program goes on. It does not where a rule
 would be missing without a sign: an unknown name in `security`, `auth` or `acl`, or in a section that resembles one of
 these, stops the start (and a reload), as does the `enable` of a section that does not exist, such as
-`exaproxy_cache_enable=true`. `exaproxy --check` reads the configuration as a start would, takes all unknown names for
+`exaproxy_mirror_enable=true`. `exaproxy --check` reads the configuration as a start would, takes all unknown names for
 mistakes, prints what is wrong or `configuration ok`, and exits with 1 or 0: a good thing to run before a reload.
 
 ## Paths

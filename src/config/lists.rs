@@ -31,6 +31,26 @@ impl ValueType for Methods {
     }
 }
 
+/// Names of fields.
+pub struct FieldNames;
+
+impl ValueType for FieldNames {
+    type Value = Vec<Box<str>>;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "names of fields with blanks between them".into()
+    }
+
+    fn parse(text: &str, _: &PathContext) -> Option<Vec<Box<str>>> {
+        words(text, |word| token(word).then(|| word.into()))
+    }
+
+    fn print(value: &Vec<Box<str>>, _: &PathContext) -> String {
+        value.join(" ")
+    }
+}
+
 /// Names of hosts in lower case, or `*` for all of them.
 pub struct HostNames;
 
@@ -209,6 +229,8 @@ either! {
     Tunnels "any" "tls";
     /// Whether helpers are spared what a list allows.
     ListHelpers "all" "unlisted";
+    /// What of a cache goes first.
+    EvictionWord "lru" "sieve";
 }
 
 /// What becomes of a name in a hello that is not that of CONNECT.

@@ -6,8 +6,8 @@ use super::destination::PassDestination;
 use super::history::{dashed, OptionHistory};
 use super::listen::{Listen4, Listen6};
 use super::lists::{
-    ClientRanges, Ech, HostNames, ListDefault, ListHelpers, ListMode, Methods, PlainPorts, Ports, Ranges, Services,
-    Sni, TlsDestination, Tunnels,
+    ClientRanges, Ech, EvictionWord, FieldNames, HostNames, ListDefault, ListHelpers, ListMode, Methods, PlainPorts,
+    Ports, Ranges, Services, Sni, TlsDestination, Tunnels,
 };
 use super::paths::{Hosts, ListFiles, NewFile, Pages, Program, Resolver, UsersPath, HOSTS, PAGES, RESOLVER};
 use super::place::PathContext;
@@ -158,6 +158,16 @@ options! {
         enable: Flag = "false", New, "let only users with a password use the proxy (407 for others)";
         realm: Text = "exaproxy", New, "name under which the proxy and its monitor ask for a password";
         users: UsersPath = "", New, "file of the users: user:password or user:hash, one a line, as htpasswd writes it";
+    }
+
+    /// The cache.
+    cache Cache {
+        enable: Flag = "false", New, "keep responses in memory and answer from them, as RFC 9111 lets a shared cache do";
+        eviction: EvictionWord = "lru", New,
+            "which response goes first: lru, the one used least recently, or sieve, one not used lately, which costs less";
+        object_size: Count<1, 1_073_741_824> = "1048576", New, "largest body of a response that is kept, in bytes";
+        size: Count<65_536, 1_099_511_627_776> = "67108864", New, "bytes of memory for all that is kept";
+        targeted: FieldNames = "", New, "fields that count in place of Cache-Control, such as CDN-Cache-Control";
     }
 
     /// The process itself.

@@ -182,8 +182,8 @@ fn a8_rules_under_unknown_names_and_parts_that_do_not_exist_are_refused() {
             file("[security]\ndney=::/0"),
             format!("unknown option security.dney {pass} ({FILE_PATH}:2: the nearest is security.deny)"),
         ),
-        (variable("exaproxy_cache_enable", "'Yes'"), "cache.enable is true : the program has no such part (environment exaproxy_cache_enable)".into()),
-        (file("[cache]\nenable = on"), format!("cache.enable is true : the program has no such part ({FILE_PATH}:1)")),
+        (variable("exaproxy_mirror_enable", "'Yes'"), "mirror.enable is true : the program has no such part (environment exaproxy_mirror_enable)".into()),
+        (file("[mirror]\nenable = on"), format!("mirror.enable is true : the program has no such part ({FILE_PATH}:1)")),
     ] {
         let loaded = loaded.expect("it can be printed");
         assert_eq!(loaded.warnings, Vec::<String>::new(), "{expected}");

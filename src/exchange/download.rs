@@ -4,15 +4,18 @@ use reactor::buffer::Buf;
 
 use super::close::CloseReason;
 use super::phase::{AnswerState, BodyRest, Ending, Phase, Relay, RelayStage};
-use super::{Context, Exchange, Summary};
+use super::{Action, Context, Exchange, Summary};
 use crate::http::answer::{Answer, ESTABLISHED};
+use crate::http::caching::Caching;
 use crate::http::cause::Cause;
+use crate::http::chunked::{ChunkScan, ChunkSender, Mode};
 use crate::http::fault::OriginFault;
 use crate::http::fields::Expectation;
 use crate::http::first_bytes::may_be_response;
 use crate::http::framing::Framing;
 use crate::http::head::leading_blank;
 use crate::http::proxy_status;
+use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::rewrite;
 use crate::http::rules::ToClient;
@@ -94,6 +97,10 @@ impl Exchange {
             None if buf.len() < limit => return false,
             Some(length) if blank + length <= limit => {
                 buf.consume(blank);
+                if is_judged(&relay.request, &buf.bytes()[..length]) {
+                    self.action = Some(Action::JudgeResponse);
+                    return false;
+                }
                 let to_client = (keep, self.upload.done);
                 take_response(relay, self.current.summary.as_deref_mut(), length, buf, to_client, cx)
             }
@@ -151,7 +158,7 @@ impl Exchange {
         self.download.drop_raw(buf);
         let rules = &cx.settings.rules;
         // To clients of the monitor it is no proxy, and what a helper has written is not ours.
-        if !self.ingress.is_local() && !rules.transparent && answer.foreign.is_none() {
+        if !self.ingress.is_local() && !rules.transparent && answer.foreign.is_none() && answer.stored.is_none() {
             let value = proxy_status::value(&rules.via, answer.cause);
             answer.fields.push(("Proxy-Status".into(), value.into()));
         }
@@ -170,7 +177,17 @@ impl Exchange {
         buf.append(cx.out);
         self.download.cleared = buf.len() as u32;
         self.download.eof = false;
-        self.download.begin(Framing::Sized(if self.current.head_only { 0 } else { answer.follows + rest as u64 }));
+        self.download.begin(match (self.current.head_only, self.current.version) {
+            (true, _) => Framing::Empty,
+            // They are chunks in the buffer for either, and an HTTP/1.0 client gets what is in them.
+            (false, Version::Http10) if answer.unsized_body => {
+                Framing::Chunked(ChunkScan::new(Mode::Decode, ChunkSender::Origin))
+            }
+            (false, Version::Http11) if answer.unsized_body => {
+                Framing::Chunked(ChunkScan::new(Mode::Relay, ChunkSender::Origin))
+            }
+            (false, _) => Framing::Sized(answer.follows + rest as u64),
+        });
         if let Phase::Answering(ending) = &mut self.phase {
             if rest > 0 {
                 ending.reply = AnswerState::Flowing(Box::new(BodyRest::new(std::mem::take(&mut answer.body))));
@@ -192,6 +209,12 @@ impl Exchange {
             self.cut(CloseReason::ResponseFault, cx.now);
         }
     }
+}
+
+/// Is this the head of a final response that is to be judged first? One that is at fault is told of like any other.
+fn is_judged(request: &Request, head: &[u8]) -> bool {
+    let is_final = |response: Response<'_>| !response.is_interim() && response.status() != 101;
+    *request.caching() == Caching::Judge && Response::parse(head, request.method()).is_ok_and(is_final)
 }
 
 /// A response head that was rewritten for the client.
@@ -253,6 +276,9 @@ fn take_response(
             framing,
         }
     };
+    if let Caching::Told(value) = request.caching() {
+        rewrite::append(cx.out, "Cache-Status", value);
+    }
     if let Some(summary) = summary.filter(|_| !matches!(kind, ResponseKind::Interim)) {
         summary.note_response(&response);
     }

@@ -349,6 +349,9 @@ impl Exchange {
     fn content_ended(&mut self) {
         if let Phase::Answering(ending) = &mut self.phase {
             (ending.keep, ending.whole) = (false, false);
+            // To a client of HTTP/1.0 the end of the connection would be that of the content.
+            self.abort_client |=
+                matches!(&self.download.framing, Framing::Chunked(chunks) if chunks.mode() == Mode::Decode);
             ending.reason = CloseReason::ContentCut;
             self.download.begin(Framing::Empty);
         }

@@ -4,7 +4,7 @@
 use super::flow::{Direction, Flow};
 use super::ingress::Ingress;
 use super::phase::{AnswerState, Ending, Phase, RelayStage};
-use super::{Exchange, Side};
+use super::{Action, Exchange, Side};
 
 impl Exchange {
     /// Is more input wanted in this direction? Only asked when all that was cleared has been sent.
@@ -19,6 +19,8 @@ impl Exchange {
             (Direction::Upload, Phase::Answering(ending)) => ending.is_awaiting() && !flow.done,
             (Direction::Download, Phase::Answering(ending)) => ending.is_written() && !flow.done,
             // Behind a switch comes the tunnel's, and so does an end.
+            // What comes behind a head that is being judged may be for others.
+            (Direction::Download, Phase::Relaying(_)) if self.action == Some(Action::JudgeResponse) => false,
             (_, Phase::Relaying(relay)) => !flow.done && relay.stage != RelayStage::Switch,
             (Direction::Upload, Phase::Tunnel { of, .. }) => {
                 of.opening.as_ref().is_none_or(|opening| opening.wants_input())
@@ -63,7 +65,7 @@ impl Exchange {
     pub fn needs_content(&self) -> bool {
         match &self.phase {
             Phase::Answering(Ending { reply: AnswerState::Ready(answer), .. }) => {
-                answer.follows > 0 && !self.current.head_only
+                (answer.follows > 0 || answer.unsized_body) && !self.current.head_only
             }
             Phase::Answering(ending) => ending.is_written() && !self.download.done,
             _ => false,

@@ -4,7 +4,9 @@
 //! Inputs are the `handle_*` methods and `advance`; after each, `poll` tells what the owner has to do. Interest is never
 //! stored: `wants_input` and `wants_shutdown` compute it from the phase and the flows.
 
+mod account;
 mod arrived;
+mod cached;
 pub mod close;
 mod current;
 mod deadlines;
@@ -111,6 +113,9 @@ pub enum Action {
     /// Compose the answer that tells this cause, for [`Exchange::request`] if there is one, and hand it in with
     /// [`Exchange::handle_explained`].
     Explain(Cause),
+    /// A response head has come that is to be judged before the client gets it: say so with [`Exchange::set_caching`], or
+    /// answer in its place.
+    JudgeResponse,
     /// Put the origin's connection where others can use it.
     Release,
     /// Give up the origin's connection, or what is under way to get one.
@@ -377,30 +382,6 @@ impl Exchange {
         self.exclusive = connected.exclusive;
         self.current.reusable = !request.has_stray_content();
         self.step(cx.now, |request| Phase::Relaying(Relay::new(request, connected.reused)));
-    }
-
-    /// A head is there, sound or not.
-    fn open_summary(&mut self, cx: &Context<'_>) {
-        if cx.settings.summary && !self.ingress.is_local() {
-            let head = matches!(self.phase.kind(), PhaseKind::Head | PhaseKind::Hello);
-            let began = if head { (self.entered, self.current.fraction) } else { (cx.now, cx.fraction) };
-            self.current.summary = Some(Box::new(Summary::unread(began, self.moved())));
-        }
-    }
-
-    /// The client has got all of its response, or its tunnel.
-    fn note_served(&self, cx: &mut Context<'_>) {
-        if !self.ingress.is_local() {
-            cx.counters.request_time.note(self.current.age(cx.now, cx.fraction));
-        }
-    }
-
-    /// The request is over; the connection may go on.
-    fn finish_summary(&mut self, reason: CloseReason, now: Millis) {
-        let moved = self.moved();
-        if let Some(summary) = &mut self.current.summary {
-            summary.finish(reason, now, moved);
-        }
     }
 
     /// Whether the client's connection stays for another request behind the present one: what the client asked for, what is

@@ -55,6 +55,8 @@ pub struct Summary {
     pub hello: Option<Box<ClientHello>>,
     /// The word for what was decided about it.
     pub decision: Option<&'static str>,
+    /// What a cache did with it: the word of our own logs, and Squid's.
+    pub cache: Option<(&'static str, &'static str)>,
     /// Where it went.
     pub origin: Option<SocketAddr>,
     /// When its first byte came.
@@ -95,6 +97,7 @@ impl Summary {
             user: None,
             hello: None,
             decision: None,
+            cache: None,
             origin: None,
             began,
             fraction,
@@ -176,7 +179,11 @@ impl Summary {
     pub fn note_answer(&mut self, answer: &Answer) {
         self.status = Some(answer.status);
         self.cause = answer.cause;
-        self.note_media(answer.kind.as_bytes());
+        let kept = answer.stored.as_ref().and_then(|head| head.field("content-type"));
+        self.note_media(kept.unwrap_or(match answer.stored {
+            Some(_) => b"",
+            None => answer.kind.as_bytes(),
+        }));
     }
 
     /// The client reads no HTTP and gets no answer. A tunnel that stood had its answer with its connection.

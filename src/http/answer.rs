@@ -10,8 +10,9 @@ use super::media::{self, PLAIN};
 use super::request::Request;
 use super::rewrite::connection;
 use super::rules::ToClient;
+use super::stored::StoredHead;
 use super::write::{push, push_number};
-use super::Method;
+use super::{Method, Version};
 
 /// The answer to CONNECT once the tunnel stands. It has no fields at all: some clients trip over them.
 pub const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection Established\r\n\r\n";
@@ -39,12 +40,17 @@ pub struct Answer {
     pub foreign: Option<String>,
     /// The reason phrase of a head of ours, where that of its status does not say enough; of visible ASCII and blanks.
     pub phrase: Option<String>,
+    /// The head of a response that is kept, whose fields stand in place of all of ours but Content-Length, Connection and
+    /// those of `fields`.
+    pub stored: Option<StoredHead>,
     /// The media type of the body.
     pub kind: &'static str,
     /// The body, or its start.
     pub body: AnswerBody,
     /// Bytes of the body that come from elsewhere, behind those of `body`.
     pub follows: u64,
+    /// How many bytes follow is not known: they come as chunks, and to a client of HTTP/1.0 until the end.
+    pub unsized_body: bool,
     /// Whether the client's connection is closed afterwards, even if the client asked to keep it.
     pub close: bool,
 }
@@ -58,6 +64,8 @@ pub enum AnswerBody {
     Own(Vec<u8>),
     /// Of a page that is kept in memory, up to 1 MiB, so that it is not copied.
     Shared(Arc<[u8]>),
+    /// A part of such bytes: from the first place to the second, both within them.
+    Part(Arc<[u8]>, usize, usize),
 }
 
 impl AnswerBody {
@@ -65,7 +73,7 @@ impl AnswerBody {
     pub fn own_size(&self) -> usize {
         match self {
             AnswerBody::Own(bytes) => bytes.capacity(),
-            AnswerBody::Static(_) | AnswerBody::Shared(_) => 0,
+            AnswerBody::Static(_) | AnswerBody::Shared(_) | AnswerBody::Part(..) => 0,
         }
     }
 }
@@ -84,6 +92,7 @@ impl Deref for AnswerBody {
             AnswerBody::Static(bytes) => bytes,
             AnswerBody::Own(bytes) => bytes,
             AnswerBody::Shared(bytes) => bytes,
+            AnswerBody::Part(bytes, from, to) => &bytes[*from..*to],
         }
     }
 }
@@ -118,9 +127,11 @@ impl Answer {
             fields: Vec::new(),
             foreign: None,
             phrase: None,
+            stored: None,
             kind: media::by_content(&body).unwrap_or(PLAIN),
             body,
             follows: 0,
+            unsized_body: false,
             close: false,
         }
     }
@@ -182,31 +193,28 @@ impl Answer {
 
     /// Whether the client's connection stays open after the answer.
     pub fn persists(&self, to: &ToClient<'_>) -> bool {
-        to.keep_alive && !self.close
+        to.keep_alive && !self.close && !(self.unsized_body && to.version == Version::Http10)
     }
 
     /// Appends the answer, without what follows from elsewhere; its body only if the request was not HEAD, and only if it is
     /// no longer than `most` bytes. Gives the length of a body that is still to come.
     pub fn write(&self, out: &mut Vec<u8>, to: &ToClient<'_>, most: usize) -> usize {
-        out.extend_from_slice(b"HTTP/1.1 ");
-        push_number(out, u64::from(self.status));
-        let phrase = self.foreign.as_deref().or(self.phrase.as_deref()).unwrap_or_else(|| reason(self.status));
-        push(out, &[b" ", phrase.as_bytes(), b"\r\n"]);
-        let dated = self.foreign.is_some() && self.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("date"));
-        if !dated {
-            push(out, &[b"Date: ", to.date.as_bytes(), b"\r\n"]);
-        }
         // These have no content, and a length would be that of something else (RFC 9110 section 8.6).
         let bare = matches!(self.status, 204 | 304);
-        if self.foreign.is_none() {
-            push(out, &[b"Server: ", to.rules.server.as_bytes(), b"\r\n"]);
+        match &self.stored {
+            Some(head) => self.write_stored(head, out),
+            None => self.write_own(out, to),
         }
-        if !bare {
-            out.extend_from_slice(b"Content-Length: ");
-            push_number(out, (self.body.len() as u64).saturating_add(self.follows));
-            out.extend_from_slice(b"\r\n");
+        match (bare, self.unsized_body, to.version) {
+            (true, ..) | (_, true, Version::Http10) => {}
+            (_, true, Version::Http11) => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+            (false, false, _) => {
+                out.extend_from_slice(b"Content-Length: ");
+                push_number(out, (self.body.len() as u64).saturating_add(self.follows));
+                out.extend_from_slice(b"\r\n");
+            }
         }
-        if self.foreign.is_none() {
+        if self.foreign.is_none() && self.stored.is_none() {
             push(out, &[b"Content-Type: ", self.kind.as_bytes()]);
             out.extend_from_slice(b"\r\nCache-Control: no-store\r\nPragma: no-cache\r\n");
         }
@@ -224,6 +232,41 @@ impl Answer {
             }
         }
     }
+
+    /// The start of a head that is kept. A 304 leaves out what is about a content that it has not (RFC 9110 section 15.4.5).
+    fn write_stored(&self, head: &StoredHead, out: &mut Vec<u8>) {
+        const OF_CONTENT: [&[u8]; 4] = [b"content-type", b"content-encoding", b"content-language", b"content-range"];
+        out.reserve(head.lines().len() + 256);
+        out.extend_from_slice(b"HTTP/1.1 ");
+        push_number(out, u64::from(self.status));
+        let phrase = if self.status == head.status() { head.phrase() } else { reason(self.status).as_bytes() };
+        push(out, &[b" ", phrase, b"\r\n"]);
+        if self.status == head.status() {
+            return out.extend_from_slice(head.lines());
+        }
+        let left_out = |name: &[u8]| match self.status {
+            304 => OF_CONTENT.iter().any(|one| name.eq_ignore_ascii_case(one)),
+            _ => name.eq_ignore_ascii_case(b"content-range"),
+        };
+        for (name, value) in head.fields().filter(|(name, _)| !left_out(name)) {
+            push(out, &[name, b": ", value, b"\r\n"]);
+        }
+    }
+
+    /// The start of a head of our own, or of one that a helper has written.
+    fn write_own(&self, out: &mut Vec<u8>, to: &ToClient<'_>) {
+        out.extend_from_slice(b"HTTP/1.1 ");
+        push_number(out, u64::from(self.status));
+        let phrase = self.foreign.as_deref().or(self.phrase.as_deref()).unwrap_or_else(|| reason(self.status));
+        push(out, &[b" ", phrase.as_bytes(), b"\r\n"]);
+        let dated = self.foreign.is_some() && self.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("date"));
+        if !dated {
+            push(out, &[b"Date: ", to.date.as_bytes(), b"\r\n"]);
+        }
+        if self.foreign.is_none() {
+            push(out, &[b"Server: ", to.rules.server.as_bytes(), b"\r\n"]);
+        }
+    }
 }
 
 /// The phrase of a status (RFC 9110 section 15 and RFC 6585).
@@ -231,9 +274,11 @@ pub fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         204 => "No Content",
+        206 => "Partial Content",
         301 => "Moved Permanently",
         302 => "Found",
         303 => "See Other",
+        304 => "Not Modified",
         307 => "Temporary Redirect",
         308 => "Permanent Redirect",
         400 => "Bad Request",
@@ -246,6 +291,7 @@ pub fn reason(status: u16) -> &'static str {
         411 => "Length Required",
         413 => "Content Too Large",
         414 => "URI Too Long",
+        416 => "Range Not Satisfiable",
         417 => "Expectation Failed",
         421 => "Misdirected Request",
         426 => "Upgrade Required",

@@ -5,6 +5,7 @@
 //! because it is written out at once. What goes out is always built from the parsed form, never from the received text.
 
 pub mod answer;
+pub mod caching;
 pub mod cause;
 pub mod chunked;
 pub mod date;
@@ -23,6 +24,7 @@ mod reread;
 pub mod response;
 pub mod rewrite;
 pub mod rules;
+pub mod stored;
 mod substitute;
 pub mod syntax;
 pub mod target;

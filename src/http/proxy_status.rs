@@ -9,7 +9,7 @@ const OWN: &str = "proxy_internal_response";
 /// The value for an answer of the proxy with this name. A cause is told in the words of its own text, which holds no byte
 /// of a message and no address of the network behind.
 pub fn value(name: &str, cause: Option<Cause>) -> String {
-    let name = if is_token(name) { name.to_owned() } else { quoted(name) };
+    let name = self::name(name);
     match cause {
         Some(cause) => {
             let (error, word) = (cause.proxy_status(), cause.word());
@@ -17,6 +17,15 @@ pub fn value(name: &str, cause: Option<Cause>) -> String {
             format!("{name}; error={error}; details={}", quoted(&details))
         }
         None => format!("{name}; error={OWN}"),
+    }
+}
+
+/// The name of a proxy as a member of a list of structured fields has it (RFC 9209 section 2, RFC 9211 section 2).
+pub fn name(name: &str) -> String {
+    if is_token(name) {
+        name.to_owned()
+    } else {
+        quoted(name)
     }
 }
 

@@ -110,6 +110,15 @@ pub fn response(out: &mut Vec<u8>, response: &Response<'_>, to: &ToClient<'_>) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Puts one more field behind those of a head that is complete. Its name and value must be ours or checked; without a value it
+/// is left out.
+pub fn append(out: &mut Vec<u8>, name: &str, value: &str) {
+    if !value.is_empty() {
+        out.truncate(out.len() - b"\r\n".len());
+        push(out, &[name.as_bytes(), b": ", value.as_bytes(), b"\r\n\r\n"]);
+    }
+}
+
 /// Whether Upgrade goes to the client: with a 101 that may be passed on, and with a 426, which must have it
 /// (RFC 9110 section 15.5.22). In other responses the origin only offers protocols for its connection with us.
 fn may_switch(response: &Response<'_>, to: &ToClient<'_>) -> bool {
@@ -198,7 +207,7 @@ fn forwarded_for(out: &mut Vec<u8>, request: &Request, rules: &Rules, client: Ip
     out.extend_from_slice(b"\r\n");
 }
 
-fn push_elements<'a>(out: &mut Vec<u8>, values: impl Iterator<Item = &'a [u8]>) {
+pub(super) fn push_elements<'a>(out: &mut Vec<u8>, values: impl Iterator<Item = &'a [u8]>) {
     for value in values.filter(|value| !value.is_empty()) {
         push_unfolded(out, value);
         out.extend_from_slice(b", ");
@@ -206,7 +215,7 @@ fn push_elements<'a>(out: &mut Vec<u8>, values: impl Iterator<Item = &'a [u8]>) 
 }
 
 /// Appends a value, each fold in it as one blank (RFC 9112 section 5.2).
-fn push_unfolded(out: &mut Vec<u8>, mut value: &[u8]) {
+pub(super) fn push_unfolded(out: &mut Vec<u8>, mut value: &[u8]) {
     while let Some(fold) = memchr2(b'\r', b'\n', value) {
         out.extend_from_slice(value[..fold].trim_ascii_end());
         out.push(b' ');

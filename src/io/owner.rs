@@ -13,6 +13,8 @@ pub enum Owner {
     Origin(Key),
     /// A kept origin connection, which no session uses.
     Idle(Key),
+    /// The origin of a response that is read for all who want it.
+    Fill(Key),
     /// One attempt of a race for a connection.
     Attempt(Key, u8),
     /// A socket of the resolver.

@@ -144,6 +144,8 @@ impl Loader {
         let (kind, key) = match request {
             ContentRequest::Block(id) => (kind::READ, id),
             ContentRequest::Close(id) => (kind::CLOSE, id),
+            // These are for a cache.
+            ContentRequest::Read(..) | ContentRequest::Leave(_) => return,
         };
         self.send(kind, key);
     }

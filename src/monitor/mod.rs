@@ -14,6 +14,8 @@ use std::sync::Arc;
 use reactor::Millis;
 
 use self::lists::ListFileNumbers;
+use crate::cache::status::CacheResult;
+use crate::cache::CacheNumbers;
 use crate::counters::auth::AuthCounters;
 use crate::counters::exchange::ExchangeCounters;
 use crate::counters::histogram::Histogram;
@@ -125,6 +127,8 @@ pub struct Running {
     pub blocks: u64,
     /// Bytes of heads beyond a block each.
     pub head_bytes: u64,
+    /// The cache, where there is one.
+    pub cache: CacheNumbers,
     /// What is in lists.
     pub listed: ListSize,
     /// The first files of each list, by its name: `block` or `allow`.
@@ -223,6 +227,7 @@ impl Running {
         let counters = &self.counters;
         let mut rows: Vec<(String, String)> = Vec::new();
         let mut row = |key: &str, value: u64| rows.push((key.to_string(), value.to_string()));
+        self.cache_rows(&mut row);
         row("clients.accepted", counters.accepted);
         row("clients.refused", counters.turned_away);
         row("clients.requests", counters.requests);
@@ -303,6 +308,21 @@ impl Running {
                     .for_each(|(name, value)| row(&format!("lists.{list}.{place}.{name}"), value));
             }
         }
+    }
+
+    fn cache_rows(&self, row: &mut impl FnMut(&str, u64)) {
+        let cache = &self.cache;
+        for result in CacheResult::ALL {
+            row(&format!("cache.{}", result.word().to_ascii_lowercase()), cache.counts.results[result.index()]);
+        }
+        row("cache.bytes", cache.bytes);
+        row("cache.evicted", cache.evicted);
+        row("cache.fetching", cache.fetching);
+        row("cache.objects", cache.objects);
+        row("cache.purged", cache.counts.purged);
+        row("cache.stored", cache.counts.stored);
+        row("cache.unstored", cache.counts.unstorable.iter().sum());
+        row("cache.waiting", cache.waiting);
     }
 
     fn helper_rows(&self, row: &mut impl FnMut(&str, u64)) {

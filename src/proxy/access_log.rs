@@ -51,6 +51,7 @@ impl Proxy {
             sni: name.as_bytes(),
             alpn: hello.map(|hello| hello.protocols.as_slice()).unwrap_or_default(),
             ech: hello.is_some_and(|hello| hello.ech),
+            cache: summary.cache,
             cut: summary.is_cut(),
             user_agent: summary.user_agent(),
             referer: summary.referer(),

@@ -4,6 +4,7 @@ use mio::net::TcpStream;
 use reactor::arena::Key;
 
 use super::clock::Clock;
+use crate::cache::fetches::FetchId;
 use crate::redirector::pool::Ticket;
 use crate::resolver::LookupId;
 use crate::session::Session;
@@ -41,6 +42,8 @@ pub(super) enum Waits {
     /// What the loader finds in the file of a local page that a helper has named.
     Page(u64),
     Lookup(LookupId),
+    /// The head of the response to another client's request for the same.
+    Fetch(FetchId),
     /// A race, and the lookup that may still bring more addresses to it.
     Dial(Key, Option<LookupId>),
     /// The rest of a lookup, after none of its first addresses could be connected to.

@@ -5,14 +5,14 @@ use std::net::IpAddr;
 use dns::{Addresses, Failure};
 use mio::net::TcpStream;
 use reactor::arena::{Arena, Key};
-use reactor::ready::Ready;
 use smallvec::SmallVec;
 
 use super::report::Trouble;
 use super::{Client, Proxy, Waits};
 use crate::answers::Answers;
+use crate::cache::Arriving;
 use crate::exchange::close::CloseReason;
-use crate::exchange::phase::{Phase, PhaseKind};
+use crate::exchange::phase::PhaseKind;
 use crate::exchange::timers::Timer;
 use crate::exchange::{Action, Connected};
 use crate::http::answer::Answer;
@@ -21,7 +21,6 @@ use crate::http::request::Request;
 use crate::http::target::{Host, Target};
 use crate::http::Method;
 use crate::io::origin::{Origin, OriginKey};
-use crate::io::owner::Owner;
 use crate::policy::address::ends_here;
 use crate::policy::shares::{ClientKey, Resource};
 use crate::policy::Refused;
@@ -40,13 +39,18 @@ impl Proxy {
             Action::Explain(cause) => self.explain(key, cause),
             Action::Overdue => self.decide_late(key),
             Action::Judge => self.judge_hello(key),
+            Action::Resolve if self.caching.is_some() => self.look_up(key, Arriving::First),
             Action::Resolve => self.resolve(key),
+            Action::JudgeResponse => self.judge_head(key),
             Action::Redial => {
                 self.hang_up(key);
                 self.resolve(key);
             }
             Action::Release => self.release(key),
-            Action::Hangup => self.hang_up(key),
+            Action::Hangup => {
+                self.drop_job(key);
+                self.hang_up(key);
+            }
             Action::Record => self.write_access(key),
             Action::Done(reason) => self.end(key, reason),
         }
@@ -54,6 +58,13 @@ impl Proxy {
 
     /// Composes the answer of an exchange that cannot be served.
     fn explain(&mut self, key: Key, cause: Cause) {
+        if self.is_background(key) {
+            return self.dismiss(key);
+        }
+        if let Some(answer) = self.stand_in(key, cause) {
+            self.with_exchange(key, |exchange, cx| exchange.handle_explained(answer, cx));
+            return;
+        }
         let Some(client) = self.clients.get(key) else { return };
         let exchange = &client.session.exchange;
         let answer = self.answers.explain(cause, exchange.request(), exchange.client(), "");
@@ -66,14 +77,20 @@ impl Proxy {
         key: Key,
         compose: impl FnOnce(&Answers, Option<&Request>, IpAddr) -> Box<Answer>,
     ) {
+        if self.is_background(key) {
+            return self.dismiss(key);
+        }
         let Some(client) = self.clients.get(key) else { return };
         let exchange = &client.session.exchange;
-        let answer = compose(&self.answers, exchange.request(), exchange.client());
+        let mut answer = compose(&self.answers, exchange.request(), exchange.client());
+        if let Some(kept) = answer.cause.and_then(|cause| self.stand_in(key, cause)) {
+            answer = kept;
+        }
         self.with_exchange(key, |exchange, cx| exchange.handle_failure(answer, cx));
     }
 
     /// Finds the addresses of the request's origin.
-    fn resolve(&mut self, key: Key) {
+    pub(super) fn resolve(&mut self, key: Key) {
         let now = self.clock.now();
         let Some(client) = self.clients.get_mut(key) else { return };
         let Some(request) = client.session.exchange.request() else { return };
@@ -174,7 +191,9 @@ impl Proxy {
         let exchange = &client.session.exchange;
         let same = exchange.request().is_some_and(there);
         // One that is not bound to the client by its authentication may have been closed by its origin meanwhile.
-        let safe = exchange.is_authenticated() || exchange.request().is_some_and(Request::is_repeatable);
+        let repeatable = exchange.request().is_some_and(Request::is_repeatable);
+        // What its origin overlooked of this client's requests must not come to others out of a cache.
+        let safe = exchange.is_authenticated() || repeatable && !self.fills_cache(key);
         let address = origin.address;
         if !same || !safe || exchange.is_fresh() {
             self.hang_up(key);
@@ -380,6 +399,13 @@ impl Proxy {
         let Some(client) = self.clients.get(key) else { return };
         let due = client.session.exchange.poll_timeout(&self.settings.limits).filter(|(_, at)| *at <= now);
         match (due, client.waits) {
+            (Some((Timer::Resolve, _)), Waits::Fetch(_)) => {
+                // It has waited for another client's response, and not for a name.
+                self.hang_up(key);
+                self.with_exchange(key, |exchange, cx| exchange.handle_waited(cx.now));
+                self.look_up(key, Arriving::Alone);
+                return self.enqueue(key);
+            }
             (Some((Timer::Connect, _)), _) => self.note_unreached(key),
             (Some((Timer::Resolve, _)), Waits::Lookup(_)) => {
                 self.counters.name_time.note(client.waited(&self.clock));
@@ -389,29 +415,6 @@ impl Proxy {
         }
         self.with_exchange(key, |exchange, cx| exchange.handle_timeout(cx));
         self.enqueue(key);
-    }
-
-    /// Puts a session's origin connection where others can use it, unless it is the client's own.
-    fn release(&mut self, key: Key) {
-        let now = self.clock.now();
-        let Some(client) = self.clients.get_mut(key) else { return };
-        let staying = !matches!(client.session.exchange.phase(), Phase::Closed(_));
-        if client.session.exchange.is_private() {
-            let quiet = client.session.origin.as_mut().is_some_and(|origin| is_quiet(origin));
-            return if staying && quiet { client.session.count_exchange() } else { self.hang_up(key) };
-        }
-        let Some(mut origin) = client.session.origin.take() else { return };
-        if !is_quiet(&mut origin) {
-            return self.poller.forget(origin.stream.route);
-        }
-        let route = origin.stream.route;
-        let (kept, displaced) = self.upstream.idle.put(origin, now);
-        if let Some(kept) = kept {
-            self.poller.assign(route, Owner::Idle(kept));
-        }
-        if let Some(displaced) = displaced {
-            self.poller.forget(displaced.stream.route);
-        }
     }
 
     /// Gives up a session's origin connection and what is under way to get one.
@@ -428,6 +431,11 @@ impl Proxy {
             Waits::Reply(ticket) => {
                 if let Some(redirector) = &mut self.redirector {
                     redirector.cancel(ticket);
+                }
+            }
+            Waits::Fetch(id) => {
+                if let Some(caching) = &mut self.caching {
+                    caching.cache.leave(id, key);
                 }
             }
             Waits::Lookup(id) | Waits::Rest(id) => self.resolver.cancel(id, &mut self.shares, self.clock.now()),
@@ -449,8 +457,12 @@ impl Proxy {
 
     /// Ends a session.
     pub(super) fn end(&mut self, key: Key, reason: CloseReason) {
+        self.drop_job(key);
         self.hang_up(key);
         let Some(client) = self.clients.remove(key) else { return };
+        if self.is_background(key) {
+            return self.end_background(key, client);
+        }
         log::debug!(target: "client", "connection closed: {}", reason.explain());
         if reason == CloseReason::ProxyHeader && self.reports.may_report(Trouble::ProxyHeader, self.clock.now()) {
             let peer = client.session.exchange.peer();
@@ -481,13 +493,4 @@ fn name_of(target: &Target) -> &str {
 
 fn client_phase(clients: &Arena<Client>, key: Key) -> Option<PhaseKind> {
     clients.get(key).map(|client| client.session.exchange.phase().kind())
-}
-
-/// Has the origin nothing to say? A connection with bytes that no request asked for must not carry another.
-fn is_quiet(origin: &mut Origin<TcpStream>) -> bool {
-    if origin.stream.ready.has(Ready::READ_CLOSED | Ready::ERROR) {
-        return false;
-    }
-    // READ is still set when the response happened to fill the last read.
-    !origin.stream.ready.has(Ready::READ) || matches!(origin.stream.peek(&mut [0]), Ok(None))
 }

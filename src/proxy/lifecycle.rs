@@ -135,9 +135,11 @@ impl Proxy {
         let policy = std::mem::replace(&mut self.policy, options.policy);
         self.loading.loader.discard((answers, policy));
         self.watch_pages(options.pages);
+        let other_rules = self.settings.rules.transparent != options.settings.rules.transparent;
         self.settings = options.settings;
         self.limiting.configure(options.client_limits);
         self.divert = options.divert;
+        self.use_cache(options.cache, other_rules);
         self.upstream.configure(options.dial_options, &mut self.shares);
         let (reader, names) = options.names;
         self.watch_names(reader, names);
@@ -194,6 +196,7 @@ impl Proxy {
         if self.listeners.open_awaited(self.upstream.keepalive(), &mut self.poller) {
             self.local.set_listeners(self.listeners.addresses());
         }
+        self.tick_cache();
         self.wake_the_starved();
         self.note_second();
         self.trim();

@@ -6,12 +6,17 @@
 
 mod access_log;
 mod addresses;
+mod background;
+mod caching;
 mod client;
 mod clock;
 mod connecting;
 mod crowding;
 mod deciding;
 mod diverted;
+mod events;
+mod fill;
+mod filling;
 mod heads;
 mod lifecycle;
 mod limiting;
@@ -22,6 +27,7 @@ mod loading;
 mod logins;
 mod pages;
 mod place;
+mod releasing;
 mod report;
 mod snapshot;
 mod trimming;
@@ -37,6 +43,7 @@ use reactor::ready::Ready;
 use reactor::Millis;
 
 use crate::answers::Answers;
+use crate::cache::CacheSettings;
 use crate::exchange::ingress::Ingress;
 use crate::exchange::phase::PhaseKind;
 use crate::exchange::{Context, Exchange, Settings};
@@ -99,6 +106,8 @@ pub struct Options {
     pub lists: Option<lists::ListSetup>,
     /// The users, and how their files are looked at again.
     pub users: UsersSetup,
+    /// The cache; None where nothing is kept.
+    pub cache: Option<CacheSettings>,
     /// The helpers that are asked about requests; None where there are none.
     pub redirector: Option<redirector::Options>,
     /// What the monitor shows besides numbers.
@@ -142,6 +151,8 @@ pub struct Proxy {
     trimming: trimming::Trimming,
     loading: loading::Loading,
     redirector: Option<Redirector>,
+    /// None where nothing is kept.
+    caching: Option<Box<caching::CacheDesk>>,
     usage: Option<UsageLog>,
     access: Option<AccessLog>,
     messages: Option<&'static Messages>,
@@ -189,8 +200,7 @@ impl Proxy {
         let heads = heads::Heads::new(&mut shares);
         let upstream = Upstream::new(options.dial_options, &mut shares);
         let (lists, list_reader) = lists::ActiveLists::start(options.lists).unzip();
-        let files = (reader, options.pages, list_reader);
-        let loading = loading::Loading::new(files, &mut poller, clock.now())?;
+        let loading = loading::Loading::new((reader, options.pages, list_reader), &mut poller, clock.now())?;
         let redirector = options.redirector.map(|options| Redirector::new(options, clock.now()));
         let mut proxy = Proxy {
             poller,
@@ -218,6 +228,7 @@ impl Proxy {
             trimming: trimming::Trimming::default(),
             loading,
             redirector,
+            caching: options.cache.map(caching::CacheDesk::new),
             usage: None,
             access: None,
             messages: None,
@@ -274,7 +285,8 @@ impl Proxy {
 
     /// Milliseconds until something is due.
     fn timeout(&self) -> Millis {
-        if !self.queue.is_empty() || self.loading.loader.is_behind() {
+        let filling = self.caching.as_ref().is_some_and(|caching| caching.is_busy());
+        if !self.queue.is_empty() || filling || self.loading.loader.is_behind() {
             return 0;
         }
         let now = self.clock.now();
@@ -288,49 +300,6 @@ impl Proxy {
             Some(self.lifecycle.next()),
         ];
         due.into_iter().flatten().min().map_or(TICK, |at| at.saturating_sub(now)).min(TICK)
-    }
-
-    /// Notes what an event says; work happens later.
-    fn note(&mut self, owner: Owner, ready: Ready) {
-        match owner {
-            Owner::Client(key) => {
-                if let Some(client) = self.clients.get_mut(key) {
-                    client.session.client.note(ready);
-                    self.enqueue(key);
-                    if ready.has(Ready::READ_CLOSED) {
-                        self.leaving.push(key);
-                    }
-                }
-            }
-            Owner::Origin(key) => {
-                if let Some(origin) = self.clients.get_mut(key).and_then(|client| client.session.origin.as_mut()) {
-                    origin.stream.note(ready);
-                    self.enqueue(key);
-                }
-            }
-            Owner::Listener(index) => self.listeners.note(index),
-            Owner::Idle(key) => {
-                // A kept connection that says something unasked, or ends, is of no use any more.
-                if ready.has(Ready::READ | Ready::READ_CLOSED | Ready::ERROR) {
-                    if let Some(origin) = self.upstream.idle.remove(key) {
-                        self.poller.forget(origin.stream.route);
-                    }
-                }
-            }
-            Owner::Attempt(key, lane) => {
-                self.upstream.handle_event(key, lane, ready, &mut self.poller, &mut self.shares, self.clock.now());
-            }
-            Owner::Resolver(key) => self.resolver.handle_event(key, ready, &mut self.poller, self.clock.now()),
-            Owner::Helper(key) => {
-                if let Some(redirector) = &mut self.redirector {
-                    redirector.handle_event(key, ready, &mut self.poller, self.clock.now());
-                }
-            }
-            Owner::Verifier => self.note_verifier(ready),
-            Owner::Loader => self.loading.loader.handle_event(ready),
-            Owner::Addresses => self.addresses.handle_event(self.clock.now()),
-            Owner::Signal => {}
-        }
     }
 
     fn enqueue(&mut self, key: Key) {
@@ -390,6 +359,7 @@ impl Proxy {
             let Some(key) = self.queue.pop_front() else { break };
             self.drive(key);
         }
+        self.serve_cache();
         self.serve_helpers();
         let now = self.clock.now();
         self.resolver.flush(&mut self.poller, now);
@@ -405,11 +375,9 @@ impl Proxy {
                 (progress, client.session.poll_content(), heads::is_heavy(client))
             });
             let Some((progress, content, heavy)) = stepped else { return };
+            let served = content.is_some_and(|request| self.serve_content(key, request));
             if self.limiting.counts_connections() && !self.seat(key) {
                 continue;
-            }
-            if let Some(request) = content {
-                self.loading.loader.serve(request);
             }
             if heavy && !self.weigh(key) {
                 continue;
@@ -417,6 +385,7 @@ impl Proxy {
             match progress {
                 Progress::Act(action) => self.act(key, action),
                 Progress::Again => break,
+                Progress::Wait if served => continue,
                 Progress::Wait => {
                     if let Some(client) = self.clients.get(key) {
                         client.session.arm(&mut self.alarms, key, &self.settings.limits);

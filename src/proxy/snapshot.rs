@@ -113,7 +113,7 @@ impl Proxy {
         let answer = match web::answer(request, self) {
             Reply::Answer(answer) => answer,
             Reply::Order(order) => {
-                let outcome = self.carry_out(order);
+                let outcome = self.carry_out(&order);
                 crate::critical!(target: "web", "{peer} asked for {order}: {}", outcome.as_ref().err().map_or("done", |why| why));
                 let Some(request) = self.clients.get(key).and_then(|client| client.session.exchange.request()) else {
                     return;
@@ -124,8 +124,9 @@ impl Proxy {
         self.with_exchange(key, |exchange, cx| exchange.handle_decision(Decision::Answer(answer), cx));
     }
 
-    fn carry_out(&mut self, order: Order) -> Result<(), String> {
-        match order {
+    fn carry_out(&mut self, order: &Order) -> Result<(), String> {
+        match *order {
+            Order::Purge(ref what) => self.purge(what),
             Order::Helpers { minimum, maximum } => {
                 let redirector = self.redirector.as_mut().ok_or("there are no helpers")?;
                 redirector.set_bounds(minimum, maximum, self.clock.now());
@@ -227,6 +228,7 @@ impl Source for Proxy {
             idle: self.upstream.idle.len() as u64,
             blocks: self.shared.pool.lent() as u64,
             head_bytes: self.shares.total(Resource::HeadBytes) as u64,
+            cache: self.caching.as_ref().map(|caching| caching.cache.numbers()).unwrap_or_default(),
             listed,
             list_files,
             users: self.users(),

@@ -96,9 +96,9 @@ impl<T: Transport> Session<T> {
     pub fn poll_content(&mut self) -> Option<ContentRequest> {
         let content = self.content.as_mut()?;
         if self.exchange.needs_content() {
-            return content.poll().then(|| ContentRequest::Block(content.id()));
+            return content.poll();
         }
-        self.content.take().map(|content| ContentRequest::Close(content.id()))
+        self.content.take().map(|content| content.farewell())
     }
 
     /// Moves what can be moved, until something has to be done by others or nothing is ready.
@@ -142,6 +142,18 @@ impl<T: Transport> Session<T> {
         if let Some(origin) = &mut self.origin {
             origin.exchanges += 1;
         }
+    }
+
+    /// What has come from the origin and was not looked at yet: a head that is to be judged, with what is behind it.
+    pub fn received(&self) -> &[u8] {
+        &self.download.bytes()[self.exchange.flow(Direction::Download).cleared()..]
+    }
+
+    /// Drops what has come from the origin: it is no part of what the next one says.
+    pub fn drop_received(&mut self, shared: &mut Shared) {
+        let count = self.download.len();
+        self.download.consume(count);
+        shared.pool.reclaim(&mut self.download);
     }
 
     /// Bytes held for this session.

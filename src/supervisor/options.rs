@@ -7,6 +7,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::answers::Answers;
+use crate::cache::evict::Eviction;
+use crate::cache::CacheSettings;
 use crate::config::listeners::Listening;
 use crate::config::{Config, Loaded};
 use crate::exchange::ingress::Ingress;
@@ -112,6 +114,7 @@ pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options,
         names: name_options(loaded).read().map_err(unreadable_names)?,
         lists: lists(config)?,
         users: users(config)?,
+        cache: cache(config),
         redirector: redirector(config),
         facts: facts(loaded),
         pages,
@@ -138,6 +141,17 @@ pub(super) fn check_files(loaded: &Loaded) -> Result<(), String> {
 
 fn unreadable_names(error: String) -> String {
     format!("cannot read {error} (dns.resolver, dns.hosts)")
+}
+
+/// The cache, if there is one.
+fn cache(config: &Config) -> Option<CacheSettings> {
+    let cache = &config.cache;
+    cache.enable.then(|| CacheSettings {
+        size: cache.size,
+        object_size: cache.object_size,
+        policy: if cache.eviction { Eviction::Sieve } else { Eviction::Lru },
+        targeted: cache.targeted.clone(),
+    })
 }
 
 /// The lists, read, if there is one.

@@ -19,8 +19,10 @@ use crate::http::request::Request;
 use crate::http::Method;
 
 /// What is to be changed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Order {
+    /// What a cache is to forget.
+    Purge(Purge),
     /// As few and as many helpers as there may be, the first not above the second.
     Helpers {
         #[allow(missing_docs)]
@@ -36,10 +38,23 @@ pub enum Order {
     SoftStop,
 }
 
+/// What of a cache is named.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Purge {
+    /// What is kept for this URL.
+    Url(String),
+    /// All of a host, `name:port`.
+    Site(String),
+    /// All there is.
+    All,
+}
+
 impl fmt::Display for Order {
     /// What was asked for, as the log has it.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Order::Purge(Purge::Url(what) | Purge::Site(what)) => write!(out, "a purge of {what:?}"),
+            Order::Purge(Purge::All) => out.write_str("a purge of the whole cache"),
             Order::Helpers { minimum, maximum } => write!(out, "{minimum} to {maximum} helpers"),
             Order::Debug(true) => out.write_str("debug messages"),
             Order::Debug(false) => out.write_str("no debug messages"),
@@ -55,6 +70,7 @@ const WORKERS: &str = "/control/workers/commit";
 const DEBUG: &str = "/control/debug/commit";
 const LISTEN: &str = "/control/listen/commit";
 const STOP: &str = "/control/stop/commit";
+const PURGE: &str = "/control/cache/purge";
 
 /// What the original said after a change.
 const DONE: &str = "changed successfully";
@@ -85,7 +101,7 @@ pub(super) fn ask(path: &str, request: &Request, source: &dyn Source) -> Asked {
             "Version 1 could run Python code that was sent to it here. This version runs no code that is sent to it."
                 .to_owned(),
         ),
-        WORKERS | DEBUG | LISTEN | STOP => {
+        WORKERS | DEBUG | LISTEN | STOP | PURGE => {
             may_change(request, source).and_then(|()| read(path, request.content(), source)).map(Asked::Order)
         }
         _ => return Asked::Page(super::missing()),
@@ -172,7 +188,18 @@ fn read(path: &str, content: &[u8], source: &dyn Source) -> Result<Order, String
         DEBUG => switch("debug").map(Order::Debug),
         LISTEN => switch("listen").map(Order::Listen),
         STOP => Ok(Order::SoftStop),
+        PURGE => purge(content).map(Order::Purge),
         _ => helpers(content, source),
+    }
+}
+
+/// One of three fields says what is to go.
+fn purge(content: &[u8]) -> Result<Purge, String> {
+    match (field(content, "url"), field(content, "host"), field(content, "all").as_deref()) {
+        (Some(url), None, None) => Ok(Purge::Url(url)),
+        (None, Some(host), None) if host.contains(':') => Ok(Purge::Site(host.to_ascii_lowercase())),
+        (None, None, Some("true")) => Ok(Purge::All),
+        _ => Err("One of the fields url=http://host/path, host=name:port and all=true must be there.".to_owned()),
     }
 }
 
@@ -221,7 +248,7 @@ fn line(status: u16, text: &str) -> Answer {
 }
 
 /// The answer after an order. `outcome` is what the hub says that carried it out.
-pub(super) fn done(order: Order, outcome: &Result<(), String>, request: &Request, source: &dyn Source) -> Answer {
+pub(super) fn done(order: &Order, outcome: &Result<(), String>, request: &Request, source: &dyn Source) -> Answer {
     if !wants_page(request) {
         return match outcome {
             Ok(()) => line(200, DONE),
@@ -231,7 +258,7 @@ pub(super) fn done(order: Order, outcome: &Result<(), String>, request: &Request
     let path = match order {
         Order::Helpers { .. } => "/control/workers.html",
         Order::Debug(_) => "/control/debug.html",
-        Order::Listen(_) | Order::SoftStop => "/control.html",
+        Order::Listen(_) | Order::SoftStop | Order::Purge(_) => "/control.html",
     };
     let note = match outcome {
         Ok(()) => html! { p .note.good role="status" { (DONE) } },

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::cache::status::CacheResult;
+use crate::cache::store::Unstorable;
 use crate::counters::histogram::Histogram;
 use crate::exchange::close::CloseReason;
 use crate::monitor::hosts::Top;
@@ -23,6 +25,7 @@ pub(super) fn render(running: &Running, hosts: &Top, listeners: &[ListenerRow], 
     top(&mut page, hosts);
     names(&mut page, running);
     helpers(&mut page, running);
+    cache(&mut page, running);
     page.gauge(
         "up",
         "Whether requests are accepted: 0 during a soft stop, or while nothing is listened on.",
@@ -66,6 +69,35 @@ fn by_listener(page: &mut MetricsPage, listeners: &[ListenerRow]) {
         "Most clients of a kind of listener.",
         limits.iter().map(|(label, limit)| (label.as_str(), *limit)),
     );
+}
+
+fn cache(page: &mut MetricsPage, running: &Running) {
+    let cache = &running.cache;
+    let results: Vec<(String, u64)> = CacheResult::ALL
+        .into_iter()
+        .map(|result| {
+            (format!("result=\"{}\"", result.word().to_ascii_lowercase()), cache.counts.results[result.index()])
+        })
+        .collect();
+    let rows = results.iter().map(|(label, count)| (label.as_str(), *count));
+    page.counter("cache_requests_total", "Requests by what the cache did with them.", rows);
+    let reasons: Vec<(String, u64)> = Unstorable::ALL
+        .into_iter()
+        .map(|why| (format!("why=\"{why}\""), cache.counts.unstorable[why.index()]))
+        .collect();
+    let rows = reasons.iter().map(|(label, count)| (label.as_str(), *count));
+    page.counter("cache_unstored_total", "Responses that were not kept, by the reason.", rows);
+    page.counter("cache_stored_total", "Responses that were kept.", [("", cache.counts.stored)]);
+    page.counter("cache_evicted_total", "Responses that went to make room for others.", [("", cache.evicted)]);
+    page.counter(
+        "cache_purged_total",
+        "Responses that an order or an unsafe request removed.",
+        [("", cache.counts.purged)],
+    );
+    page.gauge("cache_objects", "Responses that are kept.", [("", cache.objects)]);
+    page.gauge("cache_memory", "Bytes that the cache takes of cache.size.", [("", cache.bytes)]);
+    page.gauge("cache_fetching", "Responses on their way that clients share.", [("", cache.fetching)]);
+    page.gauge("cache_waiting", "Clients that wait for another client's response to begin.", [("", cache.waiting)]);
 }
 
 fn clients(page: &mut MetricsPage, running: &Running) {

@@ -36,7 +36,7 @@ use crate::monitor::sessions::{EndPointKind, EndPoints, Filter, Sessions};
 use crate::monitor::Running;
 use crate::policy::networks::Networks;
 use control::Asked;
-pub use control::Order;
+pub use control::{Order, Purge};
 use layout::WebPage;
 
 /// The media type of JSON (RFC 8259 section 11).
@@ -191,7 +191,7 @@ pub fn refused(cause: Cause, challenge: &str) -> Answer {
 
 /// The answer to a request whose order was carried out, or could not be.
 pub fn done(order: Order, outcome: &Result<(), String>, request: &Request, source: &dyn Source) -> Answer {
-    control::done(order, outcome, request, source)
+    control::done(&order, outcome, request, source)
 }
 
 fn reply(answer: Answer) -> Reply {

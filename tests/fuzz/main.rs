@@ -113,4 +113,5 @@ tests! {
     dns_message dns_resolver resolv_conf hosts lists
     url_question url_reply icap_reply monitor
     client_hello
+    cache_control http_date vary stored_head
 }

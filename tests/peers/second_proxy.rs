@@ -41,12 +41,12 @@ says 'curl -s -w %{http_code} -o /dev/null -x http://admin:wrong@127.0.0.1:8888 
 
 const OPEN: &str = r#"
 launch 'exaproxy --host 0.0.0.0 --port 8888 --blacklist config/blocked_domains.txt --cache --log-dir logs --max-connections 5000'
-grep -q 'cache has no effect yet' "$tree/log" || fail 'no warning'
 says 'curl -v -x http://127.0.0.1:8888 https://www.google.com' 'origin of www.google.com'
 says 'curl -x http://127.0.0.1:8888 http://example.com' 'blocked: a list refuses it'
 wait_for 'GET http://example.com/ HTTP/1.1" 403 ' logs/access.log
 wait_for 'Starting exaproxy' logs/exaproxy.log
 says 'curl -s http://127.0.0.1:8080/json/configuration' '"exaproxy.http.connections": 5000'
+says 'curl -s http://127.0.0.1:8080/json/configuration' '"exaproxy.cache.enable": true'
 "#;
 
 #[test]

@@ -12,6 +12,7 @@ mod answers;
 mod auth;
 mod backpressure;
 mod boundaries;
+mod cache;
 mod cli;
 mod client_limits;
 mod clients;

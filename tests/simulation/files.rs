@@ -30,6 +30,7 @@ impl Files {
         match request {
             ContentRequest::Block(id) => self.wanted.push((session, id)),
             ContentRequest::Close(id) => assert!(self.open.remove(&id).is_some(), "a file is closed once"),
+            ContentRequest::Read(..) | ContentRequest::Leave(_) => unreachable!("nothing is shared here"),
         }
     }
 

@@ -292,6 +292,7 @@ impl Hub {
             }
             Action::Record => self.take_summary(key),
             Action::Done(_) => self.end(key),
+            Action::JudgeResponse => unreachable!("there is no cache"),
         }
     }
 

@@ -16,6 +16,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("http", &[]),
     ("logs", &[]),
     ("io", &[]),
+    ("cache", &["http"]),
     ("tls", &["http"]),
     ("counters", &["http", "policy"]),
     ("policy", &["http", "tls"]),

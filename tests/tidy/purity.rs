@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 const PURE: &[&str] = &[
     "exaproxy::http",
     "exaproxy::tls",
+    "exaproxy::cache",
     "exaproxy::exchange",
     "exaproxy::policy",
     "exaproxy::counters",

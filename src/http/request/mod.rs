@@ -13,6 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::caching::Caching;
 use super::fault::Fault;
 use super::fields::{is_private_scheme, Connection, Expectation, FieldKind, Fields};
 use super::framing::Framing;
@@ -47,6 +48,7 @@ pub struct Request {
     asked: Option<Box<Target>>,
     /// What speaks on the connection, where that is not HTTP.
     opaque: Option<OpaqueKind>,
+    caching: Caching,
 }
 
 /// Another place for a request than the one that it names.
@@ -246,6 +248,16 @@ impl Request {
     /// The content, if it is kept with the head; content that is passed on is not.
     pub fn content(&self) -> &[u8] {
         &self.content
+    }
+
+    /// What a cache wants of the response.
+    pub fn caching(&self) -> &Caching {
+        &self.caching
+    }
+
+    /// Says what a cache wants of the response.
+    pub fn set_caching(&mut self, caching: Caching) {
+        self.caching = caching;
     }
 
     /// Whether the client's connection may serve another request (RFC 9112 section 9.3).

@@ -46,6 +46,7 @@ impl Request {
             max_forwards: Ok(None),
             detour: None,
             content: Box::default(),
+            caching: Default::default(),
             user: None,
             asked: None,
             opaque: Some(kind),

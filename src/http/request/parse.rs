@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::Request;
+use crate::http::caching::Caching;
 use crate::http::chunked::{ChunkScan, ChunkSender, Mode};
 use crate::http::diagnose::diagnose_request;
 use crate::http::fault::Fault;
@@ -138,6 +139,7 @@ impl Parts<'_> {
             user: None,
             asked: None,
             opaque: None,
+            caching: Caching::default(),
             fields,
             bytes,
         }))

@@ -96,6 +96,7 @@ fn value(out: &mut Vec<u8>, code: Code, place: Escaping, record: &Record<'_>, st
         Code::List => push(out, record.list, place),
         Code::Sni => push(out, record.sni, place),
         Code::Alpn => push(out, record.alpn, place),
+        Code::Cache => put(out, &[record.cache.map_or("-", |(own, _)| own)]),
         Code::Decide => or_dash(out, record.decide, digits),
         Code::Resolve => or_dash(out, record.resolve, digits),
         Code::Connect => or_dash(out, record.connect, digits),
@@ -177,7 +178,7 @@ fn result(record: &Record<'_>) -> &'static str {
         Some("REDIRECT") => "TCP_REDIRECT",
         Some("ERROR" | "FILE" | "LOCAL") => "NONE_NONE",
         _ if matches!(record.method, b"CONNECT" | b"TLS" | b"TCP") => "TCP_TUNNEL",
-        _ => "TCP_MISS",
+        _ => record.cache.map_or("TCP_MISS", |(_, squid)| squid),
     }
 }
 
@@ -221,6 +222,9 @@ fn json(out: &mut Vec<u8>, record: &Record<'_>, stamps: &mut Stamps) {
     text(out, "alpn", record.alpn);
     key(out, "ech");
     put(out, &[if record.ech { "true" } else { "false" }]);
+    if let Some((own, _)) = record.cache {
+        text(out, "cache", own.as_bytes());
+    }
     text(out, "user_agent", record.user_agent);
     text(out, "referer", record.referer);
     out.push(b'}');

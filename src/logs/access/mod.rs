@@ -65,6 +65,8 @@ pub struct Record<'a> {
     pub alpn: &'a [u8],
     /// The hello may hide another one (ECH).
     pub ech: bool,
+    /// What the cache did with it, in our word and in Squid's; None without a cache.
+    pub cache: Option<(&'static str, &'static str)>,
     /// The client did not get all of the response.
     pub cut: bool,
     /// The User-Agent field, perhaps empty.

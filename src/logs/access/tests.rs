@@ -33,6 +33,7 @@ fn record() -> Record<'static> {
         sni: b"",
         alpn: b"",
         ech: false,
+        cache: None,
         cut: false,
         user_agent: b"curl/8",
         referer: b"",

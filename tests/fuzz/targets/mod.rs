@@ -2,6 +2,7 @@
 //! where there is something: its inverse, itself on the same bytes in pieces, its stricter side.
 
 mod bodies;
+mod cache;
 mod heads;
 mod lists;
 mod monitor;
@@ -47,6 +48,10 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "credentials", seeds: users::FIELDS, run: users::fields },
     Target { name: "hosts", seeds: names::HOSTS, run: names::hosts },
     Target { name: "client_hello", seeds: tls::HELLOS, run: tls::hello },
+    Target { name: "cache_control", seeds: cache::DIRECTIVES, run: cache::directives },
+    Target { name: "http_date", seeds: cache::DATES, run: cache::date },
+    Target { name: "vary", seeds: cache::VARY, run: cache::vary },
+    Target { name: "stored_head", seeds: cache::STORED, run: cache::stored },
 ];
 
 /// One number for what happened.

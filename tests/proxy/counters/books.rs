@@ -64,6 +64,14 @@ const SAME: &str = "connections_total clients.accepted, connections_refused_tota
     users_read_timestamp_seconds{file=\"proxy\"} users.proxy.read, \
     users_read_timestamp_seconds{file=\"monitor\"} users.monitor.read, \
     lists_entries{kind=\"names\"} lists.names, lists_entries{kind=\"networks\"} lists.networks, lists_entries{kind=\"urls\"} lists.urls, \
+    cache_requests_total{result=\"hit\"} cache.hit, \
+    cache_requests_total{result=\"miss\"} cache.miss, \
+    cache_requests_total{result=\"revalidated\"} cache.revalidated, \
+    cache_requests_total{result=\"stale\"} cache.stale, \
+    cache_requests_total{result=\"collapsed\"} cache.collapsed, \
+    cache_requests_total{result=\"bypass\"} cache.bypass, \
+    cache_stored_total cache.stored, cache_evicted_total cache.evicted, cache_purged_total cache.purged, \
+    cache_objects cache.objects, cache_memory cache.bytes, cache_fetching cache.fetching, cache_waiting cache.waiting, \
     log_lines_lost_total{log=\"usage\"} logs.lost.usage, log_lines_lost_total{log=\"access\"} logs.lost.access";
 
 /// The name under which a test claims a number, from any of the names under which it is shown.

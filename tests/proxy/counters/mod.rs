@@ -6,6 +6,7 @@
 mod auth;
 mod books;
 mod bytes;
+mod cache;
 mod causes;
 mod diverted;
 mod ends;
@@ -153,10 +154,11 @@ fn claimed() -> BTreeSet<String> {
         of(sni::STEPS),
         of(sni::NOWHERE),
         of(house::STEPS),
+        of(cache::STEPS),
         files::claimed(),
         timers::claimed(),
     ];
-    let keys = [bytes::KEYS, diverted::KEYS, house::KEYS, helpers::KEYS, times::KEYS, auth::KEYS].concat();
+    let keys = [bytes::KEYS, cache::KEYS, diverted::KEYS, house::KEYS, helpers::KEYS, times::KEYS, auth::KEYS].concat();
     of_steps.into_iter().flatten().chain(keys.into_iter().map(str::to_owned)).collect()
 }
 

@@ -1,0 +1,282 @@
+//! What becomes of a response whose head has come (RFC 9111 sections 3, 4.3.3 to 4.3.5 and 4.4): it is kept, it updates what
+//! is kept, it makes it untrue, or it passes by.
+
+use std::hash::Hash;
+use std::sync::Arc;
+
+use super::compose::{self, answer};
+use super::control::Directives;
+use super::fresh::{age_value, Exchanged, Freshness};
+use super::inflow::ComingHead;
+use super::reuse::Failure;
+use super::select::Selecting;
+use super::status::{CacheReport, CacheResult};
+use super::storage::{StoredPlace, StoredResponse, OVERHEAD};
+use super::store::{self, Unstorable};
+use super::{invalidate, validate, Arriving, Cache, CacheJob, Moment, Role};
+use crate::http::answer::Answer;
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::http::stored::{Keeping, StoredHead};
+
+/// What there is of a body when its head has come.
+#[derive(Clone, Copy, Debug)]
+pub enum AtHand<'a> {
+    /// All of it.
+    Complete(&'a [u8]),
+    /// Less; its length, if the head says it.
+    Partial(Option<u64>),
+}
+
+/// What is to become of a response.
+#[derive(Debug)]
+pub enum HeadVerdict {
+    /// It goes to the client as it came, with this in Cache-Status.
+    Pass(CacheReport),
+    /// Its body is read for all who want it, [`CacheJob::fetch`] tells for which fetch; the client is answered like one who joined.
+    Fill(Box<Answer>),
+    /// The client gets this in place of it; the origin's connection can carry another request if it was complete.
+    Answer(Box<Answer>, CacheResult),
+    /// It was about nothing that is kept: the request is to be sent again, with this head.
+    Again(Vec<u8>),
+}
+
+impl<W: Copy + Eq + Hash> Cache<W> {
+    /// Judges a final response to a job's request. `reader` is the client, if there is one; `private` says that the connection
+    /// belongs to it alone.
+    pub fn handle_head(
+        &mut self,
+        job: &mut CacheJob,
+        request: &Request,
+        response: &Response<'_>,
+        at_hand: AtHand<'_>,
+        (reader, private): (Option<W>, bool),
+        moment: &Moment<'_>,
+    ) -> HeadVerdict {
+        match job.role {
+            Role::Pass => return HeadVerdict::Pass(job.report(None, false)),
+            Role::Invalidate => {
+                for key in invalidate::targets(request, response, moment.rules) {
+                    self.purge(&key);
+                }
+                return HeadVerdict::Pass(job.report(None, false));
+            }
+            Role::Update => {
+                self.update_by_head(job, response, moment);
+                return HeadVerdict::Pass(job.report(None, false));
+            }
+            Role::Fill => {}
+        }
+        if response.status() == 304 && !job.validated.is_empty() {
+            return self.handle_not_modified(job, request, response, moment);
+        }
+        if matches!(response.status(), 500 | 502 | 503 | 504) {
+            // Section 4.3.3: a server error may be answered from what is kept, where that is allowed.
+            if let Some(answer) = self.stand_in(job, Failure::Status, moment) {
+                return HeadVerdict::Answer(answer, CacheResult::Stale);
+            }
+        }
+        let kept =
+            if private { Err(Unstorable::PrivateConnection) } else { self.judge(job, request, response, moment) };
+        match kept {
+            Ok(coming) => self.keep(job, request, coming, at_hand, reader, moment),
+            Err(why) => self.pass(job, request, response, why, moment),
+        }
+    }
+
+    /// A response that may be kept: what would be kept of its head.
+    fn judge(
+        &self,
+        job: &CacheJob,
+        request: &Request,
+        response: &Response<'_>,
+        moment: &Moment<'_>,
+    ) -> Result<ComingHead, Unstorable> {
+        let directives = self.directives(response);
+        let head = StoredHead::of(response, &keeping(&directives, moment));
+        let freshness = self.freshness(&head, &directives, response, job, moment);
+        store::judge(job.asked, response, &head, &directives, &freshness)?;
+        let vary = values(response, b"vary");
+        let selecting = Selecting::of(vary, request).ok_or(Unstorable::Vary)?;
+        Ok(ComingHead { head, selecting, freshness, announced: None, promised: 0 })
+    }
+
+    fn pass(
+        &mut self,
+        job: &mut CacheJob,
+        request: &Request,
+        response: &Response<'_>,
+        why: Unstorable,
+        moment: &Moment<'_>,
+    ) -> HeadVerdict {
+        self.counts.unstorable[why.index()] += 1;
+        // A 304 is about what this client holds, and a failure may be over at the next request.
+        if why.lasts() && response.status() != 304 && response.status() < 500 {
+            self.denied.note(self.storage.hash(&invalidate::key(request)), moment.now);
+            // What was asked about is no more what its origin would send.
+            if !job.validated.is_empty() {
+                job.selected.into_iter().for_each(|place| self.storage.remove(place));
+            }
+        }
+        self.give_up(job, true);
+        HeadVerdict::Pass(job.report(Some(why), false))
+    }
+
+    fn keep(
+        &mut self,
+        job: &mut CacheJob,
+        request: &Request,
+        mut coming: ComingHead,
+        at_hand: AtHand<'_>,
+        reader: Option<W>,
+        moment: &Moment<'_>,
+    ) -> HeadVerdict {
+        let key = invalidate::key(request);
+        let beside = key.len() + coming.head.size() + coming.selecting.size() + OVERHEAD;
+        let length = match at_hand {
+            AtHand::Complete(body) => Some(body.len() as u64),
+            AtHand::Partial(length) => length,
+        };
+        let refusal = match length {
+            Some(length) if length > self.settings.object_size as u64 => Some(Unstorable::TooLarge),
+            // A body that is announced fits in memory, as it is no longer than an object may be.
+            Some(length) if !self.storage.promise(beside + length as usize) => Some(Unstorable::NoRoom),
+            None if !self.storage.promise(beside) => Some(Unstorable::NoRoom),
+            _ => None,
+        };
+        if let Some(why) = refusal {
+            self.counts.unstorable[why.index()] += 1;
+            if why.lasts() {
+                self.denied.note(self.storage.hash(&key), moment.now);
+            }
+            self.give_up(job, true);
+            return HeadVerdict::Pass(job.report(Some(why), false));
+        }
+        self.denied.forget(self.storage.hash(&key));
+        coming.promised = beside + length.unwrap_or(0) as usize;
+        if let AtHand::Complete(body) = at_hand {
+            self.storage.release(coming.promised);
+            let ComingHead { head, selecting, freshness, .. } = coming;
+            self.add(StoredResponse { key: key.into(), head, body: Arc::from(body), selecting, freshness });
+            self.give_up(job, false);
+            return HeadVerdict::Pass(job.report(None, true));
+        }
+        coming.announced = length;
+        let report = job.report(None, true);
+        let answer = compose::coming(&coming, &report, request.version(), moment);
+        let id = *job.fetch.get_or_insert_with(|| self.fetches.begin(&key, false, moment.now));
+        let waiters = self.fetches.handle_head(id, coming, reader);
+        self.woken.extend(waiters.into_iter().map(|who| (who, Arriving::Waited)));
+        HeadVerdict::Fill(answer)
+    }
+
+    pub(super) fn add(&mut self, response: StoredResponse) {
+        if self.storage.insert(response).is_some() {
+            self.counts.stored += 1;
+        }
+    }
+
+    /// Section 4.3.4: a 304 to our own question updates what it is about.
+    fn handle_not_modified(
+        &mut self,
+        job: &mut CacheJob,
+        request: &Request,
+        response: &Response<'_>,
+        moment: &Moment<'_>,
+    ) -> HeadVerdict {
+        let places: Vec<StoredPlace> =
+            job.validated.iter().copied().filter(|place| self.storage.get(*place).is_some()).collect();
+        let heads: Vec<&StoredHead> = places.iter().filter_map(|place| Some(&self.storage.get(*place)?.head)).collect();
+        let selected = job.selected.and_then(|place| places.iter().position(|one| *one == place));
+        let Some(at) = validate::validated(response.field(b"etag"), &heads, selected) else {
+            // Nothing may be updated by it, and what was asked about is not what the origin holds.
+            job.selected.take().into_iter().for_each(|place| self.storage.remove(place));
+            job.validated.clear();
+            return HeadVerdict::Again(validate::whole(request));
+        };
+        let place = places[at];
+        self.freshen(place, job, response, moment);
+        let Some(kept) = self.storage.get(place) else { return HeadVerdict::Again(validate::whole(request)) };
+        let ttl = Some(kept.freshness.left(moment.now));
+        let report = CacheReport { origin_status: Some(304), ttl, ..job.report(None, false) };
+        let answer = answer(kept, &job.conditions, &report, moment);
+        if Some(place) != job.selected {
+            // It answers this request too, as its origin says: it is found by what this one says from now on.
+            let selecting = Selecting::of(kept.head.values("vary"), request);
+            let other = StoredResponse { selecting: selecting.unwrap_or_default(), ..kept.clone() };
+            self.add(other);
+        }
+        self.give_up(job, false);
+        HeadVerdict::Answer(answer, CacheResult::Revalidated)
+    }
+
+    /// Section 4.3.5: a response to HEAD updates what it is about, or shows that it is not what its origin holds any more.
+    fn update_by_head(&mut self, job: &CacheJob, response: &Response<'_>, moment: &Moment<'_>) {
+        let Some(place) = job.selected else { return };
+        let Some(kept) = self.storage.get(place) else { return };
+        if response.status() != kept.head.status() {
+            return;
+        }
+        let same = |name: &'static str| match response.field(name.as_bytes()) {
+            Some(told) => kept.head.field(name) == Some(told),
+            None => true,
+        };
+        let length = response.length().is_none_or(|length| length == kept.body.len() as u64);
+        match same("etag") && same("last-modified") && length {
+            true => self.freshen(place, job, response, moment),
+            false => self.storage.remove(place),
+        }
+    }
+
+    fn freshen(&mut self, place: StoredPlace, job: &CacheJob, response: &Response<'_>, moment: &Moment<'_>) {
+        let Some(kept) = self.storage.get(place) else { return };
+        let told = self.directives(response);
+        let head = kept.head.updated(response, &keeping(&told, moment));
+        // What the update says nothing of stays as it was (section 3.2).
+        let directives = self.kept_directives(&head);
+        let freshness = self.freshness(&head, &directives, response, job, moment);
+        self.storage.update(place, head, freshness);
+    }
+
+    fn freshness(
+        &self,
+        head: &StoredHead,
+        directives: &Directives,
+        response: &Response<'_>,
+        job: &CacheJob,
+        moment: &Moment<'_>,
+    ) -> Freshness {
+        let times = Exchanged { asked: job.asked_at, received: moment.now };
+        let targeted = self.settings.targeted.iter().any(|name| response.field(name.as_bytes()).is_some());
+        let mut freshness = Freshness::of(head, directives, age_value(values(response, b"age")), times);
+        if targeted && !directives.has_lifetime() {
+            // RFC 9213 section 2.2: where a targeted field counts, Expires does not.
+            freshness.lifetime = 0;
+        }
+        freshness
+    }
+
+    /// The directives that count for us: those of the first targeted field that is there (RFC 9213), or Cache-Control.
+    fn directives(&self, response: &Response<'_>) -> Directives {
+        let targeted = self.settings.targeted.iter().find(|name| response.field(name.as_bytes()).is_some());
+        Directives::of(values(response, targeted.map_or(b"cache-control", |name| name.as_bytes())))
+    }
+
+    fn kept_directives(&self, head: &StoredHead) -> Directives {
+        let of = |wanted: &[u8]| {
+            Directives::of(head.fields().filter(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value))
+        };
+        let has = |wanted: &str| head.fields().any(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes()));
+        let targeted = self.settings.targeted.iter().find(|name| has(name));
+        of(targeted.map_or(b"cache-control", |name| name.as_bytes()))
+    }
+}
+
+fn keeping<'a>(directives: &'a Directives, moment: &Moment<'a>) -> Keeping<'a> {
+    let via = (!moment.rules.transparent).then_some(&*moment.rules.via);
+    Keeping { unkept: &directives.unkept, via, date: moment.date }
+}
+
+fn values<'h>(response: &'h Response<'_>, name: &'h [u8]) -> impl Iterator<Item = &'h [u8]> {
+    response.fields().filter(move |(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}

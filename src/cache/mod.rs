@@ -1,0 +1,440 @@
+//! A shared cache by RFC 9111: what of a request may be answered from what is kept, who waits for whose response, and what of
+//! a response is kept. One file for each section of the standard, `storage` and `fetches` behind them.
+//!
+//! Knows no socket and no clock: moments are seconds since 1970. `W` names who asks.
+
+pub mod compose;
+pub mod control;
+pub mod dates;
+pub mod denied;
+pub mod evict;
+pub mod fetches;
+pub mod filling;
+pub mod fresh;
+pub mod heads;
+pub mod inflow;
+pub mod invalidate;
+pub mod ranges;
+pub mod reuse;
+pub mod select;
+pub mod status;
+pub mod storage;
+pub mod store;
+#[cfg(test)]
+mod tests;
+pub mod validate;
+
+use std::hash::Hash;
+
+use compose::answer;
+use control::Directives;
+use denied::Denied;
+use evict::Eviction;
+use fetches::{FetchId, Fetches, Underway};
+use inflow::Portion;
+use reuse::{Failure, Reuse};
+use status::{CacheReport, CacheResult, Forwarded};
+use storage::{Storage, StoredPlace, StoredPlaces};
+use store::{AskedFor, Unstorable};
+use validate::Conditions;
+
+use crate::http::answer::Answer;
+use crate::http::fields::Expectation;
+use crate::http::framing::Framing;
+use crate::http::request::Request;
+use crate::http::rules::Rules;
+use crate::http::{Method, Version};
+
+/// Longest time in seconds that a request waits for the head of another client's response; then it goes on by itself.
+pub const MOST_WAITING: u64 = 10;
+
+/// What the operator decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheSettings {
+    /// Bytes that all that is kept may take (`cache.size`).
+    pub size: usize,
+    /// Longest body in bytes that is kept (`cache.object-size`).
+    pub object_size: usize,
+    /// What goes first (`cache.eviction`).
+    pub policy: Eviction,
+    /// Fields that stand in place of Cache-Control and Expires, the first that is there (RFC 9213; `cache.targeted`).
+    pub targeted: Vec<Box<str>>,
+}
+
+impl CacheSettings {
+    /// Nothing is kept.
+    pub fn none() -> CacheSettings {
+        CacheSettings { size: 0, object_size: 0, policy: Eviction::Lru, targeted: Vec::new() }
+    }
+}
+
+/// What is known of the moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a> {
+    /// Seconds since 1970.
+    pub now: u64,
+    /// The same as a Date field value.
+    pub date: &'a str,
+    /// Names, and how heads are read.
+    pub rules: &'a Rules,
+}
+
+/// How a request comes to the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arriving {
+    /// For the first time.
+    First,
+    /// It waited for another client's response, which has come or will not come.
+    Waited,
+    /// It waited for one that may not be shared: it goes to the origin without waiting for another.
+    Alone,
+}
+
+/// What is to become of a request.
+#[derive(Debug)]
+pub enum Finding {
+    /// It goes to its origin, with this head in place of its own if there is one.
+    Forward(Box<CacheJob>, Option<Vec<u8>>),
+    /// It is answered.
+    Answer(Box<Answer>, CacheResult),
+    /// It is answered, and a new response is fetched behind it: a request with this head, under this job.
+    Refresh(Box<Answer>, Box<CacheJob>, Vec<u8>),
+    /// It waits for the head that this fetch brings.
+    Wait(FetchId),
+    /// It is answered by a response that is on its way: the body comes by [`Cache::read`].
+    Join(FetchId, Box<Answer>),
+}
+
+/// What the cache does with the response to a request that went on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Nothing.
+    Pass,
+    /// It makes what is kept untrue (section 4.4).
+    Invalidate,
+    /// It is to HEAD and may update what is kept (section 4.3.5).
+    Update,
+    /// It may be kept.
+    Fill,
+}
+
+/// A request that went on to its origin.
+#[derive(Debug)]
+pub struct CacheJob {
+    /// What is done with its response.
+    pub role: Role,
+    /// The fetch that others may find.
+    pub fetch: Option<FetchId>,
+    /// Why it went on.
+    pub forwarded: Forwarded,
+    /// It waited for another's response first.
+    collapsed: bool,
+    asked: AskedFor,
+    asked_at: u64,
+    directives: Directives,
+    conditions: Conditions,
+    /// What is kept for its URI and was asked about; empty if nothing was.
+    validated: StoredPlaces,
+    /// What the request selects of it.
+    selected: Option<StoredPlace>,
+}
+
+impl CacheJob {
+    fn new(request: &Request, role: Role, forwarded: Forwarded, directives: Directives, now: u64) -> CacheJob {
+        CacheJob {
+            role,
+            fetch: None,
+            forwarded,
+            collapsed: false,
+            asked: AskedFor::of(request, &directives),
+            asked_at: now,
+            directives,
+            conditions: Conditions::of(request),
+            validated: StoredPlaces::new(),
+            selected: None,
+        }
+    }
+
+    /// What Cache-Status says of a response that is passed on as it came.
+    pub fn report(&self, detail: Option<Unstorable>, stored: bool) -> CacheReport {
+        CacheReport {
+            forwarded: Some(self.forwarded),
+            collapsed: self.collapsed,
+            stored,
+            detail,
+            ..CacheReport::default()
+        }
+    }
+
+    /// What logs say of it.
+    pub fn result(&self) -> CacheResult {
+        match self.role {
+            Role::Fill | Role::Update => CacheResult::Miss,
+            Role::Pass | Role::Invalidate => CacheResult::Bypass,
+        }
+    }
+}
+
+/// Numbers of the cache since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheCounts {
+    /// Requests by [`CacheResult::index`].
+    pub results: [u64; CacheResult::ALL.len()],
+    /// Responses that were not kept, by [`Unstorable::index`].
+    pub unstorable: [u64; Unstorable::ALL.len()],
+    /// Responses that were kept.
+    pub stored: u64,
+    /// Responses that an unsafe request or an order has removed.
+    pub purged: u64,
+}
+
+/// What a cache is at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheNumbers {
+    /// What it has done.
+    pub counts: CacheCounts,
+    /// Responses that are kept.
+    pub objects: u64,
+    /// Bytes that these take, with those promised to what is on its way.
+    pub bytes: u64,
+    /// Responses that went to make room, since the start.
+    pub evicted: u64,
+    /// Responses on their way that are shared.
+    pub fetching: u64,
+    /// Clients that wait for heads.
+    pub waiting: u64,
+}
+
+/// The cache.
+#[derive(Debug)]
+pub struct Cache<W> {
+    settings: CacheSettings,
+    storage: Storage,
+    fetches: Fetches<W>,
+    denied: Denied,
+    /// What it has done.
+    pub counts: CacheCounts,
+    /// Those who have waited for a head and are to look again.
+    woken: Vec<(W, Arriving)>,
+    /// Readers for whom there is more.
+    fed: Vec<W>,
+}
+
+impl<W: Copy + Eq + Hash> Cache<W> {
+    /// An empty cache; the secret keeps clients from choosing keys that collide.
+    pub fn new(settings: CacheSettings, secret: (u64, u64)) -> Cache<W> {
+        Cache {
+            storage: Storage::new(settings.size, settings.policy, secret),
+            settings,
+            fetches: Fetches::default(),
+            denied: Denied::default(),
+            counts: CacheCounts::default(),
+            woken: Vec::new(),
+            fed: Vec::new(),
+        }
+    }
+
+    /// Takes over other settings. What is kept stays, as far as there is room.
+    pub fn set(&mut self, settings: CacheSettings) {
+        self.storage.set_limit(settings.size, settings.policy);
+        self.settings = settings;
+    }
+
+    /// Its numbers now.
+    pub fn numbers(&self) -> CacheNumbers {
+        let (fetching, waiting) = self.fetches.counts();
+        CacheNumbers {
+            counts: self.counts,
+            objects: self.storage.len() as u64,
+            bytes: self.storage.used() as u64,
+            evicted: self.storage.evictions(),
+            fetching: fetching as u64,
+            waiting: waiting as u64,
+        }
+    }
+
+    /// Finds what is to become of a request (section 4).
+    pub fn look_up(&mut self, request: &Request, who: W, coming: Arriving, moment: &Moment<'_>) -> Finding {
+        let directives = reuse::request_directives(request);
+        let job = |role, forwarded| CacheJob::new(request, role, forwarded, directives.clone(), moment.now);
+        let plain = matches!(request.method(), Method::Get | Method::Head);
+        if invalidate::is_unsafe(request) {
+            return Finding::Forward(Box::new(job(Role::Invalidate, Forwarded::Method)), None);
+        }
+        // What may switch protocols, or waits for a word of the origin, is between the two.
+        let alone = request.upgrade().is_some() || request.expectation() != Expectation::None;
+        let empty = matches!(request.framing(), Framing::Empty);
+        if !plain || !empty || alone || validate::is_for_origin(request) || request.wants_private_connection() {
+            let why = if plain { Forwarded::Bypass } else { Forwarded::Method };
+            return Finding::Forward(Box::new(job(Role::Pass, why)), None);
+        }
+        let key = invalidate::key(request);
+        let places = self.storage.variants(&key);
+        let selected = self.storage.select(&places, request);
+        let mut forwarded = if places.is_empty() { Forwarded::UriMiss } else { Forwarded::VaryMiss };
+        if let Some((place, kept)) = selected.and_then(|place| Some((place, self.storage.get(place)?))) {
+            let reuse = reuse::judge(&kept.freshness, &directives, moment.now);
+            let fresh = kept.freshness.is_fresh(moment.now) && !kept.freshness.no_cache;
+            match reuse {
+                Reuse::Validate => forwarded = if fresh { Forwarded::Request } else { Forwarded::Stale },
+                _ => {
+                    let mut job = job(Role::Fill, Forwarded::Stale);
+                    (job.validated, job.selected) = (places, Some(place));
+                    return self.hit(request, (place, reuse), job, moment);
+                }
+            }
+        }
+        if directives.only_if_cached {
+            return Finding::Answer(compose::not_cached(forwarded, moment.rules), CacheResult::Miss);
+        }
+        let mut job = job(if request.method() == Method::Head { Role::Update } else { Role::Fill }, forwarded);
+        job.collapsed = coming != Arriving::First;
+        (job.validated, job.selected) = (places, selected);
+        self.forward(request, &key, job, who, coming, moment)
+    }
+
+    /// Answers from what is kept.
+    fn hit(
+        &mut self,
+        request: &Request,
+        (place, reuse): (StoredPlace, Reuse),
+        mut job: CacheJob,
+        moment: &Moment<'_>,
+    ) -> Finding {
+        self.storage.touch(place);
+        // It was looked at a moment ago.
+        let Some(kept) = self.storage.get(place) else { return Finding::Forward(Box::new(job), None) };
+        let report = CacheReport { ttl: Some(kept.freshness.left(moment.now)), ..CacheReport::default() };
+        let answer = answer(kept, &job.conditions, &report, moment);
+        let result = if reuse == Reuse::Fresh { CacheResult::Hit } else { CacheResult::Stale };
+        if reuse != Reuse::WhileRevalidate || request.method() == Method::Head {
+            return Finding::Answer(answer, result);
+        }
+        let key = invalidate::key(request);
+        if self.fetches.find(&key, request).is_some() {
+            return Finding::Answer(answer, result);
+        }
+        let head = self.validation(request, &job).unwrap_or_else(|| validate::whole(request));
+        job.fetch = Some(self.fetches.begin(&key, true, moment.now));
+        Finding::Refresh(answer, Box::new(job), head)
+    }
+
+    /// Sends a request on, or has it wait for another that is under way for the same.
+    fn forward(
+        &mut self,
+        request: &Request,
+        key: &[u8],
+        mut job: CacheJob,
+        who: W,
+        coming: Arriving,
+        moment: &Moment<'_>,
+    ) -> Finding {
+        let ranged = request.field(b"range").is_some();
+        if job.role == Role::Update || ranged {
+            job.validated.clear();
+            if ranged && job.role == Role::Fill {
+                // Section 3.3: parts are not kept.
+                job.role = Role::Pass;
+            }
+            return Finding::Forward(Box::new(job), None);
+        }
+        let validation = self.validation(request, &job);
+        if validation.is_none() {
+            job.validated.clear();
+        }
+        // What a client wants new, or has conditions of its own for, answers no other; nor does what was not shared lately.
+        let own = job.directives.no_cache || job.directives.max_age == Some(0) || job.directives.no_store;
+        let conditional = validation.is_none() && validate::is_conditional(request);
+        let denied = self.denied.contains(self.storage.hash(key), moment.now);
+        if own || conditional || denied || coming == Arriving::Alone {
+            return Finding::Forward(Box::new(job), validation);
+        }
+        match self.fetches.find(key, request) {
+            Some(Underway::Asking(id)) => {
+                self.fetches.wait(id, who);
+                return Finding::Wait(id);
+            }
+            Some(Underway::Coming(id)) => return self.join(id, who, &job, request.version(), moment),
+            Some(Underway::Full) => {}
+            None => job.fetch = Some(self.fetches.begin(key, true, moment.now)),
+        }
+        Finding::Forward(Box::new(job), validation)
+    }
+
+    /// Answers by a response that is on its way.
+    fn join(&mut self, id: FetchId, who: W, job: &CacheJob, version: Version, moment: &Moment<'_>) -> Finding {
+        self.fetches.join(id, who);
+        let report = CacheReport { collapsed: true, ..job.report(None, false) };
+        let answer = self.fetches.response(id).map(|response| compose::coming(response, &report, version, moment));
+        // It was found a moment ago.
+        Finding::Join(id, answer.unwrap_or_else(|| compose::not_cached(job.forwarded, moment.rules)))
+    }
+
+    fn validation(&self, request: &Request, job: &CacheJob) -> Option<Vec<u8>> {
+        let heads: Vec<_> = job.validated.iter().filter_map(|place| Some(&self.storage.get(*place)?.head)).collect();
+        let selected = job.selected.and_then(|place| Some(&self.storage.get(place)?.head));
+        validate::conditional(request, selected, &heads)
+    }
+
+    /// What may stand in for an origin that could not be reached (section 4.2.4). The job is over then.
+    pub fn stand_in(&mut self, job: &mut CacheJob, failure: Failure, moment: &Moment<'_>) -> Option<Box<Answer>> {
+        let kept = self.storage.get(job.selected?)?;
+        if job.role != Role::Fill || !reuse::stands_in(&kept.freshness, &job.directives, failure, moment.now) {
+            return None;
+        }
+        let ttl = Some(kept.freshness.left(moment.now));
+        let answer = answer(kept, &job.conditions, &CacheReport { ttl, ..job.report(None, false) }, moment);
+        self.give_up(job, false);
+        Some(answer)
+    }
+
+    /// The response to a job will not be shared: those who wait for it are freed, and go on alone where that is likely to stay
+    /// so. To be called for every job that ends before its response has a head.
+    pub fn give_up(&mut self, job: &mut CacheJob, alone: bool) {
+        if let Some(id) = job.fetch.take() {
+            let coming = if alone { Arriving::Alone } else { Arriving::Waited };
+            self.woken.extend(self.fetches.end(id).into_iter().map(|who| (who, coming)));
+        }
+    }
+
+    /// One waits or reads no more.
+    pub fn leave(&mut self, id: FetchId, who: W) {
+        self.fetches.leave(id, who);
+    }
+
+    /// What comes behind the first `offset` bytes of a body that is on its way.
+    pub fn read(&mut self, id: FetchId, who: W, offset: u64) -> Portion {
+        self.fetches.read(id, who, offset)
+    }
+
+    /// Who is to look again, and how; to be asked until there are none.
+    pub fn poll_woken(&mut self) -> Option<(W, Arriving)> {
+        self.woken.pop()
+    }
+
+    /// A reader for whom there is more; to be asked until there are none.
+    pub fn poll_fed(&mut self) -> Option<W> {
+        self.fed.pop()
+    }
+
+    /// What is done once a second: those who have waited too long are freed, and bodies counted that are read no more.
+    pub fn tick(&mut self, now: u64) {
+        let overdue = self.fetches.overdue(now.saturating_sub(MOST_WAITING));
+        self.woken.extend(overdue.into_iter().map(|who| (who, Arriving::Alone)));
+        self.storage.sweep();
+    }
+
+    /// Forgets what is kept for the URI that has this key: see [`invalidate::key`].
+    pub fn purge(&mut self, key: &[u8]) -> usize {
+        let count = self.storage.purge(key);
+        self.counts.purged += count as u64;
+        count
+    }
+
+    /// Forgets all of a host, `name:port`, or all there is.
+    pub fn purge_site(&mut self, site: Option<&[u8]>) -> usize {
+        let count = self.storage.purge_site(site);
+        self.counts.purged += count as u64;
+        count
+    }
+}

@@ -1,0 +1,275 @@
+//! The cache as a whole: requests and responses in tables, and many clients before an origin that does everything.
+
+mod simulation;
+
+use super::heads::{AtHand, HeadVerdict};
+use super::inflow::Portion;
+use super::*;
+use crate::http::date::stamp;
+use crate::http::response::Response;
+
+const NOW: u64 = 1_800_000_000;
+
+/// A cache with a clock.
+struct World {
+    cache: Cache<u32>,
+    rules: Rules,
+    now: u64,
+}
+
+impl World {
+    fn new(size: usize, object_size: usize) -> World {
+        let settings = CacheSettings { size, object_size, policy: Eviction::Lru, targeted: Vec::new() };
+        World { cache: Cache::new(settings, (1, 2)), rules: Rules { via: "me".into(), ..Rules::default() }, now: NOW }
+    }
+
+    fn look_up(&mut self, request: &Request, who: u32, coming: Arriving) -> Finding {
+        let date = stamp(self.now);
+        self.cache.look_up(request, who, coming, &Moment { now: self.now, date: &date, rules: &self.rules })
+    }
+
+    /// Hands in a response; with a whole body behind its head.
+    fn respond(&mut self, job: &mut CacheJob, request: &Request, text: &str, who: u32, private: bool) -> HeadVerdict {
+        let end = text.find("\r\n\r\n").unwrap() + 4;
+        let response = Response::parse(text[..end].as_bytes(), request.method()).unwrap();
+        let at_hand = AtHand::Complete(&text.as_bytes()[end..]);
+        self.head(job, request, &response, at_hand, (Some(who), private))
+    }
+
+    fn head(
+        &mut self,
+        job: &mut CacheJob,
+        request: &Request,
+        response: &Response<'_>,
+        at_hand: AtHand<'_>,
+        reader: (Option<u32>, bool),
+    ) -> HeadVerdict {
+        let date = stamp(self.now);
+        let moment = Moment { now: self.now, date: &date, rules: &self.rules };
+        self.cache.handle_head(job, request, response, at_hand, reader, &moment)
+    }
+
+    /// What becomes of a request, in a word; one that goes on gets this response.
+    fn ask(&mut self, lines: &str, text: &str) -> String {
+        let request = request(lines);
+        match self.look_up(&request, 0, Arriving::First) {
+            Finding::Answer(answer, result) => told(&answer, result.word()),
+            Finding::Refresh(answer, mut job, _) => {
+                self.cache.give_up(&mut job, false);
+                told(&answer, "REFRESH")
+            }
+            Finding::Forward(mut job, head) => {
+                let sent = head.map(|head| *Request::parse(&head, &self.rules).unwrap()).unwrap_or(request);
+                let asks = sent.field(b"if-none-match").map(|tag| format!("?{}", String::from_utf8_lossy(tag)));
+                let word = match self.respond(&mut job, &sent, text, 0, false) {
+                    HeadVerdict::Pass(CacheReport { stored: true, .. }) => "stored".to_owned(),
+                    HeadVerdict::Pass(CacheReport { detail: Some(why), .. }) => why.word().to_owned(),
+                    HeadVerdict::Pass(_) => "pass".to_owned(),
+                    HeadVerdict::Answer(answer, result) => told(&answer, result.word()),
+                    HeadVerdict::Again(_) => "again".to_owned(),
+                    HeadVerdict::Fill(_) => "fill".to_owned(),
+                };
+                self.cache.give_up(&mut job, false);
+                word + &asks.unwrap_or_default()
+            }
+            Finding::Wait(_) | Finding::Join(..) => "shares".to_owned(),
+        }
+    }
+}
+
+fn told(answer: &Answer, word: &str) -> String {
+    format!("{word} {} {}", answer.status, String::from_utf8_lossy(&answer.body))
+}
+
+fn request(lines: &str) -> Request {
+    let (first, rest) = lines.split_once('\n').unwrap_or((lines, ""));
+    let first = if first.contains(' ') { first.to_owned() } else { format!("GET http://a.b/{first}") };
+    let fields: String = rest.lines().map(|line| format!("{line}\r\n")).collect();
+    let text = format!("{first} HTTP/1.1\r\nHost: a.b\r\n{fields}\r\n");
+    *Request::parse(text.as_bytes(), &Rules::default()).unwrap()
+}
+
+fn ok(fields: &str, body: &str) -> String {
+    let lines: String = fields.lines().map(|line| format!("{line}\r\n")).collect();
+    format!("HTTP/1.1 200 OK\r\nDate: {}\r\n{lines}\r\n{body}", stamp(NOW))
+}
+
+#[test]
+fn a_response_answers_what_it_may() {
+    let mut world = World::new(1 << 20, 1 << 16);
+    assert_eq!(world.ask("x", &ok("Cache-Control: max-age=60\nETag: \"1\"", "body")), "stored");
+    let table = [
+        ("x", "HIT 200 body"),
+        ("HEAD http://a.b/x", "HIT 200 body"),
+        ("x\nIf-None-Match: \"1\"", "HIT 304 "),
+        ("x\nIf-None-Match: \"2\"", "HIT 200 body"),
+        ("x\nRange: bytes=1-2", "HIT 206 od"),
+        ("x\nRange: bytes=9-", "HIT 416 "),
+        ("x\nRange: bytes=1-2\nIf-Range: \"2\"", "HIT 200 body"),
+        ("x\nCache-Control: only-if-cached", "HIT 200 body"),
+        ("x\nAuthorization: a", "HIT 200 body"),
+        ("x\nCookie: a", "HIT 200 body"),
+        ("x\nIf-Match: \"1\"", "pass"),
+        ("x\nAuthorization: NTLM a", "pass"),
+        (
+            "x?y\nCache-Control: only-if-cached",
+            "MISS 504 the cache holds no response that this request may have, and it asks for no other\n",
+        ),
+        ("OPTIONS http://a.b/x", "pass"),
+        ("QUERY http://a.b/x", "pass"),
+    ];
+    for (lines, want) in table {
+        assert_eq!(world.ask(lines, &ok("", "other")), want, "{lines}");
+    }
+    world.now += 60;
+    assert_eq!(world.ask("x\nCache-Control: max-stale", ""), "STALE 200 body");
+}
+
+#[test]
+fn what_is_stale_is_validated_and_updated() {
+    let mut world = World::new(1 << 20, 1 << 16);
+    world.ask("x", &ok("Cache-Control: max-age=60\nETag: \"1\"\nA: 1", "body"));
+    world.now += 60;
+    let not_modified = |fields: &str| format!("HTTP/1.1 304 X\r\nDate: {}\r\n{fields}\r\n\r\n", stamp(NOW + 60));
+    assert_eq!(world.ask("x", &not_modified("ETag: \"1\"\r\nA: 2")), "REVALIDATED 200 body?\"1\"");
+    assert_eq!(world.ask("x", ""), "HIT 200 body");
+    let place = world.cache.storage.variants(b"a.b:80/x")[0];
+    assert_eq!(world.cache.storage.get(place).unwrap().head.field("a"), Some(&b"2"[..]));
+    world.now += 60;
+    assert_eq!(world.ask("x\nIf-None-Match: \"1\"", &not_modified("ETag: \"1\"")), "REVALIDATED 304 ?\"1\"");
+    assert_eq!(world.ask("x\nCache-Control: no-cache", &not_modified("")), "REVALIDATED 200 body?\"1\"");
+    world.now += 60;
+    assert_eq!(world.ask("x", &not_modified("ETag: \"2\"")), "again?\"1\"", "a 304 about something else");
+    assert_eq!(world.ask("x", &ok("ETag: \"3\"", "new")), "stored");
+}
+
+#[test]
+fn unsafe_requests_and_heads_change_what_is_kept() {
+    let mut world = World::new(1 << 20, 1 << 16);
+    let fresh = ok("Cache-Control: max-age=60\nETag: \"1\"", "body");
+    world.ask("x", &fresh);
+    world.ask("POST http://a.b/x\nContent-Length: 0", "HTTP/1.1 500 X\r\n\r\n");
+    assert_eq!(world.ask("x", ""), "HIT 200 body");
+    world.ask("POST http://a.b/y\nContent-Length: 0", "HTTP/1.1 201 X\r\nLocation: /x\r\n\r\n");
+    assert_eq!(world.ask("x", &fresh), "stored");
+    world.now += 60;
+    let head = |fields: &str| format!("HTTP/1.1 200 OK\r\nDate: {}\r\n{fields}\r\n\r\n", stamp(NOW + 60));
+    assert_eq!(
+        world.ask("HEAD http://a.b/x", &head("ETag: \"1\"\r\nCache-Control: max-age=90\r\nContent-Length: 4")),
+        "pass"
+    );
+    assert_eq!(world.ask("x", ""), "HIT 200 body");
+    world.now += 90;
+    world.ask("HEAD http://a.b/x", &head("ETag: \"2\""));
+    assert_eq!(world.cache.storage.len(), 0);
+}
+
+#[test]
+fn stale_responses_stand_in_where_they_may() {
+    let mut world = World::new(1 << 20, 1 << 16);
+    world.ask("x", &ok("Cache-Control: max-age=10, stale-if-error=60", "body"));
+    world.ask("y", &ok("Cache-Control: max-age=10, stale-while-revalidate=20", "body"));
+    world.now += 20;
+    assert_eq!(world.ask("x", "HTTP/1.1 503 X\r\n\r\n"), "STALE 200 body");
+    assert_eq!(world.ask("y", ""), "REFRESH 200 body");
+    assert_eq!(world.ask("y", ""), "REFRESH 200 body", "the fetch before was given up");
+    assert_eq!(world.ask("y", "HTTP/1.1 503 X\r\n\r\n"), "REFRESH 200 body");
+    world.now += 11;
+    assert_eq!(world.ask("y", "HTTP/1.1 503 X\r\n\r\n"), "lifetime");
+}
+
+/// The ways in which a first request can end for those who wait behind it.
+#[test]
+fn those_who_wait_share_or_are_freed_together() {
+    let mut world = World::new(1 << 20, 1 << 16);
+    let start = |world: &mut World| {
+        let Finding::Forward(job, None) = world.look_up(&request("x"), 0, Arriving::First) else { panic!("no miss") };
+        for who in 1..5 {
+            assert!(matches!(world.look_up(&request("x"), who, Arriving::First), Finding::Wait(_)));
+        }
+        job
+    };
+    let woken =
+        |world: &mut World| std::iter::from_fn(|| world.cache.poll_woken()).map(|(_, how)| how).collect::<Vec<_>>();
+    let mut job = start(&mut world);
+    world.cache.give_up(&mut job, false);
+    assert_eq!(woken(&mut world), [Arriving::Waited; 4], "the role goes on to the first that looks again");
+    let mut job = start(&mut world);
+    let private = ok("Cache-Control: private", "mine");
+    assert!(matches!(world.respond(&mut job, &request("x"), &private, 0, false), HeadVerdict::Pass(_)));
+    assert_eq!(woken(&mut world), [Arriving::Alone; 4]);
+    for who in 1..5 {
+        assert!(matches!(world.look_up(&request("x"), who, Arriving::First), Finding::Forward(..)), "remembered");
+    }
+    world.now += denied::REMEMBERED;
+    let mut job = start(&mut world);
+    let shared = ok("Cache-Control: max-age=600", "ours");
+    assert!(matches!(
+        world.respond(&mut job, &request("x"), &shared, 0, false),
+        HeadVerdict::Pass(CacheReport { stored: true, .. })
+    ));
+    assert_eq!(woken(&mut world), [Arriving::Waited; 4]);
+    assert!(matches!(world.look_up(&request("x"), 1, Arriving::Waited), Finding::Answer(_, CacheResult::Hit)));
+    world.cache.purge_site(None);
+    start(&mut world);
+    world.cache.tick(world.now + MOST_WAITING);
+    assert_eq!(woken(&mut world), [Arriving::Alone; 4]);
+}
+
+#[test]
+fn a_body_that_grows_is_shared_and_kept() {
+    let mut world = World::new(1 << 20, 1000);
+    let asked = request("x");
+    let Finding::Forward(mut job, None) = world.look_up(&asked, 0, Arriving::First) else { panic!("no miss") };
+    let text = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let response = Response::parse(text.as_bytes(), Method::Get).unwrap();
+    let verdict = world.head(&mut job, &asked, &response, AtHand::Partial(None), (Some(0), false));
+    assert!(matches!(verdict, HeadVerdict::Fill(answer) if answer.unsized_body));
+    let id = job.fetch.unwrap();
+    assert!(matches!(world.look_up(&asked, 1, Arriving::First), Finding::Join(..)));
+    world.cache.append(id, &[b'x'; 600]);
+    assert!(matches!(world.cache.read(id, 1, 0), Portion::Bytes(bytes, 0) if bytes.len() == 600));
+    assert!(matches!(world.cache.read(id, 1, 600), Portion::Later));
+    world.cache.finish(id);
+    assert_eq!((world.cache.poll_fed(), world.cache.poll_fed()), (Some(1), None));
+    assert!(matches!(world.cache.read(id, 1, 600), Portion::End));
+    assert!(
+        matches!(world.look_up(&asked, 2, Arriving::First), Finding::Answer(answer, _) if answer.body.len() == 600)
+    );
+    [0, 1].into_iter().for_each(|who| world.cache.leave(id, who));
+    // The next one turns out too long.
+    world.cache.purge_site(None);
+    let Finding::Forward(mut job, None) = world.look_up(&asked, 0, Arriving::First) else { panic!("no miss") };
+    world.head(&mut job, &asked, &response, AtHand::Partial(None), (Some(0), false));
+    let id = job.fetch.unwrap();
+    world.cache.append(id, &[b'x'; 600]);
+    world.cache.append(id, &[b'x'; 600]);
+    assert_eq!((world.cache.storage.used(), world.cache.is_wanted(id)), (0, true));
+    assert!(matches!(world.look_up(&asked, 1, Arriving::First), Finding::Forward(..)));
+    world.cache.leave(id, 0);
+    assert!(!world.cache.is_wanted(id));
+}
+
+#[test]
+fn targeted_fields_count_where_they_are_asked_for() {
+    let text = "HTTP/1.1 200 OK\r\nCache-Control: max-age=1\r\nCDN-Cache-Control: max-age=3600\r\n\r\nbody";
+    for (targeted, want) in [(vec![], "stored"), (vec!["CDN-Cache-Control".into()], "HIT 200 body")] {
+        let mut world = World::new(1 << 20, 1 << 16);
+        world.cache.set(CacheSettings { targeted, ..world.cache.settings.clone() });
+        world.ask("x", text);
+        world.now += 10;
+        assert_eq!(world.ask("x", text), want);
+    }
+    let mut world = World::new(1 << 20, 1 << 16);
+    world.cache.set(CacheSettings { targeted: vec!["CDN-Cache-Control".into()], ..world.cache.settings.clone() });
+    assert_eq!(world.ask("x", &ok("Cache-Control: max-age=9\nCDN-Cache-Control: no-store", "body")), "no-store");
+}
+
+/// Another loop may have it.
+#[test]
+fn it_can_be_moved_to_a_thread() {
+    fn can_move<T: Send>() {}
+    can_move::<Cache<u32>>();
+    fn can_share<T: Send + Sync>() {}
+    can_share::<storage::StoredResponse>();
+}

@@ -1,0 +1,34 @@
+//! The account that an exchange keeps of its request: opened with its first byte, closed with its end. Knows no log.
+
+use reactor::Millis;
+
+use super::close::CloseReason;
+use super::phase::PhaseKind;
+use super::summary::Summary;
+use super::{Context, Exchange};
+
+impl Exchange {
+    /// A head is there, sound or not.
+    pub(super) fn open_summary(&mut self, cx: &Context<'_>) {
+        if cx.settings.summary && !self.ingress.is_local() {
+            let head = matches!(self.phase.kind(), PhaseKind::Head | PhaseKind::Hello);
+            let began = if head { (self.entered, self.current.fraction) } else { (cx.now, cx.fraction) };
+            self.current.summary = Some(Box::new(Summary::unread(began, self.moved())));
+        }
+    }
+
+    /// The client has got all of its response, or its tunnel.
+    pub(super) fn note_served(&self, cx: &mut Context<'_>) {
+        if !self.ingress.is_local() {
+            cx.counters.request_time.note(self.current.age(cx.now, cx.fraction));
+        }
+    }
+
+    /// The request is over; the connection may go on.
+    pub(super) fn finish_summary(&mut self, reason: CloseReason, now: Millis) {
+        let moved = self.moved();
+        if let Some(summary) = &mut self.current.summary {
+            summary.finish(reason, now, moved);
+        }
+    }
+}

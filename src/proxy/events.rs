@@ -1,0 +1,56 @@
+//! What events say: facts that are noted where they belong; work happens later.
+
+use reactor::ready::Ready;
+
+use super::Proxy;
+use crate::io::owner::Owner;
+
+impl Proxy {
+    /// Notes what an event says; work happens later.
+    pub(super) fn note(&mut self, owner: Owner, ready: Ready) {
+        match owner {
+            Owner::Client(key) => {
+                if let Some(client) = self.clients.get_mut(key) {
+                    client.session.client.note(ready);
+                    self.enqueue(key);
+                    if ready.has(Ready::READ_CLOSED) {
+                        self.leaving.push(key);
+                    }
+                }
+            }
+            Owner::Origin(key) => {
+                if let Some(origin) = self.clients.get_mut(key).and_then(|client| client.session.origin.as_mut()) {
+                    origin.stream.note(ready);
+                    self.enqueue(key);
+                }
+            }
+            Owner::Listener(index) => self.listeners.note(index),
+            Owner::Idle(key) => {
+                // A kept connection that says something unasked, or ends, is of no use any more.
+                if ready.has(Ready::READ | Ready::READ_CLOSED | Ready::ERROR) {
+                    if let Some(origin) = self.upstream.idle.remove(key) {
+                        self.poller.forget(origin.stream.route);
+                    }
+                }
+            }
+            Owner::Attempt(key, lane) => {
+                self.upstream.handle_event(key, lane, ready, &mut self.poller, &mut self.shares, self.clock.now());
+            }
+            Owner::Resolver(key) => self.resolver.handle_event(key, ready, &mut self.poller, self.clock.now()),
+            Owner::Fill(key) => {
+                if let Some(caching) = &mut self.caching {
+                    caching.note(key, ready);
+                }
+            }
+            Owner::Helper(key) => {
+                if let Some(redirector) = &mut self.redirector {
+                    redirector.handle_event(key, ready, &mut self.poller, self.clock.now());
+                }
+            }
+            Owner::Verifier => self.note_verifier(ready),
+            Owner::Loader => self.loading.loader.handle_event(ready),
+            Owner::Addresses => self.addresses.handle_event(self.clock.now()),
+            Owner::Signal => {}
+        }
+    }
+}
