@@ -92,7 +92,7 @@ pub enum Arriving {
 
 /// What is to become of a request.
 #[derive(Debug)]
-pub enum Finding {
+pub enum CacheFinding {
     /// It goes to its origin, with this head in place of its own if there is one.
     Forward(Box<CacheJob>, Option<Vec<u8>>),
     /// It is answered.
@@ -254,19 +254,19 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     }
 
     /// Finds what is to become of a request (section 4).
-    pub fn look_up(&mut self, request: &Request, who: W, coming: Arriving, moment: &Moment<'_>) -> Finding {
+    pub fn look_up(&mut self, request: &Request, who: W, coming: Arriving, moment: &Moment<'_>) -> CacheFinding {
         let directives = reuse::request_directives(request);
         let job = |role, forwarded| CacheJob::new(request, role, forwarded, directives.clone(), moment.now);
         let plain = matches!(request.method(), Method::Get | Method::Head);
         if invalidate::is_unsafe(request) {
-            return Finding::Forward(Box::new(job(Role::Invalidate, Forwarded::Method)), None);
+            return CacheFinding::Forward(Box::new(job(Role::Invalidate, Forwarded::Method)), None);
         }
         // What may switch protocols, or waits for a word of the origin, is between the two.
         let alone = request.upgrade().is_some() || request.expectation() != Expectation::None;
         let empty = matches!(request.framing(), Framing::Empty);
         if !plain || !empty || alone || validate::is_for_origin(request) || request.wants_private_connection() {
             let why = if plain { Forwarded::Bypass } else { Forwarded::Method };
-            return Finding::Forward(Box::new(job(Role::Pass, why)), None);
+            return CacheFinding::Forward(Box::new(job(Role::Pass, why)), None);
         }
         let key = invalidate::key(request);
         let places = self.storage.variants(&key);
@@ -285,7 +285,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             }
         }
         if directives.only_if_cached {
-            return Finding::Answer(compose::not_cached(forwarded, moment.rules), CacheResult::Miss);
+            return CacheFinding::Answer(compose::not_cached(forwarded, moment.rules), CacheResult::Miss);
         }
         let mut job = job(if request.method() == Method::Head { Role::Update } else { Role::Fill }, forwarded);
         job.collapsed = coming != Arriving::First;
@@ -300,23 +300,23 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         (place, reuse): (StoredPlace, Reuse),
         mut job: CacheJob,
         moment: &Moment<'_>,
-    ) -> Finding {
+    ) -> CacheFinding {
         self.storage.touch(place);
         // It was looked at a moment ago.
-        let Some(kept) = self.storage.get(place) else { return Finding::Forward(Box::new(job), None) };
+        let Some(kept) = self.storage.get(place) else { return CacheFinding::Forward(Box::new(job), None) };
         let report = CacheReport { ttl: Some(kept.freshness.left(moment.now)), ..CacheReport::default() };
         let answer = answer(kept, &job.conditions, &report, moment);
         let result = if reuse == Reuse::Fresh { CacheResult::Hit } else { CacheResult::Stale };
         if reuse != Reuse::WhileRevalidate || request.method() == Method::Head {
-            return Finding::Answer(answer, result);
+            return CacheFinding::Answer(answer, result);
         }
         let key = invalidate::key(request);
         if self.fetches.find(&key, request).is_some() {
-            return Finding::Answer(answer, result);
+            return CacheFinding::Answer(answer, result);
         }
         let head = self.validation(request, &job).unwrap_or_else(|| validate::whole(request));
         job.fetch = Some(self.fetches.begin(&key, true, moment.now));
-        Finding::Refresh(answer, Box::new(job), head)
+        CacheFinding::Refresh(answer, Box::new(job), head)
     }
 
     /// Sends a request on, or has it wait for another that is under way for the same.
@@ -328,7 +328,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         who: W,
         coming: Arriving,
         moment: &Moment<'_>,
-    ) -> Finding {
+    ) -> CacheFinding {
         let ranged = request.field(b"range").is_some();
         if job.role == Role::Update || ranged {
             job.validated.clear();
@@ -336,7 +336,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
                 // Section 3.3: parts are not kept.
                 job.role = Role::Pass;
             }
-            return Finding::Forward(Box::new(job), None);
+            return CacheFinding::Forward(Box::new(job), None);
         }
         let validation = self.validation(request, &job);
         if validation.is_none() {
@@ -347,27 +347,27 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         let conditional = validation.is_none() && validate::is_conditional(request);
         let denied = self.denied.contains(self.storage.hash(key), moment.now);
         if own || conditional || denied || coming == Arriving::Alone {
-            return Finding::Forward(Box::new(job), validation);
+            return CacheFinding::Forward(Box::new(job), validation);
         }
         match self.fetches.find(key, request) {
             Some(Underway::Asking(id)) => {
                 self.fetches.wait(id, who);
-                return Finding::Wait(id);
+                return CacheFinding::Wait(id);
             }
             Some(Underway::Coming(id)) => return self.join(id, who, &job, request.version(), moment),
             Some(Underway::Full) => {}
             None => job.fetch = Some(self.fetches.begin(key, true, moment.now)),
         }
-        Finding::Forward(Box::new(job), validation)
+        CacheFinding::Forward(Box::new(job), validation)
     }
 
     /// Answers by a response that is on its way.
-    fn join(&mut self, id: FetchId, who: W, job: &CacheJob, version: Version, moment: &Moment<'_>) -> Finding {
+    fn join(&mut self, id: FetchId, who: W, job: &CacheJob, version: Version, moment: &Moment<'_>) -> CacheFinding {
         self.fetches.join(id, who);
         let report = CacheReport { collapsed: true, ..job.report(None, false) };
         let answer = self.fetches.response(id).map(|response| compose::coming(response, &report, version, moment));
         // It was found a moment ago.
-        Finding::Join(id, answer.unwrap_or_else(|| compose::not_cached(job.forwarded, moment.rules)))
+        CacheFinding::Join(id, answer.unwrap_or_else(|| compose::not_cached(job.forwarded, moment.rules)))
     }
 
     fn validation(&self, request: &Request, job: &CacheJob) -> Option<Vec<u8>> {

@@ -23,7 +23,7 @@ impl World {
         World { cache: Cache::new(settings, (1, 2)), rules: Rules { via: "me".into(), ..Rules::default() }, now: NOW }
     }
 
-    fn look_up(&mut self, request: &Request, who: u32, coming: Arriving) -> Finding {
+    fn look_up(&mut self, request: &Request, who: u32, coming: Arriving) -> CacheFinding {
         let date = stamp(self.now);
         self.cache.look_up(request, who, coming, &Moment { now: self.now, date: &date, rules: &self.rules })
     }
@@ -53,12 +53,12 @@ impl World {
     fn ask(&mut self, lines: &str, text: &str) -> String {
         let request = request(lines);
         match self.look_up(&request, 0, Arriving::First) {
-            Finding::Answer(answer, result) => told(&answer, result.word()),
-            Finding::Refresh(answer, mut job, _) => {
+            CacheFinding::Answer(answer, result) => told(&answer, result.word()),
+            CacheFinding::Refresh(answer, mut job, _) => {
                 self.cache.give_up(&mut job, false);
                 told(&answer, "REFRESH")
             }
-            Finding::Forward(mut job, head) => {
+            CacheFinding::Forward(mut job, head) => {
                 let sent = head.map(|head| *Request::parse(&head, &self.rules).unwrap()).unwrap_or(request);
                 let asks = sent.field(b"if-none-match").map(|tag| format!("?{}", String::from_utf8_lossy(tag)));
                 let word = match self.respond(&mut job, &sent, text, 0, false) {
@@ -72,7 +72,7 @@ impl World {
                 self.cache.give_up(&mut job, false);
                 word + &asks.unwrap_or_default()
             }
-            Finding::Wait(_) | Finding::Join(..) => "shares".to_owned(),
+            CacheFinding::Wait(_) | CacheFinding::Join(..) => "shares".to_owned(),
         }
     }
 }
@@ -183,9 +183,11 @@ fn stale_responses_stand_in_where_they_may() {
 fn those_who_wait_share_or_are_freed_together() {
     let mut world = World::new(1 << 20, 1 << 16);
     let start = |world: &mut World| {
-        let Finding::Forward(job, None) = world.look_up(&request("x"), 0, Arriving::First) else { panic!("no miss") };
+        let CacheFinding::Forward(job, None) = world.look_up(&request("x"), 0, Arriving::First) else {
+            panic!("no miss")
+        };
         for who in 1..5 {
-            assert!(matches!(world.look_up(&request("x"), who, Arriving::First), Finding::Wait(_)));
+            assert!(matches!(world.look_up(&request("x"), who, Arriving::First), CacheFinding::Wait(_)));
         }
         job
     };
@@ -199,7 +201,7 @@ fn those_who_wait_share_or_are_freed_together() {
     assert!(matches!(world.respond(&mut job, &request("x"), &private, 0, false), HeadVerdict::Pass(_)));
     assert_eq!(woken(&mut world), [Arriving::Alone; 4]);
     for who in 1..5 {
-        assert!(matches!(world.look_up(&request("x"), who, Arriving::First), Finding::Forward(..)), "remembered");
+        assert!(matches!(world.look_up(&request("x"), who, Arriving::First), CacheFinding::Forward(..)), "remembered");
     }
     world.now += denied::REMEMBERED;
     let mut job = start(&mut world);
@@ -209,7 +211,7 @@ fn those_who_wait_share_or_are_freed_together() {
         HeadVerdict::Pass(CacheReport { stored: true, .. })
     ));
     assert_eq!(woken(&mut world), [Arriving::Waited; 4]);
-    assert!(matches!(world.look_up(&request("x"), 1, Arriving::Waited), Finding::Answer(_, CacheResult::Hit)));
+    assert!(matches!(world.look_up(&request("x"), 1, Arriving::Waited), CacheFinding::Answer(_, CacheResult::Hit)));
     world.cache.purge_site(None);
     start(&mut world);
     world.cache.tick(world.now + MOST_WAITING);
@@ -220,13 +222,13 @@ fn those_who_wait_share_or_are_freed_together() {
 fn a_body_that_grows_is_shared_and_kept() {
     let mut world = World::new(1 << 20, 1000);
     let asked = request("x");
-    let Finding::Forward(mut job, None) = world.look_up(&asked, 0, Arriving::First) else { panic!("no miss") };
+    let CacheFinding::Forward(mut job, None) = world.look_up(&asked, 0, Arriving::First) else { panic!("no miss") };
     let text = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n";
     let response = Response::parse(text.as_bytes(), Method::Get).unwrap();
     let verdict = world.head(&mut job, &asked, &response, AtHand::Partial(None), (Some(0), false));
     assert!(matches!(verdict, HeadVerdict::Fill(answer) if answer.unsized_body));
     let id = job.fetch.unwrap();
-    assert!(matches!(world.look_up(&asked, 1, Arriving::First), Finding::Join(..)));
+    assert!(matches!(world.look_up(&asked, 1, Arriving::First), CacheFinding::Join(..)));
     world.cache.append(id, &[b'x'; 600]);
     assert!(matches!(world.cache.read(id, 1, 0), Portion::Bytes(bytes, 0) if bytes.len() == 600));
     assert!(matches!(world.cache.read(id, 1, 600), Portion::Later));
@@ -234,18 +236,18 @@ fn a_body_that_grows_is_shared_and_kept() {
     assert_eq!((world.cache.poll_fed(), world.cache.poll_fed()), (Some(1), None));
     assert!(matches!(world.cache.read(id, 1, 600), Portion::End));
     assert!(
-        matches!(world.look_up(&asked, 2, Arriving::First), Finding::Answer(answer, _) if answer.body.len() == 600)
+        matches!(world.look_up(&asked, 2, Arriving::First), CacheFinding::Answer(answer, _) if answer.body.len() == 600)
     );
     [0, 1].into_iter().for_each(|who| world.cache.leave(id, who));
     // The next one turns out too long.
     world.cache.purge_site(None);
-    let Finding::Forward(mut job, None) = world.look_up(&asked, 0, Arriving::First) else { panic!("no miss") };
+    let CacheFinding::Forward(mut job, None) = world.look_up(&asked, 0, Arriving::First) else { panic!("no miss") };
     world.head(&mut job, &asked, &response, AtHand::Partial(None), (Some(0), false));
     let id = job.fetch.unwrap();
     world.cache.append(id, &[b'x'; 600]);
     world.cache.append(id, &[b'x'; 600]);
     assert_eq!((world.cache.storage.used(), world.cache.is_wanted(id)), (0, true));
-    assert!(matches!(world.look_up(&asked, 1, Arriving::First), Finding::Forward(..)));
+    assert!(matches!(world.look_up(&asked, 1, Arriving::First), CacheFinding::Forward(..)));
     world.cache.leave(id, 0);
     assert!(!world.cache.is_wanted(id));
 }

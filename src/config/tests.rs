@@ -191,7 +191,7 @@ fn a8_rules_under_unknown_names_and_parts_that_do_not_exist_are_refused() {
         assert_eq!(error, Err(format!("configuration issue, {expected}")));
     }
     // What names no rule, or switches nothing on, is told of as ever.
-    for text in ["[cache]\nenable = off\nsize = 1", "[http]\nenabel = 1", "[dns]\nenable=1"] {
+    for text in ["[mirror]\nenable = off\nsize = 1", "[http]\nenabel = 1", "[dns]\nenable=1"] {
         let loaded = file(text).expect("a sound configuration");
         assert_eq!((loaded.warnings.len(), loaded.check_built()), (1, Ok(())), "{text}");
     }

@@ -227,7 +227,6 @@ impl Running {
         let counters = &self.counters;
         let mut rows: Vec<(String, String)> = Vec::new();
         let mut row = |key: &str, value: u64| rows.push((key.to_string(), value.to_string()));
-        self.cache_rows(&mut row);
         row("clients.accepted", counters.accepted);
         row("clients.refused", counters.turned_away);
         row("clients.requests", counters.requests);
@@ -326,6 +325,7 @@ impl Running {
     }
 
     fn helper_rows(&self, row: &mut impl FnMut(&str, u64)) {
+        self.cache_rows(row);
         let helpers = self.helpers.clone().unwrap_or_default();
         row("processes.forked", helpers.forked);
         row("processes.max", helpers.maximum);

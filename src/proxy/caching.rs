@@ -15,7 +15,7 @@ use crate::cache::heads::{AtHand, HeadVerdict};
 use crate::cache::inflow::Portion;
 use crate::cache::reuse::Failure;
 use crate::cache::status::{self, CacheReport, CacheResult, Forwarded};
-use crate::cache::{invalidate, Arriving, Cache, CacheJob, CacheSettings, Finding, Moment, Role};
+use crate::cache::{invalidate, Arriving, Cache, CacheFinding, CacheJob, CacheSettings, Moment, Role};
 use crate::exchange::phase::PhaseKind;
 use crate::http::answer::Answer;
 use crate::http::caching::Caching;
@@ -133,14 +133,14 @@ impl Proxy {
         }
         let moment = Moment { now, date: self.clock.date(), rules: &self.settings.rules };
         match caching.cache.look_up(request, key, coming, &moment) {
-            Finding::Answer(answer, result) => self.answer_cached(key, answer, result),
-            Finding::Refresh(answer, job, head) => {
+            CacheFinding::Answer(answer, result) => self.answer_cached(key, answer, result),
+            CacheFinding::Refresh(answer, job, head) => {
                 self.refresh(key, job, &head);
                 self.answer_cached(key, answer, CacheResult::Stale);
             }
-            Finding::Wait(id) => self.set_waits(key, Waits::Fetch(id)),
-            Finding::Join(id, answer) => self.read_along(key, id, answer, CacheResult::Collapsed),
-            Finding::Forward(job, head) => self.forward(key, job, head.as_deref()),
+            CacheFinding::Wait(id) => self.set_waits(key, Waits::Fetch(id)),
+            CacheFinding::Join(id, answer) => self.read_along(key, id, answer, CacheResult::Collapsed),
+            CacheFinding::Forward(job, head) => self.forward(key, job, head.as_deref()),
         }
     }
 

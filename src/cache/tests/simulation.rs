@@ -141,22 +141,22 @@ impl Run {
     fn begin(&mut self, who: u32, request: Request, coming: Arriving) {
         let found = self.world.look_up(&request, who, coming);
         self.clients[who as usize] = match found {
-            Finding::Answer(answer, _) => {
+            CacheFinding::Answer(answer, _) => {
                 self.check(&request, &answer, &answer.body);
                 State::Idle
             }
-            Finding::Refresh(answer, mut job, head) => {
+            CacheFinding::Refresh(answer, mut job, head) => {
                 self.check(&request, &answer, &answer.body);
                 let sent = *Request::parse(&head, &self.world.rules).unwrap();
                 self.answer(&mut job, &request, sent, None);
                 State::Idle
             }
-            Finding::Wait(id) => State::Waits(id, request),
-            Finding::Join(id, answer) => {
+            CacheFinding::Wait(id) => State::Waits(id, request),
+            CacheFinding::Join(id, answer) => {
                 let length = (!answer.unsized_body).then_some(answer.follows);
                 State::Reads(id, request, Vec::new(), length)
             }
-            Finding::Forward(job, head) => {
+            CacheFinding::Forward(job, head) => {
                 let sent =
                     head.map_or_else(|| request.clone(), |head| *Request::parse(&head, &self.world.rules).unwrap());
                 State::Sent(job, request, sent)
