@@ -128,7 +128,7 @@ usage: exaproxy [options]
  -di, --diff-ini : print what differs from the defaults as ini file
  -de, --diff-env : print what differs from the defaults as environment
      --check     : read the configuration, say whether it can be used, and exit
-     --hash-password: read a password, print its hash (a line of users with NAME)
+     --hash-password: read a password, print its hash behind a NAME, and exit
      --check-name: what the lists say of NAME[:PORT], which follows, and exit
  -d, --debug     : write all messages to the log
  -v, --version   : print the version
