@@ -38,7 +38,8 @@ impl Exchange {
             // What is held back can be judged without more of it.
             (Direction::Upload, Phase::Tunnel { of, .. }) => of.opening.is_some() && self.upload.eof,
             (Direction::Download, Phase::Answering(ending)) => {
-                matches!(ending.reply, AnswerState::Ready(_) | AnswerState::Notice(_))
+                let complete = ending.is_awaiting() && (self.upload.done || self.upload.eof);
+                complete || matches!(ending.reply, AnswerState::Ready(_) | AnswerState::Notice(_))
             }
             (Direction::Download, Phase::Tunnel { greet, .. }) => *greet,
             _ => false,

@@ -309,6 +309,9 @@ fn rotation(bytes: Option<u64>, keep: usize) -> Rotation {
 /// # Errors
 /// Why there is none.
 pub fn hash_password(name: Option<&str>) -> Result<String, String> {
+    if name.is_some_and(|name| name.contains(':')) {
+        return Err("the name of a user has no colon".to_owned());
+    }
     let password = terminal::read_password().map_err(|error| format!("cannot read a password: {error}"))?;
     let mut salt = [0; 16];
     getrandom::fill(&mut salt).map_err(|error| format!("cannot have random bytes: {error}"))?;

@@ -150,7 +150,8 @@ fn what_comes_before_users_asks_for_no_password() {
 #[test]
 fn the_connection_stays_where_the_content_is_small_or_complete() {
     let origin = Origin::site();
-    let proxy = Users::new("ann:secret\n").proxy(&[]);
+    // Whoever waits for more than the content waits too long.
+    let proxy = Users::new("ann:secret\n").proxy(&[("http.drain-timeout", "3600")]);
     let mut client = proxy.client();
     let post = |length: usize, more: &str| {
         format!("POST {} HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n{more}\r\n", origin.url("/post"))
