@@ -259,7 +259,7 @@ fn row_57_a_typo_keeps_what_runs() {
         "[http]\nheader-size = 20000\nidle-connect = soon\n",
         "[http\nheader-size = 20000\n",
         "[http]\nheader-size = 20000\nno value here\n",
-        "[http]\nheader-size = 20000\n[tls]\nenable = true\n",
+        "[http]\nheader-size = 20000\n[icap]\nenable = true\n",
     ];
     for ini in broken {
         reload(&proxy, ini);

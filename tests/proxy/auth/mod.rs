@@ -150,7 +150,7 @@ fn what_comes_before_users_asks_for_no_password() {
 #[test]
 fn the_connection_stays_where_the_content_is_small_or_complete() {
     let origin = Origin::site();
-    // Whoever waits for more than the content waits too long.
+    // An answer that waits for more than the content comes too late.
     let proxy = Users::new("ann:secret\n").proxy(&[("http.drain-timeout", "3600")]);
     let mut client = proxy.client();
     let post = |length: usize, more: &str| {

@@ -23,11 +23,9 @@ fn with(arguments: &[&str], variables: &[(&str, &str)], ini: &str) -> Finished {
 #[test]
 fn a8_rules_that_would_not_be_applied_stop_the_start_and_the_check() {
     for (variables, ini, named) in [
-        (&[("exaproxy_auth_enable", "true"), ("exaproxy_auth_users", "/etc/users")][..], "", "auth."),
+        (&[("exaproxy_auth_enable", "true"), ("exaproxy_auth_users", "/etc/users")][..], "", "/etc/users"),
         (&[("exaproxy_acl_bloklist", "/etc/hosts")], "", "acl.bloklist"),
         (&[], "[acl]\nurls = /etc/hosts\n", "acl.urls"),
-        (&[], "[auth]\nusers = /etc/users\n", "[auth]"),
-        (&[("exaproxy.cache.enable", "true")], "", "cache.enable"),
         (&[("exaproxy_security_dney", "10.0.0.0/8")], "", "security.dney"),
         (&[], "[secruity]\ndeny = 10.0.0.0/8\n", "[secruity]"),
         (&[("EXAPROXY_SECURITY_DENY", "10.0.0.0/8")], "", "small letters"),
