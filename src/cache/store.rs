@@ -185,7 +185,7 @@ mod tests {
 
     fn word(request: &str, status: u16, fields: &str) -> &'static str {
         let text = format!("GET http://a.b/ HTTP/1.1\r\n{request}\r\n");
-        let text = if request.starts_with('!') { format!("{}\r\n\r\n", &request[1..]) } else { text };
+        let text = request.strip_prefix('!').map_or(text, |whole| format!("{whole}\r\n\r\n"));
         let request = *Request::parse(text.as_bytes(), &Rules::default()).unwrap();
         let values = |request: &Request| {
             let fields = request.fields().filter(|(name, _)| name.eq_ignore_ascii_case(b"cache-control"));

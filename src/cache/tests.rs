@@ -31,7 +31,7 @@ impl World {
     /// Hands in a response; with a whole body behind its head.
     fn respond(&mut self, job: &mut CacheJob, request: &Request, text: &str, who: u32, private: bool) -> HeadVerdict {
         let end = text.find("\r\n\r\n").unwrap() + 4;
-        let response = Response::parse(text[..end].as_bytes(), request.method()).unwrap();
+        let response = Response::parse(&text.as_bytes()[..end], request.method()).unwrap();
         let at_hand = AtHand::Complete(&text.as_bytes()[end..]);
         self.head(job, request, &response, at_hand, (Some(who), private))
     }

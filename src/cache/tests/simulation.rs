@@ -28,6 +28,7 @@ impl Random {
 }
 
 /// What one client is doing.
+#[allow(clippy::large_enum_variant)] // A few dozen of them in a test.
 enum State {
     Idle,
     Waits(FetchId, Request),
