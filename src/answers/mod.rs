@@ -258,7 +258,8 @@ fn with_values<T>(
     let url = request.map(url).unwrap_or_default();
     let client_ip = client.to_string();
     let protocol = protocol(request);
-    write(&Values { url: &url, host: &host, client_ip: &client_ip, user: "", protocol, comment, list })
+    let user = request.and_then(Request::user).map_or("", |user| user);
+    write(&Values { url: &url, host: &host, client_ip: &client_ip, user, protocol, comment, list })
 }
 
 fn shortened(text: &str) -> String {

@@ -2,7 +2,7 @@
 //! `EXAPROXY_CACHE_SUITE` names the folder in which it was unpacked.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -66,6 +66,19 @@ fn the_public_suite_finds_what_the_standard_requires() {
     if !have(&["node"]) {
         return;
     }
+    // Its tests count in seconds, so that a busy machine fails one now and then. What fails each time is meant.
+    let mut failed = failures(&folder);
+    for _ in 0..2 {
+        if !failed.is_empty() {
+            let again = failures(&folder);
+            failed.retain(|id, _| again.contains_key(id));
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+/// The required tests that fail and may not, with what the suite says of them.
+fn failures(folder: &Path) -> BTreeMap<String, String> {
     let proxy = Proxy::start(&[("cache.enable", "true")]);
     let driver = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/peers/servers/cache_suite.mjs");
     let mut node = command("node");
@@ -73,17 +86,10 @@ fn the_public_suite_finds_what_the_standard_requires() {
     let output = node.output().expect("node runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let all = outcomes(&String::from_utf8_lossy(&output.stdout));
-    let required: BTreeSet<&String> = all
-        .iter()
-        .filter(|(id, one)| one.kind == "required" && !CHANGED.contains(&id.as_str()))
-        .map(|(id, _)| id)
-        .collect();
+    let asked = |id: &str, one: &Outcome| one.kind == "required" && !CHANGED.contains(&id);
+    let required: BTreeSet<&String> = all.iter().filter(|(id, one)| asked(id, one)).map(|(id, _)| id).collect();
     assert!(required.len() > 100, "{} tests", required.len());
     let known: BTreeSet<&str> = FAILED.iter().map(|(id, _)| *id).collect();
-    let failed: Vec<String> = required
-        .iter()
-        .filter(|id| !passes(&all, id) && !known.contains(id.as_str()))
-        .map(|id| format!("{id}: {}", all[*id].why))
-        .collect();
-    assert!(failed.is_empty(), "{} of {} failed:\n{}", failed.len(), required.len(), failed.join("\n"));
+    let fails = |id: &&&String| !passes(&all, id) && !known.contains(id.as_str());
+    required.iter().filter(fails).map(|id| ((*id).clone(), all[*id].why.clone())).collect()
 }

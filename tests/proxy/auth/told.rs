@@ -89,3 +89,16 @@ fn what_a_helper_puts_in_the_place_of_a_request_has_the_same_user() {
     let line = eventually("a line", || fs::read_to_string(&access).ok().filter(|text| text.ends_with('\n')));
     assert_eq!(line, "ann REWRITE\n");
 }
+
+#[test]
+fn the_page_of_a_refusal_shows_who_asked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("list"), "blocked.test\n").expect("a list");
+    std::fs::write(folder.path().join("blocked.html"), "%(user)s at %(host)s").expect("a page");
+    let (list, html) = (folder.path().join("list"), folder.path());
+    let options = [("acl.blocklist", list.to_str().expect("a path")), ("web.html", html.to_str().expect("a path"))];
+    let proxy = Users::new("<b>ann:secret\n").proxy(&options);
+    let mut client = proxy.client();
+    client.send(format!("GET http://blocked.test/ HTTP/1.1\r\nHost: h\r\n{}\r\n", field("<b>ann:secret")));
+    assert_eq!(client.reply().text(), "&lt;b&gt;ann at blocked.test");
+}
