@@ -11,6 +11,7 @@ pub mod io;
 pub mod loader;
 pub mod logs;
 pub mod monitor;
+pub mod peer;
 pub mod policy;
 pub mod proxy;
 pub mod redirector;

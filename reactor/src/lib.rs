@@ -1,7 +1,7 @@
 //! Readiness, buffers, alarms and streams for one mio event loop. Knows no protocol.
 //!
 //! What is pure here (`arena`, `ready`, `buffer`, `alarm`) can be tested without a socket; what touches the system is
-//! `stream`, `pipe`, `listener`, `poller`, and `sys`, the only module of the project that may say `unsafe`.
+//! `stream`, `pipe`, `listener`, `unix`, `poller`, and `sys`, the only module of the project that may say `unsafe`.
 
 pub mod alarm;
 pub mod arena;
@@ -14,6 +14,7 @@ pub mod poller;
 pub mod ready;
 pub mod stream;
 pub mod sys;
+pub mod unix;
 
 /// Milliseconds since the start of the loop. The loop reads the clock once a turn.
 pub type Millis = u64;

@@ -1,11 +1,65 @@
-//! A listening socket, and the gate that decides whether it may accept.
+//! A listening socket, of TCP or at a path, and the gate that decides whether it may accept.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mio::net::{TcpListener, TcpStream};
+use mio::event::Source;
+use mio::net::{TcpListener, TcpStream, UnixListener};
+use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+use crate::stream::of_unix;
+use crate::sys;
+use crate::unix::{self, SocketAccess, SocketFile};
+
+/// Where a socket listens.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ListenAt {
+    /// At a port of an address.
+    Port(SocketAddr),
+    /// At a path: a Unix socket.
+    Path(PathBuf),
+}
+
+impl ListenAt {
+    /// The address with its port, where it has one.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            ListenAt::Port(address) => Some(*address),
+            ListenAt::Path(_) => None,
+        }
+    }
+
+    /// The path, where it has one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            ListenAt::Port(_) => None,
+            ListenAt::Path(path) => Some(path),
+        }
+    }
+}
+
+impl fmt::Display for ListenAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListenAt::Port(address) => address.fmt(f),
+            ListenAt::Path(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// A listening socket of either kind. Dropped, it takes its file along.
+#[derive(Debug)]
+pub enum ListenSocket {
+    /// At a port.
+    Port(TcpListener),
+    /// At a path.
+    Path(UnixListener, SocketFile),
+}
 
 /// How a socket listens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,7 +79,7 @@ pub struct ListenOptions {
 ///
 /// # Errors
 /// Those of socket(2), bind(2) and listen(2); EPERM where a transparent one needs a capability that the process does not have.
-pub fn listen(address: SocketAddr, options: &ListenOptions) -> io::Result<TcpListener> {
+pub fn listen(address: SocketAddr, options: &ListenOptions) -> io::Result<ListenSocket> {
     let socket = unbound(address)?;
     if options.transparent {
         set_transparent(&SockRef::from(&socket), address, true)?;
@@ -40,7 +94,76 @@ pub fn listen(address: SocketAddr, options: &ListenOptions) -> io::Result<TcpLis
     let _ = socket.set_out_of_band_inline(true);
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
-    Ok(TcpListener::from_std(socket.into()))
+    Ok(ListenSocket::Port(TcpListener::from_std(socket.into())))
+}
+
+/// Opens a listening Unix socket. What is left of one that ended without removing its file is replaced.
+///
+/// # Errors
+/// Those of bind(2) and listen(2); AddrInUse where a program listens there, AlreadyExists where the file is no socket.
+pub fn listen_at_path(path: &Path, access: &SocketAccess, backlog: u32) -> io::Result<ListenSocket> {
+    unix::listen(path, access, backlog).map(|(socket, file)| ListenSocket::Path(socket, file))
+}
+
+impl ListenSocket {
+    /// The address that it has in the end, where it has one.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            ListenSocket::Port(listener) => listener.local_addr().ok(),
+            ListenSocket::Path(..) => None,
+        }
+    }
+
+    /// Changes how many connections the kernel holds (listen(2) may be called again).
+    ///
+    /// # Errors
+    /// Those of listen(2).
+    pub fn set_backlog(&self, backlog: u32) -> io::Result<()> {
+        SockRef::from(self).listen(i32::try_from(backlog).unwrap_or(i32::MAX))
+    }
+
+    /// Removes its file, where it has one, so that no client connects any more.
+    ///
+    /// # Errors
+    /// Those of unlink(2).
+    pub fn remove_file(&mut self) -> io::Result<()> {
+        match self {
+            ListenSocket::Port(_) => Ok(()),
+            ListenSocket::Path(_, file) => file.remove(),
+        }
+    }
+}
+
+impl AsFd for ListenSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            ListenSocket::Port(listener) => listener.as_fd(),
+            ListenSocket::Path(listener, _) => listener.as_fd(),
+        }
+    }
+}
+
+impl Source for ListenSocket {
+    fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+        match self {
+            ListenSocket::Port(listener) => listener.register(registry, token, interests),
+            ListenSocket::Path(listener, _) => listener.register(registry, token, interests),
+        }
+    }
+
+    fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+        match self {
+            ListenSocket::Port(listener) => listener.reregister(registry, token, interests),
+            ListenSocket::Path(listener, _) => listener.reregister(registry, token, interests),
+        }
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        match self {
+            ListenSocket::Port(listener) => listener.deregister(registry),
+            ListenSocket::Path(listener, _) => listener.deregister(registry),
+        }
+    }
 }
 
 /// Whether another socket listens at this address already, shared or not.
@@ -58,14 +181,6 @@ fn unbound(address: SocketAddr) -> io::Result<Socket> {
         socket.set_only_v6(true)?;
     }
     Ok(socket)
-}
-
-/// Changes how many connections the kernel holds for a listener that is open (listen(2) may be called again).
-///
-/// # Errors
-/// Those of listen(2).
-pub fn set_backlog(listener: &TcpListener, backlog: u32) -> io::Result<()> {
-    SockRef::from(listener).listen(i32::try_from(backlog).unwrap_or(i32::MAX))
 }
 
 /// Has a socket for this family send and get packets with addresses that are not this machine's, or not any more
@@ -128,7 +243,7 @@ const MAX_INTERVAL: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub enum Accept {
     /// A connection.
-    Connection(TcpStream, SocketAddr),
+    Connection(TcpStream, Caller),
     /// No connection waits.
     Empty,
     /// A connection that was gone before it was accepted, or a signal: try the next one.
@@ -139,10 +254,32 @@ pub enum Accept {
     Broken(io::Error),
 }
 
-/// Accepts one connection and sorts the errors of accept(2) by what to do about them.
-pub fn accept(listener: &TcpListener) -> Accept {
-    match listener.accept() {
-        Ok((stream, peer)) => Accept::Connection(stream, peer),
+/// Who has connected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Caller {
+    /// A port of an address.
+    Port(SocketAddr),
+    /// A process of this machine.
+    Process {
+        /// The number of its user.
+        uid: u32,
+        /// Its number, 0 where it is not told.
+        pid: u32,
+    },
+}
+
+/// Accepts one connection and sorts the errors of accept(2) by what to do about them. One at a path of which it is not told who
+/// has made it is closed.
+pub fn accept(listener: &ListenSocket) -> Accept {
+    let accepted = match listener {
+        ListenSocket::Port(listener) => listener.accept().map(|(stream, peer)| (stream, Caller::Port(peer))),
+        ListenSocket::Path(listener, _) => listener.accept().and_then(|(stream, _)| {
+            let (uid, pid) = sys::peer_credentials(&stream)?;
+            Ok((of_unix(stream), Caller::Process { uid, pid }))
+        }),
+    };
+    match accepted {
+        Ok((stream, caller)) => Accept::Connection(stream, caller),
         Err(error) => match error.raw_os_error() {
             Some(libc::EAGAIN) => Accept::Empty,
             Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => Accept::Exhausted(error),
@@ -201,7 +338,7 @@ mod tests {
     #[test]
     fn a_shared_address_is_seen_to_be_taken() {
         let first = listen("127.0.0.1:0".parse().expect("an address"), &SHARED).expect("a listener");
-        let address = first.local_addr().expect("bound");
+        let address = first.local_address().expect("bound");
         assert!(is_taken(address) && listen(address, &SHARED).is_ok(), "copies share it");
         assert!(listen(address, &ListenOptions { shared: false, ..SHARED })
             .is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse));
@@ -209,11 +346,46 @@ mod tests {
         assert!(!is_taken(address));
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_unix_socket_tells_who_has_connected_and_is_used_like_any_other() {
+        use crate::arena::Key;
+        use crate::ready::Ready;
+        use crate::stream::{Stream, Transport};
+        use std::io::{Read, Write};
+        let path = std::env::temp_dir().join(format!("reactor-accept-{}", std::process::id()));
+        let access = SocketAccess { mode: 0o600, uid: None, gid: None };
+        let listener = listen_at_path(&path, &access, 8).expect("a listener");
+        assert!(matches!(accept(&listener), Accept::Empty) && listener.local_address().is_none());
+        let mut client = std::os::unix::net::UnixStream::connect(&path).expect("connected");
+        let Accept::Connection(stream, caller) = accept(&listener) else { panic!("it waits") };
+        let own = Caller::Process { uid: nix::unistd::getuid().as_raw(), pid: std::process::id() };
+        assert_eq!(caller, own);
+        client.write_all(b"one two three").expect("room");
+        let mut stream = Stream::new(stream, Key { index: 0, generation: 0 });
+        stream.note(Ready::READ | Ready::WRITE);
+        let mut seen = [0; 64];
+        assert_eq!(stream.peek(&mut seen).expect("bytes"), Some(13));
+        stream.discard(&mut seen[..8], false).expect("bytes");
+        assert_eq!(stream.receive(&mut seen).expect("bytes"), Some(5));
+        assert_eq!(&seen[..5], b"three");
+        assert!(stream.receive(&mut seen).expect("nothing").is_none() && !stream.ready.has(Ready::READ));
+        assert_eq!(stream.send(b"answer").expect("room"), 6);
+        assert_eq!(stream.io.unsent(), 0, "the system does not tell");
+        stream.io.abort();
+        drop(stream);
+        let mut got = Vec::new();
+        client.read_to_end(&mut got).expect("to the end");
+        assert_eq!(got, b"answer");
+        drop(listener);
+        assert!(!path.exists());
+    }
+
     #[test]
     fn accepted_sockets_inherit_what_the_listener_has() {
         let listener = listen("127.0.0.1:0".parse().expect("an address"), &ListenOptions { keepalive: 60, ..SHARED })
             .expect("a listener");
-        let address = listener.local_addr().expect("bound");
+        let address = listener.local_address().expect("bound");
         assert!(matches!(accept(&listener), Accept::Empty));
         let _client = std::net::TcpStream::connect(address).expect("connected");
         let Accept::Connection(stream, _) = accept(&listener) else { panic!("somebody waits") };

@@ -2,10 +2,10 @@
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use mio::net::TcpStream;
+use mio::net::{TcpStream, UnixStream};
 use socket2::SockRef;
 
 use crate::arena::Key;
@@ -19,8 +19,8 @@ pub trait Transport {
     fn receive(&mut self, into: &mut [u8]) -> io::Result<usize>;
     /// Reads what is there and leaves it there.
     fn peek(&mut self, into: &mut [u8]) -> io::Result<usize>;
-    /// Throws away `count` bytes that were peeked at.
-    fn discard(&mut self, count: usize) -> io::Result<usize>;
+    /// Throws away up to as many bytes as `over` has room for, in which they were peeked at and may be written once more.
+    fn discard(&mut self, over: &mut [u8]) -> io::Result<usize>;
     /// Writes what the peer's window takes.
     fn send(&mut self, from: &[u8]) -> io::Result<usize>;
     /// Moves up to `most` bytes that are there into a pipe. 0 is the end of the stream, or a mark of urgent bytes.
@@ -29,7 +29,8 @@ pub trait Transport {
     fn splice_out(&mut self, pipe: &Pipe) -> io::Result<usize>;
     /// Says that nothing more will be sent.
     fn shutdown(&mut self) -> io::Result<()>;
-    /// Bytes that were written and that the peer has not acknowledged, as far as the system tells; 0 where it does not.
+    /// Bytes that were written and that the peer has not acknowledged, as far as the system tells; 0 where it does not, as of a
+    /// Unix socket.
     fn unsent(&self) -> usize;
     /// Has a byte that is marked as urgent stay in its place in the stream.
     fn keep_urgent(&mut self);
@@ -46,8 +47,8 @@ impl Transport for TcpStream {
         TcpStream::peek(self, into)
     }
 
-    fn discard(&mut self, count: usize) -> io::Result<usize> {
-        sys::discard(self.as_fd(), count)
+    fn discard(&mut self, over: &mut [u8]) -> io::Result<usize> {
+        sys::discard(self.as_fd(), over)
     }
 
     fn send(&mut self, from: &[u8]) -> io::Result<usize> {
@@ -76,9 +77,15 @@ impl Transport for TcpStream {
     }
 
     fn abort(&mut self) {
-        // A failure leaves an ordinary close, which is the next best thing.
+        // A failure leaves an ordinary close, which is the next best thing, and all that there is at a Unix socket.
         let _ = SockRef::from(&*self).set_linger(Some(Duration::ZERO));
     }
+}
+
+/// A stream of a Unix socket as one that a session can use. All that is done with a connection is the same call for both kinds,
+/// and options of TCP are only asked for: so no session pays for a kind that it is not.
+pub fn of_unix(stream: UnixStream) -> TcpStream {
+    TcpStream::from(OwnedFd::from(stream))
 }
 
 /// A connection: its socket, the readiness learned so far, and the route by which the poller names it.
@@ -135,14 +142,14 @@ impl<T: Transport> Stream<T> {
         }
     }
 
-    /// Takes `count` of the bytes of an earlier peek out of the socket. `drained` says that the peek saw the last of
+    /// Takes the bytes of an earlier peek, which stand in `over`, out of the socket. `drained` says that the peek saw the last of
     /// what was there and all of it is taken now.
-    pub fn discard(&mut self, count: usize, drained: bool) -> io::Result<()> {
-        let mut left = count;
-        while left > 0 {
-            match uninterrupted(|| self.io.discard(left))? {
+    pub fn discard(&mut self, over: &mut [u8], drained: bool) -> io::Result<()> {
+        let mut taken = 0;
+        while taken < over.len() {
+            match uninterrupted(|| self.io.discard(&mut over[taken..]))? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                taken => left -= taken.min(left),
+                more => taken = over.len().min(taken + more),
             }
         }
         if drained && self.drains() {

@@ -2,27 +2,17 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
-/// Throws away up to `count` bytes that a stream socket has received, without copying them (tcp(7), MSG_TRUNC).
-/// Gives the number thrown away; 0 is the end of the stream.
+use nix::sys::socket::{recv, MsgFlags};
 #[cfg(target_os = "linux")]
-pub fn discard(socket: BorrowedFd<'_>, count: usize) -> io::Result<usize> {
-    // SAFETY: the descriptor is open for as long as the borrow lives. With MSG_TRUNC a TCP socket does not write to
-    // the buffer (tcp(7)), so the null pointer is never followed.
-    let taken =
-        unsafe { libc::recv(socket.as_raw_fd(), std::ptr::null_mut(), count, libc::MSG_TRUNC | libc::MSG_DONTWAIT) };
-    usize::try_from(taken).map_err(|_| io::Error::last_os_error())
-}
+use socket2::{Domain, SockRef};
 
-/// Throws away up to `count` received bytes by reading them.
-#[cfg(not(target_os = "linux"))]
-pub fn discard(socket: BorrowedFd<'_>, count: usize) -> io::Result<usize> {
-    let mut sink = [0u8; 16 * 1024];
-    let wanted = count.min(sink.len());
-    // SAFETY: the descriptor is open for as long as the borrow lives, and `sink` has room for `wanted` bytes.
-    let taken = unsafe { libc::recv(socket.as_raw_fd(), sink.as_mut_ptr().cast(), wanted, libc::MSG_DONTWAIT) };
-    usize::try_from(taken).map_err(|_| io::Error::last_os_error())
+/// Throws away up to as many bytes that a stream socket has received as `over` has room for. TCP does not copy them (tcp(7),
+/// MSG_TRUNC); a Unix socket does, into `over`. Gives the number thrown away; 0 is the end of the stream.
+pub fn discard(socket: BorrowedFd<'_>, over: &mut [u8]) -> io::Result<usize> {
+    let flags = if cfg!(target_os = "linux") { MsgFlags::MSG_TRUNC } else { MsgFlags::empty() };
+    Ok(recv(socket.as_raw_fd(), over, flags | MsgFlags::MSG_DONTWAIT)?)
 }
 
 /// Moves up to `most` bytes between a pipe and a socket, either way, and waits for nothing (splice(2)). Gives the number moved;
@@ -41,16 +31,42 @@ pub fn splice(_from: BorrowedFd<'_>, _to: BorrowedFd<'_>, _most: usize) -> io::R
 }
 
 /// Bytes in the send queue of a TCP socket that the peer has not acknowledged (tcp(7), SIOCOUTQ); 0 where the system does
-/// not tell.
+/// not tell. Of a Unix socket it tells how much memory they take, which is no such number.
 #[cfg(target_os = "linux")]
 pub fn unsent(socket: BorrowedFd<'_>) -> usize {
     let mut count: libc::c_int = 0;
     // SAFETY: the descriptor is open for as long as the borrow lives, and the call writes one int, which `count` is.
     let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, std::ptr::from_mut(&mut count)) };
     match done {
-        0 => usize::try_from(count).unwrap_or(0),
+        0 if count > 0 && !is_unix(socket) => usize::try_from(count).unwrap_or(0),
         _ => 0,
     }
+}
+
+#[cfg(target_os = "linux")]
+fn is_unix(socket: BorrowedFd<'_>) -> bool {
+    SockRef::from(&socket).domain().is_ok_and(|domain| domain == Domain::UNIX)
+}
+
+/// Who is at the other end of a Unix socket, user and process, as it was when it connected (unix(7), SO_PEERCRED). The process is
+/// 0 where it cannot be seen from here.
+///
+/// # Errors
+/// What getsockopt(2) says.
+#[cfg(target_os = "linux")]
+pub fn peer_credentials(socket: &impl AsFd) -> io::Result<(u32, u32)> {
+    let found = nix::sys::socket::getsockopt(socket, nix::sys::socket::sockopt::PeerCredentials)?;
+    Ok((found.uid(), u32::try_from(found.pid()).unwrap_or(0)))
+}
+
+/// Elsewhere only the user is told.
+///
+/// # Errors
+/// What getpeereid(3) says.
+#[cfg(not(target_os = "linux"))]
+pub fn peer_credentials(socket: &impl AsFd) -> io::Result<(u32, u32)> {
+    let (uid, _) = nix::unistd::getpeereid(socket)?;
+    Ok((uid.as_raw(), 0))
 }
 
 /// Elsewhere it is not asked for.

@@ -4,7 +4,6 @@ mod form;
 pub mod pages;
 mod template;
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use crate::http::fault::Fault;
 use crate::http::media::PLAIN;
 use crate::http::request::Request;
 use crate::http::Method;
+use crate::peer::ClientId;
 use crate::policy::admission::Refusal;
 use crate::policy::decision::LocalPage;
 use crate::policy::Refused;
@@ -76,7 +76,7 @@ impl Answers {
     }
 
     /// The answer to a request that cannot be served. `comment` is what is known beyond the cause.
-    pub fn explain(&self, cause: Cause, request: Option<&Request>, client: IpAddr, comment: &str) -> Box<Answer> {
+    pub fn explain(&self, cause: Cause, request: Option<&Request>, client: ClientId, comment: &str) -> Box<Answer> {
         let status = self.unmistakable(cause.status(self.compatible), cause.status(false), request);
         self.compose((cause, status), request, client, (comment, ""))
     }
@@ -86,7 +86,7 @@ impl Answers {
         &self,
         (cause, status): (Cause, u16),
         request: Option<&Request>,
-        client: IpAddr,
+        client: ClientId,
         (comment, list): (&str, &str),
     ) -> Box<Answer> {
         let mut answer = Answer { status, ..Answer::of(cause, self.compatible) };
@@ -122,7 +122,7 @@ impl Answers {
 
     /// The answer with a local page: with its status, or 403 in place of 200 to CONNECT, whose client must not take the answer
     /// for a tunnel.
-    pub fn page(&self, page: &LocalPage, request: &Request, client: IpAddr) -> Served {
+    pub fn page(&self, page: &LocalPage, request: &Request, client: ClientId) -> Served {
         match with_values(Some(request), client, (&page.comment, ""), |values| self.pages.find(&page.name, values)) {
             Ok(FoundPage::Whole { bytes, kind }) => Served::Answer(whole(self.page_status(page, request), bytes, kind)),
             Ok(FoundPage::Elsewhere(path)) => Served::Elsewhere(path),
@@ -136,7 +136,7 @@ impl Answers {
         page: &LocalPage,
         file: Result<PageContent, String>,
         request: &Request,
-        client: IpAddr,
+        client: ClientId,
     ) -> PageAnswer {
         let (name, status) = (&page.name, self.page_status(page, request));
         let bytes = match &file {
@@ -155,13 +155,13 @@ impl Answers {
         }
     }
 
-    fn missing(&self, name: &str, why: &str, request: &Request, client: IpAddr) -> PageAnswer {
+    fn missing(&self, name: &str, why: &str, request: &Request, client: ClientId) -> PageAnswer {
         let name = shortened(name);
         let missing = format!("could not serve the local page \"{name}\": {}", shortened(why));
         PageAnswer { answer: self.page_missing(&name, request, client), missing: Some(missing) }
     }
 
-    fn page_missing(&self, name: &str, request: &Request, client: IpAddr) -> Box<Answer> {
+    fn page_missing(&self, name: &str, request: &Request, client: ClientId) -> Box<Answer> {
         let text = format!("the local page {name} is missing");
         let mut answer = self.explain(Cause::PageMissing, Some(request), client, &text);
         if self.compatible {
@@ -188,7 +188,7 @@ impl Answers {
     }
 
     /// The name gave no address.
-    pub fn name_failure(&self, failure: &dns::Failure, request: Option<&Request>, client: IpAddr) -> Box<Answer> {
+    pub fn name_failure(&self, failure: &dns::Failure, request: Option<&Request>, client: ClientId) -> Box<Answer> {
         let cause = match failure {
             dns::Failure::Timeout => Cause::NameTimeout,
             dns::Failure::Overloaded => Cause::TooManyNames,
@@ -198,7 +198,7 @@ impl Answers {
     }
 
     /// No connection came about.
-    pub fn dial_error(&self, error: DialError, request: Option<&Request>, client: IpAddr) -> Box<Answer> {
+    pub fn dial_error(&self, error: DialError, request: Option<&Request>, client: ClientId) -> Box<Answer> {
         let cause = match error {
             DialError::TimedOut => Cause::ConnectTimeout,
             DialError::Exhausted => Cause::Overloaded,
@@ -208,7 +208,7 @@ impl Answers {
     }
 
     /// A stage of the decision has refused the request. `list` is the `FILE:LINE` that the client may know of, or nothing.
-    pub fn refusal(&self, refusal: &Refusal, list: &str, request: Option<&Request>, client: IpAddr) -> Box<Answer> {
+    pub fn refusal(&self, refusal: &Refusal, list: &str, request: Option<&Request>, client: ClientId) -> Box<Answer> {
         match refusal {
             Refusal::Cause(cause) => self.explain(*cause, request, client, ""),
             Refusal::Policy(refused) => self.refused(refused, list, request, client),
@@ -216,7 +216,7 @@ impl Answers {
     }
 
     /// The request may not go where it wants to. `list` as in [`Answers::refusal`].
-    pub fn refused(&self, refused: &Refused, list: &str, request: Option<&Request>, client: IpAddr) -> Box<Answer> {
+    pub fn refused(&self, refused: &Refused, list: &str, request: Option<&Request>, client: ClientId) -> Box<Answer> {
         let cause = match refused {
             Refused::Client(_) => Cause::ClientDenied,
             Refused::Connections(..) => Cause::TooManyConnections,
@@ -250,7 +250,7 @@ fn whole(status: u16, bytes: AnswerBody, kind: &'static str) -> PageAnswer {
 /// Has a page written with what templates may show of a request.
 fn with_values<T>(
     request: Option<&Request>,
-    client: IpAddr,
+    client: ClientId,
     (comment, list): (&str, &str),
     write: impl FnOnce(&Values<'_>) -> T,
 ) -> T {
@@ -292,7 +292,7 @@ mod tests {
     use crate::http::media::{HTML, PROBLEM};
     use crate::http::rules::Rules;
 
-    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const CLIENT: ClientId = ClientId::Address(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)));
 
     fn request(head: &str) -> Box<Request> {
         Request::parse(head.as_bytes(), &Rules::default()).unwrap()
@@ -405,7 +405,8 @@ mod tests {
     fn the_client_decides_the_form_but_not_of_a_page_that_was_named() {
         let get = |accept: &str| request(&format!("GET http://a/ HTTP/1.1\r\nHost: a\r\nAccept: {accept}\r\n\r\n"));
         let answers = Answers::built_in();
-        let refused = answers.refused(&Refused::Loop(CLIENT, 80), "", Some(&get("application/json")), CLIENT);
+        let refused =
+            answers.refused(&Refused::Loop([192, 0, 2, 1].into(), 80), "", Some(&get("application/json")), CLIENT);
         assert_eq!((refused.status, refused.kind, refused.cause), (403, PROBLEM, Some(Cause::Loop)));
         let wanted = "{\"cause\":\"proxy_loop_detected\",\"detail\":\"192.0.2.1 port 80 is the proxy itself\",\
                       \"status\":403,\"title\":\"Forbidden\",\"type\":\"about:blank\"}\n";

@@ -1,20 +1,22 @@
-//! All listeners that a configuration asks for, of every kind and both families, in the order in which they are opened.
+//! All listeners that a configuration asks for, of every kind, at ports of both families and at paths, in the order in which they are opened.
 //! Opens none.
 
 use super::listen::ListenHost;
 use super::Config;
 use crate::exchange::ingress::{Diversion, Ingress};
+use reactor::listener::ListenAt;
 use std::net::SocketAddr;
+use std::path::Path;
 
 /// A listener that is asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listening {
     /// What its connections are for.
     pub ingress: Ingress,
     /// Section and name of the option that has its address.
     pub option: (&'static str, &'static str),
     /// Where it is.
-    pub address: SocketAddr,
+    pub at: ListenAt,
     /// Its connections start with a PROXY protocol header.
     pub proxied: bool,
     /// How its connections come to us, where the network diverts them.
@@ -52,13 +54,26 @@ impl Config {
             all.push(Listening {
                 ingress: Ingress::Web,
                 option: ("web", "port"),
-                address: SocketAddr::new(web.host, web.port),
+                at: ListenAt::Port(SocketAddr::new(web.host, web.port)),
                 proxied: false,
                 diversion: None,
                 backlog: WEB_BACKLOG,
             });
+            all.extend(web.path.iter().map(|path| self.at_path(Ingress::Web, "web", path)));
         }
         all
+    }
+
+    /// A listener at the path of an option.
+    fn at_path(&self, ingress: Ingress, section: &'static str, path: &Path) -> Listening {
+        Listening {
+            ingress,
+            option: (section, "path"),
+            at: ListenAt::Path(path.to_owned()),
+            proxied: ingress == Ingress::Proxy && self.http.proxied,
+            diversion: None,
+            backlog: self.unix.backlog,
+        }
     }
 
     /// Whether sockets are asked for that use addresses which are not this machine's.
@@ -71,8 +86,8 @@ impl Config {
     pub(super) fn doubled_listener(&self) -> Option<(Listening, (&'static str, &'static str))> {
         let all = self.listeners();
         all.iter().enumerate().find_map(|(at, own)| {
-            let first = all[..at].iter().find(|other| other.address == own.address)?;
-            Some((*own, first.option))
+            let first = all[..at].iter().find(|other| other.at == own.at)?;
+            Some((own.clone(), first.option))
         })
     }
 
@@ -82,17 +97,18 @@ impl Config {
             ("tcp6", self.tcp6.listen, &self.tcp6.host, self.tcp6.port, self.tcp6.backlog),
         ];
         let open = families.into_iter().filter(|(_, listen, ..)| self.http.enable && *listen);
-        open.flat_map(|(section, _, hosts, port, backlog)| {
+        let paths = self.unix.path.iter().filter(|_| self.http.enable);
+        let ports = open.flat_map(|(section, _, hosts, port, backlog)| {
             hosts.iter().map(move |host| Listening {
                 ingress: Ingress::Proxy,
                 option: (section, "host"),
-                address: host.at(port),
+                at: ListenAt::Port(host.at(port)),
                 proxied: host.proxied || self.http.proxied,
                 diversion: None,
                 backlog,
             })
-        })
-        .collect()
+        });
+        ports.chain(paths.map(|path| self.at_path(Ingress::Proxy, "unix", path))).collect()
     }
 
     fn add(&self, all: &mut Vec<Listening>, group: &Group<'_>) {
@@ -102,7 +118,7 @@ impl Config {
             all.extend(hosts.iter().map(|host| Listening {
                 ingress: group.ingress,
                 option: (group.section, key),
-                address: host.at(group.port),
+                at: ListenAt::Port(host.at(group.port)),
                 proxied: host.proxied || group.proxied,
                 diversion: Some(self.intercept.mode),
                 backlog,

@@ -4,6 +4,7 @@
 use super::place::PathContext;
 use super::text::{token, unbracket};
 use super::value::{port, ValueType};
+use crate::policy::networks::ClientRange;
 use crate::policy::ports::PortSet;
 use crate::policy::tunnels::SniMode;
 use crate::policy::{LocalHost, LocalService};
@@ -164,24 +165,24 @@ impl ValueType for Ranges {
     }
 }
 
-/// Networks of both families, as `network/bits` or as single addresses; bits of the host part are cleared.
+/// Networks of both families, as `network/bits` or as single addresses, and users on Unix sockets, as `uid:1000`; bits of the
+/// host part are cleared.
 pub struct ClientRanges;
 
 impl ValueType for ClientRanges {
-    type Value = Vec<IpNet>;
+    type Value = Vec<ClientRange>;
     const QUOTED: bool = true;
 
     fn form() -> String {
-        "networks or addresses with blanks between them, such as 10.0.0.0/8 192.0.2.1 fc00::/7".into()
+        "networks, addresses or users with blanks between them, such as 10.0.0.0/8 192.0.2.1 fc00::/7 uid:1000".into()
     }
 
-    fn parse(text: &str, _: &PathContext) -> Option<Vec<IpNet>> {
-        let single = |word: &str| word.parse::<IpAddr>().ok().map(IpNet::from);
-        words(text, |word| word.parse::<IpNet>().ok().or_else(|| single(word)).map(|range| range.trunc()))
+    fn parse(text: &str, _: &PathContext) -> Option<Vec<ClientRange>> {
+        words(text, ClientRange::parse)
     }
 
-    fn print(value: &Vec<IpNet>, _: &PathContext) -> String {
-        join(value, IpNet::to_string)
+    fn print(value: &Vec<ClientRange>, _: &PathContext) -> String {
+        join(value, ClientRange::to_string)
     }
 }
 
@@ -368,9 +369,9 @@ mod tests {
 
     #[test]
     fn networks_of_clients_may_be_single_addresses() {
-        let text = reprint::<ClientRanges>("10.0.0.5/8 192.0.2.1  ::1 fc00::1/7");
-        assert_eq!(text.as_deref(), Some("10.0.0.0/8 192.0.2.1/32 ::1/128 fc00::/7"));
-        for text in ["10.0.0.0/33", "10.0.0", "all", "10.0.0.0/8,::1", "[::1]"] {
+        let text = reprint::<ClientRanges>("10.0.0.5/8 192.0.2.1  ::1 uid:1000 fc00::1/7 uid:*");
+        assert_eq!(text.as_deref(), Some("10.0.0.0/8 192.0.2.1/32 ::1/128 uid:1000 fc00::/7 uid:*"));
+        for text in ["10.0.0.0/33", "10.0.0", "all", "10.0.0.0/8,::1", "[::1]", "uid:ann"] {
             assert_eq!(reprint::<ClientRanges>(text), None, "{text}");
         }
     }

@@ -21,6 +21,7 @@ mod print;
 mod sizes;
 mod sources;
 pub mod text;
+pub mod unix;
 mod unknown;
 pub mod value;
 pub mod words;
@@ -31,7 +32,7 @@ pub use history::OptionHistory;
 pub use ini::{FaultKind, IniFault};
 pub use options::{
     find, Acl, Auth, Config, Daemon, Debug, Dns, Http, Icap, Intercept, Log, OptionEntry, Passthrough, Profile, Proxy,
-    Redirector, Security, Tcp4, Tcp6, Tls, Usage, Web, OPTIONS,
+    Redirector, Security, Tcp4, Tcp6, Tls, Unix, Usage, Web, OPTIONS,
 };
 pub use place::{FileKind, Files, PathContext};
 pub use print::{help, PrintForm};
@@ -146,7 +147,7 @@ fn check_together(config: &Config, given: &Given) -> Result<(), Error> {
     }
     if let Some((own, (section, key))) = config.doubled_listener() {
         let (own_section, own_key) = own.option;
-        let expected = format!("another address than {}, on which {section}.{key} listens already", own.address);
+        let expected = format!("another address than {}, on which {section}.{key} listens already", own.at);
         refuse(own_section, own_key, &expected)?;
     }
     if config.acl.default && config.acl.allowlist.is_empty() {

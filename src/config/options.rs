@@ -15,6 +15,7 @@ use super::text::{
     BareText, Extras, FieldName, Host, Host4, Host6, Level, Line, LineFormat, Nat64, OnFailure, Protocol, Pseudonym,
     Reactor, Sink, SyslogWord, Text, User,
 };
+use super::unix::{SocketMode, SocketOwner, SocketPath};
 use super::value::{Count, Flag, Limit, PageStatus, Port, RateLimit, Seconds, Timeout, ValueType};
 use super::words::{AnnounceWord, DivertMode, HostCheckWord, OnwardWord};
 use super::Error;
@@ -144,7 +145,8 @@ options! {
         allowlist: ListFiles = "", New, "files of names and networks that may be reached";
         blocklist: ListFiles = "", New, "files of names and networks that may not be reached";
         clients: ClientRanges = "", New,
-            "networks of the clients that may use the proxy, others get 403; empty = everybody";
+            "networks of the clients that may use the proxy, and users on Unix sockets (uid:1000, uid:* for all), others get 403; \
+            empty = everybody";
         default: ListDefault = "allow", New, "whether what is on no list may be reached: allow or deny";
         helpers: ListHelpers = "all", New,
             "which requests helpers are asked about: all that no list refuses, or unlisted, those that no list allows either";
@@ -262,8 +264,8 @@ options! {
              listeners that nobody but the balancer can reach";
         resolve_timeout: Seconds<1> = "20", New, "seconds for finding the addresses of a name";
         transparent: Flag = "false", Kept, "do not tell servers and clients that there is a proxy";
-        trusted: ClientRanges = "0.0.0.0/0 ::/0", New,
-            "networks of the balancers that are believed what they say of their clients: in a PROXY header, in the field \
+        trusted: ClientRanges = "0.0.0.0/0 ::/0 uid:*", New,
+            "networks (and users, as uid:1000) of the balancers that are believed what they say of their clients: in a PROXY header, in the field \
              of http.forward";
         tunnel_timeout: Timeout = "3600", New, "seconds without one byte in either direction of a tunnel, 0 = no limit";
         via: Pseudonym = "", New,
@@ -441,6 +443,19 @@ options! {
         proxied: Flag = "false", Kept, "expect a PROXY protocol line";
     }
 
+    /// Unix sockets, whose clients are processes of this machine.
+    unix Unix {
+        backlog: Count<1, 65535> = "200", New,
+            "connections that may wait to be accepted; beyond them a client that does not wait gets an error";
+        mode: SocketMode = "660", New,
+            "permissions of the files of Unix sockets, in octal: who connects needs the one to write";
+        owner: SocketOwner = "", New,
+            "user, user:group or :group that the files belong to; empty = daemon.user when started as root, else the user that runs it";
+        path: SocketPath = "", New,
+            "file of a Unix socket that serves clients as the ports of the proxy do; they are known by their user (uid:1000); \
+             empty = none";
+    }
+
     /// The log of decisions, one line per request.
     usage Usage {
         destination: Sink = "stdout", Kept, "where the lines go, as in log.destination";
@@ -451,7 +466,7 @@ options! {
     /// Monitoring pages and local pages.
     web Web {
         clients: ClientRanges = "", New,
-            "networks of those who may see the pages, /health and /metrics included; empty = everybody";
+            "networks (and users, as uid:1000) of those who may see the pages, /health and /metrics included; empty = everybody";
         connections: Connections = "100", Kept, "most clients at a time";
         debug: Flag = "false", Changed("It allowed a page that runs Python code, which does not exist any more."),
             "let the pages of control change things: helpers, debug messages, listening, soft stop";
@@ -461,6 +476,7 @@ options! {
             "folder of the pages for errors and helpers; the built-in ones when it is left alone and does not exist";
         names: HostNames = "", New,
             "names under which the pages may be asked for besides addresses, localhost and the name of this machine; * = any";
+        path: SocketPath = "", New, "file of a Unix socket to listen on too, with unix.mode and unix.owner; empty = none";
         port: Port = "8080", Kept, "port to listen on";
         users: UsersPath = "", New,
             "file of the users who may see the pages, as in auth.users, but for /health and /metrics; empty = no password";

@@ -1,9 +1,10 @@
 //! What an exchange can tell of how its client came in.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::ingress::Ingress;
 use super::Exchange;
+use crate::peer::{ClientId, Peer};
 
 impl Exchange {
     /// By which kind of listener the client came in.
@@ -21,18 +22,18 @@ impl Exchange {
         self.provenance.as_deref()?.original
     }
 
-    /// Who opened the connection, with the port, 0 where that is not known.
-    pub fn peer_address(&self) -> SocketAddr {
-        self.identity.peer_address()
+    /// Who opened the connection, with the port or the process.
+    pub fn opener(&self) -> Peer {
+        self.identity.opener()
     }
 
     /// Who the client is for decisions, logs and pages: see [`Identity::client`](super::identity::Identity::client).
-    pub fn client(&self) -> IpAddr {
+    pub fn client(&self) -> ClientId {
         self.identity.client()
     }
 
     /// Who opened the connection, which is what X-Forwarded-For gets: see [`Identity::peer`](super::identity::Identity::peer).
-    pub fn peer(&self) -> IpAddr {
+    pub fn peer(&self) -> ClientId {
         self.identity.peer()
     }
 }

@@ -3,42 +3,43 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-/// The addresses that stand for a client.
+use crate::peer::{ClientId, Peer};
+
+/// What stands for a client.
 ///
 /// There are two, because two things are asked. X-Forwarded-For gets the *peer*, so that each hop names the one in front
 /// of it. Decisions, helpers, logs and pages mean the *client*: the one that the balancer in front noted in the request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Identity {
-    peer: IpAddr,
-    port: u16,
+    peer: Peer,
     noted: Option<IpAddr>,
     doubted: bool,
 }
 
 impl Identity {
-    /// A connection from this address.
-    pub fn new(peer: SocketAddr) -> Identity {
-        Identity { peer: peer.ip().to_canonical(), port: peer.port(), noted: None, doubted: false }
+    /// A connection of this peer.
+    pub fn new(peer: Peer) -> Identity {
+        Identity { peer, noted: None, doubted: false }
     }
 
     /// Who opened the connection: the source of its PROXY protocol header, else the other end of the socket.
-    pub fn peer(&self) -> IpAddr {
+    pub fn peer(&self) -> ClientId {
+        self.peer.id()
+    }
+
+    /// The same with the port or the process.
+    pub fn opener(&self) -> Peer {
         self.peer
     }
 
-    /// The same with the port, 0 where that is not known.
-    pub fn peer_address(&self) -> SocketAddr {
-        SocketAddr::new(self.peer, self.port)
-    }
-
     /// Who the present request comes from: what its `http.forward` field notes, else the peer.
-    pub fn client(&self) -> IpAddr {
-        self.noted.unwrap_or(self.peer)
+    pub fn client(&self) -> ClientId {
+        self.noted.map_or(self.peer.id(), ClientId::Address)
     }
 
     /// The connection's PROXY protocol header has announced its source, which holds for all of its requests.
     pub fn announce(&mut self, source: SocketAddr) {
-        (self.peer, self.port) = (source.ip().to_canonical(), source.port());
+        self.peer = source.into();
     }
 
     /// A request has begun, in which this was noted. It holds for this request alone.
@@ -62,25 +63,35 @@ impl Identity {
 mod tests {
     use super::*;
 
-    fn address(text: &str) -> IpAddr {
+    fn address(text: &str) -> ClientId {
         text.parse().unwrap()
     }
 
     fn with_port(text: &str, port: u16) -> SocketAddr {
-        SocketAddr::new(address(text), port)
+        SocketAddr::new(text.parse().unwrap(), port)
     }
 
     #[test]
     fn row_39_what_is_announced_stays_and_what_is_noted_goes() {
-        let mut identity = Identity::new(with_port("::ffff:127.0.0.1", 1));
+        let mut identity = Identity::new(with_port("::ffff:127.0.0.1", 1).into());
         assert_eq!((identity.peer(), identity.client()), (address("127.0.0.1"), address("127.0.0.1")));
-        assert_eq!(identity.peer_address(), with_port("127.0.0.1", 1));
+        assert_eq!(identity.opener(), with_port("127.0.0.1", 1).into());
         identity.announce(with_port("::ffff:192.0.2.7", 2));
-        assert_eq!(identity.peer_address(), with_port("192.0.2.7", 2));
+        assert_eq!(identity.opener(), with_port("192.0.2.7", 2).into());
         assert_eq!((identity.peer(), identity.client()), (address("192.0.2.7"), address("192.0.2.7")));
-        identity.note(Some(address("2001:db8::9")));
+        identity.note(Some("2001:db8::9".parse().unwrap()));
         assert_eq!((identity.peer(), identity.client()), (address("192.0.2.7"), address("2001:db8::9")));
         identity.note(None);
         assert_eq!((identity.peer(), identity.client()), (address("192.0.2.7"), address("192.0.2.7")));
+    }
+
+    #[test]
+    fn a_user_stands_for_the_requests_that_note_no_client() {
+        let mut identity = Identity::new(Peer::process(1000, 7));
+        assert_eq!((identity.peer().to_string().as_str(), identity.opener().pid()), ("uid:1000", Some(7)));
+        identity.note("192.0.2.7".parse().ok());
+        assert_eq!((identity.peer(), identity.client()), (Peer::process(1000, 8).id(), address("192.0.2.7")));
+        identity.announce(with_port("192.0.2.8", 2));
+        assert_eq!((identity.peer(), identity.opener().pid()), (address("192.0.2.8"), None));
     }
 }

@@ -1,7 +1,9 @@
 //! How a connection comes in: by which kind of listener, from where, and where it was going. Knows no socket and nothing of
 //! what is said on the connection.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+
+use crate::peer::Peer;
 
 /// What a listener is for, and so what the first bytes on its connections mean.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -157,7 +159,7 @@ pub struct Arrival {
     /// The number of its listener, by which the monitor counts.
     pub listener: u16,
     /// The other end of its socket.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// A PROXY protocol header comes before anything else.
     pub proxied: bool,
     /// Where the connection was going before it was diverted to us, if it was.
@@ -166,7 +168,7 @@ pub struct Arrival {
 
 impl Arrival {
     /// A connection that says at once what it wants, and that was meant for us.
-    pub fn direct(ingress: Ingress, peer: IpAddr) -> Arrival {
-        Arrival { ingress, listener: 0, peer: SocketAddr::new(peer, 0), proxied: false, original: None }
+    pub fn direct(ingress: Ingress, peer: impl Into<Peer>) -> Arrival {
+        Arrival { ingress, listener: 0, peer: peer.into(), proxied: false, original: None }
     }
 }

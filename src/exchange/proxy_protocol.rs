@@ -195,6 +195,18 @@ pub fn write(out: &mut Vec<u8>, version: Announce, ends: &Announced) {
     }
 }
 
+/// Writes the header of a connection whose client has no address: the receiver keeps that of the connection (sections 2.1, 2.2).
+pub fn write_unknown(out: &mut Vec<u8>, version: Announce) {
+    match version {
+        Announce::Off => {}
+        Announce::V1 => out.extend_from_slice(b"PROXY UNKNOWN\r\n"),
+        Announce::V2 => {
+            out.extend_from_slice(SIGNATURE);
+            out.extend_from_slice(&[0x21, 0, 0, 0]);
+        }
+    }
+}
+
 fn mapped(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(v4) => v4.to_ipv6_mapped(),

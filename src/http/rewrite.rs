@@ -3,8 +3,6 @@
 //! Each head is written from its parsed form: our version, our Host, our framing, our Connection. A field that stays as
 //! it is and stands as we would write it is copied together with its neighbours; all others are written anew.
 
-use std::net::IpAddr;
-
 use memchr::memchr2;
 
 use super::fields::{FieldKind, Span};
@@ -15,12 +13,13 @@ use super::rules::{Rules, ToClient};
 use super::target::TargetForm;
 use super::write::{push, push_address, push_number};
 use super::Version;
+use crate::peer::ClientId;
 
 /// Bytes that a rewritten head may be longer than the one received, for one reservation in place of several.
 const ADDED: usize = 256;
 
-/// Appends the head that goes to an origin. `client` is the peer's address, for X-Forwarded-For.
-pub fn request(out: &mut Vec<u8>, request: &Request, rules: &Rules, client: IpAddr) {
+/// Appends the head that goes to an origin. `peer` is for X-Forwarded-For.
+pub fn request(out: &mut Vec<u8>, request: &Request, rules: &Rules, peer: ClientId) {
     out.reserve(request.raw().len() + request.path().len() + ADDED);
     push(out, &[request.method_name(), b" "]);
     match request.target().form {
@@ -37,7 +36,7 @@ pub fn request(out: &mut Vec<u8>, request: &Request, rules: &Rules, client: IpAd
     framing(out, &request.framing());
     if !rules.transparent {
         via(out, request.section().values(request.raw(), FieldKind::Via), request.version(), rules);
-        forwarded_for(out, request, rules, client);
+        forwarded_for(out, request, rules, peer);
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -195,15 +194,19 @@ fn via<'a>(out: &mut Vec<u8>, received: impl Iterator<Item = &'a [u8]>, version:
     push(out, &[version.number().as_bytes(), b" ", rules.via.as_bytes(), b"\r\n"]);
 }
 
-/// One X-Forwarded-For field with all addresses received and the peer's as the last.
-fn forwarded_for(out: &mut Vec<u8>, request: &Request, rules: &Rules, client: IpAddr) {
+/// One X-Forwarded-For field with all addresses received and the peer's as the last; `unknown`, as in RFC 7239 section 6.2, where
+/// it has none.
+fn forwarded_for(out: &mut Vec<u8>, request: &Request, rules: &Rules, peer: ClientId) {
     out.extend_from_slice(b"X-Forwarded-For: ");
     let nominated =
         request.connection().nominates() && request.section().is_nominated(request.raw(), b"x-forwarded-for");
     if !nominated && !rules.masks(b"x-forwarded-for") {
         push_elements(out, request.section().values(request.raw(), FieldKind::XForwardedFor));
     }
-    push_address(out, client);
+    match peer {
+        ClientId::Address(address) => push_address(out, address),
+        ClientId::Uid(_) => out.extend_from_slice(b"unknown"),
+    }
     out.extend_from_slice(b"\r\n");
 }
 

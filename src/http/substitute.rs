@@ -61,7 +61,7 @@ mod tests {
     fn sent(request: &Request) -> String {
         let mut out = Vec::new();
         let rules = Rules { transparent: true, ..Rules::default() };
-        rewrite::request(&mut out, request, &rules, IpAddr::V4(Ipv4Addr::LOCALHOST));
+        rewrite::request(&mut out, request, &rules, IpAddr::V4(Ipv4Addr::LOCALHOST).into());
         String::from_utf8(out).unwrap()
     }
 

@@ -6,17 +6,17 @@
 //! PERMIT/a.example
 //! ```
 //!
-//! The fields: local date and time; seconds since 1970; number of the client's connection; our port; the client's
-//! address; method; `host[:port]path`, without the port where it is 80; what was decided and for which host, or why; and
+//! The fields: local date and time; seconds since 1970; number of the client's connection; our port, 0 for a Unix
+//! socket; the client's address, or `uid:` and the number of its user there; method; `host[:port]path`, without the port where it is 80; what was decided and for which host, or why; and
 //! `user=name` where users prove who they are.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Local};
 
 use super::{Handle, Prefix, Severity};
+use crate::peer::ClientId;
 
 /// What was decided.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,7 +63,7 @@ pub struct Usage<'a> {
     /// Our port of the client's connection.
     pub port: u16,
     /// The client that the request comes from.
-    pub client: IpAddr,
+    pub client: ClientId,
     /// The name that the client has proved to have.
     pub user: Option<&'a str>,
     /// The method.

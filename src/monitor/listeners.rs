@@ -1,7 +1,5 @@
 //! The listeners of a moment, as pages show them. Knows no socket.
 
-use std::net::SocketAddr;
-
 use serde_json::{json, Value};
 
 /// A listener that is open.
@@ -9,8 +7,8 @@ use serde_json::{json, Value};
 pub struct ListenerRow {
     /// What its connections are for.
     pub kind: &'static str,
-    /// Where it is.
-    pub address: SocketAddr,
+    /// Where it is: an address with its port, or a path.
+    pub address: String,
     /// How its connections are diverted to it, if they are.
     pub diversion: Option<&'static str>,
     /// A PROXY protocol header comes first.
@@ -30,7 +28,7 @@ impl ListenerRow {
     pub fn to_json(&self) -> Value {
         json!({
             "kind": self.kind,
-            "address": self.address.to_string(),
+            "address": self.address,
             "mode": self.diversion,
             "proxied": self.proxied,
             "clients": self.clients,

@@ -9,6 +9,7 @@ pub mod sessions;
 pub mod users;
 
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use reactor::Millis;
@@ -23,6 +24,7 @@ use crate::exchange::close::CloseReason;
 use crate::exchange::flow::Direction;
 use crate::exchange::Exchange;
 use crate::http::cause::Cause;
+use crate::peer::{ClientId, Family};
 use crate::policy::lists::list::ListSize;
 use crate::policy::rates::REQUEST_KINDS;
 use crate::redirector::pool::{HelperPool, PoolCounters};
@@ -77,10 +79,12 @@ pub struct Counters {
     pub helper_time: Histogram,
     /// Exchanges for which a kept connection was used.
     pub reused: u64,
-    /// Bytes sent to clients, by the family of the client: IPv4, IPv6. Of sessions that are open a snapshot adds them.
-    pub to_clients: [u64; 2],
-    /// Bytes sent to origins, by the family of the client.
-    pub to_origins: [u64; 2],
+    /// Bytes sent to clients, by what they come by ([`Family::ALL`]). Of sessions that are open a snapshot adds them.
+    pub to_clients: [u64; Family::ALL.len()],
+    /// Bytes sent to origins, by what their clients come by.
+    pub to_origins: [u64; Family::ALL.len()],
+    /// Connections made to origins, by what the client comes by and by the family of the address.
+    pub families: [[u64; Family::OUT.len()]; Family::ALL.len()],
     /// What exchanges count themselves.
     pub exchange: ExchangeCounters,
     /// Sessions by why they ended, in the order of [`CloseReason::COUNTED`].
@@ -96,9 +100,23 @@ impl Counters {
         }
     }
 
+    /// A connection to this origin was made for this client, which took so many microseconds.
+    pub fn note_made(&mut self, client: ClientId, origin: IpAddr, took: u64) {
+        self.connect_time.note(took);
+        self.families[client.family() as usize][usize::from(origin.is_ipv6())] += 1;
+    }
+
+    /// Connections made to origins: what the client comes by, the family of the address, how many.
+    pub fn ways(&self) -> impl Iterator<Item = (Family, Family, u64)> + '_ {
+        let out = |(client, counts): (Family, &[u64; Family::OUT.len()])| {
+            Family::OUT.into_iter().zip(*counts).map(move |(origin, count)| (client, origin, count))
+        };
+        Family::ALL.into_iter().zip(&self.families).flat_map(out)
+    }
+
     /// Adds what the exchanges of a session have moved so far.
     pub fn add_transfer(&mut self, exchange: &Exchange) {
-        let family = usize::from(exchange.peer().is_ipv6());
+        let family = exchange.peer().family() as usize;
         self.to_clients[family] += exchange.flow(Direction::Download).moved;
         self.to_origins[family] += exchange.flow(Direction::Upload).moved;
     }
@@ -269,12 +287,7 @@ impl Running {
         row("servers.established", self.established);
         row("servers.idle", self.idle);
         row("servers.opening", self.opening);
-        row("transfer.client", counters.to_clients.iter().sum());
-        row("transfer.client4", counters.to_clients[0]);
-        row("transfer.client6", counters.to_clients[1]);
-        row("transfer.content", counters.to_origins.iter().sum());
-        row("transfer.content4", counters.to_origins[0]);
-        row("transfer.content6", counters.to_origins[1]);
+        self.way_rows(&mut row);
         for (reason, count) in CloseReason::COUNTED.iter().zip(counters.ended) {
             row(&format!("ended.{}", reason.name()), count);
         }
@@ -282,6 +295,22 @@ impl Running {
         rows.push(("pid.saved".into(), self.pid_saved.to_string()));
         rows.sort();
         rows
+    }
+
+    /// Which way clients and bytes go.
+    fn way_rows(&self, row: &mut impl FnMut(&str, u64)) {
+        let counters = &self.counters;
+        row("transfer.client", counters.to_clients.iter().sum());
+        row("transfer.client4", counters.to_clients[0]);
+        row("transfer.client6", counters.to_clients[1]);
+        row("transfer.client.unix", counters.to_clients[2]);
+        row("transfer.content", counters.to_origins.iter().sum());
+        row("transfer.content4", counters.to_origins[0]);
+        row("transfer.content6", counters.to_origins[1]);
+        row("transfer.content.unix", counters.to_origins[2]);
+        for (client, origin, count) in counters.ways() {
+            row(&format!("families.{}.{}", client.name(), origin.name()), count);
+        }
     }
 
     /// What rules allow and what they block, and why.

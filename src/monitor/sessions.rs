@@ -3,12 +3,14 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+
+use crate::peer::ClientId;
 
 /// Most rows that are given at once.
 pub const MOST_ROWS: usize = 1000;
@@ -21,8 +23,10 @@ pub const ROWS: usize = 100;
 pub struct Row {
     /// The number of the connection, as in the usage log.
     pub id: u32,
-    /// The client's address (see `exchange::identity`).
-    pub client: IpAddr,
+    /// The client (see `exchange::identity`).
+    pub client: ClientId,
+    /// The process that has connected to our Unix socket.
+    pub pid: Option<u32>,
     /// Who has proved to have sent the request under way, or to have asked for the tunnel.
     pub user: Option<Arc<str>>,
     /// A client of the monitor.
@@ -99,6 +103,7 @@ impl Serialize for Row {
         let mut row = serializer.serialize_map(None)?;
         row.serialize_entry("id", &self.id)?;
         row.serialize_entry("client", &Shown(self.client))?;
+        row.serialize_entry("pid", &self.pid)?;
         row.serialize_entry("user", &self.user.as_deref())?;
         row.serialize_entry("monitor", &self.web)?;
         row.serialize_entry("phase", self.phase)?;
@@ -133,12 +138,12 @@ impl<T: Display> Serialize for Shown<T> {
     }
 }
 
-/// Whose addresses are counted.
+/// Who is counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EndPointKind {
-    /// Those of clients.
+    /// Clients, by address or user.
     Clients,
-    /// Those of origins.
+    /// Origins, by address.
     Origins,
 }
 
@@ -155,12 +160,12 @@ pub struct EndPoint {
 
 /// Connections by address.
 #[derive(Debug, Default)]
-pub struct EndPoints(HashMap<IpAddr, EndPoint, RandomState>);
+pub struct EndPoints(HashMap<ClientId, EndPoint, RandomState>);
 
 impl EndPoints {
     /// One more connection at this address.
-    pub fn add(&mut self, address: IpAddr, to_clients: u64, to_origins: u64) {
-        let end = self.0.entry(address.to_canonical()).or_default();
+    pub fn add(&mut self, address: ClientId, to_clients: u64, to_origins: u64) {
+        let end = self.0.entry(address).or_default();
         end.connections += 1;
         end.to_clients += to_clients;
         end.to_origins += to_origins;
@@ -177,7 +182,7 @@ impl EndPoints {
     }
 
     /// Those with most connections, at most `limit`; of as many the lower address first.
-    pub fn top(&self, limit: usize) -> Vec<(IpAddr, EndPoint)> {
+    pub fn top(&self, limit: usize) -> Vec<(ClientId, EndPoint)> {
         let all = self.0.iter().map(|(address, end)| (*address, *end));
         first(all.collect(), limit, |(address, end)| (std::cmp::Reverse(end.connections), *address))
     }
@@ -196,19 +201,20 @@ pub fn first<T, K: Ord>(mut all: Vec<T>, limit: usize, order: impl Fn(&T) -> K) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::IpAddr;
 
     #[test]
     fn the_top_is_bounded_and_in_order() {
         let mut ends = EndPoints::default();
         for number in 0..100_u8 {
             for _ in 0..number % 7 {
-                ends.add(IpAddr::from([10, 0, 0, number]), 3, 1);
+                ends.add(IpAddr::from([10, 0, 0, number]).into(), 3, 1);
             }
         }
         let top = ends.top(3);
         let wanted = |last, connections: u64| {
             let end = EndPoint { connections, to_clients: 3 * connections, to_origins: connections };
-            (IpAddr::from([10, 0, 0, last]), end)
+            (IpAddr::from([10, 0, 0, last]).into(), end)
         };
         assert_eq!(top, [wanted(6, 6), wanted(13, 6), wanted(20, 6)]);
         assert_eq!((ends.len(), ends.top(1000).len()), (85, 85));

@@ -1,8 +1,6 @@
 //! The stages of a decision: values that are walked in their order until one of them settles the request. Knows no answer's
 //! page, no connection and no name server; where an address is judged, [`super::Policy`] is asked right before connecting.
 
-use std::net::IpAddr;
-
 use super::lists::ListVerdict;
 use super::{Policy, Refused};
 use crate::http::answer::{Answer, ALLOWED};
@@ -12,6 +10,7 @@ use crate::http::request::Request;
 use crate::http::rules::Rules;
 use crate::http::target::Host;
 use crate::http::Method;
+use crate::peer::ClientId;
 
 /// One stage of a decision about a request of a proxy client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,7 +73,7 @@ pub struct Subject<'a> {
     /// The request, or what a helper put in its place.
     pub request: &'a Request,
     /// Who it comes from.
-    pub client: IpAddr,
+    pub client: ClientId,
     /// What its limits say, which are asked once for a request of a client that may use the proxy.
     pub limited: Option<Refused>,
     /// How its connection came in: none of the listener's business, diverted, or not although it should be.
@@ -223,7 +222,7 @@ mod tests {
     use crate::policy::lists::list::ListReading;
     use crate::policy::lists::names::ListKey;
     use crate::policy::lists::Lists;
-    use crate::policy::networks::Networks;
+    use crate::policy::networks::{ClientRange, Networks};
     use crate::policy::ports::PortSet;
     use crate::policy::rates::{Rate, RateSpan};
     use crate::policy::shares::ClientKey;
@@ -231,7 +230,7 @@ mod tests {
 
     fn policy() -> Policy {
         Policy::new(PolicyConfig {
-            clients: Networks::new(vec!["192.0.2.0/24".parse().unwrap()]),
+            clients: Networks::new(&[ClientRange::parse("192.0.2.0/24").unwrap()]),
             connect: true,
             connect_ports: vec![443..=443],
             ports: vec![PortSet::Safe],
@@ -386,7 +385,10 @@ mod tests {
     #[test]
     fn clients_are_judged_behind_the_loop_and_before_all_else() {
         let via = format!("Via: 1.1 {}\r\n", Rules::default().via);
-        assert_eq!(word_for("192.0.3.7", None, "CONNECT a.example:22", "", (true, true, None)), "Client(192.0.3.7)");
+        assert_eq!(
+            word_for("192.0.3.7", None, "CONNECT a.example:22", "", (true, true, None)),
+            "Client(Address(192.0.3.7))"
+        );
         assert_eq!(word_for("192.0.3.7", None, "CONNECT a.example:22", &via, (true, true, None)), "Loop");
     }
 

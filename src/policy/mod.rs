@@ -27,6 +27,7 @@ use rates::Rate;
 use shares::ClientKey;
 
 use crate::http::target::Host;
+use crate::peer::ClientId;
 
 /// What the policy is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +78,7 @@ pub enum LocalHost {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
     /// A client that may not use the proxy.
-    Client(IpAddr),
+    Client(ClientId),
     /// A client with so many connections, which are as many as it may have.
     Connections(ClientKey, u32),
     /// A client that asks more often than at this rate, and may ask again after so many seconds.
@@ -123,7 +124,7 @@ impl Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Client(address) => write!(f, "{address} may not use this proxy (acl.clients)"),
+            Self::Client(client) => write!(f, "{client} may not use this proxy (acl.clients)"),
             Self::Connections(client, most) => {
                 write!(f, "{client} has {most} connections, as many as it may (http.client-connections)")
             }
@@ -176,7 +177,7 @@ impl Policy {
     ///
     /// # Errors
     /// [`Refused::Client`].
-    pub fn client_allowed(&self, client: IpAddr) -> Result<(), Refused> {
+    pub fn client_allowed(&self, client: ClientId) -> Result<(), Refused> {
         let clients = &self.config.clients;
         (clients.is_empty() || clients.contain(client)).then_some(()).ok_or(Refused::Client(client))
     }

@@ -9,14 +9,27 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What counts as one client: an IPv4 address, or the 64 bits of an IPv6 address that one site has for itself (RFC 6177
-/// section 2). Behind a balancer that names no client, all of its clients are one.
+use crate::peer::{ClientId, Uid};
+
+/// What counts as one client: an IPv4 address, the 64 bits of an IPv6 address that one site has for itself (RFC 6177
+/// section 2), or a user on a Unix socket. Behind a balancer that names no client, all of its clients are one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ClientKey {
     /// An IPv4 address, mapped ones included.
     V4(Ipv4Addr),
     /// The first 64 bits of an IPv6 address.
     V6([u8; 8]),
+    /// A user.
+    Uid(Uid),
+}
+
+impl From<ClientId> for ClientKey {
+    fn from(client: ClientId) -> ClientKey {
+        match client {
+            ClientId::Address(address) => ClientKey::from(address),
+            ClientId::Uid(uid) => ClientKey::Uid(uid),
+        }
+    }
 }
 
 impl From<IpAddr> for ClientKey {
@@ -40,6 +53,7 @@ impl fmt::Display for ClientKey {
                 octets[..8].copy_from_slice(network);
                 write!(f, "{}/64", Ipv6Addr::from(octets))
             }
+            ClientKey::Uid(uid) => uid.fmt(f),
         }
     }
 }
@@ -185,6 +199,10 @@ mod tests {
         for (one, other) in [("192.0.2.1", "192.0.2.2"), ("2001:db8:0:1::1", "2001:db8:0:2::1"), ("::1", "0.0.0.1")] {
             assert_ne!(client(one), client(other));
         }
+        let user = |number| ClientKey::from(ClientId::Uid(Uid::new(number)));
+        assert_eq!((user(7), user(7).to_string().as_str()), (ClientKey::Uid(Uid::new(7)), "uid:7"));
+        assert!(user(7) != user(8) && user(7) != client("0.0.0.7"));
+        assert_eq!(size_of::<ClientKey>(), 9, "as much as the part of an address takes");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The rules as tables: what each of them lets through.
 
+use super::networks::ClientRange;
 use super::*;
 
 fn shipped() -> PolicyConfig {
@@ -237,10 +238,12 @@ fn statuses_are_ours_or_those_of_the_original() {
 
 #[test]
 fn clients_are_all_or_those_of_the_networks_that_are_named() {
-    let clients = Networks::new(vec!["10.0.0.0/8".parse().unwrap()]);
+    let clients = Networks::new(&[ClientRange::parse("10.0.0.0/8").unwrap()]);
     let (some, all) = (Policy::new(PolicyConfig { clients, ..shipped() }), Policy::new(shipped()));
     for (client, allowed) in [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("192.0.2.1", false), ("::1", false)] {
-        assert_eq!(some.client_allowed(ip(client)).is_ok(), allowed, "{client}");
-        assert_eq!(all.client_allowed(ip(client)), Ok(()));
+        assert_eq!(some.client_allowed(ip(client).into()).is_ok(), allowed, "{client}");
+        assert_eq!(all.client_allowed(ip(client).into()), Ok(()));
     }
+    let user = "uid:1000".parse().unwrap();
+    assert_eq!((some.client_allowed(user), all.client_allowed(user)), (Err(Refused::Client(user)), Ok(())));
 }

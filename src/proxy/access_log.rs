@@ -29,6 +29,7 @@ impl Proxy {
         log.write(&Record {
             client: exchange.client(),
             peer: exchange.peer(),
+            pid: exchange.opener().pid(),
             user: summary.user.as_deref(),
             method: summary.method(),
             target: summary.target(),

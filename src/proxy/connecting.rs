@@ -21,6 +21,7 @@ use crate::http::request::Request;
 use crate::http::target::{Host, Target};
 use crate::http::Method;
 use crate::io::origin::{Origin, OriginKey};
+use crate::peer::ClientId;
 use crate::policy::address::ends_here;
 use crate::policy::shares::{ClientKey, Resource};
 use crate::policy::Refused;
@@ -75,7 +76,7 @@ impl Proxy {
     pub(super) fn fail_request(
         &mut self,
         key: Key,
-        compose: impl FnOnce(&Answers, Option<&Request>, IpAddr) -> Box<Answer>,
+        compose: impl FnOnce(&Answers, Option<&Request>, ClientId) -> Box<Answer>,
     ) {
         if self.is_background(key) {
             return self.dismiss(key);
@@ -336,7 +337,9 @@ impl Proxy {
         let Some(client) = self.clients.get_mut(key) else { return };
         match reused {
             true => self.counters.reused += 1,
-            false => self.counters.connect_time.note(client.waited(&self.clock)),
+            false => {
+                self.counters.note_made(client.session.exchange.peer(), origin.address.ip(), client.waited(&self.clock))
+            }
         }
         if let Some(summary) = client.session.exchange.summary_mut() {
             summary.origin = Some(origin.address);

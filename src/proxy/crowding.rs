@@ -115,7 +115,7 @@ impl Proxy {
                 next => next,
             };
             let Some(next) = next else { break };
-            let client = ClientKey::from(next.arrival.peer.ip());
+            let client = ClientKey::from(next.arrival.peer.id());
             let own = held.get(&client).copied().unwrap_or_default();
             if let Some(greedy) = standing.next_if(|greedy| held[&greedy.client].places > own.places + 1) {
                 self.report_crowd(greedy.client, held[&greedy.client].places, ingress);

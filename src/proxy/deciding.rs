@@ -14,6 +14,7 @@ use crate::http::cause::Cause;
 use crate::http::request::Request;
 use crate::http::Method;
 use crate::logs::{Usage, Word};
+use crate::peer::ClientId;
 use crate::policy::admission::{self, Judgement, Refusal, Stage, Subject};
 use crate::policy::decision::{Decision, Verdict};
 use crate::policy::lists::ListVerdict;
@@ -107,7 +108,7 @@ impl Proxy {
         &'a self,
         key: Key,
         request: &'a Request,
-        client: IpAddr,
+        client: ClientId,
         helpers: bool,
         listed: Option<ListVerdict>,
     ) -> Subject<'a> {

@@ -178,7 +178,11 @@ impl Proxy {
         let exchange = &self.clients.get(key).filter(|_| self.divert.spoof)?.session.exchange;
         let spoofs =
             exchange.ingress().is_diverted() && exchange.request().is_some_and(|request| !request.is_intercepted());
-        spoofs.then(|| exchange.peer())
+        if spoofs {
+            exchange.peer().address()
+        } else {
+            None
+        }
     }
 
     /// What leads to these addresses. From the address of a client there is no way to one of the other family.
@@ -225,12 +229,18 @@ impl Proxy {
         }
         let Some(client) = self.clients.get_mut(key) else { return Ok(()) };
         let session = &mut client.session;
-        let source = session.exchange.peer_address();
-        let local = || session.client.io.local_addr().unwrap_or(SocketAddr::new(source.ip(), 0));
-        let destination = session.exchange.original_destination().unwrap_or_else(local);
+        let source = session.exchange.opener().address();
+        let local = |source: SocketAddr| session.client.io.local_addr().unwrap_or(SocketAddr::new(source.ip(), 0));
+        let original = session.exchange.original_destination();
+        let ends = source.map(|source| (source, original.unwrap_or_else(|| local(source))));
         let Some(origin) = session.origin.as_mut().filter(|origin| origin.exchanges == 0) else { return Ok(()) };
         self.out.clear();
-        proxy_protocol::write(&mut self.out, header, &Announced { source, destination });
+        match ends {
+            Some((source, destination)) => {
+                proxy_protocol::write(&mut self.out, header, &Announced { source, destination });
+            }
+            None => proxy_protocol::write_unknown(&mut self.out, header),
+        }
         match origin.stream.send(&self.out)? {
             sent if sent == self.out.len() => Ok(()),
             _ => Err(io::ErrorKind::WriteZero.into()),

@@ -2,16 +2,16 @@
 //! a look at two empty options.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use reactor::arena::Key;
 use reactor::Millis;
 
-use super::report::ToldAddresses;
+use super::report::ToldClients;
 use super::{Client, Proxy};
 use crate::exchange::phase::PhaseKind;
 use crate::exchange::Settings;
 use crate::http::Method;
+use crate::peer::ClientId;
 use crate::policy::places::{PlaceVerdict, Places};
 use crate::policy::rates::{Meter, Rate, RequestKind};
 use crate::policy::shares::ClientKey;
@@ -31,7 +31,7 @@ pub struct ClientLimits {
 pub(super) struct Limiting {
     seats: Option<Seats>,
     meter: Option<Meter>,
-    told: ToldAddresses,
+    told: ToldClients,
 }
 
 /// Whose each connection is, and whether it has a place.
@@ -49,7 +49,7 @@ struct Seat {
 
 impl Limiting {
     pub(super) fn new(limits: ClientLimits) -> Limiting {
-        let mut limiting = Limiting { seats: None, meter: None, told: ToldAddresses::default() };
+        let mut limiting = Limiting { seats: None, meter: None, told: ToldClients::default() };
         limiting.configure(limits);
         limiting
     }
@@ -127,10 +127,10 @@ impl Proxy {
                 return true;
             }
             Some(_) if seats.seats.contains_key(&key) => return true,
-            Some(address) => {
+            Some(whose) => {
                 let silent = exchange.requests() == 0;
                 // What was there before the limit goes on, and is judged by its next request.
-                if seats.enter(key, ClientKey::from(address), silent) || !silent {
+                if seats.enter(key, ClientKey::from(whose), silent) || !silent {
                     return true;
                 }
             }
@@ -153,30 +153,30 @@ impl Proxy {
             return None;
         }
         let exchange = &self.clients.get(key)?.session.exchange;
-        let address = exchange.client();
+        let client = exchange.client();
         let asked = match exchange.request()?.method() {
             Method::Connect => RequestKind::Tunnel,
             _ => RequestKind::Request,
         };
         // Who may not use the proxy at all is refused for that, and takes no place in the tables.
-        self.policy.client_allowed(address).ok()?;
-        let refused = self.limiting.judge(key, ClientKey::from(address), asked, self.clock.now()).err()?;
+        self.policy.client_allowed(client).ok()?;
+        let refused = self.limiting.judge(key, ClientKey::from(client), asked, self.clock.now()).err()?;
         let kind = usize::from(matches!(refused, Refused::Requests(..)));
         self.counters.limited[kind][asked as usize] += 1;
-        self.tell_limit(address, &refused);
+        self.tell_limit(client, &refused);
         Some(refused)
     }
 
-    fn tell_limit(&mut self, address: IpAddr, refused: &Refused) {
-        if self.limiting.told.may_tell(address, self.clock.now()) {
-            log::error!(target: "client", "a request of {address} was refused: {refused}");
+    fn tell_limit(&mut self, client: ClientId, refused: &Refused) {
+        if self.limiting.told.may_tell(client, self.clock.now()) {
+            log::error!(target: "client", "a request of {client} was refused: {refused}");
         }
     }
 }
 
-/// The address for which a connection counts now. None while a PROXY header is to come, once all is said, for the monitor's
+/// The client for which a connection counts now. None while a PROXY header is to come, once all is said, for the monitor's
 /// clients, and for a balancer that names its clients in a field while it has no request under way.
-fn whose(client: &Client, settings: &Settings) -> Option<IpAddr> {
+fn whose(client: &Client, settings: &Settings) -> Option<ClientId> {
     let exchange = &client.session.exchange;
     let kind = exchange.phase().kind();
     let idle = matches!(kind, PhaseKind::Idle | PhaseKind::Head);

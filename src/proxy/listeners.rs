@@ -4,15 +4,15 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpStream;
 use reactor::arena::Key;
-use reactor::listener::{accept, set_backlog, set_transparent, Accept, Gate};
+use reactor::listener::{accept, set_transparent, Accept, Gate, ListenAt, ListenSocket};
 use reactor::poller::Poller;
 use reactor::stream::Stream;
 use reactor::Millis;
 use socket2::SockRef;
 
-use super::place::{bind, original_destination, ListenAddress};
+use super::place::{bind, ends, ListenAddress};
 use super::report::Trouble;
 use super::report::REPORT;
 use super::{Client, Proxy, Waits};
@@ -34,7 +34,7 @@ pub(super) const KINDS: usize = Ingress::ALL.len();
 
 #[derive(Debug)]
 struct Listener {
-    io: TcpListener,
+    io: ListenSocket,
     route: Key,
     place: ListenAddress,
     waiting: bool,
@@ -81,14 +81,27 @@ impl Listener {
     /// Changes how its connections are diverted.
     fn divert(&mut self, diversion: Option<Diversion>) {
         let place = ListenAddress { diversion, ..self.place.clone() };
-        if place.is_transparent() != self.place.is_transparent() {
+        let address = place.at.address().filter(|_| place.is_transparent() != self.place.is_transparent());
+        if let Some(address) = address {
             let socket = SockRef::from(&self.io);
-            if let Err(error) = set_transparent(&socket, place.address, place.is_transparent()) {
+            if let Err(error) = set_transparent(&socket, address, place.is_transparent()) {
                 log::error!(target: "server", "{} on {} stays as it is: {error}", place.ingress.name(), self.place);
                 return;
             }
         }
         self.place = place;
+    }
+
+    /// Gives its file to those that may connect now.
+    fn grant(&mut self, place: &ListenAddress) {
+        let ListenAt::Path(path) = &place.at else { return };
+        if place.access == self.place.access {
+            return;
+        }
+        match place.access.grant(path) {
+            Ok(()) => self.place.access = place.access,
+            Err(error) => log::error!(target: "server", "{} stays as it is: it {error}", place.at),
+        }
     }
 }
 
@@ -113,7 +126,7 @@ impl Listeners {
         poller: &mut Poller<Owner>,
     ) -> io::Result<()> {
         let missing = places.iter().filter(|place| !self.open.iter().flatten().any(|open| open.place.is_at(place)));
-        let mut fresh: Vec<(TcpListener, ListenAddress)> = Vec::new();
+        let mut fresh: Vec<(ListenSocket, ListenAddress)> = Vec::new();
         for place in missing {
             let open = self.open.iter().flatten().map(|listener| &listener.place);
             let own = open.chain(fresh.iter().map(|(_, place)| place)).any(|other| other.is_beside(place));
@@ -125,13 +138,13 @@ impl Listeners {
                             target: "server",
                             "{} waits for {}, where another program listens: it is tried again every second",
                             place.ingress.name(),
-                            place.address
+                            place.at
                         );
                         self.awaited.push(place.clone());
                     }
                 }
                 Err(error) => {
-                    let text = format!("{} unable to listen on {}: {error}", place.ingress.name(), place.address);
+                    let text = format!("{} unable to listen on {}: {error}", place.ingress.name(), place.at);
                     return Err(io::Error::new(error.kind(), text));
                 }
             }
@@ -179,11 +192,12 @@ impl Listeners {
             listener.place.proxied = place.proxied;
             listener.divert(place.diversion);
             if place.backlog != listener.place.backlog {
-                match set_backlog(&listener.io, place.backlog) {
+                match listener.io.set_backlog(place.backlog) {
                     Ok(()) => listener.place.backlog = place.backlog,
-                    Err(error) => log::error!(target: "server", "the backlog of {} stays: {error}", place.address),
+                    Err(error) => log::error!(target: "server", "the backlog of {} stays: {error}", place.at),
                 }
             }
+            listener.grant(place);
         }
     }
 
@@ -191,9 +205,12 @@ impl Listeners {
     pub(super) fn close(&mut self, poller: &mut Poller<Owner>, which: impl Fn(&ListenAddress) -> bool) {
         self.awaited.retain(|place| !which(place));
         for slot in &mut self.open {
-            if let Some(listener) = slot.take_if(|listener| which(&listener.place)) {
+            if let Some(mut listener) = slot.take_if(|listener| which(&listener.place)) {
                 log::info!(target: "server", "{} stops listening on {}", listener.place.ingress.name(), listener.place);
                 poller.forget(listener.route);
+                if let Err(error) = listener.io.remove_file() {
+                    log::error!(target: "server", "cannot remove {}: {error}", listener.place.at);
+                }
             }
         }
         for ingress in Ingress::ALL {
@@ -209,8 +226,8 @@ impl Listeners {
             true => OwnListener::Monitor,
             false => OwnListener::Proxy,
         };
-        let at = |listener: &Listener| listener.io.local_addr().unwrap_or(listener.place.address);
-        self.open.iter().flatten().map(|listener| (own(listener), at(listener))).collect()
+        let at = |listener: &Listener| listener.io.local_address().or(listener.place.at.address());
+        self.open.iter().flatten().filter_map(|listener| Some((own(listener), at(listener)?))).collect()
     }
 
     /// Changes the limits, by [`Ingress::index`].
@@ -246,10 +263,11 @@ impl Listeners {
     /// Those that are open, with their numbers; how many clients each has is not known here.
     pub(super) fn rows(&self) -> impl Iterator<Item = (u16, ListenerRow)> + '_ {
         self.open.iter().flatten().map(|listener| {
-            let ListenAddress { ingress, proxied, diversion, address, .. } = listener.place;
+            let ListenAddress { ingress, proxied, diversion, .. } = listener.place;
+            let address = listener.io.local_address();
             let row = ListenerRow {
                 kind: ingress.name(),
-                address: listener.io.local_addr().unwrap_or(address),
+                address: address.map_or_else(|| listener.place.at.to_string(), |address| address.to_string()),
                 diversion: diversion.map(Diversion::name),
                 proxied,
                 clients: 0,
@@ -367,8 +385,8 @@ impl Listeners {
         // The next connection may be fine where this one was broken, but an error that stays must not hold the loop.
         for _ in 0..BATCH {
             match accept(&listener.io) {
-                Accept::Connection(stream, peer) => {
-                    let original = diversion.and_then(|diversion| original_destination(diversion, &stream, peer));
+                Accept::Connection(stream, caller) => {
+                    let (peer, original) = ends(diversion, &stream, caller);
                     listener.accepted += 1;
                     let listener = listener.number;
                     return Some((stream, Arrival { ingress, listener, peer, proxied, original }));

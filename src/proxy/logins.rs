@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use reactor::arena::Key;
@@ -15,6 +14,7 @@ use crate::exchange::ingress::Ingress;
 use crate::http::cause::Cause;
 use crate::loader::users::UsersReader;
 use crate::monitor::users::{Users, UsersFile};
+use crate::peer::ClientId;
 use crate::policy::credentials::failures::LoginFailures;
 use crate::policy::credentials::field::{Credentials, GivenCredentials};
 use crate::policy::credentials::kept::{Fingerprint, KeptLogins};
@@ -64,7 +64,7 @@ struct UnderWay {
     realm: Realm,
     fingerprint: Fingerprint,
     user: Arc<str>,
-    client: IpAddr,
+    client: ClientId,
     /// The sessions that want to know.
     who: Vec<Key>,
 }
@@ -165,7 +165,7 @@ impl Proxy {
             Realm::Proxy => GivenCredentials::of(request.proxy_authorization()),
             Realm::Monitor => GivenCredentials::of(request.authorization()),
         };
-        let address = match realm {
+        let from = match realm {
             Realm::Proxy => exchange.client(),
             // The field of `http.forward` means nothing here.
             Realm::Monitor => exchange.peer(),
@@ -190,15 +190,15 @@ impl Proxy {
                 return Login::Waits;
             }
         }
-        if !logins.failures.may_check(ClientKey::from(address), now) {
+        if !logins.failures.may_check(ClientKey::from(from), now) {
             self.counters.auth.slowed += 1;
             return Login::Refused(Cause::AuthenticationSlowed);
         }
         let credentials = token.and_then(Credentials::decode);
         let (Some(Credentials { user, password }), Some(fingerprint)) = (credentials, fingerprint) else {
-            return self.failed(realm, address, None, 1);
+            return self.failed(realm, from, None, 1);
         };
-        self.check(key, realm, fingerprint, address, (user.into(), password))
+        self.check(key, realm, fingerprint, from, (user.into(), password))
     }
 
     /// Checks a password, at once where that is quick.
@@ -207,7 +207,7 @@ impl Proxy {
         key: Key,
         realm: Realm,
         fingerprint: Fingerprint,
-        address: IpAddr,
+        client: ClientId,
         (user, password): (Arc<str>, Zeroizing<Vec<u8>>),
     ) -> Login {
         let now = self.clock.now();
@@ -217,17 +217,17 @@ impl Proxy {
         if !active.table.is_slow(&user) {
             self.counters.auth.checked += 1;
             if !active.table.check(&user, &password) {
-                return self.failed(realm, address, Some(&user), 1);
+                return self.failed(realm, client, Some(&user), 1);
             }
             active.kept.keep(fingerprint, Arc::clone(&user), now);
             return Login::User(user);
         }
         let check = PasswordCheck { users: Arc::clone(&active.table), user: Arc::clone(&user), password };
-        match logins.verifier.ask(ClientKey::from(address), check, &mut self.poller) {
+        match logins.verifier.ask(ClientKey::from(client), check, &mut self.poller) {
             Ok(number) => {
                 logins.by_fingerprint.insert(fingerprint, number);
                 let who = vec![key];
-                logins.checks.insert(number, UnderWay { realm, fingerprint, user, client: address, who });
+                logins.checks.insert(number, UnderWay { realm, fingerprint, user, client, who });
                 self.set_waits(key, Waits::Check(number));
                 Login::Waits
             }
@@ -239,17 +239,17 @@ impl Proxy {
     }
 
     /// Credentials are wrong, with which so many requests have come. The line is what conf/fail2ban looks for.
-    fn failed(&mut self, realm: Realm, address: IpAddr, user: Option<&str>, requests: u64) -> Login {
+    fn failed(&mut self, realm: Realm, client: ClientId, user: Option<&str>, requests: u64) -> Login {
         self.counters.auth.failed += requests;
         if let Some(logins) = self.logins.as_deref_mut() {
-            logins.failures.note(ClientKey::from(address), self.clock.now());
+            logins.failures.note(ClientKey::from(client), self.clock.now());
             let at = if realm == Realm::Monitor { " of the monitor" } else { "" };
             // A name that does not exist may be a password in the wrong place.
             match user.filter(|user| logins.active(realm).is_some_and(|active| active.table.has(user))) {
                 Some(user) => {
-                    log::error!(target: "client", "authentication failed for client {address}{at}: wrong password for user {user}");
+                    log::error!(target: "client", "authentication failed for client {client}{at}: wrong password for user {user}");
                 }
-                None => log::error!(target: "client", "authentication failed for client {address}{at}: no such user"),
+                None => log::error!(target: "client", "authentication failed for client {client}{at}: no such user"),
             }
         }
         Login::Refused(Cause::AuthenticationFailed)
@@ -295,7 +295,7 @@ impl Proxy {
     }
 
     /// An address that is slowed gets no check that has not begun yet.
-    fn slow(&mut self, client: IpAddr) {
+    fn slow(&mut self, client: ClientId) {
         let (now, client) = (self.clock.now(), ClientKey::from(client));
         let Some(logins) = self.logins.as_deref_mut().filter(|logins| logins.failures.is_slowed(client, now)) else {
             return;

@@ -161,7 +161,7 @@ pub struct Proxy {
     watch: snapshot::MonitorState,
     lifecycle: lifecycle::Lifecycle,
     reports: report::Reports,
-    told: report::ToldAddresses,
+    told: report::ToldClients,
     /// Clients that ended their side in this turn.
     leaving: Vec<Key>,
 }
@@ -237,7 +237,7 @@ impl Proxy {
             watch,
             lifecycle,
             reports: report::Reports::default(),
-            told: report::ToldAddresses::default(),
+            told: report::ToldClients::default(),
             leaving: Vec::new(),
         };
         proxy.use_users(options.users);

@@ -1,9 +1,10 @@
 //! What peers can bring about as often as they like, so that the log tells of it only now and then. Knows no text.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use reactor::Millis;
+
+use crate::peer::ClientId;
 
 /// Milliseconds between two log lines about the same lasting trouble, such as a listener that is full.
 pub(super) const REPORT: Millis = 20_000;
@@ -45,20 +46,20 @@ impl Reports {
     }
 }
 
-/// Milliseconds between two log lines about what the same address does.
+/// Milliseconds between two log lines about what the same client does.
 const AGAIN: Millis = 60_000;
 
-/// Addresses that are remembered: beyond them nothing is told until one has been quiet for a minute.
+/// Clients that are remembered: beyond them nothing is told until one has been quiet for a minute.
 const ADDRESSES: usize = 1024;
 
-/// What the log was told of single addresses, and when.
+/// What the log was told of single clients, and when.
 #[derive(Debug, Default)]
-pub(super) struct ToldAddresses(HashMap<IpAddr, Millis>);
+pub(super) struct ToldClients(HashMap<ClientId, Millis>);
 
-impl ToldAddresses {
-    /// May the log be told of this address?
-    pub(super) fn may_tell(&mut self, address: IpAddr, now: Millis) -> bool {
-        if self.0.get(&address).is_some_and(|told| now < told + AGAIN) {
+impl ToldClients {
+    /// May the log be told of this client?
+    pub(super) fn may_tell(&mut self, client: ClientId, now: Millis) -> bool {
+        if self.0.get(&client).is_some_and(|told| now < told + AGAIN) {
             return false;
         }
         if self.0.len() >= ADDRESSES {
@@ -66,17 +67,17 @@ impl ToldAddresses {
         }
         let may = self.0.len() < ADDRESSES;
         if may {
-            self.0.insert(address, now);
+            self.0.insert(client, now);
         }
         may
     }
 }
 
 impl super::Proxy {
-    /// Tells of an address that names clients and is not believed.
-    pub(super) fn tell_doubt(&mut self, address: IpAddr, what: &str) {
-        if self.told.may_tell(address, self.clock.now()) {
-            log::error!(target: "client", "{address} sends {what} and is not believed: http.trusted does not name it");
+    /// Tells of one that names clients and is not believed.
+    pub(super) fn tell_doubt(&mut self, client: ClientId, what: &str) {
+        if self.told.may_tell(client, self.clock.now()) {
+            log::error!(target: "client", "{client} sends {what} and is not believed: http.trusted does not name it");
         }
     }
 }
@@ -84,11 +85,12 @@ impl super::Proxy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::IpAddr;
 
     #[test]
     fn an_address_is_told_of_once_a_minute_and_only_so_many() {
-        let mut told = ToldAddresses::default();
-        let address = |number: u32| IpAddr::V4(number.into());
+        let mut told = ToldClients::default();
+        let address = |number: u32| ClientId::from(IpAddr::V4(number.into()));
         assert!(told.may_tell(address(0), 5) && !told.may_tell(address(0), AGAIN + 4));
         assert!(told.may_tell(address(0), AGAIN + 5));
         let count = (1..5000).filter(|number| told.may_tell(address(*number), AGAIN + 5)).count();

@@ -302,14 +302,14 @@ impl Source for Proxy {
             let moved = |direction| session.exchange.flow(direction).moved;
             let address = match side {
                 EndPointKind::Clients => Some(session.exchange.peer()),
-                EndPointKind::Origins => session.origin.as_ref().map(|origin| origin.address.ip()),
+                EndPointKind::Origins => session.origin.as_ref().map(|origin| origin.address.ip().into()),
             };
             if let Some(address) = address {
                 ends.add(address, moved(Direction::Download), moved(Direction::Upload));
             }
         }
         if side == EndPointKind::Origins {
-            self.upstream.idle.addresses().for_each(|address| ends.add(address.ip(), 0, 0));
+            self.upstream.idle.addresses().for_each(|address| ends.add(address.ip().into(), 0, 0));
         }
         ends
     }
@@ -347,6 +347,7 @@ impl Proxy {
         Row {
             id: key.generation,
             client: exchange.client(),
+            pid: exchange.opener().pid(),
             user: exchange.user().cloned(),
             web: exchange.ingress() == Ingress::Web,
             phase: exchange.phase().kind().name(),

@@ -1,10 +1,11 @@
 //! What helpers are asked and what may be wrong with their replies, in every language that they speak.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use crate::http::request::Request;
 use crate::http::target::Host;
 use crate::http::Method;
+use crate::peer::ClientId;
 
 /// What a helper is asked about.
 #[derive(Clone, Copy, Debug)]
@@ -12,8 +13,8 @@ pub struct Question<'a> {
     /// The request, as the client sent it.
     pub request: &'a Request,
     /// The client that the request comes from ([`crate::exchange::Exchange::client`]).
-    pub client: IpAddr,
-    /// Our side of the client's connection.
+    pub client: ClientId,
+    /// Our side of the client's connection; no address where it has none, or none is told.
     pub local: SocketAddr,
 }
 

@@ -156,7 +156,7 @@ impl<T: Transport> Session<T> {
             }
         };
         *peek = PeekSize::after(taken, seen, asked);
-        if let Err(error) = from.discard(taken, taken == seen && seen < asked) {
+        if let Err(error) = from.discard(&mut shared.peek[..taken], taken == seen && seen < asked) {
             self.receive_failed(direction, &error, cx);
             return Some(0);
         }

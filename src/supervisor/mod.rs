@@ -10,6 +10,7 @@ use crate::proxy::{Proxy, Turn};
 use crate::system::background::{daemonize, Daemonized, Notice};
 use crate::system::capabilities;
 use crate::system::descriptors::{keep_to_ourselves, raise_descriptors};
+use crate::system::owner::may_remove;
 use crate::system::pidfile::{Claim, Pidfile};
 use crate::system::privileges::{drop_privileges, forgo_new_privileges, Privileges};
 use crate::system::signals::Signals;
@@ -223,6 +224,9 @@ fn foresee(reader: &ConfigReader, config: &Config, log: &LogSettings) {
     }
     for obstacle in logs::obstacles(config, log) {
         warn(&format!("user {user} will not be able to rotate a log: {obstacle}"));
+    }
+    for path in config.listeners().iter().filter_map(|one| one.at.path()).filter(|path| !may_remove(path)) {
+        warn(&format!("user {user} will not be able to remove {} at the end, nor to make it again", path.display()));
     }
 }
 

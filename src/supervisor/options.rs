@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use reactor::unix::SocketAccess;
+
 use crate::answers::Answers;
 use crate::cache::evict::Eviction;
 use crate::cache::CacheSettings;
@@ -33,7 +35,8 @@ use crate::redirector::icap::Icap;
 use crate::redirector::url::Url;
 use crate::redirector::{self, pool};
 use crate::system::descriptors::Budget;
-use crate::system::hostname;
+use crate::system::owner::owner;
+use crate::system::{hostname, privileges};
 use crate::upstream::DialOptions;
 use crate::web::Facts;
 
@@ -93,7 +96,7 @@ pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options,
     let count = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     let (pages, answers) = answers(config)?;
     Ok(proxy::Options {
-        places: places(config),
+        places: places(config)?,
         limits: Ingress::ALL.map(|ingress| match ingress {
             Ingress::Proxy => count(budget.http),
             Ingress::Web => count(budget.web),
@@ -130,6 +133,7 @@ pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options,
 /// Which could not, and why.
 pub(super) fn check_files(loaded: &Loaded) -> Result<(), String> {
     answers(&loaded.config)?;
+    places(&loaded.config)?;
     if let Some(lists) = list_options(&loaded.config) {
         lists.check().map_err(|error| format!("acl: {error}"))?;
     }
@@ -225,18 +229,28 @@ fn list_options(config: &Config) -> Option<ListOptions> {
 fn facts(loaded: &Loaded) -> Facts {
     let web = &loaded.config.web;
     let names = hostname::names().into_iter().chain(web.names.iter().cloned()).collect();
-    Facts { configuration: loaded.facts(), control: web.debug, names, clients: Networks::new(web.clients.clone()) }
+    Facts { configuration: loaded.facts(), control: web.debug, names, clients: Networks::new(&web.clients) }
 }
 
-fn places(config: &Config) -> Vec<ListenAddress> {
+/// Where to listen; the files of Unix sockets belong to the account that the process becomes, unless others are named.
+fn places(config: &Config) -> Result<Vec<ListenAddress>, String> {
+    let (given, becomes) = (&config.unix.owner, &config.daemon.user);
+    let listeners = config.listeners();
+    let (uid, gid) = match listeners.iter().any(|one| one.at.address().is_none()) {
+        false => (None, None),
+        true if given.is_empty() => privileges::becomes(becomes).map_err(|error| error.to_string())?.unzip(),
+        true => owner(given).map_err(|error| format!("unix.owner: {error}"))?,
+    };
+    let access = SocketAccess { mode: config.unix.mode, uid, gid };
     let place = |one: Listening| ListenAddress {
         ingress: one.ingress,
         proxied: one.proxied,
         diversion: one.diversion,
-        address: one.address,
+        at: one.at,
+        access,
         backlog: u32::try_from(one.backlog).unwrap_or(u32::MAX),
     };
-    config.listeners().into_iter().map(place).collect()
+    Ok(listeners.into_iter().map(place).collect())
 }
 
 /// The folder of pages, if there is one, and what is said with them.
@@ -270,7 +284,7 @@ fn settings(config: &Config) -> Settings {
         },
         body_size: http.body_size.unwrap_or(0),
         rules: rules(config),
-        trusted: Networks::new(http.trusted.clone()),
+        trusted: Networks::new(&http.trusted),
         onward: config.intercept.destination,
         tunnels: TunnelRules {
             sni: config.security.sni,
@@ -351,7 +365,7 @@ fn pseudonym() -> String {
 
 fn policy(config: &Config) -> Policy {
     Policy::new(PolicyConfig {
-        clients: Networks::new(config.acl.clients.clone()),
+        clients: Networks::new(&config.acl.clients),
         connect: config.http.connect,
         connect_ports: config.security.connect.clone(),
         ports: config.security.ports.clone(),

@@ -21,16 +21,25 @@ pub(super) fn of(config: &Config) -> Vec<String> {
         (None, true) => Some("a PROXY header".to_owned()),
         (None, false) => None,
     };
-    if let Some(source) = learned.filter(|_| !clients.is_empty() && Networks::new(http.trusted.clone()).is_whole()) {
+    if let Some(source) = learned.filter(|_| !clients.is_empty() && Networks::new(&http.trusted).is_whole()) {
         let text = "acl.clients can be forged: http.trusted names the balancers that are believed, and is everybody";
         lines.push(format!("{text} ({source})"));
     }
-    if config.intercept.spoof && proxied && Networks::new(http.trusted.clone()).is_whole() {
+    if config.intercept.spoof && proxied && Networks::new(&http.trusted).is_whole() {
         let text =
             "connections may bear any address that somebody writes in a PROXY header: http.trusted names the balancers";
         lines.push(format!("{text} (intercept.spoof)"));
     }
     let web = &config.web;
+    for (path, clients, options) in
+        [(&config.unix.path, clients, "unix.path: acl.clients"), (&web.path, &web.clients, "web.path: web.clients")]
+    {
+        if path.is_some() && !clients.is_empty() && !Networks::new(clients).has_users() {
+            lines.push(format!(
+                "no client gets through at {options} names networks and no user (uid:1000, or uid:* for all)"
+            ));
+        }
+    }
     if web.enable && !web.host.is_loopback() && web.clients.is_empty() && web.users.is_none() {
         let at = std::net::SocketAddr::new(web.host, web.port);
         lines.push(format!("everybody who reaches {at} may see the monitor: web.clients names those who may"));
@@ -40,7 +49,7 @@ pub(super) fn of(config: &Config) -> Vec<String> {
 
 /// Where clients on other machines can reach us.
 fn open_listeners(listeners: &[Listening]) -> Vec<String> {
-    let open =
-        listeners.iter().filter(|one| !one.ingress.is_local() && !one.proxied && !one.address.ip().is_loopback());
-    open.map(|one| one.address.to_string()).collect()
+    let ports =
+        listeners.iter().filter(|one| !one.ingress.is_local() && !one.proxied).filter_map(|one| one.at.address());
+    ports.filter(|address| !address.ip().is_loopback()).map(|address| address.to_string()).collect()
 }

@@ -14,6 +14,7 @@ pub mod netlink;
 #[path = "netlink_elsewhere.rs"]
 pub mod netlink;
 pub mod orphans;
+pub mod owner;
 pub mod pidfile;
 pub mod privileges;
 pub mod signals;

@@ -142,6 +142,17 @@ pub fn hand_over(path: &std::path::Path, name: &str) -> Result<(), String> {
     nix::unistd::chown(path, Some(uid), Some(gid)).map_err(|errno| format!("{}: {}", path.display(), errno.desc()))
 }
 
+/// User and group that this process becomes by [`drop_privileges`]; None where it stays what it is.
+///
+/// # Errors
+/// What is wrong with the account.
+pub fn becomes(name: &str) -> Result<Option<(u32, u32)>, PrivilegesError> {
+    if !is_privileged() {
+        return Ok(None);
+    }
+    account(name).map(|(uid, gid)| Some((uid.as_raw(), gid.as_raw())))
+}
+
 const ROOT_GROUP: Gid = Gid::from_raw(0);
 
 /// The account that everybody knows, and its number where no list of accounts has it, as in a container with nothing but

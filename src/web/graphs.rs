@@ -65,6 +65,7 @@ pub(super) const GRAPHS: [Graph; 10] = [
         lines: &[
             ("IPv4", Bits(|running| running.counters.to_clients[0])),
             ("IPv6", Bits(|running| running.counters.to_clients[1])),
+            ("Unix", Bits(|running| running.counters.to_clients[2])),
         ],
     },
     Graph {
@@ -74,6 +75,7 @@ pub(super) const GRAPHS: [Graph; 10] = [
         lines: &[
             ("for IPv4 clients", Bits(|running| running.counters.to_origins[0])),
             ("for IPv6 clients", Bits(|running| running.counters.to_origins[1])),
+            ("for Unix clients", Bits(|running| running.counters.to_origins[2])),
         ],
     },
     Graph {

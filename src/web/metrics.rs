@@ -11,6 +11,7 @@ use crate::monitor::listeners::ListenerRow;
 use crate::monitor::lists::{ListFileRow, NUMBERED};
 use crate::monitor::users::UsersFile;
 use crate::monitor::Running;
+use crate::peer::Family;
 
 /// The media type of the format.
 pub(super) const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -47,7 +48,7 @@ pub(super) fn render(running: &Running, hosts: &Top, listeners: &[ListenerRow], 
 
 /// Most clients are a matter of their kind, and have one value for each.
 fn by_listener(page: &mut MetricsPage, listeners: &[ListenerRow]) {
-    let label = |row: &ListenerRow| format!("kind=\"{}\",address=\"{}\"", row.kind, row.address);
+    let label = |row: &ListenerRow| format!("kind=\"{}\",address=\"{}\"", row.kind, escaped(&row.address));
     let labels: Vec<String> = listeners.iter().map(label).collect();
     let rows = || labels.iter().map(String::as_str).zip(listeners);
     page.gauge(
@@ -135,7 +136,8 @@ fn clients(page: &mut MetricsPage, running: &Running) {
     page.gauge("clients", "Connections of proxy clients.", [("", running.clients)]);
     page.gauge("clients_tunnels", "Those of them in a tunnel.", [("", running.tunnels)]);
     page.gauge("clients_silent", "Those of them without a first request.", [("", running.silent)]);
-    let by_family = |bytes: [u64; 2]| [("family=\"ipv4\"", bytes[0]), ("family=\"ipv6\"", bytes[1])];
+    const FAMILIES: [&str; Family::ALL.len()] = ["family=\"ipv4\"", "family=\"ipv6\"", "family=\"unix\""];
+    let by_family = |bytes: [u64; Family::ALL.len()]| FAMILIES.into_iter().zip(bytes);
     page.counter("sent_to_clients_bytes_total", "Bytes sent to clients.", by_family(counters.to_clients));
     page.counter("sent_to_origins_bytes_total", "Bytes sent to origins.", by_family(counters.to_origins));
     let reasons = CloseReason::COUNTED.iter().zip(counters.ended);
@@ -247,6 +249,15 @@ fn origins(page: &mut MetricsPage, running: &Running) {
     let counters = &running.counters;
     let states = [("state=\"used\"", running.established - running.idle), ("state=\"idle\"", running.idle)];
     page.gauge("origin_connections", "Connections to origins.", states);
+    let ways: Vec<(String, u64)> = counters
+        .ways()
+        .map(|(client, origin, count)| (format!("client=\"{}\",origin=\"{}\"", client.name(), origin.name()), count))
+        .collect();
+    page.counter(
+        "origin_connections_made_total",
+        "Connections made to origins, by what the client came by and the family of the address.",
+        ways.iter().map(|(label, count)| (label.as_str(), *count)),
+    );
     page.gauge("origin_connections_opening", "Connections to origins under way.", [("", running.opening)]);
     page.counter(
         "origin_failures_total",

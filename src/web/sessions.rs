@@ -6,6 +6,8 @@ use super::{units, Source};
 use crate::exchange::phase::PhaseKind;
 use crate::monitor::hosts::Top;
 use crate::monitor::sessions::{EndPointKind, Filter, Row, Sort, MOST_ROWS, ROWS};
+use crate::monitor::Counters;
+use crate::peer::Family;
 
 /// Addresses of a table.
 const ADDRESSES: usize = 100;
@@ -44,7 +46,7 @@ fn form(filter: &Filter) -> Markup {
     let phases = PhaseKind::ALL.into_iter().filter(|phase| *phase != PhaseKind::Closed);
     html! {
         form method="get" action="/information/sessions.html" {
-            label { "Client's address starts with" input name="client" value=(filter.client) autocomplete="off"; }
+            label { "Client's address, or uid:1000, starts with" input name="client" value=(filter.client) autocomplete="off"; }
             label { "Host contains" input name="host" value=(filter.host) autocomplete="off"; }
             label {
                 "Phase"
@@ -85,7 +87,7 @@ fn table(rows: &[Row]) -> Markup {
                 @for row in rows {
                     tr {
                         td .number { (row.id) }
-                        td { (row.client) @if row.web { " (monitor)" } }
+                        td { (row.client) @if let Some(pid) = row.pid { " process " (pid) } @if row.web { " (monitor)" } }
                         td .wrap { (row.user.as_deref().unwrap_or_default()) }
                         td { (row.phase) }
                         td .number { (units::seconds(row.still)) }
@@ -131,7 +133,23 @@ pub(super) fn ends(side: EndPointKind, source: &dyn Source) -> Markup {
                 }
             }
         }
-        @if side == EndPointKind::Origins { (hosts(source.hosts())) }
+        @if side == EndPointKind::Origins { (families(&source.running().counters)) (hosts(source.hosts())) }
+    }
+}
+
+/// Which way clients go: what they come by, and the family of the address that was connected to for them.
+fn families(counters: &Counters) -> Markup {
+    let count = |client, origin| counters.ways().find(|way| (way.0, way.1) == (client, origin)).map_or(0, |way| way.2);
+    html! {
+        h2 { "Connections made since the start" }
+        div .scroll {
+            table {
+                tr { th scope="col" { "Clients come by" } @for origin in Family::OUT { th scope="col" .number { "To " (origin.title()) } } }
+                @for client in Family::ALL {
+                    tr { th scope="row" { (client.title()) } @for origin in Family::OUT { td .number { (units::count(count(client, origin))) } } }
+                }
+            }
+        }
     }
 }
 

@@ -114,7 +114,7 @@ impl Source for Fake {
     fn listeners(&self) -> Vec<ListenerRow> {
         vec![ListenerRow {
             kind: "http interception",
-            address: "192.0.2.1:3129".parse().unwrap(),
+            address: "192.0.2.1:3129".into(),
             diversion: Some("tproxy"),
             proxied: true,
             clients: 3,
@@ -127,7 +127,8 @@ impl Source for Fake {
     fn sessions(&self, filter: &Filter) -> Sessions {
         let row = Row {
             id: 1,
-            client: IpAddr::from([192, 0, 2, 1]),
+            client: IpAddr::from([192, 0, 2, 1]).into(),
+            pid: None,
             user: Some("an<n".into()),
             web: false,
             phase: "tunnel",
@@ -145,7 +146,7 @@ impl Source for Fake {
 
     fn ends(&self, _: EndPointKind) -> EndPoints {
         let mut ends = EndPoints::default();
-        ends.add(IpAddr::from([192, 0, 2, 7]), 1, 2);
+        ends.add(IpAddr::from([192, 0, 2, 7]).into(), 1, 2);
         ends
     }
 

@@ -27,6 +27,7 @@ mod strace;
 #[allow(dead_code, unreachable_pub, unused_imports)]
 #[path = "../proxy/support/mod.rs"]
 mod support;
+mod unix;
 mod users;
 mod websocket;
 mod wget;

@@ -56,6 +56,7 @@ mod sni;
 mod support;
 mod tally;
 mod tls_by_name;
+mod unix;
 mod upgrade;
 mod usage;
 mod web;

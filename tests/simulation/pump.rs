@@ -53,7 +53,7 @@ impl Fake {
 impl Transport for Fake {
     fn receive(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let count = self.peek(into)?;
-        self.discard(count)
+        self.discard(&mut into[..count])
     }
 
     fn peek(&mut self, into: &mut [u8]) -> io::Result<usize> {
@@ -66,9 +66,9 @@ impl Transport for Fake {
         (count > 0 || self.ends).then_some(count).ok_or(ErrorKind::WouldBlock.into())
     }
 
-    fn discard(&mut self, count: usize) -> io::Result<usize> {
-        self.input.drain(..count.min(self.input.len()));
-        Ok(count)
+    fn discard(&mut self, over: &mut [u8]) -> io::Result<usize> {
+        self.input.drain(..over.len().min(self.input.len()));
+        Ok(over.len())
     }
 
     fn send(&mut self, from: &[u8]) -> io::Result<usize> {

@@ -345,11 +345,13 @@ impl Transport for Socket {
         Ok(count)
     }
 
-    fn discard(&mut self, count: usize) -> io::Result<usize> {
+    fn discard(&mut self, over: &mut [u8]) -> io::Result<usize> {
+        // A socket may write there or not.
+        over.fill(b'?');
         let mut wire = self.wire.borrow_mut();
         wire.interrupt()?;
         let keeps = wire.keeps_urgent;
-        let most = wire.to_proxy.before_mark(keeps).min(count);
+        let most = wire.to_proxy.before_mark(keeps).min(over.len());
         let taken = if most > 0 { 1 + wire.random.below(most) } else { 0 };
         wire.to_proxy.take(taken);
         Ok(taken)

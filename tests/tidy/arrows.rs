@@ -13,14 +13,15 @@ const SEE_CONFIG: &[&str] = &["main", "cli", "supervisor", "proxy", "config"];
 
 /// What may be named by whom: a room, and all the rooms that it may name.
 const MAY_NAME: &[(&str, &[&str])] = &[
-    ("http", &[]),
-    ("logs", &[]),
+    ("peer", &[]),
+    ("http", &["peer"]),
+    ("logs", &["peer"]),
     ("io", &[]),
     ("cache", &["http"]),
     ("tls", &["http"]),
     ("counters", &["http", "policy"]),
-    ("policy", &["http", "tls"]),
-    ("exchange", &["http", "tls", "policy", "counters"]),
+    ("policy", &["http", "peer", "tls"]),
+    ("exchange", &["http", "peer", "tls", "policy", "counters"]),
 ];
 
 /// Room that a file belongs to: `src/http/head.rs` is in `http`; nothing for files of other crates.

@@ -11,6 +11,7 @@ const PURE: &[&str] = &[
     "exaproxy::tls",
     "exaproxy::cache",
     "exaproxy::exchange",
+    "exaproxy::peer",
     "exaproxy::policy",
     "exaproxy::counters",
     "exaproxy::monitor",

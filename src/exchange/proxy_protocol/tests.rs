@@ -255,6 +255,19 @@ fn what_is_written_reads_back() {
     }
 }
 
+#[test]
+fn a_client_without_an_address_is_unknown() {
+    for version in Announce::ALL {
+        let mut out = Vec::new();
+        write_unknown(&mut out, version);
+        let found = super::find(&out).ok().flatten();
+        match version {
+            Announce::Off => assert!(out.is_empty()),
+            _ => assert!(found.is_some_and(|header| header.length == out.len() && header.addresses.is_none())),
+        }
+    }
+}
+
 /// Additions, and the id and the authority that are found in them.
 type Additions = (&'static [u8], Option<&'static [u8]>, Option<&'static [u8]>);
 

@@ -35,8 +35,9 @@ use crate::counters::exchange::ExchangeCounters;
 use crate::http::answer::Answer;
 use crate::http::cause::Cause;
 use crate::http::rules::Rules;
+use crate::peer::ClientId;
 use crate::policy::decision::Decision;
-use crate::policy::networks::Networks;
+use crate::policy::networks::{ClientRange, Networks};
 use crate::policy::tunnels::TunnelRules;
 
 /// Where clients connect from.

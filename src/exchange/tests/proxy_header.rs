@@ -8,12 +8,12 @@ const LINE: &str = "PROXY TCP4 203.0.113.7 192.0.2.1 56324 3128\r\n";
 /// The same in version 2, with an addition behind the addresses.
 const BINARY: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0f\xcb\0\x71\x07\xc0\0\x02\x01\xdc\x04\x0c\x38\x04\0\0";
 
-fn announced() -> IpAddr {
-    IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7))
+fn announced() -> ClientId {
+    ClientId::Address(Ipv4Addr::new(203, 0, 113, 7).into())
 }
 
-fn socket() -> IpAddr {
-    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))
+fn socket() -> ClientId {
+    ClientId::Address(Ipv4Addr::new(192, 0, 2, 1).into())
 }
 
 /// Everything before the last bytes of `stream` leads to no phase but the PROXY header, the head and the wait between them.
@@ -114,7 +114,7 @@ fn row_67_the_client_is_who_is_noted_and_the_next_hop_gets_the_peer() {
         settings.rules = Rules { forward: Some("x-client".into()), head_limit: 1024, ..Rules::default() };
     };
     let noting = |noted: &str| format!("GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\n{noted}\r\n");
-    let noted = |text: &str| -> IpAddr { text.parse().unwrap() };
+    let noted = |text: &str| -> ClientId { text.parse().unwrap() };
     let mut scenario = Scenario {
         exchange: Exchange::new(&Arrival { proxied: true, ..Arrival::direct(Ingress::Proxy, socket()) }, 0),
         ..Scenario::with(rules)
@@ -154,7 +154,7 @@ fn who_sent_the_last_request_need_not_have_sent_what_comes_next() {
             settings.rules = Rules { forward: Some("x-client".into()), head_limit: 1024, ..Rules::default() };
         });
         scenario.client(noted);
-        assert_eq!(scenario.exchange.client(), IpAddr::V4(Ipv4Addr::new(198, 51, 100, 9)), "{what}");
+        assert_eq!(scenario.exchange.client(), ClientId::Address(Ipv4Addr::new(198, 51, 100, 9).into()), "{what}");
         scenario.answer(Answer::new(200, &b"ok"[..]));
         step(&mut scenario);
         assert_eq!(scenario.exchange.client(), scenario.exchange.peer(), "{what}");
@@ -163,7 +163,7 @@ fn who_sent_the_last_request_need_not_have_sent_what_comes_next() {
 }
 
 fn trusting(network: &str) -> impl FnOnce(&mut Settings) {
-    let trusted = Networks::new(vec![network.parse().unwrap()]);
+    let trusted = Networks::new(&[ClientRange::parse(network).unwrap()]);
     |settings| {
         settings.trusted = trusted;
         settings.rules = Rules { forward: Some("x-client".into()), head_limit: 1024, ..Rules::default() };

@@ -38,6 +38,7 @@ pub(super) enum Piece {
 pub(super) enum Code {
     Client,
     Peer,
+    Pid,
     Nobody,
     User,
     Time,
@@ -78,6 +79,7 @@ const CODES: &[(&str, Code)] = &[
     ("h", Code::Client),
     ("a", Code::Client),
     ("{c}a", Code::Peer),
+    ("{pid}x", Code::Pid),
     ("l", Code::Nobody),
     ("u", Code::User),
     ("t", Code::Time),

@@ -10,6 +10,7 @@ use super::escape::{push, push_json, push_url, Escaping};
 use super::format::{Code, Format, LineLayout, Piece, TimeUnit};
 use super::Record;
 use crate::logs::line::LINE_BYTES_MAX;
+use crate::peer::ClientId;
 
 /// Stands for the status of a client that got none, as in the logs of nginx: analysers know it.
 const GOT_NONE: u16 = 499;
@@ -72,8 +73,9 @@ fn cut(line: &mut Vec<u8>) {
 
 fn value(out: &mut Vec<u8>, code: Code, place: Escaping, record: &Record<'_>, stamps: &mut Stamps) {
     match code {
-        Code::Client => address(out, record.client),
-        Code::Peer => address(out, record.peer),
+        Code::Client => client(out, record.client),
+        Code::Peer => client(out, record.peer),
+        Code::Pid => or_dash(out, record.pid.map(u64::from), digits),
         Code::Nobody => out.push(b'-'),
         Code::User => push(out, record.user.unwrap_or_default().as_bytes(), place),
         Code::Time => put(out, &[stamps.local(record.began() / 1000)]),
@@ -139,7 +141,7 @@ fn squid(out: &mut Vec<u8>, record: &Record<'_>) {
     out.push(b' ');
     padded(out, record.duration / 1000, 6, b' ');
     out.push(b' ');
-    address(out, record.client);
+    client(out, record.client);
     put(out, &[" ", result(record), if record.cut { "_ABORTED/" } else { "/" }]);
     padded(out, u64::from(record.status.unwrap_or(0)), 3, b'0');
     out.push(b' ');
@@ -188,10 +190,14 @@ fn json(out: &mut Vec<u8>, record: &Record<'_>, stamps: &mut Stamps) {
     put(out, &["{\"time\":\"", stamps.utc(began / 1000), "."]);
     padded(out, began % 1000, 3, b'0');
     put(out, &["Z\",\"client\":\""]);
-    address(out, record.client);
+    client(out, record.client);
     put(out, &["\",\"peer\":\""]);
-    address(out, record.peer);
+    client(out, record.peer);
     out.push(b'"');
+    // Only behind a Unix socket.
+    if let Some(pid) = record.pid {
+        number(out, "pid", Some(pid.into()));
+    }
     text(out, "user", record.user.unwrap_or_default().as_bytes());
     text(out, "method", record.method);
     text(out, "target", record.target);
@@ -269,6 +275,13 @@ fn padded(out: &mut Vec<u8>, value: u64, width: usize, fill: u8) {
     let text = buffer.format(value).as_bytes();
     (text.len()..width).for_each(|_| out.push(fill));
     out.extend_from_slice(text);
+}
+
+fn client(out: &mut Vec<u8>, client: ClientId) {
+    match client {
+        ClientId::Address(ip) => address(out, ip),
+        ClientId::Uid(uid) => show(out, uid),
+    }
 }
 
 fn address(out: &mut Vec<u8>, address: IpAddr) {

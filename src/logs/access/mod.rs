@@ -7,20 +7,23 @@ mod line;
 #[cfg(test)]
 mod tests;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 pub use format::{Format, FormatError};
 use line::Stamps;
 
 use super::{Handle, Severity};
+use crate::peer::ClientId;
 
 /// A request that is over.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
     /// The client that it comes from.
-    pub client: IpAddr,
-    /// The address that opened the connection: the client's, or that of a proxy in front of this one.
-    pub peer: IpAddr,
+    pub client: ClientId,
+    /// Who opened the connection: the client, or a proxy in front of this one.
+    pub peer: ClientId,
+    /// The process that has connected to our Unix socket.
+    pub pid: Option<u32>,
     /// The name that the client has proved to have.
     pub user: Option<&'a str>,
     /// The method; empty when the request could not be read.

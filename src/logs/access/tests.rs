@@ -4,13 +4,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::line::append;
 use super::*;
+use crate::peer::Uid;
 
-const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+const CLIENT: ClientId = ClientId::Address(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
 
 fn record() -> Record<'static> {
     Record {
         client: CLIENT,
-        peer: IpAddr::V6(Ipv6Addr::LOCALHOST),
+        peer: ClientId::Address(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+        pid: None,
         user: None,
         method: b"GET",
         target: b"http://a.example/p?q=1",
@@ -175,6 +177,17 @@ fn every_code_has_its_value() {
         assert_eq!(line(format, &record()), wanted, "{format}");
         assert_eq!(format.parse::<Format>().unwrap().to_string(), format);
     }
+}
+
+#[test]
+fn a_user_stands_in_the_place_of_an_address() {
+    let user = ClientId::Uid(Uid::new(1000));
+    let unix = Record { client: user, peer: user, pid: Some(4711), ..record() };
+    assert!(timeless("combined", &unix).starts_with("uid:1000 - - T "));
+    assert!(line("squid", &unix).contains(" uid:1000 TCP_MISS/200 "));
+    assert!(line("json", &unix).contains("\"client\":\"uid:1000\",\"peer\":\"uid:1000\",\"pid\":4711,\"user\":"));
+    assert_eq!(line("%a %{c}a %{pid}x", &unix), "uid:1000 uid:1000 4711");
+    assert_eq!(line("%{pid}x", &record()), "-");
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl Icap {
         let service = self.uri.strip_prefix("icap://").unwrap_or_default();
         let server = service.split('/').next().unwrap_or_default();
         let (accept, port) = (question.local.ip().to_canonical(), question.local.port());
-        let client = question.client.to_canonical();
+        let client = question.client;
         let (transport, head) = match question.request.opaque_kind() {
             None => ("http", question.request.raw()),
             Some(OpaqueKind::Tls) => ("tls", question.request.content()),

@@ -248,7 +248,8 @@ impl ExtraCode {
         let tunnel = request.method() == Method::Connect;
         // Writing into a Vec cannot fail.
         match self {
-            ExtraCode::Client => drop(write!(out, "{}", question.client.to_canonical())),
+            ExtraCode::Client => drop(write!(out, "{}", question.client)),
+            ExtraCode::LocalAddress | ExtraCode::LocalPort if local.ip().is_unspecified() => {}
             ExtraCode::LocalAddress => drop(write!(out, "{}", local.ip().to_canonical())),
             ExtraCode::LocalPort => drop(write!(out, "{}", local.port())),
             ExtraCode::Method => out.extend_from_slice(request.method_name()),
@@ -342,6 +343,12 @@ mod tests {
         }
         let connect = b"CONNECT a.ok:444 HTTP/1.0\r\nHost: a.ok\r\n\r\n";
         assert_eq!(put("%>rm %>ru %>rs %>rd %>rP %>rp %>rv", connect), "CONNECT a.ok:444 - a.ok 444 - 1.0");
+        let request = Request::parse(connect, &Rules::default()).unwrap();
+        let (client, local) = ("uid:1000".parse().unwrap(), "0.0.0.0:0".parse().unwrap());
+        let mut out = Vec::new();
+        let extras: Extras = DEFAULT.parse().unwrap();
+        extras.push(&mut out, &Question { request: &request, client, local });
+        assert_eq!(out, b"uid:1000/- - CONNECT myip=- myport=-", "by a Unix socket");
         let odd = b"GET http://[2001:db8::1]/\"'|\xe9 HTTP/1.1\r\nHost: x\r\n\r\n";
         assert_eq!(put("%>rd %>rp %\"{Host}>h", odd), "[2001:db8::1] /%22%27%7C%E9 x");
     }

@@ -66,7 +66,7 @@ impl Url {
         match self.line {
             LineForm::Exaproxy => {
                 push_bare_url(out, question);
-                let _ = write!(out, " {} ", question.client.to_canonical());
+                let _ = write!(out, " {} ", question.client);
                 if !question.push_user(out) {
                     out.push(b'-');
                 }
@@ -228,7 +228,7 @@ mod tests {
     fn a_reply_without_its_number_says_nothing() {
         let request = Request::parse(b"GET http://a.ok/ HTTP/1.1\r\nHost: a.ok\r\n\r\n", &Rules::default()).unwrap();
         let local: SocketAddr = "192.0.2.254:3128".parse().unwrap();
-        let question = Question { request: &request, client: local.ip(), local };
+        let question = Question { request: &request, client: local.ip().into(), local };
         for (reply, permits) in [("7 OK\n", true), ("7\n", true), ("OK\n", false), ("7OK\n", false), ("\n", false)] {
             let said = dialect(LineForm::Exaproxy, 5).decode(reply.as_bytes(), &question, &Rules::default());
             assert_eq!(matches!(said, Ok(Verdict::Permit)), permits, "{reply}");

@@ -1,11 +1,11 @@
 """All workloads by name, in the order of the tables."""
 from .lists import ListLoad, ListPairs, ListTurns
 from .monitor import Pages, Scrape
-from .pairs import AccessLog, Before, Users, Ways
+from .pairs import AccessLog, Before, ByUnixSocket, Users, Ways
 from .turns import Turns
 from .workloads import (Churn, CloseEach, Download, Idle, KeepAlive, Names, Queue, Redirector, SlowUpload, Tunnel,
                         Upload)
 
 WORKLOADS = {w.name: w for w in (cls() for cls in (
     KeepAlive, CloseEach, Download, Tunnel, Upload, SlowUpload, Idle, Redirector, Names, Churn, Queue, Scrape, Pages,
-    AccessLog, Turns, Before, Ways, ListPairs, ListTurns, ListLoad, Users))}
+    AccessLog, Turns, Before, Ways, ByUnixSocket, ListPairs, ListTurns, ListLoad, Users))}

@@ -26,6 +26,7 @@ GOALS = [
     ('W13', 'access log to a file, percent of CPU', 'cost', None, 5.0, 3.0),
     ('W19 intercept', 'interception of small GETs, percent more than forward mode', 'cost', None, 5.0, 2.0),
     ('W19 PROXY header', 'PROXY header of version 2 in, percent of a connection with one request', 'cost', None, 3.0, 1.0),
+    ('W23 unix', 'small GETs by a Unix socket, percent more than by loopback TCP', 'cost', None, 0.0, -15.0),
     ('W12', 'dearest page with 9,000 sessions, ms', 'cost', None, 5, 2),
     ('W14', 'longest wait while files are read again, ms', 'cost', None, 5, 2),
     ('W14', 'the longest turn of the loop itself, ms', 'turn_ms', None, 5, 2),

@@ -68,6 +68,15 @@ class Ways(Pairs):
         ('PROXY header', 'exaproxy', 'exaproxy-proxied', {'path': '/b/1024', 'conns': 64, 'close': True}))]
 
 
+class ByUnixSocket(Pairs):
+    name = 'W23'
+    what = 'W1 and W2 by a Unix socket against the same by loopback TCP, in %d pairs of %s s' % (PAIRS, SLICE)
+    variants = [{'variant': name, 'second': second, 'args': args} for name, second, args in (
+        ('same', 'exaproxy', {'path': '/b/1024', 'conns': 64}),
+        ('unix', 'exaproxy-unix', {'path': '/b/1024', 'conns': 64}),
+        ('unix, a connection each', 'exaproxy-unix', {'path': '/b/1024', 'conns': 64, 'close': True}))]
+
+
 class Before(Pairs):
     name = 'W15'
     what = ('W1, W2, W7 (helper in C) and W9 of this build against those of the build that EXAPROXY_BEFORE names, in %d pairs '

@@ -42,6 +42,7 @@ class Subject:
     forms = 'http'           # 'tcp' subjects only relay bytes to the fixed origin
     origin_form = False      # the subject wants origin-form targets (reverse proxies)
     announced = False        # connections begin with a PROXY header
+    unix_path = None         # where its Unix socket is within its folder, if clients come by one
 
     def words(self):
         """The first words of its command line. It is started in another folder, so a path is made absolute."""
@@ -425,6 +426,18 @@ class ExaProxyIntercept(ExaProxyProxied):
                            exaproxy_intercept_host="'127.0.0.1:%d proxied'" % port, exaproxy_intercept_connections='9600')
 
 
+class ExaProxyUnix(ExaProxy):
+    name, what = 'exaproxy-unix', 'as exaproxy, asked by its Unix socket'
+
+    @staticmethod
+    def unix_path(folder):
+        return os.path.join(folder, 'proxy')
+
+    def command(self, ctx, folder, port, opts):
+        words, env = super().command(ctx, folder, port, opts)
+        return words, dict(env, exaproxy_unix_path=self.unix_path(folder), exaproxy_unix_backlog='1024')
+
+
 class ExaProxyBefore(ExaProxy):
     name, variable, what = 'exaproxy-before', 'EXAPROXY_BEFORE', 'another build of this proxy, logs off'
 
@@ -458,7 +471,7 @@ class ExaProxyUsers(ExaProxy):
 SUBJECTS = {s.name: s for s in (cls() for cls in (
     Direct, Floor, Floor16, Floor64, Floor1M, FloorPipe, FloorPipe64, FloorPipe256, HAProxy, HAProxyDst, HAProxySplice, HAProxyBig, HAProxyTcp, HAProxyTcpCopy,
     Squid, SquidLog, SquidBig, SquidChannels, Tinyproxy, Nginx, NginxDyn, NginxBig, Varnish, Sozu, Original, OriginalLog, ExaProxy, ExaProxyLog, ExaProxyAccess,
-    ExaProxyCombined, ExaProxyUsers, ExaProxyBefore, ExaProxyProxied, ExaProxyIntercept))}
+    ExaProxyCombined, ExaProxyUsers, ExaProxyBefore, ExaProxyProxied, ExaProxyIntercept, ExaProxyUnix))}
 
 
 class Running:

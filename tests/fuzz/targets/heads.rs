@@ -91,7 +91,7 @@ pub(super) fn request(bytes: &[u8]) -> u64 {
         Err(fault) => return outcome((fault.status(), fault.to_string())),
     };
     let mut out = Vec::new();
-    rewrite::request(&mut out, &request, &rules, CLIENT);
+    rewrite::request(&mut out, &request, &rules, CLIENT.into());
     assert_one_head(&out);
     // The limit on heads does not hold for what we add ourselves.
     let unlimited = Rules { head_limit: 0, ..Rules::default() };

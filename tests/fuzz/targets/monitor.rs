@@ -89,7 +89,8 @@ impl Source for Nobody {
     fn sessions(&self, filter: &Filter) -> Sessions {
         let row = Row {
             id: 1,
-            client: IpAddr::from([127, 0, 0, 1]),
+            client: IpAddr::from([127, 0, 0, 1]).into(),
+            pid: None,
             user: Some(filter.host.as_str().into()),
             web: true,
             phase: "idle",

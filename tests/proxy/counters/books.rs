@@ -33,6 +33,8 @@ const SAME: &str = "connections_total clients.accepted, connections_refused_tota
     monitor_requests_total monitor.requests, clients clients.speaking, \
     clients_silent clients.silent, sent_to_clients_bytes_total{family=\"ipv4\"} transfer.client4, \
     sent_to_clients_bytes_total{family=\"ipv6\"} transfer.client6, \
+    sent_to_clients_bytes_total{family=\"unix\"} transfer.client.unix, \
+    sent_to_origins_bytes_total{family=\"unix\"} transfer.content.unix, \
     sent_to_origins_bytes_total{family=\"ipv4\"} transfer.content4, \
     sent_to_origins_bytes_total{family=\"ipv6\"} transfer.content6, origin_connections{state=\"idle\"} servers.idle, \
     origin_connections_opening servers.opening, origin_failures_total origins.failed, \
@@ -97,6 +99,9 @@ pub fn meaning(key: &str) -> String {
         (_, Some(list)) if metric.starts_with("lists_file_entries") => format!("lists.{list}.1.entries"),
         (_, Some(list)) if metric.starts_with("lists_file_generation") => format!("lists.{list}.1.generation"),
         (Some((_, other)), _) => other.to_owned(),
+        (_, Some(client)) if metric.starts_with("origin_connections_made_total") => {
+            format!("families.{client}.{}", labels[1])
+        }
         (_, Some(label)) if metric.starts_with("answers_total") => format!("answers.{label}"),
         (_, Some(label)) if metric.starts_with("tunnels_begun_total") => format!("sni.{label}"),
         (_, Some(label)) if metric.starts_with("sessions_ended_total") => format!("ended.{label}"),

@@ -9,9 +9,11 @@ pub const KEYS: &[&str] = &[
     "transfer.client",
     "transfer.client4",
     "transfer.client6",
+    "transfer.client.unix",
     "transfer.content",
     "transfer.content4",
     "transfer.content6",
+    "transfer.content.unix",
 ];
 
 /// Enough to be passed on unseen.
@@ -42,20 +44,28 @@ fn tunnel(client: &mut Client, echo: &Origin) -> Got {
 }
 
 #[test]
-fn bytes_are_counted_by_the_family_of_the_client() {
+fn bytes_are_counted_by_what_the_client_comes_by() {
     let (site, echo) = (Origin::site(), Origin::echo());
-    let proxy = Proxy::start(&[("tcp6.listen", "true"), ("http.pool", "0")]);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("proxy");
+    let unix = path.to_str().expect("a path in UTF-8");
+    let proxy = Proxy::start(&[("tcp6.listen", "true"), ("http.pool", "0"), ("unix.path", unix)]);
     let books = Books::open(&proxy);
     let six = SocketAddr::from((Ipv6Addr::LOCALHOST, proxy.port()));
-    for (address, at) in [(proxy.address(), [0, 1, 3, 4]), (six, [0, 2, 3, 5])] {
+    let clients: [(&dyn Fn() -> Client, _); 3] = [
+        (&|| proxy.client(), [0, 1, 4, 5]),
+        (&|| Client::connect(six), [0, 2, 4, 6]),
+        (&|| Client::connect_path(&path), [0, 3, 4, 7]),
+    ];
+    for (connect, at) in clients {
         let before = books.look();
-        let mut client = Client::connect(address);
+        let mut client = connect();
         let refused = client.get("http://short/");
         let own = refused.head.len() + refused.body.len();
         let (first, second) = (post(&mut client, &site), tunnel(&mut client, &echo));
         let (down, up) = (own + first.client + second.client, first.origin + second.origin);
         let wanted = |key: &str| match KEYS.iter().position(|own| *own == key) {
-            Some(place) if at.contains(&place) => (if place < 3 { down } else { up }) as f64,
+            Some(place) if at.contains(&place) => (if place < 4 { down } else { up }) as f64,
             _ => 0.0,
         };
         let told = || {

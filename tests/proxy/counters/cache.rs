@@ -11,7 +11,7 @@ pub const STEPS: &[Step<Origin>] = &[
     Step {
         what: "a response is kept",
         moves: "clients.accepted 1, clients.requests 1, requests.allowed 1, ended.complete 1, servers.established 1, servers.idle 1, \
-            exaproxy_connect_seconds_count 1, exaproxy_request_seconds_count 1, \
+            exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1, \
             cache.miss 1, cache.stored 1, cache.objects 1, cache.bytes ~",
         act: |stage| assert_eq!(get(stage, "/kept"), 200),
     },

@@ -75,33 +75,33 @@ pub const STEPS: &[Step<Peers>] = &[
     Step {
         what: "an origin says nothing",
         moves: "clients.accepted 1, clients.requests 1, ended.response-cut 1, answers.connection_terminated 1, \
-            exaproxy_connect_seconds_count 1, exaproxy_request_seconds_count 1",
+            exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1",
         act: |stage| says(stage, ""),
     },
     Step {
         what: "an origin does not speak HTTP",
         moves: "clients.accepted 1, clients.requests 1, ended.response-fault 1, answers.http_protocol_error 1, \
-            exaproxy_connect_seconds_count 1, exaproxy_request_seconds_count 1",
+            exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1",
         act: |stage| says(stage, "220 mail.test ESMTP\r\n\r\n"),
     },
     Step {
         what: "the head of a response is too large",
         moves: "clients.accepted 1, clients.requests 1, ended.response-fault 1, \
-            answers.http_response_header_section_size 1, exaproxy_connect_seconds_count 1, \
+            answers.http_response_header_section_size 1, exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, \
             exaproxy_request_seconds_count 1",
         act: |stage| says(stage, format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(4096))),
     },
     Step {
         what: "a response has a transfer coding that nobody asked for",
         moves: "clients.accepted 1, clients.requests 1, ended.response-fault 1, \
-            answers.http_response_transfer_coding 1, exaproxy_connect_seconds_count 1, \
+            answers.http_response_transfer_coding 1, exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, \
             exaproxy_request_seconds_count 1",
         act: |stage| says(stage, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"),
     },
     Step {
         what: "an origin switches though nobody asked it to",
         moves: "clients.accepted 1, clients.requests 1, ended.response-fault 1, answers.http_upgrade_failed 1, \
-            exaproxy_connect_seconds_count 1, exaproxy_request_seconds_count 1",
+            exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1",
         act: |stage| says(stage, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"),
     },
     Step {

@@ -52,13 +52,13 @@ pub const STEPS: &[Step<Peers>] = &[
     },
     Step {
         what: "a client announces its last request",
-        moves: "clients.accepted 1, clients.requests 1, ended.complete 1, exaproxy_connect_seconds_count 1, \
+        moves: "clients.accepted 1, clients.requests 1, ended.complete 1, exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, \
             exaproxy_request_seconds_count 1",
         act: |stage| assert_eq!(ask(&stage.proxy, &last_get(&stage.peers.site.url("/x"))).text(), "/x"),
     },
     Step {
         what: "a client leaves after its second request",
-        moves: "clients.accepted 1, clients.requests 2, ended.client-left 1, exaproxy_connect_seconds_count 2, \
+        moves: "clients.accepted 1, clients.requests 2, ended.client-left 1, exaproxy_connect_seconds_count 2, families.ipv4.ipv4 2, \
             exaproxy_request_seconds_count 2",
         act: |stage| {
             let mut client = stage.proxy.client();
@@ -74,7 +74,7 @@ pub const STEPS: &[Step<Peers>] = &[
     },
     Step {
         what: "a tunnel ends",
-        moves: "clients.accepted 1, clients.requests 1, ended.tunnel-end 1, exaproxy_connect_seconds_count 1, \
+        moves: "clients.accepted 1, clients.requests 1, ended.tunnel-end 1, exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, \
             exaproxy_request_seconds_count 1",
         act: |stage| {
             let mut client = stage.proxy.client();
@@ -85,7 +85,7 @@ pub const STEPS: &[Step<Peers>] = &[
     },
     Step {
         what: "a client resets its tunnel",
-        moves: "clients.accepted 1, clients.requests 1, ended.tunnel-reset 1, exaproxy_connect_seconds_count 1, \
+        moves: "clients.accepted 1, clients.requests 1, ended.tunnel-reset 1, exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, \
             exaproxy_request_seconds_count 1",
         act: |stage| {
             let mut client = stage.proxy.client();
@@ -95,7 +95,7 @@ pub const STEPS: &[Step<Peers>] = &[
     },
     Step {
         what: "an origin resets its tunnel",
-        moves: "clients.accepted 1, clients.requests 1, ended.tunnel-reset 1, exaproxy_connect_seconds_count 1, \
+        moves: "clients.accepted 1, clients.requests 1, ended.tunnel-reset 1, exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, \
             exaproxy_request_seconds_count 1",
         act: |stage| {
             let origin = Origin::start(|peer| {
@@ -115,18 +115,18 @@ pub const STEPS: &[Step<Peers>] = &[
     },
     Step {
         what: "a client is reset before it has its response",
-        moves: "clients.accepted 1, clients.requests 1, ended.client-gone 1, exaproxy_connect_seconds_count 1",
+        moves: "clients.accepted 1, clients.requests 1, ended.client-gone 1, exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1",
         act: |stage| send(stage, &last_get(&stage.peers.mute.url("/"))).reset(),
     },
     Step {
         what: "a client leaves in its content",
-        moves: "clients.accepted 1, clients.requests 1, ended.request-cut 1, exaproxy_connect_seconds_count 1",
+        moves: "clients.accepted 1, clients.requests 1, ended.request-cut 1, exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1",
         act: |stage| drop(send(stage, &post(&stage.peers.mute, "Content-Length: 9\r\n\r\nhalf"))),
     },
     Step {
         what: "content breaks its coding before there is a response",
         moves: "clients.accepted 1, clients.requests 1, ended.answered 1, answers.http_request_error 1, \
-            exaproxy_connect_seconds_count 1, exaproxy_request_seconds_count 1",
+            exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1",
         act: |stage| {
             let request = post(&stage.peers.mute, "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\nx\r\n");
             assert_eq!(ask(&stage.proxy, &request).status(), 400);
@@ -134,7 +134,7 @@ pub const STEPS: &[Step<Peers>] = &[
     },
     Step {
         what: "content breaks its coding when the response has begun",
-        moves: "clients.accepted 1, clients.requests 1, ended.request-fault 1, exaproxy_connect_seconds_count 1",
+        moves: "clients.accepted 1, clients.requests 1, ended.request-fault 1, exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1",
         act: |stage| {
             let mut client = stage.proxy.client();
             client.send(post(&stage.peers.early, "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n"));
@@ -146,23 +146,23 @@ pub const STEPS: &[Step<Peers>] = &[
     Step {
         what: "an origin ends before its response",
         moves: "clients.accepted 1, clients.requests 1, ended.response-cut 1, answers.connection_terminated 1, \
-            exaproxy_connect_seconds_count 1, exaproxy_request_seconds_count 1",
+            exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1",
         act: |stage| assert_eq!(ask(&stage.proxy, &last_get(&stage.peers.cut.url("/"))).status(), 502),
     },
     Step {
         what: "an origin ends in its response",
-        moves: "clients.accepted 1, clients.requests 1, ended.response-cut 1, exaproxy_connect_seconds_count 1",
+        moves: "clients.accepted 1, clients.requests 1, ended.response-cut 1, exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1",
         act: |stage| cut(stage, &stage.peers.short),
     },
     Step {
         what: "a response breaks its coding",
-        moves: "clients.accepted 1, clients.requests 1, ended.response-fault 1, exaproxy_connect_seconds_count 1",
+        moves: "clients.accepted 1, clients.requests 1, ended.response-fault 1, exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1",
         act: |stage| cut(stage, &stage.peers.late),
     },
     Step {
         what: "a response breaks its coding before any of it was passed on",
         moves: "clients.accepted 1, clients.requests 1, ended.response-fault 1, answers.http_protocol_error 1, \
-            exaproxy_connect_seconds_count 1, exaproxy_request_seconds_count 1",
+            exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1",
         act: |stage| assert_eq!(ask(&stage.proxy, &last_get(&stage.peers.broken.url("/"))).status(), 502),
     },
 ];

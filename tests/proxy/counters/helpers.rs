@@ -60,7 +60,7 @@ pub const STEPS: &[Step<Peers>] = &[
     Step {
         what: "a helper permits",
         moves: "clients.accepted 1, clients.requests 1, ended.complete 1, helpers.asked 1, helpers.answered 1, \
-            exaproxy_helper_seconds_count 1, exaproxy_connect_seconds_count 1, exaproxy_request_seconds_count 1",
+            exaproxy_helper_seconds_count 1, exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1",
         act: |stage| see(stage, "/permit", 0, 200),
     },
     Step {
@@ -73,7 +73,7 @@ pub const STEPS: &[Step<Peers>] = &[
     Step {
         what: "a helper says more than it was asked",
         moves: "clients.accepted 1, clients.requests 1, ended.complete 1, helpers.asked 1, helpers.answered 1, \
-            helpers.unasked 1, helpers.started 1, exaproxy_helper_seconds_count 1, exaproxy_connect_seconds_count 1, \
+            helpers.unasked 1, helpers.started 1, exaproxy_helper_seconds_count 1, exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, \
             exaproxy_request_seconds_count 1",
         act: |stage| see(stage, "/twice", 0, 200),
     },
@@ -81,7 +81,7 @@ pub const STEPS: &[Step<Peers>] = &[
         what: "a helper dies over a question, and the next one answers it",
         moves: "clients.accepted 1, clients.requests 1, ended.complete 1, helpers.asked 2, helpers.again 1, \
             helpers.answered 1, helpers.lost 1, helpers.started 1, exaproxy_helper_seconds_count 1, \
-            exaproxy_connect_seconds_count 1, exaproxy_request_seconds_count 1",
+            exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1",
         act: |stage| see(stage, "/die", 1, 200),
     },
     Step {
@@ -95,7 +95,7 @@ pub const STEPS: &[Step<Peers>] = &[
         what: "a helper hangs, and the next one answers",
         moves: "clients.accepted 1, clients.requests 1, ended.complete 1, helpers.asked 2, helpers.again 1, \
             helpers.answered 1, helpers.hung 1, helpers.started 1, exaproxy_helper_seconds_count 1, \
-            exaproxy_connect_seconds_count 1, exaproxy_request_seconds_count 1",
+            exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1",
         act: |stage| see(stage, "/hang", 1, 200),
     },
     Step {
@@ -136,7 +136,7 @@ pub const QUEUE: &[Step<Peers>] = &[
     Step {
         what: "the helper answers",
         moves: "ended.complete 1, clients.speaking -1, helpers.answered 1, exaproxy_helper_seconds_count 1, \
-            exaproxy_connect_seconds_count 1, exaproxy_request_seconds_count 1",
+            exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1",
         act: |stage| {
             stage.peers.trouble.open();
             assert_eq!(stage.held().reply().status(), 200);

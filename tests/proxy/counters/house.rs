@@ -42,7 +42,7 @@ pub const STEPS: &[Step<Origin>] = &[
     Step {
         what: "it has asked and got its answer",
         moves: "memory.blocks -1, clients.silent -1, clients.requests 1, logs.lost.access 1, \
-            exaproxy_connect_seconds_count 1, exaproxy_request_seconds_count 1",
+            exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1",
         act: |stage| {
             let mut client = stage.held();
             client.send(&client::get(&stage.peers.url("/"))["GET http://127.".len()..]);

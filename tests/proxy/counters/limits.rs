@@ -63,7 +63,7 @@ pub const TUNNEL: &[Step<Origin>] = &[Step {
     what: "a tunnel stands",
     moves: "clients.accepted 1, clients.requests 1, clients.speaking 1, clients.tunnels 1, tunnels.allowed 1, \
         requests.allowed 0, servers.established 1, exaproxy_origin_connections{state=\"used\"} 1, \
-        exaproxy_connect_seconds_count 1, exaproxy_request_seconds_count 1",
+        exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1",
     act: |stage| {
         let mut client = stage.proxy.client();
         client.tunnel(&stage.peers.address().to_string());

@@ -10,6 +10,7 @@ mod cache;
 mod causes;
 mod diverted;
 mod ends;
+mod families;
 mod files;
 mod helpers;
 mod house;
@@ -151,6 +152,7 @@ fn claimed() -> BTreeSet<String> {
         of(helpers::STEPS),
         of(helpers::QUEUE),
         of(origins::STEPS),
+        of(families::STEPS),
         of(sni::STEPS),
         of(sni::NOWHERE),
         of(house::STEPS),

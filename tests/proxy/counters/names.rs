@@ -50,14 +50,14 @@ pub const STEPS: &[Step<Peers>] = &[
     Step {
         what: "a name is asked for",
         moves: "clients.accepted 1, clients.requests 1, ended.complete 1, dns.lookups 1, dns.queries 1, dns.sent 1, \
-            dns.answers 1, exaproxy_dns_seconds_count 1, exaproxy_connect_seconds_count 1, \
+            dns.answers 1, exaproxy_dns_seconds_count 1, exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, \
             exaproxy_request_seconds_count 1",
         act: |stage| see(stage, "plain.test", 200),
     },
     Step {
         what: "it is known the next time",
         moves: "clients.accepted 1, clients.requests 1, ended.complete 1, dns.lookups 1, dns.cached 1, \
-            exaproxy_connect_seconds_count 1, exaproxy_request_seconds_count 1",
+            exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1",
         act: |stage| see(stage, "plain.test", 200),
     },
     Step {
@@ -84,13 +84,13 @@ pub const STEPS: &[Step<Peers>] = &[
         what: "an answer is cut, and asked for over TCP",
         moves: "clients.accepted 1, clients.requests 1, ended.complete 1, dns.lookups 1, dns.queries 1, dns.sent 2, \
             dns.tcp 1, dns.answers 2, dns.truncated 1, exaproxy_dns_seconds_count 1, \
-            exaproxy_connect_seconds_count 1, exaproxy_request_seconds_count 1",
+            exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1",
         act: |stage| see(stage, "large.test", 200),
     },
     Step {
         what: "somebody guesses an answer, with a wrong number",
         moves: "clients.accepted 1, clients.requests 1, ended.complete 1, dns.lookups 1, dns.queries 1, dns.sent 1, \
-            dns.dropped 1, dns.answers 1, exaproxy_dns_seconds_count 1, exaproxy_connect_seconds_count 1, \
+            dns.dropped 1, dns.answers 1, exaproxy_dns_seconds_count 1, exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, \
             exaproxy_request_seconds_count 1",
         act: |stage| see(stage, "forged.test", 200),
     },
@@ -98,7 +98,7 @@ pub const STEPS: &[Step<Peers>] = &[
         what: "a question is lost, and asked again",
         moves: "clients.accepted 1, clients.requests 1, ended.complete 1, dns.lookups 1, dns.queries 1, dns.sent 2, \
             dns.timeouts 1, dns.retries 1, dns.answers 1, exaproxy_dns_seconds_count 1, \
-            exaproxy_connect_seconds_count 1, exaproxy_request_seconds_count 1",
+            exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1",
         act: |stage| {
             stage.peers.gate.open();
             see(stage, "lost.test", 200);
@@ -114,7 +114,7 @@ pub const STEPS: &[Step<Peers>] = &[
     Step {
         what: "two ask for one name at a time",
         moves: "clients.accepted 2, clients.requests 2, ended.complete 2, dns.lookups 2, dns.joined 1, dns.queries 1, \
-            dns.sent 1, dns.answers 1, exaproxy_dns_seconds_count 2, exaproxy_connect_seconds_count 2, \
+            dns.sent 1, dns.answers 1, exaproxy_dns_seconds_count 2, exaproxy_connect_seconds_count 2, families.ipv4.ipv4 2, \
             exaproxy_request_seconds_count 2",
         act: |stage| {
             let before = stage.books.number("dns.joined");

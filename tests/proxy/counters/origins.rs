@@ -41,7 +41,7 @@ pub const STEPS: &[Step<Peers>] = &[
     Step {
         what: "a connection is kept",
         moves: "clients.accepted 1, clients.requests 1, ended.complete 1, servers.established 1, servers.idle 1, \
-            exaproxy_connect_seconds_count 1, exaproxy_request_seconds_count 1",
+            exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1",
         act: |stage| see(stage, "/"),
     },
     Step {
@@ -58,14 +58,14 @@ pub const STEPS: &[Step<Peers>] = &[
     },
     Step {
         what: "an origin ends a connection that is kept",
-        moves: "clients.accepted 1, clients.requests 1, ended.complete 1, exaproxy_connect_seconds_count 1, \
+        moves: "clients.accepted 1, clients.requests 1, ended.complete 1, exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, \
             exaproxy_request_seconds_count 1",
         act: |stage| see(stage, "/leave"),
     },
     Step {
         what: "a connection that logs its user in stays with its client",
         moves: "clients.accepted 1, clients.requests 3, ended.client-left 1, origins.reused 2, \
-            exaproxy_connect_seconds_count 1, exaproxy_request_seconds_count 3",
+            exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 3",
         act: |stage| {
             let mut client = stage.proxy.client();
             let url = stage.peers.site.url("/");
@@ -79,7 +79,7 @@ pub const STEPS: &[Step<Peers>] = &[
     Step {
         what: "a tunnel has a connection",
         moves: "clients.accepted 1, clients.requests 1, clients.speaking 1, servers.established 1, \
-            exaproxy_origin_connections{state=\"used\"} 1, exaproxy_connect_seconds_count 1, \
+            exaproxy_origin_connections{state=\"used\"} 1, exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, \
             exaproxy_request_seconds_count 1",
         act: |stage| {
             let mut client = stage.proxy.client();
@@ -111,7 +111,7 @@ pub const STEPS: &[Step<Peers>] = &[
         what: "a kept connection is dead, and its request goes out on a new one",
         moves: "clients.accepted 2, clients.requests 2, ended.complete 2, origins.reused 1, \
             servers.established 1, servers.idle 1, \
-            exaproxy_connect_seconds_count 2, exaproxy_request_seconds_count 2",
+            exaproxy_connect_seconds_count 2, families.ipv4.ipv4 2, exaproxy_request_seconds_count 2",
         act: |stage| {
             let origin = Origin::start(|peer| {
                 let first = peer.number == 0;

@@ -31,7 +31,7 @@ const TIMERS: &[(&str, Step<Peers>)] = &[
         "http.idle-timeout",
         Step {
             what: "a client has no second request",
-            moves: "clients.accepted 1, clients.requests 1, ended.timeout-idle 1, exaproxy_connect_seconds_count 1, \
+            moves: "clients.accepted 1, clients.requests 1, ended.timeout-idle 1, exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, \
                 exaproxy_request_seconds_count 1",
             act: |stage| {
                 let mut client = stage.proxy.client();
@@ -92,7 +92,7 @@ const TIMERS: &[(&str, Step<Peers>)] = &[
             what: "an origin takes a request and says nothing",
             moves:
                 "clients.accepted 1, clients.requests 1, ended.timeout-inactive 1, answers.http_response_timeout 1, \
-                exaproxy_connect_seconds_count 1, exaproxy_request_seconds_count 1",
+                exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1",
             act: |stage| status(stage, &last_get(&stage.peers.mute.url("/")), 504),
         },
     ),
@@ -100,7 +100,7 @@ const TIMERS: &[(&str, Step<Peers>)] = &[
         "http.tunnel-timeout",
         Step {
             what: "nothing moves in a tunnel",
-            moves: "clients.accepted 1, clients.requests 1, ended.timeout-tunnel 1, exaproxy_connect_seconds_count 1, \
+            moves: "clients.accepted 1, clients.requests 1, ended.timeout-tunnel 1, exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, \
                 exaproxy_request_seconds_count 1",
             act: |stage| {
                 let mut client = stage.proxy.client();
@@ -114,7 +114,7 @@ const TIMERS: &[(&str, Step<Peers>)] = &[
         Step {
             what: "nothing moves in half a tunnel",
             moves: "clients.accepted 1, clients.requests 1, ended.timeout-half-close 1, \
-                exaproxy_connect_seconds_count 1, exaproxy_request_seconds_count 1",
+                exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1",
             act: |stage| {
                 let mut client = stage.proxy.client();
                 client.tunnel(&stage.peers.mute.address().to_string());

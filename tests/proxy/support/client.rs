@@ -2,6 +2,9 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use super::{show, Message, Wire, PATIENCE};
 
@@ -23,6 +26,13 @@ impl Client {
         socket.bind(&SocketAddr::from((from, 0)).into()).expect("an address of this machine");
         socket.connect_timeout(&to.into(), PATIENCE).expect("a connection");
         Client::over(socket.into())
+    }
+
+    /// Connects to a Unix socket.
+    pub fn connect_path(to: &Path) -> Client {
+        let stream = UnixStream::connect(to).unwrap_or_else(|error| panic!("connect {}: {error}", to.display()));
+        // Reading, writing and closing are the same calls for both.
+        Client::over(TcpStream::from(OwnedFd::from(stream)))
     }
 
     /// Connects with receive and send buffers as small as the kernel makes them, so that little hides in them.

@@ -1,4 +1,4 @@
-//! One end of a TCP connection as a test sees it: bytes out, in pieces if need be; bytes, messages and closes in.
+//! One end of a connection as a test sees it: bytes out, in pieces if need be; bytes, messages and closes in.
 //! Knows how HTTP/1.1 messages end, strictly, and nothing of the proxy.
 
 use std::io::{self, Read, Write};
@@ -25,7 +25,10 @@ pub struct Wire {
 impl Wire {
     /// Takes a connected stream.
     pub fn new(stream: TcpStream) -> io::Result<Wire> {
-        stream.set_nodelay(true)?;
+        // A Unix socket has no such option.
+        if stream.local_addr().is_ok() {
+            stream.set_nodelay(true)?;
+        }
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         Ok(Wire { stream, ahead: Vec::new(), record: None })
