@@ -51,12 +51,14 @@ impl Exchange {
         matches!(self.phase, Phase::Answering(_))
     }
 
-    /// Bytes of memory that a proxy client's answer holds for itself: a template that was filled. The monitor's pages are bounded
-    /// by their rows and by `web.connections`.
+    /// Bytes of memory that a proxy client's answer holds for itself: a template that was filled, also while it waits for the rest of
+    /// the content. The monitor's pages are bounded by their rows and by `web.connections`.
     pub fn answer_size(&self) -> usize {
         match &self.phase {
             Phase::Answering(_) if self.ingress.is_local() => 0,
-            Phase::Answering(Ending { reply: AnswerState::Ready(answer), .. }) => answer.body.own_size(),
+            Phase::Answering(Ending { reply: AnswerState::Ready(answer) | AnswerState::Awaiting(answer), .. }) => {
+                answer.body.own_size()
+            }
             Phase::Answering(Ending { reply: AnswerState::Flowing(rest), .. }) => rest.own_size(),
             _ => 0,
         }

@@ -60,6 +60,20 @@ fn a_refused_upload_costs_the_connection_only_if_some_of_it_is_still_to_come() {
     }
 }
 
+/// A page that waits for content is its client's memory like one that waits to be written.
+#[test]
+fn an_answer_that_waits_for_content_counts_as_its_clients_memory() {
+    let mut scenario = asked("POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\nContent-Length: 4\r\n\r\nab");
+    scenario.answer(Answer::new(407, vec![b'x'; 100_000]));
+    assert_eq!((scenario.client_got().as_str(), scenario.kind()), ("", PhaseKind::Answering));
+    assert!(scenario.exchange.answer_size() >= 100_000);
+    scenario.actions();
+    scenario.client(format!("cd{GET}"));
+    assert!(scenario.client_got().ends_with(&"x".repeat(100_000)));
+    assert_eq!((scenario.kind(), scenario.exchange.answer_size()), (PhaseKind::Deciding, 0));
+    assert_eq!(scenario.actions(), [Action::Ask]);
+}
+
 #[test]
 fn a_request_behind_a_refused_upload_is_served() {
     let post = "POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\nhello";
