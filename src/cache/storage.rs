@@ -1,6 +1,9 @@
 //! Where responses are kept: by key and by what selects them, within a budget of bytes that counts all they take. Knows no
 //! rule of HTTP.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
@@ -20,7 +23,7 @@ pub const MOST_VARIANTS: usize = 32;
 
 /// Bytes that a response takes beside its key, its head, what selects it and its body: its slot, its place in the index with
 /// the room that a hash table leaves free, and what the allocator and shared memory add to four pieces.
-pub const OVERHEAD: usize = size_of::<Slot>() + 32 + 4 * 16;
+pub const OVERHEAD: usize = size_of::<SlotPlace>() + 32 + 4 * 16;
 
 /// A response that is kept.
 #[derive(Clone, Debug)]
@@ -58,18 +61,46 @@ pub type StoredPlaces = SmallVec<[StoredPlace; 4]>;
 struct Slot {
     response: StoredResponse,
     hash: u64,
-    links: Links,
     /// The next with the same hash.
     next: u32,
 }
 
+/// A place, taken or free.
 #[derive(Debug, Default)]
-struct Slots(Vec<(u32, Option<Slot>)>);
+struct SlotPlace {
+    /// How often it was freed.
+    generation: u32,
+    links: Links,
+    slot: Option<Slot>,
+}
+
+#[derive(Debug, Default)]
+struct Slots {
+    places: Vec<SlotPlace>,
+    /// The links of a place that is none.
+    nowhere: Links,
+}
+
+impl Slots {
+    fn at(&self, index: u32) -> Option<&SlotPlace> {
+        self.places.get(index as usize)
+    }
+
+    fn at_mut(&mut self, index: u32) -> Option<&mut SlotPlace> {
+        self.places.get_mut(index as usize)
+    }
+
+    fn taken_mut(&mut self, index: u32) -> Option<&mut Slot> {
+        self.at_mut(index)?.slot.as_mut()
+    }
+}
 
 impl Linked for Slots {
     fn links(&mut self, place: u32) -> &mut Links {
-        // The order holds only places that are taken.
-        &mut self.0[place as usize].1.as_mut().expect("a place in the order is taken").links
+        match self.places.get_mut(place as usize) {
+            Some(place) => &mut place.links,
+            None => &mut self.nowhere,
+        }
     }
 }
 
@@ -146,7 +177,7 @@ impl Storage {
 
     /// Number of responses.
     pub fn len(&self) -> usize {
-        self.slots.0.len() - self.free.len()
+        self.slots.places.len() - self.free.len()
     }
 
     /// Whether nothing is kept.
@@ -170,9 +201,7 @@ impl Storage {
     pub fn variants(&self, key: &[u8]) -> StoredPlaces {
         let mut found = StoredPlaces::new();
         let mut at = self.index.get(&self.hash(key)).copied().unwrap_or(NONE);
-        while at != NONE {
-            let (generation, slot) = &self.slots.0[at as usize];
-            let Some(slot) = slot else { break };
+        while let Some(SlotPlace { generation, slot: Some(slot), .. }) = self.slots.at(at) {
             if *slot.response.key == *key {
                 found.push(StoredPlace { index: at, generation: *generation });
             }
@@ -183,8 +212,8 @@ impl Storage {
 
     /// The response at a place, if it is still there.
     pub fn get(&self, place: StoredPlace) -> Option<&StoredResponse> {
-        let (generation, slot) = self.slots.0.get(place.index as usize)?;
-        slot.as_ref().filter(|_| *generation == place.generation).map(|slot| &slot.response)
+        let at = self.slots.at(place.index).filter(|at| at.generation == place.generation)?;
+        at.slot.as_ref().map(|slot| &slot.response)
     }
 
     /// The newest of these that answers the request (section 4: by its Date, here by when it came).
@@ -216,14 +245,14 @@ impl Storage {
         self.used += weight;
         let hash = self.hash(&response.key);
         let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.0.push((0, None));
+            self.slots.places.push(SlotPlace::default());
             // Each takes hundreds of bytes, so that 32 bits count more than any memory holds.
-            (self.slots.0.len() - 1) as u32
+            (self.slots.places.len() - 1) as u32
         });
         let next = self.index.insert(hash, index).unwrap_or(NONE);
-        let (generation, slot) = &mut self.slots.0[index as usize];
-        *slot = Some(Slot { response, hash, links: Links::default(), next });
-        let place = StoredPlace { index, generation: *generation };
+        let at = self.slots.at_mut(index)?;
+        at.slot = Some(Slot { response, hash, next });
+        let place = StoredPlace { index, generation: at.generation };
         self.order.add(index, &mut self.slots);
         Some(place)
     }
@@ -238,27 +267,35 @@ impl Storage {
             return self.remove(place);
         }
         // Making room may have taken it.
-        let Some(slot) = self.get(place).map(|_| place.index).and_then(|index| self.slots.0[index as usize].1.as_mut())
-        else {
-            return;
-        };
+        let here = self.get(place).is_some();
+        let Some(slot) = self.slots.taken_mut(place.index).filter(|_| here) else { return };
         (slot.response.head, slot.response.freshness) = (head, freshness);
         self.used = self.used + new - old;
     }
 
     /// Forgets a response.
     pub fn remove(&mut self, place: StoredPlace) {
-        if self.get(place).is_none() {
-            return;
+        if self.get(place).is_some() {
+            self.take_out(place.index);
         }
-        self.order.remove(place.index, &mut self.slots);
-        let (generation, slot) = &mut self.slots.0[place.index as usize];
-        let Some(slot) = slot.take() else { return };
-        *generation = generation.wrapping_add(1);
-        self.free.push(place.index);
-        self.unlink(slot.hash, place.index, slot.next);
+    }
+
+    /// Takes out what is at a place. False if nothing is.
+    fn take_out(&mut self, index: u32) -> bool {
+        let Some((at, slot)) = self.slots.at_mut(index).and_then(|at| at.slot.take().map(|slot| (at, slot))) else {
+            return false;
+        };
+        at.generation = at.generation.wrapping_add(1);
+        self.order.remove(index, &mut self.slots);
+        self.free.push(index);
+        self.unlink(slot.hash, index, slot.next);
         self.used -= slot.response.weight();
-        let body = slot.response.body;
+        self.hold(slot.response.body);
+        true
+    }
+
+    /// A body went: it counts for as long as readers have it.
+    fn hold(&mut self, body: Arc<[u8]>) {
         if Arc::strong_count(&body) > 1 {
             self.held_bytes += body.len();
             self.held.push(body);
@@ -275,7 +312,7 @@ impl Storage {
             return;
         }
         let mut at = *first;
-        while let Some(slot) = self.slots.0.get_mut(at as usize).and_then(|(_, slot)| slot.as_mut()) {
+        while let Some(slot) = self.slots.taken_mut(at) {
             if slot.next == gone {
                 slot.next = next;
                 return;
@@ -294,12 +331,12 @@ impl Storage {
     /// Forgets all of a host with its port, `name:port`, or all there is. Looks at each response.
     pub fn purge_site(&mut self, wanted: Option<&[u8]>) -> usize {
         let matches = |slot: &Slot| wanted.is_none_or(|wanted| site(&slot.response.key) == wanted);
-        let taken = self.slots.0.iter().enumerate().filter_map(|(at, (generation, slot))| {
-            let place = StoredPlace { index: at as u32, generation: *generation };
-            slot.as_ref().filter(|slot| matches(slot)).map(|_| place)
-        });
-        let places: Vec<StoredPlace> = taken.collect();
-        places.iter().for_each(|place| self.remove(*place));
+        let taken = self.slots.places.iter().enumerate();
+        let taken = taken.filter(|(_, at)| at.slot.as_ref().is_some_and(matches));
+        let places: Vec<u32> = taken.map(|(index, _)| index as u32).collect();
+        for index in &places {
+            self.take_out(*index);
+        }
         places.len()
     }
 
@@ -334,147 +371,12 @@ impl Storage {
             return false;
         }
         while self.used().saturating_add(bytes) > self.limit {
-            let Some(victim) = self.order.victim(&mut self.slots) else { return false };
-            let generation = self.slots.0[victim as usize].0;
+            let victim = self.order.victim(&mut self.slots);
+            if !victim.is_some_and(|victim| self.take_out(victim)) {
+                return false;
+            }
             self.evictions += 1;
-            self.remove(StoredPlace { index: victim, generation });
         }
         true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::fresh::Exchanged;
-    use super::*;
-    use crate::cache::control::Directives;
-    use crate::http::response::Response;
-    use crate::http::rules::Rules;
-    use crate::http::stored::Keeping;
-    use crate::http::Method;
-
-    fn response(key: &str, vary: &str, length: usize, received: u64) -> StoredResponse {
-        let text = b"HTTP/1.1 200 OK\r\nA: 1\r\n\r\n";
-        let head = Response::parse(text, Method::Get).unwrap();
-        let head = StoredHead::of(&head, &Keeping { unkept: b"", via: None, date: "now" });
-        let times = Exchanged { asked: received, received };
-        StoredResponse {
-            key: key.as_bytes().into(),
-            freshness: Freshness::of(&head, &Directives::default(), None, times),
-            head,
-            body: vec![b'x'; length].into(),
-            selecting: Selecting::of([&b"foo"[..]].into_iter(), &request(vary)).unwrap(),
-        }
-    }
-
-    fn request(foo: &str) -> Request {
-        let text = format!("GET http://a.b/ HTTP/1.1\r\nHost: a.b\r\nFoo: {foo}\r\n\r\n");
-        *Request::parse(text.as_bytes(), &Rules::default()).unwrap()
-    }
-
-    fn storage(limit: usize) -> Storage {
-        Storage::new(limit, Eviction::Lru, (1, 2))
-    }
-
-    #[test]
-    fn what_is_kept_is_found_by_key_and_request() {
-        let mut all = storage(1 << 20);
-        for (key, vary) in [("a.b:80/", "1"), ("a.b:80/", "2"), ("a.b:80/x", "1")] {
-            all.insert(response(key, vary, 10, 5)).unwrap();
-        }
-        let both = all.variants(b"a.b:80/");
-        assert_eq!((both.len(), all.variants(b"a.b:80/x").len(), all.variants(b"a.b:81/").len()), (2, 1, 0));
-        let two = all.select(&both, &request("2")).unwrap();
-        assert!(all.get(two).unwrap().selecting.matches(&request("2")));
-        assert_eq!(all.select(&both, &request("3")), None);
-        let newer = all.insert(response("a.b:80/", "2", 20, 6)).unwrap();
-        assert_eq!((all.get(two).map(|_| ()), all.len()), (None, 3));
-        assert_eq!(all.get(newer).unwrap().body.len(), 20);
-    }
-
-    #[test]
-    fn purges_take_what_they_name() {
-        let mut all = storage(1 << 20);
-        for key in ["a.b:80/", "a.b:80/x", "a.b:81/", "a.bc:80/"] {
-            all.insert(response(key, "", 10, 5)).unwrap();
-        }
-        assert_eq!((all.purge(b"a.b:80/x"), all.purge(b"a.b:80/x"), all.len()), (1, 0, 3));
-        assert_eq!((all.purge_site(Some(b"a.b:80")), all.len()), (1, 2));
-        assert_eq!((all.purge_site(None), all.len(), all.used()), (2, 0, 0));
-    }
-
-    #[test]
-    fn no_key_has_more_variants_than_it_may() {
-        let mut all = storage(1 << 20);
-        for vary in 0..MOST_VARIANTS + 5 {
-            all.insert(response("a.b:80/", &vary.to_string(), 1, 5)).unwrap();
-        }
-        assert_eq!(all.len(), MOST_VARIANTS);
-    }
-
-    /// Bodies of every size against a budget that many of them exceed alone.
-    #[test]
-    fn the_sum_never_exceeds_the_budget() {
-        for policy in [Eviction::Lru, Eviction::Sieve] {
-            let mut all = Storage::new(300_000, policy, (3, 4));
-            let (mut random, mut kept) = (7_u64, Vec::new());
-            for number in 0..100_000_u64 {
-                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                let size = (random >> 33) as usize % if number % 100 == 0 { 400_000 } else { 3000 };
-                let place = all.insert(response(&format!("h:80/{}", number % 700), "", size, number));
-                // Key, head and overhead take less than the difference.
-                assert!(place.is_some() || size > 299_000, "{size}");
-                assert!(place.is_none() || size < 300_000, "{size}");
-                kept.extend(place);
-                if number % 3 == 0 && !kept.is_empty() {
-                    all.touch(kept[(random >> 20) as usize % kept.len()]);
-                }
-                let sum: usize =
-                    all.slots.0.iter().filter_map(|(_, slot)| slot.as_ref()).map(|slot| slot.response.weight()).sum();
-                if number % 100 == 0 {
-                    assert_eq!(sum, all.used());
-                }
-                assert!(all.used() <= 300_000);
-            }
-            assert!(all.evictions() > 1000 && all.len() > 10);
-        }
-    }
-
-    #[test]
-    fn a_body_that_is_read_counts_until_it_is_not() {
-        let mut all = storage(20_000);
-        let place = all.insert(response("a:80/", "", 10_000, 5)).unwrap();
-        let reader = all.get(place).unwrap().body.clone();
-        all.remove(place);
-        assert_eq!((all.len(), all.used()), (0, 10_000));
-        assert!(all.insert(response("a:80/", "", 10_000, 5)).is_none() && !all.promise(10_001));
-        drop(reader);
-        assert!(all.promise(10_001));
-        assert_eq!(all.used(), 10_001);
-        all.release(10_001);
-        assert_eq!(all.used(), 0);
-    }
-
-    #[test]
-    fn a_smaller_budget_evicts_and_an_update_is_weighed() {
-        let mut all = storage(50_000);
-        let places: Vec<StoredPlace> =
-            (0..4).map(|number| all.insert(response(&format!("a:80/{number}"), "", 10_000, 5)).unwrap()).collect();
-        all.touch(places[0]);
-        all.set_limit(25_000, Eviction::Lru);
-        assert_eq!((all.len(), all.get(places[0]).is_some(), all.get(places[3]).is_some()), (2, true, true));
-        let text = format!("HTTP/1.1 304 X\r\nLong: {}\r\n\r\n", "y".repeat(8000));
-        let update = Response::parse(text.as_bytes(), Method::Get).unwrap();
-        let kept = all.get(places[0]).unwrap();
-        let head = kept.head.updated(&update, &Keeping { unkept: b"", via: None, date: "now" });
-        all.update(places[0], head, kept.freshness);
-        assert!(all.used() <= 25_000 && all.get(places[3]).is_none());
-        assert!(all.get(places[0]).unwrap().head.field("long").is_some());
-        assert_eq!(all.used(), all.get(places[0]).unwrap().weight());
-    }
-
-    #[test]
-    fn an_object_costs_little_beside_its_body() {
-        const { assert!(OVERHEAD <= 300) };
     }
 }
