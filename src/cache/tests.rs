@@ -7,6 +7,7 @@ use super::inflow::Portion;
 use super::*;
 use crate::http::date::stamp;
 use crate::http::response::Response;
+use crate::http::Method;
 
 const NOW: u64 = 1_800_000_000;
 

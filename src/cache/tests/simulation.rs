@@ -8,6 +8,7 @@ use super::super::inflow::Portion;
 use super::super::*;
 use super::World;
 use crate::http::response::Response;
+use crate::http::Method;
 
 const SIZE: usize = 40_000;
 const OBJECT: usize = 12_000;

@@ -1,0 +1,140 @@
+//! What becomes of a request (RFC 9111 section 4): it is answered from what is kept, shares a response that is on its way, or
+//! goes on to its origin.
+
+use std::hash::Hash;
+
+use super::compose::{self, answer};
+use super::fetches::{FetchId, Underway};
+use super::reuse::{self, Reuse};
+use super::status::{CacheReport, CacheResult, Forwarded};
+use super::storage::StoredPlace;
+use super::{invalidate, validate, Arriving, Cache, CacheFinding, CacheJob, Moment, Role};
+use crate::http::fields::Expectation;
+use crate::http::framing::Framing;
+use crate::http::request::Request;
+use crate::http::{Method, Version};
+
+impl<W: Copy + Eq + Hash> Cache<W> {
+    /// Finds what is to become of a request (section 4).
+    pub fn look_up(&mut self, request: &Request, who: W, coming: Arriving, moment: &Moment<'_>) -> CacheFinding {
+        let directives = reuse::request_directives(request);
+        let job = |role, forwarded| CacheJob::new(request, role, forwarded, directives.clone(), moment.now);
+        let plain = matches!(request.method(), Method::Get | Method::Head);
+        if invalidate::is_unsafe(request) {
+            return CacheFinding::Forward(Box::new(job(Role::Invalidate, Forwarded::Method)), None);
+        }
+        // What may switch protocols, or waits for a word of the origin, is between the two.
+        let alone = request.upgrade().is_some() || request.expectation() != Expectation::None;
+        let empty = matches!(request.framing(), Framing::Empty);
+        if !plain || !empty || alone || validate::is_for_origin(request) || request.wants_private_connection() {
+            let why = if plain { Forwarded::Bypass } else { Forwarded::Method };
+            return CacheFinding::Forward(Box::new(job(Role::Pass, why)), None);
+        }
+        let key = invalidate::key(request);
+        let places = self.storage.variants(&key);
+        let selected = self.storage.select(&places, request);
+        let mut forwarded = if places.is_empty() { Forwarded::UriMiss } else { Forwarded::VaryMiss };
+        if let Some((place, kept)) = selected.and_then(|place| Some((place, self.storage.get(place)?))) {
+            let reuse = reuse::judge(&kept.freshness, &directives, moment.now);
+            let fresh = kept.freshness.is_fresh(moment.now) && !kept.freshness.no_cache;
+            match reuse {
+                Reuse::Validate => forwarded = if fresh { Forwarded::Request } else { Forwarded::Stale },
+                _ => {
+                    let mut job = job(Role::Fill, Forwarded::Stale);
+                    (job.validated, job.selected) = (places, Some(place));
+                    return self.hit(request, (place, reuse), job, moment);
+                }
+            }
+        }
+        if directives.only_if_cached {
+            return CacheFinding::Answer(compose::not_cached(forwarded, moment.rules), CacheResult::Miss);
+        }
+        let mut job = job(if request.method() == Method::Head { Role::Update } else { Role::Fill }, forwarded);
+        job.collapsed = coming != Arriving::First;
+        (job.validated, job.selected) = (places, selected);
+        self.forward(request, &key, job, who, coming, moment)
+    }
+
+    /// Answers from what is kept.
+    fn hit(
+        &mut self,
+        request: &Request,
+        (place, reuse): (StoredPlace, Reuse),
+        mut job: CacheJob,
+        moment: &Moment<'_>,
+    ) -> CacheFinding {
+        self.storage.touch(place);
+        // It was looked at a moment ago.
+        let Some(kept) = self.storage.get(place) else { return CacheFinding::Forward(Box::new(job), None) };
+        let report = CacheReport { ttl: Some(kept.freshness.left(moment.now)), ..CacheReport::default() };
+        let answer = answer(kept, &job.conditions, &report, moment);
+        let result = if reuse == Reuse::Fresh { CacheResult::Hit } else { CacheResult::Stale };
+        if reuse != Reuse::WhileRevalidate || request.method() == Method::Head {
+            return CacheFinding::Answer(answer, result);
+        }
+        let key = invalidate::key(request);
+        if self.fetches.find(&key, request).is_some() {
+            return CacheFinding::Answer(answer, result);
+        }
+        let head = self.validation(request, &job).unwrap_or_else(|| validate::whole(request));
+        job.fetch = Some(self.fetches.begin(&key, true, moment.now));
+        CacheFinding::Refresh(answer, Box::new(job), head)
+    }
+
+    /// Sends a request on, or has it wait for another that is under way for the same.
+    fn forward(
+        &mut self,
+        request: &Request,
+        key: &[u8],
+        mut job: CacheJob,
+        who: W,
+        coming: Arriving,
+        moment: &Moment<'_>,
+    ) -> CacheFinding {
+        let ranged = request.field(b"range").is_some();
+        if job.role == Role::Update || ranged {
+            job.validated.clear();
+            if ranged && job.role == Role::Fill {
+                // Section 3.3: parts are not kept.
+                job.role = Role::Pass;
+            }
+            return CacheFinding::Forward(Box::new(job), None);
+        }
+        let validation = self.validation(request, &job);
+        if validation.is_none() {
+            job.validated.clear();
+        }
+        // What a client wants new, or has conditions of its own for, answers no other; nor does what was not shared lately.
+        let own = job.directives.no_cache || job.directives.max_age == Some(0) || job.directives.no_store;
+        let conditional = validation.is_none() && validate::is_conditional(request);
+        let denied = self.denied.contains(self.storage.hash(key), moment.now);
+        if own || conditional || denied || coming == Arriving::Alone {
+            return CacheFinding::Forward(Box::new(job), validation);
+        }
+        match self.fetches.find(key, request) {
+            Some(Underway::Asking(id)) => {
+                self.fetches.wait(id, who);
+                return CacheFinding::Wait(id);
+            }
+            Some(Underway::Coming(id)) => return self.join(id, who, &job, request.version(), moment),
+            Some(Underway::Full) => {}
+            None => job.fetch = Some(self.fetches.begin(key, true, moment.now)),
+        }
+        CacheFinding::Forward(Box::new(job), validation)
+    }
+
+    /// Answers by a response that is on its way.
+    fn join(&mut self, id: FetchId, who: W, job: &CacheJob, version: Version, moment: &Moment<'_>) -> CacheFinding {
+        self.fetches.join(id, who);
+        let report = CacheReport { collapsed: true, ..job.report(None, false) };
+        let answer = self.fetches.response(id).map(|response| compose::coming(response, &report, version, moment));
+        // It was found a moment ago.
+        CacheFinding::Join(id, answer.unwrap_or_else(|| compose::not_cached(job.forwarded, moment.rules)))
+    }
+
+    fn validation(&self, request: &Request, job: &CacheJob) -> Option<Vec<u8>> {
+        let heads: Vec<_> = job.validated.iter().filter_map(|place| Some(&self.storage.get(*place)?.head)).collect();
+        let selected = job.selected.and_then(|place| Some(&self.storage.get(place)?.head));
+        validate::conditional(request, selected, &heads)
+    }
+}
