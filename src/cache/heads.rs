@@ -8,7 +8,7 @@ use super::compose::{self, answer};
 use super::control::Directives;
 use super::fresh::{age_value, Exchanged, Freshness};
 use super::inflow::ComingHead;
-use super::reuse::Failure;
+use super::reuse::{self, Failure};
 use super::select::Selecting;
 use super::status::{CacheReport, CacheResult};
 use super::storage::{StoredPlace, StoredResponse, OVERHEAD};
@@ -152,7 +152,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             self.give_up(job, true);
             return HeadVerdict::Pass(job.report(Some(why), false));
         }
-        self.denied.forget(self.storage.hash(&key));
+        self.note_shared(job, &key, &coming.freshness, moment);
         coming.promised = beside + length.unwrap_or(0) as usize;
         if let AtHand::Complete(body) = at_hand {
             self.storage.release(coming.promised);
@@ -168,6 +168,19 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         let waiters = self.fetches.handle_head(id, coming, reader);
         self.woken.extend(waiters.into_iter().map(|who| (who, Arriving::Waited)));
         HeadVerdict::Fill(answer)
+    }
+
+    /// A response to a job's request is kept, or still holds. Where each of those who wait would have to ask about it first, they are
+    /// freed at once, and none waits for the next.
+    fn note_shared(&mut self, job: &mut CacheJob, key: &[u8], response: &Freshness, moment: &Moment<'_>) {
+        let hash = self.storage.hash(key);
+        match reuse::is_shared(response, moment.now) {
+            true => self.denied.forget(hash),
+            false => {
+                self.denied.note(hash, moment.now);
+                self.give_up(job, true);
+            }
+        }
     }
 
     pub(super) fn add(&mut self, response: StoredResponse) {
@@ -200,12 +213,14 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         let ttl = Some(kept.freshness.left(moment.now));
         let report = CacheReport { origin_status: Some(304), ttl, ..job.report(None, false) };
         let answer = answer(kept, &job.conditions, &report, moment);
+        let (key, freshness) = (kept.key.clone(), kept.freshness);
         if Some(place) != job.selected {
             // It answers this request too, as its origin says: it is found by what this one says from now on.
             let selecting = Selecting::of(kept.head.values("vary"), request);
             let other = StoredResponse { selecting: selecting.unwrap_or_default(), ..kept.clone() };
             self.add(other);
         }
+        self.note_shared(job, &key, &freshness, moment);
         self.give_up(job, false);
         HeadVerdict::Answer(answer, CacheResult::Revalidated)
     }

@@ -5,6 +5,7 @@ use std::hash::Hash;
 
 use super::compose::{self, answer};
 use super::fetches::{FetchId, Underway};
+use super::inflow::ComingHead;
 use super::reuse::{self, Reuse};
 use super::status::{CacheReport, CacheResult, Forwarded};
 use super::storage::StoredPlace;
@@ -116,11 +117,19 @@ impl<W: Copy + Eq + Hash> Cache<W> {
                 self.fetches.wait(id, who);
                 return CacheFinding::Wait(id);
             }
-            Some(Underway::Coming(id)) => return self.join(id, who, &job, request.version(), moment),
-            Some(Underway::Full) => {}
+            Some(Underway::Coming(id)) if self.answers(id, &job, moment) => {
+                return self.join(id, who, &job, request.version(), moment);
+            }
+            Some(Underway::Coming(_) | Underway::Full) => {}
             None => job.fetch = Some(self.fetches.begin(key, true, moment.now)),
         }
         CacheFinding::Forward(Box::new(job), validation)
+    }
+
+    /// Whether a response that is on its way may be used for this job's request as it is.
+    fn answers(&self, id: FetchId, job: &CacheJob, moment: &Moment<'_>) -> bool {
+        let reuse = |coming: &ComingHead| reuse::judge(&coming.freshness, &job.directives, moment.now);
+        self.fetches.response(id).is_some_and(|coming| reuse(coming) != Reuse::Validate)
     }
 
     /// Answers by a response that is on its way.

@@ -56,6 +56,12 @@ pub fn judge(kept: &Freshness, request: &Directives, now: u64) -> Reuse {
     }
 }
 
+/// Whether a response answers more requests than its own without a word of its origin about each. Only such a one is shared while
+/// it is on its way: section 4 allows that where it may be reused, and what is validated each time may be another for each user.
+pub fn is_shared(response: &Freshness, now: u64) -> bool {
+    judge(response, &Directives::default(), now) != Reuse::Validate
+}
+
 /// What went wrong while a stored response was to be validated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {

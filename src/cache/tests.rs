@@ -219,6 +219,54 @@ fn those_who_wait_share_or_are_freed_together() {
     assert_eq!(woken(&mut world), [Arriving::Alone; 4]);
 }
 
+/// `no-cache` with a validator is how origins mark pages that are another for each cookie: each client asks for itself, at once,
+/// and none waits for the next.
+#[test]
+fn what_is_validated_each_time_is_shared_with_none_who_asks_meanwhile() {
+    for control in ["no-cache", "max-age=0, must-revalidate", "max-age=9, no-cache"] {
+        let mut world = World::new(1 << 20, 1 << 16);
+        let mine = request("x\nCookie: one");
+        let CacheFinding::Forward(mut job, None) = world.look_up(&mine, 0, Arriving::First) else { panic!("no miss") };
+        let theirs = request("x\nCookie: two");
+        assert!(matches!(world.look_up(&theirs, 1, Arriving::First), CacheFinding::Wait(_)));
+        let text = format!("HTTP/1.1 200 OK\r\nCache-Control: {control}\r\nETag: \"1\"\r\n\r\n");
+        let response = Response::parse(text.as_bytes(), Method::Get).unwrap();
+        let verdict = world.head(&mut job, &mine, &response, AtHand::Partial(None), (Some(0), false));
+        assert!(matches!(verdict, HeadVerdict::Fill(_)), "{control}");
+        assert_eq!(world.cache.poll_woken(), Some((1, Arriving::Alone)), "{control}");
+        for (who, coming) in [(1, Arriving::Alone), (2, Arriving::First)] {
+            assert!(matches!(world.look_up(&theirs, who, coming), CacheFinding::Forward(..)), "{control}");
+        }
+        let id = job.fetch.unwrap();
+        world.cache.append(id, b"mine");
+        world.cache.finish(id);
+        // Kept it is, and asked about: by each for itself.
+        let asked = |world: &mut World, who| match world.look_up(&theirs, who, Arriving::First) {
+            CacheFinding::Forward(job, Some(_)) => job,
+            other => panic!("{control}: {other:?}"),
+        };
+        let (mut first, _) = (asked(&mut world, 3), asked(&mut world, 4));
+        let not_modified = "HTTP/1.1 304 X\r\nETag: \"1\"\r\n\r\n";
+        assert!(matches!(world.respond(&mut first, &theirs, not_modified, 3, false), HeadVerdict::Answer(..)));
+        asked(&mut world, 5);
+    }
+}
+
+/// What a client takes is said by its own request, also of a response that another has asked for.
+#[test]
+fn a_response_on_its_way_that_is_too_old_for_a_client_is_none_for_it() {
+    let mut world = World::new(1 << 20, 1 << 16);
+    let asked = request("x");
+    let CacheFinding::Forward(mut job, None) = world.look_up(&asked, 0, Arriving::First) else { panic!("no miss") };
+    let text = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nAge: 20\r\n\r\n";
+    let response = Response::parse(text.as_bytes(), Method::Get).unwrap();
+    world.head(&mut job, &asked, &response, AtHand::Partial(None), (Some(0), false));
+    assert!(matches!(world.look_up(&asked, 1, Arriving::First), CacheFinding::Join(..)));
+    for lines in ["x\nCache-Control: max-age=10", "x\nCache-Control: min-fresh=50"] {
+        assert!(matches!(world.look_up(&request(lines), 2, Arriving::First), CacheFinding::Forward(..)), "{lines}");
+    }
+}
+
 #[test]
 fn a_body_that_grows_is_shared_and_kept() {
     let mut world = World::new(1 << 20, 1000);
