@@ -4,16 +4,16 @@
 use std::hash::Hash;
 use std::sync::Arc;
 
-use super::compose::{self, answer};
+use super::compose;
 use super::control::Directives;
 use super::fresh::{age_value, Exchanged, Freshness};
 use super::inflow::ComingHead;
 use super::reuse::{self, Failure};
 use super::select::Selecting;
 use super::status::{CacheReport, CacheResult};
-use super::storage::{StoredPlace, StoredResponse, OVERHEAD};
+use super::storage::{StoredResponse, OVERHEAD};
 use super::store::{self, Unstorable};
-use super::{invalidate, validate, Arriving, Cache, CacheJob, Moment, Role};
+use super::{invalidate, Arriving, Cache, CacheJob, Moment, Role};
 use crate::http::answer::Answer;
 use crate::http::request::Request;
 use crate::http::response::Response;
@@ -53,6 +53,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         (reader, private): (Option<W>, bool),
         moment: &Moment<'_>,
     ) -> HeadVerdict {
+        job.asked.private |= private;
         match job.role {
             Role::Pass => return HeadVerdict::Pass(job.report(None, false)),
             Role::Invalidate => {
@@ -62,7 +63,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
                 return HeadVerdict::Pass(job.report(None, false));
             }
             Role::Update => {
-                self.update_by_head(job, response, moment);
+                self.update_by_head(job, request, response, moment);
                 return HeadVerdict::Pass(job.report(None, false));
             }
             Role::Fill => {}
@@ -76,9 +77,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
                 return HeadVerdict::Answer(answer, CacheResult::Stale);
             }
         }
-        let kept =
-            if private { Err(Unstorable::PrivateConnection) } else { self.judge(job, request, response, moment) };
-        match kept {
+        match self.judge(job, request, response, moment) {
             Ok(coming) => self.keep(job, request, coming, at_hand, reader, moment),
             Err(why) => self.pass(job, request, response, why, moment),
         }
@@ -172,7 +171,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
 
     /// A response to a job's request is kept, or still holds. Where each of those who wait would have to ask about it first, they are
     /// freed at once, and none waits for the next.
-    fn note_shared(&mut self, job: &mut CacheJob, key: &[u8], response: &Freshness, moment: &Moment<'_>) {
+    pub(super) fn note_shared(&mut self, job: &mut CacheJob, key: &[u8], response: &Freshness, moment: &Moment<'_>) {
         let hash = self.storage.hash(key);
         match reuse::is_shared(response, moment.now) {
             true => self.denied.forget(hash),
@@ -189,71 +188,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         }
     }
 
-    /// Section 4.3.4: a 304 to our own question updates what it is about.
-    fn handle_not_modified(
-        &mut self,
-        job: &mut CacheJob,
-        request: &Request,
-        response: &Response<'_>,
-        moment: &Moment<'_>,
-    ) -> HeadVerdict {
-        let places: Vec<StoredPlace> =
-            job.validated.iter().copied().filter(|place| self.storage.get(*place).is_some()).collect();
-        let heads: Vec<&StoredHead> = places.iter().filter_map(|place| Some(&self.storage.get(*place)?.head)).collect();
-        let selected = job.selected.and_then(|place| places.iter().position(|one| *one == place));
-        let Some(at) = validate::validated(response.field(b"etag"), &heads, selected) else {
-            // Nothing may be updated by it, and what was asked about is not what the origin holds.
-            job.selected.take().into_iter().for_each(|place| self.storage.remove(place));
-            job.validated.clear();
-            return HeadVerdict::Again(validate::whole(request));
-        };
-        let place = places[at];
-        self.freshen(place, job, response, moment);
-        let Some(kept) = self.storage.get(place) else { return HeadVerdict::Again(validate::whole(request)) };
-        let ttl = Some(kept.freshness.left(moment.now));
-        let report = CacheReport { origin_status: Some(304), ttl, ..job.report(None, false) };
-        let answer = answer(kept, &job.conditions, &report, moment);
-        let (key, freshness) = (kept.key.clone(), kept.freshness);
-        if Some(place) != job.selected {
-            // It answers this request too, as its origin says: it is found by what this one says from now on.
-            let selecting = Selecting::of(kept.head.values("vary"), request);
-            let other = StoredResponse { selecting: selecting.unwrap_or_default(), ..kept.clone() };
-            self.add(other);
-        }
-        self.note_shared(job, &key, &freshness, moment);
-        self.give_up(job, false);
-        HeadVerdict::Answer(answer, CacheResult::Revalidated)
-    }
-
-    /// Section 4.3.5: a response to HEAD updates what it is about, or shows that it is not what its origin holds any more.
-    fn update_by_head(&mut self, job: &CacheJob, response: &Response<'_>, moment: &Moment<'_>) {
-        let Some(place) = job.selected else { return };
-        let Some(kept) = self.storage.get(place) else { return };
-        if response.status() != kept.head.status() {
-            return;
-        }
-        let same = |name: &'static str| match response.field(name.as_bytes()) {
-            Some(told) => kept.head.field(name) == Some(told),
-            None => true,
-        };
-        let length = response.length().is_none_or(|length| length == kept.body.len() as u64);
-        match same("etag") && same("last-modified") && length {
-            true => self.freshen(place, job, response, moment),
-            false => self.storage.remove(place),
-        }
-    }
-
-    fn freshen(&mut self, place: StoredPlace, job: &CacheJob, response: &Response<'_>, moment: &Moment<'_>) {
-        let Some(kept) = self.storage.get(place) else { return };
-        let told = self.directives(response);
-        let head = kept.head.updated(response, &keeping(&told, moment));
-        // What the update says nothing of stays as it was (section 3.2).
-        let directives = self.kept_directives(&head);
-        let freshness = self.freshness(&head, &directives, response, job, moment);
-        self.storage.update(place, head, freshness);
-    }
-
-    fn freshness(
+    pub(super) fn freshness(
         &self,
         head: &StoredHead,
         directives: &Directives,
@@ -272,12 +207,12 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     }
 
     /// The directives that count for us: those of the first targeted field that is there (RFC 9213), or Cache-Control.
-    fn directives(&self, response: &Response<'_>) -> Directives {
+    pub(super) fn directives(&self, response: &Response<'_>) -> Directives {
         let targeted = self.settings.targeted.iter().find(|name| response.field(name.as_bytes()).is_some());
         Directives::of(values(response, targeted.map_or(b"cache-control", |name| name.as_bytes())))
     }
 
-    fn kept_directives(&self, head: &StoredHead) -> Directives {
+    pub(super) fn kept_directives(&self, head: &StoredHead) -> Directives {
         let of = |wanted: &[u8]| {
             Directives::of(head.fields().filter(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value))
         };
@@ -287,7 +222,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     }
 }
 
-fn keeping<'a>(directives: &'a Directives, moment: &Moment<'a>) -> Keeping<'a> {
+pub(super) fn keeping<'a>(directives: &'a Directives, moment: &Moment<'a>) -> Keeping<'a> {
     let via = (!moment.rules.transparent).then_some(&*moment.rules.via);
     Keeping { unkept: &directives.unkept, via, date: moment.date }
 }

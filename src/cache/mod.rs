@@ -16,6 +16,7 @@ pub mod inflow;
 pub mod invalidate;
 mod lookup;
 pub mod ranges;
+mod renew;
 pub mod reuse;
 pub mod select;
 pub mod status;

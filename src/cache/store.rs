@@ -27,7 +27,7 @@ pub enum Unstorable {
     PrivateConnection,
     /// It depends on what a cache cannot know (section 4.1).
     Vary,
-    /// It sets a cookie without saying how long it may be shared.
+    /// It sets a cookie without saying that it may be shared for some time.
     Cookie,
     /// Nothing says that it may be reused, now or after a validation.
     Lifetime,
@@ -103,6 +103,8 @@ pub struct AskedFor {
     pub authorization: bool,
     /// It says `no-store`.
     pub no_store: bool,
+    /// The connection that it goes by is its client's own.
+    pub private: bool,
 }
 
 impl AskedFor {
@@ -112,6 +114,7 @@ impl AskedFor {
             get: request.method() == Method::Get,
             authorization: request.field(b"authorization").is_some(),
             no_store: directives.no_store,
+            private: request.wants_private_connection(),
         }
     }
 }
@@ -138,14 +141,42 @@ pub fn judge(
         (directives.must_understand && !is_understood(status), Unstorable::Status),
         (asked.no_store || directives.no_store && !understood, Unstorable::NoStore),
         (directives.private, Unstorable::Private),
-        (response.wants_private_connection(), Unstorable::PrivateConnection),
+        (asked.private || response.wants_private_connection(), Unstorable::PrivateConnection),
         (asked.authorization && !may_share_authorized(directives), Unstorable::Authorization),
         // Section 4.1: `*` never matches.
         (vary().flat_map(elements).any(|name| name == b"*"), Unstorable::Vary),
-        (head.field("set-cookie").is_some() && !is_explicit(head, directives), Unstorable::Cookie),
+        (head.field("set-cookie").is_some() && !may_share_cookie(head, directives, freshness), Unstorable::Cookie),
         (!is_allowed(status, head, directives) || !is_useful(head, freshness), Unstorable::Lifetime),
     ];
     refusals.into_iter().find(|(refused, _)| *refused).map_or(Ok(()), |(_, why)| Err(why))
+}
+
+/// Judges an update of a stored response of this status, with the directives that it has then.
+///
+/// # Errors
+/// Why the update is not kept.
+pub fn judge_update(
+    asked: AskedFor,
+    update: &Response<'_>,
+    status: u16,
+    directives: &Directives,
+) -> Result<(), Unstorable> {
+    let understood = directives.must_understand && is_understood(status);
+    let refusals = [
+        (asked.no_store, Unstorable::NoStore),
+        (asked.private || update.wants_private_connection(), Unstorable::PrivateConnection),
+        (asked.authorization && !may_share_authorized(directives), Unstorable::Authorization),
+        (directives.must_understand && !is_understood(status), Unstorable::Status),
+        (directives.no_store && !understood, Unstorable::NoStore),
+        (directives.private, Unstorable::Private),
+    ];
+    refusals.into_iter().find(|(refused, _)| *refused).map_or(Ok(()), |(_, why)| Err(why))
+}
+
+/// Whether the cookies of a response with this head are for all who ask: only where it says for how long it may be reused, and that
+/// this needs no word of its origin about each client.
+pub fn may_share_cookie(head: &StoredHead, directives: &Directives, freshness: &Freshness) -> bool {
+    is_explicit(head, directives) && freshness.lifetime > 0 && !freshness.no_cache
 }
 
 /// Section 3.5.
@@ -231,6 +262,9 @@ mod tests {
             (200, with("Vary: a"), "kept"),
             (200, with("Set-Cookie: a=b"), "kept"),
             (200, "ETag: \"a\"\r\nSet-Cookie: a=b\r\n".into(), "cookie"),
+            (200, "ETag: \"a\"\r\nSet-Cookie: a=b\r\nCache-Control: max-age=0\r\n".into(), "cookie"),
+            (200, "ETag: \"a\"\r\nSet-Cookie: a=b\r\nCache-Control: no-cache, max-age=60\r\n".into(), "cookie"),
+            (200, "ETag: \"a\"\r\nSet-Cookie: a=b\r\nExpires: 0\r\n".into(), "cookie"),
             (200, "ETag: \"a\"\r\nSet-Cookie: a=b\r\nCache-Control: private=set-cookie\r\n".into(), "kept"),
             (200, with("WWW-Authenticate: NTLM"), "private-connection"),
             (200, with("Age: 60"), "lifetime"),

@@ -144,6 +144,65 @@ fn what_is_stale_is_validated_and_updated() {
     assert_eq!(world.ask("x", &ok("ETag: \"3\"", "new")), "stored");
 }
 
+/// The fields of what is kept under `x`.
+fn kept_lines(world: &World) -> Option<String> {
+    let place = *world.cache.storage.variants(b"a.b:80/x").first()?;
+    Some(String::from_utf8(world.cache.storage.get(place)?.head.lines().to_vec()).unwrap())
+}
+
+/// An update is judged like a response of its own, whether it comes as a 304 or to HEAD. What it says for one user reaches that one
+/// alone, and what may not be kept any more is not.
+#[test]
+fn what_an_update_says_for_one_is_told_to_none_else() {
+    let update = |fields: &str, status: &str| format!("HTTP/1.1 {status}\r\nETag: \"1\"\r\n{fields}\r\n\r\n");
+    // What the client says, what its update says, and whether the response is still kept.
+    let table = [
+        ("", "Set-Cookie: one", true),
+        ("Authorization: one", "X: one", true),
+        ("Authorization: NTLM one", "X: one", true),
+        ("", "Cache-Control: no-cache, private=\"x\"\r\nX: one", true),
+        ("", "WWW-Authenticate: Negotiate one", true),
+        ("Cache-Control: no-store", "X: one", true),
+        ("", "Cache-Control: private\r\nX: one", false),
+        ("", "Cache-Control: no-store\r\nX: one", false),
+        ("", "Vary: *\r\nX: one", false),
+    ];
+    for (client, fields, stays) in table {
+        for method in ["GET", "HEAD"] {
+            let mut world = World::new(1 << 20, 1 << 16);
+            world.ask("x", &ok("Cache-Control: no-cache\nETag: \"1\"", "body"));
+            let status = if method == "GET" { "304 X" } else { "200 OK" };
+            let line = format!("{method} http://a.b/x\n{client}");
+            world.ask(line.trim_end(), &update(fields, status));
+            let kept = kept_lines(&world);
+            assert_eq!(kept.is_some(), stays, "{method} {client} {fields}");
+            assert!(!kept.unwrap_or_default().contains("one"), "{method} {client} {fields}");
+        }
+    }
+    let mut world = World::new(1 << 20, 1 << 16);
+    world.ask("x", &ok("Cache-Control: no-cache\nETag: \"1\"", "body"));
+    let CacheFinding::Forward(mut job, Some(_)) = world.look_up(&request("x"), 0, Arriving::First) else { panic!() };
+    let HeadVerdict::Answer(answer, _) =
+        world.respond(&mut job, &request("x"), &update("Set-Cookie: one", "304 X"), 0, false)
+    else {
+        panic!("no answer")
+    };
+    assert_eq!(answer.stored.unwrap().field("set-cookie"), Some(&b"one"[..]), "its own client gets it");
+}
+
+/// From then on it is for such requests alone.
+#[test]
+fn an_update_that_names_other_fields_in_vary_divides_what_is_kept() {
+    let mut world = World::new(1 << 20, 1 << 16);
+    world.ask("x", &ok("Cache-Control: max-age=60\nETag: \"1\"", "body"));
+    world.now += 60;
+    let update = format!("HTTP/1.1 304 X\r\nDate: {}\r\nETag: \"1\"\r\nVary: Foo\r\n\r\n", stamp(NOW + 60));
+    assert_eq!(world.ask("x\nFoo: 1", &update), "REVALIDATED 200 body?\"1\"");
+    assert_eq!(world.ask("x\nFoo: 1", ""), "HIT 200 body");
+    assert_eq!(world.ask("x\nFoo: 2", &ok("Cache-Control: max-age=60\nVary: Foo", "two")), "stored?\"1\"");
+    assert_eq!((world.ask("x\nFoo: 2", ""), world.cache.storage.len()), ("HIT 200 two".into(), 2));
+}
+
 #[test]
 fn unsafe_requests_and_heads_change_what_is_kept() {
     let mut world = World::new(1 << 20, 1 << 16);

@@ -1,0 +1,150 @@
+//! What a 304, or a response to HEAD, makes of what is kept (RFC 9111 sections 3.2, 4.3.4 and 4.3.5). It is judged like a response
+//! of its own: what it adds may be for one user, and what is kept may not be kept any more.
+
+use std::hash::Hash;
+
+use super::compose::answer;
+use super::fresh::Freshness;
+use super::heads::{keeping, HeadVerdict};
+use super::select::Selecting;
+use super::status::{CacheReport, CacheResult};
+use super::storage::{StoredPlace, StoredResponse};
+use super::store::{self, Unstorable};
+use super::{validate, Cache, CacheJob, Moment};
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::http::stored::{Keeping, StoredHead};
+
+/// What becomes of a stored response.
+enum Renewal {
+    /// It has this head, and answers these requests, from now on.
+    Kept(StoredHead, Freshness, Selecting),
+    /// It stays as it was: the update is for its client alone.
+    Untouched,
+    /// It may not be kept any more.
+    Gone,
+}
+
+impl<W: Copy + Eq + Hash> Cache<W> {
+    /// Section 4.3.4: a 304 to our own question updates what it is about.
+    pub(super) fn handle_not_modified(
+        &mut self,
+        job: &mut CacheJob,
+        request: &Request,
+        response: &Response<'_>,
+        moment: &Moment<'_>,
+    ) -> HeadVerdict {
+        let places: Vec<StoredPlace> =
+            job.validated.iter().copied().filter(|place| self.storage.get(*place).is_some()).collect();
+        let heads: Vec<&StoredHead> = places.iter().filter_map(|place| Some(&self.storage.get(*place)?.head)).collect();
+        let selected = job.selected.and_then(|place| places.iter().position(|one| *one == place));
+        let place = validate::validated(response.field(b"etag"), &heads, selected).and_then(|at| places.get(at).copied());
+        let Some((place, kept)) = place.and_then(|place| Some((place, self.storage.get(place)?))) else {
+            // Nothing may be updated by it, and what was asked about is not what the origin holds.
+            job.selected.take().into_iter().for_each(|place| self.storage.remove(place));
+            job.validated.clear();
+            return HeadVerdict::Again(validate::whole(request));
+        };
+        let told = self.updated(kept, job, response, moment);
+        let renewal = self.renewal((kept, &told), job, request, response, moment);
+        let ttl = Some(told.freshness.left(moment.now));
+        let report = CacheReport { origin_status: Some(304), ttl, ..job.report(None, false) };
+        let answer = answer(&told, &job.conditions, &report, moment);
+        self.renew(place, job.selected == Some(place), told.clone(), renewal, request);
+        self.note_shared(job, &told.key, &told.freshness, moment);
+        self.give_up(job, false);
+        HeadVerdict::Answer(answer, CacheResult::Revalidated)
+    }
+
+    /// Section 4.3.5: a response to HEAD updates what it is about, or shows that it is not what its origin holds any more.
+    pub(super) fn update_by_head(
+        &mut self,
+        job: &CacheJob,
+        request: &Request,
+        response: &Response<'_>,
+        moment: &Moment<'_>,
+    ) {
+        let Some((place, kept)) = job.selected.and_then(|place| Some((place, self.storage.get(place)?))) else { return };
+        if response.status() != kept.head.status() {
+            return;
+        }
+        let same = |name: &'static str| match response.field(name.as_bytes()) {
+            Some(told) => kept.head.field(name) == Some(told),
+            None => true,
+        };
+        let length = response.length().is_none_or(|length| length == kept.body.len() as u64);
+        if !same("etag") || !same("last-modified") || !length {
+            return self.storage.remove(place);
+        }
+        let told = self.updated(kept, job, response, moment);
+        let renewal = self.renewal((kept, &told), job, request, response, moment);
+        self.renew(place, true, told, renewal, request);
+    }
+
+    /// What is kept with what a response says of it: what this client gets. What is not said stays as it was (section 3.2).
+    fn updated(
+        &self,
+        kept: &StoredResponse,
+        job: &CacheJob,
+        response: &Response<'_>,
+        moment: &Moment<'_>,
+    ) -> StoredResponse {
+        let told = self.directives(response);
+        let head = kept.head.updated(response, &Keeping { unkept: b"", ..keeping(&told, moment) });
+        let freshness = self.freshness(&head, &self.kept_directives(&head), response, job, moment);
+        StoredResponse { head, freshness, ..kept.clone() }
+    }
+
+    /// Judges whether `told` may be kept in place of what is, and what of it.
+    fn renewal(
+        &self,
+        (kept, told): (&StoredResponse, &StoredResponse),
+        job: &CacheJob,
+        request: &Request,
+        response: &Response<'_>,
+        moment: &Moment<'_>,
+    ) -> Renewal {
+        let directives = self.kept_directives(&told.head);
+        match store::judge_update(job.asked, response, kept.head.status(), &directives) {
+            Err(Unstorable::Private | Unstorable::Status) => return Renewal::Gone,
+            Err(Unstorable::NoStore) if !job.asked.no_store => return Renewal::Gone,
+            Err(_) => return Renewal::Untouched,
+            Ok(()) => {}
+        }
+        // What comes for one user with the update is not kept, and neither is a cookie that the update does not say to be for all.
+        let mut unkept = directives.unkept.clone();
+        let explicit = self.directives(response).has_lifetime() || response.field(b"expires").is_some();
+        if !explicit || !store::may_share_cookie(&told.head, &directives, &told.freshness) {
+            unkept.extend_from_slice(b"set-cookie,");
+        }
+        let head = match unkept.is_empty() {
+            true => told.head.clone(),
+            false => kept.head.updated(response, &Keeping { unkept: &unkept, ..keeping(&directives, moment) }),
+        };
+        let selecting = match head.values("vary").eq(kept.head.values("vary")) {
+            true => Some(kept.selecting.clone()),
+            false => Selecting::of(head.values("vary"), request),
+        };
+        selecting.map_or(Renewal::Gone, |selecting| Renewal::Kept(head, told.freshness, selecting))
+    }
+
+    /// Carries a renewal out; `selected` says that the request had selected this response by its fields.
+    fn renew(&mut self, place: StoredPlace, selected: bool, told: StoredResponse, renewal: Renewal, request: &Request) {
+        let (head, freshness, selecting) = match renewal {
+            Renewal::Kept(head, freshness, selecting) => (head, freshness, selecting),
+            Renewal::Untouched => return,
+            Renewal::Gone => return self.storage.remove(place),
+        };
+        match self.storage.get(place).is_some_and(|kept| kept.selecting == selecting) {
+            true => self.storage.update(place, head.clone(), freshness),
+            false => self.storage.remove(place),
+        }
+        if self.storage.get(place).is_none() || !selected {
+            // It answers this request too, as its origin says: it is found by what this one says from now on.
+            let own = if selected { Some(selecting) } else { Selecting::of(head.values("vary"), request) };
+            if let Some(selecting) = own {
+                self.add(StoredResponse { head, freshness, selecting, ..told });
+            }
+        }
+    }
+}
