@@ -78,7 +78,10 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             }
         }
         match self.judge(job, request, response, moment) {
-            Ok(coming) => self.keep(job, request, coming, at_hand, reader, moment),
+            Ok(coming) => match self.keep(job, request, coming, at_hand, reader, moment) {
+                HeadVerdict::Fill(answer) => HeadVerdict::Fill(self.told_in_full(answer, response, moment)),
+                verdict => verdict,
+            },
             Err(why) => self.pass(job, request, response, why, moment),
         }
     }
@@ -167,6 +170,15 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         let waiters = self.fetches.handle_head(id, coming, reader);
         self.woken.extend(waiters.into_iter().map(|who| (who, Arriving::Waited)));
         HeadVerdict::Fill(answer)
+    }
+
+    /// The answer to the client that asked, which gets also what is not kept for others.
+    fn told_in_full(&self, mut answer: Box<Answer>, response: &Response<'_>, moment: &Moment<'_>) -> Box<Answer> {
+        let directives = self.directives(response);
+        if !directives.unkept.is_empty() {
+            answer.stored = Some(StoredHead::of(response, &Keeping { unkept: b"", ..keeping(&directives, moment) }));
+        }
+        answer
     }
 
     /// A response to a job's request is kept, or still holds. Where each of those who wait would have to ask about it first, they are

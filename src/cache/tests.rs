@@ -190,6 +190,22 @@ fn what_an_update_says_for_one_is_told_to_none_else() {
     assert_eq!(answer.stored.unwrap().field("set-cookie"), Some(&b"one"[..]), "its own client gets it");
 }
 
+/// Also where its body is still to come.
+#[test]
+fn the_client_that_asked_gets_what_is_not_kept_for_others() {
+    let mut world = World::new(1 << 20, 1 << 16);
+    let asked = request("x");
+    let CacheFinding::Forward(mut job, None) = world.look_up(&asked, 0, Arriving::First) else { panic!("no miss") };
+    let text = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60, private=\"set-cookie\"\r\nSet-Cookie: one\r\n\r\n";
+    let response = Response::parse(text.as_bytes(), Method::Get).unwrap();
+    let HeadVerdict::Fill(own) = world.head(&mut job, &asked, &response, AtHand::Partial(None), (Some(0), false)) else {
+        panic!("no fill")
+    };
+    let CacheFinding::Join(_, other) = world.look_up(&asked, 1, Arriving::First) else { panic!("no join") };
+    let cookie = |answer: &Answer| answer.stored.as_ref().unwrap().field("set-cookie").map(<[u8]>::to_vec);
+    assert_eq!((cookie(&own), cookie(&other)), (Some(b"one".to_vec()), None));
+}
+
 /// From then on it is for such requests alone.
 #[test]
 fn an_update_that_names_other_fields_in_vary_divides_what_is_kept() {
