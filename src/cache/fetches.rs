@@ -29,8 +29,8 @@ struct Fetch<W> {
     key: Box<[u8]>,
     /// Others that ask for the same find it.
     listed: bool,
-    since: u64,
-    waiters: Vec<W>,
+    /// Who waits for the head, and since when.
+    waiters: Vec<(W, u64)>,
     coming: Option<Inflow<W>>,
 }
 
@@ -78,20 +78,20 @@ impl<W: Copy + Eq + Hash> Fetches<W> {
     }
 
     /// Begins a fetch, which others find unless it is for one alone.
-    pub fn begin(&mut self, key: &[u8], listed: bool, now: u64) -> FetchId {
+    pub fn begin(&mut self, key: &[u8], listed: bool) -> FetchId {
         self.last += 1;
         let id = FetchId(self.last);
         if listed {
             self.by_key.entry(key.into()).or_default().push(id);
         }
-        self.all.insert(id, Fetch { key: key.into(), listed, since: now, waiters: Vec::new(), coming: None });
+        self.all.insert(id, Fetch { key: key.into(), listed, waiters: Vec::new(), coming: None });
         id
     }
 
-    /// Has one wait for the head.
-    pub fn wait(&mut self, id: FetchId, who: W) {
+    /// Has one wait for the head that has waited since then, for this fetch or for others before it.
+    pub fn wait(&mut self, id: FetchId, who: W, since: u64) {
         if let Some(fetch) = self.all.get_mut(&id) {
-            fetch.waiters.push(who);
+            fetch.waiters.push((who, since));
             self.waiting += 1;
         }
     }
@@ -100,7 +100,7 @@ impl<W: Copy + Eq + Hash> Fetches<W> {
     pub fn leave(&mut self, id: FetchId, who: W) {
         let Some(fetch) = self.all.get_mut(&id) else { return };
         let before = fetch.waiters.len();
-        fetch.waiters.retain(|one| *one != who);
+        fetch.waiters.retain(|(one, _)| *one != who);
         self.waiting -= before - fetch.waiters.len();
         if let Some(coming) = &mut fetch.coming {
             coming.readers.remove(&who);
@@ -110,7 +110,7 @@ impl<W: Copy + Eq + Hash> Fetches<W> {
     }
 
     /// The head has come. Gives those who waited for it: each looks again.
-    pub fn handle_head(&mut self, id: FetchId, response: ComingHead, reader: Option<W>) -> Vec<W> {
+    pub fn handle_head(&mut self, id: FetchId, response: ComingHead, reader: Option<W>) -> Vec<(W, u64)> {
         let Some(fetch) = self.all.get_mut(&id) else { return Vec::new() };
         fetch.coming = Some(Inflow {
             response,
@@ -126,8 +126,8 @@ impl<W: Copy + Eq + Hash> Fetches<W> {
         waiters
     }
 
-    /// The fetch will bring nothing that others may have. Gives those who waited.
-    pub fn end(&mut self, id: FetchId) -> Vec<W> {
+    /// The fetch will bring nothing that others may have. Gives those who waited, and since when.
+    pub fn end(&mut self, id: FetchId) -> Vec<(W, u64)> {
         let Some(fetch) = self.all.get_mut(&id) else { return Vec::new() };
         let waiters = std::mem::take(&mut fetch.waiters);
         self.waiting -= waiters.len();
@@ -139,8 +139,10 @@ impl<W: Copy + Eq + Hash> Fetches<W> {
     /// Those who have waited for a head since then or before, which they are not to do any more.
     pub fn overdue(&mut self, since: u64) -> Vec<W> {
         let mut found = Vec::new();
-        for fetch in self.all.values_mut().filter(|fetch| fetch.since <= since && fetch.coming.is_none()) {
-            found.append(&mut fetch.waiters);
+        for fetch in self.all.values_mut() {
+            let (late, others): (Vec<_>, _) = fetch.waiters.drain(..).partition(|(_, at)| *at <= since);
+            fetch.waiters = others;
+            found.extend(late.into_iter().map(|(who, _)| who));
         }
         self.waiting -= found.len();
         found
@@ -316,12 +318,12 @@ mod tests {
     fn those_who_ask_for_the_same_share_one_fetch() {
         let mut all = Fetches::default();
         assert_eq!(all.find(b"k", &request("1")), None);
-        let id = all.begin(b"k", true, 5);
+        let id = all.begin(b"k", true);
         assert_eq!(all.find(b"k", &request("1")), Some(Underway::Asking(id)));
-        all.wait(id, 1);
-        all.wait(id, 2);
+        all.wait(id, 1, 5);
+        all.wait(id, 2, 5);
         assert_eq!((all.counts(), all.find(b"other", &request("1"))), ((1, 2), None));
-        assert_eq!(all.handle_head(id, coming("1"), Some(0)), [1, 2]);
+        assert_eq!(all.handle_head(id, coming("1"), Some(0)), [(1, 5), (2, 5)]);
         assert_eq!(all.find(b"k", &request("1")), Some(Underway::Coming(id)));
         assert_eq!(all.find(b"k", &request("2")), None, "it is not for that request");
         all.join(id, 1);
@@ -345,15 +347,17 @@ mod tests {
     #[test]
     fn all_who_wait_are_freed_at_once() {
         let mut all = Fetches::default();
-        let id = all.begin(b"k", true, 5);
-        [1, 2, 3].into_iter().for_each(|who| all.wait(id, who));
+        let id = all.begin(b"k", true);
+        [1, 2, 3].into_iter().for_each(|who| all.wait(id, who, 5));
         all.leave(id, 2);
-        assert_eq!((all.end(id), all.counts(), all.find(b"k", &request("1"))), (vec![1, 3], (0, 0), None));
-        let id = all.begin(b"k", true, 5);
-        all.wait(id, 4);
-        assert_eq!((all.overdue(4), all.overdue(5), all.overdue(5)), (vec![], vec![4], vec![]));
+        let freed = vec![(1, 5), (3, 5)];
+        assert_eq!((all.end(id), all.counts(), all.find(b"k", &request("1"))), (freed, (0, 0), None));
+        let id = all.begin(b"k", true);
+        all.wait(id, 4, 5);
+        all.wait(id, 5, 6);
+        assert_eq!((all.overdue(4), all.overdue(5), all.overdue(6)), (vec![], vec![4], vec![5]));
         assert_eq!(all.find(b"k", &request("1")), Some(Underway::Asking(id)));
-        let alone = all.begin(b"m", false, 5);
+        let alone = all.begin(b"m", false);
         assert_eq!((all.find(b"m", &request("1")), all.counts()), (None, (2, 0)));
         assert!(all.end(alone).is_empty() && all.counts() == (1, 0));
     }
@@ -361,7 +365,7 @@ mod tests {
     #[test]
     fn a_body_that_fails_is_no_body() {
         let mut all = Fetches::default();
-        let id = all.begin(b"k", true, 5);
+        let id = all.begin(b"k", true);
         all.handle_head(id, coming("1"), Some(0));
         all.append(id, b"ab");
         assert_eq!(text(all.read(id, 0, 2)), "Later");
@@ -374,7 +378,7 @@ mod tests {
     #[test]
     fn what_is_not_kept_takes_no_more_than_a_window() {
         let mut all = Fetches::default();
-        let id = all.begin(b"k", true, 5);
+        let id = all.begin(b"k", true);
         all.handle_head(id, coming("1"), Some(0));
         all.join(id, 1);
         let piece = vec![b'x'; 64 << 10];
@@ -401,7 +405,7 @@ mod tests {
     #[test]
     fn small_pieces_are_put_together() {
         let mut all = Fetches::default();
-        let id = all.begin(b"k", true, 5);
+        let id = all.begin(b"k", true);
         all.handle_head(id, coming("1"), Some(0));
         (0..40_000).for_each(|_| drop(all.append(id, b"x")));
         assert_eq!(all.coming(id).unwrap().blocks.len(), 3);

@@ -13,7 +13,7 @@ use super::select::Selecting;
 use super::status::{CacheReport, CacheResult};
 use super::storage::{StoredResponse, OVERHEAD};
 use super::store::{self, Unstorable};
-use super::{invalidate, Arriving, Cache, CacheJob, Moment, Role};
+use super::{invalidate, Arriving, Cache, CacheJob, Freed, Moment, Role};
 use crate::http::answer::Answer;
 use crate::http::request::Request;
 use crate::http::response::Response;
@@ -120,7 +120,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
                 job.selected.into_iter().for_each(|place| self.storage.remove(place));
             }
         }
-        self.give_up(job, true);
+        self.give_up(job, Freed::Unshared);
         HeadVerdict::Pass(job.report(Some(why), false))
     }
 
@@ -151,7 +151,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             if why.lasts() {
                 self.denied.note(self.storage.hash(&key), moment.now);
             }
-            self.give_up(job, true);
+            self.give_up(job, Freed::Unshared);
             return HeadVerdict::Pass(job.report(Some(why), false));
         }
         self.note_shared(job, &key, &coming.freshness, moment);
@@ -160,15 +160,15 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             self.storage.release(coming.promised);
             let ComingHead { head, selecting, freshness, .. } = coming;
             self.add(StoredResponse { key: key.into(), head, body: Arc::from(body), selecting, freshness });
-            self.give_up(job, false);
+            self.give_up(job, Freed::Come);
             return HeadVerdict::Pass(job.report(None, true));
         }
         coming.announced = length;
         let report = job.report(None, true);
         let answer = compose::coming(&coming, &report, request.version(), moment);
-        let id = *job.fetch.get_or_insert_with(|| self.fetches.begin(&key, false, moment.now));
+        let id = *job.fetch.get_or_insert_with(|| self.fetches.begin(&key, false));
         let waiters = self.fetches.handle_head(id, coming, reader);
-        self.woken.extend(waiters.into_iter().map(|who| (who, Arriving::Waited)));
+        self.woken.extend(waiters.into_iter().map(|(who, _)| (who, Arriving::Waited)));
         HeadVerdict::Fill(answer)
     }
 
@@ -189,7 +189,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             true => self.denied.forget(hash),
             false => {
                 self.denied.note(hash, moment.now);
-                self.give_up(job, true);
+                self.give_up(job, Freed::Unshared);
             }
         }
     }

@@ -78,7 +78,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             return CacheFinding::Answer(answer, result);
         }
         let head = self.validation(request, &job).unwrap_or_else(|| validate::whole(request));
-        job.fetch = Some(self.fetches.begin(&key, true, moment.now));
+        job.fetch = Some(self.fetches.begin(&key, true));
         CacheFinding::Refresh(answer, Box::new(job), head)
     }
 
@@ -112,16 +112,23 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         if own || conditional || denied || coming == Arriving::Alone {
             return CacheFinding::Forward(Box::new(job), validation);
         }
+        let since = match coming {
+            Arriving::First => Some(moment.now),
+            Arriving::Again(since) => Some(since),
+            Arriving::Waited | Arriving::Alone => None,
+        };
         match self.fetches.find(key, request) {
             Some(Underway::Asking(id)) => {
-                self.fetches.wait(id, who);
-                return CacheFinding::Wait(id);
+                if let Some(since) = since {
+                    self.fetches.wait(id, who, since);
+                    return CacheFinding::Wait(id);
+                }
             }
             Some(Underway::Coming(id)) if self.answers(id, &job, moment) => {
                 return self.join(id, who, &job, request.version(), moment);
             }
             Some(Underway::Coming(_) | Underway::Full) => {}
-            None => job.fetch = Some(self.fetches.begin(key, true, moment.now)),
+            None => job.fetch = Some(self.fetches.begin(key, true)),
         }
         CacheFinding::Forward(Box::new(job), validation)
     }

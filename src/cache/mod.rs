@@ -83,10 +83,23 @@ pub struct Moment<'a> {
 pub enum Arriving {
     /// For the first time.
     First,
-    /// It waited for another client's response, which has come or will not come.
+    /// It waited for another client's response, which has come: it waits for no other.
     Waited,
+    /// It has waited since then for another client's response, which will not come. It may wait for that of the next.
+    Again(u64),
     /// It waited for one that may not be shared: it goes to the origin without waiting for another.
     Alone,
+}
+
+/// Why those who wait for a response are freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freed {
+    /// It has come, and may be what they want.
+    Come,
+    /// It will not come.
+    Failed,
+    /// It is not to be shared, and neither is the next.
+    Unshared,
 }
 
 /// What is to become of a request.
@@ -260,16 +273,19 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         }
         let ttl = Some(kept.freshness.left(moment.now));
         let answer = answer(kept, &job.conditions, &CacheReport { ttl, ..job.report(None, false) }, moment);
-        self.give_up(job, false);
+        self.give_up(job, Freed::Failed);
         Some(answer)
     }
 
-    /// The response to a job will not be shared: those who wait for it are freed, and go on alone where that is likely to stay
-    /// so. To be called for every job that ends before its response has a head.
-    pub fn give_up(&mut self, job: &mut CacheJob, alone: bool) {
+    /// None is to wait for the response to a job any more. To be called for every job that ends before its response has a head.
+    pub fn give_up(&mut self, job: &mut CacheJob, why: Freed) {
+        let coming = |since| match why {
+            Freed::Come => Arriving::Waited,
+            Freed::Failed => Arriving::Again(since),
+            Freed::Unshared => Arriving::Alone,
+        };
         if let Some(id) = job.fetch.take() {
-            let coming = if alone { Arriving::Alone } else { Arriving::Waited };
-            self.woken.extend(self.fetches.end(id).into_iter().map(|who| (who, coming)));
+            self.woken.extend(self.fetches.end(id).into_iter().map(|(who, since)| (who, coming(since))));
         }
     }
 

@@ -10,7 +10,7 @@ use super::select::Selecting;
 use super::status::{CacheReport, CacheResult};
 use super::storage::{StoredPlace, StoredResponse};
 use super::store::{self, Unstorable};
-use super::{validate, Cache, CacheJob, Moment};
+use super::{validate, Cache, CacheJob, Freed, Moment};
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::stored::{Keeping, StoredHead};
@@ -38,7 +38,8 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             job.validated.iter().copied().filter(|place| self.storage.get(*place).is_some()).collect();
         let heads: Vec<&StoredHead> = places.iter().filter_map(|place| Some(&self.storage.get(*place)?.head)).collect();
         let selected = job.selected.and_then(|place| places.iter().position(|one| *one == place));
-        let place = validate::validated(response.field(b"etag"), &heads, selected).and_then(|at| places.get(at).copied());
+        let place =
+            validate::validated(response.field(b"etag"), &heads, selected).and_then(|at| places.get(at).copied());
         let Some((place, kept)) = place.and_then(|place| Some((place, self.storage.get(place)?))) else {
             // Nothing may be updated by it, and what was asked about is not what the origin holds.
             job.selected.take().into_iter().for_each(|place| self.storage.remove(place));
@@ -52,7 +53,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         let answer = answer(&told, &job.conditions, &report, moment);
         self.renew(place, job.selected == Some(place), told.clone(), renewal, request);
         self.note_shared(job, &told.key, &told.freshness, moment);
-        self.give_up(job, false);
+        self.give_up(job, Freed::Come);
         HeadVerdict::Answer(answer, CacheResult::Revalidated)
     }
 
@@ -64,7 +65,9 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         response: &Response<'_>,
         moment: &Moment<'_>,
     ) {
-        let Some((place, kept)) = job.selected.and_then(|place| Some((place, self.storage.get(place)?))) else { return };
+        let Some((place, kept)) = job.selected.and_then(|place| Some((place, self.storage.get(place)?))) else {
+            return;
+        };
         if response.status() != kept.head.status() {
             return;
         }

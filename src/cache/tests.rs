@@ -56,7 +56,7 @@ impl World {
         match self.look_up(&request, 0, Arriving::First) {
             CacheFinding::Answer(answer, result) => told(&answer, result.word()),
             CacheFinding::Refresh(answer, mut job, _) => {
-                self.cache.give_up(&mut job, false);
+                self.cache.give_up(&mut job, Freed::Failed);
                 told(&answer, "REFRESH")
             }
             CacheFinding::Forward(mut job, head) => {
@@ -70,7 +70,7 @@ impl World {
                     HeadVerdict::Again(_) => "again".to_owned(),
                     HeadVerdict::Fill(_) => "fill".to_owned(),
                 };
-                self.cache.give_up(&mut job, false);
+                self.cache.give_up(&mut job, Freed::Failed);
                 word + &asks.unwrap_or_default()
             }
             CacheFinding::Wait(_) | CacheFinding::Join(..) => "shares".to_owned(),
@@ -270,8 +270,8 @@ fn those_who_wait_share_or_are_freed_together() {
     let woken =
         |world: &mut World| std::iter::from_fn(|| world.cache.poll_woken()).map(|(_, how)| how).collect::<Vec<_>>();
     let mut job = start(&mut world);
-    world.cache.give_up(&mut job, false);
-    assert_eq!(woken(&mut world), [Arriving::Waited; 4], "the role goes on to the first that looks again");
+    world.cache.give_up(&mut job, Freed::Failed);
+    assert_eq!(woken(&mut world), [Arriving::Again(NOW); 4], "the role goes on to the first that looks again");
     let mut job = start(&mut world);
     let private = ok("Cache-Control: private", "mine");
     assert!(matches!(world.respond(&mut job, &request("x"), &private, 0, false), HeadVerdict::Pass(_)));
@@ -292,6 +292,42 @@ fn those_who_wait_share_or_are_freed_together() {
     start(&mut world);
     world.cache.tick(world.now + MOST_WAITING);
     assert_eq!(woken(&mut world), [Arriving::Alone; 4]);
+}
+
+/// A row of clients that ask and go holds none that waits behind them for longer than one alone.
+#[test]
+fn those_who_wait_for_one_after_another_wait_no_longer_in_all() {
+    let mut world = World::new(1 << 20, 1 << 16);
+    let CacheFinding::Forward(mut job, None) = world.look_up(&request("x"), 0, Arriving::First) else { panic!("no miss") };
+    assert!(matches!(world.look_up(&request("x"), 1, Arriving::First), CacheFinding::Wait(_)));
+    for second in 1..MOST_WAITING {
+        world.now += 1;
+        world.cache.tick(world.now);
+        world.cache.give_up(&mut job, Freed::Failed);
+        let Some((1, again)) = world.cache.poll_woken() else { panic!("not freed at {second}") };
+        // Another one is quicker.
+        let CacheFinding::Forward(next, None) = world.look_up(&request("x"), 2, Arriving::First) else { panic!() };
+        job = next;
+        assert!(matches!(world.look_up(&request("x"), 1, again), CacheFinding::Wait(_)));
+    }
+    world.now += 1;
+    world.cache.tick(world.now);
+    assert_eq!(world.cache.poll_woken(), Some((1, Arriving::Alone)));
+}
+
+/// Those whose variants are others do not wait for one another in turn.
+#[test]
+fn a_response_that_is_for_other_requests_frees_those_who_waited_for_good() {
+    let mut world = World::new(1 << 20, 1 << 16);
+    let of = |who: u32| request(&format!("x\nFoo: {who}"));
+    let CacheFinding::Forward(mut job, None) = world.look_up(&of(0), 0, Arriving::First) else { panic!("no miss") };
+    for who in 1..4 {
+        assert!(matches!(world.look_up(&of(who), who, Arriving::First), CacheFinding::Wait(_)));
+    }
+    world.respond(&mut job, &of(0), &ok("Cache-Control: max-age=60\nVary: Foo", "zero"), 0, false);
+    while let Some((who, coming)) = world.cache.poll_woken() {
+        assert!(matches!(world.look_up(&of(who), who, coming), CacheFinding::Forward(..)), "{who}");
+    }
 }
 
 /// `no-cache` with a validator is how origins mark pages that are another for each cookie: each client asks for itself, at once,

@@ -8,7 +8,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::client::{Client, Waits};
 use super::Proxy;
-use crate::cache::CacheJob;
+use crate::cache::{CacheJob, Freed};
 use crate::exchange::ingress::Arrival;
 use crate::exchange::Exchange;
 use crate::http::caching::Caching;
@@ -29,7 +29,7 @@ impl Proxy {
         let client = self.clients.get(parent).map(|client| &client.session.exchange);
         let parsed = Request::parse(&as_http10(head), &self.settings.rules).ok();
         let (Some(exchange), Some(mut request), true, Some(io)) = (client, parsed, room, nowhere()) else {
-            return caching.cache.give_up(&mut job, true);
+            return caching.cache.give_up(&mut job, Freed::Unshared);
         };
         request.set_caching(Caching::Judge);
         let arrival = Arrival::direct(exchange.ingress(), exchange.peer());

@@ -15,7 +15,7 @@ use crate::cache::heads::{AtHand, HeadVerdict};
 use crate::cache::inflow::Portion;
 use crate::cache::reuse::Failure;
 use crate::cache::status::{self, CacheReport, CacheResult, Forwarded};
-use crate::cache::{invalidate, Arriving, Cache, CacheFinding, CacheJob, CacheSettings, Moment, Role};
+use crate::cache::{invalidate, Arriving, Cache, CacheFinding, CacheJob, CacheSettings, Freed, Moment, Role};
 use crate::exchange::phase::PhaseKind;
 use crate::http::answer::Answer;
 use crate::http::caching::Caching;
@@ -284,7 +284,7 @@ impl Proxy {
             Cause::Origin(_) | Cause::ConnectFailed | Cause::ConnectTimeout | Cause::NameFailed | Cause::NameTimeout
         );
         let answer = if failed { caching.cache.stand_in(&mut job, Failure::Disconnected, &moment) } else { None };
-        caching.cache.give_up(&mut job, false);
+        caching.cache.give_up(&mut job, Freed::Failed);
         let result = if answer.is_some() { CacheResult::Stale } else { job.result() };
         self.note_result(key, result);
         answer
@@ -300,7 +300,7 @@ impl Proxy {
     pub(super) fn drop_job(&mut self, key: Key) {
         let Some(caching) = &mut self.caching else { return };
         if let Some(mut job) = caching.jobs.remove(&key) {
-            caching.cache.give_up(&mut job, false);
+            caching.cache.give_up(&mut job, Freed::Failed);
         }
     }
 

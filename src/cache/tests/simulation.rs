@@ -175,7 +175,7 @@ impl Run {
         let whole = bare || self.random.below(2) == 0;
         let at_hand = if whole { AtHand::Complete(if bare { b"" } else { &body }) } else { AtHand::Partial(announced) };
         match self.world.head(job, &sent, &response, at_hand, (who, false)) {
-            HeadVerdict::Pass(_) => self.world.cache.give_up(job, true),
+            HeadVerdict::Pass(_) => self.world.cache.give_up(job, Freed::Unshared),
             HeadVerdict::Answer(answer, _) => self.check(client, &answer, &answer.body),
             HeadVerdict::Again(head) => {
                 let again = *Request::parse(&head, &self.world.rules).unwrap();
@@ -258,7 +258,7 @@ impl Run {
             }
             State::Sent(mut job, request, _) if self.random.below(30) == 0 => {
                 drop(request);
-                self.world.cache.give_up(&mut job, false);
+                self.world.cache.give_up(&mut job, Freed::Failed);
             }
             State::Sent(mut job, request, sent) => {
                 let next = self.answer(&mut job, &request, sent, Some(who));
@@ -296,7 +296,7 @@ impl Run {
             for who in 0..CLIENTS {
                 let state = std::mem::replace(&mut self.clients[who as usize], State::Idle);
                 match state {
-                    State::Sent(mut job, ..) => self.world.cache.give_up(&mut job, true),
+                    State::Sent(mut job, ..) => self.world.cache.give_up(&mut job, Freed::Unshared),
                     State::Waits(id, _) => self.world.cache.leave(id, who),
                     other => self.clients[who as usize] = other,
                 }
