@@ -112,8 +112,10 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         moment: &Moment<'_>,
     ) -> HeadVerdict {
         self.counts.unstorable[why.index()] += 1;
-        // A 304 is about what this client holds, and a failure may be over at the next request.
-        if why.lasts() && response.status() != 304 && response.status() < 500 {
+        // A 304 is about what this client holds, a failure may be over at the next request, and what a client says of its own
+        // request is said of no other's.
+        let of_client = job.asked.no_store || why == Unstorable::Authorization;
+        if !of_client && why.lasts() && response.status() != 304 && response.status() < 500 {
             self.denied.note(self.storage.hash(&invalidate::key(request)), moment.now);
             // What was asked about is no more what its origin would send.
             if !job.validated.is_empty() {

@@ -118,14 +118,16 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             Arriving::Waited | Arriving::Alone => None,
         };
         match self.fetches.find(key, request) {
+            Some(Underway::Coming(id)) if self.answers(id, &job, moment) => {
+                return self.join(id, who, &job, request.version(), moment);
+            }
+            // What comes for credentials is likely to be for one: none waits for it, and it is not held up by others.
+            _ if job.asked.authorization => {}
             Some(Underway::Asking(id)) => {
                 if let Some(since) = since {
                     self.fetches.wait(id, who, since);
                     return CacheFinding::Wait(id);
                 }
-            }
-            Some(Underway::Coming(id)) if self.answers(id, &job, moment) => {
-                return self.join(id, who, &job, request.version(), moment);
             }
             Some(Underway::Coming(_) | Underway::Full) => {}
             None => job.fetch = Some(self.fetches.begin(key, true)),

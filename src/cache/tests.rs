@@ -330,6 +330,25 @@ fn a_response_that_is_for_other_requests_frees_those_who_waited_for_good() {
     }
 }
 
+/// One client's credentials, or its wish that nothing be stored, are no word about the requests of others.
+#[test]
+fn what_a_client_says_of_its_own_request_does_not_keep_others_from_sharing() {
+    for lines in ["x\nAuthorization: one", "x\nCache-Control: no-store"] {
+        let mut world = World::new(1 << 20, 1 << 16);
+        world.ask("x", &ok("Cache-Control: max-age=60, no-cache\nETag: \"1\"", "body"));
+        world.cache.denied = denied::Denied::default();
+        let CacheFinding::Forward(mut job, _) = world.look_up(&request(lines), 0, Arriving::First) else { panic!() };
+        // None waits for it, ...
+        let CacheFinding::Forward(mut other, _) = world.look_up(&request("x"), 1, Arriving::First) else { panic!() };
+        assert!(matches!(world.look_up(&request("x"), 2, Arriving::First), CacheFinding::Wait(_)));
+        world.respond(&mut job, &request(lines), &ok("Cache-Control: max-age=60", "mine"), 0, false);
+        // ... none loses what is kept by it, and the others go on sharing.
+        assert_eq!((world.cache.poll_woken(), world.cache.storage.len()), (None, 1), "{lines}");
+        assert!(matches!(world.look_up(&request("x"), 3, Arriving::First), CacheFinding::Wait(_)), "{lines}");
+        world.cache.give_up(&mut other, Freed::Failed);
+    }
+}
+
 /// `no-cache` with a validator is how origins mark pages that are another for each cookie: each client asks for itself, at once,
 /// and none waits for the next.
 #[test]
