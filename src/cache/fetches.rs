@@ -153,6 +153,11 @@ impl<W: Copy + Eq + Hash> Fetches<W> {
         self.all.get(&id)?.coming.as_ref().map(|coming| &coming.response)
     }
 
+    /// Bytes of room that are promised to it; none once it is over.
+    pub fn promised(&self, id: FetchId) -> usize {
+        self.response(id).map_or(0, |response| response.promised)
+    }
+
     /// The same, to note what it was promised.
     pub fn response_mut(&mut self, id: FetchId) -> Option<&mut ComingHead> {
         self.coming(id).map(|coming| &mut coming.response)
@@ -211,6 +216,12 @@ impl<W: Copy + Eq + Hash> Fetches<W> {
             coming.passing = true;
             coming.drop_read();
         }
+    }
+
+    /// Bytes of the body that are here.
+    #[cfg(test)]
+    pub(super) fn here(&self, id: FetchId) -> usize {
+        self.all.get(&id).and_then(|fetch| fetch.coming.as_ref()).map_or(0, |coming| coming.here() as usize)
     }
 
     /// Bytes of the body so far.

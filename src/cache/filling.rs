@@ -2,7 +2,7 @@
 
 use std::hash::Hash;
 
-use super::fetches::FetchId;
+use super::fetches::{FetchId, Fetches};
 use super::store::Unstorable;
 use super::Cache;
 
@@ -30,8 +30,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             match refusal {
                 Some(why) => {
                     self.counts.unstorable[why.index()] += 1;
-                    self.take_promise(id);
-                    self.fetches.give_up(id);
+                    self.settling(id, |fetches| fetches.give_up(id));
                 }
                 None if !announced => {
                     if let Some(response) = self.fetches.response_mut(id) {
@@ -47,8 +46,10 @@ impl<W: Copy + Eq + Hash> Cache<W> {
 
     /// A body is complete: it is kept if it may be.
     pub fn finish(&mut self, id: FetchId) {
-        self.take_promise(id);
-        let (kept, waiting) = self.fetches.finish(id);
+        if self.fetches.is_kept(id) {
+            self.take_promise(id);
+        }
+        let (kept, waiting) = self.settling(id, |fetches| fetches.finish(id));
         self.fed.extend(waiting);
         kept.into_iter().for_each(|response| self.add(response));
     }
@@ -61,6 +62,14 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         }
         let waiting = self.fetches.fail(id);
         self.fed.extend(waiting);
+    }
+
+    /// Takes back the room that a fetch needs no more once this is done: what its readers hold counts until they have it.
+    pub(super) fn settling<R>(&mut self, id: FetchId, change: impl FnOnce(&mut Fetches<W>) -> R) -> R {
+        let before = self.fetches.promised(id);
+        let result = change(&mut self.fetches);
+        self.storage.release(before.saturating_sub(self.fetches.promised(id)));
+        result
     }
 
     fn take_promise(&mut self, id: FetchId) {

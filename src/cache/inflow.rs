@@ -109,11 +109,13 @@ impl<W: Copy + Eq + Hash> Inflow<W> {
         }
     }
 
-    /// Drops what all readers of a body that is not kept have got.
+    /// Drops what all readers of a body that is not kept have got. Of the room that it was promised it needs no more than for what
+    /// is left.
     pub(super) fn drop_read(&mut self) {
         if self.passing {
             let read = self.readers.values().map(|(offset, _)| *offset).min().unwrap_or(self.length);
             self.blocks.retain(|(start, block)| start + block.len() as u64 > read);
+            self.response.promised = self.response.promised.min(self.here() as usize);
         }
     }
 }

@@ -291,12 +291,12 @@ impl<W: Copy + Eq + Hash> Cache<W> {
 
     /// One waits or reads no more.
     pub fn leave(&mut self, id: FetchId, who: W) {
-        self.fetches.leave(id, who);
+        self.settling(id, |fetches| fetches.leave(id, who));
     }
 
     /// What comes behind the first `offset` bytes of a body that is on its way.
     pub fn read(&mut self, id: FetchId, who: W, offset: u64) -> Portion {
-        self.fetches.read(id, who, offset)
+        self.settling(id, |fetches| fetches.read(id, who, offset))
     }
 
     /// Who is to look again, and how; to be asked until there are none.

@@ -230,7 +230,8 @@ impl Storage {
         }
     }
 
-    /// Keeps a response in place of one for the same requests. None if it is larger than all the room there is.
+    /// Keeps a response in place of one for the same requests. None if it is larger than all the room there is; its body counts for
+    /// as long as readers have it then.
     pub fn insert(&mut self, response: StoredResponse) -> Option<StoredPlace> {
         let variants = self.variants(&response.key);
         let same = |place: &&StoredPlace| self.get(**place).is_some_and(|kept| kept.selecting == response.selecting);
@@ -240,6 +241,7 @@ impl Storage {
         replaced.or(surplus).into_iter().for_each(|place| self.remove(place));
         let weight = response.weight();
         if !self.make_room(weight) {
+            self.hold(response.body);
             return None;
         }
         self.used += weight;

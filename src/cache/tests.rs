@@ -198,7 +198,8 @@ fn the_client_that_asked_gets_what_is_not_kept_for_others() {
     let CacheFinding::Forward(mut job, None) = world.look_up(&asked, 0, Arriving::First) else { panic!("no miss") };
     let text = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60, private=\"set-cookie\"\r\nSet-Cookie: one\r\n\r\n";
     let response = Response::parse(text.as_bytes(), Method::Get).unwrap();
-    let HeadVerdict::Fill(own) = world.head(&mut job, &asked, &response, AtHand::Partial(None), (Some(0), false)) else {
+    let HeadVerdict::Fill(own) = world.head(&mut job, &asked, &response, AtHand::Partial(None), (Some(0), false))
+    else {
         panic!("no fill")
     };
     let CacheFinding::Join(_, other) = world.look_up(&asked, 1, Arriving::First) else { panic!("no join") };
@@ -298,7 +299,9 @@ fn those_who_wait_share_or_are_freed_together() {
 #[test]
 fn those_who_wait_for_one_after_another_wait_no_longer_in_all() {
     let mut world = World::new(1 << 20, 1 << 16);
-    let CacheFinding::Forward(mut job, None) = world.look_up(&request("x"), 0, Arriving::First) else { panic!("no miss") };
+    let CacheFinding::Forward(mut job, None) = world.look_up(&request("x"), 0, Arriving::First) else {
+        panic!("no miss")
+    };
     assert!(matches!(world.look_up(&request("x"), 1, Arriving::First), CacheFinding::Wait(_)));
     for second in 1..MOST_WAITING {
         world.now += 1;
@@ -425,10 +428,69 @@ fn a_body_that_grows_is_shared_and_kept() {
     let id = job.fetch.unwrap();
     world.cache.append(id, &[b'x'; 600]);
     world.cache.append(id, &[b'x'; 600]);
-    assert_eq!((world.cache.storage.used(), world.cache.is_wanted(id)), (0, true));
+    assert_eq!((world.cache.storage.used(), world.cache.is_wanted(id)), (600, true), "what none has read counts");
     assert!(matches!(world.look_up(&asked, 1, Arriving::First), CacheFinding::Forward(..)));
     world.cache.leave(id, 0);
-    assert!(!world.cache.is_wanted(id));
+    assert_eq!((world.cache.storage.used(), world.cache.is_wanted(id)), (0, false));
+}
+
+/// Bodies of unknown length that turn out too long, each with a client that stalls: what they hold counts against the room, and a
+/// window beyond it.
+#[test]
+fn what_stalled_clients_hold_of_bodies_that_are_not_kept_counts() {
+    let (size, object) = (1 << 20, 256 << 10);
+    let mut world = World::new(size, object);
+    let text = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let response = Response::parse(text.as_bytes(), Method::Get).unwrap();
+    let piece = vec![b'x'; 64 << 10];
+    let mut fetches = Vec::new();
+    for who in 0..20 {
+        let asked = request(&who.to_string());
+        let CacheFinding::Forward(mut job, None) = world.look_up(&asked, who, Arriving::First) else {
+            panic!("no miss")
+        };
+        if let HeadVerdict::Fill(_) = world.head(&mut job, &asked, &response, AtHand::Partial(None), (Some(who), false))
+        {
+            fetches.push((who, job.fetch.unwrap()));
+        }
+    }
+    for (_, id) in &fetches {
+        for _ in 0..10 {
+            if world.cache.wants_more(*id) {
+                world.cache.append(*id, &piece);
+            }
+        }
+    }
+    let here: usize = fetches.iter().map(|(_, id)| world.cache.fetches.here(*id)).sum();
+    let counted = world.cache.storage.used();
+    assert!(counted > size / 2 && counted <= size, "{counted}");
+    let beyond = fetches.len() * (fetches::WINDOW + piece.len());
+    assert!(here <= counted + beyond, "{here} bytes are held, and {counted} counted");
+    for (who, id) in &fetches {
+        world.cache.read(*id, *who, 128 << 10);
+        world.cache.leave(*id, *who);
+        world.cache.fail(*id);
+    }
+    assert_eq!((world.cache.storage.used(), world.cache.fetches.counts()), (0, (0, 0)));
+}
+
+/// The room has become smaller meanwhile: its readers still have the body.
+#[test]
+fn a_body_that_finds_no_room_in_the_end_counts_while_it_is_read() {
+    let mut world = World::new(1 << 20, 1 << 16);
+    let asked = request("x");
+    let CacheFinding::Forward(mut job, None) = world.look_up(&asked, 0, Arriving::First) else { panic!("no miss") };
+    let text = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n\r\n";
+    let response = Response::parse(text.as_bytes(), Method::Get).unwrap();
+    world.head(&mut job, &asked, &response, AtHand::Partial(Some(5000)), (Some(0), false));
+    let id = job.fetch.unwrap();
+    world.cache.append(id, &[b'x'; 5000]);
+    world.cache.set(CacheSettings { size: 1000, ..world.cache.settings.clone() });
+    world.cache.finish(id);
+    assert_eq!((world.cache.storage.len(), world.cache.storage.used()), (0, 5000));
+    world.cache.leave(id, 0);
+    world.cache.tick(world.now);
+    assert_eq!(world.cache.storage.used(), 0);
 }
 
 #[test]
