@@ -69,7 +69,7 @@ impl CacheDesk {
     pub(super) fn note(&mut self, key: Key, ready: Ready) {
         if let Some(fill) = self.fills.get_mut(key) {
             fill.origin.stream.note(ready);
-            self.queue.push_back(key);
+            self.enqueue(key);
         }
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Fill {
     /// The connection can carry another request afterwards.
     pub(super) keeps: bool,
     pub(super) touched: Millis,
+    /// It stands in the queue of those that have something to do.
+    pub(super) queued: bool,
 }
 
 /// What became of a step.

@@ -19,7 +19,15 @@ impl CacheDesk {
     /// A fetch may go on, if it waited for its readers.
     pub(super) fn wake(&mut self, id: FetchId) {
         if let Some(key) = self.by_fetch.get(&id) {
-            self.queue.push_back(*key);
+            self.enqueue(*key);
+        }
+    }
+
+    /// A body has something to do, once in each turn however many readers say so.
+    pub(super) fn enqueue(&mut self, key: Key) {
+        if let Some(fill) = self.fills.get_mut(key).filter(|fill| !fill.queued) {
+            fill.queued = true;
+            self.queue.push_back(key);
         }
     }
 
@@ -38,7 +46,7 @@ impl Proxy {
         let (Some(caching), Some(client)) = (&mut self.caching, self.clients.get_mut(key)) else { return };
         let (Some(origin), Some(id)) = (client.session.origin.take(), job.fetch) else { return };
         let route = origin.stream.route;
-        let fill = Fill { origin, framing, pending: begun, id, keeps, touched: now };
+        let fill = Fill { origin, framing, pending: begun, id, keeps, touched: now, queued: false };
         let fill_key = caching.fills.insert(fill);
         caching.by_fetch.insert(id, fill_key);
         caching.jobs.insert(key, job);
@@ -61,7 +69,7 @@ impl Proxy {
             step = fill.absorb(kept + piece.len(), &mut bodies);
         }
         match step {
-            FillStep::More | FillStep::Wait => caching.queue.push_back(key),
+            FillStep::More | FillStep::Wait => caching.enqueue(key),
             over => self.end_fill(key, &over),
         }
     }
@@ -80,6 +88,7 @@ impl Proxy {
         let Some(caching) = &mut self.caching else { return };
         let (fills, mut bodies) = caching.bodies();
         let Some(fill) = fills.get_mut(key) else { return };
+        fill.queued = false;
         for _ in 0..TURN / READ {
             match fill.step(now, &mut bodies) {
                 FillStep::More => {}
@@ -87,7 +96,7 @@ impl Proxy {
                 over => return self.end_fill(key, &over),
             }
         }
-        caching.queue.push_back(key);
+        caching.enqueue(key);
     }
 
     fn end_fill(&mut self, key: Key, step: &FillStep) {
