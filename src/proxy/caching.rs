@@ -217,7 +217,11 @@ impl Proxy {
             return self.tell(key, &CacheReport::default());
         };
         let rest = &received[length..];
-        let body = BodyAtHand::of(&response, rest, job.role);
+        let Some(body) = BodyAtHand::of(&response, rest, job.role) else {
+            // The exchange finds the same fault, and explains it or has what is kept stand in.
+            caching.jobs.insert(key, job);
+            return self.tell(key, &CacheReport::default());
+        };
         let reader = (!caching.background.contains(&key)).then_some(key);
         let moment = Moment { now, date: self.clock.date(), rules: &self.settings.rules };
         let private = exchange.is_private();
@@ -370,8 +374,9 @@ enum BodyAtHand<'a> {
 }
 
 impl<'a> BodyAtHand<'a> {
-    fn of(response: &Response<'_>, rest: &'a [u8], role: Role) -> BodyAtHand<'a> {
-        match response.framing(Version::Http10) {
+    /// None where it is at fault already.
+    fn of(response: &Response<'_>, rest: &'a [u8], role: Role) -> Option<BodyAtHand<'a>> {
+        Some(match response.framing(Version::Http10) {
             Framing::Empty => BodyAtHand::Whole(b"", 0),
             Framing::Sized(length) => match usize::try_from(length).ok().and_then(|length| rest.get(..length)) {
                 Some(body) => BodyAtHand::Whole(body, body.len()),
@@ -379,16 +384,16 @@ impl<'a> BodyAtHand<'a> {
             },
             Framing::Chunked(mut chunks) if role == Role::Fill => {
                 let mut copy = rest.to_vec();
-                match chunks.scan(&mut copy) {
-                    Ok(scan) if scan.done => {
-                        copy.truncate(scan.kept);
-                        BodyAtHand::Decoded(copy, scan.taken)
-                    }
-                    _ => BodyAtHand::Partial(None),
+                let scan = chunks.scan(&mut copy).ok()?;
+                if scan.done {
+                    copy.truncate(scan.kept);
+                    BodyAtHand::Decoded(copy, scan.taken)
+                } else {
+                    BodyAtHand::Partial(None)
                 }
             }
             Framing::Chunked(_) | Framing::UntilClose => BodyAtHand::Partial(None),
-        }
+        })
     }
 
     fn at_hand(&self) -> AtHand<'_> {

@@ -63,6 +63,9 @@ impl Proxy {
         let mut step = FillStep::More;
         // What came with a head may be longer than the buffer, as heads may.
         for piece in begun.chunks(READ) {
+            if !matches!(step, FillStep::More) {
+                break;
+            }
             let kept = fill.pending.len();
             bodies.buffer[..kept].copy_from_slice(&fill.pending);
             bodies.buffer[kept..kept + piece.len()].copy_from_slice(piece);

@@ -245,6 +245,23 @@ fn what_breaks_off_is_not_kept_and_is_seen_to_break() {
     assert_eq!((proxy.counter("cache.objects"), proxy.counter("cache.bytes")), (0, 0));
 }
 
+/// As without a cache: the client is told, and not cut off in the middle.
+#[test]
+fn content_that_is_at_fault_from_its_start_is_a_fault_of_its_origin() {
+    let (origin, _) = counting(|request| {
+        let stale = request.start().contains("/kept") && !request.has("If-None-Match");
+        match stale {
+            true => ok("Cache-Control: max-age=0\r\nETag: \"1\"\r\n", b"kept"),
+            false => b"HTTP/1.1 200 OK\r\nCache-Control: max-age=9\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n".to_vec(),
+        }
+    });
+    let proxy = Proxy::start(&[ON]);
+    assert_eq!(ask(&mut proxy.client(), &origin.url("/x"), "").status(), 502);
+    assert_eq!(ask(&mut proxy.client(), &origin.url("/kept"), "").text(), "kept");
+    assert_eq!(ask(&mut proxy.client(), &origin.url("/kept"), "").text(), "kept", "what is kept stands in");
+    assert_eq!(proxy.counter("cache.objects"), 1);
+}
+
 #[test]
 fn what_is_stale_is_fetched_anew_behind_its_answer() {
     let (origin, count) =
