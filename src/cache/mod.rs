@@ -167,6 +167,11 @@ impl CacheJob {
         }
     }
 
+    /// Its request goes on with what its client says: a 304 is about what that one holds.
+    pub fn ask_plainly(&mut self) {
+        self.validated.clear();
+    }
+
     /// What Cache-Status says of a response that is passed on as it came.
     pub fn report(&self, detail: Option<Unstorable>, stored: bool) -> CacheReport {
         CacheReport {

@@ -153,8 +153,15 @@ impl Proxy {
     }
 
     /// Sends a request on, with this head in place of its own if there is one.
-    fn forward(&mut self, key: Key, job: Box<CacheJob>, head: Option<&[u8]>) {
-        let other = head.and_then(|head| Request::parse(head, &self.settings.rules).ok());
+    fn forward(&mut self, key: Key, mut job: Box<CacheJob>, head: Option<&[u8]>) {
+        let client = self.clients.get(key).and_then(|client| client.session.exchange.request());
+        let other = head.zip(client).and_then(|(head, client)| {
+            // What a helper put in place of the client's request may be of another version than the client.
+            Request::parse(head, &self.settings.rules).ok()?.in_place_of(client).ok()
+        });
+        if head.is_some() && other.is_none() {
+            job.ask_plainly();
+        }
         if job.role == Role::Pass {
             self.note_result(key, job.result());
             self.tell(key, &job.report(None, false));
@@ -266,7 +273,11 @@ impl Proxy {
     /// Sends a request once more, in another form.
     fn send_again(&mut self, key: Key, job: Box<CacheJob>, head: &[u8], complete: bool) {
         self.let_go(key, complete);
-        let Ok(mut request) = Request::parse(head, &self.settings.rules) else { return self.dismiss(key) };
+        let client = self.clients.get(key).and_then(|client| client.session.exchange.request());
+        let request = client.and_then(|client| {
+            Request::parse(head, &self.settings.rules).ok()?.in_place_of(client).ok()
+        });
+        let Some(mut request) = request else { return self.dismiss(key) };
         request.set_caching(Caching::Judge);
         if let Some(client) = self.clients.get_mut(key) {
             client.session.drop_received(&mut self.shared);

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::thread;
 
-use crate::support::{client, eventually, pattern, Client, Message, Origin, Proxy};
+use crate::support::{client, eventually, pattern, Client, Helpers, Message, Origin, Proxy};
 
 const ON: (&str, &str) = ("cache.enable", "true");
 
@@ -243,6 +243,29 @@ fn what_breaks_off_is_not_kept_and_is_seen_to_break() {
         assert!(got.len() > 100 && !got.ends_with(b"0\r\n\r\n"), "{path}: {}", got.len());
     }
     assert_eq!((proxy.counter("cache.objects"), proxy.counter("cache.bytes")), (0, 0));
+}
+
+/// An HTTP/1.0 client gets no chunks, though a helper has put a request of HTTP/1.1 in place of its own and the cache one that
+/// validates in place of that.
+#[test]
+fn a_validation_is_answered_in_the_version_of_its_client() {
+    let origin = Origin::start(move |peer| {
+        while peer.request()?.is_some() {
+            peer.send("HTTP/1.1 200 OK\r\nCache-Control: no-cache, no-transform\r\nETag: \"1\"\r\n")?;
+            peer.send("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")?;
+        }
+        Ok(())
+    });
+    let head = format!("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", origin.url("/x"), origin.address());
+    let reply = format!("ICAP/1.0 200 OK\nEncapsulated: req-hdr=0, null-body={}\n\n{head}", head.len());
+    let helpers = Helpers::answering_icap(move |_| reply.clone().into_bytes());
+    let proxy = helpers.proxy(&[ON, ("redirector.protocol", "icap://filter/x")]);
+    for _ in 0..2 {
+        let mut old = proxy.client();
+        old.send(format!("GET {} HTTP/1.0\r\n\r\n", origin.url("/")));
+        assert!(old.rest().ends_with(b"\r\n\r\nhello"));
+    }
+    assert!(origin.received(0).windows(13).any(|part| part == b"If-None-Match"), "nothing was validated");
 }
 
 /// As without a cache: the client is told, and not cut off in the middle.
