@@ -119,16 +119,20 @@ impl Proxy {
     /// Looks a request up that has been decided about: it is answered, waits, or goes on.
     pub(super) fn look_up(&mut self, key: Key, coming: Arriving) {
         let now = self.clock.since_epoch(self.clock.now()) / 1000;
+        // An origin that is told who its client is may have a response for each.
+        let announced = self.is_for_one(key);
         let (Some(caching), Some(client)) = (&mut self.caching, self.clients.get(key)) else { return };
         let exchange = &client.session.exchange;
         let Some(request) = exchange.request() else { return };
-        // A connection that is one client's own, and a host that the request does not name, have responses of their own.
-        // A diverted client says itself which host it means, and may name one that is not where it was going.
-        let foreign = request.detour().is_some() || exchange.is_authenticated() || exchange.ingress().is_diverted();
         if caching.background.contains(&key) || request.method() == Method::Connect {
             return self.resolve(key);
         }
-        if foreign {
+        // A host that the request does not name has responses of its own. A diverted client says itself which host it means, and
+        // may name one that is not where it was going. On a connection that is one client's own all is for that one, but what
+        // it changes is changed for all.
+        let foreign = request.detour().is_some() || exchange.ingress().is_diverted();
+        let own = (exchange.is_authenticated() || announced) && !invalidate::is_unsafe(request);
+        if foreign || own {
             return self.bypass(key);
         }
         let moment = Moment { now, date: self.clock.date(), rules: &self.settings.rules };

@@ -211,6 +211,23 @@ fn what_is_for_one_is_given_to_none_else() {
     assert_eq!(proxy.counter("cache.objects"), 0);
 }
 
+/// NTLM logs a connection in: what comes by it is for that client, and what it changes is changed for all (RFC 9111 section 4.4).
+#[test]
+fn what_a_client_changes_on_a_connection_of_its_own_is_changed_for_all() {
+    let (origin, count) = counting(|_| ok("Cache-Control: max-age=600\r\n", b"x"));
+    let proxy = Proxy::start(&[ON]);
+    let url = origin.url("/x");
+    let (mut own, mut other) = (proxy.client(), proxy.client());
+    ask(&mut other, &url, "");
+    assert_eq!(told(&ask(&mut own, &url, "Authorization: NTLM a\r\n")), "fwd=bypass");
+    assert_eq!(told(&ask(&mut own, &url, "")), "fwd=bypass", "the connection is logged in");
+    assert!(told(&ask(&mut other, &url, "")).starts_with("hit"));
+    own.send(format!("PUT {url} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\n\r\n", origin.address()));
+    own.reply_to("PUT");
+    assert_eq!(told(&ask(&mut other, &url, "")), "fwd=uri-miss; stored");
+    assert_eq!(count.load(Ordering::SeqCst), 5);
+}
+
 /// What an origin overlooked of a client's content would answer its next request, and then everybody's.
 #[test]
 fn what_is_kept_comes_by_no_connection_that_carried_content() {
