@@ -154,7 +154,7 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 /// The rules, ready to be asked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     config: PolicyConfig,
 }

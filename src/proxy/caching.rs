@@ -33,6 +33,8 @@ use crate::web::Purge;
 #[derive(Debug)]
 pub(super) struct CacheDesk {
     pub(super) cache: Cache<Key>,
+    /// Requests are looked up; else what is under way is brought to its end.
+    pub(super) open: bool,
     /// Requests that went on to their origins, whose responses the cache wants to see.
     pub(super) jobs: HashMap<Key, Box<CacheJob>>,
     /// Responses that are read for all who want them.
@@ -56,6 +58,7 @@ impl CacheDesk {
         let random = || RandomState::new().hash_one(0);
         Box::new(CacheDesk {
             cache: Cache::new(settings, (random(), random())),
+            open: true,
             jobs: HashMap::new(),
             fills: Arena::new(),
             by_fetch: HashMap::new(),
@@ -88,20 +91,31 @@ impl Proxy {
                     caching.cache.purge_site(None);
                 }
                 caching.cache.set(settings);
+                caching.open = true;
             }
             (None, Some(settings)) => self.caching = Some(CacheDesk::new(settings)),
             // What is under way is brought to its end; nothing is looked up or kept any more.
             (Some(caching), None) => {
                 caching.cache.purge_site(None);
                 caching.cache.set(CacheSettings::none());
+                caching.open = false;
             }
             (None, None) => {}
         }
     }
 
+    /// Other addresses may be connected to than before: what is kept has come from some that may be none of them, and no answer
+    /// from the cache looks at one.
+    pub(super) fn forget_cached(&mut self) {
+        if let Some(caching) = &mut self.caching {
+            caching.cache.purge_site(None);
+        }
+    }
+
     /// Forgets what an order names.
     pub(super) fn purge(&mut self, what: &Purge) -> Result<(), String> {
-        let caching = self.caching.as_mut().ok_or("there is no cache: cache.enable is false")?;
+        let caching = self.caching.as_mut().filter(|caching| caching.open);
+        let caching = caching.ok_or("there is no cache: cache.enable is false")?;
         let count = match what {
             Purge::All => caching.cache.purge_site(None),
             Purge::Site(site) => caching.cache.purge_site(Some(site.as_bytes())),
@@ -119,19 +133,17 @@ impl Proxy {
     /// Looks a request up that has been decided about: it is answered, waits, or goes on.
     pub(super) fn look_up(&mut self, key: Key, coming: Arriving) {
         let now = self.clock.since_epoch(self.clock.now()) / 1000;
-        // An origin that is told who its client is may have a response for each.
-        let announced = self.is_for_one(key);
         let (Some(caching), Some(client)) = (&mut self.caching, self.clients.get(key)) else { return };
         let exchange = &client.session.exchange;
         let Some(request) = exchange.request() else { return };
-        if caching.background.contains(&key) || request.method() == Method::Connect {
+        if !caching.open || caching.background.contains(&key) || request.method() == Method::Connect {
             return self.resolve(key);
         }
         // A host that the request does not name has responses of its own. A diverted client says itself which host it means, and
         // may name one that is not where it was going. On a connection that is one client's own all is for that one, but what
         // it changes is changed for all.
         let foreign = request.detour().is_some() || exchange.ingress().is_diverted();
-        let own = (exchange.is_authenticated() || announced) && !invalidate::is_unsafe(request);
+        let own = exchange.is_authenticated() && !invalidate::is_unsafe(request);
         if foreign || own {
             return self.bypass(key);
         }

@@ -133,9 +133,10 @@ impl Proxy {
         self.shared.pipes.set_most(options.pipes);
         let answers = std::mem::replace(&mut self.answers, options.answers);
         let policy = std::mem::replace(&mut self.policy, options.policy);
+        let other_rules =
+            self.settings.rules.transparent != options.settings.rules.transparent || self.policy != policy;
         self.loading.loader.discard((answers, policy));
         self.watch_pages(options.pages);
-        let other_rules = self.settings.rules.transparent != options.settings.rules.transparent;
         self.settings = options.settings;
         self.limiting.configure(options.client_limits);
         self.divert = options.divert;

@@ -103,8 +103,14 @@ impl ActiveLists {
 }
 
 impl Proxy {
+    /// Whether lists refuse addresses.
+    fn judges_addresses(&self) -> bool {
+        self.lists.as_ref().is_some_and(|active| active.lists.enforced && active.lists.have_ranges())
+    }
+
     /// Other lists hold from now on.
     pub(super) fn use_lists(&mut self, setup: Option<ListSetup>) {
+        let judged = self.judges_addresses();
         let before = self.lists.take();
         let reader = match setup {
             Some(setup) => {
@@ -119,16 +125,23 @@ impl Proxy {
             }
         };
         self.loading.watch_lists(reader, self.clock.now());
+        if judged || self.judges_addresses() {
+            self.forget_cached();
+        }
     }
 
     /// The files of the lists have changed.
     pub(super) fn lists_changed(&mut self, lists: Lists) {
         self.counters.lists_loaded += 1;
+        let judged = self.judges_addresses();
         let Some(active) = &mut self.lists else { return self.loading.loader.discard(lists) };
         active.number += 1;
         active.files.replace(&lists);
         let before = std::mem::replace(&mut active.lists, lists);
         self.loading.loader.discard(before);
+        if judged || self.judges_addresses() {
+            self.forget_cached();
+        }
     }
 
     /// A request has passed all stages before its name is looked up. Where lists only report, they do it here.

@@ -1,5 +1,7 @@
 //! The cache on real sockets: what is answered without an origin, who shares whose response, what is never kept.
 
+mod rules;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::thread;
