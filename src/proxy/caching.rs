@@ -253,7 +253,10 @@ impl Proxy {
         let keeps = response.keep_alive();
         let complete = keeps && body.taken() == Some(rest.len());
         match verdict {
-            HeadVerdict::Pass(_) if reader.is_none() => self.dismiss(key),
+            HeadVerdict::Pass(_) if reader.is_none() => {
+                self.let_go(key, complete);
+                self.dismiss(key);
+            }
             HeadVerdict::Pass(report) => {
                 self.note_result(key, job.result());
                 self.tell(key, &report);
@@ -290,9 +293,8 @@ impl Proxy {
     fn send_again(&mut self, key: Key, job: Box<CacheJob>, head: &[u8], complete: bool) {
         self.let_go(key, complete);
         let client = self.clients.get(key).and_then(|client| client.session.exchange.request());
-        let request = client.and_then(|client| {
-            Request::parse(head, &self.settings.rules).ok()?.in_place_of(client).ok()
-        });
+        let request =
+            client.and_then(|client| Request::parse(head, &self.settings.rules).ok()?.in_place_of(client).ok());
         let Some(mut request) = request else { return self.dismiss(key) };
         request.set_caching(Caching::Judge);
         if let Some(client) = self.clients.get_mut(key) {

@@ -67,7 +67,7 @@ impl Proxy {
         let mut held: HashMap<ClientKey, Held> = HashMap::new();
         let mut standing = Vec::new();
         for (key, client) in self.clients.iter() {
-            if client.session.exchange.ingress() == ingress {
+            if client.session.exchange.ingress() == ingress && !self.is_background(key) {
                 let one = Standing::of(key, client, now);
                 let held = held.entry(one.client).or_default();
                 held.places += 1;

@@ -119,6 +119,9 @@ impl Proxy {
     /// Counts a connection for its client, if it is known whose it is and it is not counted yet. False if the client has too
     /// many, and this one was closed for that. To be asked where [`Limiting::counts_connections`].
     pub(super) fn seat(&mut self, key: Key) -> bool {
+        if self.is_background(key) {
+            return true;
+        }
         let (Some(client), Some(seats)) = (self.clients.get(key), &mut self.limiting.seats) else { return true };
         let exchange = &client.session.exchange;
         match whose(client, &self.settings) {

@@ -304,17 +304,19 @@ fn content_that_is_at_fault_from_its_start_is_a_fault_of_its_origin() {
     assert_eq!(proxy.counter("cache.objects"), 1);
 }
 
+/// Its client has as many connections as it may: the request behind its answer is none of them.
 #[test]
 fn what_is_stale_is_fetched_anew_behind_its_answer() {
     let (origin, count) =
         counting(|_| ok("Cache-Control: max-age=0, stale-while-revalidate=600\r\nETag: \"1\"\r\n", b"x"));
-    let proxy = Proxy::start(&[ON]);
-    let url = origin.url("/x");
-    ask(&mut proxy.client(), &url, "");
-    let stale = ask(&mut proxy.client(), &url, "");
+    let proxy = Proxy::start(&[ON, ("http.client-connections", "1")]);
+    let (url, mut client) = (origin.url("/x"), proxy.client());
+    ask(&mut client, &url, "");
+    let stale = ask(&mut client, &url, "");
     assert!(stale.status() == 200 && told(&stale).starts_with("hit; ttl="), "{stale:?}");
     eventually("it is fetched", || (count.load(Ordering::SeqCst) == 2).then_some(()));
     eventually("it is kept", || (proxy.counter("cache.stored") == 2).then_some(()));
+    assert_eq!((origin.connections(), ask(&mut client, &url, "").status()), (1, 200), "the connection is kept");
 }
 
 #[test]
