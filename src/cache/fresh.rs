@@ -66,6 +66,11 @@ impl Freshness {
         u64::from(self.initial_age) + now.saturating_sub(self.received)
     }
 
+    /// When its origin made it, as far as its Date and its Age tell.
+    pub fn made(&self) -> u64 {
+        self.received.saturating_sub(self.initial_age.into())
+    }
+
     /// Section 4.2: it is fresh while its lifetime is greater than its age.
     pub fn is_fresh(&self, now: u64) -> bool {
         u64::from(self.lifetime) > self.age(now)

@@ -3,6 +3,7 @@
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::rules::Rules;
+use crate::http::target::Host;
 use crate::http::Method;
 
 /// Whether a request with that method, or with one whose safety is not known, may change what is stored.
@@ -17,6 +18,11 @@ pub fn is_unsafe(request: &Request) -> bool {
 pub fn key(request: &Request) -> Vec<u8> {
     let mut key = Vec::with_capacity(request.path().len() + 48);
     request.target().host.write(&mut key);
+    // The same link-local address is another machine on another network (RFC 4007 section 4).
+    if let Host::V6(_, Some(zone)) = &request.target().host {
+        key.push(b'%');
+        key.extend_from_slice(zone.as_bytes());
+    }
     key.push(b':');
     key.extend_from_slice(request.target().port.to_string().as_bytes());
     key.extend_from_slice(request.path());
@@ -114,6 +120,21 @@ mod tests {
         let response = Response::parse(text.as_bytes(), request.method()).unwrap();
         let keys = targets(&request, &response, &Rules::default());
         keys.into_iter().map(|key| String::from_utf8(key).unwrap()).collect()
+    }
+
+    #[test]
+    fn hosts_that_differ_have_keys_that_differ() {
+        let lines = [
+            "GET http://[fe80::1%25eth0]/",
+            "GET http://[fe80::1%25eth1]/",
+            "GET http://[fe80::1]/",
+            "GET http://a.b/",
+            "GET http://a.b:81/",
+            "GET http://a.b/1",
+        ];
+        let keys: std::collections::BTreeSet<Vec<u8>> = lines.iter().map(|line| key(&request(line))).collect();
+        assert_eq!(keys.len(), lines.len());
+        assert_eq!(key(&request("GET http://A.b.:080?x")), b"a.b:80/?x");
     }
 
     #[test]

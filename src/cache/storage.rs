@@ -216,11 +216,12 @@ impl Storage {
         at.slot.as_ref().map(|slot| &slot.response)
     }
 
-    /// The newest of these that answers the request (section 4: by its Date, here by when it came).
+    /// The newest of these that answers the request (section 4): by when its origin made it, and of those that it made in the same
+    /// second the one that came last, which stands first.
     pub fn select(&self, places: &[StoredPlace], request: &Request) -> Option<StoredPlace> {
-        let matching = places.iter().filter_map(|place| Some((*place, self.get(*place)?)));
+        let matching = places.iter().rev().filter_map(|place| Some((*place, self.get(*place)?)));
         let matching = matching.filter(|(_, kept)| kept.selecting.matches(request));
-        matching.max_by_key(|(_, kept)| kept.freshness.received).map(|(place, _)| place)
+        matching.max_by_key(|(_, kept)| kept.freshness.made()).map(|(place, _)| place)
     }
 
     /// The response at a place has been used.

@@ -1,8 +1,8 @@
 //! What is kept and found, what goes, and what all of it takes.
 
-use crate::cache::fresh::Exchanged;
 use super::*;
 use crate::cache::control::Directives;
+use crate::cache::fresh::Exchanged;
 use crate::http::response::Response;
 use crate::http::rules::Rules;
 use crate::http::stored::Keeping;
@@ -61,6 +61,30 @@ fn a_place_that_is_none_is_no_panic() {
     all.order.add(0, &mut all.slots);
     (all.used, all.limit) = (5, 4);
     assert!(!all.make_room(0));
+}
+
+/// A response that Vary does not divide and one that it does may answer the same request.
+#[test]
+fn of_several_that_answer_the_newest_does() {
+    let all_requests = |length, received, age| {
+        let mut response = response("a.b:80/", "1", length, received);
+        response.selecting = Selecting::default();
+        response.freshness.initial_age = age;
+        response
+    };
+    // Those that come first and last, and the length of the one that answers.
+    let table = [
+        (response("a.b:80/", "1", 1, 5), all_requests(2, 5, 0), 2),
+        (all_requests(2, 5, 0), response("a.b:80/", "1", 1, 5), 1),
+        (response("a.b:80/", "1", 1, 5), all_requests(2, 9, 6), 1),
+    ];
+    for (first, last, want) in table {
+        let mut all = storage(1 << 20);
+        all.insert(first);
+        all.insert(last);
+        let place = all.select(&all.variants(b"a.b:80/"), &request("1")).unwrap();
+        assert_eq!(all.get(place).unwrap().body.len(), want);
+    }
 }
 
 #[test]
