@@ -1,6 +1,6 @@
 //! A TCP stream together with what is known of its readiness.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub trait Transport {
     fn discard(&mut self, over: &mut [u8]) -> io::Result<usize>;
     /// Writes what the peer's window takes.
     fn send(&mut self, from: &[u8]) -> io::Result<usize>;
+    /// Writes what the peer's window takes of one after the other, in one go.
+    fn send_both(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize>;
     /// Moves up to `most` bytes that are there into a pipe. 0 is the end of the stream, or a mark of urgent bytes.
     fn splice_in(&mut self, pipe: &Pipe, most: usize) -> io::Result<usize>;
     /// Writes what the peer's window takes of the bytes in a pipe that is not empty.
@@ -53,6 +55,10 @@ impl Transport for TcpStream {
 
     fn send(&mut self, from: &[u8]) -> io::Result<usize> {
         self.write(from)
+    }
+
+    fn send_both(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(first), IoSlice::new(second)])
     }
 
     fn splice_in(&mut self, pipe: &Pipe, most: usize) -> io::Result<usize> {
@@ -160,11 +166,22 @@ impl<T: Transport> Stream<T> {
 
     /// Writes `from`; gives how many bytes were taken. A short write clears WRITE.
     pub fn send(&mut self, from: &[u8]) -> io::Result<usize> {
-        match uninterrupted(|| self.io.send(from)) {
+        let sent = uninterrupted(|| self.io.send(from));
+        self.write_result(sent, from.len())
+    }
+
+    /// The same for two pieces, one behind the other.
+    pub fn send_both(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        let sent = uninterrupted(|| self.io.send_both(first, second));
+        self.write_result(sent, first.len() + second.len())
+    }
+
+    fn write_result(&mut self, sent: io::Result<usize>, given: usize) -> io::Result<usize> {
+        match sent {
             Ok(count) => {
                 // A short write has filled the socket's buffer: a second call would only say EAGAIN (epoll(7),
                 // "Questions and answers").
-                if count < from.len() {
+                if count < given {
                     self.ready.clear(Ready::WRITE);
                 }
                 Ok(count)

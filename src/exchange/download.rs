@@ -26,7 +26,7 @@ use crate::http::{Method, Version};
 const MAX_INTERIMS: u16 = 32;
 
 /// Longest body of an answer, in bytes, that is put into the buffer with its head: both fit a block of the pool. A longer one
-/// is put there piece by piece, as the client takes it, so that a page of 1 MiB takes no fresh memory (13 to 50 ms of the loop
+/// is sent from where it stands, as the client takes it, so that a page of 1 MiB takes no fresh memory (13 to 50 ms of the loop
 /// on a machine where that is dear).
 const MAX_STORED: usize = 8 << 10;
 
@@ -73,12 +73,20 @@ impl Exchange {
         }
     }
 
-    /// Takes the next bytes of an answer's body that does not stand in the buffer. None if there are none.
-    pub fn read_body(&mut self, into: &mut [u8]) -> Option<usize> {
-        match &mut self.phase {
-            Phase::Answering(Ending { reply: AnswerState::Flowing(rest), .. }) => Some(rest.read(into)),
-            _ => None,
+    /// The next bytes of an answer's body that does not stand in the buffer.
+    pub fn body_rest(&self) -> &[u8] {
+        match &self.phase {
+            Phase::Answering(Ending { reply: AnswerState::Flowing(rest), .. }) => rest.bytes(),
+            _ => b"",
         }
+    }
+
+    /// `count` bytes of what follows the answer's head were sent from where they stand.
+    pub fn handle_body_sent(&mut self, count: usize) {
+        if let Phase::Answering(Ending { reply: AnswerState::Flowing(rest), .. }) = &mut self.phase {
+            rest.skip(count);
+        }
+        self.download.passed(count);
     }
 
     /// Takes a response head, if it is complete and wanted. False when there is nothing more to do with what has come.

@@ -5,6 +5,7 @@ use super::flow::{Direction, Flow};
 use super::ingress::Ingress;
 use super::phase::{AnswerState, Ending, Phase, RelayStage};
 use super::{Action, Exchange, Side};
+use crate::http::framing::Framing;
 
 impl Exchange {
     /// Is more input wanted in this direction? Only asked when all that was cleared has been sent.
@@ -90,6 +91,13 @@ impl Exchange {
                 flow.framing.passable()
             }
             Phase::Relaying(relay) if relay.stage == RelayStage::Body => flow.framing.passable(),
+            // What follows an answer of known length; chunks are made of the rest.
+            Phase::Answering(ending) if direction == Direction::Download && ending.is_written() => {
+                match &flow.framing {
+                    Framing::Sized(left) => *left,
+                    Framing::Empty | Framing::Chunked(_) | Framing::UntilClose => 0,
+                }
+            }
             _ => 0,
         }
     }

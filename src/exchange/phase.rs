@@ -122,7 +122,7 @@ pub enum AnswerState {
     Awaiting(Box<Answer>),
     /// It is there, and will be put into the buffer.
     Ready(Box<Answer>),
-    /// Its head is in the buffer or sent, and its body is put there piece by piece, as the client takes it.
+    /// Its head is in the buffer or sent, and its body goes out from where it stands, as the client takes it.
     Flowing(Box<BodyRest>),
     /// In its place comes what a client gets that does not read HTTP.
     Notice(LastNotice),
@@ -158,13 +158,14 @@ impl BodyRest {
         self.body.own_size()
     }
 
-    /// Takes the next bytes; 0 when there are none left.
-    pub fn read(&mut self, into: &mut [u8]) -> usize {
-        let rest = &self.body[self.at..];
-        let count = rest.len().min(into.len());
-        into[..count].copy_from_slice(&rest[..count]);
+    /// The next bytes; none when all have gone out.
+    pub fn bytes(&self) -> &[u8] {
+        self.body.get(self.at..).unwrap_or_default()
+    }
+
+    /// So many of them have gone out.
+    pub fn skip(&mut self, count: usize) {
         self.at += count;
-        count
     }
 }
 

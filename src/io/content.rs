@@ -146,6 +146,19 @@ impl Content {
         self.at < self.block.bytes().len() || matches!(self.source, Supply::Ended | Supply::Broken)
     }
 
+    /// The next bytes, where they stand; none while none are there, nor where they go out as chunks.
+    pub fn bytes(&self) -> &[u8] {
+        if self.chunked {
+            return b"";
+        }
+        self.block.bytes().get(self.at..).unwrap_or_default()
+    }
+
+    /// So many of these were sent.
+    pub fn skip(&mut self, count: usize) {
+        self.at += count;
+    }
+
     /// Takes the next bytes, into at least 64; 0 is the end of the file. None while they are not there yet.
     pub fn read(&mut self, into: &mut [u8]) -> Option<usize> {
         if !self.is_ready() {
@@ -205,6 +218,11 @@ mod tests {
         content.handle_shared(b"..abc".as_slice().into(), 2);
         assert_eq!((content.read(&mut bytes), &bytes[..3]), (Some(3), &b"abc"[..]));
         assert_eq!((content.poll(), content.farewell()), (Some(ContentRequest::Read(7, 3)), ContentRequest::Leave(7)));
+        content.handle_shared(b"def".as_slice().into(), 0);
+        content.skip(1);
+        assert_eq!((content.bytes().to_vec(), content.poll()), (b"ef".to_vec(), None));
+        content.skip(2);
+        assert_eq!((content.bytes().to_vec(), content.poll()), (Vec::new(), Some(ContentRequest::Read(7, 6))));
         content.handle_end(true);
         assert_eq!((content.read(&mut bytes), content.poll()), (Some(0), None));
     }

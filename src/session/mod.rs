@@ -3,6 +3,7 @@
 //! One session owns both ends, so nothing can be left behind when one of them goes. The exchange decides, the pump only
 //! moves bytes: it asks what is wanted, does what is ready, and stops when nothing that is wanted is ready.
 
+mod content;
 mod passing;
 mod peek;
 mod shared;
@@ -20,8 +21,9 @@ use crate::exchange::flow::Direction;
 use crate::exchange::phase::Phase;
 use crate::exchange::timers::Limits;
 use crate::exchange::{Action, Context, Exchange, Side};
-use crate::io::content::{Content, ContentRequest};
+use crate::io::content::Content;
 use crate::io::origin::Origin;
+use content::following;
 use passing::passes;
 use peek::{PeekSize, MIN_PEEK};
 pub use shared::Shared;
@@ -79,26 +81,6 @@ impl<T: Transport> Session<T> {
             pipe_down: None,
             content: None,
         }
-    }
-
-    /// Tells the session of the file whose bytes follow the answer that its exchange is about to give.
-    pub fn provide(&mut self, content: Content) {
-        debug_assert!(self.content.is_none(), "one file at a time, and it is closed");
-        self.content = Some(Box::new(content));
-    }
-
-    /// The file whose bytes follow the answer, to be given what was read of it.
-    pub fn content_mut(&mut self) -> Option<&mut Content> {
-        self.content.as_deref_mut()
-    }
-
-    /// What is needed of that file now. To be asked after each run, so that it is closed as soon as no more of it is wanted.
-    pub fn poll_content(&mut self) -> Option<ContentRequest> {
-        let content = self.content.as_mut()?;
-        if self.exchange.needs_content() {
-            return content.poll();
-        }
-        self.content.take().map(|content| content.farewell())
     }
 
     /// Moves what can be moved, until something has to be done by others or nothing is ready.
@@ -237,6 +219,7 @@ impl<T: Transport> Session<T> {
             match self.exchange.flow(direction).cleared() {
                 _ if pipe.is_some() => writes || to.is_none() || !self.exchange.delivers(direction),
                 _ if self.exchange.wants_shutdown(direction, stored.len()) => to.is_some(),
+                0 if self.sends_content(direction, stored) => reads && writes,
                 0 if passes(&self.exchange, direction, stored, peek) => reads && writes,
                 0 => reads && (stored.has_storage() || shared.pool.has_room()),
                 // What has no destination goes nowhere, now or later.
@@ -350,15 +333,31 @@ impl<T: Transport> Session<T> {
 
     /// Sends cleared bytes. None when the destination takes nothing now.
     fn send(&mut self, direction: Direction, work: &mut Buf, cleared: usize, cx: &mut Context<'_>) -> Option<usize> {
-        let to = self.sink(direction)?;
-        if !to.ready.has(Ready::WRITE) {
+        let ready = self.sink(direction)?.ready;
+        if !ready.has(Ready::WRITE) {
             return None;
         }
-        match to.send(&work.bytes()[..cleared]) {
+        // What follows an answer goes with its head.
+        let behind = if direction == Direction::Download && work.len() == cleared {
+            following(&self.exchange, self.content.as_deref())
+        } else {
+            b""
+        };
+        let sent = match (direction, &mut self.origin) {
+            (Direction::Download, _) if behind.is_empty() => self.client.send(&work.bytes()[..cleared]),
+            (Direction::Download, _) => self.client.send_both(&work.bytes()[..cleared], behind),
+            (Direction::Upload, Some(origin)) => origin.stream.send(&work.bytes()[..cleared]),
+            (Direction::Upload, None) => return None,
+        };
+        match sent {
             Ok(0) => None,
             Ok(count) => {
-                work.consume(count);
-                self.exchange.handle_sent(direction, count);
+                let of_buffer = count.min(cleared);
+                work.consume(of_buffer);
+                self.exchange.handle_sent(direction, of_buffer);
+                if count > of_buffer {
+                    self.handle_following(count - of_buffer);
+                }
                 Some(count)
             }
             Err(error) => {
@@ -438,37 +437,6 @@ impl<T: Transport> Session<T> {
             Err(error) => self.receive_failed(direction, &error, cx),
         }
         Some(0)
-    }
-
-    /// Gets more of what follows an answer. None while the loader reads it.
-    fn fetch_content(
-        &mut self,
-        work: &mut Buf,
-        room: bool,
-        shared: &mut Shared,
-        cx: &mut Context<'_>,
-    ) -> Option<usize> {
-        if self.content.as_ref().is_some_and(|content| !content.is_ready()) {
-            return None;
-        }
-        if !room {
-            shared.starved = true;
-            return None;
-        }
-        let space = work.space();
-        let asked = space.len().min(BLOCK);
-        let space = &mut space[..asked];
-        let content = self.content.as_mut();
-        match self.exchange.read_body(space).or_else(|| content.and_then(|content| content.read(space))) {
-            Some(count) if count > 0 => {
-                work.filled(count);
-                Some(count)
-            }
-            _ => {
-                self.exchange.handle_eof(Direction::Download, cx);
-                Some(0)
-            }
-        }
     }
 
     fn receive_failed(&mut self, direction: Direction, error: &io::Error, cx: &mut Context<'_>) {

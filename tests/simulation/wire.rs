@@ -380,6 +380,10 @@ impl Transport for Socket {
         }
     }
 
+    fn send_both(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        self.send(&[first, second].concat())
+    }
+
     fn splice_in(&mut self, pipe: &Pipe, most: usize) -> io::Result<usize> {
         assert!(most > 0 && pipe.is_empty(), "a pipe with bytes is drained first");
         let mut wire = self.wire.borrow_mut();

@@ -429,9 +429,12 @@ impl Scenario {
         if !self.exchange.wants_input(direction) {
             return changed;
         }
-        let mut body = vec![0; lane.piece.min(5_000)];
-        if let Some(count) = self.exchange.read_body(&mut body).filter(|_| direction == Direction::Download) {
-            lane.held.append(&body[..count]);
+        let rest = if direction == Direction::Download { self.exchange.body_rest() } else { b"" };
+        if !rest.is_empty() {
+            let count = rest.len().min(lane.window).min(self.exchange.passable(direction) as usize);
+            lane.window -= count;
+            lane.sent.extend_from_slice(&rest[..count]);
+            self.exchange.handle_body_sent(count);
             return changed || count > 0;
         }
         let count = lane.waiting.len().min(lane.piece);
