@@ -205,6 +205,24 @@ pub struct CacheCounts {
     pub purged: u64,
 }
 
+impl CacheCounts {
+    /// Requests that the cache has looked at.
+    pub fn looked_at(&self) -> u64 {
+        let all: u64 = self.results.iter().sum();
+        all - self.results[CacheResult::Bypass.index()]
+    }
+
+    /// Those of them whose origin has said that what is kept holds.
+    pub fn revalidated(&self) -> u64 {
+        self.results[CacheResult::Revalidated.index()]
+    }
+
+    /// Those of them that were answered from what is kept, or by another client's response.
+    pub fn answered(&self) -> u64 {
+        self.looked_at() - self.results[CacheResult::Miss.index()]
+    }
+}
+
 /// What a cache is at a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheNumbers {
@@ -214,6 +232,8 @@ pub struct CacheNumbers {
     pub objects: u64,
     /// Bytes that these take, with those promised to what is on its way.
     pub bytes: u64,
+    /// Bytes that they may take; none where there is no cache.
+    pub limit: u64,
     /// Responses that went to make room, since the start.
     pub evicted: u64,
     /// Responses on their way that are shared.
@@ -264,6 +284,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             counts: self.counts,
             objects: self.storage.len() as u64,
             bytes: self.storage.used() as u64,
+            limit: self.storage.limit() as u64,
             evicted: self.storage.evictions(),
             fetching: fetching as u64,
             waiting: waiting as u64,

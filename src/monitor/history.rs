@@ -61,6 +61,20 @@ impl History {
         })
     }
 
+    /// How many of what was added to `whole` were added to `part`, in percent; 0 where nothing was.
+    pub fn shares(
+        &self,
+        span: HistorySpan,
+        part: impl Fn(&Running) -> u64,
+        whole: impl Fn(&Running) -> u64,
+    ) -> [f64; POINTS] {
+        self.line(span, |old, new| {
+            let added =
+                |count: &dyn Fn(&Running) -> u64| count(&new.running).saturating_sub(count(&old.running)) as f64;
+            100.0 * added(&part) / added(&whole).max(1.0)
+        })
+    }
+
     /// Mean times in milliseconds, 0 where nothing was timed.
     pub fn means(&self, span: HistorySpan, times: impl Fn(&Running) -> Histogram) -> [f64; POINTS] {
         self.line(span, |old, new| times(&new.running).since(&times(&old.running)).mean())
@@ -141,6 +155,16 @@ mod tests {
         assert_eq!((history.known(HistorySpan::Minute), history.known(HistorySpan::Hour)), (3, 0));
         assert_eq!(history.levels(HistorySpan::Minute, |running| running.clients)[POINTS - 3..], [10.0, 15.0, 15.0]);
         assert_eq!(history.added(requests), 150);
+    }
+
+    #[test]
+    fn a_share_is_of_what_was_added_at_that_time() {
+        let mut history = History::default();
+        for (second, count) in [0, 100, 150, 150].into_iter().enumerate() {
+            history.push(1000 * second as Millis, at(count));
+        }
+        let shares = history.shares(HistorySpan::Minute, |running| running.clients, requests);
+        assert_eq!(shares[POINTS - 4..], [0.0, 10.0, 10.0, 0.0]);
     }
 
     #[test]

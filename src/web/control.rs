@@ -17,6 +17,7 @@ use crate::http::answer::Answer;
 use crate::http::media::PLAIN;
 use crate::http::request::Request;
 use crate::http::Method;
+use crate::monitor::Running;
 
 /// What is to be changed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -347,7 +348,7 @@ fn debug(form: &ControlForm<'_>, source: &dyn Source) -> Markup {
 fn process(form: &ControlForm<'_>, source: &dyn Source) -> Markup {
     let running = source.running();
     html! {
-        h1 { "Stop, listen" }
+        h1 { "Stop, listen" @if running.cache.limit > 0 { ", forget" } }
         @if running.draining {
             p { "A soft stop is under way: " (units::counted(running.clients, "client is", "clients are")) " left." }
         } @else {
@@ -358,5 +359,21 @@ fn process(form: &ControlForm<'_>, source: &dyn Source) -> Markup {
             p { "The proxy accepts no more clients, serves the connected ones, and ends when the last of them has gone. A soft stop cannot be taken back." }
             (form.of(STOP, &html! {}, "Stop softly"))
         }
+        @if running.cache.limit > 0 { (forgetting(form, &running)) }
+    }
+}
+
+/// What the cache is to forget.
+fn forgetting(form: &ControlForm<'_>, running: &Running) -> Markup {
+    let text = |name: &str, label: &str, example: &str| {
+        let input = html! { label { (label) input name=(name) placeholder=(example) required disabled[form.token.is_none()]; } };
+        form.of(PURGE, &input, "Forget")
+    };
+    html! {
+        h2 { "Cache" }
+        p { (units::counted(running.cache.objects, "response is", "responses are")) " kept. What is forgotten is asked for anew." }
+        (text("url", "A URL", "http://example.com/page"))
+        (text("host", "A host with its port", "example.com:80"))
+        (form.of(PURGE, &html! { input type="hidden" name="all" value="true"; }, "Forget everything"))
     }
 }

@@ -24,6 +24,7 @@ enum GraphUnit {
     PerSecond,
     Bits,
     Millis,
+    Percent,
 }
 
 enum GraphLine {
@@ -35,12 +36,14 @@ enum GraphLine {
     Bits(fn(&Running) -> u64),
     /// The mean of what was timed.
     Mean(fn(&Running) -> Histogram),
+    /// How much of what is added to the second number is added to the first.
+    Share(fn(&Running) -> u64, fn(&Running) -> u64),
 }
 
-use GraphLine::{Bits, Level, Mean, Rate};
+use GraphLine::{Bits, Level, Mean, Rate, Share};
 
 /// All graphs, in the order of the menu.
-pub(super) const GRAPHS: [Graph; 10] = [
+pub(super) const GRAPHS: [Graph; 11] = [
     Graph {
         name: "requests",
         title: "Requests",
@@ -126,6 +129,18 @@ pub(super) const GRAPHS: [Graph; 10] = [
             ("helpers", Mean(|running| running.counters.helper_time)),
         ],
     },
+    Graph {
+        name: "cache",
+        title: "Cache hits",
+        unit: GraphUnit::Percent,
+        lines: &[
+            ("answered", Share(|running| running.cache.counts.answered(), |running| running.cache.counts.looked_at())),
+            (
+                "of these validated",
+                Share(|running| running.cache.counts.revalidated(), |running| running.cache.counts.looked_at()),
+            ),
+        ],
+    },
 ];
 
 impl Graph {
@@ -151,6 +166,7 @@ impl GraphLine {
             Rate(count) => history.rates(span, count),
             Bits(count) => history.rates(span, count).map(|bytes| 8.0 * bytes),
             Mean(times) => history.means(span, times),
+            Share(part, whole) => history.shares(span, part, whole),
         }
     }
 }
@@ -162,6 +178,7 @@ impl GraphUnit {
             GraphUnit::PerSecond => |value| format!("{}/s", units::rate(value)),
             GraphUnit::Bits => units::bits,
             GraphUnit::Millis => units::millis,
+            GraphUnit::Percent => units::percent,
         }
     }
 }

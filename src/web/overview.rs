@@ -29,6 +29,7 @@ pub(super) fn page(source: &dyn Source) -> Markup {
             (times(history))
             (names(history))
             (helpers(&running, history))
+            @if running.cache.limit > 0 { (cache(&running, history)) }
         }
     }
 }
@@ -186,6 +187,18 @@ fn helpers(running: &Running, history: &History) -> Markup {
         p { (units::counted(helpers.forked, "helper runs", "helpers run")) " of " (helpers.minimum) " to " (helpers.maximum) ", " (units::counted(helpers.queue, "request waits", "requests wait")) }
     };
     latency("helpers", "/graph/processes.html", "Helpers", &rest, |running| running.counters.helper_time, history)
+}
+
+fn cache(running: &Running, history: &History) -> Markup {
+    let answered = history.added(|running| running.cache.counts.answered());
+    let asked = history.added(|running| running.cache.counts.looked_at());
+    let value = html! { (units::percent(100.0 * answered as f64 / asked.max(1) as f64)) };
+    let rest = html! {
+        p { "of " (units::counted(asked, "request", "requests")) " in the last minute" }
+        p { (units::counted(running.cache.objects, "response", "responses")) ", " (units::bytes(running.cache.bytes)) " of " (units::bytes(running.cache.limit)) }
+        (graph("cache", history))
+    };
+    tile("cache", "/graph/cache.html", "Cache hits", &value, &rest)
 }
 
 /// A tile about how long something takes.

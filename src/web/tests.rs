@@ -274,6 +274,34 @@ fn errors_are_by_cause() {
 }
 
 #[test]
+fn a_cache_has_a_tile_a_graph_and_forms_that_purge() {
+    let mut fake = Fake::new();
+    assert!(!fake.get("/").1.contains("tile-cache") && !fake.get("/control.html").1.contains("/control/cache/purge"));
+    fake.running.cache.limit = 64 << 20;
+    for (second, (hits, misses)) in [(1, 1), (4, 2)].into_iter().enumerate() {
+        fake.running.cache.counts.results = [hits, misses, 0, 0, 0, 9];
+        fake.history.push(2000 + 1000 * second as u64, fake.running.clone());
+    }
+    let tile = fake.get("/").1;
+    let tile = tile.split("tile-cache").nth(1).expect("a tile");
+    assert!(tile.contains("<output>67 %</output>") && tile.contains("of 6 requests in the last minute"), "{tile}");
+    assert!(tile.contains("0 responses, 0 B of 64.0 MiB"), "{tile}");
+    assert!(fake.get("/graph/cache.html").1.contains("75 %"));
+    let page = fake.get("/control.html").1;
+    assert_eq!(page.matches("action=\"/control/cache/purge\"").count(), 3, "{page}");
+    let purge = |content: &str| match fake.post("/control/cache/purge", content) {
+        Reply::Order(Order::Purge(what)) => Some(what),
+        _ => None,
+    };
+    assert_eq!(purge("url=http%3A%2F%2Fa.b%2Fx"), Some(Purge::Url("http://a.b/x".into())));
+    assert_eq!(purge("host=A.b%3A80"), Some(Purge::Site("a.b:80".into())));
+    assert_eq!(
+        (purge("all=true"), purge("all=false"), purge("host=a.b"), purge("")),
+        (Some(Purge::All), None, None, None)
+    );
+}
+
+#[test]
 fn changes_need_the_token() {
     let fake = Fake::new();
     let order = |reply: Reply| match reply {

@@ -37,6 +37,11 @@ pub(super) fn rate(number: f64) -> String {
     }
 }
 
+/// A share of a hundred.
+pub(super) fn percent(number: f64) -> String {
+    format!("{number:.0} %")
+}
+
 /// A time in milliseconds.
 pub(super) fn millis(time: f64) -> String {
     match time {

@@ -13,8 +13,19 @@ use crate::support::{eventually, Helpers, Origin, Proxy};
 /// What a stranger would like to run.
 const EVIL: &str = "<script>alert(1)</script>";
 
-pub(crate) const GRAPHS: [&str; 10] =
-    ["requests", "connections", "clients", "servers", "transfered", "loops", "events", "processes", "queue", "latency"];
+pub(crate) const GRAPHS: [&str; 11] = [
+    "requests",
+    "connections",
+    "clients",
+    "servers",
+    "transfered",
+    "loops",
+    "events",
+    "processes",
+    "queue",
+    "latency",
+    "cache",
+];
 
 /// Pages other than graphs.
 const PAGES: [&str; 15] = [

@@ -3,7 +3,7 @@
 use super::{Fake, EVIL, HTML};
 
 /// Every address of the original, and what came since.
-pub(super) const PAGES: [&str; 47] = [
+pub(super) const PAGES: [&str; 48] = [
     "/",
     "/index.html",
     "/information.html",
@@ -31,6 +31,7 @@ pub(super) const PAGES: [&str; 47] = [
     "/graph/processes.html",
     "/graph/queue.html",
     "/graph/latency.html",
+    "/graph/cache.html",
     "/end-point.html",
     "/end-point/clients.html",
     "/end-point/servers.html",
