@@ -1,5 +1,6 @@
 //! The cache on real sockets: what is answered without an origin, who shares whose response, what is never kept.
 
+mod gaps;
 mod rules;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -294,7 +295,9 @@ fn content_that_is_at_fault_from_its_start_is_a_fault_of_its_origin() {
         let stale = request.start().contains("/kept") && !request.has("If-None-Match");
         match stale {
             true => ok("Cache-Control: max-age=0\r\nETag: \"1\"\r\n", b"kept"),
-            false => b"HTTP/1.1 200 OK\r\nCache-Control: max-age=9\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n".to_vec(),
+            false => {
+                b"HTTP/1.1 200 OK\r\nCache-Control: max-age=9\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n".to_vec()
+            }
         }
     });
     let proxy = Proxy::start(&[ON]);
