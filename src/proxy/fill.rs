@@ -2,6 +2,7 @@
 
 use mio::net::TcpStream;
 use reactor::arena::Key;
+use reactor::buffer::poison;
 use reactor::ready::Ready;
 use reactor::Millis;
 
@@ -73,6 +74,7 @@ impl Fill {
             return FillStep::Wait;
         }
         let kept = self.pending.len();
+        poison(caching.buffer);
         caching.buffer[..kept].copy_from_slice(&self.pending);
         match self.origin.stream.receive(&mut caching.buffer[kept..]) {
             Ok(Some(0)) if matches!(self.framing, Framing::UntilClose) => FillStep::Complete(false),
