@@ -9,8 +9,7 @@ use crate::http::Method;
 /// Whether a request with that method, or with one whose safety is not known, may change what is stored.
 pub fn is_unsafe(request: &Request) -> bool {
     // QUERY is safe and idempotent (RFC 10008); CONNECT asks for no resource.
-    let is_safe =
-        request.method().is_safe() || request.method_name() == b"QUERY" || request.method() == Method::Connect;
+    let is_safe = request.method().is_safe() || request.is_query() || request.method() == Method::Connect;
     !is_safe
 }
 

@@ -382,7 +382,7 @@ impl Exchange {
         let Phase::Relaying(relay) = &self.phase else { return false };
         let unanswered = relay.interims == 0 && relay.scan == HeadScan::default();
         let untouched = unanswered && matches!(self.upload.framing, Framing::Empty);
-        relay.reused && untouched && relay.request.method().is_idempotent()
+        relay.reused && untouched && relay.request.is_idempotent()
     }
 
     fn ask_again(&mut self, now: Millis) {

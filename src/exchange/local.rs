@@ -1,5 +1,5 @@
-//! Requests to this program itself: one is complete only with its content, since no origin will take that. Knows nothing
-//! of what the content says.
+//! Content that is kept with its request: that of requests to this program itself, which are complete only with it, since no
+//! origin will take that, and that of a short QUERY, which may be asked twice. Knows nothing of what the content says.
 
 use crate::http::fault::Fault;
 use crate::http::fields::Expectation;

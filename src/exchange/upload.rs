@@ -179,7 +179,7 @@ impl Exchange {
         self.action = Some(Action::Ask);
     }
 
-    /// Looks at what the head says of the content. That of a request to this program itself is taken.
+    /// Looks at what the head says of the content. That of a request to this program itself is taken, and that of a short QUERY.
     fn admit_content(&mut self, request: &mut Request, buf: &mut Buf, limit: u64) -> Result<(), Fault> {
         match request.framing() {
             _ if self.ingress.is_local() => {
@@ -189,6 +189,12 @@ impl Exchange {
                 Ok(())
             }
             Framing::Sized(length) if limit > 0 && length > limit => Err(Fault::BodyTooLarge),
+            // It can be asked once more with what has come together with its head, all of it.
+            Framing::Sized(_) if request.is_query() && local::hold(request, buf.bytes()).is_ok() => {
+                buf.consume(request.content().len());
+                self.upload.begin(Framing::Empty);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -205,6 +211,7 @@ impl Exchange {
                 self.upload.drop_cleared(buf);
                 cx.out.clear();
                 rewrite::request(cx.out, &relay.request, &cx.settings.rules, self.identity.peer());
+                cx.out.extend_from_slice(relay.request.content());
                 buf.replace_front(0, cx.out);
                 self.upload.cleared = cx.out.len() as u32;
                 relay.stage = RelayStage::Await;

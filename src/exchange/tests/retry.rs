@@ -43,6 +43,35 @@ fn a_harmless_request_is_asked_once_more() {
     }
 }
 
+/// QUERY (RFC 10008) only reads. Its content has come with its head, so that it is there for a second time.
+#[test]
+fn a_query_is_asked_once_more_with_its_content() {
+    for (how, die) in DEATHS {
+        let mut scenario = reusing("QUERY", "Content-Length: 6\r\n\r\nselect");
+        let sent = scenario.origin_got();
+        assert!(sent.starts_with("QUERY / HTTP/1.1\r\n") && sent.ends_with("\r\n\r\nselect"), "{sent}");
+        assert!(scenario.exchange.request().unwrap().is_repeatable());
+        die(&mut scenario);
+        assert_eq!((scenario.kind(), scenario.actions()), (PhaseKind::Resolving, vec![Action::Redial]), "{how}");
+        scenario.resolved();
+        scenario.connect(false);
+        assert_eq!(scenario.origin_got(), sent, "{how}");
+        scenario.origin("HTTP/1.1 204 OK\r\n\r\n");
+        assert_eq!((scenario.statuses(), scenario.actions()), (vec![204], vec![Action::Release]));
+        assert_eq!(scenario.sending(GET).into_relaying().origin_got(), GET_SENT, "and the next request is served");
+    }
+    // Of this one the rest is still to come, and what has come is gone once it was sent.
+    for (rest, more) in
+        [("Content-Length: 6\r\n\r\nsel", "ect"), ("Transfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n0\r\n\r\n")]
+    {
+        let mut scenario = reusing("QUERY", rest);
+        scenario.client(more);
+        assert!(scenario.origin_got().ends_with(more) && !scenario.exchange.request().unwrap().is_repeatable());
+        scenario.origin_ends();
+        assert_eq!((scenario.statuses(), scenario.actions()), (vec![502], vec![Action::Hangup]), "{rest}");
+    }
+}
+
 #[test]
 fn it_is_asked_only_once_more() {
     for (how, die) in DEATHS {

@@ -286,10 +286,20 @@ impl Request {
         matches!(self.method, Method::Get | Method::Head | Method::Delete) && !self.framing.is_done()
     }
 
-    /// Whether the request can be sent once more when its connection turns out dead (RFC 9110 §9.2.2): it has no content, and
-    /// its method is idempotent.
+    /// Whether it does the same however often it is sent (RFC 9110 section 9.2.2; QUERY by RFC 10008).
+    pub fn is_idempotent(&self) -> bool {
+        self.method.is_idempotent() || self.is_query()
+    }
+
+    /// Whether it is a QUERY, which only reads, and says in its content what.
+    pub fn is_query(&self) -> bool {
+        self.method_name() == b"QUERY"
+    }
+
+    /// Whether the request can be sent once more when its connection turns out dead (RFC 9110 §9.2.2): all of its content is at hand,
+    /// or it has none, and it is idempotent.
     pub fn is_repeatable(&self) -> bool {
-        self.method.is_idempotent() && matches!(self.framing, Framing::Empty)
+        self.is_idempotent() && (matches!(self.framing, Framing::Empty) || !self.content.is_empty())
     }
 
     /// Whether an origin that does not understand the request as we do may still answer to a part of it later: one with
@@ -345,6 +355,7 @@ impl Request {
         self.framing = framing;
         self.version = client.version;
         self.upgrades &= client.upgrades;
+        self.content = client.content.clone();
         let differs = client.method == Method::Connect && client.target != self.target;
         self.asked = differs.then(|| Box::new(client.asked().clone()));
     }
