@@ -1,6 +1,7 @@
 //! Chromium driven over its DevTools protocol: messages in JSON, a NUL behind each, over two pipes. Knows no page.
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{channel, Receiver};
 use std::time::{Duration, Instant};
@@ -36,6 +37,16 @@ const GONE: [&str; 3] = ["target navigated or closed", "context was destroyed", 
 impl Browser {
     /// Starts it with an empty page of this size, whose events are recorded from now on.
     pub(crate) fn start(width: u32, height: u32) -> Browser {
+        Browser::launch(width, height, &["--no-proxy-server"])
+    }
+
+    /// The same, with a proxy for all that it asks for.
+    pub(crate) fn behind(proxy: SocketAddr, width: u32, height: u32) -> Browser {
+        let server = format!("--proxy-server=http://{proxy}");
+        Browser::launch(width, height, &[&server, "--proxy-bypass-list=<-loopback>"])
+    }
+
+    fn launch(width: u32, height: u32, network: &[&str]) -> Browser {
         let profile = tempfile::tempdir().expect("a temporary folder");
         let program = find("chromium").expect("chromium was there a moment ago");
         // The protocol wants descriptors 3 and 4, which are our ends of its standard input and output.
@@ -43,7 +54,8 @@ impl Browser {
             .args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1"])
             .arg(program)
             .args(crate::chromium::QUIET.iter().filter(|word| !word.starts_with("--remote-debugging")))
-            .args(["--remote-debugging-pipe", "--no-proxy-server"])
+            .arg("--remote-debugging-pipe")
+            .args(network)
             .arg(format!("--user-data-dir={}", profile.path().join("profile").display()))
             .env("HOME", profile.path())
             .stdin(Stdio::piped())
@@ -115,6 +127,16 @@ impl Browser {
         let deadline = Instant::now() + PATIENCE;
         while self.evaluate("document.readyState") != "complete" || self.evaluate("location.href") != url {
             assert!(Instant::now() < deadline, "{url} is not loaded");
+        }
+    }
+
+    /// Loads the page anew, as its button does, or with the key that has caches passed over, and waits until it is loaded.
+    pub(crate) fn reload(&mut self, past_caches: bool) {
+        self.evaluate("window.isOld = true");
+        self.call("Page.reload", json!({ "ignoreCache": past_caches }));
+        let deadline = Instant::now() + PATIENCE;
+        while self.evaluate("!window.isOld && document.readyState") != "complete" {
+            assert!(Instant::now() < deadline, "it is not loaded anew");
         }
     }
 

@@ -2,6 +2,7 @@
 //! Knows nothing of the proxy's insides; what each program may see and send is not scripted here.
 
 mod browser;
+mod cached;
 mod caches;
 mod categories;
 mod chromium;
