@@ -1,4 +1,5 @@
 """All workloads by name, in the order of the tables."""
+from .hits import Collapsed, Hits, LargeHits, Misses, Objects
 from .lists import ListLoad, ListPairs, ListTurns
 from .monitor import Pages, Scrape
 from .pairs import AccessLog, Before, ByUnixSocket, Users, Ways
@@ -8,4 +9,5 @@ from .workloads import (Churn, CloseEach, Download, Idle, KeepAlive, Names, Queu
 
 WORKLOADS = {w.name: w for w in (cls() for cls in (
     KeepAlive, CloseEach, Download, Tunnel, Upload, SlowUpload, Idle, Redirector, Names, Churn, Queue, Scrape, Pages,
-    AccessLog, Turns, Before, Ways, ByUnixSocket, ListPairs, ListTurns, ListLoad, Users))}
+    AccessLog, Turns, Before, Ways, ByUnixSocket, ListPairs, ListTurns, ListLoad, Users,
+    Hits, LargeHits, Collapsed, Objects, Misses))}

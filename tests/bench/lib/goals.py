@@ -32,11 +32,19 @@ GOALS = [
     ('W14', 'the longest turn of the loop itself, ms', 'turn_ms', None, 5, 2),
     ('W16 list', 'small GET with a list of 1,000,000 names, percent of CPU', 'cost', None, 2.0, 1.0),
     ('W17', 'the longest turn while such a list is replaced, ms', 'turn_ms', None, 5, 2),
+    ('W24', 'hit of 1 KiB', 'cost', 'squid', 0.25, 0.15),
+    ('W24', 'the same', 'cost', 'nginx', 0.9, 0.7),
+    ('W24', 'the same', 'cost', 'varnish', 0.9, 0.7),
+    ('W25', 'hits of 256 KiB', 'cost', BEST, 1.0, 0.7),
+    ('W26', '1,000 clients at once for one object, requests at the origin', 'cost', None, 1, 1),
+    ('W27', 'bytes beside the body of an object that is kept', 'cost', None, 400, 250),
+    ('W28 not kept', 'small GET that is a miss, percent of CPU that a cache takes more', 'cost', None, 4.0, 2.0),
     ('W5s', '32 uploads to a slow origin, growth in MiB', 'cost', None, 4.0, 1.4),
 ]
 # What counts as one and the same peer
 CONFIGURATIONS = {'haproxy': ('haproxy', 'haproxy-splice', 'haproxy-big'), 'squid-c100': ('squid-c100', 'squid')}
-UNITS = {'W1': 'us', 'W7': 'us', 'W2': 'us', 'W9': 'us', 'W8': 'us', 'W3': 's/GiB', 'W4': 's/GiB', 'W5': 's/GiB'}
+UNITS = {'W1': 'us', 'W7': 'us', 'W2': 'us', 'W9': 'us', 'W8': 'us', 'W24': 'us', 'W3': 's/GiB', 'W4': 's/GiB', 'W5': 's/GiB',
+         'W25': 's/GiB'}
 NEEDED = {'on_top': 'W1', 'slowdown': 'W1', 'turn_ms': 'perf:'}     # for a figure that may be missing
 RATE_UNITS = {'rate': 'req/s'}
 

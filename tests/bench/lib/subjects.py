@@ -164,7 +164,9 @@ class Squid(Subject):
 
     def command(self, ctx, folder, port, opts):
         os.chmod(folder, 0o777)
-        lines = ['http_port 127.0.0.1:%d' % port, 'http_access allow all', 'cache deny all', 'cache_mem 8 MB',
+        keeps = ['cache_mem 512 MB', 'maximum_object_size_in_memory 4 MB', 'collapsed_forwarding on', 'memory_pools on']
+        lines = ['http_port 127.0.0.1:%d' % port, 'http_access allow all',
+                 *(keeps if opts.get('cache') else ['cache deny all', 'cache_mem 8 MB']),
                  'access_log ' + ('stdio:%s/access.log' % folder if self.log else 'none'),
                  'cache_log %s/cache.log' % folder, 'cache_store_log none', 'logfile_rotate 0',
                  'pid_filename %s/squid.pid' % folder, 'coredump_dir %s' % folder, 'workers 1',
@@ -219,12 +221,17 @@ class Nginx(Subject):
 
     def command(self, ctx, folder, port, opts):
         to = 'http://$http_host$request_uri' if self.dynamic else 'http://pool'
+        kept = ''
+        if opts.get('cache'):
+            # Its files are in the page cache of the system.
+            kept = ('sendfile on; tcp_nopush on; open_file_cache max=200000 inactive=600s; proxy_cache z; proxy_cache_lock on; '
+                    'proxy_cache_key $http_host$request_uri; proxy_ignore_headers Vary;')
         conf = '''%s
 daemon off; worker_processes 1; pid %s/nginx.pid; error_log %s/error.log error; worker_rlimit_nofile %d;
 events { worker_connections 19900; }
 http {
   access_log off; server_tokens off; keepalive_timeout 600s; keepalive_requests 1000000000;
-  client_header_timeout 600s; client_max_body_size 0;
+  client_header_timeout 600s; client_max_body_size 0; %s
   client_body_temp_path %s/t1; proxy_temp_path %s/t2; fastcgi_temp_path %s/t3; uwsgi_temp_path %s/t4; scgi_temp_path %s/t5;
   resolver %s ipv6=off valid=300s;
   upstream pool { server 127.0.0.1:%d; keepalive 256; keepalive_requests 1000000000; }
@@ -234,12 +241,13 @@ http {
       proxy_pass %s; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host;
       proxy_set_header X-Forwarded-For $remote_addr;
       proxy_request_buffering off; proxy_max_temp_file_size 0; proxy_connect_timeout 5s;
-      proxy_read_timeout 600s; proxy_send_timeout 600s; %s
+      proxy_read_timeout 600s; proxy_send_timeout 600s; %s %s
     }
   }
 }
-''' % ('user %s;' % user_name() if ROOT else '', folder, folder, FD_LIMIT, folder, folder, folder, folder, folder,
-            ctx.dns_addr, ctx.slow_port if opts.get('slow') else ctx.origin_port, port, to, self.buffers)
+''' % ('user %s;' % user_name() if ROOT else '', folder, folder, FD_LIMIT,
+            'proxy_cache_path %s/kept levels=1:2 keys_zone=z:100m max_size=2g inactive=600m;' % folder if kept else '',
+            folder, folder, folder, folder, folder, ctx.dns_addr, ctx.slow_port if opts.get('slow') else ctx.origin_port, port, to, self.buffers, kept)
         path = write(os.path.join(folder, 'nginx.conf'), conf)
         return self.words() + ['-e', os.path.join(folder, 'error.log'), '-p', folder, '-c', path], {}
 
@@ -265,6 +273,10 @@ class Varnish(Subject):
             'BereqUnset BereqAcct BerespProtocol BerespStatus BerespReason BerespHeader BerespUnset PipeAcct BackendOpen '
             'BackendClose VCL_call VCL_return VCL_use Timestamp Storage TTL Fetch_Body Length Filters')
 
+    PASSES = '''sub vcl_recv { if (req.method == "CONNECT") { return (pipe); } return (pass); }
+sub vcl_backend_response { set beresp.uncacheable = true; return (deliver); }'''
+    KEEPS = 'sub vcl_recv { unset req.http.Cookie; return (hash); }'
+
     def version(self):
         return first_line(*self.words(), '-V')
 
@@ -272,15 +284,14 @@ class Varnish(Subject):
         vcl = write(os.path.join(folder, 'bench.vcl'), '''vcl 4.1;
 backend o { .host = "127.0.0.1"; .port = "%d"; .connect_timeout = 5s; .first_byte_timeout = 600s;
             .between_bytes_timeout = 600s; }
-sub vcl_recv { if (req.method == "CONNECT") { return (pipe); } return (pass); }
-sub vcl_backend_response { set beresp.uncacheable = true; return (deliver); }
-''' % (ctx.slow_port if opts.get('slow') else ctx.origin_port))
+%s
+''' % (ctx.slow_port if opts.get('slow') else ctx.origin_port, self.KEEPS if opts.get('cache') else self.PASSES))
         settings = {'thread_pools': 1, 'thread_pool_min': 100, 'thread_pool_max': 2000, 'timeout_idle': 600,
                     'pipe_timeout': 600, 'idle_send_timeout': 600, 'send_timeout': 600, 'listen_depth': 1024,
                     'vsl_mask': ','.join('-' + tag for tag in self.TAGS.split()), 'fetch_chunksize': '128k'}
         words = [word for name, value in settings.items() for word in ('-p', '%s=%s' % (name, value))]
         return self.words() + ['-F', '-j', 'none', '-n', os.path.join(folder, 'n'), '-a', '127.0.0.1:%d' % port,
-                               '-T', 'none', '-f', vcl] + words, {}
+                               '-T', 'none', '-f', vcl] + (['-s', 'malloc,512m'] if opts.get('cache') else []) + words, {}
 
 
 class Sozu(Subject):
@@ -388,6 +399,8 @@ class Exa(Subject):
                         'exaproxy_redirector_program': ctx.helper_command(opts['helper']),
                         'exaproxy_redirector_minimum': '5',
                         'exaproxy_redirector_maximum': str(opts.get('helpers', 25))})
+        if opts.get('cache'):
+            env.update({'exaproxy_cache_enable': 'true', 'exaproxy_cache_size': str(512 << 20)})
         env.update(opts.get('env', {}))
         return self.words() + opts.get('words', []), env
 
@@ -454,6 +467,14 @@ class ExaProxyCombined(ExaProxy):
     name, access, what = 'exaproxy-combined', 'combined', 'as exaproxy, with an access log file as it is by default'
 
 
+class ExaProxyCached(ExaProxy):
+    name, what = 'exaproxy-cached', 'as exaproxy, with a cache of 64 MiB'
+
+    def command(self, ctx, folder, port, opts):
+        argv, env = super().command(ctx, folder, port, opts)
+        return argv, dict(env, exaproxy_cache_enable='true')
+
+
 class ExaProxyUsers(ExaProxy):
     name, what = 'exaproxy-users', 'as exaproxy, for users with a password'
     # "user:password", by htpasswd -B -C 10
@@ -471,7 +492,7 @@ class ExaProxyUsers(ExaProxy):
 SUBJECTS = {s.name: s for s in (cls() for cls in (
     Direct, Floor, Floor16, Floor64, Floor1M, FloorPipe, FloorPipe64, FloorPipe256, HAProxy, HAProxyDst, HAProxySplice, HAProxyBig, HAProxyTcp, HAProxyTcpCopy,
     Squid, SquidLog, SquidBig, SquidChannels, Tinyproxy, Nginx, NginxDyn, NginxBig, Varnish, Sozu, Original, OriginalLog, ExaProxy, ExaProxyLog, ExaProxyAccess,
-    ExaProxyCombined, ExaProxyUsers, ExaProxyBefore, ExaProxyProxied, ExaProxyIntercept, ExaProxyUnix))}
+    ExaProxyCombined, ExaProxyUsers, ExaProxyCached, ExaProxyBefore, ExaProxyProxied, ExaProxyIntercept, ExaProxyUnix))}
 
 
 class Running:
