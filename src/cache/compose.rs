@@ -18,7 +18,7 @@ pub fn answer(
     report: &CacheReport,
     moment: &Moment<'_>,
 ) -> Box<Answer> {
-    let age = kept.freshness.age(moment.now);
+    let age = kept.freshness.age(moment.millis);
     let of = |status: u16, body: AnswerBody| from_head(&kept.head, status, body, Some(age), report, moment.rules);
     if !conditions.is_empty() {
         if conditions.hold(&kept.head, &kept.freshness, moment.now) {
@@ -47,7 +47,7 @@ pub fn answer(
 /// The answer by a response whose body is still to come, to a client of that version.
 pub fn coming(response: &ComingHead, report: &CacheReport, version: Version, moment: &Moment<'_>) -> Box<Answer> {
     // Section 5.1: Age is for what comes from a cache, and tells how long it was in those before us.
-    let age = response.freshness.age(moment.now);
+    let age = response.freshness.age(moment.millis);
     let age = (report.forwarded.is_none() || response.freshness.initial_age > 0).then_some(age);
     let mut answer =
         from_head(&response.head, response.head.status(), AnswerBody::default(), age, report, moment.rules);

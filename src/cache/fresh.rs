@@ -1,5 +1,5 @@
-//! How long a stored response is fresh, and how old it is (RFC 9111 section 4.2). Reads no clock: all moments are seconds
-//! since 1970, given by the caller.
+//! How long a stored response is fresh, and how old it is (RFC 9111 section 4.2). Reads no clock: all moments are milliseconds
+//! since 1970, given by the caller, so that a second is none that ends with the clock's. Ages and lifetimes are in seconds.
 
 use super::control::{Directives, MOST_SECONDS};
 use super::dates;
@@ -42,11 +42,12 @@ pub struct Freshness {
 impl Freshness {
     /// Judges a response with these directives. `age` is the value of its Age field, if it has a sound one.
     pub fn of(head: &StoredHead, directives: &Directives, age: Option<u32>, times: Exchanged) -> Freshness {
-        let date = head.field("date").and_then(|text| dates::parse(text, times.received));
+        let received = times.received / 1000;
+        let date = head.field("date").and_then(|text| dates::parse(text, received));
         // Section 4.2.3. Without a Date that can be read the time of receipt stands for it.
-        let apparent = times.received.saturating_sub(date.unwrap_or(times.received));
-        let corrected = u64::from(age.unwrap_or(0)).saturating_add(times.received.saturating_sub(times.asked));
-        let lifetime = lifetime(head, directives, date.unwrap_or(times.received), times.received);
+        let apparent = received.saturating_sub(date.unwrap_or(received));
+        let corrected = u64::from(age.unwrap_or(0)).saturating_add(times.received.saturating_sub(times.asked) / 1000);
+        let lifetime = lifetime(head, directives, date.unwrap_or(received), received);
         Freshness {
             received: times.received,
             initial_age: bounded(apparent.max(corrected)),
@@ -63,12 +64,12 @@ impl Freshness {
 
     /// `current_age` of section 4.2.3, in seconds.
     pub fn age(&self, now: u64) -> u64 {
-        u64::from(self.initial_age) + now.saturating_sub(self.received)
+        u64::from(self.initial_age) + now.saturating_sub(self.received) / 1000
     }
 
-    /// When its origin made it, as far as its Date and its Age tell.
+    /// When its origin made it, in seconds since 1970, as far as its Date and its Age tell.
     pub fn made(&self) -> u64 {
-        self.received.saturating_sub(self.initial_age.into())
+        (self.received / 1000).saturating_sub(self.initial_age.into())
     }
 
     /// Section 4.2: it is fresh while its lifetime is greater than its age.
@@ -153,7 +154,7 @@ mod tests {
             response.fields().filter(move |(own, _)| own.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
         };
         let head = StoredHead::of(&response, &Keeping { unkept: b"", via: None, date: &stamp(NOW) });
-        let times = Exchanged { asked: NOW, received: NOW };
+        let times = Exchanged { asked: NOW * 1000 + 900, received: NOW * 1000 + 900 };
         Freshness::of(&head, &Directives::of(values("cache-control")), age_value(values("age")), times)
     }
 
@@ -224,9 +225,18 @@ mod tests {
     #[test]
     fn what_stays_grows_old() {
         let kept = judged(&[("Cache-Control", "max-age=10"), ("Age", "3")]);
-        assert_eq!((kept.age(NOW + 6), kept.is_fresh(NOW + 6), kept.left(NOW + 6)), (9, true, 1));
-        assert_eq!((kept.is_fresh(NOW + 7), kept.staleness(NOW + 7), kept.left(NOW + 7)), (false, 0, 0));
-        assert_eq!((kept.staleness(NOW + 8), kept.left(NOW + 8)), (1, -1));
-        assert_eq!(kept.age(NOW - 100), 3, "a clock that goes back makes nothing younger than it came");
+        let after = |seconds: u64| kept.received + seconds * 1000;
+        assert_eq!((kept.age(after(6)), kept.is_fresh(after(6)), kept.left(after(6))), (9, true, 1));
+        assert_eq!((kept.is_fresh(after(7)), kept.staleness(after(7)), kept.left(after(7))), (false, 0, 0));
+        assert_eq!((kept.staleness(after(8)), kept.left(after(8))), (1, -1));
+        assert_eq!(kept.age(NOW), 3, "a clock that goes back makes nothing younger than it came");
+    }
+
+    /// What comes late in a second of the clock's is fresh for no less time.
+    #[test]
+    fn a_second_is_a_whole_one() {
+        let kept = judged(&[("Cache-Control", "max-age=1")]);
+        assert_eq!([0, 99, 100, 999].map(|millis| kept.is_fresh(kept.received + millis)), [true; 4]);
+        assert_eq!([1000, 1099, 2000].map(|millis| kept.is_fresh(kept.received + millis)), [false; 3]);
     }
 }

@@ -187,7 +187,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     /// freed at once, and none waits for the next.
     pub(super) fn note_shared(&mut self, job: &mut CacheJob, key: &[u8], response: &Freshness, moment: &Moment<'_>) {
         let hash = self.storage.hash(key);
-        match reuse::is_shared(response, moment.now) {
+        match reuse::is_shared(response, moment.millis) {
             true => self.denied.forget(hash),
             false => {
                 self.denied.note(hash, moment.now);
@@ -210,7 +210,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         job: &CacheJob,
         moment: &Moment<'_>,
     ) -> Freshness {
-        let times = Exchanged { asked: job.asked_at, received: moment.now };
+        let times = Exchanged { asked: job.asked_at, received: moment.millis };
         let targeted = self.settings.targeted.iter().any(|name| response.field(name.as_bytes()).is_some());
         let mut freshness = Freshness::of(head, directives, age_value(values(response, b"age")), times);
         if targeted && !directives.has_lifetime() {

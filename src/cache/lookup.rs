@@ -19,7 +19,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     /// Finds what is to become of a request (section 4).
     pub fn look_up(&mut self, request: &Request, who: W, coming: Arriving, moment: &Moment<'_>) -> CacheFinding {
         let directives = reuse::request_directives(request);
-        let job = |role, forwarded| CacheJob::new(request, role, forwarded, directives.clone(), moment.now);
+        let job = |role, forwarded| CacheJob::new(request, role, forwarded, directives.clone(), moment.millis);
         let plain = matches!(request.method(), Method::Get | Method::Head);
         if invalidate::is_unsafe(request) {
             return CacheFinding::Forward(Box::new(job(Role::Invalidate, Forwarded::Method)), None);
@@ -36,8 +36,8 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         let selected = self.storage.select(&places, request);
         let mut forwarded = if places.is_empty() { Forwarded::UriMiss } else { Forwarded::VaryMiss };
         if let Some((place, kept)) = selected.and_then(|place| Some((place, self.storage.get(place)?))) {
-            let reuse = reuse::judge(&kept.freshness, &directives, moment.now);
-            let fresh = kept.freshness.is_fresh(moment.now) && !kept.freshness.no_cache;
+            let reuse = reuse::judge(&kept.freshness, &directives, moment.millis);
+            let fresh = kept.freshness.is_fresh(moment.millis) && !kept.freshness.no_cache;
             match reuse {
                 Reuse::Validate => forwarded = if fresh { Forwarded::Request } else { Forwarded::Stale },
                 _ => {
@@ -67,7 +67,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         self.storage.touch(place);
         // It was looked at a moment ago.
         let Some(kept) = self.storage.get(place) else { return CacheFinding::Forward(Box::new(job), None) };
-        let report = CacheReport { ttl: Some(kept.freshness.left(moment.now)), ..CacheReport::default() };
+        let report = CacheReport { ttl: Some(kept.freshness.left(moment.millis)), ..CacheReport::default() };
         let answer = answer(kept, &job.conditions, &report, moment);
         let result = if reuse == Reuse::Fresh { CacheResult::Hit } else { CacheResult::Stale };
         if reuse != Reuse::WhileRevalidate || request.method() == Method::Head {
@@ -137,7 +137,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
 
     /// Whether a response that is on its way may be used for this job's request as it is.
     fn answers(&self, id: FetchId, job: &CacheJob, moment: &Moment<'_>) -> bool {
-        let reuse = |coming: &ComingHead| reuse::judge(&coming.freshness, &job.directives, moment.now);
+        let reuse = |coming: &ComingHead| reuse::judge(&coming.freshness, &job.directives, moment.millis);
         self.fetches.response(id).is_some_and(|coming| reuse(coming) != Reuse::Validate)
     }
 

@@ -1,7 +1,7 @@
 //! A shared cache by RFC 9111: what of a request may be answered from what is kept, who waits for whose response, and what of
 //! a response is kept. One file for each section of the standard, `storage` and `fetches` behind them.
 //!
-//! Knows no socket and no clock: moments are seconds since 1970. `W` names who asks.
+//! Knows no socket and no clock. `W` names who asks.
 
 pub mod compose;
 pub mod control;
@@ -72,6 +72,8 @@ impl CacheSettings {
 pub struct Moment<'a> {
     /// Seconds since 1970.
     pub now: u64,
+    /// The same in milliseconds: what is fresh for a second is so for a whole one.
+    pub millis: u64,
     /// The same as a Date field value.
     pub date: &'a str,
     /// Names, and how heads are read.
@@ -142,6 +144,7 @@ pub struct CacheJob {
     /// It waited for another's response first.
     collapsed: bool,
     asked: AskedFor,
+    /// In milliseconds since 1970.
     asked_at: u64,
     directives: Directives,
     conditions: Conditions,
@@ -152,14 +155,14 @@ pub struct CacheJob {
 }
 
 impl CacheJob {
-    fn new(request: &Request, role: Role, forwarded: Forwarded, directives: Directives, now: u64) -> CacheJob {
+    fn new(request: &Request, role: Role, forwarded: Forwarded, directives: Directives, millis: u64) -> CacheJob {
         CacheJob {
             role,
             fetch: None,
             forwarded,
             collapsed: false,
             asked: AskedFor::of(request, &directives),
-            asked_at: now,
+            asked_at: millis,
             directives,
             conditions: Conditions::of(request),
             validated: StoredPlaces::new(),
@@ -294,10 +297,10 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     /// What may stand in for an origin that could not be reached (section 4.2.4). The job is over then.
     pub fn stand_in(&mut self, job: &mut CacheJob, failure: Failure, moment: &Moment<'_>) -> Option<Box<Answer>> {
         let kept = self.storage.get(job.selected?)?;
-        if job.role != Role::Fill || !reuse::stands_in(&kept.freshness, &job.directives, failure, moment.now) {
+        if job.role != Role::Fill || !reuse::stands_in(&kept.freshness, &job.directives, failure, moment.millis) {
             return None;
         }
-        let ttl = Some(kept.freshness.left(moment.now));
+        let ttl = Some(kept.freshness.left(moment.millis));
         let answer = answer(kept, &job.conditions, &CacheReport { ttl, ..job.report(None, false) }, moment);
         self.give_up(job, Freed::Failed);
         Some(answer)

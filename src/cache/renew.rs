@@ -48,7 +48,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         };
         let told = self.updated(kept, job, response, moment);
         let renewal = self.renewal((kept, &told), job, request, response, moment);
-        let ttl = Some(told.freshness.left(moment.now));
+        let ttl = Some(told.freshness.left(moment.millis));
         let report = CacheReport { origin_status: Some(304), ttl, ..job.report(None, false) };
         let answer = answer(&told, &job.conditions, &report, moment);
         self.renew(place, job.selected == Some(place), told.clone(), renewal, request);

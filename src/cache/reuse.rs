@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     const KEPT: Freshness = Freshness {
-        received: 1000,
+        received: 1_000_000,
         initial_age: 0,
         lifetime: 60,
         while_revalidate: 0,
@@ -99,8 +99,9 @@ mod tests {
         no_stale: false,
     };
 
+    /// At a time in seconds.
     fn at(kept: Freshness, request: &str, now: u64) -> Reuse {
-        judge(&kept, &Directives::of([request.as_bytes()].into_iter()), now)
+        judge(&kept, &Directives::of([request.as_bytes()].into_iter()), now * 1000)
     }
 
     #[test]
@@ -142,7 +143,7 @@ mod tests {
     #[test]
     fn a_stale_response_stands_in_where_it_may() {
         let ask = |kept: Freshness, request: &str, failure, now| {
-            stands_in(&kept, &Directives::of([request.as_bytes()].into_iter()), failure, now)
+            stands_in(&kept, &Directives::of([request.as_bytes()].into_iter()), failure, now * 1000)
         };
         let told = Freshness { if_error: Some(10), ..KEPT };
         assert!(ask(KEPT, "", Failure::Disconnected, 1100) && !ask(KEPT, "", Failure::Status, 1100));

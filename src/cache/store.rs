@@ -230,7 +230,7 @@ mod tests {
         };
         let directives = Directives::of(named("cache-control"));
         let head = StoredHead::of(&response, &Keeping { unkept: &directives.unkept, via: None, date: &stamp(1000) });
-        let times = Exchanged { asked: 1000, received: 1000 };
+        let times = Exchanged { asked: 1_000_000, received: 1_000_000 };
         let freshness = Freshness::of(&head, &directives, age_value(named("age")), times);
         judge(asked, &response, &head, &directives, &freshness).map_or_else(Unstorable::word, |()| "kept")
     }

@@ -151,7 +151,7 @@ impl Conditions {
         let Some(since) = self.modified_since.as_deref().and_then(|text| dates::parse(text, now)) else { return false };
         // Section 4.3.2: without a Last-Modified its Date, or when it came, says from when on it is known.
         let changed = ["last-modified", "date"].into_iter().find_map(|name| dates::parse(head.field(name)?, now));
-        changed.unwrap_or(kept.received) <= since
+        changed.unwrap_or(kept.received / 1000) <= since
     }
 
     /// Whether the part that the client wants is one of what is stored (RFC 9110 section 13.1.5): it has to be the same to
@@ -198,7 +198,7 @@ mod tests {
 
     const NOW: u64 = 1_800_000_000;
     const KEPT: Freshness = Freshness {
-        received: NOW,
+        received: NOW * 1000,
         initial_age: 0,
         lifetime: 60,
         while_revalidate: 0,

@@ -132,7 +132,7 @@ impl Proxy {
 
     /// Looks a request up that has been decided about: it is answered, waits, or goes on.
     pub(super) fn look_up(&mut self, key: Key, coming: Arriving) {
-        let now = self.clock.since_epoch(self.clock.now()) / 1000;
+        let millis = self.clock.since_epoch(self.clock.now());
         let (Some(caching), Some(client)) = (&mut self.caching, self.clients.get(key)) else { return };
         let exchange = &client.session.exchange;
         let Some(request) = exchange.request() else { return };
@@ -147,7 +147,7 @@ impl Proxy {
         if foreign || own {
             return self.bypass(key);
         }
-        let moment = Moment { now, date: self.clock.date(), rules: &self.settings.rules };
+        let moment = Moment { now: millis / 1000, millis, date: self.clock.date(), rules: &self.settings.rules };
         match caching.cache.look_up(request, key, coming, &moment) {
             CacheFinding::Answer(answer, result) => self.answer_cached(key, answer, result),
             CacheFinding::Refresh(answer, job, head) => {
@@ -227,7 +227,7 @@ impl Proxy {
 
     /// Judges the head of a response.
     pub(super) fn judge_head(&mut self, key: Key) {
-        let now = self.clock.since_epoch(self.clock.now()) / 1000;
+        let millis = self.clock.since_epoch(self.clock.now());
         let (Some(caching), Some(client)) = (&mut self.caching, self.clients.get(key)) else { return };
         let exchange = &client.session.exchange;
         let received = client.session.received();
@@ -246,7 +246,7 @@ impl Proxy {
             return self.tell(key, &CacheReport::default());
         };
         let reader = (!caching.background.contains(&key)).then_some(key);
-        let moment = Moment { now, date: self.clock.date(), rules: &self.settings.rules };
+        let moment = Moment { now: millis / 1000, millis, date: self.clock.date(), rules: &self.settings.rules };
         let private = exchange.is_private();
         let verdict =
             caching.cache.handle_head(&mut job, request, &response, body.at_hand(), (reader, private), &moment);
@@ -308,10 +308,10 @@ impl Proxy {
 
     /// What is kept stands in for an origin that failed, if it may; else the job of this request is over.
     pub(super) fn stand_in(&mut self, key: Key, cause: Cause) -> Option<Box<Answer>> {
-        let now = self.clock.since_epoch(self.clock.now()) / 1000;
+        let millis = self.clock.since_epoch(self.clock.now());
         let caching = self.caching.as_mut()?;
         let mut job = caching.jobs.remove(&key)?;
-        let moment = Moment { now, date: self.clock.date(), rules: &self.settings.rules };
+        let moment = Moment { now: millis / 1000, millis, date: self.clock.date(), rules: &self.settings.rules };
         let failed = matches!(
             cause,
             Cause::Origin(_) | Cause::ConnectFailed | Cause::ConnectTimeout | Cause::NameFailed | Cause::NameTimeout

@@ -12,7 +12,7 @@ fn response(key: &str, vary: &str, length: usize, received: u64) -> StoredRespon
     let text = b"HTTP/1.1 200 OK\r\nA: 1\r\n\r\n";
     let head = Response::parse(text, Method::Get).unwrap();
     let head = StoredHead::of(&head, &Keeping { unkept: b"", via: None, date: "now" });
-    let times = Exchanged { asked: received, received };
+    let times = Exchanged { asked: received * 1000, received: received * 1000 };
     StoredResponse {
         key: key.as_bytes().into(),
         freshness: Freshness::of(&head, &Directives::default(), None, times),
