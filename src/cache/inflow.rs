@@ -102,9 +102,15 @@ impl<W: Copy + Eq + Hash> Inflow<W> {
         match &self.blocks[..] {
             [(_, only)] => only.clone(),
             blocks => {
-                let mut body = Vec::with_capacity(self.length as usize);
-                blocks.iter().for_each(|(_, block)| body.extend_from_slice(block));
-                body.into()
+                // Its memory is had once: a vector would be copied once more.
+                let mut body: Arc<[u8]> = std::iter::repeat_n(0, self.length as usize).collect();
+                let mut rest = Arc::get_mut(&mut body).unwrap_or_default();
+                for (_, block) in blocks {
+                    let (here, behind) = rest.split_at_mut(block.len().min(rest.len()));
+                    here.copy_from_slice(&block[..here.len()]);
+                    rest = behind;
+                }
+                body
             }
         }
     }
