@@ -62,8 +62,9 @@ fn body(path: &str, foo: &str, user: &str, length: u64) -> Vec<u8> {
 
 impl Run {
     fn request(&mut self, who: u32) -> Request {
-        let path =
-            self.random.pick(&["public", "private", "vary", "auth", "nostore", "long", "cookie", "broken", "failing"]);
+        let path = self
+            .random
+            .pick(&["public", "private", "vary", "auth", "nostore", "long", "cookie", "broken", "failing", "personal"]);
         let number = self.random.below(4);
         let method = self.random.pick(&["GET", "GET", "GET", "GET", "GET", "GET", "HEAD", "POST"]);
         let control =
@@ -96,17 +97,29 @@ impl Run {
             "nostore" => ("Cache-Control: no-store, max-age=99\r\n".into(), body(&path, "", &user, length)),
             "long" => (shared, body(&path, "", "", length * 8)),
             "cookie" => ("ETag: \"1\"\r\nSet-Cookie: a\r\n".into(), body(&path, "", &user, length)),
+            // It is asked about at each use, and is another for each user.
+            "personal" => {
+                let control = self.random.pick(&["no-cache", "max-age=0, must-revalidate", "no-cache, max-age=99"]);
+                let fields = format!("Cache-Control: {control}\r\nETag: \"{user}\"\r\n");
+                (fields, body(&path, "", &user, length))
+            }
             _ => (shared, body(&path, "", "", length)),
         };
-        let conditional = request
-            .field(b"if-none-match")
-            .is_some_and(|tags| tags.windows(3).any(|tag| tag == format!("\"{version}\"").as_bytes()));
+        let holds = |tag: &str| {
+            let tags = request.field(b"if-none-match").unwrap_or_default();
+            tags.windows(tag.len()).any(|part| part == tag.as_bytes())
+        };
+        let conditional = holds(&format!("\"{version}\""));
         match () {
             () if kind == "failing" && self.random.below(2) == 0 => {
                 ("HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n".into(), vec![])
             }
+            // The cookie is for the one who asked.
             () if conditional && matches!(kind.as_str(), "public" | "long") => {
-                (format!("HTTP/1.1 304 X\r\nETag: \"{version}\"\r\n\r\n"), vec![])
+                (format!("HTTP/1.1 304 X\r\nETag: \"{version}\"\r\nSet-Cookie: {user}\r\n\r\n"), vec![])
+            }
+            () if kind == "personal" && holds(&format!("\"{user}\"")) => {
+                (format!("HTTP/1.1 304 X\r\nETag: \"{user}\"\r\n\r\n"), vec![])
             }
             () => {
                 let announced = if self.random.below(2) == 0 {
@@ -122,6 +135,10 @@ impl Run {
     /// Checks a complete answer of the cache.
     fn check(&mut self, request: &Request, answer: &Answer, body: &[u8]) {
         self.answered += 1;
+        let own = request.field(b"user").unwrap_or_default();
+        for cookie in answer.stored.iter().flat_map(|head| head.values("set-cookie")) {
+            assert_eq!(cookie, own, "the cookie of another");
+        }
         let method = request.method();
         if matches!(answer.status, 304 | 416 | 504) || method == Method::Head {
             return;
@@ -136,7 +153,8 @@ impl Run {
         assert_eq!(path.as_bytes(), request.path());
         let of = |name: &str| request.field(name.as_bytes()).unwrap_or_default();
         assert!(foo.is_empty() || foo.as_bytes() == of("foo"), "the variant of another request");
-        assert!(user.is_empty(), "what was for {user} alone is kept");
+        let validated = request.path().starts_with(b"/personal") && user.as_bytes() == own;
+        assert!(user.is_empty() || validated, "what was for {user} alone is kept");
         assert_eq!(rest.len(), length.parse::<usize>().unwrap(), "incomplete");
     }
 
