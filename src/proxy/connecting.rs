@@ -113,9 +113,7 @@ impl Proxy {
                 return;
             }
         };
-        if self.may_go_to(key, &[literal], None) {
-            self.dial(key, &[literal], None);
-        }
+        self.host_resolved(key, &[literal], None, None);
     }
 
     /// A lookup has come back, with all there is to know or with the first of it.
@@ -130,26 +128,13 @@ impl Proxy {
 
     /// The addresses are known; `rest` is the lookup that will bring more of them.
     pub(super) fn resolved(&mut self, key: Key, found: LookupResult, rest: Option<LookupId>) {
-        if self.goes_to_original(key) {
-            let addresses: Vec<IpAddr> = found.as_ref().map_or_else(|_| Vec::new(), |found| found.iter().collect());
-            return self.compare(key, &addresses, found.err(), rest);
-        }
-        match found {
-            Ok(addresses) => {
-                let addresses: AddressList = addresses.iter().collect();
-                if self.may_go_to(key, &addresses, rest) {
-                    self.dial(key, &addresses, rest);
-                }
-            }
-            Err(_) if self.refuses_unknown(key) => {}
-            Err(failure) => {
-                self.counters.name_failures += 1;
-                if failure == Failure::Overloaded {
-                    self.report_names(key);
-                }
-                self.fail_request(key, |answers, request, client| answers.name_failure(&failure, request, client));
-            }
-        }
+        let addresses: AddressList = found.iter().flat_map(Addresses::iter).collect();
+        self.host_resolved(key, &addresses, found.err(), rest);
+    }
+
+    pub(super) fn name_failed(&mut self, key: Key, failure: &Failure) {
+        self.counters.name_failures += 1;
+        self.fail_request(key, |answers, request, client| answers.name_failure(failure, request, client));
     }
 
     /// Tells that a client waits for too many names, or that all together do.
@@ -271,15 +256,9 @@ impl Proxy {
             }
             Waits::Rest(id) if id == lookup => {
                 self.set_waits(key, Waits::Nothing);
-                if self.goes_to_original(key) {
-                    let found: Vec<IpAddr> = addresses.iter().collect();
-                    self.compare(key, &found, None, None);
-                    return self.enqueue(key);
-                }
                 match client_phase(&self.clients, key) {
-                    Some(PhaseKind::Resolving) if !self.may_go_to(key, &allowed, None) => {}
+                    Some(PhaseKind::Resolving) => self.resolved(key, Ok(addresses.clone()), None),
                     _ if allowed.is_empty() => self.refuse_address(key, refused),
-                    Some(PhaseKind::Resolving) => self.dial(key, &allowed, None),
                     _ => self.race(key, &allowed, None),
                 }
                 self.enqueue(key);

@@ -6,6 +6,7 @@
 
 mod access_log;
 mod addresses;
+mod announcing;
 mod background;
 mod caching;
 mod client;
