@@ -14,7 +14,7 @@ use exaproxy::logs::{Destination, LogSettings, Messages, Rotation, Severity, Swi
 use exaproxy::system::{daemonize, drop_privileges, raise_descriptors, Daemonized, Notice};
 use nix::sys::resource::{setrlimit, Resource};
 use nix::sys::signal::{kill, Signal};
-use nix::unistd::{getpid, getsid, setgroups, Gid, Pid, Uid, User};
+use nix::unistd::{getpid, getsid, setgid, setgroups, setuid, Gid, Pid, Uid, User};
 
 /// Beyond this a process hangs; it is not a figure to measure against.
 const HANG: Duration = Duration::from_secs(120);
@@ -22,7 +22,7 @@ const HANG: Duration = Duration::from_secs(120);
 /// More than fits into a pipe and the queue of the log together.
 const FLOOD: u64 = 100_000;
 
-const TESTS: [(&str, fn()); 11] = [
+const TESTS: [(&str, fn()); 12] = [
     ("a_ready_service_leaves_the_caller_with_code_0", ready),
     ("a_failed_service_leaves_the_caller_with_its_message_and_code_1", failed),
     ("a_service_that_ends_during_its_start_counts_as_failed", silent),
@@ -30,13 +30,14 @@ const TESTS: [(&str, fn()); 11] = [
     ("a_process_with_threads_does_not_fork", threaded),
     ("privileges_are_dropped_for_every_thread_and_groups_too", privileges),
     ("one_capability_may_stay_and_no_program_gets_it", capability),
+    ("no_program_gets_a_capability_that_was_given_from_outside", given),
     ("descriptors_are_raised_as_far_as_allowed", descriptors),
     ("the_log_goes_to_the_standard_output", log_to_stdout),
     ("the_log_goes_to_the_standard_error", log_to_stderr),
     ("a_log_that_nobody_reads_does_not_hold_the_program", flood),
 ];
 
-const ROLES: [(&str, fn()); 11] = [
+const ROLES: [(&str, fn()); 13] = [
     ("ready", || {
         in_background(|notice, text| {
             println!("lost on purpose");
@@ -59,6 +60,8 @@ const ROLES: [(&str, fn()); 11] = [
     }),
     ("privileges", drop_all),
     ("capability", drop_all_but_one),
+    ("given", || drop_what_was_given(true)),
+    ("given-in-vain", || drop_what_was_given(false)),
     ("descriptors", limit_and_raise),
     ("stdout", || speak(Destination::Stdout)),
     ("stderr", || speak(Destination::Stderr)),
@@ -203,19 +206,60 @@ fn capability() {
 /// Drops privileges but for the one, and prints what the system thinks of the process, of a thread and of a program.
 fn drop_all_but_one() {
     drop_privileges("nobody", false, true).unwrap();
-    let shown = |status: &str| {
-        let fields = ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"];
-        let lines = status.lines().filter(|line| fields.iter().any(|field| line.starts_with(field)));
-        lines.for_each(|line| println!("{line}"));
-    };
     let own = || std::fs::read_to_string("/proc/thread-self/status").unwrap();
-    shown(&own());
-    shown(&std::thread::spawn(own).join().unwrap());
+    show_capabilities(&own());
+    show_capabilities(&std::thread::spawn(own).join().unwrap());
     let socket = socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::STREAM, None).unwrap();
     socket.set_ip_transparent_v6(true).unwrap();
     println!("transparent");
+    show_capabilities_of_program();
+}
+
+fn show_capabilities(status: &str) {
+    let fields = ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"];
+    let lines = status.lines().filter(|line| fields.iter().any(|field| line.starts_with(field)));
+    lines.for_each(|line| println!("{line}"));
+}
+
+fn show_capabilities_of_program() {
     let program = Command::new("cat").arg("/proc/self/status").output().unwrap();
-    shown(&String::from_utf8(program.stdout).unwrap());
+    show_capabilities(&String::from_utf8(program.stdout).unwrap());
+}
+
+/// A service that was never root, with AmbientCapabilities=CAP_NET_RAW CAP_NET_BIND_SERVICE, which have the numbers 13 and 10:
+/// the first is for the process alone, where it uses foreign addresses, and is given up where it does not.
+fn given() {
+    if !Uid::current().is_root() {
+        println!("skipped, needs root: given");
+        return;
+    }
+    let sets = |inherited: &str, own: &str| {
+        format!("CapInh:\t{inherited}\nCapPrm:\t{own}\nCapEff:\t{own}\nCapAmb:\t{inherited}\n")
+    };
+    let (both, bind) = ("0000000000002400", "0000000000000400");
+    for (name, own) in [("given", both), ("given-in-vain", bind)] {
+        let (code, stdout, stderr) = run(role(name));
+        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{name}");
+        assert_eq!(stdout, sets(both, both) + &sets(bind, own) + &sets(bind, bind), "{name}");
+    }
+}
+
+/// Becomes such a service, then does what the start does, and prints the capabilities before, after, and of a program.
+fn drop_what_was_given(foreign: bool) {
+    use caps::{CapSet, Capability, CapsHashSet};
+    caps::securebits::set_keepcaps(true).unwrap();
+    setgroups(&[]).unwrap();
+    setgid(Gid::from_raw(65_534)).unwrap();
+    setuid(Uid::from_raw(65_534)).unwrap();
+    let both = CapsHashSet::from([Capability::CAP_NET_RAW, Capability::CAP_NET_BIND_SERVICE]);
+    for set in [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable, CapSet::Ambient] {
+        caps::set(None, set, &both).unwrap();
+    }
+    let own = || std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    show_capabilities(&own());
+    drop_privileges("nobody", false, foreign).unwrap();
+    show_capabilities(&own());
+    show_capabilities_of_program();
 }
 
 fn descriptors() {

@@ -20,7 +20,7 @@ impl fmt::Display for CapabilityError {
                  AmbientCapabilities=CAP_NET_RAW and CapabilityBoundingSet=CAP_NET_RAW of systemd",
             ),
             CapabilityError::Refused(step, error) => {
-                write!(out, "could not keep the capability CAP_NET_RAW, {step}: {error}")
+                write!(out, "could not keep the capability CAP_NET_RAW for this process alone, {step}: {error}")
             }
         }
     }
@@ -55,24 +55,33 @@ mod system {
         held().map(|_| ()).ok_or(CapabilityError::Missing)
     }
 
-    /// Uses what was given from outside, and sees that programs do not get it (capabilities(7): without a place in the ambient
-    /// and the inheritable set it does not survive an execve).
+    /// Sees that programs get neither of the two that were given from outside (capabilities(7): what has no place in the ambient
+    /// and the inheritable set does not survive an execve), and gives up what is not `wanted` of them.
     ///
     /// # Errors
-    /// It was not given, or the system refuses.
-    pub fn take_over() -> Outcome {
-        let held = held().ok_or(CapabilityError::Missing)?;
-        step("effective", caps::raise(None, CapSet::Effective, held))?;
+    /// One is wanted and none was given, or the system refuses.
+    pub fn confine(wanted: bool) -> Outcome {
+        let kept = if wanted { Some(held().ok_or(CapabilityError::Missing)?) } else { None };
+        if let Some(one) = kept {
+            step("effective", caps::raise(None, CapSet::Effective, one))?;
+        }
         for one in EITHER {
-            // Systems before 4.3 have no ambient set, and what is not in a set need not be taken out.
-            if caps::has_cap(None, CapSet::Ambient, one).unwrap_or(false) {
-                step("ambient", caps::drop(None, CapSet::Ambient, one))?;
-            }
-            if caps::has_cap(None, CapSet::Inheritable, one).unwrap_or(false) {
-                step("inheritable", caps::drop(None, CapSet::Inheritable, one))?;
+            lose(one, CapSet::Ambient, "ambient")?;
+            lose(one, CapSet::Inheritable, "inheritable")?;
+            if kept != Some(one) {
+                lose(one, CapSet::Effective, "effective")?;
+                lose(one, CapSet::Permitted, "permitted")?;
             }
         }
         Ok(())
+    }
+
+    /// Systems before 4.3 have no ambient set, and what is not in a set need not be taken out.
+    fn lose(one: Capability, set: CapSet, name: &'static str) -> Outcome {
+        match caps::has_cap(None, set, one).unwrap_or(false) {
+            true => step(name, caps::drop(None, set, one)),
+            false => Ok(()),
+        }
     }
 
     /// Has the capabilities of root survive the change to another account, until [`keep_one`] gives all but one up.
@@ -109,8 +118,12 @@ mod system {
         Err(CapabilityError::Refused("of this system", "foreign addresses need Linux".to_owned()))
     }
 
-    pub fn take_over() -> Outcome {
-        require()
+    pub fn confine(wanted: bool) -> Outcome {
+        if wanted {
+            require()
+        } else {
+            Ok(())
+        }
     }
 
     pub fn hold() -> Outcome {
@@ -122,4 +135,4 @@ mod system {
     }
 }
 
-pub use system::{hold, keep_one, require, take_over};
+pub use system::{confine, hold, keep_one, require};

@@ -82,15 +82,14 @@ pub fn is_privileged() -> bool {
 
 /// Becomes the account `name`, when started as root: no other groups, its own group, its user; then makes sure that root
 /// cannot be had again. An account that is root itself is obeyed only when the option was set `outright`, not by default. With
-/// `foreign` the one capability stays that the use of foreign addresses takes, for this process alone.
+/// `foreign` the one capability stays that the use of foreign addresses takes, for this process alone; without, it is given up
+/// where it came from outside.
 ///
 /// # Errors
 /// When the account cannot be had or the system refuses; the process may then have dropped a part already and must end.
 pub fn drop_privileges(name: &str, outright: bool, foreign: bool) -> Result<Privileges, PrivilegesError> {
     if !is_privileged() {
-        if foreign {
-            capabilities::take_over()?;
-        }
+        capabilities::confine(foreign)?;
         return Ok(Privileges::Never);
     }
     let (uid, gid) = account(name)?;
