@@ -59,8 +59,9 @@ pub struct Resolver {
     machine: dns::Resolver,
     sockets: Sockets,
     waiters: Arena<Waiter>,
-    /// The gateways that the hub was told of.
+    /// The prefixes that the hub was told of, and the gateways that the log was.
     told: Vec<Prefix>,
+    logged: Vec<Prefix>,
 }
 
 impl std::fmt::Debug for Resolver {
@@ -74,7 +75,13 @@ impl Resolver {
     pub fn new(config: Config, hosts: Hosts) -> Resolver {
         tell_servers(&config);
         let machine = dns::Resolver::new(config, hosts, Box::new(Secret::new()));
-        Resolver { machine, sockets: Sockets::new(Secret::new()), waiters: Arena::new(), told: Vec::new() }
+        Resolver {
+            machine,
+            sockets: Sockets::new(Secret::new()),
+            waiters: Arena::new(),
+            told: Vec::new(),
+            logged: Vec::new(),
+        }
     }
 
     /// Takes over what the files say now. What comes back takes long to drop.
@@ -96,19 +103,22 @@ impl Resolver {
         }
     }
 
-    /// The prefixes of gateways, when they have changed.
+    /// The prefixes of gateways to judge by, when they have changed.
     pub fn poll_gateways(&mut self) -> Option<&[Prefix]> {
+        if self.logged != self.machine.gateways() {
+            self.logged = self.machine.gateways().to_vec();
+            match self.logged.as_slice() {
+                [] => log::info!(target: "resolver", "no NAT64 gateway is known any more"),
+                prefixes => {
+                    let prefixes: Vec<String> = prefixes.iter().map(Prefix::to_string).collect();
+                    log::info!(target: "resolver", "NAT64 gateway at {}", prefixes.join(", "));
+                }
+            }
+        }
         if self.told == self.machine.prefixes() {
             return None;
         }
         self.told = self.machine.prefixes().to_vec();
-        match self.told.as_slice() {
-            [] => log::info!(target: "resolver", "no NAT64 gateway is known any more"),
-            prefixes => {
-                let prefixes: Vec<String> = prefixes.iter().map(Prefix::to_string).collect();
-                log::info!(target: "resolver", "NAT64 gateway at {}", prefixes.join(", "));
-            }
-        }
         Some(&self.told)
     }
 

@@ -338,10 +338,12 @@ impl Resolver {
     }
 
     /// Takes new options and a new hosts file. What was learned is not used any more: another network may know other
-    /// answers. If the servers changed, open questions go to the new ones at once.
+    /// answers. If the servers changed, open questions go to the new ones at once, and the network's gateway is another.
     pub fn reconfigure(&mut self, config: Config, hosts: Hosts, now: Millis) -> Replaced {
         let config = usable(config);
-        let moved = config.servers != self.config.servers || config.use_tcp != self.config.use_tcp;
+        let other_servers = config.servers != self.config.servers;
+        let moved = other_servers || config.use_tcp != self.config.use_tcp;
+        let elsewhere = other_servers || config.nat64 != self.config.nat64;
         let cache = self.forget_all(config.cache_entries);
         self.lookups.set_limit(config.max_lookups);
         self.queries.set_limit(max_queries(&config));
@@ -350,7 +352,7 @@ impl Resolver {
         if moved {
             self.change_servers(now);
         }
-        self.leave_network(now);
+        self.probe_anew(elsewhere, now);
         Replaced { hosts, cache }
     }
 

@@ -3,9 +3,11 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use super::table::Key;
 use super::{Event, LookupId, LookupStart, Replaced, Resolver};
 use crate::nat64::{learn, Nat64, Prefix, PROBE_NAME};
-use crate::{Addresses, Failure, Families, Hosts, Millis};
+use crate::outcome::Stored;
+use crate::{Addresses, Failure, Families, Family, Hosts, Millis};
 
 /// Who waits for the name that shows the prefix. No caller's number: those are made of slots, of which there are fewer.
 pub(super) const PROBE: u64 = u64::MAX;
@@ -22,8 +24,10 @@ const LONGEST: Millis = 3_600_000;
 pub(super) struct Reach {
     /// The families of which a route leads out of this machine.
     ways: Families,
-    /// The prefixes of gateways, sorted.
+    /// The prefixes of gateways, sorted: the last that were told of, by which addresses are judged until others are.
     prefixes: Vec<Prefix>,
+    /// They are those of this network, so that they are used.
+    current: bool,
     /// When the name is asked for next.
     next: Option<Millis>,
     /// When it was asked for, and the lookup while it runs.
@@ -34,18 +38,33 @@ pub(super) struct Reach {
 impl Reach {
     pub(super) fn new(nat64: Nat64) -> Reach {
         let ways = Families { v4: true, v6: true };
-        let mut reach = Reach { ways, prefixes: Vec::new(), next: None, asked: 0, lookup: None };
-        reach.begin(nat64, 0);
+        let mut reach = Reach { ways, prefixes: Vec::new(), current: false, next: None, asked: 0, lookup: None };
+        reach.leave(nat64, 0);
         reach
     }
 
-    /// Knows nothing of the network any more.
-    fn begin(&mut self, nat64: Nat64, now: Millis) {
-        self.prefixes = match nat64 {
-            Nat64::Fixed(prefix) => vec![prefix],
-            Nat64::Off | Nat64::Auto => Vec::new(),
-        };
+    /// This may be another network, whose gateway is asked for.
+    fn leave(&mut self, nat64: Nat64, now: Millis) {
+        self.current = nat64 != Nat64::Auto;
+        match nat64 {
+            Nat64::Fixed(prefix) => self.prefixes = vec![prefix],
+            Nat64::Off => self.prefixes.clear(),
+            Nat64::Auto => {}
+        }
+        self.ask_again(nat64, now);
+    }
+
+    fn ask_again(&mut self, nat64: Nat64, now: Millis) {
         self.next = (nat64 == Nat64::Auto).then_some(now);
+    }
+
+    /// The prefixes that are used.
+    fn used(&self) -> &[Prefix] {
+        if self.current {
+            &self.prefixes
+        } else {
+            &[]
+        }
     }
 
     /// When something is due.
@@ -57,20 +76,26 @@ impl Reach {
     /// reaches it.
     fn families(&self, wanted: Families) -> Families {
         let v6 = wanted.v6 && (self.ways.v6 || !wanted.v4);
-        let v6_alone = v6 && self.ways.v6 && !self.ways.v4 && self.prefixes.is_empty();
+        let v6_alone = v6 && self.ways.v6 && !self.ways.v4 && self.used().is_empty();
         Families { v4: wanted.v4 && !v6_alone, v6 }
     }
 
-    /// What the name has said.
-    fn note(&mut self, result: &Result<Addresses, Failure>) {
+    /// What the name has said; `denied` where that it has no IPv6 address is one of it, and not only what is left where the
+    /// question for them failed.
+    fn note(&mut self, result: &Result<Addresses, Failure>, denied: bool) {
         let (earliest, latest) = (self.asked + SHORTEST, self.asked + LONGEST);
-        let (prefixes, next) = match result {
-            Ok(addresses) => (learn(addresses.v6()), addresses.expires().clamp(earliest, latest)),
-            Err(failure) if failure.is_final() => (Vec::new(), earliest),
+        let (told, next) = match result {
+            Ok(addresses) if denied || !addresses.v6().is_empty() => {
+                (Some(learn(addresses.v6())), addresses.expires().clamp(earliest, latest))
+            }
+            Err(failure) if failure.is_final() => (Some(Vec::new()), earliest),
             // Nothing was said. What was known still holds.
-            Err(_) => (std::mem::take(&mut self.prefixes), self.asked + RETRY),
+            Ok(_) | Err(_) => (None, self.asked + RETRY),
         };
-        self.prefixes = prefixes;
+        if let Some(told) = told {
+            self.prefixes = told;
+            self.current = true;
+        }
         self.next = Some(next);
         self.lookup = None;
     }
@@ -90,16 +115,19 @@ impl Resolver {
             return None;
         }
         self.reach.ways = ways;
-        self.leave_network(now);
+        self.probe_anew(true, now);
         Some(Replaced { hosts: Hosts::default(), cache: self.forget_all(self.config.cache_entries) })
     }
 
-    /// Forgets the gateway, and asks for it again.
-    pub(super) fn leave_network(&mut self, now: Millis) {
+    /// Asks for the gateway again. The one that is known is used meanwhile, unless the network is another.
+    pub(super) fn probe_anew(&mut self, elsewhere: bool, now: Millis) {
         if let Some(lookup) = self.reach.lookup.take() {
             self.cancel(lookup, PROBE, now);
         }
-        self.reach.begin(self.config.nat64, now);
+        match elsewhere {
+            true => self.reach.leave(self.config.nat64, now),
+            false => self.reach.ask_again(self.config.nat64, now),
+        }
         self.choose_families();
     }
 
@@ -107,7 +135,13 @@ impl Resolver {
         self.asked = self.reach.families(self.config.families);
     }
 
-    /// The prefixes of gateways that are known, sorted.
+    /// The prefixes of the network's gateways, sorted, as far as they are known.
+    pub fn gateways(&self) -> &[Prefix] {
+        self.reach.used()
+    }
+
+    /// The same, with those of before until the network has said which it has: what a gateway may take an address for is judged
+    /// by these.
     pub fn prefixes(&self) -> &[Prefix] {
         &self.reach.prefixes
     }
@@ -115,7 +149,7 @@ impl Resolver {
     /// The address under which a gateway reaches this one, where IPv4 leads nowhere and IPv6 does.
     pub fn through_gateway(&self, address: Ipv4Addr) -> Option<Ipv6Addr> {
         let needed = !self.reach.ways.v4 && self.reach.ways.v6 && self.config.families.v6;
-        let prefix = self.reach.prefixes.iter().find(|prefix| needed && prefix.may_carry(address))?;
+        let prefix = self.reach.used().iter().find(|prefix| needed && prefix.may_carry(address))?;
         Some(prefix.embed(address))
     }
 
@@ -131,29 +165,37 @@ impl Resolver {
         }
         self.reach.asked = now;
         match self.lookup(PROBE_NAME, PROBE, now) {
-            LookupStart::Cached(result) => self.probe_ended(&result),
+            LookupStart::Cached(result) => {
+                let name = PROBE_NAME.trim_end_matches('.');
+                let denied =
+                    self.hosts.has(name) || self.cache.part(name, Family::V6, now).is_some_and(|stored| stored.is_no());
+                self.probe_ended(&result, denied);
+            }
             LookupStart::Pending(id) => self.reach.lookup = Some(id),
         }
     }
 
-    fn probe_ended(&mut self, result: &Result<Addresses, Failure>) {
-        self.reach.note(result);
+    fn probe_ended(&mut self, result: &Result<Addresses, Failure>, denied: bool) {
+        self.reach.note(result, denied);
         self.choose_families();
+    }
+
+    /// Whether servers said that the name has no IPv6 address, as far as its lookup knows.
+    fn is_probe_denied(&self) -> bool {
+        let lookup = self.reach.lookup.and_then(|LookupId(key)| self.lookups.get(Key::from_bits(key)));
+        lookup.and_then(|lookup| lookup.known(Family::V6)).is_some_and(Stored::is_no)
     }
 
     /// Takes what the probe waits for out of the events; the others go on to the caller.
     pub(super) fn take_probe(&mut self, event: Event) -> Option<Event> {
-        match event {
-            Event::Resolved { waiter: PROBE, more: true, .. } => None,
-            Event::Resolved { waiter: PROBE, ref result, more: false } => {
-                self.probe_ended(result);
-                None
-            }
-            Event::Late { waiter: PROBE, addresses, .. } => {
-                self.probe_ended(&Ok(addresses));
-                None
-            }
-            event => Some(event),
-        }
+        let result = match event {
+            Event::Resolved { waiter: PROBE, more: true, .. } => return None,
+            Event::Resolved { waiter: PROBE, result, more: false } => result,
+            Event::Late { waiter: PROBE, addresses, .. } => Ok(addresses),
+            event => return Some(event),
+        };
+        let denied = self.is_probe_denied();
+        self.probe_ended(&result, denied);
+        None
     }
 }

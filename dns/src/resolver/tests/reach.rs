@@ -95,7 +95,7 @@ fn the_prefix_of_the_network_is_learned_and_ipv4_goes_through_it() {
     // Without IPv6 there is no gateway.
     ways(&mut world, V4);
     world.pass(60_000);
-    assert_eq!((world.resolver.prefixes().len(), world.sent().len()), (0, 0));
+    assert_eq!((world.resolver.gateways().len(), world.sent().len()), (0, 0));
     assert_eq!(world.resolver.poll_timeout(), None);
 }
 
@@ -115,7 +115,8 @@ fn the_prefix_is_looked_up_again_when_its_time_is_over() {
     assert_eq!(world.sent().len(), 0);
     world.pass(3_000);
     answer(&mut world, network("", 0));
-    assert_eq!((world.resolver.prefixes(), world.resolver.families()), (&[][..], V6), "this network has none");
+    assert_eq!((world.resolver.gateways(), world.resolver.families()), (&[][..], V6), "this network has none");
+    assert_eq!(world.resolver.prefixes(), []);
 }
 
 #[test]
@@ -135,6 +136,79 @@ fn a_silent_server_takes_no_prefix_away() {
     }
     // Eight rounds or so, each of two families three times.
     assert!((12..100).contains(&asked), "{asked}");
+}
+
+/// Name servers that know nothing of AAAA for a while, and of A all the time.
+#[test]
+fn ways_3_a_failure_for_ipv6_alone_takes_no_prefix_away() {
+    let broken = |sent: &Sent| match sent.kind() {
+        TYPE_AAAA => Some(Reply::to(sent).rcode(rcode::SERVFAIL)),
+        _ => network("64:ff9b::/96", 3600)(sent),
+    };
+    let mut world = world(Nat64::Auto);
+    ways(&mut world, V6);
+    world.pass(0);
+    answer(&mut world, network("64:ff9b::/96", 60));
+    assert_eq!(world.resolver.families(), BOTH);
+    for _ in 0..180 {
+        world.pass(1_000);
+        answer(&mut world, broken);
+        assert_eq!(world.resolver.gateways(), [Prefix::WELL_KNOWN]);
+    }
+    // A new network is found out about as soon as it answers, not when the address of IPv4 has had its time.
+    ways(&mut world, BOTH);
+    world.pass(0);
+    answer(&mut world, broken);
+    assert_eq!(world.resolver.gateways(), []);
+    for _ in 0..90 {
+        world.pass(1_000);
+        answer(&mut world, network("2001:db8:1::/48", 60));
+    }
+    assert_eq!(world.resolver.gateways(), [prefix("2001:db8:1::/48")]);
+    // Where it is the network that says no, there is none.
+    for _ in 0..90 {
+        world.pass(1_000);
+        answer(&mut world, network("", 3600));
+    }
+    assert_eq!(world.resolver.gateways(), []);
+}
+
+/// A reload, or a line in the hosts file, took IPv4 away from everybody until the network had answered again.
+#[test]
+fn ways_4_a_reload_takes_no_prefix_away_and_another_network_only_from_use() {
+    let mut world = world(Nat64::Auto);
+    ways(&mut world, V6);
+    world.pass(0);
+    answer(&mut world, network("64:ff9b::/96", 3600));
+    let same = Config { nat64: Nat64::Auto, ..config(1) };
+    world.resolver.reconfigure(same.clone(), Hosts::default(), world.now);
+    assert_eq!((world.resolver.gateways(), world.resolver.families()), (&[Prefix::WELL_KNOWN][..], BOTH));
+    world.pass(0);
+    assert!(world.sent().iter().any(|sent| sent.name() == "ipv4only.arpa"), "it is asked for again");
+    // Of another network nothing is known. An address of the old one is still no way round a rule.
+    let elsewhere: [fn(&mut World); 2] = [
+        |world| {
+            let other = Config { nat64: Nat64::Auto, servers: vec![server(9)], ..config(1) };
+            world.resolver.reconfigure(other, Hosts::default(), world.now);
+        },
+        |world| {
+            ways(world, V4);
+            ways(world, V6);
+        },
+    ];
+    for leave in elsewhere {
+        world.resolver.reconfigure(same.clone(), Hosts::default(), world.now);
+        world.pass(0);
+        answer(&mut world, network("64:ff9b::/96", 3600));
+        assert_eq!(world.resolver.gateways(), [Prefix::WELL_KNOWN]);
+        leave(&mut world);
+        assert_eq!((world.resolver.gateways(), world.resolver.families()), (&[][..], V6));
+        assert_eq!(world.resolver.prefixes(), [Prefix::WELL_KNOWN]);
+        world.pass(0);
+        answer(&mut world, network("2001:db8:1::/48", 60));
+        assert_eq!(world.resolver.prefixes(), [prefix("2001:db8:1::/48")]);
+        assert_eq!(world.resolver.gateways(), [prefix("2001:db8:1::/48")]);
+    }
 }
 
 #[test]
