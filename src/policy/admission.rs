@@ -101,6 +101,8 @@ pub enum Arrived {
     Diverted,
     /// To a listener for diverted connections, and not from there: it has no original destination, or that is a listener of ours.
     Undiverted,
+    /// Without HTTP, from this proxy itself, which has opened it for another one.
+    Back,
 }
 
 impl Stage {
@@ -140,10 +142,11 @@ impl Stage {
     pub fn judge(self, subject: &Subject<'_>) -> Judgement {
         let Subject { request, client, limited, arrived, rules, policy, listed, users, helpers, spared } = *subject;
         match self {
+            Stage::Loop if arrived == Arrived::Back => Judgement::refuse(Cause::Loop),
             Stage::Loop if request.via_contains(rules.via.as_bytes()) => Judgement::refuse(Cause::Loop),
             Stage::Diverted if request.opaque_kind().is_some() => Judgement::Pass,
             Stage::Diverted => match arrived {
-                Arrived::Directly => Judgement::Pass,
+                Arrived::Directly | Arrived::Back => Judgement::Pass,
                 _ if request.method() == Method::Connect => Judgement::refuse(Cause::Client(Fault::TunnelHere)),
                 Arrived::Diverted => Judgement::Pass,
                 Arrived::Undiverted => Judgement::refuse(Cause::Undiverted),
@@ -352,6 +355,7 @@ mod tests {
             ("CONNECT a.example:443", Arrived::Directly, "Pass"),
             ("CONNECT a.example:443", Arrived::Diverted, "Client(TunnelHere)"),
             ("CONNECT a.example:443", Arrived::Undiverted, "Client(TunnelHere)"),
+            ("CONNECT a.example:443", Arrived::Back, "Loop"),
         ] {
             assert_eq!(judge(line, arrived), wanted, "{line} {arrived:?}");
         }

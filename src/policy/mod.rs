@@ -7,6 +7,7 @@ pub mod credentials;
 pub mod decision;
 pub mod lists;
 pub mod networks;
+pub mod own_ends;
 pub mod places;
 pub mod ports;
 pub mod rates;

@@ -324,6 +324,7 @@ impl Proxy {
             summary.origin = Some(origin.address);
         }
         client.session.origin = Some(origin);
+        self.note_own_end(key);
         if let Err(error) = self.announce(key) {
             log::debug!(target: "download", "announcing a client failed: {error}");
             self.hang_up(key);
@@ -337,6 +338,10 @@ impl Proxy {
     /// networks that the kernel delivers here, and to an address that became ours a moment ago.
     fn judge_end(&self, key: Key, origin: &Origin<TcpStream>) -> Option<Refused> {
         let to = origin.address;
+        if self.comes_back(key) {
+            // It was there before it was known which connection of ours it is.
+            return Some(Refused::Loop(to.ip(), to.port()));
+        }
         let local = (origin.exchanges == 0).then(|| origin.stream.io.local_addr().ok())??;
         if !ends_here(local.ip(), to.ip()) {
             return None;
@@ -429,6 +434,7 @@ impl Proxy {
             }
         }
         if let Some(mut origin) = client.session.origin.take() {
+            self.own_ends.leave(key.to_bits());
             if client.session.exchange.aborts(crate::exchange::Side::Origin) {
                 use reactor::stream::Transport;
                 origin.stream.io.abort();

@@ -43,6 +43,9 @@ impl Proxy {
     pub(super) fn arrived(&self, key: Key) -> Arrived {
         let Some(client) = self.clients.get(key) else { return Arrived::Undiverted };
         let exchange = &client.session.exchange;
+        if self.comes_back(key) {
+            return Arrived::Back;
+        }
         if exchange.ingress() != Ingress::Intercept {
             return Arrived::Directly;
         }

@@ -26,6 +26,7 @@ mod listeners;
 mod lists;
 mod loading;
 mod logins;
+mod looping;
 mod pages;
 mod place;
 mod releasing;
@@ -53,6 +54,7 @@ use crate::loader::folder::Folder;
 use crate::loader::names::{NameReader, Names};
 use crate::logs::{AccessLog, Messages, UsageLog};
 use crate::monitor::Counters;
+use crate::policy::own_ends::OwnEnds;
 use crate::policy::shares::Shares;
 use crate::policy::{LocalAddresses, Policy};
 use crate::redirector::{self, Redirector};
@@ -142,6 +144,8 @@ pub struct Proxy {
     /// None as long as there were no users.
     logins: Option<Box<logins::Logins>>,
     local: LocalAddresses,
+    /// Of connections without HTTP that lead on, by which one is known that comes back.
+    own_ends: OwnEnds,
     addresses: addresses::OwnAddresses,
     upstream: Upstream,
     resolver: Resolver,
@@ -220,6 +224,7 @@ impl Proxy {
             lists,
             logins: None,
             local,
+            own_ends: OwnEnds::default(),
             addresses,
             upstream,
             resolver,

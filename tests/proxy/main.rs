@@ -39,6 +39,7 @@ mod listeners;
 mod lists;
 mod loader;
 mod logs;
+mod looping;
 mod monitor;
 mod pages;
 mod passthrough;

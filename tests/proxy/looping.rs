@@ -1,0 +1,96 @@
+//! Connections without HTTP that a balancer sends back: it gets them from the proxy, and tells the proxy of itself.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+
+use crate::support::{alert, client_hello, ports, Client, Origin, Proxy, Wire};
+
+/// Where the balancer is.
+const BALANCER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
+
+/// A loop that is not seen ends here, so that the test fails and the machine does not.
+const ROUNDS: usize = 4;
+
+/// Hands connections over to the proxy, with a header that says from where it got them and where, and a first message if they have
+/// one.
+fn balancer(listener: TcpListener, proxy: SocketAddr, speaks: bool) -> Origin {
+    Origin::over(listener, move |peer| {
+        if peer.number >= ROUNDS {
+            return Ok(());
+        }
+        let (from, to) = (peer.peer()?, peer.local());
+        let mut on = Wire::new(std::net::TcpStream::connect(proxy)?)?;
+        on.send(format!("PROXY TCP4 {} {} {} {}\r\n", from.ip(), to.ip(), from.port(), to.port()))?;
+        if speaks {
+            let count = peer.fill()?;
+            on.send(peer.exact(count)?)?;
+        }
+        let rest = on.rest()?;
+        peer.send(rest)
+    })
+}
+
+/// A proxy with a balancer in front of one of its listeners.
+struct Site {
+    proxy: Proxy,
+    /// The listener.
+    at: SocketAddr,
+    balancer: Origin,
+    _folder: tempfile::TempDir,
+}
+
+impl Site {
+    fn new(kind: &str, speaks: bool) -> Site {
+        let folder = tempfile::tempdir().expect("a folder");
+        let hosts = folder.path().join("hosts");
+        std::fs::write(&hosts, format!("{BALANCER} balanced.test\n")).expect("a file");
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::next()));
+        let port = at.port().to_string();
+        let options = ["enable", "port", "proxied"].map(|name| format!("{kind}.{name}"));
+        let proxy = Proxy::start(&[
+            (&options[0], "true"),
+            (&options[1], &port),
+            (&options[2], "true"),
+            ("dns.hosts", hosts.to_str().expect("a path of text")),
+        ]);
+        let listener = TcpListener::bind((IpAddr::V4(BALANCER), ports::next())).expect("a free port");
+        Site { proxy, at, balancer: balancer(listener, at, speaks), _folder: folder }
+    }
+}
+
+#[test]
+fn ways_1_a_name_that_leads_to_the_balancer_is_refused_at_the_first_turn() {
+    let Site { proxy, balancer, .. } = &Site::new("tls", true);
+    for round in 1..=2 {
+        let mut client = Client::connect(balancer.address());
+        client.send(client_hello(Some("balanced.test"), false));
+        assert_eq!(client.rest(), alert(49), "access_denied");
+        // The client's, and the one that the proxy has opened.
+        assert_eq!(balancer.connections(), 2 * round);
+    }
+    proxy.wait_counter("clients.requests", 4);
+}
+
+#[test]
+fn ways_1_a_balancer_that_names_itself_as_the_destination_gets_nothing_back() {
+    let Site { balancer, .. } = &Site::new("passthrough", false);
+    let mut client = Client::connect(balancer.address());
+    assert_eq!(client.rest(), b"");
+    assert_eq!(balancer.connections(), 2);
+}
+
+/// The port that one connection has had is another's when that has ended.
+#[test]
+fn ways_1_what_does_not_come_back_passes() {
+    let Site { proxy, at, .. } = &Site::new("passthrough", false);
+    let origin = Origin::echo();
+    for _ in 0..3 {
+        let mut first = Client::connect(*at);
+        first.send(format!("PROXY TCP4 203.0.113.7 127.0.0.1 56324 {}\r\nping", origin.port()));
+        assert_eq!(first.read(4), b"ping");
+        // While it is there, another client of the balancer has its address, with another port.
+        let mut second = Client::connect(*at);
+        second.send(format!("PROXY TCP4 127.0.0.1 127.0.0.1 1 {}\r\nping", origin.port()));
+        assert_eq!(second.read(4), b"ping");
+    }
+    assert_eq!((origin.connections(), proxy.counter("clients.requests")), (6, 6));
+}
