@@ -25,6 +25,11 @@ pub(super) fn of(config: &Config) -> Vec<String> {
         let text = "acl.clients can be forged: http.trusted names the balancers that are believed, and is everybody";
         lines.push(format!("{text} ({source})"));
     }
+    let told = relays(&listeners);
+    if !told.is_empty() && Networks::new(&http.trusted).is_whole() {
+        let (at, text) = (told.join(" and "), "may go to any port of any server, which a PROXY header says");
+        lines.push(format!("everybody who reaches {at} {text}: http.trusted names the balancers that are believed"));
+    }
     if config.intercept.spoof && proxied && Networks::new(&http.trusted).is_whole() {
         let text =
             "connections may bear any address that somebody writes in a PROXY header: http.trusted names the balancers";
@@ -45,6 +50,13 @@ pub(super) fn of(config: &Config) -> Vec<String> {
         lines.push(format!("everybody who reaches {at} may see the monitor: web.clients names those who may"));
     }
     lines
+}
+
+/// Where other machines can reach us and say where their connections go on to.
+fn relays(listeners: &[Listening]) -> Vec<String> {
+    let ports =
+        listeners.iter().filter(|one| one.ingress.is_diverted() && one.proxied).filter_map(|one| one.at.address());
+    ports.filter(|address| !address.ip().is_loopback()).map(|address| address.to_string()).collect()
 }
 
 /// Where clients on other machines can reach us.

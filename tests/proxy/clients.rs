@@ -97,6 +97,29 @@ fn a_reload_changes_who_may_use_the_proxy_at_the_next_request() {
     client.expect_close();
 }
 
+/// The destination in a PROXY header is where a connection without HTTP goes, whatever its port.
+#[test]
+fn ways_2_a_listener_where_anybody_may_say_the_destination_is_told_at_the_start() {
+    let port = crate::support::ports::next().to_string();
+    for kind in ["intercept", "tls", "passthrough"] {
+        let [enable, number, host, proxied] =
+            ["enable", "port", "host", "proxied"].map(|name| format!("{kind}.{name}"));
+        let here = [(&enable[..], "true"), (&number, &port)];
+        for (options, told) in [
+            (&[(&host[..], "0.0.0.0"), (&proxied, "true")][..], true),
+            (&[(&host, "0.0.0.0"), (&proxied, "true"), ("http.trusted", "127.0.0.1")], false),
+            (&[(&host, "127.0.0.1"), (&proxied, "true")], false),
+            (&[(&host, "0.0.0.0"), (&proxied, "false")], false),
+        ] {
+            let proxy = Proxy::start(&[&here[..], options].concat());
+            proxy.signal(nix::sys::signal::Signal::SIGHUP);
+            proxy.wait_log("configuration reloaded");
+            let line = format!("everybody who reaches 0.0.0.0:{port} may go to any port of any server");
+            assert_eq!(proxy.log().contains(&line), told, "{options:?}: {}", proxy.log());
+        }
+    }
+}
+
 #[test]
 fn listeners_that_others_reach_and_rules_that_can_be_forged_are_told_at_the_start() {
     let (open, monitor) = ("may use the proxy: acl.clients names", "may see the monitor: web.clients names");
