@@ -1,5 +1,7 @@
 //! What an exchange makes of the PROXY protocol header that comes before the first request of a balancer's connection.
 
+use std::net::SocketAddr;
+
 use reactor::buffer::Buf;
 
 use super::close::CloseReason;
@@ -46,7 +48,8 @@ impl Exchange {
                     self.identity.announce(source);
                     // The listener's own diversion, if any, is that of the balancer's connection.
                     if self.ingress.is_diverted() {
-                        self.provenance.get_or_insert_default().original = Some(destination);
+                        let original = SocketAddr::new(destination.ip().to_canonical(), destination.port());
+                        self.provenance.get_or_insert_default().original = Some(original);
                     }
                 }
                 self.enter(Phase::Idle, cx.now);
