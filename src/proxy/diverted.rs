@@ -144,13 +144,15 @@ impl Proxy {
         }
     }
 
-    /// Where the connection of a request was going, if the host that the request names has to be there.
+    /// Where the connection of a request was going, if the host that the request names has to be there. Where a helper has named
+    /// another host, the client has not said that one.
     fn held_against(&self, key: Key) -> Option<SocketAddr> {
         let exchange = &self.clients.get(key)?.session.exchange;
         let request = exchange.request()?;
         let named = exchange.ingress() == Ingress::Intercept
             && self.settings.onward == Onward::Name
-            && !request.is_intercepted();
+            && !request.is_intercepted()
+            && !request.is_renamed();
         let to_name = exchange.original_destination().filter(|_| named);
         request.original().or(to_name).filter(|_| self.divert.host_check != HostCheck::Ignore)
     }

@@ -19,6 +19,7 @@ mod clients;
 mod connect;
 mod control;
 mod counters;
+mod diverted;
 mod dns;
 mod dns_answers;
 mod dropped;

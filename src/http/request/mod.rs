@@ -44,6 +44,8 @@ pub struct Request {
     content: Box<[u8]>,
     /// Who has proved to have sent it.
     user: Option<Arc<str>>,
+    /// It stands for one of a client that named another host.
+    renamed: bool,
     /// What the client's CONNECT named that it stands for, where that was another host.
     asked: Option<Box<Target>>,
     /// What speaks on the connection, where that is not HTTP.
@@ -162,9 +164,15 @@ impl Request {
         }
     }
 
+    /// Whether a helper has put it in place of one that names another host.
+    pub fn is_renamed(&self) -> bool {
+        self.renamed
+    }
+
     /// Goes the way of the request whose place it takes, where it names the same host.
     pub fn follow(&mut self, client: &Request) {
         let same = (&self.target.host, self.target.port) == (&client.target.host, client.target.port);
+        self.renamed = !same;
         if self.detour.is_none() && same {
             self.detour = client.detour.clone();
         }

@@ -48,6 +48,7 @@ impl Request {
             content: Box::default(),
             caching: Default::default(),
             user: None,
+            renamed: false,
             asked: None,
             opaque: Some(kind),
         }

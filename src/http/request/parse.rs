@@ -137,6 +137,7 @@ impl Parts<'_> {
             detour: None,
             content: Box::default(),
             user: None,
+            renamed: false,
             asked: None,
             opaque: None,
             caching: Caching::default(),
