@@ -13,12 +13,13 @@ use crate::http::request::{Announce, DetourBy, Request};
 use crate::io::origin::Scope;
 
 impl Proxy {
-    /// The address that connections for this session bear in place of ours.
+    /// The address that connections for this session bear in place of ours: that of its client, whose own connection was going
+    /// elsewhere, and who has said the host itself.
     pub(super) fn spoofed(&self, key: Key) -> Option<IpAddr> {
         let exchange = &self.clients.get(key).filter(|_| self.divert.spoof)?.session.exchange;
-        let spoofs =
-            exchange.ingress().is_diverted() && exchange.request().is_some_and(|request| !request.is_intercepted());
-        if spoofs {
+        let own = exchange.request().is_some_and(|request| !request.is_intercepted() && !request.is_renamed());
+        let diverted = exchange.ingress().is_diverted() && exchange.original_destination().is_some();
+        if diverted && own {
             exchange.peer().address()
         } else {
             None
