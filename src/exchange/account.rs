@@ -13,7 +13,9 @@ impl Exchange {
         if cx.settings.summary && !self.ingress.is_local() {
             let head = matches!(self.phase.kind(), PhaseKind::Head | PhaseKind::Hello);
             let began = if head { (self.entered, self.current.fraction) } else { (cx.now, cx.fraction) };
-            self.current.summary = Some(Box::new(Summary::unread(began, self.moved())));
+            let mut summary = Box::new(Summary::unread(began, self.moved()));
+            self.provenance.iter().for_each(|provenance| summary.note_provenance(provenance));
+            self.current.summary = Some(summary);
         }
     }
 

@@ -167,7 +167,6 @@ impl Exchange {
         }
         if let Some(summary) = &mut self.current.summary {
             summary.note_request(&request, cx.out);
-            self.provenance.iter().for_each(|provenance| summary.note_provenance(provenance));
         }
         self.upload.begin(request.framing());
         if let Err(fault) = self.admit_content(&mut request, buf, cx.settings.body_size) {

@@ -151,6 +151,22 @@ fn ways_7_a_mapped_destination_in_a_header_is_the_ipv4_address() {
 }
 
 #[test]
+fn ways_8_what_a_balancer_says_of_a_connection_of_tls_stands_in_the_access_log() {
+    let origin = Origin::echo();
+    let site = Site::new(&[PROXIED, ("access.format", "json")]);
+    let hello = client_hello(None, false);
+    let mut client = site.client();
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x1d\xcb\0\x71\x07\x7f\0\0\x01\x13\x88".to_vec();
+    header.extend(origin.port().to_be_bytes());
+    header.extend(b"\x05\0\x04id-7\x02\0\x07a.named");
+    client.send([&header[..], &hello].concat());
+    assert_eq!(client.read(hello.len()), hello);
+    drop(client);
+    site.wait_line("\"unique_id\":\"id-7\"");
+    site.wait_line("\"authority\":\"a.named\"");
+}
+
+#[test]
 fn lists_and_policy_hold_for_names_in_hellos() {
     let site = Site::new(&[PROXIED, ("security.deny", "127.0.0.9/32"), ("acl.clients", "203.0.113.0/24")]);
     let origin = Origin::echo();

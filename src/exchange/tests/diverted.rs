@@ -99,6 +99,24 @@ fn what_a_balancer_says_beyond_addresses_is_remembered_with_each_request() {
     }
 }
 
+/// A line of the access log had it for requests of HTTP alone.
+#[test]
+fn ways_8_what_a_balancer_says_is_remembered_on_every_kind_of_listener() {
+    let block = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x11\xcb\0\x71\x07\xc6\x33\x64\x07\x13\x88\0\x50\x05\0\x02id";
+    for (ingress, bytes) in [
+        (Ingress::Proxy, GET.as_bytes()),
+        (Ingress::Intercept, b"GET /x HTTP/1.1\r\nHost: a.example\r\n\r\n"),
+        (Ingress::Passthrough, b""),
+    ] {
+        let arrival = Arrival { proxied: true, ..Arrival::direct(ingress, CLIENT) };
+        let mut scenario =
+            Scenario { exchange: Exchange::new(&arrival, 0), ..Scenario::with(|settings| settings.summary = true) };
+        scenario.client([&block[..], bytes].concat());
+        let announced = scenario.exchange.summary_mut().and_then(|summary| summary.announced.clone());
+        assert_eq!(announced.map(|announced| announced.0.to_vec()), Some(b"id".to_vec()), "{ingress:?}");
+    }
+}
+
 /// First bytes on a listener for diverted connections, with a balancer in front of it and without: the bytes, and the status
 /// that answers them, or the end without a byte.
 #[test]
