@@ -49,6 +49,17 @@ fn a_request_without_a_host_means_where_its_connection_was_going() {
     scenario.actions();
 }
 
+/// RFC 9112 section 3.2: a request of HTTP/1.1 without a Host field is answered with 400, and so is one whose field is empty.
+#[test]
+fn ways_14_a_request_of_http_1_1_names_its_host_here_too() {
+    for onward in Onward::ALL {
+        for field in ["", "Host:\r\n"] {
+            let mut scenario = diverted(onward, Some(ORIGINAL)).sending(format!("GET /x HTTP/1.1\r\n{field}\r\n"));
+            assert_eq!(scenario.statuses(), [400], "{field}");
+        }
+    }
+}
+
 #[test]
 fn what_a_helper_says_counts_more_than_where_a_connection_was_going() {
     let mut scenario = diverted(Onward::Original, Some(ORIGINAL)).sending("GET /x HTTP/1.1\r\nHost: a.example\r\n\r\n");

@@ -32,10 +32,14 @@ impl Request {
         Request::parse_for(Some(b"localhost"), head, rules)
     }
 
-    /// The same for a request on a connection that was going to this `host:port`, which is its target where it names none, as a
-    /// request of HTTP/1.0 need not.
+    /// The same for a request that names no host, on a connection that was going to this `host:port`, which is its target then.
+    /// One of HTTP/1.1 has to name its host (RFC 9112 section 3.2).
     pub fn parse_diverted(host: &[u8], head: &[u8], rules: &Rules) -> Result<Box<Request>, Fault> {
-        Request::parse_for(Some(host), head, rules)
+        let request = Request::parse_for(Some(host), head, rules)?;
+        match request.version {
+            Version::Http10 => Ok(request),
+            Version::Http11 => Err(Fault::NoHost),
+        }
     }
 
     fn parse_for<'h>(host: Option<&'h [u8]>, head: &'h [u8], rules: &Rules) -> Result<Box<Request>, Fault> {
