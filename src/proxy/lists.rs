@@ -216,8 +216,15 @@ impl Proxy {
         let session = &self.clients.get(key)?.session;
         let ((name, port), origin) = (session.exchange.name_to_judge()?, session.origin.as_ref()?);
         let verdict = match lists.judge(name, port, None) {
-            // Addresses decide.
-            named @ ListVerdict::Open => lists.judge_address(named, origin.address.ip(), None, port),
+            // Addresses decide, by the form in which they were judged before they were connected to.
+            named @ ListVerdict::Open => {
+                let to = origin.address.ip();
+                let (address, other) = match self.other_form(to) {
+                    Some(inner) if self.resolver.way_to(inner) == to => (inner, Some(to)),
+                    other => (to, other),
+                };
+                lists.judge_address(named, address, other, port)
+            }
             named => named,
         };
         match verdict {

@@ -4,10 +4,19 @@ use std::net::TcpListener;
 
 use crate::support::network::{beyond, ip, with_own_network};
 use crate::support::origin::serve_site;
-use crate::support::{client, eventually, NameServer, Origin, Proxy, AAAA};
+use crate::support::{client, client_hello, eventually, NameServer, Origin, Peer, Proxy, AAAA};
 
 /// A network without IPv4, at whose end a gateway takes this prefix. It answers as the origin that it would reach.
 fn gateway(prefix: &'static str, port: u16) -> Origin {
+    gateway_to(prefix, port, serve_site)
+}
+
+/// The same before an origin that does this.
+fn gateway_to(
+    prefix: &'static str,
+    port: u16,
+    script: impl Fn(&mut Peer) -> std::io::Result<()> + Send + Sync + 'static,
+) -> Origin {
     let listener = beyond(move || {
         ip("-6 addr add 2001:db8:1::1/64 dev far nodad");
         ip(&format!("-6 route add local {prefix} dev lo"));
@@ -15,7 +24,7 @@ fn gateway(prefix: &'static str, port: u16) -> Origin {
     });
     ip("-6 addr add 2001:db8:1::2/64 dev near nodad");
     ip("-6 route add default via 2001:db8:1::1");
-    Origin::over(listener, serve_site)
+    Origin::over(listener, script)
 }
 
 fn status(proxy: &Proxy, host: &str, port: u16) -> u16 {
@@ -87,6 +96,36 @@ fn what_a_gateway_carries_is_judged_like_the_plain_address() {
         assert_eq!(origin.connections(), 0);
         assert_eq!(status(&proxy, "192.0.2.1", 8000), 200);
         assert!(server.queries().iter().all(|query| query.plain() != "ipv4only.arpa"), "the prefix was given");
+    });
+}
+
+/// A list that allows a network is asked about the address in it, not about that of the gateway, which nobody lists.
+#[test]
+fn ways_11_a_name_within_a_tunnel_is_judged_with_the_address_behind_the_gateway() {
+    with_own_network(|| {
+        let hello = client_hello(Some("any.test"), false);
+        let length = hello.len();
+        let _origin = gateway_to("2001:db8:64::/96", 8000, move |peer| {
+            let said = peer.exact(length)?;
+            peer.send(said)
+        });
+        let folder = tempfile::tempdir().expect("a folder");
+        let list = folder.path().join("allow");
+        std::fs::write(&list, "192.0.2.0/24\n").expect("a list");
+        let proxy = Proxy::start(&[
+            ("dns.nat64", "2001:db8:64::/96"),
+            ("security.sni", "enforce"),
+            ("acl.default", "deny"),
+            ("acl.allowlist", list.to_str().expect("a path")),
+        ]);
+        proxy.wait_log("IPv4 leads nowhere of this machine, IPv6 leads out");
+        let mut client = proxy.client();
+        client.tunnel("192.0.2.33:8000");
+        client.send(&hello);
+        assert_eq!(client.read(length), hello);
+        let mut client = proxy.client();
+        client.send("CONNECT 198.51.100.7:8000 HTTP/1.1\r\nHost: 198.51.100.7:8000\r\n\r\n");
+        assert_eq!(client.reply_to("CONNECT").status(), 403);
     });
 }
 
