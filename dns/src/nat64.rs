@@ -37,6 +37,11 @@ impl Prefix {
         (LENGTHS.contains(&bits) && prefix.network == network).then_some(prefix)
     }
 
+    /// Its length in bits.
+    pub fn bits(self) -> u8 {
+        self.bits
+    }
+
     /// Where the bytes of the IPv4 address stand.
     fn places(self) -> [usize; 4] {
         let first = usize::from(self.bits / 8);

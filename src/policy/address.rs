@@ -67,15 +67,26 @@ impl LocalAddresses {
         self.gateways = prefixes.to_vec();
     }
 
-    /// The IPv4 address that a gateway of this network takes out of an address.
+    /// The IPv4 address that a gateway of this network takes out of an address: that with the longest prefix, which the routes to
+    /// several gateways go by.
     pub fn carried(&self, address: IpAddr) -> Option<IpAddr> {
-        let IpAddr::V6(v6) = address else { return None };
-        self.gateways.iter().find_map(|prefix| prefix.extract(v6)).map(IpAddr::V4)
+        self.readings(address).max_by_key(|(bits, _)| *bits).map(|(_, reading)| IpAddr::V4(reading))
     }
 
-    /// The address itself, and every IPv4 address that a gateway or this system may take it for.
-    pub fn forms(&self, address: IpAddr) -> impl Iterator<Item = IpAddr> {
-        forms(address).chain(self.carried(address))
+    /// The length of each prefix that an address has, and the IPv4 address behind it.
+    fn readings(&self, address: IpAddr) -> impl Iterator<Item = (u8, Ipv4Addr)> + '_ {
+        let v6 = match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(v6) => Some(v6),
+        };
+        self.gateways.iter().filter_map(move |prefix| Some((prefix.bits(), prefix.extract(v6?)?)))
+    }
+
+    /// The address itself, and every IPv4 address that a gateway or this system may take it for. A longer prefix makes the
+    /// readings of shorter ones begin with zeros, which are none: no gateway sends anything to network 0.
+    pub fn forms(&self, address: IpAddr) -> impl Iterator<Item = IpAddr> + '_ {
+        let shorter = self.readings(address).map(|(_, reading)| reading).filter(|reading| reading.octets()[0] != 0);
+        forms(address).chain(self.carried(address)).chain(shorter.map(IpAddr::V4))
     }
 
     /// Whether a connection to this address ends on this machine: the unspecified address and its network (RFC 1122
@@ -220,6 +231,22 @@ mod tests {
         local.set_gateways(&["2001:db8:64::/96", "2001:db8:48::/48"].map(|prefix| prefix.parse().unwrap()));
         assert!(through.iter().all(|address| local.contain(ip(address))));
         assert!(!local.contain(ip("2001:db8:64::192.0.2.8")));
+    }
+
+    /// Which of several gateways gets an address is decided elsewhere, so that what either makes of it counts.
+    #[test]
+    fn ways_15_every_gateway_whose_prefix_an_address_has_is_judged() {
+        let mut local = LocalAddresses::new([ip("192.0.2.7")], []);
+        for prefixes in [["2001:db8::/32", "2001:db8:c000:207::/96"], ["2001:db8:c000:207::/96", "2001:db8::/32"]] {
+            local.set_gateways(&prefixes.map(|prefix| prefix.parse().unwrap()));
+            assert!(local.contain(ip("2001:db8:c000:207::198.51.100.1")), "by the shorter prefix {prefixes:?}");
+            assert_eq!(local.carried(ip("2001:db8:c000:207::198.51.100.1")), Some(ip("198.51.100.1")));
+        }
+        for prefixes in [["2001:db8::/32", "2001:db8:0:64::/96"], ["2001:db8:0:64::/96", "2001:db8::/32"]] {
+            local.set_gateways(&prefixes.map(|prefix| prefix.parse().unwrap()));
+            assert!(local.contain(ip("2001:db8:0:64::192.0.2.7")), "by the longer prefix {prefixes:?}");
+            assert!(!local.contain(ip("2001:db8:0:64::198.51.100.1")), "{prefixes:?}");
+        }
     }
 
     #[test]
