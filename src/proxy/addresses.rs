@@ -84,7 +84,7 @@ impl OwnAddresses {
     }
 }
 
-/// A watch that the poll knows. Without one, as where a container forbids it, the look each minute has to do.
+/// A watch that the poll knows. Without one, as where a container forbids it, the look each half a minute has to do.
 fn open(poller: &mut Poller<Owner>) -> Option<(AddressWatch, Key)> {
     let opened = AddressWatch::open().and_then(|watch| match watch {
         Some(mut watch) => poller.register(&mut watch, Owner::Addresses).map(|route| Some((watch, route))),
@@ -109,7 +109,7 @@ impl Proxy {
         self.addresses.look_at = self.addresses.polling.then_some(now + POLL);
         let networks = netlink::local_routes().unwrap_or_else(|error| {
             log::debug!(target: "server", "cannot read the local routes: {error}");
-            Vec::new()
+            self.addresses.networks.clone()
         });
         match interfaces::local_addresses() {
             Ok(found) => {

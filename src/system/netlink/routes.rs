@@ -62,14 +62,24 @@ fn list(family: i32, table: u8, kind: u8, mut take: impl FnMut(&[u8]) -> bool) -
         let count = recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
         for (kind, body) in messages(&buffer[..count]) {
             match i32::from(kind) {
-                // An error says that there is no such table: a kernel without IPv6.
-                libc::NLMSG_DONE | libc::NLMSG_ERROR => return Ok(()),
+                libc::NLMSG_DONE if body.is_empty() => return Ok(()),
+                libc::NLMSG_DONE | libc::NLMSG_ERROR => return outcome(body),
                 _ if !take(body) => return Ok(()),
                 _ => {}
             }
         }
     }
     Err(io::Error::other("the list of routes does not end"))
+}
+
+/// What the number at the end of a list, or in its place, means: a table or a family that the kernel does not have holds no route.
+/// Of what it does not tell for other reasons nothing is known.
+fn outcome(end: &[u8]) -> io::Result<()> {
+    let number = end.first_chunk().map_or(-libc::EBADMSG, |number| i32::from_ne_bytes(*number));
+    match -number {
+        0 | libc::ENOENT | libc::EAFNOSUPPORT | libc::EOPNOTSUPP => Ok(()),
+        errno => Err(io::Error::from_raw_os_error(errno)),
+    }
 }
 
 /// Asks for routes.
@@ -191,6 +201,20 @@ mod tests {
             let told = messages(&bytes).map(|(kind, body)| weight(kind, body)).max();
             assert_eq!(told.unwrap_or(Changed::Nothing), expected, "{bytes:?}");
         }
+    }
+
+    /// A kernel that had no memory for its list told that nothing leads out of the machine.
+    #[test]
+    fn ways_16_only_a_missing_table_or_family_has_no_routes() {
+        let told =
+            |errno: i32| outcome(&[&(-errno).to_ne_bytes()[..], &[0; 16]].concat()).map_err(|e| e.raw_os_error());
+        for none in [0, libc::ENOENT, libc::EAFNOSUPPORT, libc::EOPNOTSUPP] {
+            assert_eq!(told(none), Ok(()), "{none}");
+        }
+        for unknown in [libc::EPERM, libc::ENOBUFS, libc::ENOMEM, libc::EINVAL, libc::EBUSY, libc::EINTR] {
+            assert_eq!(told(unknown), Err(Some(unknown)));
+        }
+        assert!(outcome(&[0, 0]).is_err(), "a message that is cut");
     }
 
     #[test]
