@@ -52,7 +52,7 @@ impl Far {
 }
 
 /// A connection of the client's machine.
-fn connect(lan: &Lan, to: &str, port: u16) -> Client {
+pub(crate) fn connect(lan: &Lan, to: &str, port: u16) -> Client {
     let to = SocketAddr::new(to.parse().expect("an address"), port);
     lan.client.run(move || Client::connect(to))
 }
@@ -62,7 +62,7 @@ fn ask(client: &mut Client, path: &str, host: &str) -> Message {
     client.reply()
 }
 
-fn ip(text: &str) -> IpAddr {
+pub(crate) fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 

@@ -8,6 +8,7 @@ mod categories;
 mod chromium;
 mod curl;
 mod diverted;
+mod diverted_tls;
 mod documents;
 mod goaccess;
 mod haproxy;

@@ -120,10 +120,15 @@ impl Lan {
 
     /// Loads a file of `conf/nftables` as it stands.
     pub(crate) fn load(&self, file: &str) {
+        self.load_with("", file);
+    }
+
+    /// The same with something in the environment.
+    pub(crate) fn load_with(&self, assignment: &str, file: &str) {
         let path = format!("{}/conf/nftables/{file}", env!("CARGO_MANIFEST_DIR"));
         match file.ends_with(".nft") {
-            true => sh(&format!("nft -f {path}")),
-            false => sh(&path),
+            true => sh(&format!("{assignment} nft -f {path}")),
+            false => sh(&format!("{assignment} {path}")),
         }
     }
 }
