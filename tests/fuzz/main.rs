@@ -110,7 +110,7 @@ tests! {
     request response head_end first_bytes authority proxy_line
     chunks_of_clients chunks_of_origins
     ini environment command_line pages
-    dns_message dns_resolver resolv_conf hosts lists users credentials
+    dns_message nat64 dns_resolver resolv_conf hosts lists users credentials
     url_question url_reply icap_reply monitor
     client_hello
     cache_control http_date vary stored_head

@@ -1,6 +1,7 @@
 //! What is fuzzed: functions that take any bytes and must not panic. Each compares the parser with something besides,
 //! where there is something: its inverse, itself on the same bytes in pieces, its stricter side.
 
+mod addresses;
 mod bodies;
 mod cache;
 mod heads;
@@ -37,6 +38,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "command_line", seeds: settings::WORDS, run: settings::command_line },
     Target { name: "pages", seeds: settings::VALUES, run: settings::pages },
     Target { name: "dns_message", seeds: names::MESSAGES, run: names::message },
+    Target { name: "nat64", seeds: addresses::GATEWAYS, run: addresses::gateways },
     Target { name: "dns_resolver", seeds: names::SCRIPTS, run: names::resolver },
     Target { name: "url_question", seeds: replies::QUESTIONS, run: replies::question },
     Target { name: "url_reply", seeds: replies::LINES, run: replies::url },
