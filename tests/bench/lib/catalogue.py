@@ -2,12 +2,15 @@
 from .hits import Collapsed, Hits, LargeHits, Misses, Objects
 from .lists import ListLoad, ListPairs, ListTurns
 from .monitor import Pages, Scrape
+from .opaque import Opaque
 from .pairs import AccessLog, Before, ByUnixSocket, Users, Ways
 from .turns import Turns
 from .workloads import (Churn, CloseEach, Download, Idle, KeepAlive, Names, Queue, Redirector, SlowUpload, Tunnel,
                         Upload)
 
-WORKLOADS = {w.name: w for w in (cls() for cls in (
+ALL = [cls() for cls in (
     KeepAlive, CloseEach, Download, Tunnel, Upload, SlowUpload, Idle, Redirector, Names, Churn, Queue, Scrape, Pages,
     AccessLog, Turns, Before, Ways, ByUnixSocket, ListPairs, ListTurns, ListLoad, Users,
-    Hits, LargeHits, Collapsed, Objects, Misses))}
+    Hits, LargeHits, Collapsed, Objects, Misses, Opaque)]
+WORKLOADS = {w.name: w for w in ALL}
+assert len(WORKLOADS) == len(ALL), 'two workloads of one name'

@@ -22,7 +22,7 @@ class Pairs(Workload):
         first, second = SUBJECTS[variant.get('first', subject.name)], SUBJECTS[variant.get('second', subject.name)]
         with Running(first, ctx, opts) as one, Running(second, ctx, opts) as other:
             for run in (one, other):
-                gen(ctx, run, mode, duration=size.warm, **args)
+                gen(ctx, run, mode, duration=size.warm, **dict(args, requests=None))
             start, before = Window(ctx, one), other.snapshot()
             pairs, tools = [], 0.0
             for number in range(PAIRS):
@@ -44,7 +44,7 @@ class Pairs(Workload):
     def slice(ctx, run, mode, args):
         """CPU seconds of one request, and what the load took."""
         before = run.snapshot()
-        g = gen(ctx, run, mode, duration=SLICE, **args)
+        g = gen(ctx, run, mode, duration=None if 'requests' in args else SLICE, **args)
         time.sleep(0.05)     # the writer of a log comes behind
         main, _ = run.snapshot().since(before)
         return main / g['requests'], g['gen_cpu']
@@ -90,7 +90,7 @@ class Before(Pairs):
 
 
 class Users(Pairs):
-    name = 'W18'
+    name = 'W21'
     what = ('W1 with credentials in each request, at a proxy with users (bcrypt of cost 10, checked before) against one without, '
             'in %d pairs of %s s' % (PAIRS, SLICE))
     args = {'path': '/b/1024', 'conns': 64, 'header': 'Proxy-Authorization: Basic dXNlcjpwYXNzd29yZA=='}

@@ -43,6 +43,7 @@ class Subject:
     origin_form = False      # the subject wants origin-form targets (reverse proxies)
     announced = False        # connections begin with a PROXY header
     unix_path = None         # where its Unix socket is within its folder, if clients come by one
+    hello = None             # tunnels begin with a ClientHello that names this, in place of CONNECT
 
     def words(self):
         """The first words of its command line. It is started in another folder, so a path is made absolute."""
