@@ -107,7 +107,7 @@ pub enum Arrived {
 
 impl Stage {
     /// All stages in their order: what no helper may permit stands before it.
-    pub const ALL: [Stage; 13] = [
+    pub const ALL: &'static [Stage] = &[
         Stage::Loop,
         Stage::Diverted,
         Stage::Client,
@@ -123,20 +123,13 @@ impl Stage {
         Stage::Recipient,
     ];
 
-    /// The stages behind that of credentials.
-    pub const BEHIND_CREDENTIALS: [Stage; 8] = [
-        Stage::Tunnel,
-        Stage::Port,
-        Stage::Expectation,
-        Stage::Forwards,
-        Stage::Name,
-        Stage::Lists,
-        Stage::Helper,
-        Stage::Recipient,
-    ];
-
-    /// The stages behind the helper's.
-    pub const BEHIND_HELPER: [Stage; 1] = [Stage::Recipient];
+    /// The stages behind this one, in their order.
+    pub fn followers(self) -> &'static [Stage] {
+        match Stage::ALL.iter().position(|stage| *stage == self) {
+            Some(place) => &Stage::ALL[place + 1..],
+            None => Stage::ALL,
+        }
+    }
 
     /// What this stage says of a request.
     pub fn judge(self, subject: &Subject<'_>) -> Judgement {
@@ -286,7 +279,7 @@ mod tests {
             helpers,
             spared: true,
         };
-        match walk(&Stage::ALL, &subject) {
+        match walk(Stage::ALL, &subject) {
             Judgement::Pass => "pass".to_owned(),
             Judgement::Identify => "identify".to_owned(),
             Judgement::Ask => "ask".to_owned(),
@@ -342,7 +335,7 @@ mod tests {
                 helpers: false,
                 spared: false,
             };
-            match walk(&Stage::ALL, &subject) {
+            match walk(Stage::ALL, &subject) {
                 Judgement::Refuse(Refusal::Cause(cause)) => format!("{cause:?}"),
                 other => format!("{other:?}"),
             }
@@ -382,7 +375,7 @@ mod tests {
                 helpers: true,
                 spared: true,
             };
-            assert_eq!(matches!(walk(&Stage::ALL, &subject), Judgement::Ask), asked, "{sent_on}");
+            assert_eq!(matches!(walk(Stage::ALL, &subject), Judgement::Ask), asked, "{sent_on}");
         }
     }
 
@@ -418,13 +411,13 @@ mod tests {
         let via = format!("Via: 1.1 {}\r\n", Rules::default().via);
         assert_eq!(word_for("192.0.2.7", None, "GET http://a.example/", &via, (true, true, None)), "Loop");
         assert_eq!(word_for("192.0.2.7", None, "GET http://a.example/", "", (false, false, None)), "pass");
-        let at = Stage::ALL.iter().position(|stage| *stage == Stage::Credentials).unwrap();
-        assert_eq!(Stage::ALL[at + 1..], Stage::BEHIND_CREDENTIALS);
     }
 
     #[test]
-    fn the_stages_behind_the_helper_are_the_last_of_all() {
-        let at = Stage::ALL.iter().position(|stage| *stage == Stage::Helper).unwrap();
-        assert_eq!(Stage::ALL[at + 1..], Stage::BEHIND_HELPER);
+    fn the_followers_of_a_stage_are_all_behind_it() {
+        for (place, stage) in Stage::ALL.iter().enumerate() {
+            assert_eq!(stage.followers(), &Stage::ALL[place + 1..], "{stage:?}");
+        }
+        assert_eq!(Stage::Helper.followers(), [Stage::Recipient]);
     }
 }

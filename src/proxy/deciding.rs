@@ -54,7 +54,7 @@ impl Proxy {
 
     /// Takes a request through all stages of its decision.
     pub(super) fn begin_walk(&mut self, key: Key, limited: Option<Refused>) {
-        self.walk(key, &Stage::ALL, limited);
+        self.walk(key, Stage::ALL, limited);
     }
 
     /// Takes a request through these stages of its decision, up to the one that settles it.
@@ -92,7 +92,7 @@ impl Proxy {
         match login {
             Login::User(user) => {
                 self.with_exchange(key, |exchange, _| exchange.handle_user(user));
-                self.walk(key, &Stage::BEHIND_CREDENTIALS, None);
+                self.walk(key, Stage::Credentials.followers(), None);
             }
             Login::Refused(cause) => self.refuse_by(key, &Refusal::Cause(cause), None),
             Login::Waits => {}
@@ -251,23 +251,25 @@ impl Proxy {
         other.set_user(client.session.exchange.user().cloned());
         let listed = self.verdict(&other);
         let subject = self.subject(key, &other, client.session.exchange.client(), false, listed);
-        let judgement = admission::walk(&Stage::ALL, &subject);
+        // Whose request it is was settled before helpers were asked: users who came into force since do not end the walk here.
+        let judgement = admission::walk(Stage::ALL, &Subject { users: false, ..subject });
         if let Some(verdict) = listed.filter(|_| !matches!(judgement, Judgement::Refuse(_))) {
             self.note_rewritten(key, verdict, other.target());
         }
         match judgement {
             Judgement::Refuse(refusal) => self.refuse_by(key, &refusal, Some(&other)),
             Judgement::Answer(answer) => self.decided(key, Word::Rewrite, Decision::Answer(answer)),
-            // The user is known, and helpers were asked.
-            Judgement::Pass | Judgement::Ask | Judgement::Identify => {
-                self.decided(key, Word::Rewrite, Decision::Rewrite(other))
+            Judgement::Pass => self.decided(key, Word::Rewrite, Decision::Rewrite(other)),
+            // Neither is asked for by this subject. A walk that stops has not seen every stage.
+            Judgement::Ask | Judgement::Identify => {
+                self.refuse_by(key, &Refusal::Cause(Cause::AuthenticationRequired), Some(&other));
             }
         }
     }
 
     /// A helper lets a request pass, or none is asked: what stands behind it still holds.
     fn permit(&mut self, key: Key) {
-        self.walk(key, &Stage::BEHIND_HELPER, None);
+        self.walk(key, Stage::Helper.followers(), None);
     }
 
     /// Answers a request that may not pass, or that is no sound request.

@@ -1,9 +1,11 @@
 //! Files of users: what stops a start, what takes the place of what while running.
 
+use std::fs;
+
 use nix::sys::signal::Signal;
 
 use super::{ask, Users};
-use crate::support::{eventually, Origin, Proxy};
+use crate::support::{client, eventually, Gate, Helpers, Origin, Proxy};
 
 /// `secret`, by htpasswd -B -C 4.
 pub const BCRYPT: &str = "$2y$04$ijxkDsO6erdRKukhkaotnOUr.kbvK2fmyngbSREc0ySX2HeDypXl.";
@@ -76,4 +78,31 @@ fn a_reload_reads_users_again_and_fails_as_a_whole() {
     proxy.signal(Signal::SIGHUP);
     proxy.wait_log_times("configuration reloaded", 2);
     assert!(!proxy.monitor_page("/").contains("stays as it was"));
+}
+
+/// Users who come into force between a helper's question and its reply: what it rewrites to is still judged by the lists.
+#[test]
+fn a_helper_rewrites_past_no_list_while_users_come_into_force() {
+    let (gate, origin, other) = (Gate::default(), Origin::site(), Origin::site());
+    let to = format!("http://{}/", other.address());
+    let helpers = Helpers::answering({
+        let gate = gate.clone();
+        move |_| gate.pass().map_or_else(|_| String::new(), |()| format!("OK rewrite-url=\"{to}\""))
+    });
+    let users = Users::new("ann:secret\n");
+    let list = helpers.path("list");
+    fs::write(&list, format!("127.0.0.1:{}\n", other.port())).expect("a list");
+    let ini = |auth: &str| {
+        let program = helpers.program();
+        format!("[redirector]\nenable = true\nprogram = {program}\n[acl]\nblocklist = {list}\n{auth}")
+    };
+    let proxy = Proxy::start_with(&[], &ini(""));
+    let mut client = proxy.client();
+    client.send(client::get(&origin.url("/")));
+    helpers.wait_asked(1);
+    fs::write(proxy.file(), ini(&format!("[auth]\nenable = true\nusers = {}\n", users.path()))).expect("an ini file");
+    proxy.signal(Signal::SIGHUP);
+    proxy.wait_log("configuration reloaded");
+    gate.open();
+    assert_eq!((client.reply().status(), other.connections()), (403, 0));
 }
