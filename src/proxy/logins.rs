@@ -22,6 +22,9 @@ use crate::policy::credentials::users::UserTable;
 use crate::policy::shares::ClientKey;
 use crate::verifier::{Checked, PasswordCheck, Verifier};
 
+/// Most requests that wait for one check: all of them are answered in one turn when it ends.
+const MOST_WAITERS: usize = 256;
+
 /// What a file of users is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Realm {
@@ -158,7 +161,7 @@ impl Proxy {
         let refused = Login::Refused(Cause::AuthenticationRequired);
         let (Some(client), Some(logins)) = (self.clients.get(key), self.logins.as_deref_mut()) else { return refused };
         let exchange = &client.session.exchange;
-        let (Some(request), Some(active)) = (exchange.request(), &logins.active[realm as usize]) else {
+        let (Some(request), Some(active)) = (exchange.request(), &mut logins.active[realm as usize]) else {
             return refused;
         };
         let given = match realm {
@@ -181,16 +184,21 @@ impl Proxy {
         let fingerprint = token.map(|token| active.kept.fingerprint(token));
         if let Some(user) = fingerprint.and_then(|fingerprint| active.kept.find(fingerprint, now)) {
             self.counters.auth.kept += 1;
-            return Login::User(Arc::clone(user));
+            return Login::User(user);
         }
         if let Some(number) = fingerprint.and_then(|fingerprint| logins.by_fingerprint.get(&fingerprint)).copied() {
             if let Some(check) = logins.checks.get_mut(&number) {
+                if check.who.len() >= MOST_WAITERS {
+                    self.counters.auth.busy += 1;
+                    return Login::Refused(Cause::AuthenticationBusy);
+                }
                 check.who.push(key);
                 self.set_waits(key, Waits::Check(number));
                 return Login::Waits;
             }
         }
-        if !logins.failures.may_check(ClientKey::from(from), now) {
+        let known = fingerprint.is_some_and(|fingerprint| active.kept.was_right(fingerprint));
+        if !known && !logins.failures.may_check(ClientKey::from(from), now) {
             self.counters.auth.slowed += 1;
             return Login::Refused(Cause::AuthenticationSlowed);
         }

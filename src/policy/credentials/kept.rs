@@ -43,10 +43,25 @@ impl KeptLogins {
         Fingerprint(hasher.finish128().as_u128())
     }
 
-    /// The user whose credentials these are, if they were found right less than five minutes ago.
-    pub fn find(&self, fingerprint: Fingerprint, now: Millis) -> Option<&Arc<str>> {
-        let (user, until) = self.young.get(&fingerprint).or_else(|| self.old.get(&fingerprint))?;
-        (now < *until).then_some(user)
+    /// The user whose credentials these are, if they were found right and then used less than five minutes ago. What is in use
+    /// stays: other users begin with an empty memory, and who is asked again stands behind those who guess.
+    pub fn find(&mut self, fingerprint: Fingerprint, now: Millis) -> Option<Arc<str>> {
+        if let Some((user, until)) = self.young.get_mut(&fingerprint) {
+            let known = now < *until;
+            *until = (*until).max(if known { now + KEPT_FOR } else { 0 });
+            return known.then(|| Arc::clone(user));
+        }
+        let (user, _) = self.old.get(&fingerprint).filter(|(_, until)| now < *until)?;
+        let user = Arc::clone(user);
+        self.old.remove(&fingerprint);
+        self.keep(fingerprint, Arc::clone(&user), now);
+        Some(user)
+    }
+
+    /// Whether these credentials were right for these users at any time that is remembered: no guess, though they are checked
+    /// again.
+    pub fn was_right(&self, fingerprint: Fingerprint) -> bool {
+        self.young.contains_key(&fingerprint) || self.old.contains_key(&fingerprint)
     }
 
     /// These credentials were found right.
@@ -84,11 +99,26 @@ mod tests {
         let mut kept = KeptLogins::new((1, 2));
         let (right, wrong) = (kept.fingerprint(b"right"), kept.fingerprint(b"wrong"));
         kept.keep(right, "ann".into(), 7);
-        assert_eq!(kept.find(right, 7 + KEPT_FOR - 1).map(|user| &**user), Some("ann"));
-        assert!(kept.find(right, 7 + KEPT_FOR).is_none() && kept.find(wrong, 7).is_none());
+        assert_eq!(kept.find(right, 7 + KEPT_FOR - 1).as_deref(), Some("ann"));
+        // Its last use counts.
+        let later = 7 + 2 * KEPT_FOR - 1;
+        assert!(kept.find(right, later).is_none() && kept.find(wrong, 7).is_none());
+        assert!(kept.was_right(right) && !kept.was_right(wrong));
         kept.forget();
         assert!(kept.is_empty() && kept.fingerprint(b"right") != right);
         assert_ne!(KeptLogins::new((1, 3)).fingerprint(b"right"), right);
+    }
+
+    #[test]
+    fn what_is_in_use_outlives_the_older_half() {
+        let mut kept = KeptLogins::new((1, 2));
+        let used = kept.fingerprint(b"used");
+        kept.keep(used, "ann".into(), 0);
+        for number in 0..4 * HALF {
+            let other = kept.fingerprint(&number.to_be_bytes());
+            kept.keep(other, "bob".into(), 0);
+            assert!(number % 1_000 > 0 || kept.find(used, 0).is_some());
+        }
     }
 
     #[test]

@@ -109,9 +109,11 @@ impl UserTable {
     /// The first wrong line.
     pub fn parse(text: Vec<u8>) -> Result<UserTable, UsersFault> {
         let text = Zeroizing::new(text);
+        // A mark of the byte order belongs to no name.
+        let start = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         let mut entries: Vec<UserEntry> = Vec::new();
-        let mut at = 0;
-        for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        let mut at = start;
+        for (number, line) in text[start..].split(|byte| *byte == b'\n').enumerate() {
             let number = u32::try_from(number + 1).unwrap_or(u32::MAX);
             let entry = entry(line.strip_suffix(b"\r").unwrap_or(line), at, number);
             entries.extend(entry.map_err(|why| UsersFault { line: number, why })?);
@@ -191,6 +193,9 @@ impl UserTable {
     }
 }
 
+/// What some editors put in front of a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Stands for no user in logs and in lines for helpers, so that it is no name of a user.
 const NOBODY: &str = "-";
 
@@ -235,6 +240,13 @@ mod tests {
         assert_eq!((users.len(), format!("{users:?}")), (3, "UserTable(3 users)".to_owned()));
         let none = table("");
         assert!(none.is_empty() && !none.check("a", b"") && !none.is_slow("a"));
+    }
+
+    #[test]
+    fn a_mark_of_the_byte_order_belongs_to_no_name() {
+        let users = table("\u{feff}ann:secret\nbob:x\n");
+        assert!(users.has("ann") && users.check("ann", b"secret") && users.check("bob", b"x"));
+        assert_eq!(UserTable::parse("\u{feff}ann".into()).unwrap_err().line, 1);
     }
 
     #[test]

@@ -153,3 +153,19 @@ fn after_twenty_failures_an_address_is_slowed_and_no_other() {
         (proxy.log().matches("authentication failed for client 127.0.0.1: ").count() >= 20).then_some(())
     });
 }
+
+/// All who wait for one check are answered in one turn, so that only so many may.
+#[test]
+fn so_many_wait_for_one_check_and_no_more() {
+    let origin = Origin::site();
+    // A check that takes seconds, so that all have asked before it ends.
+    let slower = SLOW.replace("rounds=150000", "rounds=1000000");
+    let proxy = Users::new(&format!("ann:{slower}\n")).proxy(&[("http.connections", "2000")]);
+    let request = format!("GET {} HTTP/1.1\r\nHost: h\r\n{}\r\n", origin.url("/"), field("ann:wrong"));
+    let mut clients: Vec<Client> = (0..300).map(|_| proxy.client()).collect();
+    clients.iter_mut().for_each(|client| client.send(&request));
+    let statuses: Vec<u16> = clients.iter_mut().map(|client| client.reply().status()).collect();
+    let busy = statuses.iter().filter(|status| **status == 503).count();
+    assert!(busy >= 300 - 256 - 1, "{busy} of {statuses:?}");
+    assert_eq!(proxy.counter("auth.failed") + proxy.counter("auth.busy") + proxy.counter("auth.slowed"), 300);
+}

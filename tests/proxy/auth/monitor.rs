@@ -18,6 +18,7 @@ fn see(proxy: &Proxy, path: &str, credentials: &str) -> Message {
 fn the_monitor_asks_for_a_password_but_not_for_health_and_metrics() {
     let users = Users::new("admin:monitor\n");
     let proxy = Proxy::start(&[("web.users", &users.path())]);
+    // Fewer failures than slow an address.
     for path in ["/", "/json/running", "/control", "/style.css", "/json/sessions", "/health/", "/nothing"] {
         for credentials in ["", "admin:wrong", "other:monitor"] {
             let reply = see(&proxy, path, credentials);
@@ -26,9 +27,6 @@ fn the_monitor_asks_for_a_password_but_not_for_health_and_metrics() {
             assert_eq!(challenge.as_deref(), Some("Basic realm=\"exaproxy\", charset=\"UTF-8\""), "{path}");
         }
         assert_ne!(see(&proxy, path, "admin:monitor").status(), 401, "{path}");
-        if path == "/json/running" {
-            break;
-        }
     }
     for path in ["/health", "/metrics", "/health?x=y"] {
         assert_eq!(see(&proxy, path, "").status(), 200, "{path}");
