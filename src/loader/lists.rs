@@ -27,6 +27,7 @@ const MAX_BYTES: u64 = 256 << 20;
 /// The files in a folder of squidGuard.
 const DOMAINS: &str = "domains";
 const URLS: &str = "urls";
+const EXPRESSIONS: &str = "expressions";
 
 /// What lists there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,11 +102,12 @@ fn files_of(path: &Path) -> Vec<(PathBuf, ListFormat)> {
     if !path.is_dir() {
         return vec![(path.to_owned(), ListFormat::Lines)];
     }
-    let files = [(path.join(DOMAINS), ListFormat::Domains), (path.join(URLS), ListFormat::Urls)];
-    let there: Vec<_> = files.iter().filter(|(path, _)| fs::symlink_metadata(path).is_ok()).cloned().collect();
-    match there.is_empty() {
-        true => vec![(path.to_owned(), ListFormat::Domains)],
-        false => there,
+    let files = [(DOMAINS, ListFormat::Domains), (URLS, ListFormat::Urls), (EXPRESSIONS, ListFormat::Expressions)];
+    let files = files.map(|(name, format)| (path.join(name), format));
+    let there: Vec<_> = files.into_iter().filter(|(path, _)| fs::symlink_metadata(path).is_ok()).collect();
+    match there.iter().any(|(_, format)| *format != ListFormat::Expressions) {
+        true => there,
+        false => vec![(path.to_owned(), ListFormat::Domains)],
     }
 }
 
@@ -282,5 +284,18 @@ mod tests {
         let line = folder.path().join("domains").display().to_string() + ":1";
         assert_eq!(place(&lists, "www.ads.test"), Some(line));
         assert_eq!(lists.size(), ListSize { names: 1, ranges: 1, urls: 0 });
+    }
+
+    #[test]
+    fn lines_of_expressions_are_counted_and_told_to_have_no_effect() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("expressions"), "# ours\n(^|[-.])casino\n\nads.test\n").unwrap();
+        assert!(options(vec![folder.path().to_owned()]).read().is_err(), "they alone are no list");
+        fs::write(folder.path().join("domains"), "other.test\n").unwrap();
+        let (_, lists) = options(vec![folder.path().to_owned()]).read().unwrap();
+        let told: Vec<_> =
+            lists.block.files().iter().map(|file| (file.entries, file.others, file.first_other)).collect();
+        assert_eq!(told, [(1, 0, 0), (0, 2, 2)]);
+        assert_eq!(place(&lists, "ads.test"), None);
     }
 }

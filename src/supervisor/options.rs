@@ -185,8 +185,9 @@ pub(super) fn verdict(config: &Config, name: &str) -> Result<String, String> {
     // A URL is checked for a request, whose path lists may judge; else for a tunnel.
     let (authority, path, port) = match name.strip_prefix("http://") {
         Some(rest) => {
-            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            (authority, Some(path.as_bytes()), HTTP_PORT)
+            let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+            // A request without a path asks for `/`.
+            (authority, Some(if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }), HTTP_PORT)
         }
         None => (name, None, CHECKED_PORT),
     };
@@ -195,7 +196,7 @@ pub(super) fn verdict(config: &Config, name: &str) -> Result<String, String> {
         _ => Target::from_authority(authority.as_bytes(), Some(port)),
     };
     let target = target.map_err(|fault| format!("{name}: {fault}"))?;
-    let verdict = lists.judge(&target.host, target.port, path);
+    let verdict = lists.judge(&target.host, target.port, path.as_deref().map(str::as_bytes));
     let place = lists.place(verdict);
     let target = if path.is_some() { name.to_owned() } else { target.to_string() };
     Ok(match verdict {

@@ -248,6 +248,13 @@ fn the_command_line_says_what_lists_say_of_a_name() {
         let run = Proxy::run(&["--check-name", name], &options);
         assert!(run.code == Some(0) && run.stdout.starts_with(&said), "{name}: {}{}", run.stdout, run.stderr);
     }
+    std::fs::create_dir(folder.path().join("guard")).expect("a folder");
+    std::fs::write(folder.path().join("guard/urls"), "other.test/\n").expect("a file");
+    let guard = at(&folder, "guard");
+    for name in ["http://other.test", "http://other.test/", "http://other.test?x"] {
+        let run = Proxy::run(&["--check-name", name], &[("acl.blocklist", &guard)]);
+        assert_eq!(run.stdout, format!("{name} is refused by {guard}/urls:1\n"), "{}", run.stderr);
+    }
     assert_eq!(Proxy::run(&["--check-name", "a..b"], &options).code, Some(1));
     assert_eq!(Proxy::run(&["--check-name", "a.test"], &[]).code, Some(1));
 }

@@ -21,6 +21,8 @@ pub enum ListFormat {
     Domains,
     /// `urls` of a squidGuard folder: a host and what its paths begin with.
     Urls,
+    /// `expressions` of a squidGuard folder: patterns for whole URLs, none of which are read.
+    Expressions,
 }
 
 /// What is wrong with a line of ours.
@@ -66,8 +68,10 @@ pub fn read(
     if comment || text.is_empty() {
         return Ok(LineKind::Blank);
     }
-    if format == ListFormat::Urls {
-        return Ok(url(text, scratch, take));
+    match format {
+        ListFormat::Urls => return Ok(url(text, scratch, take)),
+        ListFormat::Expressions => return Ok(LineKind::Other),
+        ListFormat::Lines | ListFormat::Domains => {}
     }
     let text = without_comment(text);
     if !is_ours(text) {
@@ -76,7 +80,7 @@ pub fn read(
     match format {
         ListFormat::Lines => ours(text, scratch, take)?,
         ListFormat::Domains if text.contains(['*', '!', '[']) => return Ok(LineKind::Other),
-        ListFormat::Domains | ListFormat::Urls => domain(text, scratch, take)?,
+        ListFormat::Domains | ListFormat::Urls | ListFormat::Expressions => domain(text, scratch, take)?,
     }
     Ok(LineKind::Entries)
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::entry::{LineKind, Named};
 use super::line::{self, LineFault, ListFormat};
-use super::names::{ListKey, NameEntry, NamePile, NameTable, MAX_LINES};
+use super::names::{ListKey, NameEntry, NameMatch, NamePile, NameTable, MAX_LINES};
 use super::ranges::{RangePile, RangeTable};
 use super::urls::{UrlPile, UrlTable, MAX_PATHS};
 
@@ -95,7 +95,17 @@ impl std::error::Error for ListFault {}
 impl List {
     /// The line that a name in lower case matches, with this port; see [`List::place`].
     pub fn find_name(&self, name: &str, port: u16) -> Option<u32> {
-        self.names.find(self.key, name, port)
+        self.find_host(name, port, None)
+    }
+
+    /// The same, or the line of this host, in lower case, with what the path begins with. An exception takes a name out of all
+    /// that stands here, its paths included.
+    pub fn find_host(&self, name: &str, port: u16, path: Option<&[u8]>) -> Option<u32> {
+        match self.names.find(self.key, name, port) {
+            NameMatch::Line(line) => Some(line),
+            NameMatch::Excepted => None,
+            NameMatch::Nothing => self.find_url(name, path?),
+        }
     }
 
     /// The line of the network that holds this very address, with this port.
@@ -207,6 +217,10 @@ impl ListReading {
         let entries = &mut file.entries;
         let read = line::read(line, format, &mut self.scratch, &mut |entry| {
             let (port, exception) = (entry.port, entry.exception);
+            // One line may have millions of names.
+            if names.len() > MAX_NAMES || ranges.len() > MAX_RANGES {
+                return;
+            }
             *entries += 1;
             match entry.what {
                 Named::Name(name, scope) => {

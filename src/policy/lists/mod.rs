@@ -70,8 +70,8 @@ impl Lists {
             Host::V4(address) => self.judge_literal(IpAddr::V4(*address), port, path),
             Host::V6(address, _) => self.judge_literal(IpAddr::V6(*address), port, path),
             Host::Name(name) => {
-                let find = |list: &List| list.find_name(name, port).or_else(|| list.find_url(name, path?));
-                self.judge_host(find(&self.allow), || find(&self.block))
+                let allowed = self.allow.find_host(name, port, path.filter(|path| urls::is_plain(path)));
+                self.judge_host(allowed, || self.block.find_host(name, port, path))
             }
         }
     }
@@ -95,14 +95,14 @@ impl Lists {
     }
 
     fn judge_literal(&self, address: IpAddr, port: u16, path: Option<&[u8]>) -> ListVerdict {
-        let find = |list: &List| {
+        let find = |list: &List, path: Option<&[u8]>| {
             if list.has_urls() {
                 list.find_url(&address.to_canonical().to_string(), path?)
             } else {
                 None
             }
         };
-        let named = match (find(&self.allow), find(&self.block)) {
+        let named = match (find(&self.allow, path.filter(|path| urls::is_plain(path))), find(&self.block, path)) {
             (Some(line), _) => ListVerdict::Allowed(line),
             (None, Some(line)) => ListVerdict::Blocked(ListReason::Line(line)),
             (None, None) => ListVerdict::Open,
@@ -117,7 +117,7 @@ impl Lists {
         let path = (request.method() != Method::Connect).then(|| request.path());
         let url = |name: &str| self.block.find_url(name, path?);
         let blocked = match host {
-            Host::Name(name) => self.block.find_name(name, port).or_else(|| url(name)),
+            Host::Name(name) => self.block.find_host(name, port, path),
             _ => host.address().and_then(|address| {
                 match self.judge_address(ListVerdict::Unlisted, address, None, port) {
                     ListVerdict::Blocked(ListReason::Line(line)) => Some(line),
@@ -154,6 +154,14 @@ impl Lists {
     /// Whether addresses have to be judged at all.
     pub fn have_ranges(&self) -> bool {
         self.block.has_ranges() || self.allow.has_ranges()
+    }
+
+    /// Whether addresses are judged by both as by the other, as far as that can be told from their files.
+    pub fn judge_addresses_alike(&self, other: &Lists) -> bool {
+        let of = |list: &List| -> Vec<u64> { list.files().iter().map(|file| file.version).collect() };
+        let files = |lists: &Lists| (of(&lists.block), of(&lists.allow));
+        let neither = !self.have_ranges() && !other.have_ranges();
+        neither || (self.enforced, self.closed) == (other.enforced, other.closed) && files(self) == files(other)
     }
 
     /// Where the line stands that a verdict rests on, as `FILE:LINE`; empty where none is.

@@ -7,6 +7,17 @@
 
 use std::hash::{DefaultHasher, Hasher};
 
+/// What names say of a name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum NameMatch {
+    /// This line matches it.
+    Line(u32),
+    /// An exception takes it out.
+    Excepted,
+    /// None matches it.
+    Nothing,
+}
+
 /// Labels of the longest name (RFC 1035 section 2.3.4).
 const MAX_LABELS: usize = 127;
 
@@ -181,9 +192,9 @@ impl NameTable {
 
     /// The line that this name matches, in lower case and without a dot at its end: of the longest name that is an entry,
     /// and of several for that the first. None where an exception matches as well.
-    pub(super) fn find(&self, key: ListKey, name: &str, port: u16) -> Option<u32> {
+    pub(super) fn find(&self, key: ListKey, name: &str, port: u16) -> NameMatch {
         if self.prints.is_empty() {
-            return None;
+            return NameMatch::Nothing;
         }
         let (mut prints, mut depth) = ([0; MAX_LABELS], 0);
         key.walk(name, |print| {
@@ -193,13 +204,13 @@ impl NameTable {
         let mut found = None;
         for at in (0..depth).rev().filter(|at| self.depths & (2 << at) != 0) {
             let wanted = if at + 1 == depth { EXACT } else { BELOW };
-            let here = self.look(prints[at], wanted, port)?;
+            let Some(here) = self.look(prints[at], wanted, port) else { return NameMatch::Excepted };
             found = found.or(here);
             if found.is_some() && !self.exceptions {
                 break;
             }
         }
-        found
+        found.map_or(NameMatch::Nothing, NameMatch::Line)
     }
 
     /// The first line of this very name, if one matches; no answer at all if an exception does.

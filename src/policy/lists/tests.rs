@@ -389,3 +389,30 @@ fn what_is_only_said_blocks_and_allows_nothing() {
         assert_eq!((word(false), word(true)), (open, closed), "{said}");
     }
 }
+
+#[test]
+fn an_exception_takes_a_name_out_of_paths_too() {
+    let mut reading = ListReading::new(ListKey(1, 2));
+    reading.begin("urls");
+    reading.read(b"good.test/x\nbad.test/x\n", ListFormat::Urls);
+    reading.begin("own");
+    reading.read(b"!good.test\n", ListFormat::Lines);
+    let lists = Lists { block: reading.finish().unwrap(), enforced: true, ..Lists::default() };
+    let judge = |name: &str| lists.judge(&Host::Name(name.into()), 80, Some(b"/x/y")).is_blocked();
+    assert_eq!((judge("good.test"), judge("bad.test")), (false, true));
+}
+
+/// An origin may read such a path otherwise than it is compared.
+#[test]
+fn a_path_is_allowed_only_as_it_is_sent() {
+    let mut reading = ListReading::new(ListKey(1, 2));
+    reading.begin("urls");
+    reading.read(b"api.test/public\n192.0.2.1/public\n", ListFormat::Urls);
+    let lists = Lists { allow: reading.finish().unwrap(), closed: true, enforced: true, ..Lists::default() };
+    for host in [Host::Name("api.test".into()), Host::V4([192, 0, 2, 1].into())] {
+        let judge = |path: &str| lists.judge(&host, 80, Some(path.as_bytes())).is_blocked();
+        assert!(
+            !judge("/public/a") && judge("/admin/x/..%2f..%2fpublic") && judge("//public") && judge("/x/../public")
+        );
+    }
+}

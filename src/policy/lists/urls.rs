@@ -135,6 +135,18 @@ impl UrlTable {
     }
 }
 
+/// Whether a path is sent as it is compared, but for the case of its letters. An origin may read another one otherwise, so that
+/// no allow list can vouch for it: `/a/x/..%2f..%2fpublic` is compared as `/public`.
+pub(super) fn is_plain(path: &[u8]) -> bool {
+    let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let segments = || path.strip_prefix(b"/").unwrap_or(path).split(|byte| *byte == b'/');
+    let last = segments().count();
+    !path.contains(&b'%')
+        && segments()
+            .zip(1..)
+            .all(|(segment, at)| !matches!(segment, b"." | b"..") && (!segment.is_empty() || at == last))
+}
+
 /// The host without the word that entries leave out, and its number: `www2.example.com`.
 fn without_word(host: &str) -> Option<&str> {
     let (word, rest) = host.split_once('.')?;
@@ -203,6 +215,16 @@ mod tests {
         let mut out = b"kept".to_vec();
         write_path(path.as_bytes(), &mut out);
         String::from_utf8(out[4..].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_path_that_could_be_read_otherwise_is_not_plain() {
+        for path in ["", "/", "/a/b/", "/a.b/..c/.d?x=%2f..//"] {
+            assert!(is_plain(path.as_bytes()), "{path}");
+        }
+        for path in ["//", "/a//b", "/a/../b", "/./a", "/a/..", "/%41", "/admin/x/..%2f..%2fpublic"] {
+            assert!(!is_plain(path.as_bytes()), "{path}");
+        }
     }
 
     #[test]
