@@ -41,6 +41,11 @@ impl Ingress {
         }
     }
 
+    /// Whether its clients do not know of the proxy.
+    pub fn serves_unaware(self) -> bool {
+        matches!(self, Ingress::Intercept | Ingress::Tls | Ingress::Passthrough)
+    }
+
     /// Whether requests are for this program itself and go no further.
     pub fn is_local(self) -> bool {
         self == Ingress::Web

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::cause::{Cause, RETRY_AFTER};
 use super::media::{self, PLAIN};
-use super::request::Request;
+use super::request::{is_alike, Request};
 use super::rewrite::connection;
 use super::rules::ToClient;
 use super::stored::StoredHead;
@@ -168,7 +168,7 @@ impl Answer {
         let line_end = head.iter().position(|byte| *byte == b'\n').map_or(head.len(), |end| end + 1);
         let mut body = head[..line_end].to_vec();
         for (name, value) in request.fields() {
-            if !SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret)) {
+            if !SECRETS.iter().any(|secret| is_alike(name, secret)) {
                 push(&mut body, &[name, b": ", value, b"\r\n"]);
             }
         }
@@ -375,7 +375,7 @@ mod tests {
 
     #[test]
     fn trace_hides_secrets() {
-        let lines = "A: b\r\nCookie: c\r\nAUTHORIZATION: d\r\nProxy-Authorization: e\r\nMax-Forwards: 0\r\n";
+        let lines = "A: b\r\nCookie: c\r\nAUTHORIZATION: d\r\nProxy-Authorization: e\r\nProxy_Authorization: e\r\nMax-Forwards: 0\r\n";
         let head = format!("TRACE http://a.b/ HTTP/1.1\r\n{lines}\r\n");
         let answer = Answer::trace(&Request::parse(head.as_bytes(), &Rules::default()).unwrap());
         assert_eq!(answer.kind, "message/http");

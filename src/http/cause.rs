@@ -118,12 +118,17 @@ impl Cause {
         }
     }
 
-    /// Whether a rule refuses the request, and nothing has failed.
+    /// Whether a rule refuses the request, and nothing has failed. A 407 to a request without credentials is a question, and
+    /// none of them.
     pub fn is_refusal(self) -> bool {
-        let by_client = matches!(self, Cause::ClientDenied | Cause::TooManyConnections | Cause::TooManyRequests);
-        let by_target = matches!(self, Cause::Blocked | Cause::ConnectNotAllowed | Cause::PortNotAllowed);
-        let by_way = matches!(self, Cause::HostMismatch | Cause::Undiverted);
-        by_client || by_target || by_way || matches!(self, Cause::AddressNotAllowed | Cause::Loop | Cause::Denied)
+        match self {
+            Cause::ClientDenied | Cause::TooManyConnections | Cause::TooManyRequests => true,
+            Cause::AuthenticationFailed | Cause::AuthenticationSlowed => true,
+            Cause::Blocked | Cause::ConnectNotAllowed | Cause::PortNotAllowed | Cause::AddressNotAllowed => true,
+            Cause::SniMismatch | Cause::SniMissing | Cause::SniEch | Cause::NotTls => true,
+            Cause::HostMismatch | Cause::Undiverted | Cause::Loop | Cause::Denied => true,
+            _ => false,
+        }
     }
 
     /// The page that explains it, by its name in the folder of pages.
@@ -161,13 +166,19 @@ impl Cause {
     }
 
     /// The words of those that are refusals, and of nothing else.
-    pub const REFUSALS: [&'static str; 8] = [
+    pub const REFUSALS: [&'static str; 14] = [
+        "authentication_failed",
+        "authentication_slowed",
         "blocked",
         "client_denied",
         "destination_ip_prohibited",
         "host_mismatch",
         "http_request_denied",
+        "not_tls",
         "proxy_loop_detected",
+        "sni_ech",
+        "sni_mismatch",
+        "sni_missing",
         "too_many_connections",
         "too_many_requests",
     ];

@@ -11,6 +11,9 @@ use crate::http::target::{Host, Target};
 /// Different hosts, each with a port, that are remembered.
 const MOST_HOSTS: usize = 4096;
 
+/// Hosts that are looked at for one that gives way.
+const LOOKED_AT: usize = 64;
+
 /// Ports that an entry of an allow list need not name.
 const USUAL_PORTS: [u16; 2] = [80, 443];
 
@@ -107,11 +110,20 @@ impl Observed {
             seen.requests += 1;
             seen.refused += refused;
             (seen.last, seen.by) = (verdict, lists);
-        } else if self.hosts.len() < MOST_HOSTS {
+        } else if self.hosts.len() < MOST_HOSTS || self.give_way() {
             self.hosts.insert(key, Seen { requests: 1, refused, last: verdict, by: lists });
         } else {
             self.others += 1;
         }
+    }
+
+    /// Has a host that was asked for once give its place to another, so that a client who asks for thousands of names, once each,
+    /// does not keep those out that are asked for again and again. False if a few that are looked at were asked for more often.
+    fn give_way(&mut self) -> bool {
+        let once = self.hosts.iter().take(LOOKED_AT).find(|(_, seen)| seen.requests == 1);
+        let Some(key) = once.map(|(key, _)| key.clone()) else { return false };
+        self.others += 1;
+        self.hosts.remove(&key).is_some()
     }
 
     /// What lists say of the addresses of a request that was noted, and that they did not refuse by then.

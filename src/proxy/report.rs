@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use reactor::Millis;
 
 use crate::peer::ClientId;
+use crate::policy::shares::ClientKey;
 
 /// Milliseconds between two log lines about the same lasting trouble, such as a listener that is full.
 pub(super) const REPORT: Millis = 20_000;
@@ -54,11 +55,12 @@ const ADDRESSES: usize = 1024;
 
 /// What the log was told of single clients, and when.
 #[derive(Debug, Default)]
-pub(super) struct ToldClients(HashMap<ClientId, Millis>);
+pub(super) struct ToldClients(HashMap<ClientKey, Millis>);
 
 impl ToldClients {
-    /// May the log be told of this client?
+    /// May the log be told of this client? Addresses of one network that count as one client are told as one.
     pub(super) fn may_tell(&mut self, client: ClientId, now: Millis) -> bool {
+        let client = ClientKey::from(client);
         if self.0.get(&client).is_some_and(|told| now < told + AGAIN) {
             return false;
         }
@@ -95,6 +97,13 @@ mod tests {
         assert!(told.may_tell(address(0), AGAIN + 5));
         let count = (1..5000).filter(|number| told.may_tell(address(*number), AGAIN + 5)).count();
         assert_eq!(count, ADDRESSES - 1);
+        // A network of one client is one address.
+        let (mut told, own) =
+            (ToldClients::default(), |net: u16, host: u16| ClientId::from(IpAddr::from([0x2001, 0xdb8, 0, net, 0, 0, 0, host])));
+        assert_eq!((0..5000).filter(|number| told.may_tell(own(1, *number), 5)).count(), 1);
+        assert!(told.may_tell(own(2, 1), 5));
+        let mut told = ToldClients::default();
+        (0..1_024).for_each(|number| assert!(told.may_tell(address(number), AGAIN + 5)));
         assert!(told.may_tell(address(9999), 2 * AGAIN + 5));
     }
 }

@@ -108,9 +108,12 @@ pub(super) fn make_folder(folder: &Path, user: &str) -> Result<(), String> {
     if folder.is_dir() {
         return Ok(());
     }
+    let missing: Vec<&Path> = folder.ancestors().take_while(|above| !above.exists()).collect();
     let made = std::fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder);
     let made = made.map_err(|error| format!("{}: {error}", folder.display()));
-    made.and_then(|()| hand_over(folder, user)).map_err(|error| format!("--log-dir: {error}"))
+    // Those above it were made with it, and are passed through by the account.
+    let all = made.and_then(|()| missing.into_iter().try_for_each(|made| hand_over(made, user)));
+    all.map_err(|error| format!("--log-dir: {error}"))
 }
 
 /// Whether that folder could be made, without making it.

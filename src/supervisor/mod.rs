@@ -323,8 +323,11 @@ pub fn hash_password(name: Option<&str>) -> Result<String, String> {
     let line = name.map_or_else(|| hash.clone(), |name| format!("{name}:{hash}"));
     // What could not be read again is not written.
     let wrong = |fault: UsersFault| format!("{}: {}", name.unwrap_or_default(), fault.why);
-    name.map_or(Ok(()), |_| UserTable::parse(line.clone().into_bytes()).map(drop).map_err(wrong))?;
-    Ok(line)
+    let Some(name) = name else { return Ok(line) };
+    match UserTable::parse(line.clone().into_bytes()).map_err(wrong)?.has(name) {
+        true => Ok(line),
+        false => Err(format!("{name}: a line of a users file that begins so says something else")),
+    }
 }
 
 /// Says what the lists say of a name or an address, for requests to its port, 443 where none is named.

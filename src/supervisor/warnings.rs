@@ -16,14 +16,29 @@ pub(super) fn of(config: &Config) -> Vec<String> {
         let at = open.join(" and ");
         lines.push(format!("everybody who reaches {at} may use the proxy: acl.clients names those who may, auth.enable asks for passwords"));
     }
+    let asked = listeners.iter().filter(|one| config.auth.enable && one.ingress.serves_unaware());
+    for Listening { ingress, address, .. } in asked {
+        let who = ingress.name();
+        lines.push(format!("all clients of {address} ({who}) are refused: auth.enable asks for a user, and none of them knows of a proxy to tell one"));
+    }
     let learned = match (&http.forward, proxied) {
         (Some(field), _) => Some(format!("the field {field}")),
         (None, true) => Some("a PROXY header".to_owned()),
         (None, false) => None,
     };
-    if let Some(source) = learned.filter(|_| !clients.is_empty() && Networks::new(&http.trusted).is_whole()) {
-        let text = "acl.clients can be forged: http.trusted names the balancers that are believed, and is everybody";
-        lines.push(format!("{text} ({source})"));
+    let everybody = Networks::new(&http.trusted).is_whole();
+    let rules = [
+        ("acl.clients", !clients.is_empty()),
+        ("auth.enable", config.auth.enable),
+        ("http.client-connections", http.client_connections > 0),
+        ("http.client-requests", http.client_requests.is_some()),
+    ];
+    let rules: Vec<&str> = rules.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect();
+    if let Some(source) = learned.filter(|_| everybody && !rules.is_empty()) {
+        let rules = rules.join(" and ");
+        lines.push(format!(
+            "{rules} can be forged: http.trusted names the balancers that are believed, and is everybody ({source})"
+        ));
     }
     let told = relays(&listeners);
     if !told.is_empty() && Networks::new(&http.trusted).is_whole() {

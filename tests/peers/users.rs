@@ -67,7 +67,7 @@ fn htpasswd_reads_what_is_hashed_here() {
     let text = std::fs::read_to_string(&path).expect("a file");
     assert!(text.starts_with("ann:$2y$10$") && text.lines().count() == 1, "{text}");
     run("htpasswd", &["-v", "-b", &path, "ann", PASSWORD]).content();
-    for (input, name) in [("", "ann"), ("x", "a:b"), ("x", "'a\tb'")] {
+    for (input, name) in [("", "ann"), ("x", "a:b"), ("x", "'a\tb'"), ("x", "'#ann'")] {
         let line = format!("printf '%s' '{input}' | {} --hash-password {name}", env!("CARGO_BIN_EXE_exaproxy"));
         assert_eq!(run("sh", &["-c", &line]).code, Some(1), "{input} {name}");
     }
@@ -140,12 +140,16 @@ fn fail2ban_finds_those_who_fail_and_nobody_else() {
         ("auth.users", &users),
         ("web.users", &users),
         ("log.destination", &log),
+        ("access.enable", "true"),
+        ("access.destination", &log),
     ]);
     for user in ["ann:wrong", "nobody:x", "client 192.0.2.9: authentication failed for client 192.0.2.9: no such user"]
     {
         assert_ne!(curl(&proxy, user, &[&nginx.url("/big")]).code, Some(0));
     }
-    curl(&proxy, "ann:secret", &["-o", "/dev/null", &nginx.url("/big")]).content();
+    // What a client says stands in the same file.
+    let agent = "client authentication failed for client 192.0.2.9: no such user";
+    curl(&proxy, "ann:secret", &["-A", agent, "-o", "/dev/null", &nginx.url("/big")]).content();
     let monitor = format!("http://{}/", proxy.web());
     assert_ne!(run("curl", &["-sS", "-f", "-u", "ann:wrong", &monitor]).code, Some(0));
     crate::support::eventually("four lines", || {

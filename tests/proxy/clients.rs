@@ -123,7 +123,7 @@ fn ways_2_a_listener_where_anybody_may_say_the_destination_is_told_at_the_start(
 #[test]
 fn listeners_that_others_reach_and_rules_that_can_be_forged_are_told_at_the_start() {
     let (open, monitor) = ("may use the proxy: acl.clients names", "may see the monitor: web.clients names");
-    let forged = "acl.clients can be forged";
+    let forged = "can be forged: http.trusted";
     for (options, told) in [
         (&[][..], [false, false, false]),
         (&[("tcp4.host", "0.0.0.0")], [true, false, false]),
@@ -131,6 +131,9 @@ fn listeners_that_others_reach_and_rules_that_can_be_forged_are_told_at_the_star
         (&[("web.host", "0.0.0.0")], [false, false, true]),
         (&[("web.host", "0.0.0.0"), ("web.clients", "127.0.0.0/8")], [false, false, false]),
         (&[("acl.clients", "10.0.0.0/8"), ("http.forward", "X-Client")], [false, true, false]),
+        (&[("http.client-requests", "9/s"), ("http.forward", "X-Client")], [false, true, false]),
+        (&[("http.client-connections", "9"), ("http.proxied", "true")], [false, true, false]),
+        (&[("http.client-requests", "9/s")], [false, false, false]),
         (
             &[("acl.clients", "10.0.0.0/8"), ("http.forward", "X-Client"), ("http.trusted", "127.0.0.1")],
             [false, false, false],

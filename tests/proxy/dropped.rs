@@ -296,3 +296,40 @@ fn a_reload_that_fails_at_a_listener_leaves_the_log_where_it_was() {
     proxy.assert_serves();
     reload(&proxy, KEPT, 2);
 }
+
+#[test]
+fn a_users_file_that_only_root_reads_is_named_at_the_start() {
+    if !superuser() {
+        return skip("dropping privileges needs the superuser");
+    }
+    let folder = open_folder();
+    let users = folder.path().join("users");
+    std::fs::write(&users, "ann:secret\n").expect("a file in the temporary folder");
+    may(&users, 0o600);
+    let options = [("auth.enable", "true"), ("auth.users", text(&users))];
+    let warning = dropped(&options, "").wait_line(NO_RELOAD);
+    assert!(warning.contains("nobody") && warning.contains(&format!("auth.users: {}: ", text(&users))), "{warning}");
+    may(&users, 0o644);
+    let proxy = dropped(&options, "");
+    reload(&proxy, TAKEN, 1);
+    assert!(!proxy.log().contains(NO_RELOAD), "{}", proxy.log());
+}
+
+#[test]
+fn folders_that_log_dir_makes_are_the_accounts_own() {
+    if !superuser() {
+        return skip("dropping privileges needs the superuser");
+    }
+    let folder = open_folder();
+    let logs = folder.path().join("made/deep/logs");
+    let proxy = Proxy::launch(&[("daemon.user", "nobody")], "", |mut command| {
+        let file = command.get_args().last().map(Path::new).expect("the ini file is the last argument");
+        may(file.parent().expect("its folder"), 0o755);
+        command.args(["--log-dir", text(&logs)]);
+        command
+    });
+    proxy.assert_serves();
+    eventually("a line", || {
+        std::fs::read_to_string(logs.join("access.log")).ok().filter(|text| text.contains(" 200 "))
+    });
+}

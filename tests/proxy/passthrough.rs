@@ -3,6 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use crate::auth::Users;
 use crate::support::{pattern, ports, Client, Helpers, Origin, Proxy};
 
 const PROXIED: (&str, &str) = ("passthrough.proxied", "true");
@@ -116,4 +117,14 @@ fn icap_helpers_are_asked_as_the_original_asked_them() {
     // Of one that was not diverted only the helper can say where it goes.
     let site = Site::with(&[icap], |all| helpers.proxy(all));
     assert_eq!(site.client().read(5), b"other");
+}
+
+#[test]
+fn where_users_are_asked_for_nothing_passes_that_cannot_name_one() {
+    let (echo, users) = (Origin::echo(), Users::new("ann:secret\n"));
+    let site = Site::new(&[PROXIED, ("auth.enable", "true"), ("auth.users", &users.path())]);
+    assert_eq!(site.announced(echo.address()).rest(), b"");
+    assert_eq!(echo.connections(), 0);
+    site.proxy
+        .wait_log(&format!("all clients of 127.0.0.1:{} (passthrough server) are refused: auth.enable", site.port));
 }

@@ -383,7 +383,11 @@ impl Request {
 
 /// The name of the field, or what CGI takes for it.
 fn is_proxy_authorization(name: &[u8]) -> bool {
-    let wanted = b"proxy-authorization";
+    is_alike(name, b"proxy-authorization")
+}
+
+/// Whether a field has this name, which is in lower case, or one that CGI takes for it.
+pub(super) fn is_alike(name: &[u8], wanted: &[u8]) -> bool {
     let alike = |(own, wanted): (&u8, &u8)| own.eq_ignore_ascii_case(wanted) || (*own, *wanted) == (b'_', b'-');
     name.len() == wanted.len() && name.iter().zip(wanted).all(alike)
 }

@@ -35,31 +35,31 @@ pub const STEPS: &[Step<Peers>] = &[
     },
     Step {
         what: "a hello names another host",
-        moves: "clients.accepted 1, clients.requests 1, tunnels.allowed 1, dns.lookups 1, dns.cached 1, ended.refused 1, sni.mismatch 1, answers.sni_mismatch 1, \
+        moves: "clients.accepted 1, clients.requests 1, tunnels.allowed 1, dns.lookups 1, dns.cached 1, ended.refused 1, sni.mismatch 1, answers.sni_mismatch 1, tunnels.blocked 1, \
             exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1",
         act: |stage| refused(stage, &client_hello(Some("b.test"), false)),
     },
     Step {
         what: "a hello names no host",
-        moves: "clients.accepted 1, clients.requests 1, tunnels.allowed 1, dns.lookups 1, dns.cached 1, ended.refused 1, sni.missing 1, answers.sni_missing 1, \
+        moves: "clients.accepted 1, clients.requests 1, tunnels.allowed 1, dns.lookups 1, dns.cached 1, ended.refused 1, sni.missing 1, answers.sni_missing 1, tunnels.blocked 1, \
             exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1",
         act: |stage| refused(stage, &client_hello(None, true)),
     },
     Step {
         what: "a hello names another host and may hide one",
-        moves: "clients.accepted 1, clients.requests 1, tunnels.allowed 1, dns.lookups 1, dns.cached 1, ended.refused 1, sni.ech 1, answers.sni_ech 1, \
+        moves: "clients.accepted 1, clients.requests 1, tunnels.allowed 1, dns.lookups 1, dns.cached 1, ended.refused 1, sni.ech 1, answers.sni_ech 1, tunnels.blocked 1, \
             exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1",
         act: |stage| refused(stage, &client_hello(Some("b.test"), true)),
     },
     Step {
         what: "a hello cannot be read",
-        moves: "clients.accepted 1, clients.requests 1, tunnels.allowed 1, dns.lookups 1, dns.cached 1, ended.refused 1, sni.unread 1, answers.bad_hello 1, \
+        moves: "clients.accepted 1, clients.requests 1, tunnels.allowed 1, dns.lookups 1, dns.cached 1, ended.refused 1, sni.unread 1, answers.bad_hello 1, tunnels.blocked 0, \
             exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1",
         act: |stage| refused(stage, b"\x16\x03\x01\x00\x00"),
     },
     Step {
         what: "a tunnel begins with something else",
-        moves: "clients.accepted 1, clients.requests 1, tunnels.allowed 1, dns.lookups 1, dns.cached 1, ended.refused 1, sni.other 1, answers.not_tls 1, \
+        moves: "clients.accepted 1, clients.requests 1, tunnels.allowed 1, dns.lookups 1, dns.cached 1, ended.refused 1, sni.other 1, answers.not_tls 1, tunnels.blocked 1, \
             exaproxy_connect_seconds_count 1, families.ipv4.ipv4 1, exaproxy_request_seconds_count 1",
         act: |stage| refused(stage, b"SSH-2.0-x\r\n"),
     },
