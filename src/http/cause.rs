@@ -121,14 +121,15 @@ impl Cause {
     /// Whether a rule refuses the request, and nothing has failed. A 407 to a request without credentials is a question, and
     /// none of them.
     pub fn is_refusal(self) -> bool {
-        match self {
-            Cause::ClientDenied | Cause::TooManyConnections | Cause::TooManyRequests => true,
-            Cause::AuthenticationFailed | Cause::AuthenticationSlowed => true,
-            Cause::Blocked | Cause::ConnectNotAllowed | Cause::PortNotAllowed | Cause::AddressNotAllowed => true,
-            Cause::SniMismatch | Cause::SniMissing | Cause::SniEch | Cause::NotTls => true,
-            Cause::HostMismatch | Cause::Undiverted | Cause::Loop | Cause::Denied => true,
-            _ => false,
-        }
+        let by_client = matches!(self, Cause::ClientDenied | Cause::TooManyConnections | Cause::TooManyRequests);
+        let by_user = matches!(self, Cause::AuthenticationFailed | Cause::AuthenticationSlowed);
+        let by_target = matches!(
+            self,
+            Cause::Blocked | Cause::ConnectNotAllowed | Cause::PortNotAllowed | Cause::AddressNotAllowed
+        );
+        let by_hello = matches!(self, Cause::SniMismatch | Cause::SniMissing | Cause::SniEch | Cause::NotTls);
+        let by_way = matches!(self, Cause::HostMismatch | Cause::Undiverted | Cause::Loop | Cause::Denied);
+        by_client || by_user || by_target || by_hello || by_way
     }
 
     /// The page that explains it, by its name in the folder of pages.
