@@ -98,8 +98,9 @@ mod tests {
         let count = (1..5000).filter(|number| told.may_tell(address(*number), AGAIN + 5)).count();
         assert_eq!(count, ADDRESSES - 1);
         // A network of one client is one address.
-        let (mut told, own) =
-            (ToldClients::default(), |net: u16, host: u16| ClientId::from(IpAddr::from([0x2001, 0xdb8, 0, net, 0, 0, 0, host])));
+        let (mut told, own) = (ToldClients::default(), |net: u16, host: u16| {
+            ClientId::from(IpAddr::from([0x2001, 0xdb8, 0, net, 0, 0, 0, host]))
+        });
         assert_eq!((0..5000).filter(|number| told.may_tell(own(1, *number), 5)).count(), 1);
         assert!(told.may_tell(own(2, 1), 5));
         let mut told = ToldClients::default();

@@ -17,9 +17,9 @@ pub(super) fn of(config: &Config) -> Vec<String> {
         lines.push(format!("everybody who reaches {at} may use the proxy: acl.clients names those who may, auth.enable asks for passwords"));
     }
     let asked = listeners.iter().filter(|one| config.auth.enable && one.ingress.serves_unaware());
-    for Listening { ingress, address, .. } in asked {
+    for Listening { ingress, at, .. } in asked {
         let who = ingress.name();
-        lines.push(format!("all clients of {address} ({who}) are refused: auth.enable asks for a user, and none of them knows of a proxy to tell one"));
+        lines.push(format!("all clients of {at} ({who}) are refused: auth.enable asks for a user, and none of them knows of a proxy to tell one"));
     }
     let learned = match (&http.forward, proxied) {
         (Some(field), _) => Some(format!("the field {field}")),
