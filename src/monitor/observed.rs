@@ -252,11 +252,20 @@ mod tests {
     #[test]
     fn hosts_that_are_made_up_take_no_memory_without_bound() {
         let mut observed = Observed::default();
-        for number in 0..MOST_HOSTS + 500 {
-            observed.note(&target(&format!("n{number}.test:443")), HostVerdict::Closed, 1);
+        // One that is asked for again and again stays, and comes in late too.
+        let mut note = |name: &str| observed.note(&target(name), HostVerdict::Closed, 1);
+        note("real.test:443");
+        for number in 0..MOST_HOSTS + 499 {
+            note(&format!("n{number}.test:443"));
+            if number == 3 {
+                note("real.test:443");
+            }
         }
-        observed.note(&target("n7.test:443"), HostVerdict::Closed, 1);
+        note("real.test:443");
+        note("late.test:443");
+        note("late.test:443");
         let found = observed.hosts(1, |_, _| HostVerdict::Closed);
-        assert_eq!((found.hosts.len(), found.others, &found.hosts[0].host[..]), (MOST_HOSTS, 500, "n7.test"));
+        assert_eq!((found.hosts.len(), found.others, &found.hosts[0].host[..]), (MOST_HOSTS, 501, "real.test"));
+        assert_eq!(&found.hosts[1].host[..], "late.test");
     }
 }
