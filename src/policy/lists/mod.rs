@@ -156,14 +156,6 @@ impl Lists {
         self.block.has_ranges() || self.allow.has_ranges()
     }
 
-    /// Whether addresses are judged by both as by the other, as far as that can be told from their files.
-    pub fn judge_addresses_alike(&self, other: &Lists) -> bool {
-        let of = |list: &List| -> Vec<u64> { list.files().iter().map(|file| file.version).collect() };
-        let files = |lists: &Lists| (of(&lists.block), of(&lists.allow));
-        let neither = !self.have_ranges() && !other.have_ranges();
-        neither || (self.enforced, self.closed) == (other.enforced, other.closed) && files(self) == files(other)
-    }
-
     /// Where the line stands that a verdict rests on, as `FILE:LINE`; empty where none is.
     pub fn place(&self, verdict: ListVerdict) -> String {
         match verdict {
