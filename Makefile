@@ -16,7 +16,7 @@ SOAK_SECONDS ?= 1500
 BENCH      ?= --rounds 4 --seconds 3
 
 .DEFAULT_GOAL := help
-.PHONY: help all test fast lint fmt fuzz bench soak install dist clean
+.PHONY: help all test fast lint fmt fuzz bench soak install uninstall dist clean
 
 help: ## list these tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -47,22 +47,48 @@ bench: all ## measure against other proxies (BENCH= words for tests/bench/run)
 soak: ## mixed traffic for SOAK_SECONDS; memory and descriptors must return to the start
 	SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --release --locked --test soak -- --nocapture
 
-install: all ## program, helpers, examples and documents below PREFIX (and DESTDIR)
-	install -D -m 0755 $(TARGET)/release/exaproxy $(DESTDIR)$(PREFIX)/sbin/exaproxy
-	install -D -m 0644 conf/exaproxy.conf $(DESTDIR)$(PREFIX)/share/exaproxy/exaproxy.conf
-	cp -R conf/examples conf/haproxy conf/html conf/service conf/systemd $(DESTDIR)$(PREFIX)/share/exaproxy/
-	sed 's|/usr/sbin/|$(PREFIX)/sbin/|; s|/usr/share/|$(PREFIX)/share/|' conf/systemd/exaproxy.service > $(DESTDIR)$(PREFIX)/share/exaproxy/systemd/exaproxy.service
-	install -d $(DESTDIR)$(PREFIX)/share/exaproxy/redirector $(DESTDIR)$(SYSCONFDIR)/exaproxy/redirector
-	install -m 0755 $(HELPERS) $(DESTDIR)$(PREFIX)/share/exaproxy/redirector
-	install -m 0644 $(wildcard helpers/*.rs) $(DESTDIR)$(PREFIX)/share/exaproxy/redirector
+# Where things are installed: below PREFIX, and below DESTDIR where a package is made.
+ROOT       := $(DESTDIR)$(PREFIX)
+SHARE      := $(ROOT)/share/exaproxy
+DOC        := $(ROOT)/share/doc/exaproxy
+MAN        := $(ROOT)/share/man
+REDIRECTOR := $(DESTDIR)$(SYSCONFDIR)/exaproxy/redirector
+BASH_COMPLETION := $(ROOT)/share/bash-completion/completions/exaproxy
+ZSH_COMPLETION  := $(ROOT)/share/zsh/site-functions/_exaproxy
+FISH_COMPLETION := $(ROOT)/share/fish/vendor_completions.d/exaproxy.fish
+
+install: all ## program, helpers, examples, documents, manual, completions below PREFIX (and DESTDIR)
+	install -D -m 0755 $(TARGET)/release/exaproxy $(ROOT)/sbin/exaproxy
+	install -D -m 0644 conf/exaproxy.conf $(SHARE)/exaproxy.conf
+	cp -R conf/examples conf/fail2ban conf/grafana conf/haproxy conf/html conf/nftables conf/prometheus conf/service conf/systemd $(SHARE)/
+	sed 's|/usr/sbin/|$(PREFIX)/sbin/|; s|/usr/share/|$(PREFIX)/share/|' conf/systemd/exaproxy.service > $(SHARE)/systemd/exaproxy.service
+	install -d $(SHARE)/redirector $(REDIRECTOR)
+	install -m 0755 $(HELPERS) $(SHARE)/redirector
+	install -m 0644 $(wildcard helpers/*.rs) $(SHARE)/redirector
 	@# What was changed in etc stays; the helpers as they came are in share.
 	for helper in $(HELPERS); do \
-	    installed=$(DESTDIR)$(SYSCONFDIR)/exaproxy/redirector/$${helper##*/}; \
+	    installed=$(REDIRECTOR)/$${helper##*/}; \
 	    [ -e "$$installed" ] || install -m 0755 "$$helper" "$$installed" || exit 1; \
 	done
-	install -d $(DESTDIR)$(PREFIX)/share/doc/exaproxy/docs
-	install -m 0644 README.md CHANGELOG.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/exaproxy
-	install -m 0644 $(wildcard docs/*.md docs/*.png) $(DESTDIR)$(PREFIX)/share/doc/exaproxy/docs
+	install -d $(DOC)/docs
+	install -m 0644 README.md CHANGELOG.md LICENSE $(DOC)
+	install -m 0644 $(wildcard docs/*.md docs/*.json docs/*.png) $(DOC)/docs
+	install -D -m 0644 docs/man/exaproxy.8 $(MAN)/man8/exaproxy.8
+	install -D -m 0644 docs/man/exaproxy.conf.5 $(MAN)/man5/exaproxy.conf.5
+	install -D -m 0644 conf/completions/exaproxy.bash $(BASH_COMPLETION)
+	install -D -m 0644 conf/completions/_exaproxy $(ZSH_COMPLETION)
+	install -D -m 0644 conf/completions/exaproxy.fish $(FISH_COMPLETION)
+
+uninstall: ## what `make install` has put there, but for what was changed in etc
+	@# With the helpers as they came in share: one that differs was changed, and stays.
+	for helper in $(HELPERS); do \
+	    installed=$(REDIRECTOR)/$${helper##*/}; \
+	    ! cmp -s "$(SHARE)/redirector/$${helper##*/}" "$$installed" || rm -f "$$installed"; \
+	done
+	rmdir $(REDIRECTOR) $(DESTDIR)$(SYSCONFDIR)/exaproxy 2>/dev/null || true
+	rm -rf $(SHARE) $(DOC)
+	rm -f $(ROOT)/sbin/exaproxy $(MAN)/man8/exaproxy.8 $(MAN)/man5/exaproxy.conf.5
+	rm -f $(BASH_COMPLETION) $(ZSH_COMPLETION) $(FISH_COMPLETION)
 
 dist: ## source archive of the committed tree
 	mkdir -p $(TARGET)/dist

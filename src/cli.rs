@@ -1,7 +1,13 @@
 //! The command line: words in, one command out. Knows the switches of the original and their spellings, and those that set
 //! options; reads no configuration, prints nothing and does not exit.
 
+mod help;
+#[cfg(test)]
+mod manual;
 mod settings;
+#[cfg(test)]
+mod shells;
+mod table;
 
 use crate::config::{nearest, PrintForm};
 use getopts::{Fail, Matches, Options};
@@ -9,7 +15,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+pub use help::help;
 pub use settings::CommandSettings;
+use table::{Operand, Switch, SWITCHES};
 
 /// What the program was asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,15 +104,15 @@ impl fmt::Display for UsageError {
     }
 }
 
-/// One switch: short name, long name, what it chooses. The first that stands on the command line counts.
-const COMMANDS: [(&str, &str, Choice); 7] = [
-    ("h", "help", Choice::Help),
-    ("v", "version", Choice::Version),
-    ("i", "ini", Choice::Print(PrintForm::Ini)),
-    ("e", "env", Choice::Print(PrintForm::Env)),
-    ("", "diff-ini", Choice::Print(PrintForm::DiffIni)),
-    ("", "diff-env", Choice::Print(PrintForm::DiffEnv)),
-    ("", "check", Choice::Check),
+/// What switches choose. The first of these that stands on the command line counts.
+const COMMANDS: [(&str, Choice); 7] = [
+    ("help", Choice::Help),
+    ("version", Choice::Version),
+    ("ini", Choice::Print(PrintForm::Ini)),
+    ("env", Choice::Print(PrintForm::Env)),
+    ("diff-ini", Choice::Print(PrintForm::DiffIni)),
+    ("diff-env", Choice::Print(PrintForm::DiffEnv)),
+    ("check", Choice::Check),
 ];
 
 /// The command that a value follows. It counts before all others.
@@ -112,12 +120,6 @@ const CHECK_NAME: &str = "check-name";
 
 /// The command that a name may follow. It counts before all others but that.
 const HASH_PASSWORD: &str = "hash-password";
-
-/// Switches that change how the program runs.
-const SWITCHES: [(&str, &str); 3] = [("d", "debug"), ("p", "pdb"), ("m", "memory")];
-
-/// The original's spellings that are neither short nor long, and what they mean.
-const SPELLINGS: [(&str, &str); 4] = [("-fi", "--ini"), ("-fe", "--env"), ("-di", "--diff-ini"), ("-de", "--diff-env")];
 
 #[derive(Clone, Copy)]
 enum Choice {
@@ -152,7 +154,7 @@ fn command(found: &Matches) -> Command {
     if found.opt_present(HASH_PASSWORD) {
         return Command::HashPassword { name: found.opt_str(HASH_PASSWORD) };
     }
-    let placed = COMMANDS.iter().filter_map(|(_, long, choice)| Some((*found.opt_positions(long).first()?, *choice)));
+    let placed = COMMANDS.iter().filter_map(|(long, choice)| Some((*found.opt_positions(long).first()?, *choice)));
     match placed.min_by_key(|(position, _)| *position).map(|(_, choice)| choice) {
         None => Command::Run { file, debug: found.opt_present("debug") },
         Some(Choice::Help) => Command::Help,
@@ -169,15 +171,12 @@ fn warnings(found: &Matches) -> Vec<String> {
 
 fn options() -> Options {
     let mut options = Options::new();
-    options.optopt("c", "conf-file", "", "");
-    options.optopt("", CHECK_NAME, "", "");
-    for switch in settings::SWITCHES {
-        options.optopt("", switch, "", "");
-    }
-    options.optflagopt("", settings::CACHE, "", "");
-    options.optflagopt("", HASH_PASSWORD, "", "");
-    for (short, long) in COMMANDS.iter().map(|(short, long, _)| (*short, *long)).chain(SWITCHES) {
-        options.optflagmulti(short, long, "");
+    for Switch { short, long, operand, .. } in SWITCHES {
+        match operand {
+            Operand::Nothing => options.optflagmulti(short, long, ""),
+            Operand::Needed(_) => options.optopt(short, long, "", ""),
+            Operand::Optional(_) => options.optflagopt(short, long, "", ""),
+        };
     }
     options
 }
@@ -189,7 +188,8 @@ fn normal(words: Vec<String>) -> Vec<String> {
     let mut value = false;
     let mut normal: Vec<String> = Vec::with_capacity(words.len());
     for word in words {
-        let spelling = SPELLINGS.iter().find(|(spelling, _)| *spelling == word && !value && !plain);
+        let spelled = |switch: &&Switch| switch.spelling == word && !word.is_empty() && !value && !plain;
+        let spelling = SWITCHES.iter().find(spelled);
         let sized = word.starts_with(|first: char| first.is_ascii_digit());
         let own = !value && !plain;
         plain |= word == "--" && !value;
@@ -197,7 +197,7 @@ fn normal(words: Vec<String>) -> Vec<String> {
         let named = |last: &String| *last == "--hash-password" && !word.starts_with('-');
         match normal.last_mut().filter(|last| own && (sized && *last == "--cache" || named(last))) {
             Some(last) => *last = format!("{last}={word}"),
-            None => normal.push(spelling.map_or(word, |(_, meaning)| (*meaning).to_owned())),
+            None => normal.push(spelling.map_or(word, |switch| dashed(switch.long))),
         }
     }
     normal
@@ -205,8 +205,9 @@ fn normal(words: Vec<String>) -> Vec<String> {
 
 /// Whether the word behind this one is its value.
 fn takes_value(word: &str) -> bool {
-    let named = word.strip_prefix("--").is_some_and(|name| settings::SWITCHES.contains(&name) || name == CHECK_NAME);
-    named || ["-c", "--conf-file"].contains(&word)
+    let short = |switch: &Switch| !switch.short.is_empty() && word.strip_prefix('-') == Some(switch.short);
+    let named = |switch: &Switch| word.strip_prefix("--") == Some(switch.long) || short(switch);
+    SWITCHES.iter().any(|switch| switch.takes_value() && named(switch))
 }
 
 fn explain(fail: Fail) -> UsageError {
@@ -219,13 +220,7 @@ fn explain(fail: Fail) -> UsageError {
 }
 
 fn unknown(word: &str) -> UsageError {
-    let long = COMMANDS
-        .iter()
-        .map(|(_, long, _)| *long)
-        .chain(SWITCHES.map(|(_, long)| long))
-        .chain(settings::SWITCHES)
-        .chain(["conf-file", CHECK_NAME, HASH_PASSWORD, settings::CACHE]);
-    let near = nearest(word.trim_start_matches('-'), long.map(str::to_owned));
+    let near = nearest(word.trim_start_matches('-'), SWITCHES.iter().map(|switch| switch.long.to_owned()));
     UsageError::Unknown(word.to_owned(), near.map(|name| dashed(&name)))
 }
 

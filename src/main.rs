@@ -27,7 +27,7 @@ fn act() -> Result<(), String> {
     let settings = &line.settings;
     let sources = |file: Option<PathBuf>| Sources::of_process(file, &settings.options, settings.log_folder.as_deref());
     match line.command {
-        Command::Help => print!("{}", config::help()),
+        Command::Help => print!("{}", cli::help()),
         Command::Version => println!("exaproxy {}", env!("CARGO_PKG_VERSION")),
         Command::Print { file, form } => print(&sources(file), form)?,
         Command::Check { file } => {

@@ -5,14 +5,9 @@ use std::net::IpAddr;
 
 use getopts::Matches;
 
+use super::table::{Group, SWITCHES};
 use super::UsageError;
 use crate::config::Setting;
-
-/// The switches whose value is not optional, without their dashes.
-pub(super) const SWITCHES: [&str; 6] = ["host", "port", "blacklist", "auth-file", "log-dir", "max-connections"];
-
-/// Accepted with a size or without.
-pub(super) const CACHE: &str = "cache";
 
 /// Files of `--log-dir`.
 const ACCESS_LOG: &str = "access.log";
@@ -34,9 +29,9 @@ impl CommandSettings {
         resolve: impl Fn(&str) -> Result<Vec<IpAddr>, String>,
     ) -> Result<CommandSettings, UsageError> {
         let mut settings = CommandSettings::default();
-        for switch in SWITCHES {
-            let Some(value) = found.opt_str(switch) else { continue };
-            match switch {
+        for switch in SWITCHES.iter().filter(|switch| switch.group == Group::Setting && switch.takes_value()) {
+            let Some(value) = found.opt_str(switch.long) else { continue };
+            match switch.long {
                 "host" => settings.listen_on(&addresses(&value, &resolve)?),
                 "port" => settings.set_both("--port", "port", &value),
                 "blacklist" => settings.add("--blacklist", "acl", "blocklist", value, true),
@@ -48,9 +43,9 @@ impl CommandSettings {
                 _ => settings.add("--max-connections", "http", "connections", value, false),
             }
         }
-        if found.opt_present(CACHE) {
+        if found.opt_present("cache") {
             settings.add("--cache", "cache", "enable", "true".into(), false);
-            if let Some(text) = found.opt_str(CACHE) {
+            if let Some(text) = found.opt_str("cache") {
                 let expected = "a number of bytes, also with k, m or g behind it";
                 let size = bytes(&text).ok_or_else(|| UsageError::Value("--cache", text, expected.into()))?;
                 settings.add("--cache", "cache", "size", size.to_string(), false);

@@ -1,15 +1,17 @@
-//! The files that are made from the table of options: `docs/configuration.md` and `conf/exaproxy.conf`. The tests
-//! hold both to the table; `EXAPROXY_WRITE_DOCUMENTS=1 cargo test --lib config::document` writes them anew.
+//! The files that are made from the table of options: `docs/configuration.md` and `conf/exaproxy.conf`; and what the
+//! manual and the completions of shells need for being made from tables. The tests hold all to their table;
+//! `EXAPROXY_WRITE_DOCUMENTS=1 cargo test --lib that_of_the_table` writes them anew.
 
 use super::history::OptionHistory;
 use super::options::{OptionEntry, OPTIONS, SECTIONS};
 use super::print::{ini_line, printed};
+use roff::{roman, Roff};
 use std::fmt::Write;
 
 /// Widest line of the configuration file, in characters.
 const WIDTH: usize = 100;
 
-fn of_section(section: &str) -> impl Iterator<Item = &'static OptionEntry> + '_ {
+pub(super) fn of_section(section: &str) -> impl Iterator<Item = &'static OptionEntry> + '_ {
     OPTIONS.iter().copied().filter(move |entry| entry.section == section)
 }
 
@@ -25,17 +27,25 @@ fn manual() -> String {
 }
 
 fn row(entry: &OptionEntry) -> String {
-    let default = match entry.default {
-        "" => "empty".to_owned(),
-        _ if entry.name() == "proxy.version" => "the program's".to_owned(),
-        text => format!("`{text}`"),
+    let default = match (entry.default, default(entry)) {
+        (text, shown) if text == shown => format!("`{text}`"),
+        (_, shown) => shown,
     };
     let cells = [format!("`{}`", entry.name()), default, sentence(entry.help), notes(entry)];
     let cells = cells.map(|cell| cell.replace('|', "\\|"));
     format!("| {} |\n", cells.join(" | ").trim_end())
 }
 
-fn notes(entry: &OptionEntry) -> String {
+/// A default as it is shown.
+pub(super) fn default(entry: &OptionEntry) -> String {
+    match entry.default {
+        "" => "empty".to_owned(),
+        _ if entry.name() == "proxy.version" => "the program's".to_owned(),
+        text => text.to_owned(),
+    }
+}
+
+pub(super) fn notes(entry: &OptionEntry) -> String {
     let history = match entry.history {
         OptionHistory::Kept => String::new(),
         OptionHistory::New => "New.".to_owned(),
@@ -47,10 +57,42 @@ fn notes(entry: &OptionEntry) -> String {
     format!("{history} {alias}").trim().to_owned()
 }
 
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
     first + letters.as_str()
+}
+
+/// The beginning of a page of the manual.
+pub(crate) fn title(page: &mut Roff, name: &str, section: &str, about: &str) {
+    // A date would have to be kept; the version says as much, behind an empty one.
+    page.control("TH", [name, section, "\"\"", concat!("ExaProxy ", env!("CARGO_PKG_VERSION"))]);
+    page.control("SH", ["NAME"]);
+    page.text([roman(format!("{} - {about}", name.to_lowercase()))]);
+}
+
+/// A text of the manual, in lines that are not too long for who compares two versions of it.
+pub(crate) fn prose(page: &mut Roff, text: &str) {
+    const WIDTH: usize = 74;
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            page.text([roman(std::mem::take(&mut line))]);
+        }
+        line.push_str(if line.is_empty() { "" } else { " " });
+        line.push_str(word);
+    }
+    page.text([roman(line)]);
+}
+
+/// Compares a file of the repository with the text it should have, or writes it when asked to.
+pub(crate) fn hold(path: &str, text: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("EXAPROXY_WRITE_DOCUMENTS").is_some() {
+        std::fs::write(&path, text).expect("the repository can be written");
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == text, "{} differs from its table: see src/config/document.rs", path.display());
 }
 
 /// The text of `conf/exaproxy.conf`: the sections that exist so far, every option with its default, commented out.
@@ -179,16 +221,6 @@ mod tests {
     use super::*;
     use crate::config::place::tests::Shelf;
     use crate::config::{load, Sources};
-
-    /// Compares a file of the repository with the text it should have, or writes it when asked to.
-    fn hold(path: &str, text: &str) {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-        if std::env::var_os("EXAPROXY_WRITE_DOCUMENTS").is_some() {
-            std::fs::write(&path, text).expect("the repository can be written");
-        }
-        let found = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(found == text, "{} differs from the table of options: see src/config/document.rs", path.display());
-    }
 
     #[test]
     fn the_manual_is_that_of_the_table() {

@@ -5,13 +5,15 @@
 pub mod destination;
 mod disk;
 #[cfg(test)]
-mod document;
+pub(crate) mod document;
 mod error;
 pub mod history;
 pub mod ini;
 pub mod listen;
 pub mod listeners;
 pub mod lists;
+#[cfg(test)]
+mod manual;
 mod monitor;
 mod names;
 pub mod options;
@@ -35,7 +37,7 @@ pub use options::{
     Redirector, Security, Tcp4, Tcp6, Tls, Unix, Usage, Web, OPTIONS,
 };
 pub use place::{FileKind, Files, PathContext};
-pub use print::{help, PrintForm};
+pub use print::{help_options, help_sources, PrintForm};
 pub use sources::{Setting, Sources, FILE, FOLDERS};
 pub use unknown::nearest;
 

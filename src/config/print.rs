@@ -63,18 +63,20 @@ pub(super) fn printed(entry: &OptionEntry, text: &str) -> String {
     }
 }
 
-/// The text of `--help`.
-pub fn help() -> String {
-    let mut out = String::from(INTRODUCTION);
-    out.push_str("\nThe configuration file is the first of these that exists:\n - EXAPROXY-TREE/");
-    let _ = writeln!(out, "{FILE}\n   (the tree above the program's bin, sbin or lib folder)");
+/// Of the text of `--help`, where values come from.
+pub fn help_sources() -> String {
+    let mut out = format!("\nThe configuration file is the first of these that exists:\n - EXAPROXY-TREE/{FILE}\n");
+    out.push_str("   (the tree above the program's bin, sbin or lib folder)\n");
     for folder in FOLDERS {
         let _ = writeln!(out, " - {}/{FILE}", folder.trim_end_matches('/'));
     }
     out.push_str(EXPLANATION);
-    OPTIONS.iter().for_each(|entry| out.push_str(&help_line(entry)));
-    out.push('\n');
     out
+}
+
+/// Of the text of `--help`, every option.
+pub fn help_options() -> String {
+    OPTIONS.iter().map(|entry| help_line(entry)).chain(["\n".to_owned()]).collect()
 }
 
 fn help_line(entry: &OptionEntry) -> String {
@@ -118,34 +120,7 @@ fn wrapped(start: &str, words: impl Iterator<Item = String>) -> String {
     out + "\n"
 }
 
-const INTRODUCTION: &str = "\
-usage: exaproxy [options]
-
- -h, --help      : this help
- -c, --conf-file : configuration file to use (ini format)
- -i, --ini       : print the configuration as ini file (also -fi)
- -e, --env       : print the configuration as environment (also -fe)
- -di, --diff-ini : print what differs from the defaults as ini file
- -de, --diff-env : print what differs from the defaults as environment
-     --check     : read the configuration, say whether it can be used, and exit
-     --hash-password: read a password, print its hash behind a NAME, and exit
-     --check-name: what the lists say of NAME[:PORT], which follows, and exit
- -d, --debug     : write all messages to the log
- -v, --version   : print the version
-";
-
 const EXPLANATION: &str = "
-Switches that set options, as those of a proxy in Python; they win over
-environment and file, also at a reload:
-     --host ADDRESS      : listen there alone: IPv4, IPv6, or a name of this
-                           machine such as localhost
-     --port PORT         : tcp4.port and tcp6.port
-     --blacklist FILE    : acl.blocklist
-     --cache [SIZE]      : no effect yet; bytes, or a number with k, m or g
-     --log-dir DIR       : access.log and exaproxy.log in DIR, which is made if
-                           missing; both are rotated by size
-     --max-connections N : http.connections
-
 A complete file to start from is printed by: exaproxy -i > exaproxy.conf
 
 Every option can be given in the environment instead:
@@ -155,19 +130,6 @@ Every option can be given in the environment instead:
 
 What comes first counts: command line, environment with dots, environment with
 underscores, file, default.
-
-Signals:
- - SIGTERM, SIGINT : stop at once
- - SIGQUIT         : stop accepting, and exit when the last client has gone;
-                     a second one stops at once
- - SIGHUP          : read the configuration again and use it if it is sound
- - SIGTTOU         : stop listening for clients of the proxy
- - SIGTTIN         : listen for clients of the proxy again
- - SIGTRAP         : write all messages to the log, or no longer
- - SIGUSR1         : one helper program less
- - SIGUSR2         : one helper program more
-
-Options:
 ";
 
 #[cfg(test)]
@@ -193,11 +155,10 @@ mod tests {
 
     #[test]
     fn help_names_every_option_and_ends_with_an_empty_line() {
-        let help = help();
+        let help = help_options();
         assert!(OPTIONS.iter().all(|entry| help.contains(&format!(" - exaproxy.{} ", entry.name()))));
         assert!(help.ends_with(")\n\n"));
         let wide: Vec<&str> = help.lines().filter(|line| line.chars().count() > COLUMNS).collect();
         assert!(wide.is_empty(), "{wide:#?}");
-        assert!(["SIGUSR1", "SIGUSR2"].iter().all(|signal| help.contains(signal)));
     }
 }

@@ -5,6 +5,27 @@ use crate::counters::histogram::Histogram;
 use crate::http::cause::Cause;
 use crate::policy::tunnels::Finding;
 
+/// Who made a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponseSource {
+    /// An origin.
+    Origin,
+    /// The cache.
+    Cache,
+    /// The proxy itself, or a helper by its page.
+    Proxy,
+    /// The proxy, to CONNECT, with a tunnel behind it.
+    Tunnel,
+}
+
+impl ResponseSource {
+    /// All of them, in their order.
+    const WORDS: [&'static str; 4] = ["origin", "cache", "proxy", "tunnel"];
+}
+
+/// Classes of a status, by its first digit; the last is for those beyond 599, which some origins send.
+const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];
+
 /// What exchanges have counted since the start, those with the monitor not included.
 #[derive(Clone, Debug, Default)]
 pub struct ExchangeCounters {
@@ -15,6 +36,7 @@ pub struct ExchangeCounters {
     pub allowed: [u64; 2],
     /// Requests, and tunnels, that a rule has refused.
     pub blocked: [u64; 2],
+    statuses: [[u64; CLASSES.len()]; ResponseSource::WORDS.len()],
     causes: [u64; Cause::WORDS.len()],
     openings: [u64; Finding::ALL.len()],
 }
@@ -28,6 +50,18 @@ impl ExchangeCounters {
         if let Some(place) = place {
             self.causes[place] += 1;
         }
+    }
+
+    /// A client gets a response with this status, which is no interim one.
+    pub fn note_response(&mut self, source: ResponseSource, status: u16) {
+        let class = usize::from(status / 100).clamp(1, CLASSES.len()) - 1;
+        self.statuses[source as usize][class] += 1;
+    }
+
+    /// Responses by who made them and by the class of their status.
+    pub fn statuses(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> + '_ {
+        let rows = ResponseSource::WORDS.into_iter().zip(self.statuses);
+        rows.flat_map(|(word, row)| CLASSES.into_iter().zip(row).map(move |(class, count)| (word, class, count)))
     }
 
     /// A tunnel has begun so.
@@ -51,6 +85,19 @@ impl ExchangeCounters {
 mod tests {
     use super::*;
     use crate::http::fault::Fault;
+
+    #[test]
+    fn a_status_counts_in_its_class() {
+        let mut counters = ExchangeCounters::default();
+        for status in [101, 200, 206, 304, 404, 599, 600, 999] {
+            counters.note_response(ResponseSource::Origin, status);
+        }
+        counters.note_response(ResponseSource::Tunnel, 200);
+        let counted: Vec<_> = counters.statuses().filter(|(.., count)| *count > 0).collect();
+        let origin = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"].into_iter().zip([1, 2, 1, 1, 1, 2]);
+        let origin = origin.map(|(class, count)| ("origin", class, count));
+        assert_eq!(counted, origin.chain([("tunnel", "2xx", 1)]).collect::<Vec<_>>());
+    }
 
     #[test]
     fn causes_of_one_word_count_together() {

@@ -5,6 +5,7 @@ use reactor::buffer::Buf;
 use super::close::CloseReason;
 use super::phase::{AnswerState, BodyRest, Ending, Phase, Relay, RelayStage};
 use super::{Action, Context, Exchange, Summary};
+use crate::counters::exchange::ResponseSource;
 use crate::http::answer::{Answer, ESTABLISHED};
 use crate::http::caching::Caching;
 use crate::http::cause::Cause;
@@ -287,8 +288,9 @@ fn take_response(
     if let Caching::Told(value) = request.caching() {
         rewrite::append(cx.out, "Cache-Status", value);
     }
-    if let Some(summary) = summary.filter(|_| !matches!(kind, ResponseKind::Interim)) {
-        summary.note_response(&response);
+    if !matches!(kind, ResponseKind::Interim) {
+        cx.counters.note_response(ResponseSource::Origin, response.status());
+        summary.into_iter().for_each(|summary| summary.note_response(&response));
     }
     buf.replace_front(length, cx.out);
     Ok(Head { length: cx.out.len() as u32, kind })

@@ -9,6 +9,7 @@ use super::ingress::Ingress;
 use super::phase::{AnswerState, Ending, Phase, RelayStage};
 use super::timers::Timer;
 use super::{Action, Context, Exchange, Side};
+use crate::counters::exchange::ResponseSource;
 use crate::http::answer::Answer;
 use crate::http::cause::Cause;
 use crate::http::chunked::Mode;
@@ -277,7 +278,7 @@ impl Exchange {
         let tunnel = self.asks_for_tunnel();
         // What comes behind a CONNECT that asks for credentials needs some itself, so that it may be a request.
         let keep = !answer.close && (answer.status == ASKS_AGAIN || !tunnel);
-        note_cause(&mut self.trouble, self.ingress, &answer, tunnel, cx);
+        note_own_answer(&mut self.trouble, self.ingress, &answer, tunnel, cx);
         if let Some(summary) = &mut self.current.summary {
             summary.note_answer(&answer);
         }
@@ -420,16 +421,21 @@ impl Exchange {
     }
 }
 
-/// Notes why the proxy answers for itself. To clients of the monitor it is no proxy, so that no answer stands in place of
-/// another.
-pub(super) fn note_cause(
+/// Notes that the proxy answers for itself, and why. To clients of the monitor it is no proxy, so that no answer stands in
+/// place of another.
+pub(super) fn note_own_answer(
     trouble: &mut Option<Cause>,
     ingress: Ingress,
     answer: &Answer,
     tunnel: bool,
     cx: &mut Context<'_>,
 ) {
-    let Some(cause) = answer.cause.filter(|_| !ingress.is_local()) else { return };
+    if ingress.is_local() {
+        return;
+    }
+    let kept = answer.stored.is_some();
+    cx.counters.note_response(if kept { ResponseSource::Cache } else { ResponseSource::Proxy }, answer.status);
+    let Some(cause) = answer.cause else { return };
     *trouble = Some(cause);
     cx.counters.note_answer(cause, tunnel);
 }

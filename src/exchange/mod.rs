@@ -34,7 +34,7 @@ mod user;
 
 use reactor::Millis;
 
-use crate::counters::exchange::ExchangeCounters;
+use crate::counters::exchange::{ExchangeCounters, ResponseSource};
 use crate::http::answer::Answer;
 use crate::http::cause::Cause;
 use crate::http::framing::Framing;
@@ -47,7 +47,7 @@ use crate::policy::networks::Networks;
 use crate::policy::tunnels::TunnelRules;
 use close::CloseReason;
 use current::{Current, Persistence};
-use ending::note_cause;
+use ending::note_own_answer;
 use flow::{Direction, Flow};
 use identity::Identity;
 use ingress::{Arrival, Ingress, Onward, Provenance};
@@ -349,7 +349,7 @@ impl Exchange {
     pub fn handle_explained(&mut self, answer: Box<Answer>, cx: &mut Context<'_>) {
         if let Phase::Answering(ending) = &mut self.phase {
             ending.keep &= !answer.close;
-            note_cause(&mut self.trouble, self.ingress, &answer, false, cx);
+            note_own_answer(&mut self.trouble, self.ingress, &answer, false, cx);
             if let Some(summary) = &mut self.current.summary {
                 summary.note_answer(&answer);
             }
@@ -377,6 +377,9 @@ impl Exchange {
             self.note_served(cx);
             let opening = self.begin_opening(request, cx);
             let greet = self.ingress.speaks_http();
+            if greet {
+                cx.counters.note_response(ResponseSource::Tunnel, 200);
+            }
             return self.step(cx.now, |request| Phase::tunnel(greet, *request, opening));
         }
         self.exclusive = connected.exclusive;

@@ -10,6 +10,7 @@ pub mod folder;
 pub mod lists;
 pub mod names;
 mod pending;
+pub mod process;
 pub mod users;
 mod watch;
 

@@ -5,6 +5,7 @@ pub mod hosts;
 pub mod listeners;
 pub mod lists;
 pub mod observed;
+pub mod process;
 pub mod sessions;
 pub mod users;
 
@@ -28,6 +29,7 @@ use crate::peer::{ClientId, Family};
 use crate::policy::lists::list::ListSize;
 use crate::policy::rates::REQUEST_KINDS;
 use crate::redirector::pool::{HelperPool, PoolCounters};
+use process::{ProcessNumbers, Reloads};
 use users::Users;
 
 /// What happened since the start.
@@ -155,6 +157,10 @@ pub struct Running {
     pub users: Users,
     /// Why the last reload has failed, where it has.
     pub unloaded: Option<Arc<str>>,
+    /// What became of reloads.
+    pub reloads: Reloads,
+    /// What the process takes of its machine.
+    pub process: ProcessNumbers,
     /// A soft stop is under way.
     pub draining: bool,
     /// The proxy listens for clients.

@@ -198,6 +198,7 @@ impl Proxy {
             self.local.set_listeners(self.listeners.addresses());
         }
         self.tick_cache();
+        self.tick_process();
         self.wake_the_starved();
         self.note_second();
         self.trim();

@@ -139,6 +139,7 @@ impl Proxy {
         while let Some(look) = self.loading.poll_look() {
             self.page_looked_at(look);
         }
+        self.take_process();
         if let Some(names) = self.loading.names.take() {
             self.use_names(names);
         }

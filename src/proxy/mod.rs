@@ -29,6 +29,7 @@ mod logins;
 mod looping;
 mod pages;
 mod place;
+mod process;
 mod releasing;
 mod report;
 mod snapshot;

@@ -9,6 +9,7 @@ use reactor::arena::Key;
 
 use super::lists::ActiveLists;
 use super::logins::{Login, Realm};
+use super::process::ProcessWatch;
 use super::{Client, Proxy};
 use crate::exchange::flow::Direction;
 use crate::exchange::ingress::Ingress;
@@ -20,6 +21,7 @@ use crate::monitor::hosts::{Hosts, Top};
 use crate::monitor::listeners::ListenerRow;
 use crate::monitor::lists::ListFileRow;
 use crate::monitor::observed::ObservedHosts;
+use crate::monitor::process::Reloads;
 use crate::monitor::sessions::{first, EndPointKind, EndPoints, Filter, Row, Sessions, Sort, MOST_ROWS};
 use crate::monitor::{Helpers, Lost, Running};
 use crate::policy::decision::Decision;
@@ -41,6 +43,8 @@ pub(super) struct MonitorState {
     helped: pool::PoolCounters,
     facts: Facts,
     process: Process,
+    pub(super) process_watch: ProcessWatch,
+    reloads: Reloads,
     /// Why the last reload has failed, where it has.
     unloaded: Option<Arc<str>>,
 }
@@ -65,6 +69,8 @@ impl MonitorState {
             helped: pool::PoolCounters::default(),
             facts,
             process,
+            process_watch: ProcessWatch::new(started),
+            reloads: Reloads { taken_over: started, ..Reloads::default() },
             unloaded: None,
         })
     }
@@ -154,6 +160,12 @@ impl Proxy {
     /// What came of the last reload, which the monitor shows.
     pub fn note_reload(&mut self, outcome: &Result<(), String>) {
         self.watch.unloaded = outcome.as_ref().err().map(|why| why.as_str().into());
+        let now = Source::now(self);
+        let reloads = &mut self.watch.reloads;
+        match outcome {
+            Ok(()) => (reloads.done, reloads.taken_over) = (reloads.done + 1, now),
+            Err(_) => reloads.refused += 1,
+        }
     }
 
     /// The message log, which the monitor shows and may switch to debug.
@@ -233,6 +245,8 @@ impl Source for Proxy {
             list_files,
             users: self.users(),
             unloaded: self.watch.unloaded.clone(),
+            reloads: self.watch.reloads,
+            process: self.watch.process_watch.numbers,
             draining: self.lifecycle.is_draining(),
             listening: self.listeners.serve(),
             judged_by_error: self.redirector.as_ref().is_some_and(|helpers| helpers.on_failure() == OnFailure::Error),

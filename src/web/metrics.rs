@@ -1,10 +1,9 @@
 //! The counters in the text format of Prometheus, version 0.0.4: HELP and TYPE for each, times in seconds.
 
-use std::fmt::Write;
-
+use super::exposition::MetricsPage;
+use super::process;
 use crate::cache::status::CacheResult;
 use crate::cache::store::Unstorable;
-use crate::counters::histogram::Histogram;
 use crate::exchange::close::CloseReason;
 use crate::monitor::hosts::Top;
 use crate::monitor::listeners::ListenerRow;
@@ -18,7 +17,7 @@ pub(super) const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All metrics of one moment.
 pub(super) fn render(running: &Running, hosts: &Top, listeners: &[ListenerRow], files: &[ListFileRow]) -> String {
-    let mut page = MetricsPage(String::new());
+    let mut page = MetricsPage::default();
     clients(&mut page, running);
     by_listener(&mut page, listeners);
     lists(&mut page, running, files);
@@ -43,7 +42,8 @@ pub(super) fn render(running: &Running, hosts: &Top, listeners: &[ListenerRow], 
     page.counter("log_lines_lost_total", "Lines that a log's destination did not take in time.", lost);
     page.counter("loop_turns_total", "Turns of the event loop.", [("", running.counters.loops)]);
     page.counter("loop_events_total", "Socket events.", [("", running.counters.events)]);
-    page.0
+    process::add(&mut page, running);
+    page.finish()
 }
 
 /// Most clients are a matter of their kind, and have one value for each.
@@ -116,6 +116,16 @@ fn clients(page: &mut MetricsPage, running: &Running) {
         "request_seconds",
         "Time from the first byte of a request to the last of its response, or until its tunnel stood.",
         &counters.exchange.request_time,
+    );
+    let statuses: Vec<(String, u64)> = counters
+        .exchange
+        .statuses()
+        .map(|(source, class, count)| (format!("from=\"{source}\",class=\"{class}\""), count))
+        .collect();
+    page.counter(
+        "responses_total",
+        "Responses that clients got, by who made them and by the class of their status.",
+        statuses.iter().map(|(label, count)| (label.as_str(), *count)),
     );
     let causes: Vec<(String, u64)> =
         counters.exchange.answers().map(|(cause, count)| (format!("cause=\"{cause}\""), count)).collect();
@@ -325,47 +335,6 @@ fn helpers(page: &mut MetricsPage, running: &Running) {
         [("", running.counters.undecided)],
     );
     page.times("helper_seconds", "Time that helpers took for a reply.", &running.counters.helper_time);
-}
-
-struct MetricsPage(String);
-
-impl MetricsPage {
-    fn counter<'a>(&mut self, name: &str, help: &str, rows: impl IntoIterator<Item = (&'a str, u64)>) {
-        self.family(name, help, "counter", rows);
-    }
-
-    fn gauge<'a>(&mut self, name: &str, help: &str, rows: impl IntoIterator<Item = (&'a str, u64)>) {
-        self.family(name, help, "gauge", rows);
-    }
-
-    fn family<'a>(&mut self, name: &str, help: &str, kind: &str, rows: impl IntoIterator<Item = (&'a str, u64)>) {
-        self.head(name, help, kind);
-        for (labels, value) in rows {
-            let braces = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
-            // Writing to a String cannot fail.
-            let _ = writeln!(self.0, "exaproxy_{name}{braces} {value}");
-        }
-    }
-
-    fn head(&mut self, name: &str, help: &str, kind: &str) {
-        let _ = writeln!(self.0, "# HELP exaproxy_{name} {help}\n# TYPE exaproxy_{name} {kind}");
-    }
-
-    fn times(&mut self, name: &str, help: &str, times: &Histogram) {
-        self.head(name, help, "histogram");
-        for (bound, count) in times.cumulative() {
-            let _ = writeln!(self.0, "exaproxy_{name}_bucket{{le=\"{}\"}} {count}", seconds(bound * 1000));
-        }
-        let (count, sum) = (times.count(), seconds(times.sum()));
-        let _ = writeln!(self.0, "exaproxy_{name}_bucket{{le=\"+Inf\"}} {count}");
-        let _ = writeln!(self.0, "exaproxy_{name}_sum {sum}\nexaproxy_{name}_count {count}");
-    }
-}
-
-/// Microseconds as seconds, without needless digits.
-fn seconds(micros: u64) -> String {
-    let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod about;
 mod chart;
 mod control;
+mod exposition;
 mod graphs;
 mod information;
 mod json;
@@ -12,6 +13,7 @@ mod lists;
 mod metrics;
 mod names;
 mod overview;
+mod process;
 mod sessions;
 mod units;
 

@@ -1,7 +1,6 @@
 //! Chromium driven over its DevTools protocol: messages in JSON, a NUL behind each, over two pipes. Knows no page.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{channel, Receiver};
 use std::time::{Duration, Instant};
@@ -40,9 +39,9 @@ impl Browser {
         Browser::launch(width, height, &["--no-proxy-server"])
     }
 
-    /// The same, with a proxy for all that it asks for.
-    pub(crate) fn behind(proxy: SocketAddr, width: u32, height: u32) -> Browser {
-        let server = format!("--proxy-server=http://{proxy}");
+    /// The same, with a proxy for all that it asks for, by its URL.
+    pub(crate) fn behind(proxy: &str, width: u32, height: u32) -> Browser {
+        let server = format!("--proxy-server={proxy}");
         Browser::launch(width, height, &[&server, "--proxy-bypass-list=<-loopback>"])
     }
 

@@ -99,11 +99,11 @@ fn chromium_loads_a_page_and_loads_it_anew() {
         (browser.evaluate("document.querySelector('p').textContent"), style) == ("kept".into(), "yes".into())
     };
     let url = site.origin.url("/");
-    let mut first = Browser::behind(site.proxy.address(), 800, 600);
+    let mut first = Browser::behind(&format!("http://{}", site.proxy.address()), 800, 600);
     first.open(&url);
     assert!(whole(&mut first));
     drop(first);
-    let mut second = Browser::behind(site.proxy.address(), 800, 600);
+    let mut second = Browser::behind(&format!("http://{}", site.proxy.address()), 800, 600);
     second.open(&url);
     assert!(whole(&mut second), "from what the first one had brought");
     assert_eq!((site.count("/", 200), site.count("/s.css", 200)), (1, 1));

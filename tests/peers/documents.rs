@@ -29,6 +29,7 @@ const EXAMPLES: [&str; 2] = ["egress", "school"];
 
 /// What a line of which more is known has to end with, and to say.
 const SAYS: &[(&str, i32, &str)] = &[
+    ("exaproxy --check-name www.games.example", 0, "is refused by /etc/exaproxy/games/domains:1"),
     ("curl -x http://127.0.0.1:3128 http://example.com/school", 0, "authentication"),
     ("curl -x http://anna:birch-lake-7@127.0.0.1:3128 http://example.com/school", 0, "origin of example.com"),
     ("curl -x http://anna:birch-lake-7@127.0.0.1:3128 -H 'Accept: text/html' http://ads", 0, "Not at school"),

@@ -20,7 +20,7 @@ const FRONT: u16 = 3128;
 /// What a proxy behind the example is told.
 const PROXIED: (&str, &str) = ("http.proxied", "true");
 
-/// Clients by address. The example sends all requests of one to the same proxy, so there must be many to come to each.
+/// Clients by address.
 const CLIENTS: u8 = 40;
 
 /// Requests of each client after a proxy was taken out.
@@ -159,7 +159,7 @@ fn haproxy_tells_who_the_clients_are() {
     }
     for version in ["send-proxy", "send-proxy-v2", "send-proxy-v2-ssl-cn proxy-v2-options crc32c,unique-id"] {
         let nodes = nodes(&[&[("http.pool", "0")]; 3]);
-        let balancer = Balancer::start(&nodes, &[(" send-proxy ", &format!(" {version} "))]);
+        let balancer = Balancer::start(&nodes, &[(" send-proxy-v2 ", &format!(" {version} "))]);
         let origin = Origin::site();
         for number in 1..=CLIENTS {
             assert_eq!(balancer.ask(number, &origin.url("/")).expect("a response").text(), "/", "{version}");
@@ -168,6 +168,24 @@ fn haproxy_tells_who_the_clients_are() {
         }
         let used = (0..NODES.len()).filter(|node| balancer.connections(*node) > 0).count();
         assert_eq!(used, NODES.len(), "each proxy has its share");
+    }
+}
+
+/// One client is not bound to one proxy: each of its connections goes where there are fewest.
+#[test]
+fn haproxy_spreads_one_client_over_all() {
+    if !possible() {
+        return;
+    }
+    let nodes = nodes(&[&[]; 3]);
+    let balancer = Balancer::start(&nodes, &[]);
+    let echo = Origin::echo();
+    let mut tunnels: Vec<Wire> = (0..6).map(|_| balancer.tunnel(1, &echo.address().to_string())).collect();
+    let shares: Vec<i64> = nodes.iter().map(|node| node.counter("clients.tunnels")).collect();
+    assert_eq!(shares, [2, 2, 2]);
+    for tunnel in &mut tunnels {
+        tunnel.send("12345").expect("the tunnel takes bytes");
+        assert_eq!(tunnel.exact(5).expect("they come back"), b"12345");
     }
 }
 

@@ -184,10 +184,10 @@ fn result(record: &Record<'_>) -> &'static str {
     }
 }
 
-/// An object in one line; what is not known is null.
+/// An object in one line, as docs/access-log.schema.json has it; what is not known is null.
 fn json(out: &mut Vec<u8>, record: &Record<'_>, stamps: &mut Stamps) {
     let began = record.began();
-    put(out, &["{\"time\":\"", stamps.utc(began / 1000), "."]);
+    put(out, &["{\"schema\":1,\"time\":\"", stamps.utc(began / 1000), "."]);
     padded(out, began % 1000, 3, b'0');
     put(out, &["Z\",\"client\":\""]);
     client(out, record.client);

@@ -133,7 +133,7 @@ fn squids_form_has_ten_fields_whatever_happened() {
 
 #[test]
 fn json_is_an_object_in_one_line() {
-    let wanted = "{\"time\":\"2026-11-21T01:02:35.278Z\",\"client\":\"192.0.2.1\",\"peer\":\"::1\",\"user\":null,\
+    let wanted = "{\"schema\":1,\"time\":\"2026-11-21T01:02:35.278Z\",\"client\":\"192.0.2.1\",\"peer\":\"::1\",\"user\":null,\
         \"method\":\"GET\",\"target\":\"http://a.example/p?q=1\",\"version\":\"1.1\",\"status\":200,\
         \"media\":\"text/html\",\"to_client\":512,\"to_origin\":90,\"duration_ms\":1234,\"decide_ms\":1,\
         \"resolve_ms\":20,\"connect_ms\":null,\"origin\":\"[2001:db8::1]:80\",\"decision\":\"PERMIT\",\

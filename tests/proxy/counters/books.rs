@@ -116,6 +116,8 @@ const COMMON: [&str; 5] =
 /// Whether a number is looked at only where a step names it.
 pub fn is_common(key: &str) -> bool {
     COMMON.contains(&meaning(key).as_str())
+        || key.starts_with("exaproxy_responses_total")
+        || key.starts_with("exaproxy_reload")
 }
 
 /// Whether no test can say by how much a number moves in a moment.
@@ -123,6 +125,7 @@ pub fn is_restless(key: &str) -> bool {
     let family = key.split('{').next().unwrap_or(key);
     RESTLESS.iter().any(|end| family.ends_with(end))
         || family.starts_with("exaproxy_listener_")
+        || family.starts_with("process_")
         || key.starts_with("transfer.")
         || family.contains("_bytes_")
 }

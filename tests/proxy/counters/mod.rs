@@ -18,6 +18,7 @@ mod limits;
 mod lists;
 mod names;
 mod origins;
+mod process;
 mod sni;
 mod timers;
 mod times;
@@ -157,10 +158,13 @@ fn claimed() -> BTreeSet<String> {
         of(sni::NOWHERE),
         of(house::STEPS),
         of(cache::STEPS),
+        of(process::RELOADS),
         files::claimed(),
         timers::claimed(),
     ];
-    let keys = [bytes::KEYS, cache::KEYS, diverted::KEYS, house::KEYS, helpers::KEYS, times::KEYS, auth::KEYS].concat();
+    let keys =
+        [bytes::KEYS, cache::KEYS, diverted::KEYS, house::KEYS, helpers::KEYS, times::KEYS, auth::KEYS, process::KEYS]
+            .concat();
     of_steps.into_iter().flatten().chain(keys.into_iter().map(str::to_owned)).collect()
 }
 
@@ -168,7 +172,9 @@ fn claimed() -> BTreeSet<String> {
 fn row_54_every_number_is_moved_by_some_test() {
     let helpers = Helpers::answering(|_| String::new());
     let proxy = helpers.proxy(&[]);
-    let shown = Books::open(&proxy).look();
+    let books = Books::open(&proxy);
+    let seen = || Some(books.look()).filter(|shown| shown.contains_key("process_open_fds"));
+    let shown = crate::support::eventually("a first look at the process", seen);
     let family = |key: &str| key.split('{').next().unwrap_or(key).to_owned();
     let claimed = claimed();
     let is_claimed = |key: &&String| claimed.contains(&meaning(key)) || claimed.contains(&family(key));

@@ -1,0 +1,74 @@
+//! What `make install` puts where, and that `make uninstall` takes it away but for what was changed.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::programs::{have, run, Ran};
+
+/// Runs make with this target, in a root of its own, with the program that is there already in place of a build.
+fn make(target: &str, root: &Path, built: &Path) -> Ran {
+    let words = [
+        "--no-print-directory".to_owned(),
+        "-C".to_owned(),
+        env!("CARGO_MANIFEST_DIR").to_owned(),
+        target.to_owned(),
+        "CARGO=true".to_owned(),
+        format!("CARGO_TARGET_DIR={}", built.display()),
+        "PREFIX=/usr".to_owned(),
+        format!("DESTDIR={}", root.display()),
+    ];
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    run("make", &words)
+}
+
+/// All files below a folder, by their paths from there.
+fn files(folder: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => drop(found.insert(path.strip_prefix(folder).expect("it is below").to_owned())),
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn what_was_installed_can_be_taken_away() {
+    if !have(&["make", "timeout"]) {
+        return;
+    }
+    let (root, built) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    std::fs::create_dir(built.path().join("release")).expect("a folder");
+    std::fs::copy(env!("CARGO_BIN_EXE_exaproxy"), built.path().join("release/exaproxy")).expect("the program");
+    make("install", root.path(), built.path()).content();
+    let installed = files(root.path());
+    for wanted in [
+        "usr/sbin/exaproxy",
+        "usr/share/man/man8/exaproxy.8",
+        "usr/share/man/man5/exaproxy.conf.5",
+        "usr/share/bash-completion/completions/exaproxy",
+        "usr/share/zsh/site-functions/_exaproxy",
+        "usr/share/fish/vendor_completions.d/exaproxy.fish",
+        "usr/share/exaproxy/grafana/exaproxy.json",
+        "usr/share/exaproxy/prometheus/alerts.yml",
+        "usr/share/exaproxy/haproxy/tls.cfg",
+        "usr/share/doc/exaproxy/docs/access-log.schema.json",
+        "etc/exaproxy/redirector/url-allow",
+    ] {
+        assert!(installed.contains(Path::new(wanted)), "{wanted} is not in {installed:#?}");
+    }
+    let changed = root.path().join("etc/exaproxy/redirector/url-deny");
+    let own = root.path().join("etc/exaproxy/exaproxy.conf");
+    std::fs::write(&changed, "#!/bin/sh\n").expect("a helper that was changed");
+    std::fs::write(&own, "[http]\n").expect("a configuration");
+    make("install", root.path(), built.path()).content();
+    assert_eq!(std::fs::read_to_string(&changed).expect("it is there"), "#!/bin/sh\n", "a second time changes nothing");
+    make("uninstall", root.path(), built.path()).content();
+    let left = ["etc/exaproxy/redirector/url-deny", "etc/exaproxy/exaproxy.conf"].map(PathBuf::from);
+    assert_eq!(files(root.path()), left.into_iter().collect(), "what was changed, and nothing else");
+}
