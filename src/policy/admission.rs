@@ -135,13 +135,13 @@ impl Stage {
     pub fn judge(self, subject: &Subject<'_>) -> Judgement {
         let Subject { request, client, limited, arrived, rules, policy, listed, users, helpers, spared } = *subject;
         match self {
-            Stage::Loop if arrived == Arrived::Back => Judgement::refuse(Cause::Loop),
-            Stage::Loop if request.via_contains(rules.via.as_bytes()) => Judgement::refuse(Cause::Loop),
-            Stage::Diverted if request.opaque_kind().is_some() => Judgement::Pass,
+            Stage::Loop if arrived == Arrived::Back || request.via_contains(rules.via.as_bytes()) => {
+                Judgement::refuse(Cause::Loop)
+            }
+            Stage::Diverted if request.opaque_kind().is_some() || arrived == Arrived::Directly => Judgement::Pass,
             Stage::Diverted => match arrived {
-                Arrived::Directly | Arrived::Back => Judgement::Pass,
                 _ if request.method() == Method::Connect => Judgement::refuse(Cause::Client(Fault::TunnelHere)),
-                Arrived::Diverted => Judgement::Pass,
+                Arrived::Diverted | Arrived::Directly | Arrived::Back => Judgement::Pass,
                 Arrived::Undiverted => Judgement::refuse(Cause::Undiverted),
             },
             Stage::Client => Judgement::of(policy.client_allowed(client)),
@@ -164,8 +164,7 @@ impl Stage {
             Stage::Name => match &request.target().host {
                 // Where its connection was going no name is looked up for it.
                 Host::Name(name) if request.original().is_none() => Judgement::of(policy.name_allowed(name)),
-                Host::Name(_) => Judgement::Pass,
-                Host::V4(_) | Host::V6(..) => Judgement::Pass,
+                Host::Name(_) | Host::V4(_) | Host::V6(..) => Judgement::Pass,
             },
             Stage::Lists if request.leads_nowhere() => Judgement::Pass,
             Stage::Lists => match listed {

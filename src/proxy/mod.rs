@@ -201,7 +201,6 @@ impl Proxy {
         let clock = Clock::new();
         let watch = snapshot::MonitorState::new(options.facts, clock.since_epoch(clock.now()) / 1000)?;
         let (reader, Names { config, hosts }) = options.names;
-        let resolver = Resolver::new(config, hosts);
         let mut shares = Shares::default();
         let heads = heads::Heads::new(&mut shares);
         let upstream = Upstream::new(options.dial_options, &mut shares);
@@ -228,7 +227,7 @@ impl Proxy {
             own_ends: OwnEnds::default(),
             addresses,
             upstream,
-            resolver,
+            resolver: Resolver::new(config, hosts),
             shares,
             heads,
             limiting: limiting::Limiting::new(options.client_limits),

@@ -97,7 +97,7 @@ fn a_reload_changes_who_may_use_the_proxy_at_the_next_request() {
     client.expect_close();
 }
 
-/// The destination in a PROXY header is where a connection without HTTP goes, whatever its port.
+/// The destination in a PROXY header is where a connection without HTTP goes, by any port.
 #[test]
 fn ways_2_a_listener_where_anybody_may_say_the_destination_is_told_at_the_start() {
     let port = crate::support::ports::next().to_string();

@@ -99,7 +99,7 @@ fn what_a_gateway_carries_is_judged_like_the_plain_address() {
     });
 }
 
-/// A list that allows a network is asked about the address in it, not about that of the gateway, which nobody lists.
+/// A list that allows a network is asked about the address in it, not about that of the gateway, which stands in none.
 #[test]
 fn ways_11_a_name_within_a_tunnel_is_judged_with_the_address_behind_the_gateway() {
     with_own_network(|| {
