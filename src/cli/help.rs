@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::table::{Group, Switch, SIGNALS, SWITCHES};
+use super::table::{Switch, SwitchGroup, SIGNALS, SWITCHES};
 use crate::config;
 
 /// Columns of a terminal, as they are at the least.
@@ -14,12 +14,12 @@ const INDENT: usize = 30;
 /// The whole text.
 pub fn help() -> String {
     let mut out = String::from("usage: exaproxy [options]\n\n");
-    switches(&mut out, Group::Command);
+    switches(&mut out, SwitchGroup::Command);
     out.push_str(
         "\nSwitches that set options, as those of a proxy in Python; they win over\n\
          environment and file, also at a reload:\n",
     );
-    switches(&mut out, Group::Setting);
+    switches(&mut out, SwitchGroup::Setting);
     out.push_str(&config::help_sources());
     out.push_str("\nSignals:\n");
     SIGNALS.iter().for_each(|(name, help)| line(&mut out, &format!(" {name}"), help));
@@ -28,7 +28,7 @@ pub fn help() -> String {
     out
 }
 
-fn switches(out: &mut String, group: Group) {
+fn switches(out: &mut String, group: SwitchGroup) {
     SWITCHES.iter().filter(|switch| switch.group == group).for_each(|switch| line(out, &names(switch), switch.help));
 }
 
@@ -81,7 +81,8 @@ mod tests {
             assert!(help.contains(line), "{line:?} is missing:\n{help}");
         }
         let named = |switch: &&Switch| help.contains(&format!("--{}", switch.long));
-        let missing: Vec<_> = SWITCHES.iter().filter(|switch| switch.group != Group::Gone && !named(switch)).collect();
+        let missing: Vec<_> =
+            SWITCHES.iter().filter(|switch| switch.group != SwitchGroup::Gone && !named(switch)).collect();
         assert!(missing.is_empty(), "{missing:?}");
         let wide: Vec<&str> = help.lines().filter(|line| line.chars().count() > COLUMNS).collect();
         assert!(wide.is_empty(), "{wide:#?}");

@@ -3,7 +3,7 @@
 
 use roff::{bold, italic, roman, Inline, Roff};
 
-use super::table::{Group, Operand, Switch, SIGNALS, SWITCHES};
+use super::table::{Operand, Switch, SwitchGroup, SIGNALS, SWITCHES};
 use crate::config::document::{hold, prose, title};
 use crate::config::{FILE, FOLDERS};
 
@@ -15,12 +15,12 @@ fn page() -> String {
     page.control("SH", ["DESCRIPTION"]);
     paragraph(&mut page, DESCRIPTION);
     page.control("SH", ["OPTIONS"]);
-    switches(&mut page, Group::Command);
+    switches(&mut page, SwitchGroup::Command);
     page.control("PP", []);
     page.text([roman("These set options, and win over environment and file, also at a reload:")]);
-    switches(&mut page, Group::Setting);
+    switches(&mut page, SwitchGroup::Setting);
     page.control("PP", []);
-    let gone = SWITCHES.iter().filter(|switch| switch.group == Group::Gone);
+    let gone = SWITCHES.iter().filter(|switch| switch.group == SwitchGroup::Gone);
     let gone: Vec<String> = gone.map(|switch| format!("-{}, --{}", switch.short, switch.long)).collect();
     prose(&mut page, &format!("{} have no effect; they belonged to the Python program.", gone.join(" and ")));
     page.control("SH", ["SIGNALS"]);
@@ -57,7 +57,7 @@ fn files(page: &mut Roff) {
     page.text([roman("The first of these that exists is read, unless -c names another.")]);
 }
 
-fn switches(page: &mut Roff, group: Group) {
+fn switches(page: &mut Roff, group: SwitchGroup) {
     for switch in SWITCHES.iter().filter(|switch| switch.group == group) {
         item(page, names(switch), &format!("{}.", switch.help));
     }

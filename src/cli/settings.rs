@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use getopts::Matches;
 
-use super::table::{Group, SWITCHES};
+use super::table::{SwitchGroup, SWITCHES};
 use super::UsageError;
 use crate::config::Setting;
 
@@ -29,7 +29,7 @@ impl CommandSettings {
         resolve: impl Fn(&str) -> Result<Vec<IpAddr>, String>,
     ) -> Result<CommandSettings, UsageError> {
         let mut settings = CommandSettings::default();
-        for switch in SWITCHES.iter().filter(|switch| switch.group == Group::Setting && switch.takes_value()) {
+        for switch in SWITCHES.iter().filter(|switch| switch.group == SwitchGroup::Setting && switch.takes_value()) {
             let Some(value) = found.opt_str(switch.long) else { continue };
             match switch.long {
                 "host" => settings.listen_on(&addresses(&value, &resolve)?),

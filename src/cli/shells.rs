@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::table::{Group, Operand, Switch, Word, SWITCHES};
+use super::table::{Operand, OperandWord, Switch, SwitchGroup, SWITCHES};
 use crate::config::document::hold;
 
 /// Words that `--host` is often given.
@@ -11,7 +11,7 @@ const HOSTS: &str = "127.0.0.1 0.0.0.0 ::1 :: localhost";
 
 /// Switches that a shell offers: not those without an effect.
 fn offered() -> impl Iterator<Item = &'static Switch> {
-    SWITCHES.iter().filter(|switch| switch.group != Group::Gone)
+    SWITCHES.iter().filter(|switch| switch.group != SwitchGroup::Gone)
 }
 
 /// All ways to write a switch, with their dashes.
@@ -21,7 +21,7 @@ fn spellings(switch: &Switch) -> Vec<String> {
     short.into_iter().chain(spelling).chain([format!("--{}", switch.long)]).collect()
 }
 
-fn operand(switch: &Switch) -> Option<Word> {
+fn operand(switch: &Switch) -> Option<OperandWord> {
     match switch.operand {
         Operand::Nothing => None,
         Operand::Needed(word) | Operand::Optional(word) => Some(word),
@@ -34,8 +34,8 @@ fn bash() -> String {
         let names = offered().filter(|switch| switch.takes_value() && chosen(switch)).flat_map(spellings);
         names.collect::<Vec<_>>().join("|")
     };
-    let kind = |word: Word| all(&move |switch| operand(switch) == Some(word));
-    let other = all(&|switch| matches!(operand(switch), Some(Word::Other(_))));
+    let kind = |word: OperandWord| all(&move |switch| operand(switch) == Some(word));
+    let other = all(&|switch| matches!(operand(switch), Some(OperandWord::Other(_))));
     let words: Vec<String> = offered().map(|switch| format!("--{}", switch.long)).collect();
     format!(
         "\
@@ -68,9 +68,9 @@ _exaproxy() {{
 }}
 complete -F _exaproxy exaproxy
 ",
-        files = kind(Word::File),
-        folders = kind(Word::Folder),
-        hosts = kind(Word::Address),
+        files = kind(OperandWord::File),
+        folders = kind(OperandWord::Folder),
+        hosts = kind(OperandWord::Address),
         words = words.join(" "),
     )
 }
@@ -95,10 +95,10 @@ fn zsh() -> String {
 fn zsh_operand(switch: &Switch) -> String {
     let Some(word) = operand(switch) else { return String::new() };
     let action = match word {
-        Word::File => "_files".to_owned(),
-        Word::Folder => "_files -/".to_owned(),
-        Word::Address => format!("({})", HOSTS.replace(':', "\\:")),
-        Word::Other(_) => String::new(),
+        OperandWord::File => "_files".to_owned(),
+        OperandWord::Folder => "_files -/".to_owned(),
+        OperandWord::Address => format!("({})", HOSTS.replace(':', "\\:")),
+        OperandWord::Other(_) => String::new(),
     };
     let colon = if switch.takes_value() { ":" } else { "::" };
     format!("{colon}{}:{action}", word.name().replace(':', "\\:").replace(['[', ']'], ""))
@@ -117,10 +117,10 @@ fn fish() -> String {
         }
         let _ = write!(out, " -l {}", switch.long);
         out.push_str(&match operand(switch).filter(|_| switch.takes_value()) {
-            Some(Word::File) => " -r -F".to_owned(),
-            Some(Word::Folder) => " -x -a '(__fish_complete_directories)'".to_owned(),
-            Some(Word::Address) => format!(" -x -a '{HOSTS}'"),
-            Some(Word::Other(_)) => " -x".to_owned(),
+            Some(OperandWord::File) => " -r -F".to_owned(),
+            Some(OperandWord::Folder) => " -x -a '(__fish_complete_directories)'".to_owned(),
+            Some(OperandWord::Address) => format!(" -x -a '{HOSTS}'"),
+            Some(OperandWord::Other(_)) => " -x".to_owned(),
             None => String::new(),
         });
         let _ = writeln!(out, " -d '{}'", switch.help);

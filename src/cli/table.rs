@@ -7,14 +7,14 @@ pub(super) enum Operand {
     /// Nothing.
     Nothing,
     /// A word, always.
-    Needed(Word),
+    Needed(OperandWord),
     /// A word, or nothing.
-    Optional(Word),
+    Optional(OperandWord),
 }
 
 /// A word behind a switch: what a shell can offer for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Word {
+pub(super) enum OperandWord {
     /// A file.
     File,
     /// A folder.
@@ -25,21 +25,21 @@ pub(super) enum Word {
     Other(&'static str),
 }
 
-impl Word {
+impl OperandWord {
     /// As the help names it.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Word::File => "FILE",
-            Word::Folder => "DIR",
-            Word::Address => "ADDRESS",
-            Word::Other(name) => name,
+            OperandWord::File => "FILE",
+            OperandWord::Folder => "DIR",
+            OperandWord::Address => "ADDRESS",
+            OperandWord::Other(name) => name,
         }
     }
 }
 
 /// What a switch is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Group {
+pub(super) enum SwitchGroup {
     /// What to do, and with which file.
     Command,
     /// An option to set.
@@ -58,7 +58,7 @@ pub(super) struct Switch {
     /// The original's spelling that is neither; empty where there is none.
     pub(super) spelling: &'static str,
     pub(super) operand: Operand,
-    pub(super) group: Group,
+    pub(super) group: SwitchGroup,
     pub(super) help: &'static str,
 }
 
@@ -85,20 +85,20 @@ const fn command(
     operand: Operand,
     help: &'static str,
 ) -> Switch {
-    Switch { short, long, spelling, operand, group: Group::Command, help }
+    Switch { short, long, spelling, operand, group: SwitchGroup::Command, help }
 }
 
 const fn setting(long: &'static str, operand: Operand, help: &'static str) -> Switch {
-    Switch { short: "", long, spelling: "", operand, group: Group::Setting, help }
+    Switch { short: "", long, spelling: "", operand, group: SwitchGroup::Setting, help }
 }
 
 const fn gone(short: &'static str, long: &'static str) -> Switch {
     let help = "no effect: it belonged to the Python program";
-    Switch { short, long, spelling: "", operand: Operand::Nothing, group: Group::Gone, help }
+    Switch { short, long, spelling: "", operand: Operand::Nothing, group: SwitchGroup::Gone, help }
 }
 
 use Operand::{Needed, Nothing, Optional};
-use Word::{Address, File, Folder, Other};
+use OperandWord::{Address, File, Folder, Other};
 
 /// Every switch, in the order of the help.
 pub(super) const SWITCHES: &[Switch] = &[
