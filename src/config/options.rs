@@ -302,7 +302,7 @@ options! {
         proxied: Flag = "false", New,
             "require a PROXY protocol header, as http.proxied; where its client was going is the original destination";
         spoof: Flag = "false", New,
-            "connect to original destinations from the address of the client, with intercept.mode=tproxy";
+            "connect for diverted clients from their own addresses, with intercept.mode=tproxy";
     }
 
     /// The message log.

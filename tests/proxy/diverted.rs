@@ -67,6 +67,20 @@ fn ways_6_what_a_helper_rewrites_to_another_host_is_not_held_against_the_client(
     assert_eq!((origin.connections(), other.connections(), site.proxy.counter("host_mismatch")), (1, 1, 2));
 }
 
+/// Some balancers write IPv4 addresses so (RFC 4291 section 2.5.5.2), and no host had one.
+#[test]
+fn ways_7_a_mapped_destination_in_a_header_is_the_ipv4_address() {
+    let origin = Origin::site();
+    for destination in ["name", "original"] {
+        let site = Site::new(&[("intercept.destination", destination)], Proxy::start);
+        let mut client = Client::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, site.port)));
+        client.send(format!("PROXY TCP6 ::ffff:203.0.113.7 ::ffff:127.0.0.1 56324 {}\r\n", origin.port()));
+        client.send(format!("GET /x HTTP/1.1\r\nHost: a.test:{}\r\n\r\n", origin.port()));
+        assert_eq!(client.reply().text(), "/x", "{destination}");
+        assert_eq!(site.proxy.counter("host_mismatch"), 0);
+    }
+}
+
 /// Where the addresses came in two parts, those that rules forbid were no addresses of the host.
 #[test]
 fn ways_10_a_forbidden_address_of_a_host_is_one_of_it_all_the_same() {

@@ -137,19 +137,6 @@ fn without_a_name_it_goes_where_it_was_going_or_nowhere() {
     site.proxy.wait_counter("ended.refused", 3);
 }
 
-/// Some balancers write IPv4 addresses so (RFC 4291 section 2.5.5.2), and a rule, a list and a helper mean the same by both forms.
-#[test]
-fn ways_7_a_mapped_destination_in_a_header_is_the_ipv4_address() {
-    let origin = Origin::echo();
-    let site = Site::new(&[PROXIED]);
-    let hello = client_hello(None, false);
-    let mut client = site.client();
-    client.send(format!("PROXY TCP6 ::ffff:203.0.113.7 ::ffff:127.0.0.1 56324 {}\r\n", origin.port()));
-    client.send(&hello);
-    assert_eq!(client.read(hello.len()), hello);
-    site.wait_line_after(client, &format!("TLS 127.0.0.1:{} 200 - -\n", origin.port()));
-}
-
 #[test]
 fn ways_8_what_a_balancer_says_of_a_connection_of_tls_stands_in_the_access_log() {
     let origin = Origin::echo();
