@@ -41,6 +41,7 @@ const SAYS: &[(&str, i32, &str)] = &[
     ("curl -x http://paul:stone-fern-4@127.0.0.1:3128 http://chess", 0, "origin of chess.games.example.org"),
     ("curl -x http://paul:stone-fern-4@127.0.0.1:3128 'http://www.google.com/search", 0, "/search?q=cats&safe=active"),
     ("curl -x http://127.0.0.1:3128 http://example.com/", 0, "origin of example.com"),
+    ("unshare --map-root-user --net curl --unix-socket", 0, "origin of example.com"),
     ("curl -x http://127.0.0.1:3128 https://example.com/", 0, "origin of example.com"),
     ("curl -x http://127.0.0.1:3128 -g 'http://[2001:db8::1]/'", 0, "origin of [2001:db8::1]"),
     ("exaproxy --check-name deb.debian.org", 0, "deb.debian.org:443 is allowed by /etc/exaproxy/allow:1"),
