@@ -21,6 +21,8 @@ LOADS = {
     'W4': ('GiB', dict(mode='tunnel', path='/b/%d' % (GIB // 8), conns=8, requests=8), lambda g: g['bytes_in'] / GIB),
     'W5': ('GiB', dict(mode='post', body=GIB // 16, conns=8, requests=16), lambda g: g['requests'] / 16),
     'W7': ('request', dict(mode='get', path='/b/1024', conns=64, requests=10000), lambda g: g['requests']),
+    'W24': ('hit', dict(mode='get', path='/c/1024', conns=64, requests=20000), lambda g: g['requests']),
+    'W25': ('GiB', dict(mode='get', path='/c/262144', conns=8, requests=4096), lambda g: g['bytes_in'] / GIB),
     'W9': ('tunnel', dict(mode='churn', conns=32, requests=5000), lambda g: g['requests']),
 }
 
