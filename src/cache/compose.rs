@@ -77,10 +77,8 @@ fn from_head(
     report: &CacheReport,
     rules: &Rules,
 ) -> Answer {
-    let mut answer = Answer { stored: Some(head.clone()), ..Answer::new(status, body) };
-    if let Some(age) = age {
-        answer = answer.with("Age", age.to_string());
-    }
+    // What kind of thing it is, its head says: nothing is looked for in the body.
+    let mut answer = Answer { body, age, stored: Some(head.clone()), ..Answer::new(status, AnswerBody::default()) };
     if !rules.transparent {
         answer = answer.with("Cache-Status", status::value(&rules.via, report));
     }

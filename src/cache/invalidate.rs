@@ -16,16 +16,22 @@ pub fn is_unsafe(request: &Request) -> bool {
 /// The key of what a request is about: its URI, as it was normalised.
 pub fn key(request: &Request) -> Vec<u8> {
     let mut key = Vec::with_capacity(request.path().len() + 48);
-    request.target().host.write(&mut key);
+    write_key(&mut key, request);
+    key
+}
+
+/// Puts the key in the place of what is there.
+pub fn write_key(key: &mut Vec<u8>, request: &Request) {
+    key.clear();
+    request.target().host.write(key);
     // The same link-local address is another machine on another network (RFC 4007 section 4).
     if let Host::V6(_, Some(zone)) = &request.target().host {
         key.push(b'%');
         key.extend_from_slice(zone.as_bytes());
     }
     key.push(b':');
-    key.extend_from_slice(request.target().port.to_string().as_bytes());
+    key.extend_from_slice(itoa::Buffer::new().format(request.target().port).as_bytes());
     key.extend_from_slice(request.path());
-    key
 }
 
 /// The part of a key that names host and port, with what follows it: no host holds a slash.

@@ -4,12 +4,14 @@
 use std::hash::Hash;
 
 use super::compose::{self, answer};
+use super::control::Directives;
 use super::fetches::{FetchId, Underway};
 use super::inflow::ComingHead;
 use super::reuse::{self, Reuse};
 use super::status::{CacheReport, CacheResult, Forwarded};
-use super::storage::StoredPlace;
+use super::validate::Conditions;
 use super::{invalidate, validate, Arriving, Cache, CacheFinding, CacheJob, Moment, Role};
+use crate::http::answer::Answer;
 use crate::http::fields::Expectation;
 use crate::http::framing::Framing;
 use crate::http::request::Request;
@@ -31,54 +33,65 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             let why = if plain { Forwarded::Bypass } else { Forwarded::Method };
             return CacheFinding::Forward(Box::new(job(Role::Pass, why)), None);
         }
-        let key = invalidate::key(request);
-        let places = self.storage.variants(&key);
+        // Its memory is kept from one request to the next.
+        let mut key = std::mem::take(&mut self.key);
+        invalidate::write_key(&mut key, request);
+        let found = self.find(request, &key, &directives, (who, coming), moment);
+        self.key = key;
+        found
+    }
+
+    /// The same for a request that may be answered from what is kept under this key.
+    fn find(
+        &mut self,
+        request: &Request,
+        key: &[u8],
+        directives: &Directives,
+        (who, coming): (W, Arriving),
+        moment: &Moment<'_>,
+    ) -> CacheFinding {
+        let places = self.storage.variants(key);
         let selected = self.storage.select(&places, request);
         let mut forwarded = if places.is_empty() { Forwarded::UriMiss } else { Forwarded::VaryMiss };
         if let Some((place, kept)) = selected.and_then(|place| Some((place, self.storage.get(place)?))) {
-            let reuse = reuse::judge(&kept.freshness, &directives, moment.millis);
             let fresh = kept.freshness.is_fresh(moment.millis) && !kept.freshness.no_cache;
-            match reuse {
+            match reuse::judge(&kept.freshness, directives, moment.millis) {
                 Reuse::Validate => forwarded = if fresh { Forwarded::Request } else { Forwarded::Stale },
-                _ => {
-                    let mut job = job(Role::Fill, Forwarded::Stale);
-                    (job.validated, job.selected) = (places, Some(place));
-                    return self.hit(request, (place, reuse), job, moment);
+                reuse => {
+                    let report =
+                        CacheReport { ttl: Some(kept.freshness.left(moment.millis)), ..CacheReport::default() };
+                    let answer = answer(kept, &Conditions::of(request), &report, moment);
+                    self.storage.touch(place);
+                    return match reuse {
+                        Reuse::Fresh => CacheFinding::Answer(answer, CacheResult::Hit),
+                        Reuse::WhileRevalidate if request.method() == Method::Get => {
+                            let mut job =
+                                CacheJob::new(request, Role::Fill, Forwarded::Stale, directives.clone(), moment.millis);
+                            (job.validated, job.selected) = (places, selected);
+                            self.refresh(request, key, job, answer)
+                        }
+                        _ => CacheFinding::Answer(answer, CacheResult::Stale),
+                    };
                 }
             }
         }
         if directives.only_if_cached {
             return CacheFinding::Answer(compose::not_cached(forwarded, moment.rules), CacheResult::Miss);
         }
-        let mut job = job(if request.method() == Method::Head { Role::Update } else { Role::Fill }, forwarded);
+        let role = if request.method() == Method::Head { Role::Update } else { Role::Fill };
+        let mut job = CacheJob::new(request, role, forwarded, directives.clone(), moment.millis);
         job.collapsed = coming != Arriving::First;
         (job.validated, job.selected) = (places, selected);
-        self.forward(request, &key, job, who, coming, moment)
+        self.forward(request, key, job, (who, coming), moment)
     }
 
-    /// Answers from what is kept.
-    fn hit(
-        &mut self,
-        request: &Request,
-        (place, reuse): (StoredPlace, Reuse),
-        mut job: CacheJob,
-        moment: &Moment<'_>,
-    ) -> CacheFinding {
-        self.storage.touch(place);
-        // It was looked at a moment ago.
-        let Some(kept) = self.storage.get(place) else { return CacheFinding::Forward(Box::new(job), None) };
-        let report = CacheReport { ttl: Some(kept.freshness.left(moment.millis)), ..CacheReport::default() };
-        let answer = answer(kept, &job.conditions, &report, moment);
-        let result = if reuse == Reuse::Fresh { CacheResult::Hit } else { CacheResult::Stale };
-        if reuse != Reuse::WhileRevalidate || request.method() == Method::Head {
-            return CacheFinding::Answer(answer, result);
-        }
-        let key = invalidate::key(request);
-        if self.fetches.find(&key, request).is_some() {
-            return CacheFinding::Answer(answer, result);
+    /// Answers with what is stale, and has a new one fetched unless that is under way.
+    fn refresh(&mut self, request: &Request, key: &[u8], mut job: CacheJob, answer: Box<Answer>) -> CacheFinding {
+        if self.fetches.find(key, request).is_some() {
+            return CacheFinding::Answer(answer, CacheResult::Stale);
         }
         let head = self.validation(request, &job).unwrap_or_else(|| validate::whole(request));
-        job.fetch = Some(self.fetches.begin(&key, true));
+        job.fetch = Some(self.fetches.begin(key, true));
         CacheFinding::Refresh(answer, Box::new(job), head)
     }
 
@@ -88,8 +101,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         request: &Request,
         key: &[u8],
         mut job: CacheJob,
-        who: W,
-        coming: Arriving,
+        (who, coming): (W, Arriving),
         moment: &Moment<'_>,
     ) -> CacheFinding {
         let ranged = request.field(b"range").is_some();

@@ -258,6 +258,8 @@ pub struct Cache<W> {
     woken: Vec<(W, Arriving)>,
     /// Readers for whom there is more.
     fed: Vec<W>,
+    /// Where the key of a request is written.
+    key: Vec<u8>,
 }
 
 impl<W: Copy + Eq + Hash> Cache<W> {
@@ -271,6 +273,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             counts: CacheCounts::default(),
             woken: Vec::new(),
             fed: Vec::new(),
+            key: Vec::new(),
         }
     }
 

@@ -111,12 +111,15 @@ pub struct CacheReport {
 
 /// The value for the cache of the proxy with this name.
 pub fn value(name: &str, report: &CacheReport) -> String {
-    let mut text = proxy_status::name(name);
-    // Writing into a String cannot fail.
+    let name = proxy_status::name(name);
+    // Room for all of them but the rarest, so that it is had once.
+    let mut text = String::with_capacity(name.len() + 64);
+    text.push_str(&name);
     match report.forwarded {
         None => text.push_str("; hit"),
-        Some(why) => text.push_str(&format!("; fwd={}", why.word())),
+        Some(why) => text.extend(["; fwd=", why.word()]),
     }
+    // Writing into a String cannot fail.
     if let Some(status) = report.origin_status {
         let _ = write!(text, "; fwd-status={status}");
     }

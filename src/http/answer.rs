@@ -43,6 +43,8 @@ pub struct Answer {
     /// The head of a response that is kept, whose fields stand in place of all of ours but Content-Length, Connection and
     /// those of `fields`.
     pub stored: Option<StoredHead>,
+    /// Seconds for which it has been kept, and was on its way before (RFC 9111 section 5.1).
+    pub age: Option<u64>,
     /// The media type of the body.
     pub kind: &'static str,
     /// The body, or its start.
@@ -128,6 +130,7 @@ impl Answer {
             foreign: None,
             phrase: None,
             stored: None,
+            age: None,
             kind: media::by_content(&body).unwrap_or(PLAIN),
             body,
             follows: 0,
@@ -217,6 +220,11 @@ impl Answer {
         if self.foreign.is_none() && self.stored.is_none() {
             push(out, &[b"Content-Type: ", self.kind.as_bytes()]);
             out.extend_from_slice(b"\r\nCache-Control: no-store\r\nPragma: no-cache\r\n");
+        }
+        if let Some(age) = self.age {
+            out.extend_from_slice(b"Age: ");
+            push_number(out, age);
+            out.extend_from_slice(b"\r\n");
         }
         for (name, value) in &self.fields {
             push(out, &[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);

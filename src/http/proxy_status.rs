@@ -1,6 +1,8 @@
 //! The Proxy-Status field (RFC 9209), by which an answer tells programs that a proxy has made it, and why. Knows the form
 //! of the field, not which answers get it.
 
+use std::borrow::Cow;
+
 use super::cause::Cause;
 
 /// The error type of an answer that is given in place of an origin's though nothing failed (RFC 9209 section 2.3).
@@ -21,11 +23,11 @@ pub fn value(name: &str, cause: Option<Cause>) -> String {
 }
 
 /// The name of a proxy as a member of a list of structured fields has it (RFC 9209 section 2, RFC 9211 section 2).
-pub fn name(name: &str) -> String {
+pub fn name(name: &str) -> Cow<'_, str> {
     if is_token(name) {
-        name.to_owned()
+        Cow::Borrowed(name)
     } else {
-        quoted(name)
+        Cow::Owned(quoted(name))
     }
 }
 
