@@ -26,6 +26,7 @@ pub mod store;
 mod tests;
 pub mod validate;
 
+use std::collections::VecDeque;
 use std::hash::Hash;
 
 use compose::answer;
@@ -255,7 +256,7 @@ pub struct Cache<W> {
     /// What it has done.
     pub counts: CacheCounts,
     /// Those who have waited for a head and are to look again.
-    woken: Vec<(W, Arriving)>,
+    woken: VecDeque<(W, Arriving)>,
     /// Readers for whom there is more.
     fed: Vec<W>,
     /// Where the key of a request is written.
@@ -271,7 +272,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             fetches: Fetches::default(),
             denied: Denied::default(),
             counts: CacheCounts::default(),
-            woken: Vec::new(),
+            woken: VecDeque::new(),
             fed: Vec::new(),
             key: Vec::new(),
         }
@@ -333,7 +334,12 @@ impl<W: Copy + Eq + Hash> Cache<W> {
 
     /// Who is to look again, and how; to be asked until there are none.
     pub fn poll_woken(&mut self) -> Option<(W, Arriving)> {
-        self.woken.pop()
+        self.woken.pop_front()
+    }
+
+    /// Whether there are such.
+    pub fn is_waking(&self) -> bool {
+        !self.woken.is_empty()
     }
 
     /// A reader for whom there is more; to be asked until there are none.

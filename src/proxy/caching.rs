@@ -29,6 +29,10 @@ use crate::http::{Method, Version};
 use crate::io::content::{Content, ContentRequest};
 use crate::web::Purge;
 
+/// Clients that waited for a head and look again in one turn: ten thousand of them would hold all others for tens of
+/// milliseconds.
+const WAKES: usize = 256;
+
 /// The cache with what the loop does for it.
 #[derive(Debug)]
 pub(super) struct CacheDesk {
@@ -78,7 +82,7 @@ impl CacheDesk {
 
     /// Is there something to do before the next event?
     pub(super) fn is_busy(&self) -> bool {
-        !self.queue.is_empty()
+        !self.queue.is_empty() || self.cache.is_waking()
     }
 }
 
@@ -376,7 +380,10 @@ impl Proxy {
             return;
         }
         self.run_fills();
-        while let Some((key, coming)) = self.caching.as_mut().and_then(|caching| caching.cache.poll_woken()) {
+        for _ in 0..WAKES {
+            let Some((key, coming)) = self.caching.as_mut().and_then(|caching| caching.cache.poll_woken()) else {
+                break;
+            };
             let waits = self.clients.get(key).map(|client| client.waits);
             let resolving = self.clients.get(key).map(|client| client.session.exchange.phase().kind())
                 == Some(PhaseKind::Resolving);
