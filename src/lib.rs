@@ -7,6 +7,7 @@ pub mod config;
 pub mod counters;
 pub mod exchange;
 pub mod http;
+pub mod icap;
 pub mod io;
 pub mod loader;
 pub mod logs;

@@ -45,10 +45,13 @@ impl Config {
             (self.intercept.enable, self.intercepting()),
             (self.tls.enable, self.tls_servers()),
             (self.passthrough.enable, self.passing()),
+            (self.icap.enable, self.icap_servers()),
         ];
         for (_, group) in groups.into_iter().filter(|(enabled, _)| *enabled) {
             self.add(&mut all, &group);
         }
+        let icap = self.icap.path.iter().filter(|_| self.icap.enable);
+        all.extend(icap.map(|path| self.at_path(Ingress::Icap, "icap", path)));
         let web = &self.web;
         if web.enable {
             all.push(Listening {
@@ -70,7 +73,11 @@ impl Config {
             ingress,
             option: (section, "path"),
             at: ListenAt::Path(path.to_owned()),
-            proxied: ingress == Ingress::Proxy && self.http.proxied,
+            proxied: match ingress {
+                Ingress::Proxy => self.http.proxied,
+                Ingress::Icap => self.icap.proxied,
+                _ => false,
+            },
             diversion: None,
             backlog: self.unix.backlog,
         }
@@ -120,7 +127,7 @@ impl Config {
                 option: (group.section, key),
                 at: ListenAt::Port(host.at(group.port)),
                 proxied: host.proxied || group.proxied,
-                diversion: Some(self.intercept.mode),
+                diversion: group.ingress.is_diverted().then_some(self.intercept.mode),
                 backlog,
             }));
         }
@@ -136,6 +143,12 @@ impl Config {
         let own = &self.tls;
         let hosts: [(_, &[ListenHost]); 2] = [("host", &own.host), ("ipv6", &own.ipv6)];
         Group { ingress: Ingress::Tls, section: "tls", hosts, port: own.port, proxied: own.proxied }
+    }
+
+    fn icap_servers(&self) -> Group<'_> {
+        let own = &self.icap;
+        let hosts: [(_, &[ListenHost]); 2] = [("host", &own.host), ("ipv6", &own.ipv6)];
+        Group { ingress: Ingress::Icap, section: "icap", hosts, port: own.port, proxied: own.proxied }
     }
 
     fn passing(&self) -> Group<'_> {

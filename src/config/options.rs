@@ -17,7 +17,7 @@ use super::text::{
 };
 use super::unix::{SocketMode, SocketOwner, SocketPath};
 use super::value::{Count, Flag, Limit, PageStatus, Port, RateLimit, Seconds, Timeout, ValueType};
-use super::words::{AnnounceWord, DivertMode, HostCheckWord, OnwardWord};
+use super::words::{AnnounceWord, DivertMode, HostCheckWord, OnwardWord, RespmodWord};
 use super::Error;
 
 /// One line of the table.
@@ -275,14 +275,19 @@ options! {
     /// The ICAP server.
     icap Icap {
         connections: Connections = "32768", Kept, "most clients at a time";
-        enable: Flag = "false", Unbuilt, "serve ICAP";
-        header_size: Limit = "65536", UNLIMITED, "most bytes of a request head, 0 = no limit";
-        host: Host4 = "127.0.0.1", Kept, "IPv4 address to listen on";
+        enable: Flag = "false", Changed("It works, which it did not in 1.2.1."),
+            "tell other proxies over ICAP what to do with their requests, by lists and helpers";
+        header_size: Limit = "65536", UNLIMITED,
+            "most bytes of an ICAP head, the heads within are bounded by http.header-size; 0 and anything above 1 MiB count as 1 MiB";
+        host: Listen4 = "127.0.0.1", SEVERAL, "IPv4 addresses to listen on, when tcp4.listen is true, as in tcp4.host";
         idle_connect: Timeout = "300", OBEYED,
             "seconds that a connection may exist without a first request, 0 = no limit";
-        ipv6: Host6 = "::", Kept, "IPv6 address to listen on, when tcp6.listen is true";
+        ipv6: Listen6 = "::", SEVERAL, "IPv6 addresses to listen on, when tcp6.listen is true, as in tcp6.host";
+        path: SocketPath = "", New, "file of a Unix socket to listen on too, with unix.mode and unix.owner; empty = none";
         port: Port = "1344", Kept, "port to listen on";
         proxied: Flag = "false", Kept, "expect a PROXY protocol line";
+        respmod: RespmodWord = "refuse", New,
+            "what becomes of responses (RESPMOD): refuse (405), or allow, which lets them all pass, unread";
     }
 
     /// HTTP connections that the network diverts to the proxy.

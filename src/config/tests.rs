@@ -195,20 +195,19 @@ fn a8_rules_under_unknown_names_and_parts_that_do_not_exist_are_refused() {
         let loaded = file(text).expect("a sound configuration");
         assert_eq!((loaded.warnings.len(), loaded.check_built()), (1, Ok(())), "{text}");
     }
-    let check = check(&sources(&[]), &Shelf::default().with(FILE_PATH, "[http]\npol=1\n[acl]\nx=1\n[icap]\nenable=1"));
+    let check =
+        check(&sources(&[]), &Shelf::default().with(FILE_PATH, "[http]\npol=1\n[acl]\nx=1\n[profile]\nenable=1"));
     assert_eq!(check.map_err(|lines| lines.len()), Err(3));
 }
 
 #[test]
 fn parts_that_are_not_built_are_read_printed_and_refused() {
-    for name in ["icap", "profile"] {
-        let file = format!("[redirector]\nprogram=/bin/helper\n[{name}]\nenable = yes");
-        let loaded = read(&[], &file).expect("a sound configuration");
-        assert!(loaded.print(PrintForm::DiffIni).contains(&format!("\n[{name}]\nenable = true\n")));
-        let error = loaded.check_built().map_err(|error| error.to_string());
-        let place = "this part of the program is not built yet (/etc/exaproxy/exaproxy.conf:4)";
-        assert_eq!(error, Err(format!("configuration issue, {name}.enable is true : {place}")));
-    }
+    let file = "[redirector]\nprogram=/bin/helper\n[profile]\nenable = yes";
+    let loaded = read(&[], file).expect("a sound configuration");
+    assert!(loaded.print(PrintForm::DiffIni).contains("\n[profile]\nenable = true\n"));
+    let error = loaded.check_built().map_err(|error| error.to_string());
+    let place = "this part of the program is not built yet (/etc/exaproxy/exaproxy.conf:4)";
+    assert_eq!(error, Err(format!("configuration issue, profile.enable is true : {place}")));
     assert_eq!(read(&[], "").expect("sound defaults").check_built(), Ok(()));
 }
 
@@ -242,7 +241,7 @@ fn helpers_are_checked_when_they_are_to_run() {
 fn checking_takes_unknown_names_for_mistakes() {
     let check = |file: &str| check(&sources(&[]), &Shelf::default().with(FILE_PATH, file));
     assert_eq!(check("[http]\npool=1"), Ok(()));
-    assert_eq!(check("[http]\npol=1\n[icap]\nenable=1").map_err(|lines| lines.len()), Err(2));
+    assert_eq!(check("[http]\npol=1\n[profile]\nenable=1").map_err(|lines| lines.len()), Err(2));
     assert_eq!(check("[http]\npool=x").map_err(|lines| lines.len()), Err(1));
 }
 

@@ -5,6 +5,7 @@ use super::place::PathContext;
 use super::value::ValueType;
 use crate::exchange::ingress::{Diversion, HostCheck, Onward};
 use crate::http::request::Announce;
+use crate::icap::Respmod;
 
 /// Makes a kind of value from a type with a list of all its values and a name for each.
 macro_rules! words {
@@ -40,6 +41,8 @@ words! {
     HostCheckWord = HostCheck;
     /// Which PROXY protocol header connections begin with.
     AnnounceWord = Announce;
+    /// What becomes of responses that come over ICAP.
+    RespmodWord = Respmod;
 }
 
 #[cfg(test)]

@@ -34,6 +34,10 @@ pub(super) struct Current {
     pub(super) fresh: bool,
     /// The origin's connection was reset while it was sent to, so an end that is read from it may be none.
     pub(super) origin_reset: bool,
+    /// A helper has put another in its place, or sends it elsewhere.
+    pub(super) replaced: bool,
+    /// The response within ICAP lacks the end of its content.
+    pub(super) owes_end: bool,
     /// When its first byte came: the low bits of the time, which tell 49 days apart. A request that takes longer is counted
     /// as too short by that, and an idle session saves what the others would cost it.
     pub(super) began: u32,
@@ -54,6 +58,8 @@ impl Current {
             reusable: false,
             fresh: false,
             origin_reset: false,
+            replaced: false,
+            owes_end: false,
             began: now as u32,
             fraction,
             summary: None,

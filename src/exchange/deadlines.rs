@@ -10,6 +10,10 @@ use super::Exchange;
 /// Longest time in milliseconds that a client of the monitor may be without a request: pages ask every few seconds.
 const LOCAL_LIMIT: Millis = 30_000;
 
+/// Longest time in milliseconds that a helper has to say what a service of ICAP can do: its clients give a service up that does
+/// not tell them.
+const OPTIONS_LIMIT: Millis = 1_000;
+
 impl Exchange {
     /// Milliseconds since bytes last moved on either side, or since it connected.
     pub fn still(&self, now: Millis) -> Millis {
@@ -36,6 +40,8 @@ impl Exchange {
         match timer {
             Timer::First if self.ingress == Ingress::Tls => limits.first_tls,
             Timer::First if self.ingress == Ingress::Passthrough => limits.first_passthrough,
+            Timer::First if self.ingress == Ingress::Icap => limits.first_icap,
+            Timer::Decision if self.asks_options() => limit.min(OPTIONS_LIMIT),
             Timer::First | Timer::Idle | Timer::Head if self.ingress.is_local() => limit.min(LOCAL_LIMIT),
             _ => limit,
         }

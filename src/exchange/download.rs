@@ -29,7 +29,7 @@ const MAX_INTERIMS: u16 = 32;
 /// Longest body of an answer, in bytes, that is put into the buffer with its head: both fit a block of the pool. A longer one
 /// is sent from where it stands, as the client takes it, so that a page of 1 MiB takes no fresh memory (13 to 50 ms of the loop
 /// on a machine where that is dear).
-const MAX_STORED: usize = 8 << 10;
+pub(super) const MAX_STORED: usize = 8 << 10;
 
 impl Exchange {
     /// Looks at what the origin has sent, or adds what we say ourselves, and clears what may go to the client.
@@ -65,6 +65,7 @@ impl Exchange {
                 self.write_answer(&mut answer, keep, buf, cx);
             }
             AnswerState::Written => self.relay_content(buf),
+            AnswerState::Icap(reply) => self.advance_reply(reply, keep, buf, cx),
             AnswerState::Notice(notice) => self.write_notice(notice, buf),
             AnswerState::Flowing(rest) => {
                 ending.reply = AnswerState::Flowing(rest);
@@ -78,12 +79,16 @@ impl Exchange {
     pub fn body_rest(&self) -> &[u8] {
         match &self.phase {
             Phase::Answering(Ending { reply: AnswerState::Flowing(rest), .. }) => rest.bytes(),
+            Phase::Answering(Ending { reply: AnswerState::Written, .. }) => self.echo(),
             _ => b"",
         }
     }
 
     /// `count` bytes of what follows the answer's head were sent from where they stand.
     pub fn handle_body_sent(&mut self, count: usize) {
+        if self.echoes() {
+            return self.echo_sent(count);
+        }
         if let Phase::Answering(Ending { reply: AnswerState::Flowing(rest), .. }) = &mut self.phase {
             rest.skip(count);
         }
@@ -209,6 +214,7 @@ impl Exchange {
         // Only chunks can be at fault, and there are none.
         let _ = self.download.scan(buf);
         self.download.drop_raw(buf);
+        self.end_content(buf);
     }
 
     fn relay_response(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {

@@ -205,6 +205,7 @@ impl Exchange {
             Phase::Answering(ending)
                 if ending.is_written()
                     && self.download.done
+                    && !self.current.owes_end
                     && self.download.cleared == 0
                     && self.upload.cleared == 0 =>
             {
@@ -241,7 +242,8 @@ impl Exchange {
 
     /// The same for a client that reads the answer, by any listener.
     pub(super) fn explain_in_http(&mut self, cause: Cause, reason: CloseReason, cx: &mut Context<'_>) {
-        let (from, keep) = (self.phase.kind(), !self.asks_for_tunnel());
+        // No tunnel follows on a connection of ICAP.
+        let (from, keep) = (self.phase.kind(), self.icap.is_some() || !self.asks_for_tunnel());
         let request = std::mem::replace(&mut self.phase, Phase::Idle).into_request();
         let reply = AnswerState::Unexplained(cause, request);
         // The origin takes nothing more of the request.
@@ -275,18 +277,26 @@ impl Exchange {
         if !self.ingress.speaks_http() {
             return self.refuse_opaque(answer.cause.unwrap_or(Cause::Denied), cx);
         }
-        let tunnel = self.asks_for_tunnel();
+        let tunnel = self.icap.is_none() && self.asks_for_tunnel();
         // What comes behind a CONNECT that asks for credentials needs some itself, so that it may be a request.
-        let keep = !answer.close && (answer.status == ASKS_AGAIN || !tunnel);
+        let keep = self.icap.is_some() || !answer.close && (answer.status == ASKS_AGAIN || !tunnel);
         note_own_answer(&mut self.trouble, self.ingress, &answer, tunnel, cx);
         if let Some(summary) = &mut self.current.summary {
             summary.note_answer(&answer);
         }
         self.upload.broken = true;
         let awaits = keep && answer.status == ASKS_AGAIN && self.has_little_content();
-        let reply = if awaits { AnswerState::Awaiting(answer) } else { AnswerState::Ready(answer) };
+        let reply = if awaits { AnswerState::Awaiting(answer) } else { self.ready(answer) };
         self.enter(Phase::Answering(Ending { reply, keep, whole: true, reason }), cx.now);
         self.action = Some(Action::Hangup);
+    }
+
+    /// An answer that is there, in the form that its client reads.
+    pub(super) fn ready(&self, answer: Box<Answer>) -> AnswerState {
+        match self.ingress {
+            Ingress::Icap => self.reply_in_http(answer),
+            _ => AnswerState::Ready(answer),
+        }
     }
 
     /// Is the rest of the content so little that it is on its way, and will it come?
@@ -337,6 +347,9 @@ impl Exchange {
             Phase::ProxyHeader { .. } => self.close(CloseReason::ProxyHeader, now),
             Phase::Head { .. } | Phase::Hello(_) => self.close(CloseReason::ClientGone, now),
             Phase::Draining { reason, .. } => self.close(*reason, now),
+            Phase::Answering(_) if self.icap.is_some() && !self.upload.done => {
+                self.close(CloseReason::RequestCut, now);
+            }
             Phase::Relaying(_) if !self.upload.done => {
                 self.abort_origin = true;
                 self.close(CloseReason::RequestCut, now);
@@ -407,7 +420,9 @@ impl Exchange {
     /// Goes on to the next request, or to the end of the client's connection (RFC 9112 §9.6).
     fn end_exchange(&mut self, reason: CloseReason, more: bool, now: Millis) {
         self.finish_summary(reason, now);
-        if self.keeps_client() {
+        let keeps = self.keeps_client();
+        self.icap = None;
+        if keeps {
             self.upload = Flow { moved: self.upload.moved, eof: self.upload.eof, ..Flow::new() };
             return self.enter(Phase::Idle, now);
         }

@@ -18,12 +18,14 @@ pub enum Ingress {
     Tls,
     /// Clients that speak anything with an origin.
     Passthrough,
+    /// Other proxies, which ask in ICAP what to do with their requests.
+    Icap,
 }
 
 impl Ingress {
     /// All kinds, in the order of [`Ingress::index`].
-    pub const ALL: [Ingress; 5] =
-        [Ingress::Proxy, Ingress::Web, Ingress::Intercept, Ingress::Tls, Ingress::Passthrough];
+    pub const ALL: [Ingress; 6] =
+        [Ingress::Proxy, Ingress::Web, Ingress::Intercept, Ingress::Tls, Ingress::Passthrough, Ingress::Icap];
 
     /// The place of this kind in a table with one row for each.
     pub fn index(self) -> usize {
@@ -38,6 +40,7 @@ impl Ingress {
             Ingress::Intercept => "http interception",
             Ingress::Tls => "tls server",
             Ingress::Passthrough => "passthrough server",
+            Ingress::Icap => "icap server",
         }
     }
 
@@ -51,9 +54,9 @@ impl Ingress {
         self == Ingress::Web
     }
 
-    /// Whether its clients read an answer in HTTP.
+    /// Whether its clients read an answer in HTTP, be it within ICAP.
     pub fn speaks_http(self) -> bool {
-        matches!(self, Ingress::Proxy | Ingress::Web | Ingress::Intercept)
+        matches!(self, Ingress::Proxy | Ingress::Web | Ingress::Intercept | Ingress::Icap)
     }
 
     /// Whether its clients mean to speak with an origin: where they were going is learned from the network, or from a PROXY

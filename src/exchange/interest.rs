@@ -6,6 +6,7 @@ use super::ingress::Ingress;
 use super::phase::{AnswerState, Ending, Phase, RelayStage};
 use super::{Action, Exchange, Side};
 use crate::http::framing::Framing;
+use crate::icap::transaction::Transaction;
 
 impl Exchange {
     /// Is more input wanted in this direction? Only asked when all that was cleared has been sent.
@@ -17,8 +18,11 @@ impl Exchange {
         match (direction, &self.phase) {
             (Direction::Upload, Phase::ProxyHeader { .. } | Phase::Idle | Phase::Head { .. } | Phase::Hello(_)) => true,
             (Direction::Upload, Phase::Draining { .. }) => true,
+            (Direction::Upload, Phase::Answering(ending)) if self.icap.is_some() => self.wants_content(ending),
             (Direction::Upload, Phase::Answering(ending)) => ending.is_awaiting() && !flow.done,
-            (Direction::Download, Phase::Answering(ending)) => ending.is_written() && !flow.done,
+            (Direction::Download, Phase::Answering(ending)) => {
+                ending.is_written() && !flow.done && (!self.echoes() || !self.echo().is_empty())
+            }
             // Behind a switch comes the tunnel's, and so does an end.
             // What comes behind a head that is being judged may be for others.
             (Direction::Download, Phase::Relaying(_)) if self.action == Some(Action::JudgeResponse) => false,
@@ -38,6 +42,8 @@ impl Exchange {
             (Direction::Upload, Phase::Idle) => self.ingress == Ingress::Passthrough,
             // What is held back can be judged without more of it.
             (Direction::Upload, Phase::Tunnel { of, .. }) => of.opening.is_some() && self.upload.eof,
+            (Direction::Download, Phase::Answering(Ending { reply: AnswerState::Icap(_), .. })) => self.may_reply(),
+            (Direction::Download, Phase::Answering(_)) if self.current.owes_end => self.download.done,
             (Direction::Download, Phase::Answering(ending)) => {
                 let complete = ending.is_awaiting() && (self.upload.done || self.upload.eof);
                 complete || matches!(ending.reply, AnswerState::Ready(_) | AnswerState::Notice(_))
@@ -61,6 +67,8 @@ impl Exchange {
                 answer.body.own_size()
             }
             Phase::Answering(Ending { reply: AnswerState::Flowing(rest), .. }) => rest.own_size(),
+            Phase::Answering(Ending { reply: AnswerState::Icap(reply), .. }) => reply.own_size() + self.held_content(),
+            Phase::Answering(_) => self.held_content(),
             _ => 0,
         }
     }
@@ -71,9 +79,17 @@ impl Exchange {
             Phase::Answering(Ending { reply: AnswerState::Ready(answer), .. }) => {
                 (answer.follows > 0 || answer.unsized_body) && !self.current.head_only
             }
+            Phase::Answering(Ending { reply: AnswerState::Icap(reply), .. }) => {
+                reply.follows() && !self.current.head_only
+            }
             Phase::Answering(ending) => ending.is_written() && !self.download.done,
             _ => false,
         }
+    }
+
+    /// Bytes of content that a client of ICAP is to get back.
+    fn held_content(&self) -> usize {
+        self.transaction().map_or(0, Transaction::held)
     }
 
     /// Bytes that may go from socket to socket without being looked at.
@@ -94,6 +110,7 @@ impl Exchange {
             // What follows an answer of known length; chunks are made of the rest.
             Phase::Answering(ending) if direction == Direction::Download && ending.is_written() => {
                 match &flow.framing {
+                    _ if self.echoes() => self.echo().len() as u64,
                     Framing::Sized(left) => *left,
                     Framing::Empty | Framing::Chunked(_) | Framing::UntilClose => 0,
                 }

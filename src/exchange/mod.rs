@@ -13,6 +13,7 @@ mod deadlines;
 mod download;
 mod ending;
 pub mod flow;
+mod icap;
 pub mod identity;
 pub mod ingress;
 mod interest;
@@ -42,6 +43,8 @@ use crate::http::request::Request;
 use crate::http::rules::Rules;
 use crate::http::target::Target;
 use crate::http::Method;
+use crate::icap::transaction::Transaction;
+use crate::icap::ServiceSettings;
 use crate::policy::decision::Decision;
 use crate::policy::networks::Networks;
 use crate::policy::tunnels::TunnelRules;
@@ -76,6 +79,8 @@ pub struct Settings {
     pub tls_by_name: bool,
     /// Where connections of any protocol go that were not diverted (`passthrough.destination`).
     pub passthrough: Option<Target>,
+    /// What ICAP is told and allowed.
+    pub icap: ServiceSettings,
     /// Helpers read hellos, so that they are kept with their requests.
     pub keeps_hello: bool,
     /// Keep an [`Summary`] of each request.
@@ -110,6 +115,9 @@ pub enum Action {
     Judge,
     /// Find the addresses of the request's origin.
     Resolve,
+    /// Judge the addresses of the request's host, which its client of ICAP connects to itself, and tell with
+    /// [`Exchange::handle_vetted`].
+    Vet,
     /// Compose the answer that tells this cause, for [`Exchange::request`] if there is one, and hand it in with
     /// [`Exchange::handle_explained`].
     Explain(Cause),
@@ -163,6 +171,8 @@ pub struct Exchange {
     requests: u32,
     /// The request under way, or the last one.
     current: Current,
+    /// What a client of ICAP wants to know of it.
+    icap: Option<Box<Transaction>>,
     /// Every origin connection belongs to this client alone: its authentication goes with the connection.
     private: bool,
     /// The present origin connection belongs to this client alone: it has carried a request that its origin may have
@@ -196,6 +206,7 @@ impl Exchange {
             provenance: arrival.original.map(|original| Box::new(Provenance::of(original))),
             requests: 0,
             current: Current::begun(now, 0),
+            icap: None,
             private: false,
             exclusive: false,
             abort_client: false,
@@ -305,6 +316,7 @@ impl Exchange {
         if let Some(summary) = &mut self.current.summary {
             summary.decided = Some(cx.now);
         }
+        self.current.replaced = matches!(decision, Decision::Rewrite(_) | Decision::Intercept(..));
         match decision {
             Decision::Forward => {}
             Decision::Rewrite(other) => {
@@ -319,7 +331,7 @@ impl Exchange {
             }
         }
         self.step(cx.now, Phase::Resolving);
-        self.action = Some(Action::Resolve);
+        self.action = Some(if self.icap.is_some() { Action::Vet } else { Action::Resolve });
     }
 
     /// The original destination that the request goes to is an address of the host that it names.
@@ -348,12 +360,15 @@ impl Exchange {
     /// The owner has composed the answer that [`Action::Explain`] asked for.
     pub fn handle_explained(&mut self, answer: Box<Answer>, cx: &mut Context<'_>) {
         if let Phase::Answering(ending) = &mut self.phase {
-            ending.keep &= !answer.close;
+            ending.keep &= !answer.close || self.icap.is_some();
             note_own_answer(&mut self.trouble, self.ingress, &answer, false, cx);
             if let Some(summary) = &mut self.current.summary {
                 summary.note_answer(&answer);
             }
-            ending.reply = AnswerState::Ready(answer);
+            let reply = self.ready(answer);
+            if let Phase::Answering(ending) = &mut self.phase {
+                ending.reply = reply;
+            }
             self.action = Some(Action::Hangup);
         }
     }
@@ -390,7 +405,8 @@ impl Exchange {
     /// Whether the client's connection stays for another request behind the present one: what the client asked for, what is
     /// left of its content, and what its head says or will say, taken together (RFC 9112 §9.3).
     fn keeps_client(&self) -> bool {
-        let complete = self.upload.done;
+        // What goes back is complete when the reply is.
+        let complete = self.upload.done || self.echoes();
         self.current.client == Persistence::More
             && match &self.phase {
                 // Whether the content goes on behind the response, its head decides.
@@ -406,9 +422,11 @@ impl Exchange {
 
     /// Most bytes that are collected before they can be understood.
     pub fn most_held(&self, settings: &Settings) -> usize {
-        match self.opening().is_some() || self.ingress == Ingress::Tls {
-            true => settings.hello_size,
-            false => settings.rules.max_head(),
+        match self.ingress {
+            Ingress::Icap => settings.icap.header_size + 2 * settings.rules.max_head(),
+            Ingress::Tls => settings.hello_size,
+            _ if self.opening().is_some() => settings.hello_size,
+            _ => settings.rules.max_head(),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::http::cause::Cause;
 use crate::http::head::HeadScan;
 use crate::http::request::Request;
 use crate::http::target::Target;
+use crate::icap::reply::IcapReply;
 use crate::tls::alert::Alert;
 use crate::tls::record::HelloScan;
 
@@ -122,6 +123,8 @@ pub enum AnswerState {
     Awaiting(Box<Answer>),
     /// It is there, and will be put into the buffer.
     Ready(Box<Answer>),
+    /// In its place comes a reply of ICAP, as soon as the request's content lets it.
+    Icap(Box<IcapReply>),
     /// Its head is in the buffer or sent, and its body goes out from where it stands, as the client takes it.
     Flowing(Box<BodyRest>),
     /// In its place comes what a client gets that does not read HTTP.

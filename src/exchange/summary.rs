@@ -117,9 +117,8 @@ impl Summary {
         self.ends[0] = self.text.len();
         scratch.clear();
         if request.method() != Method::Connect {
-            scratch.extend_from_slice(b"http://");
-        }
-        if !request.leads_nowhere() {
+            request.push_origin(scratch);
+        } else if !request.leads_nowhere() {
             request.target().write_authority(scratch);
         }
         if request.method() != Method::Connect && request.path() != b"*" {

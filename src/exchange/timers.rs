@@ -68,6 +68,8 @@ pub struct Limits {
     pub first_tls: Millis,
     /// The same where anything is spoken: in a tunnel without a byte (`passthrough.idle-connect`).
     pub first_passthrough: Millis,
+    /// The same where ICAP is spoken (`icap.idle-connect`).
+    pub first_icap: Millis,
     /// [`Timer::Idle`]
     pub idle: Millis,
     /// [`Timer::Head`]

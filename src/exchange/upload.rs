@@ -30,6 +30,7 @@ impl Exchange {
             Phase::Idle | Phase::Head { .. } | Phase::Hello(_) => self.read_first(buf, cx),
             Phase::Relaying(_) => self.relay_request(buf, cx),
             Phase::Tunnel { .. } => self.read_tunnel(buf, cx),
+            Phase::Answering(_) if self.icap.is_some() => self.read_content(buf, cx),
             // With all of the content out of the way the next request can be found behind it.
             Phase::Answering(ending) if !ending.is_written() => ending.keep &= self.upload.scan(buf).is_ok(),
             Phase::Draining { budget, reason } => {
@@ -55,6 +56,7 @@ impl Exchange {
         match self.ingress {
             Ingress::Tls => self.read_hello(buf, cx),
             Ingress::Passthrough => self.take_connection(cx),
+            Ingress::Icap => self.read_icap(buf, cx),
             _ => self.read_head(buf, cx),
         }
     }
@@ -110,7 +112,7 @@ impl Exchange {
     }
 
     /// The request is not complete; `whole` is how long it is in all, if that is known.
-    fn await_rest(&mut self, scan: HeadScan, whole: usize, cx: &mut Context<'_>) {
+    pub(super) fn await_rest(&mut self, scan: HeadScan, whole: usize, cx: &mut Context<'_>) {
         // A sum of two limits, 1 MiB and 8 KiB.
         let so_far = (scan, whole as u32);
         match &mut self.phase {

@@ -28,7 +28,7 @@ pub mod stored;
 mod substitute;
 pub mod syntax;
 pub mod target;
-mod write;
+pub(crate) mod write;
 
 /// The protocol versions that are spoken; any other is refused (505 towards a client, 502 for an origin), but for 1.2 to 1.9,
 /// which are read as 1.1 (RFC 9110 section 2.5).

@@ -12,7 +12,7 @@ use super::response::Response;
 use super::rules::{Rules, ToClient};
 use super::target::TargetForm;
 use super::write::{push, push_address, push_number};
-use super::Version;
+use super::{Method, Version};
 use crate::peer::ClientId;
 
 /// Bytes that a rewritten head may be longer than the one received, for one reservation in place of several.
@@ -37,6 +37,54 @@ pub fn request(out: &mut Vec<u8>, request: &Request, rules: &Rules, peer: Client
     if !rules.transparent {
         via(out, request.section().values(request.raw(), FieldKind::Via), request.version(), rules);
         forwarded_for(out, request, rules, peer);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a request as it goes back to a client of ICAP, which will send it on: with its whole address, and without fields of
+/// this hop (RFC 3507 section 4.4.2). One that goes to another host than it names has that in its address and keeps its Host.
+pub fn encapsulated(out: &mut Vec<u8>, request: &Request) {
+    out.reserve(request.raw().len() + request.path().len() + ADDED);
+    push(out, &[request.method_name(), b" "]);
+    match (request.method(), request.detour()) {
+        (Method::Connect, _) => request.destination().write_authority(out),
+        (_, None) => request.push_origin(out),
+        (_, Some(detour)) => {
+            push(out, &[request.scheme(), b"://"]);
+            detour.to.write_authority(out);
+        }
+    }
+    if request.method() != Method::Connect && request.path() != b"*" {
+        out.extend_from_slice(request.path());
+    }
+    push(out, &[b" HTTP/", request.version().number().as_bytes(), b"\r\nHost: "]);
+    request.target().write_authority(out);
+    out.extend_from_slice(b"\r\n");
+    let (head, nominates) = (request.raw(), request.connection().nominates());
+    let mut run = Run::new(head);
+    for span in request.section().spans() {
+        let passes = match span.kind {
+            FieldKind::Connection
+            | FieldKind::ContentLength
+            | FieldKind::Host
+            | FieldKind::Http2Settings
+            | FieldKind::KeepAlive
+            | FieldKind::Lookalike
+            | FieldKind::ProxyAuthorization
+            | FieldKind::ProxyConnection
+            | FieldKind::Te
+            | FieldKind::TransferEncoding
+            | FieldKind::Upgrade => false,
+            _ => !nominates || !request.section().is_nominated(head, span.name(head)),
+        };
+        if passes {
+            run.add(out, span);
+        }
+    }
+    run.flush(out);
+    // Chunks within ICAP are ICAP's.
+    if let body @ Framing::Sized(_) = request.framing() {
+        framing(out, &body);
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -268,7 +316,6 @@ impl<'h> Run<'h> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Method;
     use super::*;
 
     const PEER: &str = "192.0.2.7";

@@ -24,7 +24,7 @@ impl Request {
         for part in [self.method_name(), b" ", target, b" HTTP/", version, b"\r\n", &head[line_end..]] {
             other.extend_from_slice(part);
         }
-        Request::parse(&other, rules)?.in_place_of(self)
+        self.parse_like(&other, rules)?.in_place_of(self)
     }
 
     /// Makes it a stand-in for a client's request: the content that follows is still the client's, and so is the version

@@ -102,8 +102,29 @@ pub(crate) enum Path {
     Asterisk,
 }
 
+/// Which schemes an absolute target may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Schemes {
+    /// That of the requests that we send on.
+    Http,
+    /// Any: others send the request on.
+    Any,
+}
+
+/// The port of a scheme's targets that name none.
+pub(crate) fn usual_port(scheme: &[u8]) -> Option<u16> {
+    let known: [(&[u8], u16); 5] =
+        [(b"http", HTTP_PORT), (b"https", 443), (b"ftp", 21), (b"ws", HTTP_PORT), (b"wss", 443)];
+    known.into_iter().find(|(name, _)| scheme.eq_ignore_ascii_case(name)).map(|(_, port)| port)
+}
+
 /// Reads a target and the Host field that goes with it.
-pub(crate) fn locate(method: Method, text: &[u8], host: Option<&[u8]>) -> Result<(Target, Path), Fault> {
+pub(crate) fn locate(
+    method: Method,
+    text: &[u8],
+    host: Option<&[u8]>,
+    schemes: Schemes,
+) -> Result<(Target, Path), Fault> {
     // A fragment is never sent (RFC 9110 section 7.1), and readers differ in whether it ends the path.
     if memchr(b'#', text).is_some() {
         return Err(Fault::BadTarget);
@@ -112,7 +133,7 @@ pub(crate) fn locate(method: Method, text: &[u8], host: Option<&[u8]>) -> Result
         (Method::Connect, _) => locate_authority(text, host),
         (_, [b'/', ..]) => Ok((from_host_field(host, TargetForm::Origin)?, Path::Given(0..text.len()))),
         (Method::Options, b"*") => Ok((from_host_field(host, TargetForm::Asterisk)?, Path::Asterisk)),
-        _ => locate_absolute(method, text, host),
+        _ => locate_absolute(method, text, host, schemes),
     }
 }
 
@@ -121,10 +142,16 @@ fn locate_authority(text: &[u8], host: Option<&[u8]>) -> Result<(Target, Path), 
     Ok((Target::from_authority(text, None)?, Path::Given(0..text.len())))
 }
 
-fn locate_absolute(method: Method, text: &[u8], host: Option<&[u8]>) -> Result<(Target, Path), Fault> {
+fn locate_absolute(
+    method: Method,
+    text: &[u8],
+    host: Option<&[u8]>,
+    schemes: Schemes,
+) -> Result<(Target, Path), Fault> {
     let colon = memmem::find(text, b"://").ok_or(Fault::BadTarget)?;
     let (scheme, start) = (&text[..colon], colon + 3);
-    if !scheme.eq_ignore_ascii_case(b"http") {
+    let may_be = scheme.eq_ignore_ascii_case(b"http") || schemes == Schemes::Any && is_scheme(scheme);
+    if !may_be {
         return Err(if is_scheme(scheme) { Fault::BadScheme } else { Fault::BadTarget });
     }
     // The authority ends with the first slash or question mark (RFC 3986 section 3.2). A backslash does not end it: it
@@ -132,7 +159,7 @@ fn locate_absolute(method: Method, text: &[u8], host: Option<&[u8]>) -> Result<(
     let end = memchr2(b'/', b'?', &text[start..]).map_or(text.len(), |offset| start + offset);
     let authority = &text[start..end];
     check_host_field(host, authority)?;
-    let target = Target { form: TargetForm::Absolute, ..Target::from_authority(authority, Some(HTTP_PORT))? };
+    let target = Target { form: TargetForm::Absolute, ..Target::from_authority(authority, usual_port(scheme))? };
     let path = match text.get(end) {
         Some(b'/') => Path::Given(end..text.len()),
         // An OPTIONS request for the whole server goes on as `*` (RFC 9112 section 3.2.4).
@@ -441,7 +468,7 @@ mod tests {
             (Connect, "/", Some("a.b"), Err(Fault::BadPort)),
         ];
         for (method, text, host, want) in table {
-            let got = locate(*method, text.as_bytes(), host.map(str::as_bytes)).map(|(target, path)| {
+            let got = locate(*method, text.as_bytes(), host.map(str::as_bytes), Schemes::Http).map(|(target, path)| {
                 let path = match path {
                     Path::Given(range) | Path::Slash(range) => Some(&text[range]),
                     Path::Asterisk => None,

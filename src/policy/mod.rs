@@ -289,6 +289,13 @@ impl Policy {
         self.service_allowed(host, address, port, local.listener_on(address, port))
     }
 
+    /// Whether it takes an address to know whether a name may be reached: ranges are denied, or the port, where it counts, is none
+    /// but for services of this machine.
+    pub fn needs_address(&self, port: Option<u16>) -> bool {
+        let is_open = |port: u16| self.config.ports.iter().any(|set| set.contains(port));
+        !self.config.deny.is_empty() || !port.is_none_or(is_open)
+    }
+
     fn service_allowed(&self, host: &str, address: IpAddr, port: u16, own: Option<OwnListener>) -> Result<(), Refused> {
         let canonical = address.to_canonical();
         match own {

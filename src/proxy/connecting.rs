@@ -23,7 +23,7 @@ use crate::http::Method;
 use crate::io::origin::{Origin, OriginKey};
 use crate::peer::ClientId;
 use crate::policy::address::ends_here;
-use crate::policy::shares::{ClientKey, Resource};
+use crate::policy::shares::ClientKey;
 use crate::policy::Refused;
 use crate::resolver::{LookupId, LookupResult};
 use crate::system::interfaces;
@@ -42,6 +42,7 @@ impl Proxy {
             Action::Judge => self.judge_hello(key),
             Action::Resolve if self.caching.is_some() => self.look_up(key, Arriving::First),
             Action::Resolve => self.resolve(key),
+            Action::Vet => self.vet(key),
             Action::JudgeResponse => self.judge_head(key),
             Action::Redial => {
                 self.hang_up(key);
@@ -135,15 +136,6 @@ impl Proxy {
     pub(super) fn name_failed(&mut self, key: Key, failure: &Failure) {
         self.counters.name_failures += 1;
         self.fail_request(key, |answers, request, client| answers.name_failure(failure, request, client));
-    }
-
-    /// Tells that a client waits for too many names, or that all together do.
-    pub(super) fn report_names(&mut self, key: Key) {
-        let Some(client) = self.clients.get(key).map(|client| client.session.exchange.client()) else { return };
-        if self.reports.may_report(Trouble::TooManyNames, self.clock.now()) {
-            let held = self.shares.held(ClientKey::from(client), Resource::Lookups);
-            log::error!(target: "resolver", "{client} waits for {held} names, and may not wait for more");
-        }
     }
 
     /// Connects to one of these addresses that may be connected to and answers.
@@ -269,7 +261,11 @@ impl Proxy {
 
     /// Those of the addresses that may be connected to, and why the last of the others may not. Decided on what is really
     /// connected to, after resolution and after what a helper has put in place of it, so that no name can hide an address.
-    fn allowed(&self, request: &Request, addresses: impl Iterator<Item = IpAddr>) -> (AddressList, Option<Refused>) {
+    pub(super) fn allowed(
+        &self,
+        request: &Request,
+        addresses: impl Iterator<Item = IpAddr>,
+    ) -> (AddressList, Option<Refused>) {
         let mut refused = None;
         let (host, port) = (name_of(request.destination()), request.destination().port);
         let tunnel = request.method() == Method::Connect;
@@ -293,7 +289,7 @@ impl Proxy {
         (addresses.filter(allow).collect(), refused)
     }
 
-    fn refuse_address(&mut self, key: Key, refused: Option<Refused>) {
+    pub(super) fn refuse_address(&mut self, key: Key, refused: Option<Refused>) {
         self.counters.refused += 1;
         let place = refused.and_then(|refused| self.note_refused(key, refused)).unwrap_or_default();
         self.fail_request(key, |answers, request, client| match &refused {

@@ -8,11 +8,12 @@ use reactor::arena::Key;
 use super::logins::{Login, Realm};
 use super::{Proxy, Waits};
 use crate::exchange::ingress::Ingress;
-use crate::exchange::Side;
+use crate::exchange::{Exchange, Side};
 use crate::http::answer::Answer;
 use crate::http::cause::Cause;
 use crate::http::request::Request;
 use crate::http::Method;
+use crate::icap::transaction::Transaction;
 use crate::logs::{Usage, Word};
 use crate::peer::ClientId;
 use crate::policy::admission::{self, Judgement, Refusal, Stage, Subject};
@@ -37,10 +38,14 @@ impl Proxy {
             self.counters.monitor_requests += 1;
             return self.answer_monitor(key);
         }
+        if self.asks_options(key) {
+            return self.ask_for_options(key);
+        }
         self.counters.requests += 1;
-        if client.session.exchange.is_doubted() {
-            let peer = client.session.exchange.peer();
-            self.tell_doubt(peer, "a field of http.forward");
+        let exchange = &client.session.exchange;
+        if exchange.is_doubted() {
+            let (peer, within) = (exchange.peer(), exchange.ingress() == Ingress::Icap);
+            self.tell_doubt(peer, if within { "X-Client-IP of ICAP" } else { "a field of http.forward" });
         }
         let Some(request) = self.clients.get(key).and_then(|client| client.session.exchange.request()) else { return };
         if !request.leads_nowhere() {
@@ -142,7 +147,7 @@ impl Proxy {
     }
 
     /// Has a request wait for a helper's reply. The helpers are served when all sessions of this turn have been driven.
-    fn consult(&mut self, key: Key) {
+    pub(super) fn consult(&mut self, key: Key) {
         let now = self.clock.now();
         let Some(client) = self.clients.get(key) else { return };
         let who = ClientKey::from(client.session.exchange.client());
@@ -182,7 +187,7 @@ impl Proxy {
         let exchange = &client.session.exchange;
         let tells = redirector.dialect(helper).is_some_and(|dialect| dialect.tells_local());
         let local = reached(tells, client);
-        let question = Question { request, client: exchange.client(), local };
+        let question = Question { request, client: exchange.client(), local, lines: lines(exchange) };
         redirector.put(helper, &mut self.out, |dialect, out| dialect.encode(out, &question, channel));
         self.note_asked(who);
     }
@@ -195,11 +200,15 @@ impl Proxy {
         if !self.stop_waiting(key, answered.ticket) {
             return;
         }
+        if self.asks_options(key) {
+            self.options_said(key, &program.dialect, reply);
+            return self.enqueue(key);
+        }
         let Some(client) = self.clients.get(key) else { return };
         let exchange = &client.session.exchange;
         let Some(request) = exchange.request() else { return };
         let local = reached(program.dialect.tells_local(), client);
-        let question = Question { request, client: exchange.client(), local };
+        let question = Question { request, client: exchange.client(), local, lines: lines(exchange) };
         match program.dialect.decode(reply, &question, &self.settings.rules) {
             Ok(verdict) => self.obey(key, verdict),
             Err(ReplyFault::Broken(message)) => {
@@ -268,7 +277,10 @@ impl Proxy {
     }
 
     /// A helper lets a request pass, or none is asked: what stands behind it still holds.
-    fn permit(&mut self, key: Key) {
+    pub(super) fn permit(&mut self, key: Key) {
+        if self.asks_options(key) {
+            return self.tell_options(key, Vec::new());
+        }
         self.walk(key, Stage::Helper.followers(), None);
     }
 
@@ -285,7 +297,9 @@ impl Proxy {
 
     /// No helper has decided about a request, and none will; `why` tells the client the reason.
     pub(super) fn undecided(&mut self, key: Key, why: &str) {
-        let Some(redirector) = &self.redirector else { return self.permit(key) };
+        let Some(redirector) = self.redirector.as_ref().filter(|_| !self.asks_options(key)) else {
+            return self.permit(key);
+        };
         match redirector.on_failure() {
             OnFailure::Permit => {
                 self.counters.undecided += 1;
@@ -408,6 +422,11 @@ impl Proxy {
             self.enqueue(key);
         }
     }
+}
+
+/// What helpers are told of a request of ICAP.
+fn lines(exchange: &Exchange) -> &[u8] {
+    exchange.transaction().map_or(&b""[..], Transaction::lines)
 }
 
 /// What a client has connected to: where its connection was going before it was diverted, or our side of it.

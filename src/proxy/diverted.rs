@@ -117,6 +117,7 @@ impl Proxy {
             _ if checked == HostChecked::Held => {}
             _ if self.goes_to_original(key) => self.go(key, checked == HostChecked::There),
             Some(failure) => self.name_failed(key, &failure),
+            None if self.is_vetted(key) => self.vet_addresses(key, said, rest),
             None => self.dial(key, said, rest),
         }
     }

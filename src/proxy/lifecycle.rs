@@ -137,7 +137,10 @@ impl Proxy {
             self.settings.rules.transparent != options.settings.rules.transparent || self.policy != policy;
         self.loading.loader.discard((answers, policy));
         self.watch_pages(options.pages);
+        let tag = self.settings.icap.tag;
         self.settings = options.settings;
+        self.settings.icap.tag = tag;
+        self.renew_service();
         self.limiting.configure(options.client_limits);
         self.divert = options.divert;
         self.use_cache(options.cache, other_rules);

@@ -8,6 +8,7 @@ use reactor::Millis;
 
 use super::report::ToldClients;
 use super::{Client, Proxy};
+use crate::exchange::ingress::Ingress;
 use crate::exchange::phase::PhaseKind;
 use crate::exchange::Settings;
 use crate::http::Method;
@@ -178,12 +179,13 @@ impl Proxy {
 }
 
 /// The client for which a connection counts now. None while a PROXY header is to come, once all is said, for the monitor's
-/// clients, and for a balancer that names its clients in a field while it has no request under way.
+/// clients, and for one that names its clients in each request, a balancer or a client of ICAP, while it has no request under way.
 fn whose(client: &Client, settings: &Settings) -> Option<ClientId> {
     let exchange = &client.session.exchange;
     let kind = exchange.phase().kind();
     let idle = matches!(kind, PhaseKind::Idle | PhaseKind::Head);
-    let names = || settings.rules.forward.is_some() && settings.trusted.contain(exchange.peer());
+    let says = settings.rules.forward.is_some() || exchange.ingress() == Ingress::Icap;
+    let names = || says && settings.trusted.contain(exchange.peer());
     let apart = matches!(kind, PhaseKind::ProxyHeader | PhaseKind::Draining | PhaseKind::Closed);
     let uncounted = apart || exchange.ingress().is_local() || idle && names();
     (!uncounted).then(|| exchange.client())

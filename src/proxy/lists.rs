@@ -133,6 +133,7 @@ impl Proxy {
     /// The files of the lists have changed.
     pub(super) fn lists_changed(&mut self, lists: Lists) {
         self.counters.lists_loaded += 1;
+        self.renew_service();
         let judged = self.judges_addresses();
         let Some(active) = &mut self.lists else { return self.loading.loader.discard(lists) };
         active.number += 1;

@@ -19,6 +19,7 @@ mod events;
 mod fill;
 mod filling;
 mod heads;
+mod icap;
 mod lifecycle;
 mod limiting;
 mod list_files;

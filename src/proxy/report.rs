@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
+use reactor::arena::Key;
 use reactor::Millis;
 
 use crate::peer::ClientId;
-use crate::policy::shares::ClientKey;
+use crate::policy::shares::{ClientKey, Resource};
 
 /// Milliseconds between two log lines about the same lasting trouble, such as a listener that is full.
 pub(super) const REPORT: Millis = 20_000;
@@ -76,6 +77,15 @@ impl ToldClients {
 }
 
 impl super::Proxy {
+    /// Tells that a client waits for too many names, or that all together do.
+    pub(super) fn report_names(&mut self, key: Key) {
+        let Some(client) = self.clients.get(key).map(|client| client.session.exchange.client()) else { return };
+        if self.reports.may_report(Trouble::TooManyNames, self.clock.now()) {
+            let held = self.shares.held(ClientKey::from(client), Resource::Lookups);
+            log::error!(target: "resolver", "{client} waits for {held} names, and may not wait for more");
+        }
+    }
+
     /// Tells of one that names clients and is not believed.
     pub(super) fn tell_doubt(&mut self, client: ClientId, what: &str) {
         if self.told.may_tell(client, self.clock.now()) {

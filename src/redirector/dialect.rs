@@ -58,6 +58,22 @@ impl Dialect {
         }
     }
 
+    /// Does a helper say what a service of ICAP can do (OPTIONS)?
+    pub fn tells_service(&self) -> bool {
+        matches!(self, Dialect::Icap(_))
+    }
+
+    /// What it says of that, as lines of a head.
+    ///
+    /// # Errors
+    /// When it says nothing usable.
+    pub fn service(&self, reply: &[u8]) -> Result<Vec<u8>, &'static str> {
+        match self {
+            Dialect::Url(_) => Err("its language has no word for it"),
+            Dialect::Icap(_) => Icap::service(reply),
+        }
+    }
+
     /// What a complete reply says about the question that it belongs to.
     ///
     /// # Errors

@@ -16,6 +16,8 @@ pub struct Question<'a> {
     pub client: ClientId,
     /// Our side of the client's connection; no address where it has none, or none is told.
     pub local: SocketAddr,
+    /// Lines of the head with which a client of ICAP sent the request, for helpers of the dialect icap; none otherwise.
+    pub lines: &'a [u8],
 }
 
 impl Question<'_> {

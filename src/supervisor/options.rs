@@ -18,6 +18,8 @@ use crate::exchange::timers::Limits;
 use crate::exchange::Settings;
 use crate::http::rules::Rules;
 use crate::http::target::{Target, HTTP_PORT};
+use crate::icap::reply::ServiceTag;
+use crate::icap::ServiceSettings;
 use crate::loader::folder::Folder;
 use crate::loader::lists::ListOptions;
 use crate::loader::names::NameOptions;
@@ -61,12 +63,14 @@ pub(super) fn budget(config: &Config) -> Budget {
     let intercept = count(config.intercept.enable, config.intercept.connections);
     let tls = count(config.tls.enable, config.tls.connections);
     let passthrough = count(config.passthrough.enable, config.passthrough.connections);
+    let icap = count(config.icap.enable, config.icap.connections);
     let clients = usize::try_from(http + intercept + tls + passthrough).unwrap_or(usize::MAX);
     Budget {
         http,
         intercept,
         tls,
         passthrough,
+        icap,
         web: count(config.web.enable, config.web.connections),
         listeners: listener_descriptors(config),
         pool: config.http.pool as u64,
@@ -74,7 +78,6 @@ pub(super) fn budget(config: &Config) -> Budget {
         pipes: count(clients > 0, (clients / CLIENTS_PER_PIPE).clamp(LEAST_PIPES, MOST_PIPES)),
         helpers: count(config.redirector.enable, config.redirector.maximum),
         resolver: 10 * config.dns.retries as u64,
-        ..Budget::default()
     }
 }
 
@@ -82,8 +85,9 @@ pub(super) fn budget(config: &Config) -> Budget {
 /// and what is accepted beyond the limit of a kind.
 fn listener_descriptors(config: &Config) -> u64 {
     let listeners = config.listeners();
-    let diverted = |ingress: &Ingress| listeners.iter().any(|one| one.ingress == *ingress && ingress.is_diverted());
-    let kinds = Ingress::ALL.iter().filter(|ingress| diverted(ingress)).count();
+    let unusual = |ingress: &Ingress| !matches!(ingress, Ingress::Proxy | Ingress::Web);
+    let listens = |ingress: &Ingress| listeners.iter().any(|one| one.ingress == *ingress);
+    let kinds = Ingress::ALL.iter().filter(|ingress| unusual(ingress) && listens(ingress)).count();
     (listeners.len().saturating_sub(USUAL_LISTENERS) + kinds * ListenAddress::OUTSIDE) as u64
 }
 
@@ -103,13 +107,14 @@ pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options,
             Ingress::Intercept => count(budget.intercept),
             Ingress::Tls => count(budget.tls),
             Ingress::Passthrough => count(budget.passthrough),
+            Ingress::Icap => count(budget.icap),
         }),
         client_limits: ClientLimits {
             connections: u32::try_from(config.http.client_connections).unwrap_or(u32::MAX),
             requests: config.http.client_requests,
         },
         pipes: count(budget.pipes),
-        settings: settings(config),
+        settings: settings(config, count(budget.icap)),
         answers,
         policy: policy(config),
         divert: divert_options(config),
@@ -265,14 +270,16 @@ fn answers(config: &Config) -> Result<(Option<Folder>, Answers), String> {
     Ok((Some(folder), Answers { pages: Arc::new(pages), compatible, block_status, challenge }))
 }
 
-fn settings(config: &Config) -> Settings {
+fn settings(config: &Config, icap_connections: usize) -> Settings {
     let http = &config.http;
     let limit = |value: Option<Duration>| millis(value.unwrap_or_default());
+    let in_icap = config.redirector.enable && config.redirector.protocol != "url";
     Settings {
         limits: Limits {
             first: limit(http.idle_connect),
             first_tls: limit(config.tls.idle_connect),
             first_passthrough: limit(config.passthrough.idle_connect),
+            first_icap: limit(config.icap.idle_connect),
             idle: limit(http.idle_timeout),
             head: limit(http.head_timeout),
             decision: millis(http.decision_timeout),
@@ -295,7 +302,14 @@ fn settings(config: &Config) -> Settings {
         hello_size: config.tls.hello_bytes(),
         tls_by_name: !config.tls.destination,
         passthrough: config.passthrough.destination.clone(),
-        keeps_hello: config.redirector.enable && config.redirector.protocol != "url",
+        icap: ServiceSettings {
+            header_size: config.icap.head_bytes(),
+            connections: icap_connections,
+            respmod: config.icap.respmod,
+            asks_helpers: in_icap,
+            tag: ServiceTag { start: start_number(), generation: 0 },
+        },
+        keeps_hello: in_icap,
         summary: config.access.enable,
     }
 }
@@ -356,11 +370,16 @@ fn rules(config: &Config) -> Rules {
     }
 }
 
+/// A number that is the same for as long as the process runs, and another in others.
+fn start_number() -> u32 {
+    static RANDOM: OnceLock<u64> = OnceLock::new();
+    *RANDOM.get_or_init(|| RandomState::new().hash_one(0)) as u32
+}
+
 /// Our name in Via fields, the same for as long as the process runs. Its number alone is that of others too: each container
 /// has a process 1.
 fn pseudonym() -> String {
-    static RANDOM: OnceLock<u64> = OnceLock::new();
-    let random = RANDOM.get_or_init(|| RandomState::new().hash_one(0)) & 0xffff_ffff;
+    let random = start_number();
     format!("ExaProxy-{}-id-{}-{random:08x}", env!("CARGO_PKG_VERSION"), std::process::id())
 }
 

@@ -3,6 +3,7 @@
 
 use crate::config::listeners::Listening;
 use crate::config::Config;
+use crate::exchange::ingress::Ingress;
 use crate::policy::networks::Networks;
 
 /// The lines, in words for the log.
@@ -45,6 +46,7 @@ pub(super) fn of(config: &Config) -> Vec<String> {
         let (at, text) = (told.join(" and "), "may go to any port of any server, which a PROXY header says");
         lines.push(format!("everybody who reaches {at} {text}: http.trusted names the balancers that are believed"));
     }
+    lines.extend(named_over_icap(config, &listeners));
     if config.intercept.spoof && proxied && Networks::new(&http.trusted).is_whole() {
         let text =
             "connections may bear any address that somebody writes in a PROXY header: http.trusted names the balancers";
@@ -79,4 +81,17 @@ fn open_listeners(listeners: &[Listening]) -> Vec<String> {
     let ports =
         listeners.iter().filter(|one| !one.ingress.is_local() && !one.proxied).filter_map(|one| one.at.address());
     ports.filter(|address| !address.ip().is_loopback()).map(|address| address.to_string()).collect()
+}
+
+/// Who is believed what is said over ICAP.
+fn named_over_icap(config: &Config, listeners: &[Listening]) -> Option<String> {
+    let icap: Vec<Listening> = listeners.iter().filter(|one| one.ingress == Ingress::Icap).cloned().collect();
+    let open = open_listeners(&icap);
+    let told = !open.is_empty() && Networks::new(&config.http.trusted).is_whole();
+    told.then(|| {
+        let at = open.join(" and ");
+        format!(
+            "everybody who reaches {at} may name clients and users over ICAP: http.trusted names the proxies that may"
+        )
+    })
 }

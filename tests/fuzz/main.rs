@@ -111,7 +111,7 @@ tests! {
     chunks_of_clients chunks_of_origins
     ini environment command_line pages
     dns_message nat64 dns_resolver resolv_conf hosts lists users credentials
-    url_question url_reply icap_reply monitor
+    url_question url_reply icap_reply icap_connection monitor
     client_hello
     cache_control http_date vary stored_head
 }

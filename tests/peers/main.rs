@@ -15,6 +15,7 @@ mod goaccess;
 mod haproxy;
 mod haproxy_tls;
 mod hellos;
+mod icap;
 mod installed;
 mod lines_by_schema;
 mod names;

@@ -32,6 +32,7 @@ mod found;
 mod framing;
 mod gateway;
 mod halfclose;
+mod icap;
 mod ipv6;
 mod keepalive;
 mod limits;

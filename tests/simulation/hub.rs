@@ -91,6 +91,7 @@ pub(crate) fn settings() -> Settings {
         first: 30_000,
         first_tls: 30_000,
         first_passthrough: 30_000,
+        first_icap: 30_000,
         idle: 20_000,
         head: 10_000,
         decision: 5_000,
@@ -113,6 +114,7 @@ pub(crate) fn settings() -> Settings {
         tls_by_name: true,
         passthrough: None,
         keeps_hello: false,
+        icap: Default::default(),
         summary: true,
     }
 }
@@ -292,7 +294,7 @@ impl Hub {
             }
             Action::Record => self.take_summary(key),
             Action::Done(_) => self.end(key),
-            Action::JudgeResponse => unreachable!("there is no cache"),
+            Action::JudgeResponse | Action::Vet => unreachable!("there is neither a cache nor a client of ICAP"),
         }
     }
 

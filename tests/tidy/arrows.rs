@@ -19,9 +19,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("io", &[]),
     ("cache", &["http"]),
     ("tls", &["http"]),
+    ("icap", &["http"]),
     ("counters", &["http", "policy"]),
     ("policy", &["http", "peer", "tls"]),
-    ("exchange", &["http", "peer", "tls", "policy", "counters"]),
+    ("exchange", &["http", "peer", "tls", "icap", "policy", "counters"]),
 ];
 
 /// Room that a file belongs to: `src/http/head.rs` is in `http`; nothing for files of other crates.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 const PURE: &[&str] = &[
     "exaproxy::http",
     "exaproxy::tls",
+    "exaproxy::icap",
     "exaproxy::cache",
     "exaproxy::exchange",
     "exaproxy::peer",

@@ -7,6 +7,7 @@ mod counters;
 mod diverted;
 mod draining;
 mod head;
+mod icap;
 mod limits;
 mod local;
 mod moves;
@@ -35,6 +36,7 @@ use crate::counters::exchange::ExchangeCounters;
 use crate::http::answer::Answer;
 use crate::http::cause::Cause;
 use crate::http::rules::Rules;
+use crate::icap::ServiceSettings;
 use crate::peer::ClientId;
 use crate::policy::decision::Decision;
 use crate::policy::networks::{ClientRange, Networks};
@@ -105,6 +107,7 @@ fn settings() -> Settings {
         first: 30_000,
         first_tls: 25_000,
         first_passthrough: 15_000,
+        first_icap: 15_000,
         idle: 20_000,
         head: 10_000,
         decision: 1_000,
@@ -126,6 +129,7 @@ fn settings() -> Settings {
         tls_by_name: true,
         passthrough: None,
         keeps_hello: false,
+        icap: ServiceSettings { header_size: 4096, connections: 100, ..ServiceSettings::default() },
         summary: false,
     }
 }

@@ -52,6 +52,12 @@ impl SizeLine {
     }
 }
 
+/// Whether the extensions of a chunk are `ieof`.
+pub(super) fn ends_all(extensions: &[u8]) -> bool {
+    let mut parts = extensions.split(|byte| *byte == b';');
+    parts.any(|part| trim(part).eq_ignore_ascii_case(b"ieof"))
+}
+
 fn parse_hex(digits: &[u8]) -> Result<u64, ChunkFault> {
     if digits.is_empty() {
         return Err(ChunkFault::BadSize);

@@ -12,7 +12,7 @@ use std::fmt;
 use memchr::memchr;
 
 use super::syntax::elements;
-use lines::{may_be_trailer, trailer_name, SizeLine};
+use lines::{ends_all, may_be_trailer, trailer_name, SizeLine};
 
 /// The longest line, in bytes with its line end: a buffer of this size always holds a complete one.
 pub const MAX_LINE: usize = 8192;
@@ -122,6 +122,8 @@ pub struct ChunkScan {
     /// Bytes left of the current chunk's data.
     left: u64,
     content: u64,
+    /// The last chunk bears the extension `ieof`.
+    whole: bool,
     /// Nearly always none; a connection has two of these observers, so it is a single word.
     nominated: Option<Box<Nominated>>,
 }
@@ -134,7 +136,16 @@ struct Nominated(Vec<u8>);
 impl ChunkScan {
     /// An observer that stands before the first chunk.
     pub fn new(mode: Mode, side: ChunkSender) -> ChunkScan {
-        ChunkScan { mode, side, state: ScanState::Size, trailers: 0, left: 0, content: 0, nominated: None }
+        ChunkScan {
+            mode,
+            side,
+            state: ScanState::Size,
+            trailers: 0,
+            left: 0,
+            content: 0,
+            whole: false,
+            nominated: None,
+        }
     }
 
     /// The same, without trailers of these names, which have commas between them.
@@ -175,6 +186,11 @@ impl ChunkScan {
         self.state == ScanState::Done
     }
 
+    /// Whether the last chunk said `ieof`: a preview of ICAP that is all of the content (RFC 3507 section 4.5).
+    pub fn is_whole(&self) -> bool {
+        self.whole
+    }
+
     /// Whether the content goes on without its chunks.
     pub fn mode(&self) -> Mode {
         self.mode
@@ -196,6 +212,7 @@ impl ChunkScan {
         let Some(line) = edit.line(MAX_SIZE_LINE)? else { return Ok(false) };
         let size = SizeLine::parse(line, self.side)?;
         let end = line.len();
+        self.whole = size.value == 0 && ends_all(&line[size.digits..]);
         self.content = self.content.saturating_add(size.value);
         self.left = size.value;
         // A size of 0 is the last chunk, which has no data and no line end of its own (RFC 9112 section 7.1).

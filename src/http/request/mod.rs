@@ -18,7 +18,7 @@ use super::fault::Fault;
 use super::fields::{is_private_scheme, Connection, Expectation, FieldKind, Fields};
 use super::framing::Framing;
 use super::syntax::{elements, offset_in, trim, words};
-use super::target::Target;
+use super::target::{usual_port, Target, TargetForm};
 use super::{Method, Version};
 pub use opaque::OpaqueKind;
 
@@ -50,6 +50,8 @@ pub struct Request {
     asked: Option<Box<Target>>,
     /// What speaks on the connection, where that is not HTTP.
     opaque: Option<OpaqueKind>,
+    /// It came within ICAP: another proxy sends it, to a server of any scheme.
+    encapsulated: bool,
     caching: Caching,
 }
 
@@ -175,6 +177,32 @@ impl Request {
         self.renamed = !same;
         if self.detour.is_none() && same {
             self.detour = client.detour.clone();
+        }
+    }
+
+    /// Appends scheme and authority as the target has them: `http://host`, and for what came within ICAP any scheme.
+    pub fn push_origin(&self, out: &mut Vec<u8>) {
+        let scheme = self.scheme();
+        out.extend_from_slice(scheme);
+        out.extend_from_slice(b"://");
+        match scheme {
+            b"http" => self.target.write_authority(out),
+            _ => {
+                self.target.host.write(out);
+                if usual_port(scheme) != Some(self.target.port) {
+                    out.push(b':');
+                    super::write::push_number(out, u64::from(self.target.port));
+                }
+            }
+        }
+    }
+
+    /// The scheme of its target.
+    pub fn scheme(&self) -> &[u8] {
+        let target = self.raw().get(usize::from(self.method_len) + 1..).unwrap_or_default();
+        match memchr::memchr(b':', target).filter(|_| self.encapsulated && self.target.form == TargetForm::Absolute) {
+            Some(colon) if !target[..colon].eq_ignore_ascii_case(b"http") => &target[..colon],
+            _ => b"http",
         }
     }
 

@@ -15,6 +15,8 @@ pub enum OpaqueKind {
     Tls,
     /// Anything.
     Tcp,
+    /// ICAP, and its client asks what the service can do.
+    Options,
 }
 
 impl OpaqueKind {
@@ -23,6 +25,7 @@ impl OpaqueKind {
         match self {
             OpaqueKind::Tls => "TLS",
             OpaqueKind::Tcp => "TCP",
+            OpaqueKind::Options => "OPTIONS",
         }
     }
 }
@@ -51,6 +54,7 @@ impl Request {
             renamed: false,
             asked: None,
             opaque: Some(kind),
+            encapsulated: false,
         }
     }
 

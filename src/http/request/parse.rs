@@ -16,40 +16,55 @@ use crate::http::protocol::OtherProtocol;
 use crate::http::reread;
 use crate::http::rules::Rules;
 use crate::http::syntax::{decimal, elements, offset_in};
-use crate::http::target::{locate, Path};
+use crate::http::target::{locate, Path, Schemes};
 use crate::http::{Method, Version};
 
 impl Request {
     /// Parses a whole head, from the first byte of the request line to the blank line, as [`super::head::HeadScan`]
     /// finds it.
     pub fn parse(head: &[u8], rules: &Rules) -> Result<Box<Request>, Fault> {
-        Request::parse_for(None, head, rules)
+        Request::parse_for(None, head, rules, Schemes::Http)
+    }
+
+    /// The same for a request that came within ICAP, whose target may be of any scheme: its client connects to the server.
+    pub fn parse_encapsulated(head: &[u8], rules: &Rules) -> Result<Box<Request>, Fault> {
+        Request::parse_for(None, head, rules, Schemes::Any)
+    }
+
+    /// The same for what is to stand in place of this request.
+    pub fn parse_like(&self, head: &[u8], rules: &Rules) -> Result<Box<Request>, Fault> {
+        Request::parse_for(None, head, rules, if self.encapsulated { Schemes::Any } else { Schemes::Http })
     }
 
     /// The same for a request to this program itself, which need not say so in a Host field: the monitor of the original
     /// is asked without one.
     pub fn parse_own(head: &[u8], rules: &Rules) -> Result<Box<Request>, Fault> {
-        Request::parse_for(Some(b"localhost"), head, rules)
+        Request::parse_for(Some(b"localhost"), head, rules, Schemes::Http)
     }
 
     /// The same for a request that names no host, on a connection that was going to this `host:port`, which is its target then.
     /// One of HTTP/1.1 has to name its host (RFC 9112 section 3.2).
     pub fn parse_diverted(host: &[u8], head: &[u8], rules: &Rules) -> Result<Box<Request>, Fault> {
-        let request = Request::parse_for(Some(host), head, rules)?;
+        let request = Request::parse_for(Some(host), head, rules, Schemes::Http)?;
         match request.version {
             Version::Http10 => Ok(request),
             Version::Http11 => Err(Fault::NoHost),
         }
     }
 
-    fn parse_for<'h>(host: Option<&'h [u8]>, head: &'h [u8], rules: &Rules) -> Result<Box<Request>, Fault> {
+    fn parse_for<'h>(
+        host: Option<&'h [u8]>,
+        head: &'h [u8],
+        rules: &Rules,
+        schemes: Schemes,
+    ) -> Result<Box<Request>, Fault> {
         let limit = rules.max_head();
         if head.len() > limit {
             return Err(oversized(head, limit));
         }
-        match Request::read(host, head, head, rules) {
+        match Request::read((host, schemes), head, head, rules) {
             Err(Unread::Refused(error)) => match reread::request(head) {
-                Some(copy) => Request::read(host, head, &copy, rules).map_err(|unread| unread.fault(head)),
+                Some(copy) => Request::read((host, schemes), head, &copy, rules).map_err(|unread| unread.fault(head)),
                 None => Err(diagnose_request(head, error)),
             },
             result => result.map_err(|unread| unread.fault(head)),
@@ -57,7 +72,12 @@ impl Request {
     }
 
     /// Reads `text`, which is the head or a copy of it, and takes what it says from the head.
-    fn read(host: Option<&[u8]>, head: &[u8], text: &[u8], rules: &Rules) -> Result<Box<Request>, Unread> {
+    fn read(
+        (host, schemes): (Option<&[u8]>, Schemes),
+        head: &[u8],
+        text: &[u8],
+        rules: &Rules,
+    ) -> Result<Box<Request>, Unread> {
         let mut storage = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let mut parsed = httparse::Request::new(&mut []);
         match parsed.parse_with_uninit_headers(text, &mut storage) {
@@ -77,7 +97,7 @@ impl Request {
         };
         let fields = Fields::of(text, headers, false).map_err(|_| Unread::Fault(Fault::TooManyFields))?;
         let method = &head[..method.len()];
-        Parts { head, method, target, version: Version::from_minor(minor), host }
+        Parts { head, method, target, version: Version::from_minor(minor), host, schemes }
             .judge(fields, rules)
             .map_err(Unread::Fault)
     }
@@ -108,6 +128,8 @@ struct Parts<'h> {
     version: Version,
     /// The host where no field names one.
     host: Option<&'h [u8]>,
+    /// Those that its target may have.
+    schemes: Schemes,
 }
 
 impl Parts<'_> {
@@ -121,7 +143,7 @@ impl Parts<'_> {
             OtherProtocol::of(self.head).map_or(Ok(()), |protocol| Err(Fault::OtherProtocol(protocol)))?;
         }
         let host = one_host(&fields, self.head)?.filter(|host| !host.is_empty()).or(self.host);
-        let (target, path) = locate(method, self.target, host)?;
+        let (target, path) = locate(method, self.target, host, self.schemes)?;
         let (bytes, path) = self.own(path);
         let connection = fields.connection(self.head).map_err(|_| Fault::TooManyFields)?;
         let proxy_connection = fields.proxy_connection(self.head).map_err(|_| Fault::TooManyFields)?;
@@ -144,6 +166,7 @@ impl Parts<'_> {
             renamed: false,
             asked: None,
             opaque: None,
+            encapsulated: self.schemes == Schemes::Any,
             caching: Caching::default(),
             fields,
             bytes,

@@ -24,6 +24,7 @@
 //! `message` finds the parts of a reply, `verdict` says what they mean.
 
 mod message;
+mod service;
 mod verdict;
 
 use super::question::{Extent, Question, ReplyFault};
@@ -47,17 +48,19 @@ impl Icap {
         let server = service.split('/').next().unwrap_or_default();
         let (accept, port) = (question.local.ip().to_canonical(), question.local.port());
         let client = question.client;
+        let scheme = String::from_utf8_lossy(question.request.scheme());
         let (transport, head) = match question.request.opaque_kind() {
-            None => ("http", question.request.raw()),
+            None => (&*scheme, question.request.raw()),
             Some(OpaqueKind::Tls) => ("tls", question.request.content()),
             Some(OpaqueKind::Tcp) => ("tcp", &b""[..]),
+            Some(OpaqueKind::Options) => return service::push_question(out, &self.uri, question),
         };
         let tcp = question.request.opaque_kind() == Some(OpaqueKind::Tcp);
         // Writing into a Vec cannot fail.
         let _ = write!(out, "REQMOD {} ICAP/1.0\nHost: {server}\n", self.uri);
         let _ = writeln!(out, "Pragma: transport={transport}");
         if !tcp {
-            out.extend_from_slice(b"Pragma: proxy=test\nPragma: scheme=http\n");
+            let _ = write!(out, "Pragma: proxy=test\nPragma: scheme={scheme}\n");
         }
         let _ = write!(out, "Pragma: accept={accept}\nPragma: accept-port={port}\nPragma: client={client}\n");
         if !tcp {
@@ -65,19 +68,35 @@ impl Icap {
         }
         out.extend_from_slice(b"Pragma: method=");
         out.extend_from_slice(question.request.method_name());
+        out.push(b'\n');
         if question.request.user().is_none() {
-            let _ = write!(out, "\nEncapsulated: req-hdr=0, null-body={}\n\n", head.len());
+            out.extend_from_slice(question.lines);
+            let _ = write!(out, "Encapsulated: req-hdr=0, null-body={}\n\n", head.len());
             return out.extend_from_slice(head);
         }
-        out.extend_from_slice(b"\nPragma: user=");
+        out.extend_from_slice(b"Pragma: user=");
         question.push_user(out);
-        out.extend_from_slice(b"\nX-Authenticated-User: ");
-        question.push_user(out);
+        out.push(b'\n');
+        // A client of ICAP may have said it in a form of its own.
+        if !names_user(question.lines) {
+            out.extend_from_slice(b"X-Authenticated-User: ");
+            question.push_user(out);
+            out.push(b'\n');
+        }
+        out.extend_from_slice(question.lines);
         // The password is between the user and this proxy.
         let mut head = Vec::with_capacity(head.len());
         question.request.write_without_credentials(&mut head);
-        let _ = write!(out, "\nEncapsulated: req-hdr=0, null-body={}\n\n", head.len());
+        let _ = write!(out, "Encapsulated: req-hdr=0, null-body={}\n\n", head.len());
         out.extend_from_slice(&head);
+    }
+
+    /// What a helper says of the service when it is asked about OPTIONS, as lines of a head.
+    ///
+    /// # Errors
+    /// When it says nothing usable.
+    pub fn service(reply: &[u8]) -> Result<Vec<u8>, &'static str> {
+        service::read(reply)
     }
 
     /// Where the first message ends. Blank lines in front belong to it: they are what some leave behind a chunked body.
@@ -93,6 +112,11 @@ impl Icap {
         let message = message::IcapMessage::parse(reply).map_err(ReplyFault::Unreadable)?;
         verdict::read(&message, question, rules).map_err(ReplyFault::Unreadable)
     }
+}
+
+/// Whether one of these lines names a user.
+fn names_user(lines: &[u8]) -> bool {
+    lines.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"X-Authenticated-User: "))
 }
 
 /// Host and path. Of TLS only a name is told, and no path.
@@ -121,7 +145,7 @@ mod tests {
         let request = Request::parse(head.as_bytes(), &Rules::default()).unwrap();
         let (client, local) = ("127.0.0.1".parse().unwrap(), "127.0.0.1:27128".parse().unwrap());
         let mut out = Vec::new();
-        icap.encode(&mut out, &Question { request: &request, client, local });
+        icap.encode(&mut out, &Question { request: &request, client, local, lines: b"" });
         let wanted = "REQMOD icap://srv.name/some/path ICAP/1.0\nHost: srv.name\nPragma: transport=http\n\
             Pragma: proxy=test\nPragma: scheme=http\nPragma: accept=127.0.0.1\nPragma: accept-port=27128\n\
             Pragma: client=127.0.0.1\nPragma: host=a.ok\nPragma: path=/p?q=1\nPragma: method=GET\n\
@@ -136,7 +160,7 @@ mod tests {
         let request = Request::parse(head.as_bytes(), &Rules::default()).unwrap();
         let (client, local) = ("::ffff:192.0.2.1".parse().unwrap(), "[2001:db8::9]:3128".parse().unwrap());
         let mut out = Vec::new();
-        icap.encode(&mut out, &Question { request: &request, client, local });
+        icap.encode(&mut out, &Question { request: &request, client, local, lines: b"" });
         let text = String::from_utf8(out).unwrap();
         assert!(text.starts_with("REQMOD icap://srv ICAP/1.0\nHost: srv\n"), "{text}");
         assert!(text.contains("\nPragma: accept=2001:db8::9\nPragma: accept-port=3128\nPragma: client=192.0.2.1\n"));
@@ -152,7 +176,7 @@ mod tests {
         request.set_user(Some("an n%\n".into()));
         let (client, local) = ("192.0.2.1".parse().unwrap(), "192.0.2.2:3128".parse().unwrap());
         let mut out = Vec::new();
-        icap.encode(&mut out, &Question { request: &request, client, local });
+        icap.encode(&mut out, &Question { request: &request, client, local, lines: b"" });
         let text = String::from_utf8(out).unwrap();
         let end = "\nPragma: method=GET\nPragma: user=an%20n%25%0A\nX-Authenticated-User: an%20n%25%0A\n\
             Encapsulated: req-hdr=0, null-body=53\n\n\

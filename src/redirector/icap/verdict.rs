@@ -117,7 +117,8 @@ fn has_fields_only(head: &[u8]) -> bool {
 }
 
 fn substitute(head: &[u8], question: &Question<'_>, rules: &Rules) -> Result<Box<Request>, &'static str> {
-    let other = Request::parse(head, rules).map_err(|_| "its request could not have come from a client")?;
+    let other =
+        question.request.parse_like(head, rules).map_err(|_| "its request could not have come from a client")?;
     other.in_place_of(question.request).map_err(|_| "its request cannot stand for the client's")
 }
 

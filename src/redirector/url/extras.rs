@@ -308,7 +308,7 @@ mod tests {
         let (client, local) = ("::ffff:192.0.2.1".parse().unwrap(), "192.0.2.254:3128".parse().unwrap());
         let mut out = Vec::new();
         let extras: Extras = extras.parse().unwrap();
-        extras.push(&mut out, &Question { request: &request, client, local });
+        extras.push(&mut out, &Question { request: &request, client, local, lines: b"" });
         String::from_utf8(out).unwrap()
     }
 
@@ -347,7 +347,7 @@ mod tests {
         let (client, local) = ("uid:1000".parse().unwrap(), "0.0.0.0:0".parse().unwrap());
         let mut out = Vec::new();
         let extras: Extras = DEFAULT.parse().unwrap();
-        extras.push(&mut out, &Question { request: &request, client, local });
+        extras.push(&mut out, &Question { request: &request, client, local, lines: b"" });
         assert_eq!(out, b"uid:1000/- - CONNECT myip=- myport=-", "by a Unix socket");
         let odd = b"GET http://[2001:db8::1]/\"'|\xe9 HTTP/1.1\r\nHost: x\r\n\r\n";
         assert_eq!(put("%>rd %>rp %\"{Host}>h", odd), "[2001:db8::1] /%22%27%7C%E9 x");

@@ -142,8 +142,7 @@ fn push_full_url(out: &mut Vec<u8>, question: &Question<'_>) {
     if question.request.method() == Method::Connect {
         return target.write_authority(out);
     }
-    out.extend_from_slice(b"http://");
-    target.write_authority(out);
+    question.request.push_origin(out);
     question.push_path(out);
 }
 
@@ -159,7 +158,7 @@ mod tests {
         let request = Request::parse(head.as_bytes(), &Rules::default()).unwrap();
         let local: SocketAddr = "192.0.2.254:3128".parse().unwrap();
         let mut out = Vec::new();
-        let question = Question { request: &request, client: client.parse().unwrap(), local };
+        let question = Question { request: &request, client: client.parse().unwrap(), local, lines: b"" };
         url.encode(&mut out, &question, 7);
         String::from_utf8(out).unwrap()
     }
@@ -228,7 +227,7 @@ mod tests {
     fn a_reply_without_its_number_says_nothing() {
         let request = Request::parse(b"GET http://a.ok/ HTTP/1.1\r\nHost: a.ok\r\n\r\n", &Rules::default()).unwrap();
         let local: SocketAddr = "192.0.2.254:3128".parse().unwrap();
-        let question = Question { request: &request, client: local.ip().into(), local };
+        let question = Question { request: &request, client: local.ip().into(), local, lines: b"" };
         for (reply, permits) in [("7 OK\n", true), ("7\n", true), ("OK\n", false), ("7OK\n", false), ("\n", false)] {
             let said = dialect(LineForm::Exaproxy, 5).decode(reply.as_bytes(), &question, &Rules::default());
             assert_eq!(matches!(said, Ok(Verdict::Permit)), permits, "{reply}");

@@ -216,7 +216,7 @@ mod tests {
         let rules = Rules::default();
         let request = Request::parse(head.as_bytes(), &rules).unwrap();
         let (client, local) = ("192.0.2.1".parse().unwrap(), "192.0.2.2:3128".parse().unwrap());
-        let question = Question { request: &request, client, local };
+        let question = Question { request: &request, client, local, lines: b"" };
         match read(reply.trim().as_bytes(), line, &question, &rules) {
             Ok(Verdict::Permit) => "permit".into(),
             Ok(Verdict::Rewrite(other)) => {

@@ -44,12 +44,14 @@ GOALS = [
     ('W26', '1,000 clients at once for one object, requests at the origin', 'cost', None, 1, 1),
     ('W27', 'bytes beside the body of an object that is kept', 'cost', None, 400, 250),
     ('W28 not kept', 'small GET that is a miss, percent of CPU that a cache takes more', 'cost', None, 4.0, 2.0),
+    ('W29', 'ICAP REQMOD of a head', 'cost', 'c-icap', 1.0, 0.5),
+    ('W30', 'the same with url helpers in C, on top', 'on_top', None, 20, 15),
     ('W5s', '32 uploads to a slow origin, growth in MiB', 'cost', None, 4.0, 1.4),
 ]
 # What counts as one and the same peer
 CONFIGURATIONS = {'haproxy': ('haproxy', 'haproxy-splice', 'haproxy-big'), 'squid-c100': ('squid-c100', 'squid')}
 UNITS = {'W1': 'us', 'W7': 'us', 'W2': 'us', 'W9': 'us', 'W8': 'us', 'W24': 'us', 'W3': 's/GiB', 'W4': 's/GiB', 'W5': 's/GiB',
-         'W25': 's/GiB'}
+         'W25': 's/GiB', 'W29': 'us', 'W30': 'us'}
 NEEDED = {'on_top': 'W1', 'slowdown': 'W1', 'turn_ms': 'perf:'}     # for a figure that may be missing
 RATE_UNITS = {'rate': 'req/s'}
 
@@ -103,7 +105,7 @@ def table(summary, subject='exaproxy'):
     for goal in GOALS:
         workload, _, variant = goal[0].partition(' ')
         for ours in summary:
-            if ours['workload'] == workload and ours['subject'] == subject and variant in ('', ours['variant']):
+            if ours['workload'] == workload and ours['subject'] in (subject, subject + '-icap') and variant in ('', ours['variant']):
                 if 'error' in ours:
                     lines.append([goal[1], 'failed', '-', '-', '-', number(goal[4]), number(goal[5]), 'MISSED'])
                     continue

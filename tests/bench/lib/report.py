@@ -78,8 +78,9 @@ def summarise(samples):
             row['cost_vs_best'] = row['cost'] / best['cost'] if row['subject'] != 'direct' else None
             row['low_vs_best'] = row['cost_low'] / low if row['subject'] != 'direct' and low > 0 else None
             row['rate_vs_best'] = row['rate'] / best['rate']
-        plain = [r for r in out if r['workload'] == 'W1' and r['subject'] == row['subject'] and 'error' not in r]
-        if row['workload'] == 'W7' and plain:
+        without = {'W7': 'W1', 'W30': 'W29'}.get(row['workload'])
+        plain = [r for r in out if r['workload'] == without and r['subject'] == row['subject'] and 'error' not in r]
+        if plain:
             row['on_top'] = row['cost'] - plain[0]['cost']
         original = [r for r in same if r['subject'] == 'original']
         if original and original[0]['cost'] > 0:

@@ -490,10 +490,40 @@ class ExaProxyUsers(ExaProxy):
         return argv, dict(env, exaproxy_auth_enable='true', exaproxy_auth_users=path)
 
 
+class ExaProxyIcap(ExaProxy):
+    name, what = 'exaproxy-icap', 'this proxy as an ICAP server, logs off'
+
+    def command(self, ctx, folder, port, opts):
+        words, env = super().command(ctx, folder, port, opts)
+        return words, dict(env, exaproxy_http_enable='false', exaproxy_icap_enable='true', exaproxy_icap_connections='9600',
+                           exaproxy_icap_host="'127.0.0.1:%d'" % port)
+
+
+class CIcap(Subject):
+    name, what = 'c-icap', 'its service echo, one process of 80 threads, logs off'
+    program, variable = 'c-icap', 'C_ICAP'
+
+    def version(self):
+        words = subprocess.run(self.words() + ['-V'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+        return 'c-icap ' + words.decode(errors='replace').strip().split(' ')[-1].splitlines()[0]
+
+    def command(self, ctx, folder, port, opts):
+        modules = glob.glob('/usr/lib/*/c_icap') + ['/usr/lib/c_icap']
+        lines = ['PidFile %s/pid' % folder, 'CommandsSocket %s/control' % folder, 'TmpDir %s' % folder, 'Timeout 300',
+                 'KeepAlive On', 'MaxKeepAliveRequests -1', 'KeepAliveTimeout 600', 'StartServers 1', 'MaxServers 1',
+                 'MinSpareThreads 0', 'MaxSpareThreads 80', 'ThreadsPerChild 80', 'MaxRequestsPerChild 0',
+                 'Port 127.0.0.1:%d' % port, 'User %s' % user_name(), 'DebugLevel 0', 'Pipelining on',
+                 'ModulesDir ' + modules[0], 'ServicesDir ' + modules[0], 'TemplateDir /usr/share/c_icap/templates/',
+                 'LoadMagicFile /etc/c-icap/c-icap.magic', 'ServerLog %s/log' % folder, 'AccessLog /dev/null',
+                 'Service echo srv_echo.so']
+        conf = write(os.path.join(folder, 'c-icap.conf'), '\n'.join(lines) + '\n')
+        return self.words() + ['-N', '-f', conf], {}
+
+
 SUBJECTS = {s.name: s for s in (cls() for cls in (
     Direct, Floor, Floor16, Floor64, Floor1M, FloorPipe, FloorPipe64, FloorPipe256, HAProxy, HAProxyDst, HAProxySplice, HAProxyBig, HAProxyTcp, HAProxyTcpCopy,
     Squid, SquidLog, SquidBig, SquidChannels, Tinyproxy, Nginx, NginxDyn, NginxBig, Varnish, Sozu, Original, OriginalLog, ExaProxy, ExaProxyLog, ExaProxyAccess,
-    ExaProxyCombined, ExaProxyUsers, ExaProxyCached, ExaProxyBefore, ExaProxyProxied, ExaProxyIntercept, ExaProxyUnix))}
+    ExaProxyCombined, ExaProxyUsers, ExaProxyCached, ExaProxyBefore, ExaProxyProxied, ExaProxyIntercept, ExaProxyUnix, CIcap, ExaProxyIcap))}
 
 
 class Running:

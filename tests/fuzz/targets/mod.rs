@@ -5,6 +5,7 @@ mod addresses;
 mod bodies;
 mod cache;
 mod heads;
+mod icap;
 mod lists;
 mod monitor;
 mod names;
@@ -43,6 +44,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "url_question", seeds: replies::QUESTIONS, run: replies::question },
     Target { name: "url_reply", seeds: replies::LINES, run: replies::url },
     Target { name: "icap_reply", seeds: replies::MESSAGES, run: replies::icap },
+    Target { name: "icap_connection", seeds: icap::CONNECTIONS, run: icap::connection },
     Target { name: "monitor", seeds: monitor::REQUESTS, run: monitor::request },
     Target { name: "resolv_conf", seeds: names::RESOLV_CONFS, run: names::resolv_conf },
     Target { name: "lists", seeds: lists::FILES, run: lists::file },

@@ -81,7 +81,8 @@ pub(super) fn question(bytes: &[u8]) -> u64 {
     assert_eq!(extras.to_string(), text);
     let Ok(request) = Request::parse(&bytes[end + 1..], &Rules::default()) else { return outcome("no request") };
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let question = Question { request: &request, client: address.into(), local: SocketAddr::new(address, 3128) };
+    let question =
+        Question { request: &request, client: address.into(), local: SocketAddr::new(address, 3128), lines: b"" };
     let mut out = Vec::new();
     Url { line: LineForm::Squid, extras, concurrency: 0 }.encode(&mut out, &question, 0);
     let ends = out.iter().filter(|byte| matches!(byte, b'\n' | b'\r' | 0)).count();
@@ -114,7 +115,8 @@ fn reply(dialect: &Dialect, bytes: &[u8]) -> u64 {
         let rules = Rules::default();
         let request = Request::parse(client.as_bytes(), &rules).expect("a request without fault");
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let question = Question { request: &request, client: address.into(), local: SocketAddr::new(address, 3128) };
+        let question =
+            Question { request: &request, client: address.into(), local: SocketAddr::new(address, 3128), lines: b"" };
         seen.push(match dialect.decode(first, &question, &rules) {
             Ok(Verdict::Permit) => {
                 assert!(permits(first, &request), "a permission: {}", first.escape_ascii());

@@ -16,7 +16,7 @@ fn meaning(client: &str, reply: &str) -> String {
     let rules = Rules::default();
     let request = Request::parse(client.as_bytes(), &rules).unwrap();
     let (address, local) = ("192.0.2.1".parse().unwrap(), "192.0.2.2:3128".parse().unwrap());
-    let question = Question { request: &request, client: address, local };
+    let question = Question { request: &request, client: address, local, lines: b"" };
     let verdict = IcapMessage::parse(reply.as_bytes()).and_then(|message| read(&message, &question, &rules));
     match verdict {
         Ok(Verdict::Permit) => "permit".into(),
