@@ -1,5 +1,5 @@
-//! All listeners that a configuration asks for, of every kind, at ports of both families and at paths, in the order in which they are opened.
-//! Opens none.
+//! All listeners that a configuration asks for, of every kind, at ports of both families and at paths, in the order in which they
+//! are opened. Opens none.
 
 use super::listen::ListenHost;
 use super::Config;
@@ -53,7 +53,7 @@ impl Config {
         let icap = self.icap.path.iter().filter(|_| self.icap.enable);
         all.extend(icap.map(|path| self.at_path(Ingress::Icap, "icap", path)));
         let web = &self.web;
-        if web.enable {
+        if web.enable && web.listen {
             all.push(Listening {
                 ingress: Ingress::Web,
                 option: ("web", "port"),
@@ -62,8 +62,9 @@ impl Config {
                 diversion: None,
                 backlog: WEB_BACKLOG,
             });
-            all.extend(web.path.iter().map(|path| self.at_path(Ingress::Web, "web", path)));
         }
+        let paths = web.path.iter().filter(|_| web.enable);
+        all.extend(paths.map(|path| self.at_path(Ingress::Web, "web", path)));
         all
     }
 

@@ -170,6 +170,9 @@ fn check_together(config: &Config, given: &Given) -> Result<(), Error> {
     if config.auth.enable && config.auth.users.is_none() {
         refuse("auth", "enable", "false, or a file of users in auth.users, else nobody can use the proxy")?;
     }
+    if config.web.enable && !config.web.listen && config.web.path.is_none() {
+        refuse("web", "listen", "true, or a Unix socket in web.path, else nobody can see the pages")?;
+    }
     if config.acl.default && config.tls.enable && config.tls.destination {
         refuse(
             "tls",

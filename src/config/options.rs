@@ -479,6 +479,7 @@ options! {
         host: Host = "127.0.0.1", Kept, "address to listen on";
         html: Pages = PAGES, Changed("Pages are built in; a folder overrides them."),
             "folder of the pages for errors and helpers; the built-in ones when it is left alone and does not exist";
+        listen: Flag = "true", New, "listen on web.host and web.port; false leaves web.path alone";
         names: HostNames = "", New,
             "names under which the pages may be asked for besides addresses, localhost and the name of this machine; * = any";
         path: SocketPath = "", New, "file of a Unix socket to listen on too, with unix.mode and unix.owner; empty = none";

@@ -62,7 +62,7 @@ pub(super) fn of(config: &Config) -> Vec<String> {
             ));
         }
     }
-    if web.enable && !web.host.is_loopback() && web.clients.is_empty() && web.users.is_none() {
+    if web.enable && web.listen && !web.host.is_loopback() && web.clients.is_empty() && web.users.is_none() {
         let at = std::net::SocketAddr::new(web.host, web.port);
         lines.push(format!("everybody who reaches {at} may see the monitor: web.clients names those who may"));
     }

@@ -76,7 +76,8 @@ impl Proxy {
     ) -> Option<Proxy> {
         let given = |name: &str| options.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
         let port = given("tcp4.port").map_or_else(ports::next, |port| port.parse().expect("a port"));
-        let web = (given("web.enable") != Some("false")).then(ports::next);
+        let shown = ["web.enable", "web.listen"].iter().all(|key| given(key) != Some("false"));
+        let web = shown.then(ports::next);
         let mut command = command(&[]);
         command.arg("-c").arg(file);
         command.env(variable("tcp4.port"), port.to_string()).env(variable("tcp6.port"), port.to_string());

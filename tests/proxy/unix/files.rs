@@ -92,6 +92,7 @@ fn options_that_cannot_be_obeyed_stop_the_start() {
         ("unix.owner", "ann:", "user, user:group or :group"),
         ("unix.owner", "no-such-account-here", "user no-such-account-here is not found on this system"),
         ("web.path", place.text(), "another address than"),
+        ("web.listen", "false", "true, or a Unix socket in web.path"),
     ] {
         for arguments in [&[][..], &["--check"]] {
             let ended = Proxy::run(arguments, &[("unix.path", place.text()), ("web.enable", "true"), (option, value)]);
@@ -160,6 +161,17 @@ fn the_monitor_answers_by_a_socket_too() {
         ended(&mut proxy, Signal::SIGTERM);
         assert!(!place.path.exists());
     }
+}
+
+#[test]
+fn the_monitor_may_be_at_its_socket_alone() {
+    let place = Place::new();
+    let proxy = Proxy::start(&[("web.path", place.text()), ("web.listen", "false"), ("unix.mode", "600")]);
+    proxy.wait_log(&format!("web server listening on {}", place.text()));
+    let mut client = Client::connect_path(&place.path);
+    client.send("GET /json/listeners HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let listeners = client.reply().text();
+    assert_eq!(listeners.matches("\"kind\": \"web server\"").count(), 1, "{listeners}");
 }
 
 #[test]
