@@ -1,12 +1,10 @@
 //! The command line: words in, one command out. Knows the switches of the original and their spellings, and those that set
 //! options; reads no configuration, prints nothing and does not exit.
 
+#[cfg(test)]
+mod document;
 mod help;
-#[cfg(test)]
-mod manual;
 mod settings;
-#[cfg(test)]
-mod shells;
 mod table;
 
 use crate::config::{nearest, PrintForm};

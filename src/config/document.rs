@@ -1,6 +1,8 @@
 //! The files that are made from the table of options: `docs/configuration.md` and `conf/exaproxy.conf`; and what the
 //! manual and the completions of shells need for being made from tables. The tests hold all to their table;
-//! `EXAPROXY_WRITE_DOCUMENTS=1 cargo test --lib that_of_the_table` writes them anew.
+//! `EXAPROXY_WRITE_DOCUMENTS=1 cargo test --lib document` writes them anew.
+
+mod manual;
 
 use super::history::OptionHistory;
 use super::options::{OptionEntry, OPTIONS, SECTIONS};

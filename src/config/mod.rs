@@ -12,8 +12,6 @@ pub mod ini;
 pub mod listen;
 pub mod listeners;
 pub mod lists;
-#[cfg(test)]
-mod manual;
 mod monitor;
 mod names;
 pub mod options;

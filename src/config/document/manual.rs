@@ -1,10 +1,9 @@
-//! The manual page `docs/man/exaproxy.conf.5`, made from the table of options. The test holds it to the table;
-//! `EXAPROXY_WRITE_DOCUMENTS=1 cargo test --lib manual` writes it anew, with that of the command line.
+//! The manual page `docs/man/exaproxy.conf.5`, made from the table of options. The test holds it to the table.
 
 use roff::{bold, italic, roman, Roff};
 
-use super::document::{default, hold, notes, of_section, prose, sentence, title};
-use super::options::{OptionEntry, SECTIONS};
+use super::{default, hold, notes, of_section, prose, sentence, title};
+use crate::config::options::{OptionEntry, SECTIONS};
 
 fn page() -> String {
     let mut page = Roff::new();

@@ -1,9 +1,8 @@
-//! The completions in `conf/completions`, made from the table of switches. The tests hold them to it;
-//! `EXAPROXY_WRITE_DOCUMENTS=1 cargo test --lib shells` writes them anew.
+//! The completions in `conf/completions`, made from the table of switches. The tests hold them to it.
 
 use std::fmt::Write;
 
-use super::table::{Operand, OperandWord, Switch, SwitchGroup, SWITCHES};
+use super::super::table::{Operand, OperandWord, Switch, SwitchGroup, SWITCHES};
 use crate::config::document::hold;
 
 /// Words that `--host` is often given.

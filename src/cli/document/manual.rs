@@ -1,9 +1,8 @@
-//! The manual page `docs/man/exaproxy.8`, made from the table of switches. The test holds it to the table;
-//! `EXAPROXY_WRITE_DOCUMENTS=1 cargo test --lib manual` writes it anew, with that of the configuration.
+//! The manual page `docs/man/exaproxy.8`, made from the table of switches. The test holds it to the table.
 
 use roff::{bold, italic, roman, Inline, Roff};
 
-use super::table::{Operand, Switch, SwitchGroup, SIGNALS, SWITCHES};
+use super::super::table::{Operand, Switch, SwitchGroup, SIGNALS, SWITCHES};
 use crate::config::document::{hold, prose, title};
 use crate::config::{FILE, FOLDERS};
 
