@@ -3,7 +3,9 @@
 
 use std::net::SocketAddr;
 
+use mio::net::TcpStream;
 use reactor::arena::Key;
+use reactor::listener::rewritten_destination;
 
 use super::Proxy;
 use crate::http::request::Request;
@@ -16,17 +18,15 @@ impl Proxy {
         }
         let Some(client) = self.clients.get(key) else { return false };
         let (io, exchange) = (&client.session.client.io, &client.session.exchange);
-        let Some(announced) = exchange.opener().address() else { return false };
-        match io.peer_addr() {
-            // Our end stands in what a balancer says of its client; the address where it got it may be rewritten on the way there.
-            Ok(peer) if SocketAddr::new(peer.ip().to_canonical(), peer.port()) != announced => {
-                self.own_ends.have(announced, None) || self.own_ends.have(peer, None)
-            }
-            // The balancer may come by a Unix socket.
-            Err(_) => self.own_ends.have(announced, None),
-            // A client on this machine may have the same end for another way, so that the way counts where it is known.
-            Ok(_) => self.own_ends.have(announced, exchange.original_destination()),
-        }
+        let peer = io.peer_addr().ok();
+        let announced = exchange.opener().address().filter(|source| peer.is_none_or(|peer| canonical(peer) != *source));
+        // A balancer says of its client where that comes from. The address where the balancer got it may be rewritten on the way
+        // there, so that it counts only where the client is on the balancer's own machine, which may be this one.
+        let told = announced.is_some_and(|source| {
+            let going = exchange.original_destination().filter(|_| source.ip().is_loopback());
+            self.own_ends.have(source, going)
+        });
+        told || peer.is_some_and(|peer| self.own_ends.have(peer, None) && self.own_ends.have(peer, going_to(io, peer)))
     }
 
     /// A session has a connection to its origin now.
@@ -43,4 +43,14 @@ impl Proxy {
     fn is_opaque(&self, key: Key) -> bool {
         self.request_of(key).and_then(Request::opaque_kind).is_some()
     }
+}
+
+/// Where a connection was going, whichever way it was diverted. The system gives a port of ours to a client on this machine as well,
+/// for another destination.
+fn going_to(io: &TcpStream, peer: SocketAddr) -> Option<SocketAddr> {
+    rewritten_destination(io, peer).or_else(|| io.local_addr().ok())
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
+use crate::support::network::with_own_network;
 use crate::support::{alert, client_hello, ports, Client, Origin, Proxy, Wire};
 
 /// Where the balancer is.
@@ -76,6 +77,42 @@ fn ways_1_a_balancer_that_names_itself_as_the_destination_gets_nothing_back() {
     let mut client = Client::connect(balancer.address());
     assert_eq!(client.rest(), b"");
     assert_eq!(balancer.connections(), 2);
+}
+
+/// The system gives one port to connections of several programs on this machine, as long as they lead elsewhere.
+#[test]
+fn ways_1_a_client_on_this_machine_may_have_the_port_of_a_connection_of_the_proxy() {
+    with_own_network(|| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let hosts = folder.path().join("hosts");
+        std::fs::write(&hosts, "127.0.0.9 nine.test\n").expect("a file");
+        let [first, tls, third, fourth] = [(); 4].map(|()| ports::next());
+        let origins = [(); 3].map(|()| Origin::start(|peer| peer.send("ready").and_then(|()| peer.hold())));
+        let named = Origin::at(SocketAddr::from(([127, 0, 0, 9], 443)), |peer| peer.send("named"));
+        let _proxy = Proxy::start(&[
+            ("passthrough.enable", "true"),
+            ("passthrough.host", &format!("127.0.0.1 127.0.0.1:{third} proxied 127.0.0.1:{fourth} proxied")),
+            ("passthrough.port", &first.to_string()),
+            ("passthrough.destination", &origins[0].address().to_string()),
+            ("tls.enable", "true"),
+            ("tls.port", &tls.to_string()),
+            ("dns.hosts", hosts.to_str().expect("a path of text")),
+        ]);
+        // Everything has the one port that is left.
+        std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40000").expect("a network of its own");
+        let client = |port: u16| Client::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let mut passed = client(first);
+        assert_eq!((passed.read(5), passed.local().port()), (b"ready".to_vec(), 40000));
+        let mut direct = client(tls);
+        direct.send(client_hello(Some("nine.test"), false));
+        assert_eq!(direct.rest(), b"named");
+        for (at, source, origin) in [(third, "203.0.113.7", &origins[1]), (fourth, "127.0.0.1", &origins[2])] {
+            let mut balanced = client(at);
+            balanced.send(format!("PROXY TCP4 {source} 127.0.0.1 40000 {}\r\n", origin.port()));
+            assert_eq!(balanced.read(5), b"ready", "{source}");
+        }
+        assert_eq!(named.connections(), 1);
+    });
 }
 
 /// The port that one connection has had is another's when that has ended.
