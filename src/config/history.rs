@@ -15,6 +15,17 @@ pub enum OptionHistory {
     Unbuilt,
 }
 
+/// The name of a field without the mark of one that is a word of the language.
+pub(super) const fn bare(field: &'static str) -> &'static str {
+    match field.as_bytes() {
+        [b'r', b'#', rest @ ..] => match std::str::from_utf8(rest) {
+            Ok(rest) => rest,
+            Err(_) => field,
+        },
+        _ => field,
+    }
+}
+
 /// The name of a field with dashes for underscores, made when the program is compiled.
 pub(super) const fn dashed<const LENGTH: usize>(field: &str) -> [u8; LENGTH] {
     let mut bytes = [b'-'; LENGTH];

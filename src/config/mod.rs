@@ -15,11 +15,14 @@ pub mod lists;
 mod monitor;
 mod names;
 pub mod options;
+pub mod pac;
+pub mod parents;
 pub mod paths;
 pub mod place;
 mod print;
 mod sizes;
 mod sources;
+mod table;
 pub mod text;
 pub mod unix;
 mod unknown;
@@ -31,8 +34,8 @@ pub use error::{Error, ValueSource};
 pub use history::OptionHistory;
 pub use ini::{FaultKind, IniFault};
 pub use options::{
-    find, Acl, Auth, Config, Daemon, Debug, Dns, Http, Icap, Intercept, Log, OptionEntry, Passthrough, Profile, Proxy,
-    Redirector, Security, Tcp4, Tcp6, Tls, Unix, Usage, Web, OPTIONS,
+    find, Acl, Auth, Config, Daemon, Debug, Dns, Http, Icap, Intercept, Log, OptionEntry, Pac, Parent, Passthrough,
+    Profile, Proxy, Redirector, Security, Tcp4, Tcp6, Tls, Unix, Usage, Web, OPTIONS,
 };
 pub use place::{FileKind, Files, PathContext};
 pub use print::{help_options, help_sources, PrintForm};
@@ -40,6 +43,7 @@ pub use sources::{Setting, Sources, FILE, FOLDERS};
 pub use unknown::nearest;
 
 use crate::exchange::ingress::{Diversion, HostCheck};
+use crate::http::target::Target;
 use sources::Given;
 
 /// A configuration that was read and found to be sound.
@@ -178,6 +182,7 @@ fn check_together(config: &Config, given: &Given) -> Result<(), Error> {
             "name beside acl.default=deny: a client may say any name, and would be let through to any address",
         )?;
     }
+    check_parents(config, &refuse)?;
     let redirector = &config.redirector;
     if redirector.enable {
         redirector
@@ -190,6 +195,33 @@ fn check_together(config: &Config, given: &Given) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Rules about parents.
+fn check_parents(
+    config: &Config,
+    refuse: &impl Fn(&'static str, &'static str, &str) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let parent = &config.parent;
+    if parent.proxy.parents.is_empty() {
+        return Ok(());
+    }
+    if !config.security.deny.is_empty() && parent.resolve.is_none() {
+        refuse(
+            "parent",
+            "resolve",
+            "true or false beside security.deny: true = names are resolved and judged here before a parent gets them, \
+             false = their addresses are for the parent to judge",
+        )?;
+    }
+    let denied = |place: &&Target| {
+        let address = place.host.address();
+        address.is_some_and(|address| config.security.deny.iter().any(|range| range.contains(&address)))
+    };
+    match parent.proxy.parents.iter().find(denied) {
+        Some(place) => refuse("parent", "proxy", &format!("parents outside security.deny, in which {place} is")),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -3,14 +3,17 @@
 //! come from.
 
 use super::destination::PassDestination;
-use super::history::{dashed, OptionHistory};
+use super::history::{bare, dashed, OptionHistory};
 use super::listen::{Listen4, Listen6};
 use super::lists::{
     ClientRanges, Ech, EvictionWord, FieldNames, HostNames, ListDefault, ListHelpers, ListMode, Methods, PlainPorts,
     Ports, Ranges, Services, Sni, TlsDestination, Tunnels,
 };
-use super::paths::{Hosts, ListFiles, NewFile, Pages, Program, Resolver, UsersPath, HOSTS, PAGES, RESOLVER};
+use super::pac::PacDirect;
+use super::parents::{ParentProxies, Said, SiteEntries};
+use super::paths::{GivenFile, Hosts, ListFiles, NewFile, Pages, Program, Resolver, UsersPath, HOSTS, PAGES, RESOLVER};
 use super::place::PathContext;
+use super::table::options;
 use super::text::{
     BareText, Extras, FieldName, Host, Host4, Host6, Level, Line, LineFormat, Nat64, OnFailure, Protocol, Pseudonym,
     Reactor, Sink, SyslogWord, Text, User,
@@ -57,63 +60,6 @@ impl OptionEntry {
 pub(super) trait Texts {
     /// The value of one option.
     fn read<K: ValueType>(&self, entry: &'static OptionEntry, place: &PathContext) -> Result<K::Value, Error>;
-}
-
-/// Makes from the table: one struct per section, [`Config`], [`SECTIONS`], [`OPTIONS`] and the reading of all values.
-macro_rules! options {
-    ($(#[doc = $about:literal] $section:ident $title:ident {
-        $($field:ident $(($alias:literal))?: $kind:ty = $default:expr, $history:expr, $help:literal;)*
-    })*) => {
-        $(
-            #[doc = $about]
-            #[derive(Clone, Debug, PartialEq)]
-            pub struct $title {
-                $(#[doc = $help] pub $field: <$kind as ValueType>::Value,)*
-            }
-
-            #[allow(non_upper_case_globals)]
-            impl $title {
-                $(const $field: OptionEntry = OptionEntry {
-                    section: stringify!($section),
-                    key: {
-                        const FIELD: &str = stringify!($field);
-                        const KEY: [u8; FIELD.len()] = dashed(FIELD);
-                        match std::str::from_utf8(&KEY) {
-                            Ok(key) => key,
-                            Err(_) => FIELD,
-                        }
-                    },
-                    alias: [$(Some($alias),)? None][0],
-                    default: $default,
-                    quoted: <$kind as ValueType>::QUOTED,
-                    history: $history,
-                    help: $help,
-                    text: |config, place| <$kind as ValueType>::print(&config.$section.$field, place),
-                };)*
-            }
-        )*
-
-        /// The value of every option. A field has the option's name with underscores for dashes.
-        #[derive(Clone, Debug, PartialEq)]
-        pub struct Config {
-            $(#[doc = $about] pub $section: $title,)*
-        }
-
-        impl Config {
-            /// Reads every option from what was given, or takes its default.
-            pub(super) fn read(given: &impl Texts, place: &PathContext) -> Result<Config, Error> {
-                Ok(Config {
-                    $($section: $title { $($field: given.read::<$kind>(&$title::$field, place)?,)* },)*
-                })
-            }
-        }
-
-        /// Every section with its subject.
-        pub const SECTIONS: &[(&str, &str)] = &[$((stringify!($section), $about),)*];
-
-        /// Every option, ordered by section and name.
-        pub const OPTIONS: &[&OptionEntry] = &[$($(&$title::$field,)*)*];
-    };
 }
 
 use OptionHistory::{Changed, Kept, New, Obsolete, Unbuilt};
@@ -335,10 +281,31 @@ options! {
         worker: Flag = "true", Changed("The usage log does not depend on it."), "messages about single helper programs";
     }
 
+    /// The script by which browsers configure themselves, at /proxy.pac and /wpad.dat of proxy and monitor.
+    pac Pac {
+        direct: PacDirect = "", New, "hosts that browsers reach without the proxy: names, *.name or .name, addresses, networks";
+        file: GivenFile = "", New, "file of the script, in place of the one that is made from the listeners";
+    }
+
     /// Local pages that helpers name.
     pages NamedPages {
         block_status: PageStatus = "200", New,
             "status of a page that a helper names without one: 200, as ever, or 400 to 599; CONNECT gets 403 in place of 200";
+    }
+
+    /// Other proxies that requests are sent through.
+    parent Parent {
+        auth_file: GivenFile = "", New,
+            "file of user:password for the parents, or HOST:PORT user:password for one of them, empty = none";
+        except: SiteEntries = "", New, "hosts that no parent is used for, as in parent.for";
+        r#for: SiteEntries = "", New,
+            "hosts that parents are used for: names and networks as in lists, or file:NAME; empty = all";
+        proxy: ParentProxies = "", New,
+            "parents as host:port, in the order in which they are tried, and direct behind the last where servers may be reached without; \
+             empty = none";
+        proxy_protocol: AnnounceWord = "off", New, "header in front of connections to parents: off, v1 or v2";
+        resolve: Said = "", New,
+            "resolve names and judge their addresses before a parent gets them; has to be said beside security.deny and lists with networks";
     }
 
     /// Interception of raw TCP connections.

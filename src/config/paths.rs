@@ -128,6 +128,29 @@ impl ValueType for UsersPath {
     }
 }
 
+/// A file of any kind, or nothing.
+pub struct GivenFile;
+
+impl ValueType for GivenFile {
+    type Value = Option<PathBuf>;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "an existing file, or nothing".into()
+    }
+
+    fn parse(text: &str, place: &PathContext) -> Option<Option<PathBuf>> {
+        match text {
+            "" => Some(None),
+            text => place.lookup(text).map(Some),
+        }
+    }
+
+    fn print(value: &Option<PathBuf>, place: &PathContext) -> String {
+        value.as_deref().map(|path| place.shorten(path)).unwrap_or_default()
+    }
+}
+
 /// Files of names and networks, or folders with a file `domains`.
 pub struct ListFiles;
 

@@ -37,8 +37,18 @@ pub struct ExchangeCounters {
     /// Requests, and tunnels, that a rule has refused.
     pub blocked: [u64; 2],
     statuses: [[u64; CLASSES.len()]; ResponseSource::WORDS.len()],
-    causes: [u64; Cause::WORDS.len()],
+    causes: CauseCounts,
     openings: [u64; Finding::ALL.len()],
+}
+
+/// By cause, in the order of [`Cause::WORDS`].
+#[derive(Clone, Debug)]
+struct CauseCounts([u64; Cause::WORDS.len()]);
+
+impl Default for CauseCounts {
+    fn default() -> CauseCounts {
+        CauseCounts([0; Cause::WORDS.len()])
+    }
 }
 
 impl ExchangeCounters {
@@ -48,7 +58,7 @@ impl ExchangeCounters {
         let place = Cause::WORDS.iter().position(|name| *name == cause.word());
         debug_assert!(place.is_some(), "{} is not in the list", cause.word());
         if let Some(place) = place {
-            self.causes[place] += 1;
+            self.causes.0[place] += 1;
         }
     }
 
@@ -77,7 +87,7 @@ impl ExchangeCounters {
     /// Answers of our own that a cause was given for, by its [word](Cause::word): all of them, also those that did
     /// not occur.
     pub fn answers(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        Cause::WORDS.into_iter().zip(self.causes)
+        Cause::WORDS.into_iter().zip(self.causes.0)
     }
 }
 

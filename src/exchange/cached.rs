@@ -38,6 +38,7 @@ impl Exchange {
         debug_assert_eq!(other.method(), self.request().map_or(Method::Get, Request::method));
         if let Phase::Resolving(request) = &mut self.phase {
             other.set_user(request.user().cloned());
+            other.follow_hop(request);
             *request = other;
         }
     }
@@ -53,6 +54,7 @@ impl Exchange {
     pub fn handle_again(&mut self, mut other: Box<Request>, cx: &mut Context<'_>) {
         if let Phase::Relaying(relay) = &self.phase {
             other.set_user(relay.request.user().cloned());
+            other.follow_hop(&relay.request);
             self.step(cx.now, |_| Phase::Resolving(other));
             self.action = Some(Action::Redial);
         }

@@ -3,7 +3,8 @@
 use reactor::Millis;
 
 use super::ingress::Ingress;
-use super::phase::Phase;
+use super::parent::asks_parent_for_tunnel;
+use super::phase::{Phase, RelayStage};
 use super::timers::{Limits, Timer};
 use super::Exchange;
 
@@ -61,6 +62,10 @@ impl Exchange {
             Phase::Deciding(_) => ((Timer::Decision, entered), None),
             Phase::Resolving(_) => ((Timer::Resolve, entered), None),
             Phase::Connecting(_) => ((Timer::Connect, entered), None),
+            // A tunnel that a parent is asked for is no more than a connection that is to come about.
+            Phase::Relaying(relay) if asks_parent_for_tunnel(&relay.request) && relay.stage != RelayStage::Body => {
+                ((Timer::Connect, entered), None)
+            }
             // The response is complete, and its origin takes no more of the content.
             Phase::Relaying(_) if self.download.done && self.upload.cleared > 0 => ((Timer::Drain, touched), None),
             Phase::Answering(ending) if ending.is_awaiting() => ((Timer::Drain, entered), None),

@@ -3,6 +3,7 @@
 use reactor::buffer::Buf;
 
 use super::close::CloseReason;
+use super::parent::login_fault;
 use super::phase::{AnswerState, BodyRest, Ending, Phase, Relay, RelayStage};
 use super::{Action, Context, Exchange, Summary};
 use crate::counters::exchange::ResponseSource;
@@ -111,6 +112,15 @@ impl Exchange {
             None if buf.len() < limit => return false,
             Some(length) if blank + length <= limit => {
                 buf.consume(blank);
+                match self.follow_tunnel_reply(length, buf, cx) {
+                    None => {}
+                    Some(Ok(())) => return false,
+                    Some(Err(fault)) => {
+                        self.replace_response(fault, buf, cx);
+                        return true;
+                    }
+                }
+                let Phase::Relaying(relay) = &mut self.phase else { return false };
                 if is_judged(&relay.request, &buf.bytes()[..length]) {
                     self.action = Some(Action::JudgeResponse);
                     return false;
@@ -228,7 +238,9 @@ impl Exchange {
 
 /// Is this the head of a final response that is to be judged first? One that is at fault is told of like any other.
 fn is_judged(request: &Request, head: &[u8]) -> bool {
-    let is_final = |response: Response<'_>| !response.is_interim() && response.status() != 101;
+    let is_final = |response: Response<'_>| {
+        !response.is_interim() && response.status() != 101 && login_fault(request, &response).is_ok()
+    };
     *request.caching() == Caching::Judge && Response::parse(head, request.method()).is_ok_and(is_final)
 }
 
@@ -255,6 +267,9 @@ fn take_response(
 ) -> Result<Head, OriginFault> {
     let request = &relay.request;
     let response = Response::parse(&buf.bytes()[..length], request.method())?;
+    login_fault(request, &response)?;
+    // What a client sends behind a CONNECT is not its next request, whether or not the tunnel came about.
+    let keep = keep && request.method() != Method::Connect;
     cx.out.clear();
     let to = ToClient {
         version: request.version(),
@@ -277,7 +292,7 @@ fn take_response(
         if relay.interims >= MAX_INTERIMS {
             return Err(OriginFault::TooManyInterims);
         }
-        if request.version() == Version::Http11 {
+        if request.version() == Version::Http11 && request.method() != Method::Connect {
             rewrite::response(cx.out, &response, &to);
         }
         ResponseKind::Interim

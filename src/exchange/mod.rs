@@ -21,6 +21,7 @@ mod local;
 mod movement;
 mod notice;
 pub mod opening;
+mod parent;
 pub mod phase;
 mod proxy_header;
 pub mod proxy_protocol;
@@ -386,6 +387,9 @@ impl Exchange {
         self.download = Flow { moved: self.download.moved, ..Flow::new() };
         if let Some(summary) = &mut self.current.summary {
             summary.note_connected(request, cx.now);
+        }
+        if parent::asks_parent_for_tunnel(request) {
+            return self.ask_for_tunnel(cx);
         }
         if request.method() == Method::Connect {
             self.upload.begin(Framing::UntilClose);

@@ -69,6 +69,8 @@ pub struct TunnelOrigin {
     pub target: Target,
     /// Who has asked for it, where users prove that.
     pub user: Option<Arc<str>>,
+    /// A parent has opened it.
+    pub through_parent: bool,
     /// The client's first bytes are still to be judged, and wait for that.
     pub opening: Option<Box<Opening>>,
 }
@@ -187,8 +189,9 @@ impl Ending {
 impl Phase {
     /// The tunnel that a request becomes; `greet` as in [`Phase::Tunnel`], `opening` as in [`TunnelOrigin`].
     pub fn tunnel(greet: bool, request: Request, opening: Option<Box<Opening>>) -> Phase {
-        let user = request.user().cloned();
-        Phase::Tunnel { greet, of: Box::new(TunnelOrigin { user, target: request.into_destination(), opening }) }
+        let (user, through_parent) = (request.user().cloned(), request.parent().is_some());
+        let target = request.into_destination();
+        Phase::Tunnel { greet, of: Box::new(TunnelOrigin { user, target, through_parent, opening }) }
     }
 
     /// The request that the phase carries, when nothing else of the phase is wanted any more.

@@ -59,6 +59,8 @@ pub struct Summary {
     pub cache: Option<(&'static str, &'static str)>,
     /// Where it went.
     pub origin: Option<SocketAddr>,
+    /// That is a parent.
+    pub parent: bool,
     /// When its first byte came.
     pub began: Millis,
     /// What `began` leaves out of that time, in microseconds.
@@ -99,6 +101,7 @@ impl Summary {
             decision: None,
             cache: None,
             origin: None,
+            parent: false,
             began,
             fraction,
             decided: None,
@@ -160,10 +163,11 @@ impl Summary {
         }
     }
 
-    /// There is a connection. A tunnel has its answer with that.
+    /// There is a connection. A tunnel has its answer with that, unless a parent has to give it.
     pub fn note_connected(&mut self, request: &Request, now: Millis) {
         self.connected = Some(now);
-        if request.method() == Method::Connect {
+        self.parent = request.parent().is_some();
+        if request.method() == Method::Connect && !self.parent {
             self.status = Some(200);
         }
     }

@@ -72,6 +72,8 @@ pub enum Cause {
     NotTls,
     /// It is not known where the connection is to go.
     NoDestination,
+    /// No parent can be connected to.
+    ParentFailed,
     /// Too much to do: no more connections, memory or descriptors at the moment.
     Overloaded,
 }
@@ -109,7 +111,7 @@ impl Cause {
             Cause::PageMissing => (501, 501),
             Cause::SniMismatch | Cause::SniMissing | Cause::SniEch => (403, 403),
             Cause::BadHello | Cause::NotTls => (400, 400),
-            Cause::NoDestination => (502, 502),
+            Cause::NoDestination | Cause::ParentFailed => (502, 502),
             Cause::Overloaded => (503, 503),
         };
         match compatible {
@@ -135,7 +137,9 @@ impl Cause {
     /// The page that explains it, by its name in the folder of pages.
     pub fn page(self) -> &'static str {
         match self {
-            Cause::AddressNotAllowed | Cause::ConnectFailed | Cause::ConnectTimeout => "noconnect.html",
+            Cause::AddressNotAllowed | Cause::ConnectFailed | Cause::ConnectTimeout | Cause::ParentFailed => {
+                "noconnect.html"
+            }
             Cause::NameFailed | Cause::NameTimeout | Cause::NameShort | Cause::TooManyNames => "dns.html",
             Cause::HelperFailed => "internal_error.html",
             Cause::Denied => "deny.html",
@@ -162,6 +166,9 @@ impl Cause {
             Cause::BadHello => "bad_hello",
             Cause::NotTls => "not_tls",
             Cause::NoDestination => "no_destination",
+            Cause::ParentFailed => "parent_failed",
+            Cause::Origin(OriginFault::ParentLogin) => "parent_login",
+            Cause::Origin(OriginFault::ParentRefused) => "parent_refused",
             cause => cause.proxy_status(),
         }
     }
@@ -185,7 +192,7 @@ impl Cause {
     ];
 
     /// Every word that [`Cause::word`] gives.
-    pub const WORDS: [&'static str; 31] = [
+    pub const WORDS: [&'static str; 34] = [
         "authentication_busy",
         "authentication_failed",
         "authentication_required",
@@ -210,6 +217,9 @@ impl Cause {
         "http_upgrade_failed",
         "no_destination",
         "not_tls",
+        "parent_failed",
+        "parent_login",
+        "parent_refused",
         "proxy_internal_error",
         "proxy_loop_detected",
         "sni_ech",
@@ -230,6 +240,8 @@ impl Cause {
             }
             Cause::Origin(OriginFault::BadCoding) => "http_response_transfer_coding",
             Cause::Origin(OriginFault::UnaskedSwitch) => "http_upgrade_failed",
+            Cause::Origin(OriginFault::ParentLogin) => "proxy_configuration_error",
+            Cause::Origin(OriginFault::ParentRefused) => "destination_unavailable",
             Cause::Origin(_) => "http_protocol_error",
             Cause::ClientDenied | Cause::Blocked | Cause::ConnectNotAllowed | Cause::PortNotAllowed | Cause::Denied => {
                 "http_request_denied"
@@ -247,6 +259,7 @@ impl Cause {
             Cause::NameFailed | Cause::NameShort => "dns_error",
             Cause::NameTimeout => "dns_timeout",
             Cause::NoDestination => "destination_not_found",
+            Cause::ParentFailed => "destination_unavailable",
             Cause::Loop => "proxy_loop_detected",
             Cause::HelperFailed | Cause::PageMissing => "proxy_internal_error",
             Cause::AuthenticationBusy | Cause::Overloaded | Cause::TooManyNames | Cause::TooManyHeads => {
@@ -299,6 +312,7 @@ impl fmt::Display for Cause {
             Cause::BadHello => "the hello of TLS cannot be read",
             Cause::NoDestination => "it is not known where the connection is to go",
             Cause::NotTls => "only TLS may come here, and this is something else",
+            Cause::ParentFailed => "the next proxy could not be connected to",
             Cause::Overloaded => "the proxy has too much to do",
         })
     }
@@ -361,6 +375,8 @@ mod tests {
             (Cause::BadHello, 400, 400),
             (Cause::NotTls, 400, 400),
             (Cause::NoDestination, 502, 502),
+            (Cause::ParentFailed, 502, 502),
+            (Cause::Origin(OriginFault::ParentLogin), 502, 502),
             (Cause::Overloaded, 503, 503),
         ];
         for (cause, standard, original) in table {
@@ -372,7 +388,7 @@ mod tests {
     fn every_word_is_in_the_list_and_no_other() {
         use OriginFault::*;
         let faults = [NotHttp, BadField, BadByte, TooManyFields, HeadTooLarge, BadLength, LengthsDiffer, BadCoding];
-        let others = [ClosedEarly, UnaskedSwitch, TooManyInterims, HeadTimeout];
+        let others = [ClosedEarly, UnaskedSwitch, TooManyInterims, HeadTimeout, ParentLogin, ParentRefused];
         let mut causes: Vec<Cause> = faults.into_iter().chain(others).map(Cause::Origin).collect();
         causes.extend([
             Cause::ClientDenied,
@@ -399,6 +415,7 @@ mod tests {
             Cause::BadHello,
             Cause::NotTls,
             Cause::NoDestination,
+            Cause::ParentFailed,
             Cause::Overloaded,
             Cause::TooManyNames,
             Cause::TooManyHeads,

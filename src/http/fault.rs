@@ -180,6 +180,10 @@ pub enum OriginFault {
     TooManyInterims,
     /// The head did not arrive in time.
     HeadTimeout,
+    /// A parent wants other credentials than it gets from us, or any (RFC 9110 section 11.7.1).
+    ParentLogin,
+    /// A parent does not open a tunnel for a client that reads no HTTP.
+    ParentRefused,
 }
 
 impl OriginFault {
@@ -206,6 +210,8 @@ impl OriginFault {
             OriginFault::UnaskedSwitch => "the server switched to a protocol that was not offered",
             OriginFault::TooManyInterims => "the server sent too many interim responses",
             OriginFault::HeadTimeout => "the server did not answer in time",
+            OriginFault::ParentLogin => "the next proxy does not take the credentials of this one",
+            OriginFault::ParentRefused => "the next proxy did not open the tunnel",
         }
     }
 }

@@ -57,14 +57,6 @@ impl ListOptions {
         Ok((ListReader { options: self, seen, tried: None, told: None }, lists))
     }
 
-    /// Whether all files can be read, so that a reload does not find out too late.
-    ///
-    /// # Errors
-    /// Those of [`ListOptions::read`].
-    pub fn check(&self) -> Result<(), String> {
-        self.lists().map(drop)
-    }
-
     /// Reads all files once.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod delay;
 pub mod folder;
 pub mod lists;
 pub mod names;
+pub mod parents;
 mod pending;
 pub mod process;
 pub mod users;

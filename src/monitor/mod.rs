@@ -69,6 +69,10 @@ pub struct Counters {
     pub heads_refused: u64,
     /// Origins that could not be connected to.
     pub dial_failures: u64,
+    /// Requests that went to a parent.
+    pub parent_requests: u64,
+    /// Parents that could not be connected to.
+    pub parent_failures: u64,
     /// Requests that no helper decided about, though there are some.
     pub undecided: u64,
     /// Replies of helpers that could not be read.
@@ -143,6 +147,8 @@ pub struct Running {
     pub established: u64,
     /// Those of them that are kept and in no session's use.
     pub idle: u64,
+    /// Parents that are left alone since they could not be reached.
+    pub parents_down: u64,
     /// Blocks lent.
     pub blocks: u64,
     /// Bytes of heads beyond a block each.
@@ -281,18 +287,12 @@ impl Running {
         row("memory.blocks", self.blocks);
         row("memory.heads", self.head_bytes);
         row("monitor.requests", counters.monitor_requests);
-        row("origins.failed", counters.dial_failures);
-        row("origins.refused", counters.refused);
-        row("origins.reused", counters.reused);
         row("names.failed", counters.name_failures);
         self.users.rows(&counters.auth, &mut row);
         for (finding, count) in counters.exchange.openings() {
             row(&format!("sni.{finding}"), count);
         }
         self.helper_rows(&mut row);
-        row("servers.established", self.established);
-        row("servers.idle", self.idle);
-        row("servers.opening", self.opening);
         self.way_rows(&mut row);
         for (reason, count) in CloseReason::COUNTED.iter().zip(counters.ended) {
             row(&format!("ended.{}", reason.name()), count);
@@ -303,7 +303,7 @@ impl Running {
         rows
     }
 
-    /// Which way clients and bytes go.
+    /// Which way clients and bytes go, straight or through parents.
     fn way_rows(&self, row: &mut impl FnMut(&str, u64)) {
         let counters = &self.counters;
         row("transfer.client", counters.to_clients.iter().sum());
@@ -317,6 +317,15 @@ impl Running {
         for (client, origin, count) in counters.ways() {
             row(&format!("families.{}.{}", client.name(), origin.name()), count);
         }
+        row("origins.failed", counters.dial_failures);
+        row("origins.refused", counters.refused);
+        row("origins.reused", counters.reused);
+        row("parents.down", self.parents_down);
+        row("parents.failed", counters.parent_failures);
+        row("parents.requests", counters.parent_requests);
+        row("servers.established", self.established);
+        row("servers.idle", self.idle);
+        row("servers.opening", self.opening);
     }
 
     /// What rules allow and what they block, and why.

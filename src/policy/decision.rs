@@ -42,6 +42,8 @@ pub enum Verdict {
     Rewrite(Box<Request>),
     /// Send it unchanged to this host, with this PROXY protocol header; without a word of it, with that of the configuration.
     Intercept(Box<Target>, Option<Announce>),
+    /// Let it pass, through the parent that is there.
+    Parent(Box<Target>),
     /// Send the client elsewhere, with this answer of status 3xx.
     Redirect(Box<Answer>),
     /// Answer with a local page.

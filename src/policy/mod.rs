@@ -8,6 +8,7 @@ pub mod decision;
 pub mod lists;
 pub mod networks;
 pub mod own_ends;
+pub mod parents;
 pub mod places;
 pub mod ports;
 pub mod rates;
@@ -210,6 +211,19 @@ impl Policy {
         named.then_some(()).ok_or(Refused::Port(port))
     }
 
+    /// Whether a request other than CONNECT may go to this port of a host whose addresses only a parent knows.
+    ///
+    /// # Errors
+    /// [`Refused::Port`].
+    pub fn far_port_allowed(&self, port: u16) -> Result<(), Refused> {
+        self.config.ports.iter().any(|set| set.contains(port)).then_some(()).ok_or(Refused::Port(port))
+    }
+
+    /// Whether there are ranges that may not be connected to.
+    pub fn has_denied(&self) -> bool {
+        !self.config.deny.is_empty()
+    }
+
     /// Whether any address of this host could have [`Policy::port_allowed`] let a request pass: what is known before the host
     /// is looked up.
     ///
@@ -262,11 +276,25 @@ impl Policy {
         local: &LocalAddresses,
     ) -> Result<(), Refused> {
         let canonical = address.to_canonical();
-        if !(if canonical.is_ipv4() { self.config.ipv4 } else { self.config.ipv6 }) {
-            return Err(Refused::Family(canonical));
+        match if canonical.is_ipv4() { self.config.ipv4 } else { self.config.ipv6 } {
+            true => self.destination_allowed(host, address, port, local),
+            false => Err(Refused::Family(canonical)),
         }
+    }
+
+    /// The same for an address that a parent is asked to connect to, over which family it likes.
+    ///
+    /// # Errors
+    /// Those of [`Policy::address_allowed`] but for the family.
+    pub fn destination_allowed(
+        &self,
+        host: &str,
+        address: IpAddr,
+        port: u16,
+        local: &LocalAddresses,
+    ) -> Result<(), Refused> {
         if self.denies(address, local) {
-            return Err(Refused::Denied(canonical));
+            return Err(Refused::Denied(address.to_canonical()));
         }
         match local.listener_at(address, port) {
             None if !local.contain(address) => Ok(()),

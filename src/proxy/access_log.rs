@@ -44,6 +44,7 @@ impl Proxy {
             resolve: between(summary.decided, summary.resolved),
             connect: between(summary.resolved, summary.connected),
             origin: summary.origin,
+            parent: summary.parent,
             decision: summary.decision,
             failure: summary.failure(),
             list: summary.list.as_deref().unwrap_or_default().as_bytes(),

@@ -17,7 +17,9 @@ impl Proxy {
     /// elsewhere, and who has said the host itself.
     pub(super) fn spoofed(&self, key: Key) -> Option<IpAddr> {
         let exchange = &self.clients.get(key).filter(|_| self.divert.spoof)?.session.exchange;
-        let own = exchange.request().is_some_and(|request| !request.is_intercepted() && !request.is_renamed());
+        let own = exchange
+            .request()
+            .is_some_and(|request| !request.is_intercepted() && !request.is_renamed() && request.parent().is_none());
         let diverted = exchange.ingress().is_diverted() && exchange.original_destination().is_some();
         if diverted && own {
             exchange.peer().address()
@@ -37,6 +39,9 @@ impl Proxy {
 
     /// The header that a connection for this request begins with.
     fn header(&self, request: &Request) -> Announce {
+        if let Some(parent) = request.parent() {
+            return parent.announce;
+        }
         match request.detour().map(|detour| detour.by) {
             Some(DetourBy::Helper(header)) => header.unwrap_or(self.divert.announce),
             _ => Announce::Off,

@@ -32,6 +32,9 @@ impl Proxy {
             return caching.cache.give_up(&mut job, Freed::Unshared);
         };
         request.set_caching(Caching::Judge);
+        if let Some(own) = exchange.request() {
+            request.follow_hop(own);
+        }
         let arrival = Arrival::direct(exchange.ingress(), exchange.peer());
         let exchange = Exchange::fetching(&arrival, request, self.clock.now());
         let since = u32::try_from(self.clock.now() / 1000).unwrap_or(u32::MAX);

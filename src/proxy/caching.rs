@@ -318,7 +318,12 @@ impl Proxy {
         let moment = Moment { now: millis / 1000, millis, date: self.clock.date(), rules: &self.settings.rules };
         let failed = matches!(
             cause,
-            Cause::Origin(_) | Cause::ConnectFailed | Cause::ConnectTimeout | Cause::NameFailed | Cause::NameTimeout
+            Cause::Origin(_)
+                | Cause::ConnectFailed
+                | Cause::ConnectTimeout
+                | Cause::NameFailed
+                | Cause::NameTimeout
+                | Cause::ParentFailed
         );
         let answer = if failed { caching.cache.stand_in(&mut job, Failure::Disconnected, &moment) } else { None };
         caching.cache.give_up(&mut job, Freed::Failed);

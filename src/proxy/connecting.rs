@@ -17,18 +17,20 @@ use crate::exchange::timers::Timer;
 use crate::exchange::{Action, Connected};
 use crate::http::answer::Answer;
 use crate::http::cause::Cause;
+use crate::http::fault::OriginFault;
 use crate::http::request::Request;
-use crate::http::target::{Host, Target};
+use crate::http::target::Host;
 use crate::http::Method;
 use crate::io::origin::{Origin, OriginKey};
 use crate::peer::ClientId;
-use crate::policy::address::ends_here;
 use crate::policy::shares::ClientKey;
-use crate::policy::Refused;
 use crate::resolver::{LookupId, LookupResult};
 use crate::system::interfaces;
 use crate::upstream::dial::DialError;
 use crate::upstream::{Connect, ConnectRequest};
+
+/// What tells connections to parents from those to an origin at the same place.
+const PARENT: &str = "parent";
 
 /// Addresses to connect to. Most names have fewer than these, which take no allocation.
 pub(super) type AddressList = SmallVec<[IpAddr; 4]>;
@@ -67,6 +69,9 @@ impl Proxy {
             self.with_exchange(key, |exchange, cx| exchange.handle_explained(answer, cx));
             return;
         }
+        if cause == Cause::Origin(OriginFault::ParentLogin) {
+            self.note_parent_login(key);
+        }
         let Some(client) = self.clients.get(key) else { return };
         let exchange = &client.session.exchange;
         let answer = self.answers.explain(cause, exchange.request(), exchange.client(), "");
@@ -91,14 +96,23 @@ impl Proxy {
         self.with_exchange(key, |exchange, cx| exchange.handle_failure(answer, cx));
     }
 
-    /// Finds the addresses of the request's origin.
+    /// Finds the addresses of the request's origin, or of a parent that it goes through.
     pub(super) fn resolve(&mut self, key: Key) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        client.session.exchange.restart_hop();
+        if self.goes_to_original(key) {
+            return self.reach_original(key);
+        }
+        if !self.sends_unresolved(key) {
+            self.resolve_origin(key);
+        }
+    }
+
+    /// Finds the addresses of the request's origin.
+    pub(super) fn resolve_origin(&mut self, key: Key) {
         let now = self.clock.now();
         let Some(client) = self.clients.get_mut(key) else { return };
         let Some(request) = client.session.exchange.request() else { return };
-        if request.original().is_some() {
-            return self.reach_original(key);
-        }
         let client_key = ClientKey::from(client.session.exchange.client());
         let literal = match &request.destination().host {
             Host::V4(address) => IpAddr::V4(*address),
@@ -129,6 +143,9 @@ impl Proxy {
 
     /// The addresses are known; `rest` is the lookup that will bring more of them.
     pub(super) fn resolved(&mut self, key: Key, found: LookupResult, rest: Option<LookupId>) {
+        if self.has_parent(key) {
+            return self.parent_resolved(key, found, rest);
+        }
         let addresses: AddressList = found.iter().flat_map(Addresses::iter).collect();
         self.host_resolved(key, &addresses, found.err(), rest);
     }
@@ -149,10 +166,14 @@ impl Proxy {
                 None => self.refuse_address(key, refused),
             };
         }
-        self.report_addresses(key, &addresses);
+        if !self.has_parent(key) {
+            self.report_addresses(key, &addresses);
+        }
         let addresses = self.reachable(key, addresses);
-        let wanted = self.with_exchange(key, |exchange, cx| exchange.handle_resolved(cx));
-        if wanted == Some(true) && !self.connect_again(key, &addresses) {
+        // Behind a parent that could not be reached it waits for a connection already.
+        let again = client_phase(&self.clients, key) == Some(PhaseKind::Connecting);
+        let wanted = again || self.with_exchange(key, |exchange, cx| exchange.handle_resolved(cx)) == Some(true);
+        if wanted && !self.connect_again(key, &addresses) {
             self.race(key, &addresses, rest);
         }
     }
@@ -162,8 +183,7 @@ impl Proxy {
         let Some(client) = self.clients.get(key) else { return false };
         let Some(origin) = &client.session.origin else { return false };
         let there = |request: &Request| {
-            let address =
-                origin.address.port() == request.destination().port && addresses.contains(&origin.address.ip());
+            let address = origin.address.port() == port_of(request) && addresses.contains(&origin.address.ip());
             address && origin.key == self.origin_key(key, request)
         };
         let exchange = &client.session.exchange;
@@ -193,17 +213,28 @@ impl Proxy {
         let Some(client) = self.clients.get(key) else { return };
         let Some(request) = client.session.exchange.request() else { return };
         let fresh = client.session.exchange.is_fresh() || request.method() == Method::Connect;
-        let port = request.destination().port;
+        let (port, patience) = (port_of(request), Proxy::patience(request));
         let repeatable = request.is_repeatable();
         let source = self.spoofed(key);
-        let scope = match &request.destination().host {
+        let host = request.parent().map_or(&request.destination().host, |parent| &parent.host);
+        let scope = match host {
             Host::V6(_, Some(zone)) => interfaces::number(zone).unwrap_or(0),
             _ => 0,
         };
         let site = self.origin_key(key, request);
         let client = ClientKey::from(client.session.exchange.client());
-        let wanted =
-            ConnectRequest { session: key, client, addresses, port, scope, key: site, source, fresh, repeatable };
+        let wanted = ConnectRequest {
+            session: key,
+            client,
+            addresses,
+            port,
+            scope,
+            key: site,
+            source,
+            fresh,
+            repeatable,
+            patience,
+        };
         match self.upstream.connect(&wanted, &mut self.poller, &mut self.shares, now) {
             Connect::Ready(origin) => self.connected(key, origin),
             Connect::Pending(dial) => {
@@ -215,9 +246,13 @@ impl Proxy {
     }
 
     /// Which kept connections may carry this request: those of its Host field, and those of its client alone where they tell of it.
+    /// Those to a parent carry all that goes through it as the same user.
     fn origin_key(&self, key: Key, request: &Request) -> OriginKey {
-        let named = request.target();
-        self.upstream.keys.key(&named.host, named.port, self.scope(key, request))
+        let (named, scope) = (request.target(), self.scope(key, request));
+        match request.parent() {
+            Some(parent) => self.upstream.keys.key(&(PARENT, &parent.host, &parent.credentials), parent.port, scope),
+            None => self.upstream.keys.key(&named.host, named.port, scope),
+        }
     }
 
     /// Something is asked for on behalf of a session now.
@@ -259,45 +294,6 @@ impl Proxy {
         }
     }
 
-    /// Those of the addresses that may be connected to, and why the last of the others may not. Decided on what is really
-    /// connected to, after resolution and after what a helper has put in place of it, so that no name can hide an address.
-    pub(super) fn allowed(
-        &self,
-        request: &Request,
-        addresses: impl Iterator<Item = IpAddr>,
-    ) -> (AddressList, Option<Refused>) {
-        let mut refused = None;
-        let (host, port) = (name_of(request.destination()), request.destination().port);
-        let tunnel = request.method() == Method::Connect;
-        let listed = self.listed(request);
-        let allow = |address: &IpAddr| {
-            let verdict = self.policy.address_allowed(host, *address, port, &self.local).and_then(|()| match tunnel {
-                // The walk over stages has judged its port by `security.connect`.
-                true => Ok(()),
-                false => self.policy.port_allowed(host, *address, port, &self.local),
-            });
-            let other = self.other_form(*address);
-            let verdict = verdict.and_then(|()| match other {
-                // It is the gateway's address that is connected to.
-                Some(form) if address.is_ipv4() => self.policy.address_allowed(host, form, port, &self.local),
-                _ => Ok(()),
-            });
-            let verdict = verdict.and_then(|()| listed.as_ref().map_or(Ok(()), |listed| listed.judge(*address, other)));
-            refused = verdict.err().or(refused);
-            verdict.is_ok()
-        };
-        (addresses.filter(allow).collect(), refused)
-    }
-
-    pub(super) fn refuse_address(&mut self, key: Key, refused: Option<Refused>) {
-        self.counters.refused += 1;
-        let place = refused.and_then(|refused| self.note_refused(key, refused)).unwrap_or_default();
-        self.fail_request(key, |answers, request, client| match &refused {
-            Some(refused) => answers.refused(refused, &place, request, client),
-            None => answers.dial_error(DialError::Unreachable, request, client),
-        });
-    }
-
     /// A connection has come about, or a kept one was there.
     pub(super) fn connected(&mut self, key: Key, origin: Box<Origin<TcpStream>>) {
         let reused = origin.exchanges > 0;
@@ -326,24 +322,9 @@ impl Proxy {
             self.hang_up(key);
             return self.dial_failed(key, DialError::Refused, None);
         }
+        self.note_parent(key, reused);
         let exclusive = self.is_for_one(key);
         self.with_exchange(key, |exchange, cx| exchange.handle_connected(Connected { reused, exclusive }, cx));
-    }
-
-    /// Why a new connection may not be used: it ends on this machine, though its address was on no list of ours. So do those to
-    /// networks that the kernel delivers here, and to an address that became ours a moment ago.
-    fn judge_end(&self, key: Key, origin: &Origin<TcpStream>) -> Option<Refused> {
-        let to = origin.address;
-        if self.comes_back(key) {
-            // It was there before it was known which connection of ours it is.
-            return Some(Refused::Loop(to.ip(), to.port()));
-        }
-        let local = (origin.exchanges == 0).then(|| origin.stream.io.local_addr().ok())??;
-        if !ends_here(local.ip(), to.ip()) {
-            return None;
-        }
-        let host = name_of(self.clients.get(key)?.session.exchange.request()?.destination());
-        self.policy.own_address_allowed(host, to.ip(), to.port(), &self.local).err()
     }
 
     /// No connection has come about; `rest` is the lookup that will bring more addresses.
@@ -355,6 +336,9 @@ impl Proxy {
             return;
         }
         client.waits = Waits::Nothing;
+        if error != DialError::Exhausted && self.has_parent(key) {
+            return self.lose_parent(key, &error.to_string());
+        }
         if error != DialError::Exhausted {
             self.note_unreached(key);
         } else {
@@ -389,6 +373,7 @@ impl Proxy {
                 self.look_up(key, Arriving::Alone);
                 return self.enqueue(key);
             }
+            (Some((Timer::Connect | Timer::Resolve, _)), _) if self.has_parent(key) => self.blame_slow_parent(key),
             (Some((Timer::Connect, _)), _) => self.note_unreached(key),
             (Some((Timer::Resolve, _)), Waits::Lookup(_)) => {
                 self.counters.name_time.note(client.waited(&self.clock));
@@ -467,12 +452,9 @@ impl Proxy {
     }
 }
 
-/// The name that a target has, empty where it is an address.
-fn name_of(target: &Target) -> &str {
-    match &target.host {
-        Host::Name(name) => name,
-        Host::V4(_) | Host::V6(..) => "",
-    }
+/// The port to connect to for a request.
+fn port_of(request: &Request) -> u16 {
+    request.parent().map_or(request.destination().port, |parent| parent.port)
 }
 
 fn client_phase(clients: &Arena<Client>, key: Key) -> Option<PhaseKind> {

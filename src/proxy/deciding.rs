@@ -54,6 +54,9 @@ impl Proxy {
             self.watch.hosts.note(&self.out);
         }
         let limited = self.limit(key);
+        if limited.is_none() && self.tells_script(key) {
+            return;
+        }
         self.begin_walk(key, limited);
     }
 
@@ -245,6 +248,7 @@ impl Proxy {
             Verdict::Permit => self.permit(key),
             Verdict::Rewrite(other) => self.rewrite(key, other),
             Verdict::Intercept(to, header) => self.decided(key, Word::Intercept, Decision::Intercept(to, header)),
+            Verdict::Parent(to) => self.name_parent(key, *to),
             Verdict::Redirect(answer) => self.decided(key, Word::Redirect, Decision::Answer(answer)),
             Verdict::Answer(answer) => self.decided(key, Word::Local, Decision::Answer(answer)),
             Verdict::File(page) => self.serve_page(key, page),

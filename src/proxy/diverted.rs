@@ -118,6 +118,7 @@ impl Proxy {
             _ if self.goes_to_original(key) => self.go(key, checked == HostChecked::There),
             Some(failure) => self.name_failed(key, &failure),
             None if self.is_vetted(key) => self.vet_addresses(key, said, rest),
+            None if self.looks_up_for_parent(key) => self.host_known(key, said, rest),
             None => self.dial(key, said, rest),
         }
     }
@@ -147,7 +148,7 @@ impl Proxy {
 
     /// Where the connection of a request was going, if the host that the request names has to be there. Where a helper has named
     /// another host, the client has not said that one.
-    fn held_against(&self, key: Key) -> Option<SocketAddr> {
+    pub(super) fn held_against(&self, key: Key) -> Option<SocketAddr> {
         let exchange = &self.clients.get(key)?.session.exchange;
         let request = exchange.request()?;
         let named = exchange.ingress() == Ingress::Intercept
@@ -183,7 +184,11 @@ impl Proxy {
         }
         let original = self.request_of(key).and_then(Request::original);
         if let Some(original) = original {
-            self.dial(key, &[original.ip()], None);
+            let address = [original.ip()];
+            match self.looks_up_for_parent(key) {
+                true => self.host_known(key, &address, None),
+                false => self.dial(key, &address, None),
+            }
         }
     }
 }

@@ -149,6 +149,7 @@ impl Proxy {
         self.watch_names(reader, names);
         self.use_lists(options.lists);
         self.use_users(options.users);
+        self.use_parents(options.parents);
         self.reload_helpers(options.redirector);
         self.watch.set_facts(options.facts);
         self.addresses.set_polling(options.poll_interfaces, &mut self.poller);

@@ -217,6 +217,10 @@ impl Proxy {
         let session = &self.clients.get(key)?.session;
         let ((name, port), origin) = (session.exchange.name_to_judge()?, session.origin.as_ref()?);
         let verdict = match lists.judge(name, port, None) {
+            // Only a parent knows the addresses that decide.
+            ListVerdict::Open if session.exchange.tunnels_through_parent() => {
+                ListVerdict::Blocked(ListReason::Unlisted)
+            }
             // Addresses decide, by the form in which they were judged before they were connected to.
             named @ ListVerdict::Open => {
                 let to = origin.address.ip();
@@ -291,6 +295,18 @@ impl<'a> Listed<'a> {
             None => (lists.judge_request(request), target.port),
         };
         Some(Listed { lists, named, port })
+    }
+
+    /// What they say of a host of which no address is known here, so that no network can allow it.
+    ///
+    /// # Errors
+    /// They refuse it.
+    pub(super) fn judge_name(&self) -> Result<(), Refused> {
+        match self.named {
+            ListVerdict::Blocked(reason) => Err(Refused::Listed(reason)),
+            ListVerdict::Open if self.lists.closed => Err(Refused::Listed(ListReason::Unlisted)),
+            _ => Ok(()),
+        }
     }
 
     /// What they say of an address, and of the other form that the network's gateway gives it.

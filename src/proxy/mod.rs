@@ -7,6 +7,7 @@
 mod access_log;
 mod addresses;
 mod announcing;
+mod autoconfig;
 mod background;
 mod caching;
 mod client;
@@ -20,6 +21,7 @@ mod fill;
 mod filling;
 mod heads;
 mod icap;
+mod judging;
 mod lifecycle;
 mod limiting;
 mod list_files;
@@ -29,6 +31,7 @@ mod loading;
 mod logins;
 mod looping;
 mod pages;
+mod parents;
 mod place;
 mod process;
 mod releasing;
@@ -57,6 +60,7 @@ use crate::loader::names::{NameReader, Names};
 use crate::logs::{AccessLog, Messages, UsageLog};
 use crate::monitor::Counters;
 use crate::policy::own_ends::OwnEnds;
+use crate::policy::parents::Parents;
 use crate::policy::shares::Shares;
 use crate::policy::{LocalAddresses, Policy};
 use crate::redirector::{self, Redirector};
@@ -103,6 +107,8 @@ pub struct Options {
     pub dial_options: DialOptions,
     /// How diverted requests and announced clients are dealt with.
     pub divert: DivertOptions,
+    /// The parents that requests may be sent through.
+    pub parents: Parents,
     /// What the files say about names, and how they are looked at again.
     pub names: (NameReader, Names),
     /// The folder of local pages, which are looked at again; None without one.
@@ -141,6 +147,7 @@ pub struct Proxy {
     answers: Answers,
     policy: Policy,
     divert: DivertOptions,
+    parents: Parents,
     /// None where nothing is listed.
     lists: Option<lists::ActiveLists>,
     /// None as long as there were no users.
@@ -199,10 +206,9 @@ impl Proxy {
         let local = LocalAddresses::new([], listeners.addresses());
         let addresses = addresses::OwnAddresses::new(options.poll_interfaces, &mut poller);
         let lifecycle = lifecycle::Lifecycle::new(&options);
-        let clock = Clock::new();
+        let (mut shares, clock) = (Shares::default(), Clock::new());
         let watch = snapshot::MonitorState::new(options.facts, clock.since_epoch(clock.now()) / 1000)?;
         let (reader, Names { config, hosts }) = options.names;
-        let mut shares = Shares::default();
         let heads = heads::Heads::new(&mut shares);
         let upstream = Upstream::new(options.dial_options, &mut shares);
         let (lists, list_reader) = lists::ActiveLists::start(options.lists).unzip();
@@ -222,6 +228,7 @@ impl Proxy {
             answers: options.answers,
             policy: options.policy,
             divert: options.divert,
+            parents: options.parents,
             lists,
             logins: None,
             local,

@@ -26,10 +26,12 @@ pub(super) enum Trouble {
     Unwatched,
     /// A connection did not start with the PROXY protocol header that it must have.
     ProxyHeader,
+    /// A parent does not take our credentials.
+    ParentLogin,
 }
 
 impl Trouble {
-    const KINDS: usize = 6;
+    const KINDS: usize = 7;
 }
 
 /// When each kind of trouble may be written to the log again.

@@ -75,6 +75,10 @@ impl MonitorState {
         })
     }
 
+    pub(super) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
     pub(super) fn set_facts(&mut self, facts: Facts) {
         self.facts = facts;
     }
@@ -90,6 +94,11 @@ impl Proxy {
         if !clients.is_empty() && !clients.contain(peer) {
             let denied = Decision::Answer(Box::new(web::denied()));
             self.with_exchange(key, |exchange, cx| exchange.handle_decision(denied, cx));
+            return;
+        }
+        if let Some(script) = self.script_for_monitor(key) {
+            let script = Decision::Answer(Box::new(script));
+            self.with_exchange(key, |exchange, cx| exchange.handle_decision(script, cx));
             return;
         }
         if self.has_users(Realm::Monitor) && web::asks_for_user(request) {
@@ -238,6 +247,7 @@ impl Source for Proxy {
             opening: self.upstream.opening() as u64,
             established,
             idle: self.upstream.idle.len() as u64,
+            parents_down: self.parents.chain.down(self.clock.now()),
             blocks: self.shared.pool.lent() as u64,
             head_bytes: self.shares.total(Resource::HeadBytes) as u64,
             cache: self.caching.as_ref().map(|caching| caching.cache.numbers()).unwrap_or_default(),

@@ -12,10 +12,12 @@ use crate::answers::Answers;
 use crate::cache::evict::Eviction;
 use crate::cache::CacheSettings;
 use crate::config::listeners::Listening;
+use crate::config::parents::SiteNames;
 use crate::config::{Config, Loaded};
 use crate::exchange::ingress::Ingress;
 use crate::exchange::timers::Limits;
 use crate::exchange::Settings;
+use crate::http::answer::AnswerBody;
 use crate::http::rules::Rules;
 use crate::http::target::{Target, HTTP_PORT};
 use crate::icap::reply::ServiceTag;
@@ -23,11 +25,13 @@ use crate::icap::ServiceSettings;
 use crate::loader::folder::Folder;
 use crate::loader::lists::ListOptions;
 use crate::loader::names::NameOptions;
+use crate::loader::parents::{ParentOptions, SiteSources};
 use crate::loader::users::UsersOptions;
 use crate::policy::credentials::field::challenge;
 use crate::policy::lists::names::ListKey;
-use crate::policy::lists::ListVerdict;
+use crate::policy::lists::{ListVerdict, Lists};
 use crate::policy::networks::Networks;
+use crate::policy::parents::Parents;
 use crate::policy::tunnels::TunnelRules;
 use crate::policy::{Policy, PolicyConfig};
 use crate::proxy::{self, ClientLimits, DivertOptions, ListSetup, ListenAddress, UsersSetup};
@@ -38,8 +42,9 @@ use crate::redirector::url::Url;
 use crate::redirector::{self, pool};
 use crate::system::descriptors::Budget;
 use crate::system::owner::owner;
-use crate::system::{hostname, privileges};
+use crate::system::{files, hostname, privileges};
 use crate::upstream::DialOptions;
+use crate::web::pac::PacScript;
 use crate::web::Facts;
 
 /// Clients for each attempt to connect beside the first of a race, when all of them are there: in a race that goes well there is
@@ -99,6 +104,7 @@ pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options,
     let config = &loaded.config;
     let count = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     let (pages, answers) = answers(config)?;
+    let lists = lists(config)?;
     Ok(proxy::Options {
         places: places(config)?,
         limits: Ingress::ALL.map(|ingress| match ingress {
@@ -120,11 +126,12 @@ pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options,
         divert: divert_options(config),
         dial_options: dial_options(config, count(budget.pool), count(budget.attempts)),
         names: name_options(loaded).read().map_err(unreadable_names)?,
-        lists: lists(config)?,
+        parents: parents(config, lists.as_ref())?,
+        lists,
         users: users(config)?,
         cache: cache(config),
         redirector: redirector(config),
-        facts: facts(loaded),
+        facts: facts(loaded)?,
         pages,
         poll_interfaces: config.daemon.poll_interfaces,
         drain: config.daemon.drain_timeout.unwrap_or_default().as_secs(),
@@ -139,9 +146,11 @@ pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options,
 pub(super) fn check_files(loaded: &Loaded) -> Result<(), String> {
     answers(&loaded.config)?;
     places(&loaded.config)?;
-    if let Some(lists) = list_options(&loaded.config) {
-        lists.check().map_err(|error| format!("acl: {error}"))?;
-    }
+    let lists = list_options(&loaded.config).map(|lists| lists.lists()).transpose();
+    let lists = lists.map_err(|error| format!("acl: {error}"))?;
+    let parents = parent_options(&loaded.config).read()?;
+    parents_fit(&parents, lists.as_ref())?;
+    script(&loaded.config)?;
     for options in users_options(&loaded.config).into_iter().flatten() {
         options.check()?;
     }
@@ -169,6 +178,55 @@ fn lists(config: &Config) -> Result<Option<ListSetup>, String> {
     let read = options.read().map_err(|error| format!("acl: {error}"))?;
     Ok(Some(ListSetup { read, spared: config.acl.helpers, tell: config.acl.tell_list }))
 }
+
+/// The parents, with what their files say.
+fn parents(config: &Config, lists: Option<&ListSetup>) -> Result<Parents, String> {
+    let parents = parent_options(config).read()?;
+    parents_fit(&parents, lists.map(|setup| &setup.read.1))?;
+    Ok(parents)
+}
+
+/// A network in a list has to be judged before a parent gets a name, unless the operator says that it need not.
+fn parents_fit(parents: &Parents, lists: Option<&Lists>) -> Result<(), String> {
+    match parents.resolve {
+        None if !parents.chain.is_empty() && lists.is_some_and(Lists::have_ranges) => Err(
+            "parent.resolve is not said, and there are networks in acl.blocklist or acl.allowlist: true = names are resolved \
+             and judged here before a parent gets them, false = their addresses are for the parent to judge"
+                .to_owned(),
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn parent_options(config: &Config) -> ParentOptions {
+    let parent = &config.parent;
+    let sources =
+        |names: &SiteNames, option| SiteSources { option, entries: names.entries.clone(), files: names.files.clone() };
+    ParentOptions {
+        places: parent.proxy.parents.clone(),
+        direct: parent.proxy.direct,
+        announce: parent.proxy_protocol,
+        logins: parent.auth_file.clone(),
+        only: (!parent.r#for.is_empty()).then(|| sources(&parent.r#for, "parent.for")),
+        except: sources(&parent.except, "parent.except"),
+        resolve: parent.resolve,
+        key: list_key(),
+    }
+}
+
+/// What browsers are told that configure themselves.
+fn script(config: &Config) -> Result<PacScript, String> {
+    let Some(path) = &config.pac.file else { return Ok(PacScript::Made(config.pac.direct.clone())) };
+    let read = files::read(path, MAX_SCRIPT + 1).and_then(|bytes| {
+        files::fits(bytes.len() as u64, MAX_SCRIPT)?;
+        Ok(bytes)
+    });
+    let bytes = read.map_err(|error| format!("pac.file: {}: {error}", path.display()))?;
+    Ok(PacScript::Given(AnswerBody::Shared(bytes.into())))
+}
+
+/// Largest file of a script, in bytes: as much as browsers take.
+const MAX_SCRIPT: u64 = 1 << 20;
 
 /// The users of each realm, read.
 fn users(config: &Config) -> Result<UsersSetup, String> {
@@ -218,9 +276,14 @@ pub(super) fn verdict(config: &Config, name: &str) -> Result<String, String> {
 /// The port that a name is checked for where none is given.
 const CHECKED_PORT: u16 = 443;
 
-fn list_options(config: &Config) -> Option<ListOptions> {
+/// What names in lists are hashed with, the same for as long as the process runs.
+fn list_key() -> ListKey {
     static RANDOM: OnceLock<RandomState> = OnceLock::new();
     let random = RANDOM.get_or_init(RandomState::new);
+    ListKey(random.hash_one(0), random.hash_one(1))
+}
+
+fn list_options(config: &Config) -> Option<ListOptions> {
     let acl = &config.acl;
     let used = !acl.blocklist.is_empty() || !acl.allowlist.is_empty();
     used.then(|| ListOptions {
@@ -228,14 +291,15 @@ fn list_options(config: &Config) -> Option<ListOptions> {
         allow: acl.allowlist.clone(),
         closed: acl.default,
         enforced: !acl.mode,
-        key: ListKey(random.hash_one(0), random.hash_one(1)),
+        key: list_key(),
     })
 }
 
-fn facts(loaded: &Loaded) -> Facts {
+fn facts(loaded: &Loaded) -> Result<Facts, String> {
     let web = &loaded.config.web;
     let names = hostname::names().into_iter().chain(web.names.iter().cloned()).collect();
-    Facts { configuration: loaded.facts(), control: web.debug, names, clients: Networks::new(&web.clients) }
+    let (configuration, clients) = (loaded.facts(), Networks::new(&web.clients));
+    Ok(Facts { configuration, control: web.debug, names, clients, script: script(&loaded.config)? })
 }
 
 /// Where to listen; the files of Unix sockets belong to the account that the process becomes, unless others are named.

@@ -42,15 +42,14 @@ pub(super) fn of(config: &Config) -> Vec<String> {
         ));
     }
     let told = relays(&listeners);
-    if !told.is_empty() && Networks::new(&http.trusted).is_whole() {
+    if !told.is_empty() && everybody {
         let (at, text) = (told.join(" and "), "may go to any port of any server, which a PROXY header says");
         lines.push(format!("everybody who reaches {at} {text}: http.trusted names the balancers that are believed"));
     }
     lines.extend(named_over_icap(config, &listeners));
-    if config.intercept.spoof && proxied && Networks::new(&http.trusted).is_whole() {
-        let text =
-            "connections may bear any address that somebody writes in a PROXY header: http.trusted names the balancers";
-        lines.push(format!("{text} (intercept.spoof)"));
+    if config.intercept.spoof && proxied && everybody {
+        let text = "connections may bear any address that somebody writes in a PROXY header";
+        lines.push(format!("{text}: http.trusted names the balancers (intercept.spoof)"));
     }
     let web = &config.web;
     for (path, clients, options) in

@@ -67,6 +67,8 @@ pub struct ConnectRequest<'a> {
     /// The request can be sent again if the connection turns out dead, as every kept one may. One that cannot goes out
     /// on a connection of its own.
     pub repeatable: bool,
+    /// Milliseconds after which it is given up, where there is another place to go.
+    pub patience: Option<Millis>,
 }
 
 impl ConnectRequest<'_> {
@@ -101,6 +103,8 @@ struct Dial {
     beside: u32,
     key: OriginKey,
     source: Option<IpAddr>,
+    /// When it is given up.
+    until: Option<Millis>,
     race: Race,
     attempts: Vec<Option<Attempt>>,
 }
@@ -186,6 +190,7 @@ impl Upstream {
             beside: 0,
             key: request.key,
             source: request.source,
+            until: request.patience.map(|patience| now + patience),
             race: Race::new(addresses, now),
             attempts: Vec::new(),
         });
@@ -307,6 +312,7 @@ impl Upstream {
         if let Some(error) = self.advance(key, poller, shares, now) {
             if let Some(dial) = self.dials.remove(key) {
                 self.finished.push((dial.session, Err(error)));
+                dial.close(poller, shares);
             }
         }
     }
@@ -329,7 +335,10 @@ impl Upstream {
     ) -> Option<DialError> {
         loop {
             let dial = self.dials.get_mut(key)?;
-            let (client, source, beside) = (dial.client, dial.source, &mut dial.beside);
+            if dial.until.is_some_and(|until| until <= now) {
+                return Some(DialError::TimedOut);
+            }
+            let (client, source, until, beside) = (dial.client, dial.source, dial.until, &mut dial.beside);
             // The place of an attempt that has just ended is still this race's.
             let free = *beside as usize >= dial.race.running();
             let may_add = || {
@@ -355,10 +364,13 @@ impl Upstream {
                     self.note_failure(address.ip(), DialError::TimedOut, now);
                 }
                 Step::Wait(at) => {
-                    self.alarms.arm(key.index, at);
+                    self.alarms.arm(key.index, until.map_or(at, |until| at.min(until)));
                     return None;
                 }
-                Step::WaitForEnd => return None,
+                Step::WaitForEnd => {
+                    until.into_iter().for_each(|until| self.alarms.arm(key.index, until));
+                    return None;
+                }
                 Step::Lost(error) => return Some(error),
             }
         }
@@ -450,8 +462,9 @@ mod tests {
         let key = OriginKeys::default().key(&"a.test", 80, Scope::Shared);
         let (addresses, fresh, repeatable) = (&addresses, true, false);
         let client = ClientKey::from(addresses[1]);
+        let (port, scope, source, patience) = (80, 7, None, None);
         let request =
-            ConnectRequest { session, client, addresses, port: 80, scope: 7, key, source: None, fresh, repeatable };
+            ConnectRequest { session, client, addresses, port, scope, key, source, fresh, repeatable, patience };
         let places = addresses.map(|address| request.place(address).to_string());
         assert_eq!(places, ["[fe80::1%7]:80", "192.0.2.1:80"]);
     }

@@ -53,6 +53,7 @@ pub(super) fn errors(running: &Running, refusals: &[(&str, u64)]) -> Value {
         "answers": answers,
         "lists": lists,
         "origins": { "failed": counters.dial_failures, "refused": counters.refused },
+        "parents": { "failed": counters.parent_failures },
         "names": {
             "failed": counters.name_failures,
             "timeouts": dns.timeouts,

@@ -280,6 +280,9 @@ fn origins(page: &mut MetricsPage, running: &Running) {
         "Exchanges on a connection that had carried one before.",
         [("", counters.reused)],
     );
+    page.counter("parent_requests_total", "Requests that went to a parent.", [("", counters.parent_requests)]);
+    page.counter("parent_failures_total", "Attempts at a parent that failed.", [("", counters.parent_failures)]);
+    page.gauge("parents_down", "Parents that are left alone.", [("", running.parents_down)]);
     page.times("connect_seconds", "Time until a new connection to an origin stood.", &counters.connect_time);
 }
 

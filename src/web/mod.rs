@@ -13,6 +13,7 @@ mod lists;
 mod metrics;
 mod names;
 mod overview;
+pub mod pac;
 mod process;
 mod sessions;
 mod units;
@@ -40,6 +41,7 @@ use crate::policy::networks::Networks;
 use control::Asked;
 pub use control::{Order, Purge};
 use layout::WebPage;
+use pac::PacScript;
 
 /// The media type of JSON (RFC 8259 section 11).
 const JSON: &str = "application/json";
@@ -62,6 +64,8 @@ pub struct Facts {
     pub names: Vec<String>,
     /// Who may see the pages; everybody where none is named (`web.clients`).
     pub clients: Networks,
+    /// What browsers are told that configure themselves.
+    pub script: PacScript,
 }
 
 /// What stays the same while the process lives.

@@ -79,6 +79,9 @@ fn troubles(running: &Running) -> Vec<String> {
     if running.limit > 0 && running.clients >= running.limit {
         troubles.push(format!("the limit of {} is reached", units::counted(running.limit, "client", "clients")));
     }
+    if running.parents_down > 0 {
+        troubles.push(units::counted(running.parents_down, "parent cannot be reached", "parents cannot be reached"));
+    }
     let lost = running.lost.messages.max(running.lost.usage).max(running.lost.access);
     if lost > 0 {
         troubles.push(units::counted(lost, "log line was lost", "log lines were lost"));

@@ -1,6 +1,7 @@
 //! The real binary between real programs: clients that people use in front of it, servers that people run behind it.
 //! Knows nothing of the proxy's insides; what each program may see and send is not scripted here.
 
+mod autoconfig;
 mod browser;
 mod cached;
 mod caches;
@@ -21,6 +22,7 @@ mod lines_by_schema;
 mod names;
 mod openssl;
 mod pages;
+mod parents;
 mod programs;
 mod promtool;
 mod refresh;

@@ -10,6 +10,7 @@
 mod access;
 mod answers;
 mod auth;
+mod autoconfig;
 mod backpressure;
 mod boundaries;
 mod cache;
@@ -44,6 +45,7 @@ mod logs;
 mod looping;
 mod monitor;
 mod pages;
+mod parents;
 mod passthrough;
 mod pipelining;
 mod policy;

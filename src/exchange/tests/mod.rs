@@ -12,6 +12,7 @@ mod limits;
 mod local;
 mod moves;
 mod opening;
+mod parent;
 mod proxy_header;
 mod relaying;
 mod responses;

@@ -5,6 +5,7 @@
 //! connections.
 
 mod opaque;
+mod parent;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use super::syntax::{elements, offset_in, trim, words};
 use super::target::{usual_port, Target, TargetForm};
 use super::{Method, Version};
 pub use opaque::OpaqueKind;
+pub use parent::{Hop, Parent};
 
 /// A request whose head is complete and without fault.
 #[derive(Clone, Debug)]
@@ -53,6 +55,8 @@ pub struct Request {
     /// It came within ICAP: another proxy sends it, to a server of any scheme.
     encapsulated: bool,
     caching: Caching,
+    /// How far it has come on its way to a parent.
+    hop: Option<Box<Hop>>,
 }
 
 /// Another place for a request than the one that it names.

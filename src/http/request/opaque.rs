@@ -55,6 +55,7 @@ impl Request {
             asked: None,
             opaque: Some(kind),
             encapsulated: false,
+            hop: None,
         }
     }
 

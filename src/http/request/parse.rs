@@ -168,6 +168,7 @@ impl Parts<'_> {
             opaque: None,
             encapsulated: self.schemes == Schemes::Any,
             caching: Caching::default(),
+            hop: None,
             fields,
             bytes,
         }))

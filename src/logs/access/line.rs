@@ -159,7 +159,7 @@ fn squid(out: &mut Vec<u8>, record: &Record<'_>) {
     push_url(out, record.user.unwrap_or_default().as_bytes());
     match record.origin {
         Some(origin) => {
-            put(out, &[" HIER_DIRECT/"]);
+            put(out, &[if record.parent { " FIRSTUP_PARENT/" } else { " HIER_DIRECT/" }]);
             address(out, origin.ip());
         }
         None => put(out, &[" HIER_NONE/-"]),

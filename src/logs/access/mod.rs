@@ -52,6 +52,8 @@ pub struct Record<'a> {
     pub connect: Option<u64>,
     /// Where it went.
     pub origin: Option<SocketAddr>,
+    /// That is a parent.
+    pub parent: bool,
     /// What was decided about it, in the words of the usage log.
     pub decision: Option<&'static str>,
     /// Why it did not end well, in a word.

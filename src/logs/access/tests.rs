@@ -27,6 +27,7 @@ fn record() -> Record<'static> {
         resolve: Some(20),
         connect: None,
         origin: Some("[2001:db8::1]:80".parse().unwrap()),
+        parent: false,
         decision: Some("PERMIT"),
         failure: None,
         list: b"",
@@ -109,6 +110,13 @@ fn squids_form_has_ten_fields_whatever_happened() {
         (
             Record { decision: Some("REDIRECT"), ..record() },
             format!("1795222956.512   1234 192.0.2.1 TCP_REDIRECT/200 512 {url}"),
+        ),
+        (
+            Record { parent: true, ..record() },
+            format!(
+                "1795222956.512   1234 192.0.2.1 TCP_MISS/200 512 {}",
+                url.replace("HIER_DIRECT", "FIRSTUP_PARENT")
+            ),
         ),
         (
             Record { decision: Some("FILE"), duration: 1_234_567_999, ..record() },

@@ -7,6 +7,7 @@
 //! | 200, 302, 403 | an HTTP response, perhaps with a body | answer with it |
 //! | | an HTTP request | send that one instead; the content is still the client's |
 //! | | `GET file://NAME HTTP/1.1` | answer with a local page |
+//! | | `GET parent://HOST:PORT HTTP/1.1` | send the request through that parent |
 //! | | `CONNECT HOST:PORT`, a blank line, a request | send that request to that host |
 //! | | `CONNECT HOST:PORT` alone | open that tunnel; for other methods send the request there |
 //! | | the same with `X-Intercept: active` | send the request unchanged there |
@@ -58,6 +59,7 @@ pub(super) fn read(message: &IcapMessage<'_>, question: &Question<'_>, rules: &R
     match (words.next(), words.next()) {
         (Some(b"CONNECT"), Some(authority)) => connect(head, authority, message.intercepts, question, rules),
         (Some(_), Some(url)) if url.starts_with(b"file://") => file(&url[7..], message.comment),
+        (Some(_), Some(url)) if url.starts_with(b"parent://") => parent(&url[b"parent://".len()..]),
         _ => {
             let (first, rest) = split(head).ok_or(ENDLESS)?;
             match rest.trim_ascii().is_empty() {
@@ -71,6 +73,11 @@ pub(super) fn read(message: &IcapMessage<'_>, question: &Question<'_>, rules: &R
 fn file(name: &[u8], comment: &str) -> Reading {
     let name = std::str::from_utf8(name).map_err(|_| "the name of its page is not UTF-8")?;
     Ok(Verdict::File(LocalPage { name: name.to_owned(), comment: comment.to_owned(), status: None }))
+}
+
+fn parent(place: &[u8]) -> Reading {
+    let to = Target::from_authority(place, None).map_err(|_| "its parent is no host:port")?;
+    Ok(Verdict::Parent(Box::new(to)))
 }
 
 /// A CONNECT, alone or in front of a request.

@@ -11,6 +11,7 @@
 //! | `file://NAME`, with ` status=CODE` behind it | answer with a local page, with that status |
 //! | `intercept://HOST[:PORT]` | send the request unchanged to that host |
 //! | the same with ` proxy=v1`, `v2` or `off` | with that PROXY protocol header in front, or without one |
+//! | `parent://HOST:PORT` | send the request through that parent |
 //! | `BH` | the helper is broken |
 
 use super::super::question::{Question, ReplyFault};
@@ -44,6 +45,9 @@ pub(super) fn read(said: &[u8], line: LineForm, question: &Question<'_>, rules: 
     }
     if let Some(place) = said.strip_prefix(b"intercept://") {
         return intercept(place, line, question);
+    }
+    if let Some(place) = word.strip_prefix(b"parent://") {
+        return parent(place, rest, line);
     }
     // Helpers in Squid's old style write the rest of the line behind the URL.
     let said = if line == LineForm::Squid { word } else { said };
@@ -133,6 +137,16 @@ fn intercept(place: &[u8], line: LineForm, question: &Question<'_>) -> Result<Ve
     let target = Target::from_authority(place, port);
     let target = target.map_err(|_| ReplyFault::Unreadable("its host is no host[:port]"))?;
     Ok(Verdict::Intercept(Box::new(target), header))
+}
+
+/// A parent with its port. In Squid's old style the rest of the line may stand behind it.
+fn parent(place: &[u8], rest: &[u8], line: LineForm) -> Result<Verdict, ReplyFault> {
+    if line == LineForm::Exaproxy && !rest.is_empty() {
+        return Err(ReplyFault::Unreadable("something stands behind its parent"));
+    }
+    let to = Target::from_authority(place, None);
+    let to = to.map_err(|_| ReplyFault::Unreadable("its parent is no host:port"))?;
+    Ok(Verdict::Parent(Box::new(to)))
 }
 
 /// What stands behind the host of an interception: which PROXY protocol header goes there first.
@@ -227,6 +241,7 @@ mod tests {
             }
             Ok(Verdict::Intercept(to, None)) => format!("intercept {} {}", to.host, to.port),
             Ok(Verdict::Intercept(to, Some(header))) => format!("intercept {} {} {}", to.host, to.port, header.name()),
+            Ok(Verdict::Parent(to)) => format!("parent {to}"),
             Ok(Verdict::Redirect(answer)) => format!("{} {}", answer.status, answer.fields[0].1),
             Ok(Verdict::File(LocalPage { name, status: None, .. })) => format!("file {name}"),
             Ok(Verdict::File(LocalPage { name, status: Some(status), .. })) => format!("file {name} with {status}"),
@@ -258,6 +273,11 @@ mod tests {
             ("intercept://b.ok:81 proxy=v2", "intercept b.ok 81 v2"),
             ("intercept://b.ok\t proxy=v1", "intercept b.ok 27900 v1"),
             ("intercept://b.ok proxy=off", "intercept b.ok 27900 off"),
+            ("parent://b.ok:3128", "parent b.ok:3128"),
+            ("parent://[2001:db8::1]:81", "parent [2001:db8::1]:81"),
+            ("parent://b.ok", "unreadable"),
+            ("parent://b.ok:81 x", "unreadable"),
+            ("parent://u:p@b.ok:81", "unreadable"),
             ("redirect://https://b.ok/x", "302 https://b.ok/x"),
             ("redirect:///x", "302 /x"),
         ] {
@@ -298,6 +318,7 @@ mod tests {
         }
         assert_eq!(get(LineForm::Squid, "http://b.ok/x 192.0.2.1/- - GET"), "rewrite b.ok/x");
         assert_eq!(get(LineForm::Squid, "http://a.ok:27900/p?q 192.0.2.1/- - GET"), "permit");
+        assert_eq!(get(LineForm::Squid, "parent://b.ok:81 192.0.2.1/- - GET"), "parent b.ok:81");
         assert_eq!(get(LineForm::Squid, "intercept://b.ok:81 192.0.2.1/- - GET"), "intercept b.ok 81");
         assert_eq!(get(LineForm::Squid, "intercept://b.ok:81 proxy=v2 192.0.2.1/- - GET"), "intercept b.ok 81 v2");
         assert_eq!(get(LineForm::Squid, "302:http://b.ok/ 192.0.2.1/- - GET"), "302 http://b.ok/");

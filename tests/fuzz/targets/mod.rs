@@ -9,6 +9,7 @@ mod icap;
 mod lists;
 mod monitor;
 mod names;
+mod pac;
 mod replies;
 mod settings;
 mod tls;
@@ -52,6 +53,8 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "credentials", seeds: users::FIELDS, run: users::fields },
     Target { name: "hosts", seeds: names::HOSTS, run: names::hosts },
     Target { name: "client_hello", seeds: tls::HELLOS, run: tls::hello },
+    Target { name: "pac_names", seeds: pac::NAMES, run: pac::names },
+    Target { name: "pac_asked", seeds: pac::ASKED, run: pac::asked },
     Target { name: "cache_control", seeds: cache::DIRECTIVES, run: cache::directives },
     Target { name: "http_date", seeds: cache::DATES, run: cache::date },
     Target { name: "vary", seeds: cache::VARY, run: cache::vary },

@@ -176,6 +176,7 @@ fn check(verdict: Verdict, client: &Request, rules: &Rules) -> u64 {
         Verdict::Intercept(to, header) => {
             outcome((4, to.port == client.target().port, header.map(|header| header.name())))
         }
+        Verdict::Parent(to) => outcome((7, to.port == client.target().port)),
         Verdict::File(page) => outcome((5, rough(page.name.len()), page.status.is_some())),
         Verdict::Redirect(answer) => {
             assert!((301..=308).contains(&answer.status));

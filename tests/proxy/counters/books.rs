@@ -38,6 +38,7 @@ const SAME: &str = "connections_total clients.accepted, connections_refused_tota
     sent_to_origins_bytes_total{family=\"ipv4\"} transfer.content4, \
     sent_to_origins_bytes_total{family=\"ipv6\"} transfer.content6, origin_connections{state=\"idle\"} servers.idle, \
     origin_connections_opening servers.opening, origin_failures_total origins.failed, \
+    parent_requests_total parents.requests, parent_failures_total parents.failed, parents_down parents.down, \
     origin_refused_total origins.refused, origin_reused_total origins.reused, dns_lookups_total dns.lookups, \
     dns_cached_total dns.cached, dns_messages_total dns.sent, dns_retries_total dns.retries, \
     dns_timeouts_total dns.timeouts, dns_dropped_total dns.dropped, dns_failures_total names.failed, \

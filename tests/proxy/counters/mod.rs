@@ -18,6 +18,7 @@ mod limits;
 mod lists;
 mod names;
 mod origins;
+mod parents;
 mod process;
 mod sni;
 mod timers;
@@ -154,6 +155,8 @@ fn claimed() -> BTreeSet<String> {
         of(helpers::QUEUE),
         of(origins::STEPS),
         of(families::STEPS),
+        of(parents::STEPS),
+        of(parents::FAILED),
         of(sni::STEPS),
         of(sni::NOWHERE),
         of(house::STEPS),
@@ -162,9 +165,18 @@ fn claimed() -> BTreeSet<String> {
         files::claimed(),
         timers::claimed(),
     ];
-    let keys =
-        [bytes::KEYS, cache::KEYS, diverted::KEYS, house::KEYS, helpers::KEYS, times::KEYS, auth::KEYS, process::KEYS]
-            .concat();
+    let keys = [
+        bytes::KEYS,
+        cache::KEYS,
+        diverted::KEYS,
+        house::KEYS,
+        helpers::KEYS,
+        times::KEYS,
+        auth::KEYS,
+        process::KEYS,
+        parents::KEYS,
+    ]
+    .concat();
     of_steps.into_iter().flatten().chain(keys.into_iter().map(str::to_owned)).collect()
 }
 

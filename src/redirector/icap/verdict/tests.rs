@@ -26,6 +26,7 @@ fn meaning(client: &str, reply: &str) -> String {
             format!("{sent} {} {path} to {}", authority(other.target()), authority(other.destination()))
         }
         Ok(Verdict::Intercept(to, _)) => format!("intercept {}", authority(&to)),
+        Ok(Verdict::Parent(to)) => format!("parent {to}"),
         Ok(Verdict::Redirect(_)) => "redirect".into(),
         Ok(Verdict::File(LocalPage { name, comment, .. })) => format!("file {name} ({comment})"),
         Ok(Verdict::Answer(answer)) => {
@@ -53,6 +54,15 @@ fn permissions() {
     ] {
         assert_eq!(meaning(GET, text), "permit");
         assert_eq!(meaning(CONNECT, text), "permit");
+    }
+}
+
+#[test]
+fn a_parent_is_named_by_a_request_for_it() {
+    let named = |place: &str| reply(200, "req-hdr", &format!("GET parent://{place} HTTP/1.1\r\n\r\n"));
+    for client in [GET, CONNECT] {
+        assert_eq!(meaning(client, &named("b.ok:3128")), "parent b.ok:3128");
+        assert_eq!(meaning(client, &named("b.ok")), "unreadable");
     }
 }
 

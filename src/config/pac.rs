@@ -1,0 +1,26 @@
+//! A kind of value that names the hosts that browsers reach without a proxy. Knows neither which options exist nor where their
+//! texts come from.
+
+use super::place::PathContext;
+use super::value::ValueType;
+use crate::web::pac::PacHosts;
+
+/// Names and networks.
+pub struct PacDirect;
+
+impl ValueType for PacDirect {
+    type Value = PacHosts;
+    const QUOTED: bool = true;
+
+    fn form() -> String {
+        "names, *.name or .name, addresses and networks with blanks between them".into()
+    }
+
+    fn parse(text: &str, _: &PathContext) -> Option<PacHosts> {
+        PacHosts::parse(text)
+    }
+
+    fn print(value: &PacHosts, _: &PathContext) -> String {
+        value.print()
+    }
+}
