@@ -20,7 +20,7 @@ use crate::http::proxy_status;
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::rewrite;
-use crate::http::rules::ToClient;
+use crate::http::rules::{Rules, ToClient};
 use crate::http::{Method, Version};
 
 /// Interim responses that an origin may send before its final one (RFC 9110 §15.2 sets no limit; 100 and 103 are the
@@ -181,10 +181,9 @@ impl Exchange {
     fn write_answer(&mut self, answer: &mut Answer, keep_alive: bool, buf: &mut Buf, cx: &mut Context<'_>) {
         self.download.drop_raw(buf);
         let rules = &cx.settings.rules;
-        // To clients of the monitor it is no proxy, and what a helper has written is not ours.
-        if !self.ingress.is_local() && !rules.transparent && answer.foreign.is_none() && answer.stored.is_none() {
-            let value = proxy_status::value(&rules.via, answer.cause);
-            answer.fields.push(("Proxy-Status".into(), value.into()));
+        // To clients of the monitor it is no proxy.
+        if !self.ingress.is_local() {
+            put_status(answer, rules);
         }
         cx.out.clear();
         let to = ToClient {
@@ -233,6 +232,14 @@ impl Exchange {
             self.download.drop_raw(buf);
             self.cut(CloseReason::ResponseFault, cx.now);
         }
+    }
+}
+
+/// Says in an answer of ours why it is one. What a helper has written is not ours.
+pub(super) fn put_status(answer: &mut Answer, rules: &Rules) {
+    if !rules.transparent && answer.foreign.is_none() && answer.stored.is_none() {
+        let value = proxy_status::value(&rules.via, answer.cause);
+        answer.fields.push(("Proxy-Status".into(), value.into()));
     }
 }
 

@@ -5,7 +5,7 @@ use reactor::buffer::Buf;
 
 use super::close::CloseReason;
 use super::current::{Current, Persistence};
-use super::download::MAX_STORED;
+use super::download::{put_status, MAX_STORED};
 use super::phase::{AnswerState, BodyRest, Ending, Phase};
 use super::{Action, Context, Exchange};
 use crate::http::answer::Answer;
@@ -348,6 +348,7 @@ impl Exchange {
     fn write_response(&mut self, mut answer: Answer, keep: bool, buf: &mut Buf, cx: &mut Context<'_>) {
         let rules = &cx.settings.rules;
         answer.close = false;
+        put_status(&mut answer, rules);
         let method = if self.current.head_only { Method::Head } else { Method::Get };
         let to = ToClient { version: Version::Http11, method, keep_alive: true, upgrade: false, date: cx.date, rules };
         let here = answer.write(cx.out, &to, 0);
