@@ -11,9 +11,9 @@ const BALANCER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 /// A loop that is not seen ends here, so that the test fails and the machine does not.
 const ROUNDS: usize = 4;
 
-/// Hands connections over to the proxy, with a header that says from where it got them and where, and a first message if they have
-/// one.
-fn balancer(listener: TcpListener, proxy: SocketAddr, speaks: bool) -> Origin {
+/// Hands connections over to the proxy, with a header that says from where it got them and where, and a first message of this
+/// length.
+fn balancer(listener: TcpListener, proxy: SocketAddr, length: usize) -> Origin {
     Origin::over(listener, move |peer| {
         if peer.number >= ROUNDS {
             return Ok(());
@@ -21,10 +21,7 @@ fn balancer(listener: TcpListener, proxy: SocketAddr, speaks: bool) -> Origin {
         let (from, to) = (peer.peer()?, peer.local());
         let mut on = Wire::new(std::net::TcpStream::connect(proxy)?)?;
         on.send(format!("PROXY TCP4 {} {} {} {}\r\n", from.ip(), to.ip(), from.port(), to.port()))?;
-        if speaks {
-            let count = peer.fill()?;
-            on.send(peer.exact(count)?)?;
-        }
+        on.send(peer.exact(length)?)?;
         let rest = on.rest()?;
         peer.send(rest)
     })
@@ -40,7 +37,7 @@ struct Site {
 }
 
 impl Site {
-    fn new(kind: &str, speaks: bool) -> Site {
+    fn new(kind: &str, length: usize) -> Site {
         let folder = tempfile::tempdir().expect("a folder");
         let hosts = folder.path().join("hosts");
         std::fs::write(&hosts, format!("{BALANCER} balanced.test\n")).expect("a file");
@@ -54,16 +51,17 @@ impl Site {
             ("dns.hosts", hosts.to_str().expect("a path of text")),
         ]);
         let listener = TcpListener::bind((IpAddr::V4(BALANCER), ports::next())).expect("a free port");
-        Site { proxy, at, balancer: balancer(listener, at, speaks), _folder: folder }
+        Site { proxy, at, balancer: balancer(listener, at, length), _folder: folder }
     }
 }
 
 #[test]
 fn ways_1_a_name_that_leads_to_the_balancer_is_refused_at_the_first_turn() {
-    let Site { proxy, balancer, .. } = &Site::new("tls", true);
+    let hello = client_hello(Some("balanced.test"), false);
+    let Site { proxy, balancer, .. } = &Site::new("tls", hello.len());
     for round in 1..=2 {
         let mut client = Client::connect(balancer.address());
-        client.send(client_hello(Some("balanced.test"), false));
+        client.send(&hello);
         assert_eq!(client.rest(), alert(49), "access_denied");
         // The client's, and the one that the proxy has opened.
         assert_eq!(balancer.connections(), 2 * round);
@@ -73,7 +71,7 @@ fn ways_1_a_name_that_leads_to_the_balancer_is_refused_at_the_first_turn() {
 
 #[test]
 fn ways_1_a_balancer_that_names_itself_as_the_destination_gets_nothing_back() {
-    let Site { balancer, .. } = &Site::new("passthrough", false);
+    let Site { balancer, .. } = &Site::new("passthrough", 0);
     let mut client = Client::connect(balancer.address());
     assert_eq!(client.rest(), b"");
     assert_eq!(balancer.connections(), 2);
@@ -88,7 +86,8 @@ fn ways_1_a_client_on_this_machine_may_have_the_port_of_a_connection_of_the_prox
         std::fs::write(&hosts, "127.0.0.9 nine.test\n").expect("a file");
         let [first, tls, third, fourth] = [(); 4].map(|()| ports::next());
         let origins = [(); 3].map(|()| Origin::start(|peer| peer.send("ready").and_then(|()| peer.hold())));
-        let named = Origin::at(SocketAddr::from(([127, 0, 0, 9], 443)), |peer| peer.send("named"));
+        let named =
+            Origin::at(SocketAddr::from(([127, 0, 0, 9], 443)), |peer| peer.send("named").and_then(|()| peer.hold()));
         let _proxy = Proxy::start(&[
             ("passthrough.enable", "true"),
             ("passthrough.host", &format!("127.0.0.1 127.0.0.1:{third} proxied 127.0.0.1:{fourth} proxied")),
@@ -105,7 +104,7 @@ fn ways_1_a_client_on_this_machine_may_have_the_port_of_a_connection_of_the_prox
         assert_eq!((passed.read(5), passed.local().port()), (b"ready".to_vec(), 40000));
         let mut direct = client(tls);
         direct.send(client_hello(Some("nine.test"), false));
-        assert_eq!(direct.rest(), b"named");
+        assert_eq!(direct.read(5), b"named");
         for (at, source, origin) in [(third, "203.0.113.7", &origins[1]), (fourth, "127.0.0.1", &origins[2])] {
             let mut balanced = client(at);
             balanced.send(format!("PROXY TCP4 {source} 127.0.0.1 40000 {}\r\n", origin.port()));
@@ -118,7 +117,7 @@ fn ways_1_a_client_on_this_machine_may_have_the_port_of_a_connection_of_the_prox
 /// The port that one connection has had is another's when that has ended.
 #[test]
 fn ways_1_what_does_not_come_back_passes() {
-    let Site { proxy, at, .. } = &Site::new("passthrough", false);
+    let Site { proxy, at, .. } = &Site::new("passthrough", 0);
     let origin = Origin::echo();
     for _ in 0..3 {
         let mut first = Client::connect(*at);
