@@ -88,8 +88,9 @@ impl Transport for TcpStream {
     }
 }
 
-/// A stream of a Unix socket as one that a session can use. All that is done with a connection is the same call for both kinds,
-/// and options of TCP are only asked for: so no session pays for a kind that it is not.
+/// A stream of a Unix socket as one that a session can use. All that is done with a connection is the same call for both kinds; a
+/// reset, which TCP alone has, is asked for in vain. So no session pays for a kind that it is not. Descriptors that come along with bytes are
+/// closed by the kernel. A read ends behind them, so that a client which sends some may wait in vain for what it said next.
 pub fn of_unix(stream: UnixStream) -> TcpStream {
     TcpStream::from(OwnedFd::from(stream))
 }
