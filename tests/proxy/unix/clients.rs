@@ -37,8 +37,8 @@ fn origins_learn_of_no_user() {
 #[test]
 fn large_bodies_arrive_whole() {
     let place = Place::new();
-    let body = pattern(24 << 20, 7);
-    let site = Origin::fixed([b"HTTP/1.1 200 OK\r\nContent-Length: 25165824\r\n\r\n", body.as_slice()].concat());
+    let body = pattern(6 << 20, 7);
+    let site = Origin::fixed([b"HTTP/1.1 200 OK\r\nContent-Length: 6291456\r\n\r\n", body.as_slice()].concat());
     let echo = Origin::echo();
     let _proxy = place.proxy(&[]);
     let mut slow = place.client();
@@ -180,4 +180,36 @@ fn the_proxy_may_serve_by_the_socket_alone() {
     assert!(std::net::TcpStream::connect(proxy.address()).is_err());
     assert_eq!(place.client().get(&site.url("/only")).text(), "/only");
     assert!(proxy.monitor_page("/health").contains("ok"));
+}
+
+#[test]
+fn clients_that_leave_are_seen_to_have_left() {
+    let place = Place::new();
+    let site = Origin::start(|peer| {
+        peer.expect_request()?;
+        peer.hold()?;
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    });
+    let echo = Origin::echo();
+    let proxy = place.proxy(&[]);
+    let mut waiting = place.client();
+    waiting.send(client::get(&site.url("/")));
+    site.wait_connections(1);
+    drop(waiting);
+    site.release();
+    proxy.wait_counter("ended.client-gone", 1);
+    let mut tunnel = place.client();
+    tunnel.tunnel(&echo.address().to_string());
+    drop(tunnel);
+    proxy.wait_counter("ended.tunnel-end", 1);
+    // What is not read is lost with the socket, which the other side learns as a reset.
+    let mut unread = place.client();
+    unread.tunnel(&echo.address().to_string());
+    unread.send("an echo that is not read");
+    proxy.wait_clients(1);
+    echo.wait_connections(2);
+    eventually("the echo", || (echo.received(1).len() == 24).then_some(()));
+    drop(unread);
+    proxy.wait_clients(0);
+    proxy.assert_serves();
 }
