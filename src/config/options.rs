@@ -437,6 +437,8 @@ options! {
 
     /// Monitoring pages and local pages.
     web Web {
+        alarm_errors: Count<0, 100> = "20", New,
+            "percent of the requests of a minute, of at least 20, that have to fail until the log and the monitor tell; 0 = never";
         clients: ClientRanges = "", New,
             "networks (and users, as uid:1000) of those who may see the pages, /health and /metrics included; empty = everybody";
         connections: Connections = "100", Kept, "most clients at a time";

@@ -38,12 +38,33 @@ pub struct ExchangeCounters {
     pub blocked: [u64; 2],
     statuses: [[u64; CLASSES.len()]; ResponseSource::WORDS.len()],
     causes: CauseCounts,
+    failures: CauseCounts,
     openings: [u64; Finding::ALL.len()],
 }
 
 /// By cause, in the order of [`Cause::WORDS`].
-#[derive(Clone, Debug)]
-struct CauseCounts([u64; Cause::WORDS.len()]);
+#[derive(Clone, Copy, Debug)]
+pub struct CauseCounts([u64; Cause::WORDS.len()]);
+
+impl CauseCounts {
+    /// How many there were since other numbers, which are older.
+    #[must_use]
+    pub fn since(&self, older: &CauseCounts) -> CauseCounts {
+        let mut counts = self.0;
+        counts.iter_mut().zip(older.0).for_each(|(count, before)| *count = count.saturating_sub(before));
+        CauseCounts(counts)
+    }
+
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// How many of each word.
+    pub fn by_word(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        Cause::WORDS.into_iter().zip(self.0)
+    }
+}
 
 impl Default for CauseCounts {
     fn default() -> CauseCounts {
@@ -59,6 +80,7 @@ impl ExchangeCounters {
         debug_assert!(place.is_some(), "{} is not in the list", cause.word());
         if let Some(place) = place {
             self.causes.0[place] += 1;
+            self.failures.0[place] += u64::from(cause.is_failure());
         }
     }
 
@@ -72,6 +94,11 @@ impl ExchangeCounters {
     pub fn statuses(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> + '_ {
         let rows = ResponseSource::WORDS.into_iter().zip(self.statuses);
         rows.flat_map(|(word, row)| CLASSES.into_iter().zip(row).map(move |(class, count)| (word, class, count)))
+    }
+
+    /// Those answers for which neither a rule nor the client is the reason.
+    pub fn failures(&self) -> CauseCounts {
+        self.failures
     }
 
     /// A tunnel has begun so.

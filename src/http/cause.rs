@@ -134,6 +134,15 @@ impl Cause {
         by_client || by_user || by_target || by_hello || by_way
     }
 
+    /// Whether something fails that neither a rule nor the client is the reason for: what an operator has to look after.
+    pub fn is_failure(self) -> bool {
+        let by_origin = matches!(self, Cause::Origin(_) | Cause::ConnectFailed | Cause::ConnectTimeout);
+        let by_name = matches!(self, Cause::NameFailed | Cause::NameTimeout | Cause::TooManyNames);
+        let by_us =
+            matches!(self, Cause::TooManyHeads | Cause::PageMissing | Cause::AuthenticationBusy | Cause::Overloaded);
+        by_origin || by_name || by_us || self == Cause::HelperFailed
+    }
+
     /// The page that explains it, by its name in the folder of pages.
     pub fn page(self) -> &'static str {
         match self {

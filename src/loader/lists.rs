@@ -168,16 +168,21 @@ struct FileMark {
 }
 
 impl Look for ListReader {
-    type News = Lists;
+    /// The lists, or nothing where the files are those that are in force again; or why they are not known.
+    type News = Result<Option<Lists>, String>;
 
     fn what(&self) -> String {
         let paths: Vec<String> = self.options.paths().map(|path| path.display().to_string()).collect();
         format!("reading {}", paths.join(" or "))
     }
 
-    fn look(&mut self) -> Option<Lists> {
+    fn look(&mut self) -> Option<Result<Option<Lists>, String>> {
         let marks = marks(&self.options);
-        if marks == self.seen || self.tried.as_ref() == Some(&marks) {
+        if marks == self.seen {
+            self.tried = None;
+            return self.told.take().map(|_| Ok(None));
+        }
+        if self.tried.as_ref() == Some(&marks) {
             return None;
         }
         // Half of a folder of squidGuard is no list.
@@ -195,7 +200,7 @@ impl Look for ListReader {
                 tell(&lists);
                 let ListSize { names, ranges, urls } = lists.size();
                 crate::critical!(target: "configuration", "lists have changed: {names} names, {ranges} networks and {urls} URLs now");
-                Some(lists)
+                Some(Ok(Some(lists)))
             }
             Err(ListsUnread { text, passing }) => {
                 // Without a descriptor or memory it is tried again, or a change would be lost until the next one.
@@ -205,8 +210,8 @@ impl Look for ListReader {
                 if self.told.as_ref() != Some(&text) || !passing {
                     log::error!(target: "configuration", "{text}; the lists that were read before stay in force");
                 }
-                self.told = Some(text);
-                None
+                self.told = Some(text.clone());
+                Some(Err(text))
             }
         }
     }
@@ -250,21 +255,22 @@ mod tests {
         assert_eq!(place(&lists, "a.test"), Some(format!("{shown}:1")));
         assert!(reader.look().is_none(), "nothing has changed");
         fs::write(&path, "b.test\na..b\n").unwrap();
-        assert!(reader.look().is_none() && reader.look().is_none());
+        assert!(reader.look().is_some_and(|news| news.is_err()) && reader.look().is_none());
         assert_eq!(
             options(vec![path.clone()]).read().map(drop),
             Err(format!("{shown}:2: neither a name nor an address"))
         );
         fs::remove_file(&path).unwrap();
-        assert!(reader.look().is_none());
+        assert!(reader.look().is_some_and(|news| news.is_err()) && reader.look().is_none());
         fs::write(&path, "b.test\n").unwrap();
-        let lists = reader.look().unwrap();
+        let lists = reader.look().unwrap().unwrap().unwrap();
         assert_eq!((place(&lists, "a.test"), place(&lists, "b.test")), (None, Some(format!("{shown}:1"))));
         // Another file of the same length in its place.
         let other = folder.path().join("other");
         fs::write(&other, "c.test\n").unwrap();
         fs::rename(&other, &path).unwrap();
-        assert!(reader.look().is_some_and(|lists| place(&lists, "c.test").is_some()));
+        let lists = reader.look().unwrap().unwrap().unwrap();
+        assert!(place(&lists, "c.test").is_some());
     }
 
     #[test]

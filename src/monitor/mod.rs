@@ -1,5 +1,6 @@
 //! Counters, and what can be seen of them. Rendered from snapshots only, so that pages can be tested without a proxy.
 
+pub mod episodes;
 pub mod history;
 pub mod hosts;
 pub mod listeners;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use reactor::Millis;
 
+use self::episodes::{Episode, EpisodeKind};
 use self::lists::ListFileNumbers;
 use crate::cache::status::CacheResult;
 use crate::cache::CacheNumbers;
@@ -61,6 +63,10 @@ pub struct Counters {
     pub host_mismatch: u64,
     /// How often lists were read anew.
     pub lists_loaded: u64,
+    /// Pauses in accepting, for want of descriptors or memory.
+    pub pauses: u64,
+    /// Seconds in which a session found no buffer.
+    pub starved: u64,
     /// Users and their passwords.
     pub auth: AuthCounters,
     /// Names that gave no address.
@@ -167,6 +173,12 @@ pub struct Running {
     pub reloads: Reloads,
     /// What the process takes of its machine.
     pub process: ProcessNumbers,
+    /// Why the files of lists could not be read again, where they could not.
+    pub lists_stale: Option<Arc<str>>,
+    /// What is wrong now.
+    pub episodes: Vec<Episode>,
+    /// Episodes that have begun, in the order of their kinds.
+    pub episodes_begun: [u64; EpisodeKind::ALL.len()],
     /// A soft stop is under way.
     pub draining: bool,
     /// The proxy listens for clients.
@@ -291,6 +303,9 @@ impl Running {
         self.users.rows(&counters.auth, &mut row);
         for (finding, count) in counters.exchange.openings() {
             row(&format!("sni.{finding}"), count);
+        }
+        for (kind, begun) in EpisodeKind::ALL.into_iter().zip(self.episodes_begun) {
+            row(&format!("episodes.{}", kind.word()), begun);
         }
         self.helper_rows(&mut row);
         self.way_rows(&mut row);

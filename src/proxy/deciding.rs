@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use reactor::arena::Key;
 
 use super::logins::{Login, Realm};
+use super::report::Trouble;
 use super::{Proxy, Waits};
 use crate::exchange::ingress::Ingress;
 use crate::exchange::{Exchange, Side};
@@ -225,7 +226,9 @@ impl Proxy {
             }
             Err(ReplyFault::Unreadable(why)) => {
                 self.counters.unreadable += 1;
-                log::error!(target: "manager", "a worker's reply cannot be read, {why}: {}", sample(reply));
+                if self.reports.may_report(Trouble::UnreadableReply, self.clock.now()) {
+                    log::error!(target: "manager", "a worker's reply cannot be read, {why}: {}", sample(reply));
+                }
                 self.misread(key, &program.dialect);
             }
         }

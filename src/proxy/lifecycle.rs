@@ -24,8 +24,6 @@ pub(super) struct Lifecycle {
     /// SIGHUP has come, SIGTRAP has come.
     reload: bool,
     toggle: bool,
-    /// A session found the pool of buffers empty in the last second.
-    starved: bool,
     /// SIGTTOU has come, and SIGTTIN not since.
     shut: bool,
     /// The proxy listeners that wait for SIGTTIN.
@@ -42,7 +40,6 @@ impl Lifecycle {
             stopping: false,
             reload: false,
             toggle: false,
-            starved: false,
             shut: false,
             parked: Vec::new(),
         }
@@ -211,14 +208,10 @@ impl Proxy {
 
     /// A session that found the pool of buffers empty is not told when one comes back: all are asked again within a second.
     fn wake_the_starved(&mut self) {
-        let starved = std::mem::take(&mut self.shared.starved);
-        if starved && !self.lifecycle.starved {
-            log::error!(target: "server", "the buffers are used up, {} are lent: reading has to wait", self.shared.pool.lent());
-        }
-        if starved {
+        if std::mem::take(&mut self.shared.starved) {
+            self.counters.starved += 1;
             self.clients.keys().into_iter().for_each(|key| self.enqueue(key));
         }
-        self.lifecycle.starved = starved;
     }
 
     /// Has the last proxy client gone? Clients of the monitor, who may come as often as they like, hold nothing up.

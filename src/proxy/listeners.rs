@@ -53,6 +53,8 @@ pub(super) struct Listeners {
     awaited: Vec<ListenAddress>,
     opened: u16,
     paused_until: Option<Millis>,
+    /// Pauses for want of descriptors or memory.
+    pauses: u64,
 }
 
 /// How many are in, and how many may be.
@@ -115,7 +117,14 @@ impl Door {
 impl Listeners {
     /// None open; `limits` are those of each kind, by [`Ingress::index`].
     pub(super) fn new(limits: [usize; KINDS]) -> Listeners {
-        Listeners { open: Vec::new(), doors: limits.map(Door::new), awaited: Vec::new(), opened: 0, paused_until: None }
+        Listeners {
+            open: Vec::new(),
+            doors: limits.map(Door::new),
+            awaited: Vec::new(),
+            opened: 0,
+            paused_until: None,
+            pauses: 0,
+        }
     }
 
     /// Opens those of `places` that are not open yet; none of them when one fails.
@@ -238,6 +247,11 @@ impl Listeners {
     /// Most clients of this kind.
     pub(super) fn limit(&self, ingress: Ingress) -> usize {
         self.doors[ingress.index()].gate.limit()
+    }
+
+    /// Pauses for want of descriptors or memory, since the start.
+    pub(super) fn pauses(&self) -> u64 {
+        self.pauses
     }
 
     /// Most clients of all kinds that listen, but for the monitor's; of the proxy where none listens.
@@ -398,6 +412,7 @@ impl Listeners {
                 }
                 Accept::Exhausted(error) | Accept::Broken(error) => {
                     self.paused_until = Some(now + PAUSE);
+                    self.pauses += 1;
                     let door = &mut self.doors[ingress.index()];
                     if now >= door.report_at {
                         door.report_at = now + REPORT;

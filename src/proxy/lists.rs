@@ -1,6 +1,7 @@
 //! Lists within the hub: what they say of a request is counted, logged and told, and new ones take the place of old ones.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use reactor::arena::Key;
 
@@ -33,6 +34,8 @@ pub(super) struct ActiveLists {
     pub(super) lists: Lists,
     pub(super) spared: bool,
     tell: bool,
+    /// Why their files could not be read again.
+    pub(super) stale: Option<Arc<str>>,
     /// Rises when others take their place.
     number: u64,
     files: ListTallies,
@@ -58,7 +61,7 @@ impl ActiveLists {
         if lists.enforced {
             observed = Observed::default();
         }
-        (ActiveLists { lists, spared, tell, number, files, observed, refusals }, reader, before)
+        (ActiveLists { lists, spared, tell, stale: None, number, files, observed, refusals }, reader, before)
     }
 
     /// What is in them, and what each of the first files has done, at a time in seconds since 1970.
@@ -130,12 +133,22 @@ impl Proxy {
         }
     }
 
-    /// The files of the lists have changed.
-    pub(super) fn lists_changed(&mut self, lists: Lists) {
+    /// The loader has looked at the files of the lists, which are others than those that are in force, or were.
+    pub(super) fn lists_looked_at(&mut self, news: Result<Option<Lists>, String>) {
+        match (news, &mut self.lists) {
+            (Ok(Some(lists)), _) => self.lists_changed(lists),
+            (Ok(None), Some(active)) => active.stale = None,
+            (Err(why), Some(active)) => active.stale = Some(why.into()),
+            (_, None) => {}
+        }
+    }
+
+    fn lists_changed(&mut self, lists: Lists) {
         self.counters.lists_loaded += 1;
         self.renew_service();
         let judged = self.judges_addresses();
         let Some(active) = &mut self.lists else { return self.loading.loader.discard(lists) };
+        active.stale = None;
         active.number += 1;
         active.files.replace(&lists);
         let before = std::mem::replace(&mut active.lists, lists);

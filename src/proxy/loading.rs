@@ -143,8 +143,8 @@ impl Proxy {
         if let Some(names) = self.loading.names.take() {
             self.use_names(names);
         }
-        if let Some(lists) = self.loading.lists.as_mut().and_then(Watch::take) {
-            self.lists_changed(lists);
+        if let Some(news) = self.loading.lists.as_mut().and_then(Watch::take) {
+            self.lists_looked_at(news);
         }
         for place in 0..self.loading.users.len() {
             if let Some(news) = self.loading.users[place].as_mut().and_then(Watch::take) {

@@ -24,6 +24,8 @@ pub(super) enum Trouble {
     Crowded,
     /// A new client cannot be watched.
     Unwatched,
+    /// A helper writes what cannot be read.
+    UnreadableReply,
     /// A connection did not start with the PROXY protocol header that it must have.
     ProxyHeader,
     /// A parent does not take our credentials.

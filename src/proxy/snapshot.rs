@@ -16,6 +16,7 @@ use crate::exchange::ingress::Ingress;
 use crate::exchange::phase::PhaseKind;
 use crate::http::cause::Cause;
 use crate::logs::{self, recent::RecentLine, AccessLog, UsageLog};
+use crate::monitor::episodes::{EpisodeNews, Episodes};
 use crate::monitor::history::History;
 use crate::monitor::hosts::{Hosts, Top};
 use crate::monitor::listeners::ListenerRow;
@@ -23,7 +24,7 @@ use crate::monitor::lists::ListFileRow;
 use crate::monitor::observed::ObservedHosts;
 use crate::monitor::process::Reloads;
 use crate::monitor::sessions::{first, EndPointKind, EndPoints, Filter, Row, Sessions, Sort, MOST_ROWS};
-use crate::monitor::{Helpers, Lost, Running};
+use crate::monitor::{Counters, Helpers, Lost, Running};
 use crate::policy::decision::Decision;
 use crate::policy::shares::Resource;
 use crate::redirector::{pool, OnFailure, Redirector};
@@ -47,6 +48,7 @@ pub(super) struct MonitorState {
     reloads: Reloads,
     /// Why the last reload has failed, where it has.
     unloaded: Option<Arc<str>>,
+    episodes: Episodes,
 }
 
 impl MonitorState {
@@ -72,6 +74,7 @@ impl MonitorState {
             process_watch: ProcessWatch::new(started),
             reloads: Reloads { taken_over: started, ..Reloads::default() },
             unloaded: None,
+            episodes: Episodes::default(),
         })
     }
 
@@ -211,12 +214,18 @@ impl Proxy {
         }
     }
 
-    /// What the monitor wants to know once a second.
+    /// What has to be known once a second: by the log where something goes wrong for a while, and by the monitor.
     pub(super) fn note_second(&mut self) {
         let now = self.clock.now();
         self.watch.hosts.tick(now);
+        let running = self.running();
+        for news in self.watch.episodes.look(now, &running, &self.watch.facts.episodes) {
+            match news {
+                EpisodeNews::Began(text) => log::error!(target: "supervisor", "{text}"),
+                EpisodeNews::Ended(text) => crate::critical!(target: "supervisor", "{text}"),
+            }
+        }
         if !self.listeners.places(Ingress::Web).is_empty() {
-            let running = self.running();
             self.watch.history.push(now, running);
         }
     }
@@ -224,7 +233,7 @@ impl Proxy {
 
 impl Source for Proxy {
     fn running(&self) -> Running {
-        let mut counters = self.counters.clone();
+        let mut counters = Counters { pauses: self.listeners.pauses(), ..self.counters.clone() };
         let (mut clients, mut silent, mut tunnels) = (0, 0, 0);
         let mut established = self.upstream.idle.len() as u64;
         for (_, client) in self.clients.iter() {
@@ -257,6 +266,9 @@ impl Source for Proxy {
             unloaded: self.watch.unloaded.clone(),
             reloads: self.watch.reloads,
             process: self.watch.process_watch.numbers,
+            lists_stale: self.lists.as_ref().and_then(|lists| lists.stale.clone()),
+            episodes: self.watch.episodes.current().to_vec(),
+            episodes_begun: self.watch.episodes.begun(),
             draining: self.lifecycle.is_draining(),
             listening: self.listeners.serve(),
             judged_by_error: self.redirector.as_ref().is_some_and(|helpers| helpers.on_failure() == OnFailure::Error),

@@ -16,7 +16,7 @@ use crate::system::privileges::{drop_privileges, forgo_new_privileges, Privilege
 use crate::system::signals::Signals;
 use crate::system::terminal;
 use logs::Logs;
-use options::{budget, check_files, options};
+use options::{budget, check_files, lowered, options};
 use reload::{ConfigReader, Fresh, Reload};
 
 mod logs;
@@ -127,14 +127,8 @@ impl Supervisor {
         }
         tell_warnings(config);
         if got < budget.need() {
-            let lowered = budget.fitted(got);
-            let text = format!(
-                "{got} descriptors are allowed and {} would be needed: http.connections is {} instead of {}",
-                budget.need(),
-                lowered.http,
-                budget.http
-            );
-            log::warn!(target: "supervisor", "{text}");
+            let lowered = lowered(config, &budget.fitted(got)).unwrap_or_else(|| "more would be needed".into());
+            log::warn!(target: "supervisor", "{got} descriptors are allowed, {lowered}");
         }
         proxy.start_loader().map_err(|error| format!("cannot start a thread: {error}"))?;
         let (logs, writers) = Logs::open(config, &log, debug, messages)?;

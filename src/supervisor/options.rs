@@ -27,6 +27,7 @@ use crate::loader::lists::ListOptions;
 use crate::loader::names::NameOptions;
 use crate::loader::parents::{ParentOptions, SiteSources};
 use crate::loader::users::UsersOptions;
+use crate::monitor::episodes::EpisodeOptions;
 use crate::policy::credentials::field::challenge;
 use crate::policy::lists::names::ListKey;
 use crate::policy::lists::{ListVerdict, Lists};
@@ -131,7 +132,7 @@ pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options,
         users: users(config)?,
         cache: cache(config),
         redirector: redirector(config),
-        facts: facts(loaded)?,
+        facts: facts(loaded, &budget)?,
         pages,
         poll_interfaces: config.daemon.poll_interfaces,
         drain: config.daemon.drain_timeout.unwrap_or_default().as_secs(),
@@ -295,11 +296,26 @@ fn list_options(config: &Config) -> Option<ListOptions> {
     })
 }
 
-fn facts(loaded: &Loaded) -> Result<Facts, String> {
+fn facts(loaded: &Loaded, limits: &Budget) -> Result<Facts, String> {
     let web = &loaded.config.web;
     let names = hostname::names().into_iter().chain(web.names.iter().cloned()).collect();
     let (configuration, clients) = (loaded.facts(), Networks::new(&web.clients));
-    Ok(Facts { configuration, control: web.debug, names, clients, script: script(&loaded.config)? })
+    let episodes = EpisodeOptions { alarm_errors: web.alarm_errors as u64, lowered: lowered(&loaded.config, limits) };
+    Ok(Facts { configuration, control: web.debug, names, clients, script: script(&loaded.config)?, episodes })
+}
+
+/// What the limits of clients are instead of what is configured, where descriptors are too few.
+pub(super) fn lowered(config: &Config, limits: &Budget) -> Option<Arc<str>> {
+    let wanted = budget(config);
+    let names = ["http", "intercept", "tls", "passthrough"];
+    let kinds = [wanted.http, wanted.intercept, wanted.tls, wanted.passthrough];
+    let fitted = [limits.http, limits.intercept, limits.tls, limits.passthrough];
+    let both = names.iter().zip(kinds).zip(fitted).filter(|((_, wanted), fitted)| fitted < wanted);
+    let texts: Vec<String> =
+        both.map(|((name, wanted), fitted)| format!("{name}.connections is {fitted} instead of {wanted}")).collect();
+    let need = wanted.need();
+    (!texts.is_empty())
+        .then(|| format!("{need} descriptors would be needed (RLIMIT_NOFILE): {}", texts.join(", ")).into())
 }
 
 /// Where to listen; the files of Unix sockets belong to the account that the process becomes, unless others are named.

@@ -5,6 +5,7 @@ use super::process;
 use crate::cache::status::CacheResult;
 use crate::cache::store::Unstorable;
 use crate::exchange::close::CloseReason;
+use crate::monitor::episodes::EpisodeKind;
 use crate::monitor::hosts::Top;
 use crate::monitor::listeners::ListenerRow;
 use crate::monitor::lists::{ListFileRow, NUMBERED};
@@ -31,6 +32,7 @@ pub(super) fn render(running: &Running, hosts: &Top, listeners: &[ListenerRow], 
         "Whether requests are accepted: 0 during a soft stop, or while nothing is listened on.",
         [("", u64::from(running.accepts()))],
     );
+    episodes(&mut page, running);
     page.gauge("buffer_blocks", "Buffers of 16 KiB that are lent to sessions.", [("", running.blocks)]);
     page.gauge("head_bytes", "Bytes of heads beyond 16 KiB each.", [("", running.head_bytes)]);
     page.counter("heads_refused_total", "Heads refused for want of memory.", [("", running.counters.heads_refused)]);
@@ -44,6 +46,22 @@ pub(super) fn render(running: &Running, hosts: &Top, listeners: &[ListenerRow], 
     page.counter("loop_events_total", "Socket events.", [("", running.counters.events)]);
     process::add(&mut page, running);
     page.finish()
+}
+
+fn episodes(page: &mut MetricsPage, running: &Running) {
+    let labels = EpisodeKind::ALL.map(|kind| format!("kind=\"{}\"", kind.word()));
+    let open = |kind: EpisodeKind| u64::from(running.episodes.iter().any(|episode| episode.kind == kind));
+    let now = EpisodeKind::ALL.into_iter().map(open);
+    page.gauge(
+        "trouble",
+        "Whether something is wrong, as the front page says it.",
+        labels.iter().map(String::as_str).zip(now),
+    );
+    page.counter(
+        "trouble_episodes_total",
+        "How often that has begun.",
+        labels.iter().map(String::as_str).zip(running.episodes_begun),
+    );
 }
 
 /// Most clients are a matter of their kind, and have one value for each.

@@ -30,6 +30,7 @@ use crate::http::cause::Cause;
 use crate::http::media::{PLAIN, SCRIPT, SVG};
 use crate::http::request::Request;
 use crate::http::Method;
+use crate::monitor::episodes::EpisodeOptions;
 use crate::monitor::history::History;
 use crate::monitor::hosts::Top;
 use crate::monitor::listeners::ListenerRow;
@@ -66,6 +67,8 @@ pub struct Facts {
     pub clients: Networks,
     /// What browsers are told that configure themselves.
     pub script: PacScript,
+    /// What counts as trouble that lasts.
+    pub episodes: EpisodeOptions,
 }
 
 /// What stays the same while the process lives.
@@ -219,7 +222,7 @@ fn for_programs(path: &str, query: &[u8], source: &dyn Source) -> Option<Answer>
             metrics::KIND,
             metrics::render(&source.running(), source.hosts(), &source.listeners(), &source.list_files()),
         ),
-        "/health" => health(&source.running()),
+        "/health" => health(&source.running(), query == b"strict"),
         "/style.css" => of_kind(STYLE, include_str!("style.css")),
         "/refresh.js" => of_kind(SCRIPT, include_str!("refresh.js")),
         "/icon.svg" | "/favicon.ico" => of_kind(SVG, include_str!("icon.svg")),
@@ -271,15 +274,18 @@ fn too_long() -> WebPage {
     WebPage::new("Not found", html! { h1 { "path is too long" } }).with_status(414)
 }
 
-/// For balancers: may new clients be sent here?
-fn health(running: &Running) -> Answer {
-    let (status, text) = match running {
-        _ if running.draining => (503, "draining\n"),
-        _ if !running.listening => (503, "not listening\n"),
-        _ if running.helpers_fail() => (503, "helpers are failing\n"),
-        _ => (200, "ok\n"),
+/// For balancers: may new clients be sent here? A strict one says no also where something is wrong that sending them elsewhere
+/// does not mend.
+fn health(running: &Running, strict: bool) -> Answer {
+    let episode = running.episodes.first().filter(|_| strict);
+    let (status, text) = match episode {
+        _ if running.draining => (503, "draining\n".to_owned()),
+        _ if !running.listening => (503, "not listening\n".to_owned()),
+        _ if running.helpers_fail() => (503, "helpers are failing\n".to_owned()),
+        Some(episode) => (503, format!("{}\n", episode.kind.word())),
+        None => (200, "ok\n".to_owned()),
     };
-    without_sniffing(Answer { kind: PLAIN, ..Answer::new(status, text.as_bytes()) })
+    without_sniffing(Answer { kind: PLAIN, ..Answer::new(status, text.into_bytes()) })
 }
 
 fn of_kind(kind: &'static str, text: impl Into<Cow<'static, str>>) -> Answer {

@@ -9,9 +9,6 @@ use crate::counters::histogram::Histogram;
 use crate::monitor::history::{History, HistorySpan, POINTS};
 use crate::monitor::Running;
 
-/// Passwords that wait, from which on an operator should know of it: a second or two of work.
-const CHECKS: u64 = 32;
-
 /// Kinds of errors that are named.
 const KINDS: usize = 4;
 
@@ -72,41 +69,9 @@ fn state(running: &Running) -> Markup {
 
 /// What an operator should know of.
 fn troubles(running: &Running) -> Vec<String> {
-    let mut troubles = Vec::new();
-    if running.draining {
-        troubles.push(format!("a soft stop waits for {}", units::counted(running.clients, "client", "clients")));
-    }
-    if running.limit > 0 && running.clients >= running.limit {
-        troubles.push(format!("the limit of {} is reached", units::counted(running.limit, "client", "clients")));
-    }
-    if running.parents_down > 0 {
-        troubles.push(units::counted(running.parents_down, "parent cannot be reached", "parents cannot be reached"));
-    }
-    let lost = running.lost.messages.max(running.lost.usage).max(running.lost.access);
-    if lost > 0 {
-        troubles.push(units::counted(lost, "log line was lost", "log lines were lost"));
-    }
-    troubles
-        .extend(running.users.troubles().map(|why| format!("{why}; the users that were read before may still log in")));
-    troubles.extend(running.unloaded.iter().map(|why| format!("the configuration stays as it was: {why}")));
-    if running.users.waiting >= CHECKS {
-        troubles.push(units::counted(
-            running.users.waiting,
-            "password waits to be checked",
-            "passwords wait to be checked",
-        ));
-    }
-    if let Some(helpers) = &running.helpers {
-        if helpers.failing {
-            troubles.push("helpers end as soon as they are started".to_owned());
-        } else if helpers.forked == 0 {
-            troubles.push("no helper runs".to_owned());
-        }
-        if helpers.queue > helpers.forked {
-            troubles.push(units::counted(helpers.queue, "request waits for a helper", "requests wait for a helper"));
-        }
-    }
-    troubles
+    let waits = format!("a soft stop waits for {}", units::counted(running.clients, "client", "clients"));
+    let drains = running.draining.then_some(waits);
+    drains.into_iter().chain(running.episodes.iter().map(|episode| episode.text.to_string())).collect()
 }
 
 fn requests(running: &Running, history: &History) -> Markup {

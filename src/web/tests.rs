@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use super::*;
 use crate::http::media::HTML;
 use crate::http::rules::Rules;
+use crate::monitor::episodes::{EpisodeOptions, Episodes};
 use crate::monitor::lists::ListFileNumbers;
 use crate::monitor::observed::{HostVerdict, ObservedHost};
 use crate::monitor::sessions::Row;
@@ -223,6 +224,19 @@ fn health_tells_whether_clients_may_be_sent_here() {
 }
 
 #[test]
+fn health_is_strict_where_that_is_asked_for() {
+    let mut fake = Fake::new();
+    let mut episodes = Episodes::default();
+    let full = Running { listening: true, limit: 9, clients: 9, ..Running::default() };
+    episodes.look(1_000, &full, &EpisodeOptions::default());
+    fake.running = Running { episodes: episodes.current().to_vec(), ..full };
+    assert_eq!(fake.get("/health").0, 200);
+    assert_eq!((fake.get("/health?strict").0, fake.get("/health?strict").1), (503, "limit_reached\n".into()));
+    fake.running.episodes.clear();
+    assert_eq!(fake.get("/health?strict").0, 200);
+}
+
+#[test]
 fn the_front_page_tells_the_state() {
     let mut fake = Fake::new();
     let well = Running { listening: true, limit: 9, ..Running::default() };
@@ -235,7 +249,9 @@ fn the_front_page_tells_the_state() {
         (Running { helpers: Some(failing), ..well.clone() }, "helpers end as soon as they are started"),
         (Running { clients: 9, ..well.clone() }, "the limit of 9 clients is reached"),
     ] {
-        fake.running = running;
+        let mut episodes = Episodes::default();
+        episodes.look(1_000, &running, &EpisodeOptions::default());
+        fake.running = Running { episodes: episodes.current().to_vec(), ..running };
         let text = fake.get("/").1;
         assert!(text.contains(word), "{word}: {text}");
     }

@@ -44,6 +44,7 @@ mod loader;
 mod logs;
 mod looping;
 mod monitor;
+mod outages;
 mod pages;
 mod parents;
 mod passthrough;

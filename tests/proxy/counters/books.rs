@@ -127,6 +127,9 @@ pub fn is_restless(key: &str) -> bool {
     RESTLESS.iter().any(|end| family.ends_with(end))
         || family.starts_with("exaproxy_listener_")
         || family.starts_with("process_")
+        // Each kind has a test of its own in `outages`.
+        || family.starts_with("exaproxy_trouble")
+        || key.starts_with("episodes.")
         || key.starts_with("transfer.")
         || family.contains("_bytes_")
 }
