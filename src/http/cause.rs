@@ -136,7 +136,8 @@ impl Cause {
 
     /// Whether something fails that neither a rule nor the client is the reason for: what an operator has to look after.
     pub fn is_failure(self) -> bool {
-        let by_origin = matches!(self, Cause::Origin(_) | Cause::ConnectFailed | Cause::ConnectTimeout);
+        let by_origin =
+            matches!(self, Cause::Origin(_) | Cause::ConnectFailed | Cause::ConnectTimeout | Cause::ParentFailed);
         let by_name = matches!(self, Cause::NameFailed | Cause::NameTimeout | Cause::TooManyNames);
         let by_us =
             matches!(self, Cause::TooManyHeads | Cause::PageMissing | Cause::AuthenticationBusy | Cause::Overloaded);

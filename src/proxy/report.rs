@@ -12,7 +12,7 @@ use crate::policy::shares::{ClientKey, Resource};
 pub(super) const REPORT: Millis = 20_000;
 
 /// A trouble that lasts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Trouble {
     /// Nothing is left to connect to origins with.
     Exhausted,
@@ -32,18 +32,14 @@ pub(super) enum Trouble {
     ParentLogin,
 }
 
-impl Trouble {
-    const KINDS: usize = 7;
-}
-
 /// When each kind of trouble may be written to the log again.
 #[derive(Debug, Default)]
-pub(super) struct Reports([Millis; Trouble::KINDS]);
+pub(super) struct Reports(HashMap<Trouble, Millis>);
 
 impl Reports {
     /// May a trouble that every request runs into be written to the log again?
     pub(super) fn may_report(&mut self, trouble: Trouble, now: Millis) -> bool {
-        let at = &mut self.0[trouble as usize];
+        let at = self.0.entry(trouble).or_default();
         let may = now >= *at;
         if may {
             *at = now + REPORT;

@@ -200,9 +200,9 @@ fn row_60_tunnels_through_the_proxy_itself_end_with_their_client() {
 
 #[test]
 fn row_61_what_is_not_built_is_refused_at_start() {
-    let run = Proxy::run(&[], &[("icap.enable", "true"), ("daemon.user", "root")]);
+    let run = Proxy::run(&[], &[("profile.enable", "true"), ("daemon.user", "root")]);
     assert_eq!(run.code, Some(1), "{}{}", run.stdout, run.stderr);
-    assert!(run.stderr.lines().any(|line| line.contains("icap")), "it is not named: {}", run.stderr);
+    assert!(run.stderr.lines().any(|line| line.contains("profile")), "it is not named: {}", run.stderr);
 }
 
 #[test]
