@@ -47,7 +47,7 @@ impl Proxy {
             fraction: 0,
         });
         caching.background.insert(key);
-        caching.jobs.insert(key, job);
+        caching.begin(key, job);
         self.enqueue(key);
     }
 

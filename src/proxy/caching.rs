@@ -7,11 +7,12 @@ use std::hash::{BuildHasher, RandomState};
 use reactor::arena::{Arena, Key};
 use reactor::ready::Ready;
 
+use super::at_hand::BodyAtHand;
 use super::client::Waits;
 use super::fill::{Bodies, Fill, READ};
 use super::Proxy;
 use crate::cache::fetches::FetchId;
-use crate::cache::heads::{AtHand, HeadVerdict};
+use crate::cache::heads::HeadVerdict;
 use crate::cache::inflow::Portion;
 use crate::cache::reuse::Failure;
 use crate::cache::status::{self, CacheReport, CacheResult, Forwarded};
@@ -20,7 +21,6 @@ use crate::exchange::phase::PhaseKind;
 use crate::http::answer::Answer;
 use crate::http::caching::Caching;
 use crate::http::cause::Cause;
-use crate::http::framing::Framing;
 use crate::http::head::HeadScan;
 use crate::http::request::Request;
 use crate::http::response::Response;
@@ -70,6 +70,13 @@ impl CacheDesk {
             background: HashSet::new(),
             buffer: vec![0; READ + crate::http::chunked::MAX_LINE].into_boxed_slice(),
         })
+    }
+
+    /// A request goes on under this job. One that it had before, and that has seen no response, holds none up.
+    pub(super) fn begin(&mut self, key: Key, job: Box<CacheJob>) {
+        if let Some(mut before) = self.jobs.insert(key, job) {
+            self.cache.give_up(&mut before, Freed::Failed);
+        }
     }
 
     /// Notes what an event says of the origin of a response.
@@ -194,7 +201,7 @@ impl Proxy {
             exchange.set_caching(Caching::Judge);
         });
         if let Some(caching) = &mut self.caching {
-            caching.jobs.insert(key, job);
+            caching.begin(key, job);
         }
         self.resolve(key);
     }
@@ -246,6 +253,7 @@ impl Proxy {
         let rest = &received[length..];
         let Some(body) = BodyAtHand::of(&response, rest, job.role) else {
             // The exchange finds the same fault, and explains it or has what is kept stand in.
+            caching.cache.give_up(&mut job, Freed::Failed);
             caching.jobs.insert(key, job);
             return self.tell(key, &CacheReport::default());
         };
@@ -306,7 +314,7 @@ impl Proxy {
         }
         self.with_exchange(key, |exchange, cx| exchange.handle_again(request, cx));
         if let Some(caching) = &mut self.caching {
-            caching.jobs.insert(key, job);
+            caching.begin(key, job);
         }
     }
 
@@ -403,53 +411,6 @@ impl Proxy {
             if self.feed(key) {
                 self.enqueue(key);
             }
-        }
-    }
-}
-
-/// What there is of a response's body.
-enum BodyAtHand<'a> {
-    Whole(&'a [u8], usize),
-    Decoded(Vec<u8>, usize),
-    Partial(Option<u64>),
-}
-
-impl<'a> BodyAtHand<'a> {
-    /// None where it is at fault already.
-    fn of(response: &Response<'_>, rest: &'a [u8], role: Role) -> Option<BodyAtHand<'a>> {
-        Some(match response.framing(Version::Http10) {
-            Framing::Empty => BodyAtHand::Whole(b"", 0),
-            Framing::Sized(length) => match usize::try_from(length).ok().and_then(|length| rest.get(..length)) {
-                Some(body) => BodyAtHand::Whole(body, body.len()),
-                None => BodyAtHand::Partial(Some(length)),
-            },
-            Framing::Chunked(mut chunks) if role == Role::Fill => {
-                let mut copy = rest.to_vec();
-                let scan = chunks.scan(&mut copy).ok()?;
-                if scan.done {
-                    copy.truncate(scan.kept);
-                    BodyAtHand::Decoded(copy, scan.taken)
-                } else {
-                    BodyAtHand::Partial(None)
-                }
-            }
-            Framing::Chunked(_) | Framing::UntilClose => BodyAtHand::Partial(None),
-        })
-    }
-
-    fn at_hand(&self) -> AtHand<'_> {
-        match self {
-            BodyAtHand::Whole(bytes, _) => AtHand::Complete(bytes),
-            BodyAtHand::Decoded(bytes, _) => AtHand::Complete(bytes),
-            BodyAtHand::Partial(length) => AtHand::Partial(*length),
-        }
-    }
-
-    /// How many bytes it took, if it is complete.
-    fn taken(&self) -> Option<usize> {
-        match self {
-            BodyAtHand::Whole(_, taken) | BodyAtHand::Decoded(_, taken) => Some(*taken),
-            BodyAtHand::Partial(_) => None,
         }
     }
 }

@@ -7,6 +7,7 @@
 mod access_log;
 mod addresses;
 mod announcing;
+mod at_hand;
 mod autoconfig;
 mod background;
 mod caching;
