@@ -134,8 +134,9 @@ pub struct Storage {
     used: usize,
     /// Bytes promised to responses that are on their way.
     promised: usize,
-    /// Bodies that went while readers had them, which count until these have done.
-    held: Vec<Arc<[u8]>>,
+    /// Bodies that went while others had them, which count until these have done. Variants may share one, so that each is known
+    /// by where it is: held twice, it would never be let go.
+    held: HashMap<usize, Arc<[u8]>>,
     held_bytes: usize,
     evictions: u64,
 }
@@ -152,7 +153,7 @@ impl Storage {
             limit,
             used: 0,
             promised: 0,
-            held: Vec::new(),
+            held: HashMap::new(),
             held_bytes: 0,
             evictions: 0,
         }
@@ -302,11 +303,11 @@ impl Storage {
         true
     }
 
-    /// A body went: it counts for as long as readers have it.
+    /// A body went: it counts for as long as others have it.
     fn hold(&mut self, body: Arc<[u8]>) {
-        if Arc::strong_count(&body) > 1 {
-            self.held_bytes += body.len();
-            self.held.push(body);
+        let (place, length) = (body.as_ptr() as usize, body.len());
+        if Arc::strong_count(&body) > 1 && self.held.insert(place, body).is_none() {
+            self.held_bytes += length;
         }
     }
 
@@ -365,8 +366,8 @@ impl Storage {
 
     /// Looks which bodies that went are not read any more. To be called now and then.
     pub fn sweep(&mut self) {
-        self.held.retain(|body| Arc::strong_count(body) > 1);
-        self.held_bytes = self.held.iter().map(|body| body.len()).sum();
+        self.held.retain(|_, body| Arc::strong_count(body) > 1);
+        self.held_bytes = self.held.values().map(|body| body.len()).sum();
     }
 
     /// Evicts until there are so many bytes free. False if that cannot be.
