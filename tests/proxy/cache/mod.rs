@@ -1,5 +1,6 @@
 //! The cache on real sockets: what is answered without an origin, who shares whose response, what is never kept.
 
+mod chaos;
 mod gaps;
 mod rules;
 
