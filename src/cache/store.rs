@@ -136,8 +136,8 @@ pub fn judge(
     let vary = || response.fields().filter(|(name, _)| name.eq_ignore_ascii_case(b"vary")).map(|(_, value)| value);
     let refusals = [
         (!asked.get, Unstorable::Method),
-        // Sections 3.3 and 4.3.3: a part and an update are no responses of their own.
-        (status < 200 || matches!(status, 206 | 304), Unstorable::Status),
+        // Sections 3.3 and 4.3.3: a part and an update are no responses of their own. A 407 is for one hop.
+        (status < 200 || matches!(status, 206 | 304 | 407), Unstorable::Status),
         (directives.must_understand && !is_understood(status), Unstorable::Status),
         (asked.no_store || directives.no_store && !understood, Unstorable::NoStore),
         (directives.private, Unstorable::Private),
@@ -255,6 +255,7 @@ mod tests {
             (200, "ETag: \"a\"\r\n".into(), "kept"),
             (206, fresh.to_string(), "status"),
             (304, fresh.to_string(), "status"),
+            (407, fresh.to_string(), "status"),
             (200, "Cache-Control: private, max-age=60\r\n".into(), "private"),
             (200, "Cache-Control: private=\"x\", max-age=60\r\n".into(), "kept"),
             (200, with("Vary: *"), "vary"),

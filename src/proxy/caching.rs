@@ -29,6 +29,9 @@ use crate::http::{Method, Version};
 use crate::io::content::{Content, ContentRequest};
 use crate::web::Purge;
 
+/// The status by which a proxy asks for credentials (RFC 9110 section 15.5.8).
+const PROXY_LOGIN: u16 = 407;
+
 /// Clients that waited for a head and look again in one turn: ten thousand of them would hold all others for tens of
 /// milliseconds.
 const WAKES: usize = 256;
@@ -153,7 +156,9 @@ impl Proxy {
         // A host that the request does not name has responses of its own. A diverted client says itself which host it means, and
         // may name one that is not where it was going. On a connection that is one client's own all is for that one, but what
         // it changes is changed for all.
-        let foreign = request.detour().is_some() || exchange.ingress().is_diverted();
+        // What comes through a parent that a helper has named for one client may be another than what others get.
+        let named = request.hop().is_some_and(|hop| hop.named.is_some());
+        let foreign = request.detour().is_some() || exchange.ingress().is_diverted() || named;
         let own = exchange.is_authenticated() && !invalidate::is_unsafe(request);
         if foreign || own {
             return self.bypass(key);
@@ -251,7 +256,9 @@ impl Proxy {
             return self.tell(key, &CacheReport::default());
         };
         let rest = &received[length..];
-        let Some(body) = BodyAtHand::of(&response, rest, job.role) else {
+        // A parent that does not know us says nothing of what is asked for.
+        let body = BodyAtHand::of(&response, rest, job.role).filter(|_| response.status() != PROXY_LOGIN);
+        let Some(body) = body else {
             // The exchange finds the same fault, and explains it or has what is kept stand in.
             caching.cache.give_up(&mut job, Freed::Failed);
             caching.jobs.insert(key, job);

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use nix::sys::signal::Signal;
 
 use super::{ask, counting, ok, told, ON};
-use crate::support::{NameServer, Origin, Proxy};
+use crate::support::{Client, Helpers, NameServer, Origin, Proxy};
 
 /// Replaces the ini file and has it read.
 fn reload(proxy: &Proxy, ini: &str, times: usize) {
@@ -77,4 +77,46 @@ fn lists_and_rules_for_clients_come_before_what_is_kept() {
     ask(&mut proxy.client(), &url, "");
     reload(&proxy, "[acl]\nclients = 192.0.2.1\n", 1);
     assert_eq!(ask(&mut proxy.client(), &url, "").status(), 403);
+}
+
+/// A filter that a helper sends some clients through may say something else than what others get.
+#[test]
+fn what_comes_through_a_parent_that_a_helper_names_is_for_its_client() {
+    let said = |who: &str| ok("Cache-Control: max-age=600\r\n", who.as_bytes());
+    let (usual, filter) = (Origin::fixed(said("usual")), Origin::fixed(said("filter")));
+    let to = filter.address().to_string();
+    // The client's address stands behind the URL.
+    let helpers = Helpers::answering(move |line| match line.contains("127.0.0.2") {
+        true => format!("parent://{to}"),
+        false => String::new(),
+    });
+    let parents = usual.address().to_string();
+    let proxy = helpers.proxy(&[ON, ("parent.proxy", &parents)]);
+    let from = |last: u8| Client::connect_from([127, 0, 0, last], proxy.address());
+    for _ in 0..2 {
+        assert_eq!(from(2).get("http://a.test/").text(), "filter");
+        assert_eq!(from(3).get("http://a.test/").text(), "usual");
+    }
+    assert_eq!(proxy.counter("cache.hit"), 1);
+}
+
+/// It asks us for credentials, and says nothing of what was asked for.
+#[test]
+fn a_parent_that_does_not_know_us_changes_nothing_of_what_is_kept() {
+    let (parent, _) = counting(|request| {
+        match request.has("If-None-Match") || request.start().contains("/other") {
+        true => b"HTTP/1.1 407 x\r\nProxy-Authenticate: Basic realm=\"x\"\r\nCache-Control: max-age=600\r\nContent-Length: 0\r\n\r\n"
+            .to_vec(),
+        false => ok("Cache-Control: max-age=0\r\nETag: \"1\"\r\n", b"kept"),
+    }
+    });
+    let parents = parent.address().to_string();
+    let proxy = Proxy::start(&[ON, ("parent.proxy", &parents)]);
+    for _ in 0..3 {
+        assert_eq!(proxy.client().get("http://a.test/").text(), "kept", "what is kept stands in");
+    }
+    for _ in 0..2 {
+        assert_eq!(proxy.client().get("http://a.test/other").status(), 502);
+    }
+    assert_eq!(proxy.counter("cache.objects"), 1);
 }
