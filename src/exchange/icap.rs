@@ -96,7 +96,10 @@ impl Exchange {
                 Some(fault) => self.refuse_icap(fault, cx),
                 None => self.await_rest(scan, 0, cx),
             },
-            _ => self.refuse_icap(first_fault(buf.bytes()).unwrap_or(IcapFault::TooLarge), cx),
+            _ => {
+                let begin = &buf.bytes()[..buf.len().min(limit)];
+                self.refuse_icap(first_fault(begin).unwrap_or(IcapFault::TooLarge), cx);
+            }
         }
     }
 

@@ -52,15 +52,7 @@ pub(super) fn of(config: &Config) -> Vec<String> {
         lines.push(format!("{text}: http.trusted names the balancers (intercept.spoof)"));
     }
     let web = &config.web;
-    for (path, clients, options) in
-        [(&config.unix.path, clients, "unix.path: acl.clients"), (&web.path, &web.clients, "web.path: web.clients")]
-    {
-        if path.is_some() && !clients.is_empty() && !Networks::new(clients).has_users() {
-            lines.push(format!(
-                "no client gets through at {options} names networks and no user (uid:1000, or uid:* for all)"
-            ));
-        }
-    }
+    lines.extend(closed_paths(config));
     if web.enable && web.listen && !web.host.is_loopback() && web.clients.is_empty() && web.users.is_none() {
         let at = std::net::SocketAddr::new(web.host, web.port);
         lines.push(format!("everybody who reaches {at} may see the monitor: web.clients names those who may"));
@@ -80,6 +72,20 @@ fn open_listeners(listeners: &[Listening]) -> Vec<String> {
     let ports =
         listeners.iter().filter(|one| !one.ingress.is_local() && !one.proxied).filter_map(|one| one.at.address());
     ports.filter(|address| !address.ip().is_loopback()).map(|address| address.to_string()).collect()
+}
+
+/// Unix sockets through which no client gets.
+fn closed_paths(config: &Config) -> Vec<String> {
+    let (web, clients) = (&config.web, &config.acl.clients);
+    let paths =
+        [(&config.unix.path, clients, "unix.path: acl.clients"), (&web.path, &web.clients, "web.path: web.clients")];
+    let closed = paths
+        .into_iter()
+        .filter(|(path, clients, _)| path.is_some() && !clients.is_empty() && !Networks::new(clients).has_users());
+    let line = |(_, _, options): (_, _, &str)| {
+        format!("no client gets through at {options} names networks and no user (uid:1000, or uid:* for all)")
+    };
+    closed.map(line).collect()
 }
 
 /// Who is believed what is said over ICAP.

@@ -510,7 +510,7 @@ class CIcap(Subject):
     def command(self, ctx, folder, port, opts):
         modules = glob.glob('/usr/lib/*/c_icap') + ['/usr/lib/c_icap']
         lines = ['PidFile %s/pid' % folder, 'CommandsSocket %s/control' % folder, 'TmpDir %s' % folder, 'Timeout 300',
-                 'KeepAlive On', 'MaxKeepAliveRequests -1', 'KeepAliveTimeout 600', 'StartServers 1', 'MaxServers 1',
+                 'MaxKeepAliveRequests -1', 'KeepAliveTimeout 600', 'StartServers 1', 'MaxServers 1',
                  'MinSpareThreads 0', 'MaxSpareThreads 80', 'ThreadsPerChild 80', 'MaxRequestsPerChild 0',
                  'Port 127.0.0.1:%d' % port, 'User %s' % user_name(), 'DebugLevel 0', 'Pipelining on',
                  'ModulesDir ' + modules[0], 'ServicesDir ' + modules[0], 'TemplateDir /usr/share/c_icap/templates/',
