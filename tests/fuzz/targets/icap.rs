@@ -36,11 +36,12 @@ struct End {
 pub(super) fn connection(bytes: &[u8]) -> u64 {
     let whole = play(bytes, bytes.len().max(1));
     let pieces = play(bytes, 1);
-    // What goes back is cut into chunks as it came.
-    if memchr::memmem::find(&whole.got, b"req-body=").is_none() {
+    // What goes back is cut into chunks as it came, and content that is at fault ends it where it has begun.
+    let goes_back = |end: &End| memchr::memmem::find(&end.got, b"req-body=").is_some();
+    if !goes_back(&whole) && !goes_back(&pieces) {
         assert_eq!(whole.got.escape_ascii().to_string(), pieces.got.escape_ascii().to_string());
+        assert_eq!((whole.kind, whole.requests), (pieces.kind, pieces.requests));
     }
-    assert_eq!((whole.kind, whole.requests), (pieces.kind, pieces.requests));
     assert!(whole.got.is_empty() || whole.got.starts_with(b"ICAP/1.0 "));
     let statuses: Vec<&[u8]> =
         memchr::memmem::find_iter(&whole.got, b"ICAP/1.0 ").filter_map(|at| whole.got.get(at + 9..at + 12)).collect();
