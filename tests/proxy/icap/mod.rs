@@ -392,3 +392,21 @@ fn places_are_counted_and_a_proxy_header_may_come_first() {
     next.send(announce);
     assert_eq!(ask(&mut next, OPTIONS).status(), "200");
 }
+
+#[test]
+fn a_unix_socket_serves_as_the_port_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("icap");
+    let text = path.display().to_string();
+    let uid = nix::unistd::geteuid();
+    let service = Service::new(&[("icap.path", &text), ("acl.clients", "uid:* 198.51.100.0/24")]);
+    let mut client = Client::connect_path(&path);
+    assert_eq!(ask(&mut client, OPTIONS).field("Methods"), Some("REQMOD"));
+    assert_eq!(ask(&mut client, reqmod(ALLOW, &get("a.test"))).status(), "204");
+    let fields = "Allow: 204\r\nX-Client-IP: 198.51.100.7\r\n";
+    assert!(ask(&mut client, reqmod(fields, &get("blocked.test"))).head.starts_with("HTTP/1.1 403 "));
+    service.wait_line(&format!("uid:{uid} - GET http://a.test/p 204 PERMIT -\n"));
+    service.wait_line("198.51.100.7 - GET http://blocked.test/p 403 DENY blocked\n");
+    // By the port it would have to be one of those.
+    assert!(ask(&mut service.client(), reqmod(ALLOW, &get("a.test"))).head.starts_with("HTTP/1.1 403 "));
+}
