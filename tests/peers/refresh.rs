@@ -19,7 +19,7 @@ const HASTE: &str = "
 ";
 
 /// Graphs that may well show nothing but zeros.
-const QUIET: [&str; 2] = ["queue", "latency"];
+const QUIET: [&str; 3] = ["cache", "latency", "queue"];
 
 fn start() -> Option<(Busy, Browser)> {
     if !possible() {
