@@ -113,5 +113,5 @@ tests! {
     dns_message nat64 dns_resolver resolv_conf hosts lists users credentials
     url_question url_reply icap_reply icap_connection monitor
     client_hello
-    cache_control http_date vary stored_head
+    pac_names pac_asked cache_control http_date vary stored_head
 }
