@@ -31,6 +31,7 @@ GOALS = [
     ('W20 enforce', 'security.sni=enforce, percent of the open and close of a tunnel', 'cost', None, 6.0, 3.0),
     ('W20 bulk by TLS', 'bulk by TLS, percent more than CONNECT', 'cost', None, 2.0, 0.0),
     ('W20 bulk by passthrough', 'bulk by passthrough, percent more than CONNECT', 'cost', None, 2.0, 0.0),
+    ('W31 parent', 'small GET through a parent, percent more than to the origin', 'cost', None, 5.0, 2.0),
     ('W21 users', 'small GET with a user (bcrypt, checked before), percent of CPU', 'cost', None, 3.0, 1.5),
     ('W12', 'dearest page with 9,000 sessions, ms', 'cost', None, 5, 2),
     ('W14', 'longest wait while files are read again, ms', 'cost', None, 5, 2),

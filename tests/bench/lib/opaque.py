@@ -1,4 +1,5 @@
-"""Connections in which no HTTP is spoken: TLS by the name in its first record, and anything by its destination."""
+"""Connections in which no HTTP is spoken: TLS by the name in its first record, and anything by its destination; and requests
+that go through a parent."""
 import os
 
 from .pairs import PAIRS, SLICE, Pairs
@@ -70,7 +71,15 @@ class ExaProxySni(ExaProxy):
         return words, dict(env, exaproxy_security_sni='enforce')
 
 
-for own in (HAProxySni(), ExaProxyTls(), ExaProxyPassthrough(), ExaProxySni()):
+class ExaProxyParent(ExaProxy):
+    name, what = 'exaproxy-parent', 'as exaproxy, through the origin as a parent: it takes absolute URIs'
+
+    def command(self, ctx, folder, port, opts):
+        words, env = super().command(ctx, folder, port, opts)
+        return words, dict(env, exaproxy_parent_proxy='127.0.0.1:%d' % ctx.origin_port)
+
+
+for own in (ExaProxyParent(), HAProxySni(), ExaProxyTls(), ExaProxyPassthrough(), ExaProxySni()):
     SUBJECTS[own.name] = own
 
 
@@ -89,3 +98,9 @@ class Opaque(Pairs):
         ('bulk, same', 'tunnel', 'exaproxy', 'exaproxy', BULK),
         ('bulk by TLS', 'tunnel', 'exaproxy', 'exaproxy-tls', BULK),
         ('bulk by passthrough', 'tunnel', 'exaproxy', 'exaproxy-passthrough', BULK))]
+
+
+class Parent(Pairs):
+    name = 'W31'
+    what = 'W1 through a parent against W1 to the origin, in %d pairs of %s s' % (PAIRS, SLICE)
+    variants = [{'variant': 'same'}, {'variant': 'parent', 'second': 'exaproxy-parent'}]
