@@ -4,7 +4,7 @@
 use reactor::buffer::Buf;
 
 use super::close::CloseReason;
-use super::current::{Current, Persistence};
+use super::current::Persistence;
 use super::download::{put_status, MAX_STORED};
 use super::phase::{AnswerState, BodyRest, Ending, Phase};
 use super::{Action, Context, Exchange};
@@ -12,7 +12,7 @@ use crate::http::answer::Answer;
 use crate::http::cause::Cause;
 use crate::http::fault::Fault;
 use crate::http::framing::Framing;
-use crate::http::head::{leading_blank, HeadScan};
+use crate::http::head::HeadScan;
 use crate::http::request::{OpaqueKind, Request};
 use crate::http::rewrite;
 use crate::http::rules::ToClient;
@@ -75,20 +75,7 @@ impl Exchange {
 
     /// Looks for the heads with which a request of ICAP begins.
     pub(super) fn read_icap(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
-        let (mut scan, whole) = match &self.phase {
-            Phase::Head { scan, whole } => (*scan, *whole as usize),
-            _ => {
-                buf.consume(leading_blank(buf.bytes()));
-                (HeadScan::default(), 0)
-            }
-        };
-        if matches!(buf.bytes(), [] | [b'\r']) || buf.len() < whole {
-            return;
-        }
-        if matches!(self.phase, Phase::Idle) {
-            self.current = Current::begun(cx.now, cx.fraction);
-            self.identity.note(None);
-        }
+        let Some(mut scan) = self.begin_head(buf, cx) else { return };
         let limit = cx.settings.icap.header_size;
         match scan.find(buf.bytes()) {
             Some(length) if length <= limit => self.take_icap(scan, length, buf, cx),

@@ -68,8 +68,10 @@ impl Exchange {
         }
     }
 
-    fn read_head(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
-        let (mut scan, whole) = match &self.phase {
+    /// Goes on with the head of a request, of HTTP or ICAP, or begins with it; how far it was looked through, or None while there
+    /// is nothing new to look at.
+    pub(super) fn begin_head(&mut self, buf: &mut Buf, cx: &Context<'_>) -> Option<HeadScan> {
+        let (scan, whole) = match &self.phase {
             Phase::Head { scan, whole } => (*scan, *whole as usize),
             _ => {
                 // RFC 9112 §2.2: empty lines before a request line are passed over.
@@ -79,13 +81,18 @@ impl Exchange {
         };
         // A lone CR may be the first half of another empty line.
         if matches!(buf.bytes(), [] | [b'\r']) || buf.len() < whole {
-            return;
+            return None;
         }
         if matches!(self.phase, Phase::Idle) {
             self.current = Current::begun(cx.now, cx.fraction);
             // Behind a balancer the next request may come from another client than the last one.
             self.identity.note(None);
         }
+        Some(scan)
+    }
+
+    fn read_head(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
+        let Some(mut scan) = self.begin_head(buf, cx) else { return };
         let (found, limit) = (scan.find(buf.bytes()), cx.settings.rules.max_head());
         match found {
             Some(length) if length <= limit => self.take_head(scan, length, buf, cx),
