@@ -117,14 +117,11 @@ impl ValueType for UsersPath {
     }
 
     fn parse(text: &str, place: &PathContext) -> Option<Option<PathBuf>> {
-        match text {
-            "" => Some(None),
-            text => place.lookup(text).map(Some),
-        }
+        GivenFile::parse(text, place)
     }
 
     fn print(value: &Option<PathBuf>, place: &PathContext) -> String {
-        value.as_deref().map(|path| place.shorten(path)).unwrap_or_default()
+        GivenFile::print(value, place)
     }
 }
 
