@@ -1,6 +1,8 @@
 //! Troubles that last: which there are now, when each began, how many it has hit, and what an operator is told of it. They are
 //! found in the numbers, which are looked at once a second. Knows no log, no page and no clock.
 
+mod kind;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -8,119 +10,8 @@ use reactor::Millis;
 
 use super::{Helpers, Running};
 use crate::counters::exchange::CauseCounts;
-
-/// What an episode is about.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum EpisodeKind {
-    /// Questions fail, and no name server has answered any for a while.
-    NameServersSilent,
-    /// Too large a share of the requests fails (`web.alarm-errors`).
-    RequestsFail,
-    /// Helpers write what cannot be read.
-    HelpersUnreadable,
-    /// Helpers do not reply.
-    HelpersHang,
-    /// Helpers end as soon as they are started.
-    HelpersEnd,
-    /// No helper runs.
-    HelpersMissing,
-    /// More requests wait for helpers than there are helpers.
-    HelpersBusy,
-    /// The last reload has failed.
-    ReloadRefused,
-    /// Fewer clients can be taken than the configuration says, for want of descriptors.
-    LimitsLowered,
-    /// All places for clients are taken.
-    LimitReached,
-    /// Other proxies, through which requests are sent, cannot be reached.
-    ParentsDown,
-    /// Lists could not be read again.
-    ListsOutdated,
-    /// A file of users could not be read again.
-    UsersOutdated,
-    /// Passwords wait to be checked.
-    PasswordsWait,
-    /// Log lines were lost.
-    LinesLost,
-    /// Connections cannot be accepted, for want of descriptors or memory.
-    AcceptingPaused,
-    /// All buffers are lent.
-    BuffersUsedUp,
-}
-
-impl EpisodeKind {
-    /// All kinds, in the order of their places.
-    pub const ALL: [EpisodeKind; 17] = [
-        EpisodeKind::NameServersSilent,
-        EpisodeKind::RequestsFail,
-        EpisodeKind::HelpersUnreadable,
-        EpisodeKind::HelpersHang,
-        EpisodeKind::HelpersEnd,
-        EpisodeKind::HelpersMissing,
-        EpisodeKind::HelpersBusy,
-        EpisodeKind::ReloadRefused,
-        EpisodeKind::LimitsLowered,
-        EpisodeKind::LimitReached,
-        EpisodeKind::ParentsDown,
-        EpisodeKind::ListsOutdated,
-        EpisodeKind::UsersOutdated,
-        EpisodeKind::PasswordsWait,
-        EpisodeKind::LinesLost,
-        EpisodeKind::AcceptingPaused,
-        EpisodeKind::BuffersUsedUp,
-    ];
-
-    /// The word for it in metrics, JSON and `/health?strict`.
-    pub fn word(self) -> &'static str {
-        self.texts().0
-    }
-
-    /// Its word, what the log says when it is over, and what it hits.
-    fn texts(self) -> (&'static str, &'static str, &'static str) {
-        match self {
-            EpisodeKind::NameServersSilent => ("name_servers_silent", "name servers answer again", "questions failed"),
-            EpisodeKind::RequestsFail => ("requests_fail", "requests no longer fail", "requests failed"),
-            EpisodeKind::HelpersUnreadable => {
-                ("helpers_unreadable", "replies of helpers can be read again", "replies could not be read")
-            }
-            EpisodeKind::HelpersHang => ("helpers_hang", "helpers reply again", "helpers were killed"),
-            EpisodeKind::HelpersEnd => ("helpers_end", "helpers no longer end as soon as they are started", ""),
-            EpisodeKind::HelpersMissing => ("helpers_missing", "helpers run again", ""),
-            EpisodeKind::HelpersBusy => ("helpers_busy", "there are helpers enough again", ""),
-            EpisodeKind::ReloadRefused => ("reload_refused", "the configuration on disk is in force", ""),
-            EpisodeKind::LimitsLowered => {
-                ("limits_lowered", "the limits of clients are those of the configuration", "")
-            }
-            EpisodeKind::LimitReached => ("limit_reached", "there is room for clients again", ""),
-            EpisodeKind::ParentsDown => ("parents_down", "parents can be reached again", ""),
-            EpisodeKind::ListsOutdated => ("lists_outdated", "the lists on disk are in force", ""),
-            EpisodeKind::UsersOutdated => ("users_outdated", "the users on disk are in force", ""),
-            EpisodeKind::PasswordsWait => ("passwords_wait", "passwords are checked at once again", ""),
-            EpisodeKind::LinesLost => ("lines_lost", "logs take all lines again", "lines were lost"),
-            EpisodeKind::AcceptingPaused => ("accepting_paused", "connections are accepted again", ""),
-            EpisodeKind::BuffersUsedUp => ("buffers_used_up", "there are buffers again", ""),
-        }
-    }
-
-    /// For how long nothing must be seen of it until it is over. What is a state ends with it.
-    fn calm(self) -> Millis {
-        match self {
-            EpisodeKind::ReloadRefused | EpisodeKind::LimitsLowered => 0,
-            EpisodeKind::ListsOutdated | EpisodeKind::UsersOutdated | EpisodeKind::NameServersSilent => 0,
-            _ => CALM,
-        }
-    }
-
-    /// Whether the log is told of its beginning here. Of the others it was told why, where they began.
-    fn is_told(self) -> bool {
-        let elsewhere = matches!(self, EpisodeKind::ReloadRefused | EpisodeKind::LimitsLowered);
-        let loaded = matches!(self, EpisodeKind::ListsOutdated | EpisodeKind::UsersOutdated);
-        !elsewhere && !loaded && !matches!(self, EpisodeKind::HelpersBusy | EpisodeKind::AcceptingPaused)
-    }
-}
-
-/// Milliseconds without a sign until most kinds are over, so that what comes and goes is one episode.
-const CALM: Millis = 5_000;
+pub use kind::EpisodeKind;
+use kind::CALM;
 
 /// Milliseconds for which name servers, and helpers, have to be silent.
 const SERVERS_SILENT: Millis = 10_000;
@@ -271,14 +162,14 @@ impl Episodes {
             EpisodeKind::NameServersSilent => self.silent_servers(last, now),
             EpisodeKind::RequestsFail => failing_requests(options.alarm_errors, &minute, last, now),
             EpisodeKind::HelpersUnreadable => {
-                let count = now.unreadable - minute.unreadable;
+                let count = grown(minute.unreadable, now.unreadable);
                 let text = format!("replies of helpers cannot be read, {count} in the last minute: run the program by hand, as docs/redirectors.md says");
-                (count > 0).then_some(Sign { text, hits: now.unreadable - last.unreadable })
+                (count > 0).then_some(Sign { text, hits: grown(last.unreadable, now.unreadable) })
             }
             EpisodeKind::HelpersHang => self.hanging_helpers(&minute, last, now, running),
             EpisodeKind::LinesLost => {
                 let text = format!("logs do not take their lines in time, {} were lost since the start", now.lost);
-                (now.lost > last.lost).then_some(Sign { text, hits: now.lost - last.lost })
+                (now.lost > last.lost).then_some(Sign { text, hits: grown(last.lost, now.lost) })
             }
             EpisodeKind::AcceptingPaused if now.pauses > last.pauses => {
                 Sign::state("connections cannot be accepted: no descriptors or no memory are left")
@@ -292,7 +183,7 @@ impl Episodes {
     }
 
     fn silent_servers(&self, last: &Tally, now: &Tally) -> Option<Sign> {
-        let (hits, answered) = (now.dns_failed - last.dns_failed, now.dns_answers > last.dns_answers);
+        let (hits, answered) = (grown(last.dns_failed, now.dns_failed), now.dns_answers > last.dns_answers);
         let old = self.before(now.at, SERVERS_SILENT);
         let known = self.is_open(EpisodeKind::NameServersSilent);
         let begins = now.dns_failed > old.dns_failed && now.dns_answers == old.dns_answers;
@@ -301,16 +192,18 @@ impl Episodes {
     }
 
     fn hanging_helpers(&self, minute: &Tally, last: &Tally, now: &Tally, running: &Running) -> Option<Sign> {
-        let (killed, hits) = (now.hung - minute.hung, now.hung - last.hung);
+        let (killed, hits) = (grown(minute.hung, now.hung), grown(last.hung, now.hung));
         if killed > 0 {
-            let text =
-                format!("helpers do not reply within redirector.timeout, {killed} were killed in the last minute");
+            let text = format!("helpers do not reply within redirector.timeout, {killed} killed in the last minute");
             return Some(Sign { text, hits });
         }
         let old = self.before(now.at, HELPERS_SILENT);
         let waits = running.helpers.as_ref().filter(|helpers| helpers.queue > 0 && helpers.forked > 0)?;
-        let text =
-            format!("{} requests wait for helpers, and no reply has come for {} s", waits.queue, HELPERS_SILENT / 1000);
+        let text = format!(
+            "no reply of a helper has come for {} s, requests that wait: {}",
+            HELPERS_SILENT / 1000,
+            waits.queue
+        );
         (old.replies == now.replies && now.at - old.at >= HELPERS_SILENT).then_some(Sign { text, hits })
     }
 
@@ -354,12 +247,17 @@ impl Episode {
     }
 }
 
+/// By how much a count has grown. One that a reload begins anew has not.
+fn grown(before: u64, now: u64) -> u64 {
+    now.saturating_sub(before)
+}
+
 /// Whether too many of the requests of the last minute have failed.
 fn failing_requests(share: u64, minute: &Tally, last: &Tally, now: &Tally) -> Option<Sign> {
     let failures = now.failures.since(&minute.failures);
     let failed = failures.total();
     // What fails now may have been asked for long ago.
-    let all = (now.requests - minute.requests).max(failed);
+    let all = grown(minute.requests, now.requests).max(failed);
     if share == 0 || all < ENOUGH || failed * 100 < share * all {
         return None;
     }
@@ -383,14 +281,14 @@ fn state_of(kind: EpisodeKind, running: &Running, options: &EpisodeOptions) -> O
         }
         EpisodeKind::HelpersBusy => helpers.filter(|helpers| helpers.queue > helpers.forked).and_then(|helpers| {
             let Helpers { queue, forked, .. } = helpers;
-            Sign::state(format!("{queue} requests wait for {forked} helpers (redirector.maximum)"))
+            Sign::state(format!("more requests wait than there are helpers: {queue}, {forked} (redirector.maximum)"))
         }),
         EpisodeKind::ReloadRefused => {
             running.unloaded.as_ref().and_then(|why| Sign::state(format!("the configuration stays as it was: {why}")))
         }
         EpisodeKind::LimitsLowered => options.lowered.as_ref().and_then(|text| Sign::state(&**text)),
         EpisodeKind::LimitReached if running.limit > 0 && running.clients >= running.limit => {
-            Sign::state(format!("the limit of {} clients is reached", running.limit))
+            Sign::state(format!("the limit of clients is reached, {}", running.limit))
         }
         EpisodeKind::ParentsDown if running.parents_down == 1 => Sign::state("1 parent cannot be reached"),
         EpisodeKind::ParentsDown if running.parents_down > 1 => {

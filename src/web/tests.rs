@@ -247,7 +247,7 @@ fn the_front_page_tells_the_state() {
         (Running { listening: false, ..well.clone() }, "Not listening"),
         (Running { helpers: Some(failing.clone()), judged_by_error: true, ..well.clone() }, "Helpers fail"),
         (Running { helpers: Some(failing), ..well.clone() }, "helpers end as soon as they are started"),
-        (Running { clients: 9, ..well.clone() }, "the limit of 9 clients is reached"),
+        (Running { clients: 9, ..well.clone() }, "the limit of clients is reached, 9"),
     ] {
         let mut episodes = Episodes::default();
         episodes.look(1_000, &running, &EpisodeOptions::default());

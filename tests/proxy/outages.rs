@@ -118,8 +118,8 @@ fn helpers_that_hang_are_told_before_requests_fail() {
     assert_well(&proxy, "helpers_hang");
     let mut clients: Vec<Client> = (0..4).map(|_| proxy.client()).collect();
     clients.iter_mut().for_each(|client| client.send(crate::support::client::get(&origin.url("/late"))));
-    wait_trouble(&proxy, "helpers_hang", "no reply has come for 5 s");
-    proxy.wait_log("requests wait for helpers, and no reply has come for 5 s");
+    wait_trouble(&proxy, "helpers_hang", "no reply of a helper has come for 5 s");
+    proxy.wait_log("no reply of a helper has come for 5 s, requests that wait: ");
     gate.open_for(4);
     clients.iter_mut().for_each(|client| assert_eq!(client.reply().text(), "/late"));
     wait_over(&proxy, "helpers_hang", "helpers reply again, after");

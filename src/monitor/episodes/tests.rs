@@ -112,12 +112,12 @@ fn helpers_that_hang_are_told_before_they_are_killed() {
     watch.running.helpers = Some(Helpers { forked: 2, queue: 1, ..Helpers::default() });
     watch.running.helped.answered = 1;
     assert_eq!(watch.look(5), []);
-    assert_eq!(watch.look(1), began("1 requests wait for helpers, and no reply has come for 5 s"));
+    assert_eq!(watch.look(1), began("no reply of a helper has come for 5 s, requests that wait: 1"));
     watch.running.helped.hung = 2;
     watch.look(1);
     assert_eq!(
         &*watch.episodes.current()[0].text,
-        "helpers do not reply within redirector.timeout, 2 were killed in the last minute"
+        "helpers do not reply within redirector.timeout, 2 killed in the last minute"
     );
     watch.running.helped.answered = 9;
     watch.running.helpers = Some(Helpers { forked: 2, ..Helpers::default() });
@@ -159,4 +159,19 @@ fn lost_lines_and_pauses_are_counted_from_where_they_began() {
     );
     assert_eq!(watch.words(), ["lines_lost", "accepting_paused"]);
     assert_eq!(watch.look(12).len(), 2);
+}
+
+/// A log that a reload opens anew counts from nothing.
+#[test]
+fn a_count_that_begins_anew_is_no_trouble() {
+    let mut watch = Watch::new();
+    watch.running.lost.usage = 7;
+    watch.running.dns.failed = 3;
+    watch.running.helped.hung = 1;
+    watch.look(1);
+    watch.running.lost.usage = 0;
+    watch.running.dns.failed = 0;
+    watch.running.helped.hung = 0;
+    watch.running.counters.requests = 0;
+    assert!(watch.look(1).iter().all(|news| matches!(news, EpisodeNews::Ended(_))));
 }
