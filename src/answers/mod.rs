@@ -22,7 +22,7 @@ use form::Form;
 use pages::{push_escaped, FoundPage, Pages, Values};
 
 /// The pages, and whose statuses are used.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Answers {
     /// Where the bodies come from.
     pub pages: Arc<Pages>,

@@ -60,7 +60,7 @@ pub use summary::{Moved, Summary};
 use timers::Limits;
 
 /// What exchanges are judged by. Shared by all of them and replaced on a reload.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// How long each timer runs.
     pub limits: Limits,

@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -49,12 +50,12 @@ impl ListOptions {
     ///
     /// # Errors
     /// Which file cannot be read, or which line is wrong.
-    pub fn read(self) -> Result<(ListReader, Lists), String> {
+    pub fn read(self) -> Result<(ListReader, Arc<Lists>), String> {
         // Before reading: a file that changes meanwhile is read again at the first look.
         let seen = marks(&self);
         let lists = self.lists()?;
         tell(&lists);
-        Ok((ListReader { options: self, seen, tried: None, told: None }, lists))
+        Ok((ListReader { options: self, seen, tried: None, told: None }, Arc::new(lists)))
     }
 
     /// Reads all files once.
@@ -169,14 +170,14 @@ struct FileMark {
 
 impl Look for ListReader {
     /// The lists, or nothing where the files are those that are in force again; or why they are not known.
-    type News = Result<Option<Lists>, String>;
+    type News = Result<Option<Arc<Lists>>, String>;
 
     fn what(&self) -> String {
         let paths: Vec<String> = self.options.paths().map(|path| path.display().to_string()).collect();
         format!("reading {}", paths.join(" or "))
     }
 
-    fn look(&mut self) -> Option<Result<Option<Lists>, String>> {
+    fn look(&mut self) -> Option<Result<Option<Arc<Lists>>, String>> {
         let marks = marks(&self.options);
         if marks == self.seen {
             self.tried = None;
@@ -200,7 +201,7 @@ impl Look for ListReader {
                 tell(&lists);
                 let ListSize { names, ranges, urls } = lists.size();
                 crate::critical!(target: "configuration", "lists have changed: {names} names, {ranges} networks and {urls} URLs now");
-                Some(Ok(Some(lists)))
+                Some(Ok(Some(Arc::new(lists))))
             }
             Err(ListsUnread { text, passing }) => {
                 // Without a descriptor or memory it is tried again, or a change would be lost until the next one.

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -103,17 +104,17 @@ impl NameOptions {
         config.apply(&conf, true, crate::system::interfaces::number);
         config.timeout = self.timeout.unwrap_or(config.timeout);
         config.attempts = self.attempts.unwrap_or(config.attempts);
-        Names { config, hosts }
+        Names { config, hosts: Arc::new(hosts) }
     }
 }
 
 /// What the files say, for the resolver.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Names {
     /// How and whom to ask.
     pub config: Config,
     /// What is known without asking.
-    pub hosts: Hosts,
+    pub hosts: Arc<Hosts>,
 }
 
 /// The files as they were read last.

@@ -65,7 +65,7 @@ impl ParentOptions {
         let only = self.only.as_ref().map(|only| only.read(self.key)).transpose()?;
         Ok(Parents {
             chain: ParentChain::new(self.places.iter().map(parent).collect(), self.direct),
-            sites: ParentSites { only, except: self.except.read(self.key)? },
+            sites: Arc::new(ParentSites { only, except: self.except.read(self.key)? }),
             resolve: self.resolve,
             announce: self.announce,
             logins,

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reactor::Millis;
@@ -34,12 +35,12 @@ impl UsersOptions {
     ///
     /// # Errors
     /// That it cannot be read, or which line is wrong.
-    pub fn read(self) -> Result<(UsersReader, UserTable), String> {
+    pub fn read(self) -> Result<(UsersReader, Arc<UserTable>), String> {
         // Before reading: a file that changes meanwhile is read again at the first look.
         let seen = mark(&self.path);
         let users = self.check()?;
         self.tell(&users);
-        Ok((UsersReader { options: self, seen, told: None }, users))
+        Ok((UsersReader { options: self, seen, told: None }, Arc::new(users)))
     }
 
     /// Reads the file and says nothing of it.
@@ -110,13 +111,13 @@ type UsersMark = Option<(u64, u64, i64, i64)>;
 
 impl Look for UsersReader {
     /// The users, or why they are not known.
-    type News = Result<UserTable, String>;
+    type News = Result<Arc<UserTable>, String>;
 
     fn what(&self) -> String {
         format!("reading {}", self.options.path.display())
     }
 
-    fn look(&mut self) -> Option<Result<UserTable, String>> {
+    fn look(&mut self) -> Option<Result<Arc<UserTable>, String>> {
         let mark = mark(&self.options.path);
         if mark == self.seen {
             return None;
@@ -129,7 +130,7 @@ impl Look for UsersReader {
                     target: "configuration",
                     "{} have changed: {} users now", self.options.option, users.len()
                 );
-                Some(Ok(users))
+                Some(Ok(Arc::new(users)))
             }
             // Without a descriptor it is tried again, or a change would be lost until the next one.
             Err((error, true)) if self.told.as_ref() == Some(&error) => None,

@@ -3,7 +3,7 @@
 use reactor::Millis;
 
 use super::listeners::KINDS;
-use super::{ListenAddress, Options, Proxy, Turn, TICK};
+use super::{ListenAddress, Options, Proxy, ServiceOptions, Turn, TICK};
 use crate::exchange::ingress::Ingress;
 use crate::system::orphans;
 use crate::system::signals::Signal;
@@ -125,6 +125,15 @@ impl Proxy {
                 return Err(error);
             }
         }
+        self.loading.watch(options.readers, self.clock.now());
+        self.configure(options.service);
+        self.reload_helpers(options.redirector);
+        self.lifecycle.drain = options.drain;
+        Ok(())
+    }
+
+    /// Serves clients by these options from now on.
+    fn configure(&mut self, options: ServiceOptions) {
         self.listeners.set_limits(options.limits);
         self.shared.pool.set_budget(pool_budget(options.limits));
         self.shared.pipes.set_most(options.pipes);
@@ -133,7 +142,6 @@ impl Proxy {
         let other_rules =
             self.settings.rules.transparent != options.settings.rules.transparent || self.policy != policy;
         self.loading.loader.discard((answers, policy));
-        self.watch_pages(options.pages);
         let tag = self.settings.icap.tag;
         self.settings = options.settings;
         self.settings.icap.tag = tag;
@@ -142,20 +150,16 @@ impl Proxy {
         self.divert = options.divert;
         self.use_cache(options.cache, other_rules);
         self.upstream.configure(options.dial_options, &mut self.shares);
-        let (reader, names) = options.names;
-        self.watch_names(reader, names);
+        self.use_names(options.names);
         self.use_lists(options.lists);
         self.use_users(options.users);
         self.use_parents(options.parents);
-        self.reload_helpers(options.redirector);
         self.watch.set_facts(options.facts);
         self.addresses.set_polling(options.poll_interfaces, &mut self.poller);
-        self.lifecycle.drain = options.drain;
         // A timer that became shorter is found by asking every session once.
         for key in self.clients.keys() {
             self.enqueue(key);
         }
-        Ok(())
     }
 
     /// Ends everything at once.
@@ -174,7 +178,7 @@ impl Proxy {
     fn move_listeners(&mut self, options: &Options) -> std::io::Result<()> {
         let waits = |place: &ListenAddress| self.lifecycle.shut && place.ingress == Ingress::Proxy;
         let (parked, open): (Vec<_>, Vec<_>) = options.places.iter().cloned().partition(waits);
-        self.listeners.open(&open, options.dial_options.keepalive, &mut self.poller)?;
+        self.listeners.open(&open, options.service.dial_options.keepalive, &mut self.poller)?;
         self.lifecycle.parked = parked;
         self.listeners.close(&mut self.poller, |place| !options.places.iter().any(|wanted| wanted.is_at(place)));
         self.listeners.adjust(&options.places);

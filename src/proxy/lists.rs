@@ -10,7 +10,6 @@ use super::Proxy;
 use crate::http::cause::Cause;
 use crate::http::request::{DetourBy, Request};
 use crate::http::target::Target;
-use crate::loader::lists::ListReader;
 use crate::monitor::lists::{ListFileNumbers, ListFileRow, Refusals, NUMBERED};
 use crate::monitor::observed::{HostVerdict, Observed, ObservedHosts};
 use crate::policy::lists::list::ListSize;
@@ -18,10 +17,10 @@ use crate::policy::lists::{ListReason, ListVerdict, Lists};
 use crate::policy::Refused;
 
 /// What a start or a reload says about lists.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ListSetup {
-    /// The lists as they were read, and how their files are looked at again.
-    pub read: (ListReader, Lists),
+    /// The lists as they were read.
+    pub lists: Arc<Lists>,
     /// Helpers are not asked about what a list allows (`acl.helpers`).
     pub spared: bool,
     /// Clients are told file and line (`acl.tell-list`).
@@ -31,7 +30,7 @@ pub struct ListSetup {
 /// The lists in force.
 #[derive(Debug)]
 pub(super) struct ActiveLists {
-    pub(super) lists: Lists,
+    pub(super) lists: Arc<Lists>,
     pub(super) spared: bool,
     tell: bool,
     /// Why their files could not be read again.
@@ -45,23 +44,22 @@ pub(super) struct ActiveLists {
 
 impl ActiveLists {
     /// The lists of a start.
-    pub(super) fn start(setup: Option<ListSetup>) -> Option<(ActiveLists, ListReader)> {
-        let (lists, reader, _) = ActiveLists::of(setup?, None);
-        Some((lists, reader))
+    pub(super) fn new(setup: ListSetup) -> ActiveLists {
+        ActiveLists::of(setup, None).0
     }
 
-    /// These lists, with what is remembered of those before.
-    pub(super) fn of(setup: ListSetup, before: Option<ActiveLists>) -> (ActiveLists, ListReader, Lists) {
-        let ListSetup { read: (reader, lists), spared, tell } = setup;
+    /// These lists, with what is remembered of those before, which come back.
+    fn of(setup: ListSetup, before: Option<ActiveLists>) -> (ActiveLists, Arc<Lists>) {
+        let ListSetup { lists, spared, tell } = setup;
         let (number, mut files, mut observed, refusals, before) = match before {
             Some(before) => (before.number + 1, before.files, before.observed, before.refusals, before.lists),
-            None => (0, ListTallies::default(), Observed::default(), Refusals::default(), Lists::default()),
+            None => (0, ListTallies::default(), Observed::default(), Refusals::default(), Arc::default()),
         };
         files.replace(&lists);
         if lists.enforced {
             observed = Observed::default();
         }
-        (ActiveLists { lists, spared, tell, stale: None, number, files, observed, refusals }, reader, before)
+        (ActiveLists { lists, spared, tell, stale: None, number, files, observed, refusals }, before)
     }
 
     /// What is in them, and what each of the first files has done, at a time in seconds since 1970.
@@ -115,26 +113,21 @@ impl Proxy {
     pub(super) fn use_lists(&mut self, setup: Option<ListSetup>) {
         let judged = self.judges_addresses();
         let before = self.lists.take();
-        let reader = match setup {
+        match setup {
             Some(setup) => {
-                let (lists, reader, before) = ActiveLists::of(setup, before);
+                let (lists, before) = ActiveLists::of(setup, before);
                 self.lists = Some(lists);
                 self.loading.loader.discard(before);
-                Some(reader)
             }
-            None => {
-                self.loading.loader.discard(before);
-                None
-            }
-        };
-        self.loading.watch_lists(reader, self.clock.now());
+            None => self.loading.loader.discard(before),
+        }
         if judged || self.judges_addresses() {
             self.forget_cached();
         }
     }
 
     /// The loader has looked at the files of the lists, which are others than those that are in force, or were.
-    pub(super) fn lists_looked_at(&mut self, news: Result<Option<Lists>, String>) {
+    pub(super) fn lists_looked_at(&mut self, news: Result<Option<Arc<Lists>>, String>) {
         match (news, &mut self.lists) {
             (Ok(Some(lists)), _) => self.lists_changed(lists),
             (Ok(None), Some(active)) => active.stale = None,
@@ -143,7 +136,7 @@ impl Proxy {
         }
     }
 
-    fn lists_changed(&mut self, lists: Lists) {
+    fn lists_changed(&mut self, lists: Arc<Lists>) {
         self.counters.lists_loaded += 1;
         self.renew_service();
         let judged = self.judges_addresses();

@@ -9,7 +9,7 @@ use reactor::arena::Key;
 use reactor::poller::Poller;
 use reactor::Millis;
 
-use super::Proxy;
+use super::{Proxy, Readers};
 use crate::answers::PageContent;
 use crate::io::owner::Owner;
 use crate::loader::folder::Folder;
@@ -23,6 +23,13 @@ use crate::policy::decision::LocalPage;
 #[derive(Debug)]
 pub(super) struct Loading {
     pub(super) loader: Loader,
+    watches: Watches,
+    looks: PageLooks,
+}
+
+/// The files that are looked at again and again.
+#[derive(Debug)]
+struct Watches {
     names: Watch<NameReader>,
     /// None where there is no folder of pages.
     pages: Option<Watch<Folder>>,
@@ -30,7 +37,31 @@ pub(super) struct Loading {
     lists: Option<Watch<ListReader>>,
     /// Those of each realm, None where there are no users.
     users: [Option<Watch<UsersReader>>; 2],
-    looks: PageLooks,
+}
+
+impl Watches {
+    fn new(readers: Readers, now: Millis) -> Watches {
+        let Readers { names, pages, lists, users } = readers;
+        Watches {
+            names: Watch::new(names, now),
+            pages: pages.map(|pages| Watch::new(pages, now)),
+            lists: lists.map(|lists| Watch::new(lists, now)),
+            users: users.map(|users| Some(Watch::new(users?, now))),
+        }
+    }
+
+    fn tick(&mut self, loader: &mut Loader, now: Millis) {
+        self.names.tick(loader, now);
+        if let Some(pages) = &mut self.pages {
+            pages.tick(loader, now);
+        }
+        if let Some(lists) = &mut self.lists {
+            lists.tick(loader, now);
+        }
+        for users in self.users.iter_mut().flatten() {
+            users.tick(loader, now);
+        }
+    }
 }
 
 /// A look at the file of a page that is not kept, for a session.
@@ -53,15 +84,9 @@ struct PageLooks {
 }
 
 impl Loading {
-    pub(super) fn new(
-        (names, pages, lists): (NameReader, Option<Folder>, Option<ListReader>),
-        poller: &mut Poller<Owner>,
-        now: Millis,
-    ) -> std::io::Result<Loading> {
-        let (names, pages) = (Watch::new(names, now), pages.map(|folder| Watch::new(folder, now)));
-        let lists = lists.map(|lists| Watch::new(lists, now));
+    pub(super) fn new(readers: Readers, poller: &mut Poller<Owner>, now: Millis) -> std::io::Result<Loading> {
         let looks = PageLooks { last: 0, waiting: 0, done: mpsc::channel() };
-        Ok(Loading { loader: Loader::new(poller)?, names, pages, lists, users: [None, None], looks })
+        Ok(Loading { loader: Loader::new(poller)?, watches: Watches::new(readers, now), looks })
     }
 
     /// Has the file of a page looked at for a session. Gives the number of the look.
@@ -88,30 +113,13 @@ impl Loading {
     /// Has files looked at whose time has come.
     pub(super) fn tick(&mut self, now: Millis) {
         self.loader.tick(now);
-        self.names.tick(&mut self.loader, now);
-        if let Some(pages) = &mut self.pages {
-            pages.tick(&mut self.loader, now);
-        }
-        if let Some(lists) = &mut self.lists {
-            lists.tick(&mut self.loader, now);
-        }
-        for users in self.users.iter_mut().flatten() {
-            users.tick(&mut self.loader, now);
-        }
+        self.watches.tick(&mut self.loader, now);
     }
 
-    /// Another file of users is looked at from now on, in this place.
-    pub(super) fn watch_users(&mut self, place: usize, reader: Option<UsersReader>, now: Millis) {
-        let watch = reader.map(|reader| Watch::new(reader, now));
-        let before = std::mem::replace(&mut self.users[place], watch);
-        self.loader.discard(before);
-    }
-
-    /// Other files of lists are looked at from now on.
-    pub(super) fn watch_lists(&mut self, reader: Option<ListReader>, now: Millis) {
-        let watch = reader.map(|reader| Watch::new(reader, now));
-        // It may hold lists that were read and not taken.
-        let before = std::mem::replace(&mut self.lists, watch);
+    /// Other files are looked at from now on.
+    pub(super) fn watch(&mut self, readers: Readers, now: Millis) {
+        // It may hold what was read and not taken.
+        let before = std::mem::replace(&mut self.watches, Watches::new(readers, now));
         self.loader.discard(before);
     }
 }
@@ -140,40 +148,25 @@ impl Proxy {
             self.page_looked_at(look);
         }
         self.take_process();
-        if let Some(names) = self.loading.names.take() {
+        if let Some(names) = self.loading.watches.names.take() {
             self.use_names(names);
         }
-        if let Some(news) = self.loading.lists.as_mut().and_then(Watch::take) {
+        if let Some(news) = self.loading.watches.lists.as_mut().and_then(Watch::take) {
             self.lists_looked_at(news);
         }
-        for place in 0..self.loading.users.len() {
-            if let Some(news) = self.loading.users[place].as_mut().and_then(Watch::take) {
+        for place in 0..self.loading.watches.users.len() {
+            if let Some(news) = self.loading.watches.users[place].as_mut().and_then(Watch::take) {
                 self.users_changed(place, news);
             }
         }
-        if let Some(pages) = self.loading.pages.as_mut().and_then(Watch::take) {
+        if let Some(pages) = self.loading.watches.pages.as_mut().and_then(Watch::take) {
             let before = std::mem::replace(&mut self.answers.pages, Arc::new(pages));
             self.loading.loader.discard(before);
         }
     }
 
-    /// Another folder of pages holds from now on. Its pages came with the answers.
-    pub(super) fn watch_pages(&mut self, folder: Option<Folder>) {
-        let watch = folder.map(|folder| Watch::new(folder, self.clock.now()));
-        let before = std::mem::replace(&mut self.loading.pages, watch);
-        self.loading.loader.discard(before);
-    }
-
-    /// Other files hold for names from now on.
-    pub(super) fn watch_names(&mut self, reader: NameReader, names: Names) {
-        let watch = Watch::new(reader, self.clock.now());
-        let before = std::mem::replace(&mut self.loading.names, watch);
-        // It may hold names that were read and not taken.
-        self.loading.loader.discard(before);
-        self.use_names(names);
-    }
-
-    fn use_names(&mut self, Names { config, hosts }: Names) {
+    /// What is known about names, from now on.
+    pub(super) fn use_names(&mut self, Names { config, hosts }: Names) {
         let replaced = self.resolver.reconfigure(config, hosts, self.clock.now());
         self.loading.loader.discard(replaced);
     }

@@ -12,7 +12,6 @@ use zeroize::Zeroizing;
 use super::{Proxy, Waits};
 use crate::exchange::ingress::Ingress;
 use crate::http::cause::Cause;
-use crate::loader::users::UsersReader;
 use crate::monitor::users::{Users, UsersFile};
 use crate::peer::ClientId;
 use crate::policy::credentials::failures::LoginFailures;
@@ -39,8 +38,8 @@ impl Realm {
     pub const ALL: [Realm; 2] = [Realm::Proxy, Realm::Monitor];
 }
 
-/// The users of each realm, and how their files are looked at again; None where no client has to prove anything.
-pub type UsersSetup = [Option<(UsersReader, UserTable)>; Realm::ALL.len()];
+/// The users of each realm; None where no client has to prove anything.
+pub type UsersSetup = [Option<Arc<UserTable>>; Realm::ALL.len()];
 
 /// Whose request it is.
 #[derive(Debug)]
@@ -104,7 +103,7 @@ impl Logins {
 
     /// Puts other users in the place of those before, which come back to be dropped. Users that stay what they are stay
     /// logged in.
-    fn replace(&mut self, realm: Realm, table: UserTable, now: u64) -> Arc<UserTable> {
+    fn replace(&mut self, realm: Realm, table: Arc<UserTable>, now: u64) -> Arc<UserTable> {
         let secret = (self.secret.0, self.secret.1.wrapping_add(realm as u64));
         let active = self.active[realm as usize].get_or_insert_with(|| ActiveUsers {
             table: Arc::default(),
@@ -113,12 +112,12 @@ impl Logins {
         });
         let file = &mut active.file;
         (file.count, file.read, file.stale) = (table.len() as u64, now, None);
-        if file.generation > 0 && *active.table == table {
-            return Arc::new(table);
+        if file.generation > 0 && active.table == table {
+            return table;
         }
         file.generation += 1;
         active.kept.forget();
-        std::mem::replace(&mut active.table, Arc::new(table))
+        std::mem::replace(&mut active.table, table)
     }
 
     /// A session waits for a check no more. Where no other does, a check that has not begun is not made.
@@ -351,9 +350,7 @@ impl Proxy {
             }
             self.logins = Some(Box::new(Logins::new()));
         }
-        for (realm, users) in Realm::ALL.into_iter().zip(setup) {
-            let (reader, table) = users.unzip();
-            self.loading.watch_users(realm as usize, reader, self.clock.now());
+        for (realm, table) in Realm::ALL.into_iter().zip(setup) {
             match table {
                 Some(table) => self.replace_users(realm, table),
                 None => {
@@ -366,7 +363,7 @@ impl Proxy {
     }
 
     /// The loader has looked at a file of users that has changed.
-    pub(super) fn users_changed(&mut self, place: usize, news: Result<UserTable, String>) {
+    pub(super) fn users_changed(&mut self, place: usize, news: Result<Arc<UserTable>, String>) {
         let Some(realm) = Realm::ALL.get(place).copied() else { return };
         match news {
             Ok(table) => {
@@ -382,7 +379,7 @@ impl Proxy {
         }
     }
 
-    fn replace_users(&mut self, realm: Realm, table: UserTable) {
+    fn replace_users(&mut self, realm: Realm, table: Arc<UserTable>) {
         let now = self.clock.since_epoch(self.clock.now()) / 1000;
         let Some(logins) = self.logins.as_deref_mut() else { return };
         let before = logins.replace(realm, table, now);

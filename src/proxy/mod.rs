@@ -31,6 +31,7 @@ mod lists;
 mod loading;
 mod logins;
 mod looping;
+mod options;
 mod pages;
 mod parents;
 mod place;
@@ -51,25 +52,21 @@ use reactor::ready::Ready;
 use reactor::Millis;
 
 use crate::answers::Answers;
-use crate::cache::CacheSettings;
-use crate::exchange::ingress::Ingress;
 use crate::exchange::phase::PhaseKind;
 use crate::exchange::{Context, Exchange, Settings};
 use crate::io::owner::Owner;
-use crate::loader::folder::Folder;
-use crate::loader::names::{NameReader, Names};
+use crate::loader::names::Names;
 use crate::logs::{AccessLog, Messages, UsageLog};
 use crate::monitor::Counters;
 use crate::policy::own_ends::OwnEnds;
 use crate::policy::parents::Parents;
 use crate::policy::shares::Shares;
 use crate::policy::{LocalAddresses, Policy};
-use crate::redirector::{self, Redirector};
+use crate::redirector::Redirector;
 use crate::resolver::{Resolver, ResolverEvent};
 use crate::session::{Progress, Shared};
 use crate::system::signals::Signals;
-use crate::upstream::{DialOptions, Upstream};
-use crate::web::Facts;
+use crate::upstream::Upstream;
 use client::{Client, Waits};
 use clock::Clock;
 use listeners::Listeners;
@@ -78,6 +75,7 @@ pub use diverted::DivertOptions;
 pub use limiting::ClientLimits;
 pub use lists::ListSetup;
 pub use logins::{Realm, UsersSetup};
+pub use options::{Options, Readers, ServiceOptions};
 pub use place::ListenAddress;
 
 /// Values that a session's actions may take in a row before others get their turn: requests that are all answered from
@@ -86,51 +84,6 @@ const ACTIONS: usize = 64;
 
 /// The loop wakes at least this often, for what is done once a second.
 const TICK: Millis = 1000;
-
-/// What the hub needs to know at its start and after a reload.
-#[derive(Debug)]
-pub struct Options {
-    /// Where to listen.
-    pub places: Vec<ListenAddress>,
-    /// Most clients of each kind, by [`Ingress::index`].
-    pub limits: [usize; Ingress::ALL.len()],
-    /// Most that one client may have.
-    pub client_limits: ClientLimits,
-    /// Most pipes that hold bytes at a time.
-    pub pipes: usize,
-    /// What the proxy says itself.
-    pub answers: Answers,
-    /// Limits and rules of exchanges.
-    pub settings: Settings,
-    /// What is allowed.
-    pub policy: Policy,
-    /// How connections are made.
-    pub dial_options: DialOptions,
-    /// How diverted requests and announced clients are dealt with.
-    pub divert: DivertOptions,
-    /// The parents that requests may be sent through.
-    pub parents: Parents,
-    /// What the files say about names, and how they are looked at again.
-    pub names: (NameReader, Names),
-    /// The folder of local pages, which are looked at again; None without one.
-    pub pages: Option<Folder>,
-    /// The lists, and how their files are looked at again; None without one.
-    pub lists: Option<lists::ListSetup>,
-    /// The users, and how their files are looked at again.
-    pub users: UsersSetup,
-    /// The cache; None where nothing is kept.
-    pub cache: Option<CacheSettings>,
-    /// The helpers that are asked about requests; None where there are none.
-    pub redirector: Option<redirector::Options>,
-    /// What the monitor shows besides numbers.
-    pub facts: Facts,
-    /// Local addresses are read again while running.
-    pub poll_interfaces: bool,
-    /// Seconds that a soft stop waits for its clients, 0 for ever.
-    pub drain: u64,
-    /// A pidfile was written.
-    pub pid_saved: bool,
-}
 
 /// The loop and all it owns.
 #[derive(Debug)]
@@ -202,18 +155,18 @@ impl Proxy {
     pub fn new(options: Options, mut signals: Signals) -> io::Result<Proxy> {
         let mut poller = Poller::new()?;
         poller.register(signals.source(), Owner::Signal)?;
-        let mut listeners = Listeners::new(options.limits);
-        listeners.open(&options.places, options.dial_options.keepalive, &mut poller)?;
-        let local = LocalAddresses::new([], listeners.addresses());
-        let addresses = addresses::OwnAddresses::new(options.poll_interfaces, &mut poller);
         let lifecycle = lifecycle::Lifecycle::new(&options);
+        let service = options.service;
+        let mut listeners = Listeners::new(service.limits);
+        listeners.open(&options.places, service.dial_options.keepalive, &mut poller)?;
+        let local = LocalAddresses::new([], listeners.addresses());
+        let addresses = addresses::OwnAddresses::new(service.poll_interfaces, &mut poller);
         let (mut shares, clock) = (Shares::default(), Clock::new());
-        let watch = snapshot::MonitorState::new(options.facts, clock.since_epoch(clock.now()) / 1000)?;
-        let (reader, Names { config, hosts }) = options.names;
+        let watch = snapshot::MonitorState::new(service.facts, clock.since_epoch(clock.now()) / 1000)?;
+        let Names { config, hosts } = service.names;
         let heads = heads::Heads::new(&mut shares);
-        let upstream = Upstream::new(options.dial_options, &mut shares);
-        let (lists, list_reader) = lists::ActiveLists::start(options.lists).unzip();
-        let loading = loading::Loading::new((reader, options.pages, list_reader), &mut poller, clock.now())?;
+        let upstream = Upstream::new(service.dial_options, &mut shares);
+        let loading = loading::Loading::new(options.readers, &mut poller, clock.now())?;
         let redirector = options.redirector.map(|options| Redirector::new(options, clock.now()));
         let mut proxy = Proxy {
             poller,
@@ -223,14 +176,14 @@ impl Proxy {
             clients: Arena::new(),
             alarms: Alarms::new(),
             queue: VecDeque::new(),
-            shared: Shared::new(lifecycle::pool_budget(options.limits), options.pipes),
+            shared: Shared::new(lifecycle::pool_budget(service.limits), service.pipes),
             out: Vec::new(),
-            settings: options.settings,
-            answers: options.answers,
-            policy: options.policy,
-            divert: options.divert,
-            parents: options.parents,
-            lists,
+            settings: service.settings,
+            answers: service.answers,
+            policy: service.policy,
+            divert: service.divert,
+            parents: service.parents,
+            lists: service.lists.map(lists::ActiveLists::new),
             logins: None,
             local,
             own_ends: OwnEnds::default(),
@@ -239,11 +192,11 @@ impl Proxy {
             resolver: Resolver::new(config, hosts),
             shares,
             heads,
-            limiting: limiting::Limiting::new(options.client_limits),
+            limiting: limiting::Limiting::new(service.client_limits),
             trimming: trimming::Trimming::default(),
             loading,
             redirector,
-            caching: options.cache.map(caching::CacheDesk::new),
+            caching: service.cache.map(caching::CacheDesk::new),
             usage: None,
             access: None,
             messages: None,
@@ -255,7 +208,7 @@ impl Proxy {
             told: report::ToldClients::default(),
             leaving: Vec::new(),
         };
-        proxy.use_users(options.users);
+        proxy.use_users(service.users);
         proxy.look_at_addresses();
         Ok(proxy)
     }

@@ -5,6 +5,7 @@ mod sockets;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use dns::nat64::Prefix;
 use dns::{Addresses, Config, Event, Failure, Families, Hosts, Random, Replaced, StreamEvent, Transmit};
@@ -72,7 +73,7 @@ impl std::fmt::Debug for Resolver {
 
 impl Resolver {
     /// A resolver that asks for both families until [`Resolver::note_ways`] knows better.
-    pub fn new(config: Config, hosts: Hosts) -> Resolver {
+    pub fn new(config: Config, hosts: Arc<Hosts>) -> Resolver {
         tell_servers(&config);
         let machine = dns::Resolver::new(config, hosts, Box::new(Secret::new()));
         Resolver {
@@ -85,7 +86,7 @@ impl Resolver {
     }
 
     /// Takes over what the files say now. What comes back takes long to drop.
-    pub fn reconfigure(&mut self, config: Config, hosts: Hosts, now: Millis) -> Replaced {
+    pub fn reconfigure(&mut self, config: Config, hosts: Arc<Hosts>, now: Millis) -> Replaced {
         tell_servers(&config);
         self.machine.reconfigure(config, hosts, now)
     }
@@ -300,7 +301,7 @@ mod tests {
     #[test]
     fn news_that_sending_brings_is_due_at_once() {
         // A socket has to ask for it first before it may send to the broadcast address.
-        let mut resolver = Resolver::new(config(Families { v4: true, v6: false }), Hosts::default());
+        let mut resolver = Resolver::new(config(Families { v4: true, v6: false }), Arc::default());
         let mut poller = Poller::new().expect("a poll");
         let (client, mut shares) = (ClientKey::from(std::net::IpAddr::from([192, 0, 2, 1])), Shares::default());
         let started = resolver.lookup("name.test", (SESSION, client), &mut shares, 0);
@@ -323,7 +324,7 @@ mod tests {
     #[test]
     fn a5_one_clients_names_leave_room_for_those_of_others() {
         let ipv4 = Families { v4: true, v6: false };
-        let mut resolver = Resolver::new(Config { max_lookups: 100, ..config(ipv4) }, Hosts::default());
+        let mut resolver = Resolver::new(Config { max_lookups: 100, ..config(ipv4) }, Arc::default());
         let mut shares = Shares::default();
         let client = |last: u8| ClientKey::from(std::net::IpAddr::from([192, 0, 2, last]));
         let mut ask = |resolver: &mut Resolver, name: String, last: u8| match resolver.lookup(
@@ -353,18 +354,18 @@ mod tests {
     #[test]
     fn row_19_without_a_route_for_ipv6_no_ipv6_address_is_asked_for() {
         let both = Families { v4: true, v6: true };
-        let mut resolver = Resolver::new(config(both), Hosts::default());
+        let mut resolver = Resolver::new(config(both), Arc::default());
         assert!(resolver.machine.families().v6, "until the routes are known");
         let ipv4 = Families { v4: true, v6: false };
         assert!(resolver.note_ways(ipv4, 0).is_some());
         assert_eq!(resolver.machine.families(), ipv4);
         assert!(resolver.note_ways(ipv4, 0).is_none(), "nothing new");
-        resolver.reconfigure(config(both), Hosts::default(), 0);
+        resolver.reconfigure(config(both), Arc::default(), 0);
         assert!(!resolver.machine.families().v6, "files say nothing about it");
         assert!(resolver.note_ways(both, 0).is_some() && resolver.machine.families().v6);
         resolver.note_ways(ipv4, 0);
         let only = Families { v4: false, v6: true };
-        resolver.reconfigure(config(only), Hosts::default(), 0);
+        resolver.reconfigure(config(only), Arc::default(), 0);
         assert_eq!(resolver.machine.families(), only, "nothing else is left to ask for");
     }
 
@@ -372,7 +373,7 @@ mod tests {
     fn a_gateway_is_told_of_once() {
         let prefix = dns::nat64::Prefix::WELL_KNOWN;
         let fixed = Config { nat64: dns::nat64::Nat64::Fixed(prefix), ..config(Families { v4: true, v6: true }) };
-        let mut resolver = Resolver::new(fixed, Hosts::default());
+        let mut resolver = Resolver::new(fixed, Arc::default());
         assert_eq!(resolver.poll_timeout(), Some(0));
         assert_eq!(resolver.poll_gateways(), Some(&[prefix][..]));
         assert!(resolver.poll_gateways().is_none());
@@ -380,7 +381,7 @@ mod tests {
         assert_eq!(resolver.way_to(address), address, "IPv4 leads somewhere");
         resolver.note_ways(Families { v4: false, v6: true }, 0);
         assert_eq!(resolver.way_to(address), "64:ff9b::192.0.2.33".parse::<IpAddr>().expect("an address"));
-        resolver.reconfigure(config(Families { v4: true, v6: true }), Hosts::default(), 0);
+        resolver.reconfigure(config(Families { v4: true, v6: true }), Arc::default(), 0);
         assert_eq!(resolver.poll_gateways(), Some(&[][..]));
     }
 }

@@ -362,7 +362,7 @@ mod tests {
     use std::io::Write;
     use std::time::Duration;
 
-    use dns::{Config, Hosts, Transmit};
+    use dns::{Config, Transmit};
 
     /// Hands the events of one turn to the sockets; gives the number of inputs of each kind: data, others.
     fn turn(sockets: &mut Sockets, poller: &mut Poller<Owner>) -> (usize, usize) {
@@ -381,8 +381,11 @@ mod tests {
     /// Connections to servers have names that only the machine can give.
     fn link() -> LinkId {
         let servers = vec![SocketAddr::from(([192, 0, 2, 1], 53))];
-        let mut machine =
-            dns::Resolver::new(Config { servers, ..Config::default() }, Hosts::default(), Box::new(Secret::new()));
+        let mut machine = dns::Resolver::new(
+            Config { servers, ..Config::default() },
+            std::sync::Arc::default(),
+            Box::new(Secret::new()),
+        );
         let _ = machine.lookup("name.test", 1, 0);
         let mut truncated = match machine.poll_transmit() {
             Some(Transmit::Datagram { bytes, .. }) => bytes.to_vec(),

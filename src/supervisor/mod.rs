@@ -15,10 +15,12 @@ use crate::system::pidfile::{Claim, Pidfile};
 use crate::system::privileges::{drop_privileges, forgo_new_privileges, Privileges};
 use crate::system::signals::Signals;
 use crate::system::terminal;
+use budget::{budget, lowered};
 use logs::Logs;
-use options::{budget, check_files, lowered, options};
+use options::{check_files, options};
 use reload::{ConfigReader, Fresh, Reload};
 
+mod budget;
 mod logs;
 mod options;
 mod reload;

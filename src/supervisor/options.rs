@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use reactor::unix::SocketAccess;
 
+use super::budget::lowered;
 use crate::answers::Answers;
 use crate::cache::evict::Eviction;
 use crate::cache::CacheSettings;
@@ -23,10 +24,10 @@ use crate::http::target::{Target, HTTP_PORT};
 use crate::icap::reply::ServiceTag;
 use crate::icap::ServiceSettings;
 use crate::loader::folder::Folder;
-use crate::loader::lists::ListOptions;
+use crate::loader::lists::{ListOptions, ListReader};
 use crate::loader::names::NameOptions;
 use crate::loader::parents::{ParentOptions, SiteSources};
-use crate::loader::users::UsersOptions;
+use crate::loader::users::{UsersOptions, UsersReader};
 use crate::monitor::episodes::EpisodeOptions;
 use crate::policy::credentials::field::challenge;
 use crate::policy::lists::names::ListKey;
@@ -35,7 +36,7 @@ use crate::policy::networks::Networks;
 use crate::policy::parents::Parents;
 use crate::policy::tunnels::TunnelRules;
 use crate::policy::{Policy, PolicyConfig};
-use crate::proxy::{self, ClientLimits, DivertOptions, ListSetup, ListenAddress, UsersSetup};
+use crate::proxy::{self, ClientLimits, DivertOptions, ListSetup, ListenAddress, Readers, UsersSetup};
 use crate::redirector::dialect::Dialect;
 use crate::redirector::helper::Program;
 use crate::redirector::icap::Icap;
@@ -48,66 +49,15 @@ use crate::upstream::DialOptions;
 use crate::web::pac::PacScript;
 use crate::web::Facts;
 
-/// Clients for each attempt to connect beside the first of a race, when all of them are there: in a race that goes well there is
-/// none, and with one dead address for each name there is one for a quarter of a second.
-const CLIENTS_PER_ATTEMPT: usize = 4;
-
-/// Attempts beside the first that few clients may have: sixteen races at a time with one dead address, by one client.
-const LEAST_ATTEMPTS: usize = 32;
-
-/// Clients for each pipe that may hold what its destination does not take, and how few and how many of them there are. An
-/// account that is not root may have 64 MiB of pipes before the system makes them smaller (pipe(7)), and these are at most 48 of
-/// 1 MiB each.
-const CLIENTS_PER_PIPE: usize = 32;
-const LEAST_PIPES: usize = 4;
-const MOST_PIPES: usize = 48;
-
-/// Descriptors that the limits of the configuration could use.
-pub(super) fn budget(config: &Config) -> Budget {
-    let count = |enabled: bool, value: usize| if enabled { value as u64 } else { 0 };
-    let http = count(config.http.enable, config.http.connections);
-    let intercept = count(config.intercept.enable, config.intercept.connections);
-    let tls = count(config.tls.enable, config.tls.connections);
-    let passthrough = count(config.passthrough.enable, config.passthrough.connections);
-    let icap = count(config.icap.enable, config.icap.connections);
-    let clients = usize::try_from(http + intercept + tls + passthrough).unwrap_or(usize::MAX);
-    Budget {
-        http,
-        intercept,
-        tls,
-        passthrough,
-        icap,
-        web: count(config.web.enable, config.web.connections),
-        listeners: listener_descriptors(config),
-        pool: config.http.pool as u64,
-        attempts: count(clients > 0, (clients / CLIENTS_PER_ATTEMPT).max(LEAST_ATTEMPTS)),
-        pipes: count(clients > 0, (clients / CLIENTS_PER_PIPE).clamp(LEAST_PIPES, MOST_PIPES)),
-        helpers: count(config.redirector.enable, config.redirector.maximum),
-        resolver: 10 * config.dns.retries as u64,
-    }
-}
-
-/// Descriptors of listeners beyond the proxy's and the monitor's own few, which are among those that are reserved: their sockets,
-/// and what is accepted beyond the limit of a kind.
-fn listener_descriptors(config: &Config) -> u64 {
-    let listeners = config.listeners();
-    let unusual = |ingress: &Ingress| !matches!(ingress, Ingress::Proxy | Ingress::Web);
-    let listens = |ingress: &Ingress| listeners.iter().any(|one| one.ingress == *ingress);
-    let kinds = Ingress::ALL.iter().filter(|ingress| unusual(ingress) && listens(ingress)).count();
-    (listeners.len().saturating_sub(USUAL_LISTENERS) + kinds * ListenAddress::OUTSIDE) as u64
-}
-
-/// The proxy's two and the monitor's.
-const USUAL_LISTENERS: usize = 3;
-
 /// What the loop needs to know, from what the configuration says.
 pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options, String> {
     let config = &loaded.config;
     let count = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     let (pages, answers) = answers(config)?;
-    let lists = lists(config)?;
-    Ok(proxy::Options {
-        places: places(config)?,
+    let (list_reader, lists) = lists(config)?.unzip();
+    let (name_reader, names) = name_options(loaded).read().map_err(unreadable_names)?;
+    let (user_readers, users) = users(config)?;
+    let service = proxy::ServiceOptions {
         limits: Ingress::ALL.map(|ingress| match ingress {
             Ingress::Proxy => count(budget.http),
             Ingress::Web => count(budget.web),
@@ -126,15 +76,19 @@ pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options,
         policy: policy(config),
         divert: divert_options(config),
         dial_options: dial_options(config, count(budget.pool), count(budget.attempts)),
-        names: name_options(loaded).read().map_err(unreadable_names)?,
+        names,
         parents: parents(config, lists.as_ref())?,
         lists,
-        users: users(config)?,
+        users,
         cache: cache(config),
-        redirector: redirector(config),
         facts: facts(loaded, &budget)?,
-        pages,
         poll_interfaces: config.daemon.poll_interfaces,
+    };
+    Ok(proxy::Options {
+        places: places(config)?,
+        service,
+        readers: Readers { names: name_reader, pages, lists: list_reader, users: user_readers },
+        redirector: redirector(config),
         drain: config.daemon.drain_timeout.unwrap_or_default().as_secs(),
         pid_saved: false,
     })
@@ -174,16 +128,16 @@ fn cache(config: &Config) -> Option<CacheSettings> {
 }
 
 /// The lists, read, if there is one.
-fn lists(config: &Config) -> Result<Option<ListSetup>, String> {
+fn lists(config: &Config) -> Result<Option<(ListReader, ListSetup)>, String> {
     let Some(options) = list_options(config) else { return Ok(None) };
-    let read = options.read().map_err(|error| format!("acl: {error}"))?;
-    Ok(Some(ListSetup { read, spared: config.acl.helpers, tell: config.acl.tell_list }))
+    let (reader, lists) = options.read().map_err(|error| format!("acl: {error}"))?;
+    Ok(Some((reader, ListSetup { lists, spared: config.acl.helpers, tell: config.acl.tell_list })))
 }
 
 /// The parents, with what their files say.
 fn parents(config: &Config, lists: Option<&ListSetup>) -> Result<Parents, String> {
     let parents = parent_options(config).read()?;
-    parents_fit(&parents, lists.map(|setup| &setup.read.1))?;
+    parents_fit(&parents, lists.map(|setup| &*setup.lists))?;
     Ok(parents)
 }
 
@@ -230,9 +184,10 @@ fn script(config: &Config) -> Result<PacScript, String> {
 const MAX_SCRIPT: u64 = 1 << 20;
 
 /// The users of each realm, read.
-fn users(config: &Config) -> Result<UsersSetup, String> {
+fn users(config: &Config) -> Result<([Option<UsersReader>; 2], UsersSetup), String> {
     let [proxy, monitor] = users_options(config).map(|options| options.map(UsersOptions::read).transpose());
-    Ok([proxy?, monitor?])
+    let ((proxy_reader, proxy), (monitor_reader, monitor)) = (proxy?.unzip(), monitor?.unzip());
+    Ok(([proxy_reader, monitor_reader], [proxy, monitor]))
 }
 
 /// The file of users of each realm, in the order of [`Realm::ALL`](crate::proxy::Realm).
@@ -302,20 +257,6 @@ fn facts(loaded: &Loaded, limits: &Budget) -> Result<Facts, String> {
     let (configuration, clients) = (loaded.facts(), Networks::new(&web.clients));
     let episodes = EpisodeOptions { alarm_errors: web.alarm_errors as u64, lowered: lowered(&loaded.config, limits) };
     Ok(Facts { configuration, control: web.debug, names, clients, script: script(&loaded.config)?, episodes })
-}
-
-/// What the limits of clients are instead of what is configured, where descriptors are too few.
-pub(super) fn lowered(config: &Config, limits: &Budget) -> Option<Arc<str>> {
-    let wanted = budget(config);
-    let names = ["http", "intercept", "tls", "passthrough"];
-    let kinds = [wanted.http, wanted.intercept, wanted.tls, wanted.passthrough];
-    let fitted = [limits.http, limits.intercept, limits.tls, limits.passthrough];
-    let both = names.iter().zip(kinds).zip(fitted).filter(|((_, wanted), fitted)| fitted < wanted);
-    let texts: Vec<String> =
-        both.map(|((name, wanted), fitted)| format!("{name}.connections is {fitted} instead of {wanted}")).collect();
-    let need = wanted.need();
-    (!texts.is_empty())
-        .then(|| format!("{need} descriptors would be needed (RLIMIT_NOFILE): {}", texts.join(", ")).into())
 }
 
 /// Where to listen; the files of Unix sockets belong to the account that the process becomes, unless others are named.

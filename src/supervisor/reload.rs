@@ -1,7 +1,8 @@
 //! The configuration read again, with all the files that it names, beside the loop. Changes nothing: what comes of it is
 //! taken over by [`super::Supervisor`], or not.
 
-use super::options::{budget, check_files, options};
+use super::budget::budget;
+use super::options::{check_files, options};
 use super::{foreign_addresses, log_settings};
 use crate::config::{self, Config, Loaded, Sources, Watched};
 use crate::loader::{Loader, Pending};

@@ -137,7 +137,7 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Replaced {
     /// The names of the hosts file before.
-    pub hosts: Hosts,
+    pub hosts: Arc<Hosts>,
     /// What was learned.
     pub cache: Cache,
 }
@@ -148,7 +148,7 @@ pub struct Resolver {
     /// The families that are asked for.
     asked: Families,
     reach: Reach,
-    hosts: Hosts,
+    hosts: Arc<Hosts>,
     random: Box<dyn Random + Send>,
     cache: Cache,
     servers: Vec<Server>,
@@ -172,7 +172,7 @@ pub struct Resolver {
 
 impl Resolver {
     /// A resolver that knows nothing yet.
-    pub fn new(config: Config, hosts: Hosts, mut random: Box<dyn Random + Send>) -> Resolver {
+    pub fn new(config: Config, hosts: Arc<Hosts>, mut random: Box<dyn Random + Send>) -> Resolver {
         let config = usable(config);
         let seeds: [u64; 3] = std::array::from_fn(|_| random.next_u64());
         Resolver {
@@ -339,7 +339,7 @@ impl Resolver {
 
     /// Takes new options and a new hosts file. What was learned is not used any more: another network may know other
     /// answers. If the servers changed, open questions go to the new ones at once, and the network's gateway is another.
-    pub fn reconfigure(&mut self, config: Config, hosts: Hosts, now: Millis) -> Replaced {
+    pub fn reconfigure(&mut self, config: Config, hosts: Arc<Hosts>, now: Millis) -> Replaced {
         let config = usable(config);
         let other_servers = config.servers != self.config.servers;
         let moved = other_servers || config.use_tcp != self.config.use_tcp;

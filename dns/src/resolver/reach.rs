@@ -2,12 +2,13 @@
 //! where IPv4 leads nowhere. The prefix of the network's gateway is learned from a name that is asked for now and then.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use super::table::Key;
 use super::{Event, LookupId, LookupStart, Replaced, Resolver};
 use crate::nat64::{learn, Nat64, Prefix, PROBE_NAME};
 use crate::outcome::Stored;
-use crate::{Addresses, Failure, Families, Family, Hosts, Millis};
+use crate::{Addresses, Failure, Families, Family, Millis};
 
 /// Who waits for the name that shows the prefix. No caller's number: those are made of slots, of which there are fewer.
 pub(super) const PROBE: u64 = u64::MAX;
@@ -116,7 +117,7 @@ impl Resolver {
         }
         self.reach.ways = ways;
         self.probe_anew(true, now);
-        Some(Replaced { hosts: Hosts::default(), cache: self.forget_all(self.config.cache_entries) })
+        Some(Replaced { hosts: Arc::default(), cache: self.forget_all(self.config.cache_entries) })
     }
 
     /// Asks for the gateway again. The one that is known is used meanwhile, unless the network is another.

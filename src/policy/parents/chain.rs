@@ -19,14 +19,14 @@ const LONGEST_REST: Millis = 60_000;
 pub const PATIENCE: Millis = 5_000;
 
 /// The parents of `parent.proxy`.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ParentChain {
     members: Vec<ChainMember>,
     /// Behind them, requests go straight to their origins.
     direct: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct ChainMember {
     parent: Arc<Parent>,
     /// How often it failed in a row.

@@ -15,12 +15,12 @@ use login::ParentLogins;
 use sites::ParentSites;
 
 /// All that is known of parents.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Parents {
     /// Those of `parent.proxy`, in their order.
     pub chain: ParentChain,
     /// Which requests go through them.
-    pub sites: ParentSites,
+    pub sites: Arc<ParentSites>,
     /// Names are resolved here and judged before a parent gets them (`parent.resolve`), if it was said.
     pub resolve: Option<bool>,
     /// What the parents that helpers name are told.

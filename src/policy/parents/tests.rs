@@ -27,7 +27,7 @@ fn list(text: &str) -> List {
 fn parents(only: Option<&str>, except: &str) -> Parents {
     Parents {
         chain: ParentChain::new(vec![parent("p.test:1")], false),
-        sites: ParentSites { only: only.map(list), except: list(except) },
+        sites: Arc::new(ParentSites { only: only.map(list), except: list(except) }),
         resolve: None,
         logins: ParentLogins::default(),
         announce: Announce::V2,

@@ -4,11 +4,10 @@
 use super::{outcome, rough};
 use dns::wire::message::{Message, Records, Section};
 use dns::wire::name::{is_normal, NameRef};
-use dns::{
-    hosts, resolv_conf, Config, Event, Hosts, LinkId, LookupStart, Millis, Random, Resolver, StreamEvent, Transmit,
-};
+use dns::{hosts, resolv_conf, Config, Event, LinkId, LookupStart, Millis, Random, Resolver, StreamEvent, Transmit};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 pub(super) const MESSAGES: &[&[u8]] = &[
     b"\x12\x34\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00\x03www\x04test\x00\x00\x01\x00\x01\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\x7f\x00\x00\x01",
@@ -95,7 +94,7 @@ impl World {
     fn new() -> World {
         let search = vec!["test".to_string()];
         let config = Config { servers: vec![server(1), server(2)], search, max_lookups: 16, ..Config::default() };
-        let resolver = Resolver::new(config, Hosts::default(), Box::new(Counted(1)));
+        let resolver = Resolver::new(config, Arc::default(), Box::new(Counted(1)));
         World { resolver, now: 1000, asked: Vec::new(), waiting: BTreeMap::new(), told: [0; 3] }
     }
 

@@ -193,7 +193,7 @@ impl World {
 
     fn with_hosts(config: Config, text: &str) -> World {
         let random = Box::new(XorShift(0x1234_5678_9abc_def1));
-        World { resolver: Resolver::new(config, hosts::parse(text), random), now: 1_000, closed: Vec::new() }
+        World { resolver: Resolver::new(config, Arc::new(hosts::parse(text)), random), now: 1_000, closed: Vec::new() }
     }
 
     /// One server and one family, for tests that are about one question.

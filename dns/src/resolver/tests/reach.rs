@@ -181,7 +181,7 @@ fn ways_4_a_reload_takes_no_prefix_away_and_another_network_only_from_use() {
     world.pass(0);
     answer(&mut world, network("64:ff9b::/96", 3600));
     let same = Config { nat64: Nat64::Auto, ..config(1) };
-    world.resolver.reconfigure(same.clone(), Hosts::default(), world.now);
+    world.resolver.reconfigure(same.clone(), Arc::default(), world.now);
     assert_eq!((world.resolver.gateways(), world.resolver.families()), (&[Prefix::WELL_KNOWN][..], BOTH));
     world.pass(0);
     assert!(world.sent().iter().any(|sent| sent.name() == "ipv4only.arpa"), "it is asked for again");
@@ -189,7 +189,7 @@ fn ways_4_a_reload_takes_no_prefix_away_and_another_network_only_from_use() {
     let elsewhere: [fn(&mut World); 2] = [
         |world| {
             let other = Config { nat64: Nat64::Auto, servers: vec![server(9)], ..config(1) };
-            world.resolver.reconfigure(other, Hosts::default(), world.now);
+            world.resolver.reconfigure(other, Arc::default(), world.now);
         },
         |world| {
             ways(world, V4);
@@ -197,7 +197,7 @@ fn ways_4_a_reload_takes_no_prefix_away_and_another_network_only_from_use() {
         },
     ];
     for leave in elsewhere {
-        world.resolver.reconfigure(same.clone(), Hosts::default(), world.now);
+        world.resolver.reconfigure(same.clone(), Arc::default(), world.now);
         world.pass(0);
         answer(&mut world, network("64:ff9b::/96", 3600));
         assert_eq!(world.resolver.gateways(), [Prefix::WELL_KNOWN]);
@@ -229,7 +229,7 @@ fn other_servers_are_asked_for_their_prefix() {
     world.pass(0);
     assert_eq!(world.sent().len(), 1);
     let moved = Config { nat64: Nat64::Auto, servers: vec![server(9)], ..config(1) };
-    world.resolver.reconfigure(moved, Hosts::default(), world.now);
+    world.resolver.reconfigure(moved, Arc::default(), world.now);
     world.pass(0);
     let asked = world.sent();
     assert!(asked.iter().any(|sent| sent.server == server(9)));
@@ -239,6 +239,6 @@ fn other_servers_are_asked_for_their_prefix() {
     world.events();
     assert_eq!(world.resolver.prefixes(), [Prefix::WELL_KNOWN]);
     let off = Config { nat64: Nat64::Off, ..config(1) };
-    world.resolver.reconfigure(off, Hosts::default(), world.now);
+    world.resolver.reconfigure(off, Arc::default(), world.now);
     assert_eq!((world.resolver.prefixes(), world.resolver.families()), (&[][..], V6));
 }

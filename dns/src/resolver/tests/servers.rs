@@ -365,7 +365,7 @@ fn new_servers_take_over_open_questions() {
     world.pending("a.test", 1);
     let before = world.sent_one();
     let config = Config { servers: vec![server(5), server(6)], ..world.resolver.config().clone() };
-    world.resolver.reconfigure(config, Hosts::default(), world.now);
+    world.resolver.reconfigure(config, Arc::default(), world.now);
     let after = world.sent_one();
     assert_eq!(after.server, server(5));
     world.reply(&before, knows_all(&before).unwrap());
@@ -381,7 +381,7 @@ fn without_servers_every_lookup_fails_at_once() {
     world.pending("a.test", 1);
     world.sent_one();
     let config = Config { servers: Vec::new(), ..world.resolver.config().clone() };
-    world.resolver.reconfigure(config, Hosts::default(), world.now);
+    world.resolver.reconfigure(config, Arc::default(), world.now);
     assert_eq!(world.result(), Err(Failure::NoServers));
     assert_eq!(world.cached("b.test"), Err(Failure::NoServers));
     world.assert_quiet();
@@ -394,7 +394,7 @@ fn reading_the_files_again_drops_what_was_cached_but_no_open_question() {
     world.pending("b.test", 1);
     let sent = world.sent_one();
     let config = world.resolver.config().clone();
-    let before = world.resolver.reconfigure(config, hosts::parse("192.0.2.7 c.test"), world.now);
+    let before = world.resolver.reconfigure(config, Arc::new(hosts::parse("192.0.2.7 c.test")), world.now);
     assert_eq!((before.cache.len(), before.hosts.len()), (1, 0), "the caller has them dropped");
     assert!(world.sent().is_empty());
     world.reply(&sent, knows_all(&sent).unwrap());

@@ -204,7 +204,7 @@ fn changing_servers_closes_connections() {
     let mut world = World::single();
     let sent = truncated(&mut world, "a.test");
     let config = Config { servers: vec![server(5)], ..world.resolver.config().clone() };
-    world.resolver.reconfigure(config, Hosts::default(), world.now);
+    world.resolver.reconfigure(config, Arc::default(), world.now);
     let next = world.sent_one();
     assert_eq!((next.server, next.link, world.closed.as_slice()), (server(5), None, &[sent.link.unwrap()][..]));
 }
