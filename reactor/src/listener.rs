@@ -166,6 +166,28 @@ impl Source for ListenSocket {
     }
 }
 
+/// Could this process listen there, as far as can be told without listening? That another program does so now is no obstacle: it
+/// may be gone by then.
+///
+/// # Errors
+/// Those of [`listen`] and [`listen_at_path`].
+pub fn check(at: &ListenAt, transparent: bool) -> io::Result<()> {
+    let address = match at {
+        ListenAt::Port(address) => *address,
+        ListenAt::Path(path) => return unix::check(path),
+    };
+    let socket = unbound(address)?;
+    if transparent {
+        set_transparent(&SockRef::from(&socket), address, true)?;
+    }
+    // Among the sockets of a running copy this one gets no connection, since it never listens.
+    let _ = socket.set_reuse_port(true);
+    match socket.bind(&address.into()) {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Whether another socket listens at this address already, shared or not.
 pub fn is_taken(address: SocketAddr) -> bool {
     let bound = unbound(address).and_then(|socket| socket.bind(&address.into()));
@@ -342,8 +364,11 @@ mod tests {
         assert!(is_taken(address) && listen(address, &SHARED).is_ok(), "copies share it");
         assert!(listen(address, &ListenOptions { shared: false, ..SHARED })
             .is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse));
+        let at = ListenAt::Port(address);
+        assert!(check(&at, false).is_ok(), "it may be ourselves");
         drop(first);
-        assert!(!is_taken(address));
+        assert!(!is_taken(address) && check(&at, false).is_ok());
+        assert!(check(&ListenAt::Port("192.0.2.250:0".parse().expect("an address")), false).is_err());
     }
 
     #[cfg(target_os = "linux")]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use mio::net::UnixListener;
 use nix::fcntl::{AtFlags, AT_FDCWD};
 use nix::sys::stat::{fchmodat, FchmodatFlags, Mode};
-use nix::unistd::{fchownat, Gid, Uid};
+use nix::unistd::{access, fchownat, AccessFlags, Gid, Uid};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 /// Who may connect: connecting takes the permission to write to the file (unix(7)).
@@ -104,6 +104,25 @@ pub(crate) fn listen(path: &Path, access: &SocketAccess, backlog: u32) -> io::Re
     Ok((UnixListener::from(OwnedFd::from(socket)), file))
 }
 
+/// Could a listening socket be opened there, as far as files tell? One that a program listens on is no obstacle: it may be gone
+/// by then.
+///
+/// # Errors
+/// What opening it would end with.
+pub(crate) fn check(path: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) {
+        return Err(no_socket());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    access(folder, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|errno| {
+        io::Error::new(io::Error::from(errno).kind(), format!("{}: {}", folder.display(), errno.desc()))
+    })
+}
+
+fn no_socket() -> io::Error {
+    io::Error::new(io::ErrorKind::AlreadyExists, "a file is there that is no socket, and it is not replaced")
+}
+
 fn unconnected() -> io::Result<Socket> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
@@ -112,10 +131,10 @@ fn unconnected() -> io::Result<Socket> {
 
 /// Removes the file of a socket on which no program listens any more.
 fn clear(path: &Path, address: &SockAddr) -> io::Result<()> {
-    use io::ErrorKind::{AddrInUse, AlreadyExists, ConnectionRefused, NotFound, WouldBlock};
+    use io::ErrorKind::{AddrInUse, ConnectionRefused, NotFound, WouldBlock};
     match fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => {
-            return Err(io::Error::new(AlreadyExists, "a file is there that is no socket, and it is not replaced"));
+            return Err(no_socket());
         }
         Err(error) if error.kind() == NotFound => return Ok(()),
         found => found.map(drop)?,

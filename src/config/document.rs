@@ -194,15 +194,16 @@ environment assignments, `exaproxy -di` and `exaproxy -de` only what differs fro
 ## What happens to mistakes
 
 A value that an option does not accept stops the start (and leaves a running proxy as it is on reload) with exit
-code 1 and one line that names the option, the value, the place and what was expected:
+code 1. All mistakes are told at once, a line for each that names the option, the value, the place and what was expected:
 
     configuration issue, invalid value for tcp4.port : 0 (environment exaproxy_tcp4_port: expected a port between 1 and 65535)
 
 A name that is no option is reported with the option it resembles, and the program goes on. It does not where a rule
 would be missing without a sign: an unknown name in `security`, `auth` or `acl`, or in a section that resembles one of
 these, stops the start (and a reload), as does the `enable` of a section that does not exist, such as
-`exaproxy_mirror_enable=true`. `exaproxy --check` reads the configuration as a start would, takes all unknown names for
-mistakes, prints what is wrong or `configuration ok`, and exits with 1 or 0: a good thing to run before a reload.
+`exaproxy_mirror_enable=true`. `exaproxy --check` finds what a start would stumble over and takes all unknown names for
+mistakes ([operations](operations.md#starting)); it prints what is wrong or `configuration ok`, and exits with 1 or 0: a
+good thing to run before a reload.
 
 ## Paths
 
@@ -213,9 +214,10 @@ else from `/etc/resolv.conf`.
 
 ## Options
 
-Switches take `true` or `false`, and also `yes no on off enable disable 1 0` in any case. All times are in whole
-seconds (up to ten years), all sizes in bytes. Lists are separated by blanks. Addresses to listen on are numeric.
-Options marked as new are not in ExaProxy 1.2; what is said to have no effect is accepted so that old files go on
+Switches take `true` or `false`, and also `yes no on off enable disable 1 0` in any case. Times are in whole seconds, up to
+ten years, or with units: `90s`, `5m`, `1h30m`, `2d`, `1w`. Sizes are in bytes, or with units of 1024: `64k`, `10MiB`, `1g`.
+Counts have no units. What may mean two things, such as `64KB` and `5M` for minutes, is refused with what to write instead.
+Lists have blanks or commas between their words. Addresses to listen on are numeric. Options marked as new are not in ExaProxy 1.2; what is said to have no effect is accepted so that old files go on
 working.
 ";
 

@@ -68,6 +68,84 @@ pub enum Error {
 
 impl std::error::Error for Error {}
 
+impl Error {
+    /// Where it stands among others: what the command line says comes first, then the environment, then the file by its lines.
+    fn order(&self) -> (u8, usize) {
+        let of = |source: &ValueSource| match source {
+            ValueSource::CommandLine(_) => (0, 0),
+            ValueSource::Environment(_) => (1, 0),
+            ValueSource::File(_, line) => (2, *line),
+            ValueSource::Default => (3, 0),
+        };
+        match self {
+            Error::Value { source, .. } | Error::Unbuilt { source, .. } => of(source),
+            Error::Form { fault, .. } => (2, fault.line),
+            Error::File { .. } => (2, 0),
+            Error::Unknown { .. } => (4, 0),
+        }
+    }
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mistakes {
+    errors: Vec<Error>,
+    /// The options that have their default because what was given is wrong.
+    broken: Vec<(&'static str, &'static str)>,
+    /// A file, or a part of it, could not be understood: options that are not known to have been given may have been.
+    lost: bool,
+}
+
+impl Mistakes {
+    /// One more.
+    pub(super) fn add(&mut self, error: Error) {
+        self.errors.push(error);
+    }
+
+    /// One more, for which options that a file gives may be missing.
+    pub(super) fn add_lost(&mut self, error: Error) {
+        self.lost = true;
+        self.add(error);
+    }
+
+    /// One more, for which an option by section and name has its default.
+    pub(super) fn add_broken(&mut self, option: (&'static str, &'static str), error: Error) {
+        self.broken.push(option);
+        self.add(error);
+    }
+
+    /// Is nothing known of what was given for this option, or for one of this section where no name is said?
+    pub(super) fn touch(&self, section: &str, key: Option<&str>) -> bool {
+        let same = |(own, name): &(&str, &str)| *own == section && key.is_none_or(|key| *name == key);
+        self.lost || self.broken.iter().any(same)
+    }
+
+    /// Nothing, if nothing is wrong.
+    pub fn none(self) -> Result<(), Mistakes> {
+        match self.errors.is_empty() {
+            true => Ok(()),
+            false => Err(self),
+        }
+    }
+
+    /// One line for each, in the order in which they stand.
+    pub fn lines(&self) -> Vec<String> {
+        let mut all: Vec<&Error> = self.errors.iter().collect();
+        all.sort_by_key(|error| error.order());
+        let mut lines: Vec<String> = all.into_iter().map(Error::to_string).collect();
+        lines.dedup();
+        lines
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str(&self.lines().join("\n"))
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         out.write_str("configuration issue, ")?;

@@ -19,6 +19,9 @@ pub const LONGEST_GIVEN: usize = LONGEST - 2;
 /// Most replacements in one value, so that names of empty values cannot take for ever either.
 const MOST_REPLACEMENTS: usize = 10_000;
 
+/// Most faults of one file that are told: one of another kind has one on every line.
+const MOST_FAULTS: usize = 20;
+
 /// What is wrong with a file; all of it is the writer's fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IniFault {
@@ -84,19 +87,24 @@ pub struct Ini {
 }
 
 impl Ini {
-    /// Reads a file. Repeated sections merge and the last value of a name wins.
-    pub fn parse(bytes: &[u8]) -> Result<Ini, IniFault> {
+    /// Reads a file, and what is wrong with it. Repeated sections merge and the last value of a name wins.
+    pub fn parse(bytes: &[u8]) -> (Ini, Vec<IniFault>) {
         if bytes.len() > LARGEST {
-            return Err(IniFault { line: 0, kind: FaultKind::Large });
+            return (Ini::default(), vec![IniFault { line: 0, kind: FaultKind::Large }]);
         }
-        let mut reader = Reader::default();
+        let (mut reader, mut faults) = (Reader::default(), Vec::new());
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
         for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-            let line_fault = |kind| IniFault { line: index + 1, kind };
-            let text = std::str::from_utf8(line).map_err(|_| line_fault(FaultKind::NotText))?;
-            reader.line(text.trim_end(), index + 1).map_err(line_fault)?;
+            let text = std::str::from_utf8(line).map_err(|_| FaultKind::NotText);
+            if let Err(kind) = text.and_then(|text| reader.line(text.trim_end(), index + 1)) {
+                reader.lose(line);
+                faults.push(IniFault { line: index + 1, kind });
+            }
+            if faults.len() == MOST_FAULTS {
+                break;
+            }
         }
-        Ok(reader.ini)
+        (reader.ini, faults)
     }
 
     /// The value of an option with its `%(name)s` filled in.
@@ -133,6 +141,17 @@ struct Reader {
     ini: Ini,
     section: Option<String>,
     name: Option<String>,
+    /// What belongs to a line that was wrong is passed over, until this begins.
+    skipped: Option<Skipped>,
+}
+
+/// What ends what belongs to a wrong line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Skipped {
+    /// The next section.
+    Section,
+    /// The next line that continues none.
+    Option,
 }
 
 impl Reader {
@@ -142,13 +161,21 @@ impl Reader {
             return Ok(());
         }
         if text.len() < line.len() {
-            return self.continuation(text);
+            return if self.skipped.is_some() { Ok(()) } else { self.continuation(text) };
         }
         match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((section, _)) => self.header(section.trim(), number),
+            None if self.skipped == Some(Skipped::Section) => return Ok(()),
             None => self.option(text, number)?,
         }
+        self.skipped = None;
         Ok(())
+    }
+
+    /// This line is wrong: what follows it may have been meant to belong to it.
+    fn lose(&mut self, line: &[u8]) {
+        let header = line.starts_with(b"[") || self.section.is_none();
+        self.skipped = Some(if header { Skipped::Section } else { Skipped::Option });
     }
 
     fn header(&mut self, section: &str, number: usize) {
@@ -261,7 +288,8 @@ mod tests {
     use super::*;
 
     fn value(file: &str, section: &str, name: &str) -> Option<String> {
-        let ini = Ini::parse(file.as_bytes()).expect("a readable file");
+        let (ini, faults) = Ini::parse(file.as_bytes());
+        assert_eq!(faults, []);
         ini.value(section, name).map(|item| item.expect("a value").text)
     }
 
@@ -303,10 +331,22 @@ mod tests {
             ("[a]\n b=c", 2, FaultKind::NothingToContinue),
             ("[a]\nb=c\n[d]\n e", 4, FaultKind::NothingToContinue),
         ] {
-            assert_eq!(Ini::parse(file.as_bytes()).err(), Some(IniFault { line, kind }), "{file:?}");
+            assert_eq!(Ini::parse(file.as_bytes()).1, [IniFault { line, kind }], "{file:?}");
         }
-        assert_eq!(Ini::parse(b"[a]\nb=\xff").err(), Some(IniFault { line: 2, kind: FaultKind::NotText }));
-        assert_eq!(Ini::parse(&vec![b'#'; LARGEST + 1]).err(), Some(IniFault { line: 0, kind: FaultKind::Large }));
+        assert_eq!(Ini::parse(b"[a]\nb=\xff").1, [IniFault { line: 2, kind: FaultKind::NotText }]);
+        assert_eq!(Ini::parse(&vec![b'#'; LARGEST + 1]).1, [IniFault { line: 0, kind: FaultKind::Large }]);
+    }
+
+    #[test]
+    fn every_wrong_line_is_named_once_and_the_rest_is_read() {
+        let file = "b=c\nd=e\n f\n[a]\nword\n more\nb=c\n[d\nx=y\n\n[e]\n!\nb=\u{fc}\n z\n";
+        let (ini, faults) = Ini::parse(file.as_bytes());
+        let lines: Vec<usize> = faults.iter().map(|fault| fault.line).collect();
+        assert_eq!(lines, [1, 5, 8, 12]);
+        let text = |section: &str| ini.value(section, "b").map(|item| item.expect("a value").text);
+        assert_eq!((text("a").as_deref(), text("e").as_deref()), (Some("c"), Some("\u{fc}\nz")));
+        assert_eq!(ini.sections().map(|(name, _)| name).collect::<Vec<_>>(), ["a", "e"], "nothing is put elsewhere");
+        assert_eq!(Ini::parse("[a]\n?\n".repeat(1000).as_bytes()).1.len(), MOST_FAULTS);
     }
 
     #[test]
@@ -321,14 +361,14 @@ mod tests {
             (bomb.as_str(), FaultKind::Endless),
             (mute.as_str(), FaultKind::Endless),
         ] {
-            let ini = Ini::parse(file.as_bytes()).expect("a readable file");
+            let (ini, _) = Ini::parse(file.as_bytes());
             assert_eq!(ini.value("a", "b"), Some(Err(IniFault { line: 2, kind })), "{file:?}");
         }
     }
 
     #[test]
     fn names_that_only_serve_others_are_left_out() {
-        let ini = Ini::parse(b"[log]\nbase=/var\ndestination=%(base)s/x\n").expect("a readable file");
+        let (ini, _) = Ini::parse(b"[log]\nbase=/var\ndestination=%(base)s/x\n");
         assert_eq!(ini.names("log").collect::<Vec<_>>(), [("destination", 3)]);
         assert_eq!(ini.sections().collect::<Vec<_>>(), [("log", 1)]);
     }

@@ -4,7 +4,7 @@
 
 use super::place::PathContext;
 use super::text::unbracket;
-use super::value::{port, ValueType};
+use super::value::{list_words, port, ValueType};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// One address to listen on.
@@ -92,7 +92,7 @@ fn with_port<'a>(word: &'a str, split: Option<(&'a str, &'a str)>) -> Option<(&'
 fn read(text: &str, one: impl Fn(&str) -> Option<(IpAddr, Option<u16>)>) -> Option<Vec<ListenHost>> {
     let mut hosts: Vec<ListenHost> = Vec::new();
     let mut follows = false;
-    for word in text.split_whitespace() {
+    for word in list_words(text)? {
         if word == PROXIED {
             hosts.last_mut().filter(|_| follows)?.proxied = true;
             follows = false;
@@ -139,6 +139,8 @@ mod tests {
     fn several_addresses_have_ports_and_words_of_their_own() {
         let text = "127.0.0.1 192.0.2.1:8080 proxied 192.0.2.1:8081 10.0.0.1 proxied";
         assert_eq!(reprint::<Listen4>(text).as_deref(), Some(text));
+        let commas = "127.0.0.1, 192.0.2.1:8080 proxied,192.0.2.1:8081, 10.0.0.1 proxied";
+        assert_eq!(reprint::<Listen4>(commas).as_deref(), Some(text));
         let text = "::1 [2001:db8::1]:8080 proxied [2001:db8::1]:8081 fe00::1 proxied";
         assert_eq!(reprint::<Listen6>(text).as_deref(), Some(text));
         let shelf = Shelf::default();
@@ -158,7 +160,7 @@ mod tests {
             "127.0.0.1:0",
             "127.0.0.1:65536",
             "127.0.0.1:",
-            "127.0.0.1,127.0.0.2",
+            "127.0.0.1;127.0.0.2",
             "127.0.0.1 127.0.0.1",
             "127.0.0.1:80 127.0.0.1:80 proxied",
             "localhost",

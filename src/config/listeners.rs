@@ -90,13 +90,14 @@ impl Config {
         self.listeners().iter().any(listens)
     }
 
-    /// A listener whose address and port another one has too, and the option of that.
-    pub(super) fn doubled_listener(&self) -> Option<(Listening, (&'static str, &'static str))> {
+    /// The listeners whose address and port another one has too, and the option of that.
+    pub(super) fn doubled_listeners(&self) -> Vec<(Listening, (&'static str, &'static str))> {
         let all = self.listeners();
-        all.iter().enumerate().find_map(|(at, own)| {
+        let doubled = all.iter().enumerate().filter_map(|(at, own)| {
             let first = all[..at].iter().find(|other| other.at == own.at)?;
             Some((own.clone(), first.option))
-        })
+        });
+        doubled.collect()
     }
 
     fn proxies(&self) -> Vec<Listening> {

@@ -3,7 +3,7 @@
 
 use super::place::PathContext;
 use super::text::{token, unbracket};
-use super::value::{port, ValueType};
+use super::value::{list_words, port, ValueType};
 use crate::policy::networks::ClientRange;
 use crate::policy::ports::PortSet;
 use crate::policy::tunnels::SniMode;
@@ -20,7 +20,7 @@ impl ValueType for Methods {
     const QUOTED: bool = true;
 
     fn form() -> String {
-        "request methods with blanks between them".into()
+        "request methods with blanks or commas between them".into()
     }
 
     fn parse(text: &str, _: &PathContext) -> Option<Vec<String>> {
@@ -40,7 +40,7 @@ impl ValueType for FieldNames {
     const QUOTED: bool = true;
 
     fn form() -> String {
-        "names of fields with blanks between them".into()
+        "names of fields with blanks or commas between them".into()
     }
 
     fn parse(text: &str, _: &PathContext) -> Option<Vec<Box<str>>> {
@@ -60,7 +60,7 @@ impl ValueType for HostNames {
     const QUOTED: bool = true;
 
     fn form() -> String {
-        "names of hosts with blanks between them, or *".into()
+        "names of hosts with blanks or commas between them, or *".into()
     }
 
     fn parse(text: &str, _: &PathContext) -> Option<Vec<String>> {
@@ -85,7 +85,7 @@ impl ValueType for Ports {
     const QUOTED: bool = true;
 
     fn form() -> String {
-        "ports or ranges of ports with blanks between them, such as 443 7000-7010".into()
+        "ports or ranges of ports with blanks or commas between them, such as 443 7000-7010".into()
     }
 
     fn parse(text: &str, _: &PathContext) -> Option<Vec<RangeInclusive<u16>>> {
@@ -105,7 +105,7 @@ impl ValueType for PlainPorts {
     const QUOTED: bool = true;
 
     fn form() -> String {
-        "safe, *, ports or ranges of ports with blanks between them, such as safe 6000-6010".into()
+        "safe, *, ports or ranges of ports with blanks or commas between them, such as safe 6000-6010".into()
     }
 
     fn parse(text: &str, _: &PathContext) -> Option<Vec<PortSet>> {
@@ -133,7 +133,7 @@ impl ValueType for Services {
     const QUOTED: bool = true;
 
     fn form() -> String {
-        "host:port entries with blanks between them, such as *:8080 127.0.0.1:* [::1]:80".into()
+        "host:port entries with blanks or commas between them, such as *:8080 127.0.0.1:* [::1]:80".into()
     }
 
     fn parse(text: &str, _: &PathContext) -> Option<Vec<LocalService>> {
@@ -153,7 +153,7 @@ impl ValueType for Ranges {
     const QUOTED: bool = true;
 
     fn form() -> String {
-        "network/bits entries with blanks between them, such as 10.0.0.0/8 fc00::/7".into()
+        "network/bits entries with blanks or commas between them, such as 10.0.0.0/8 fc00::/7".into()
     }
 
     fn parse(text: &str, _: &PathContext) -> Option<Vec<IpNet>> {
@@ -174,7 +174,7 @@ impl ValueType for ClientRanges {
     const QUOTED: bool = true;
 
     fn form() -> String {
-        "networks, addresses or users with blanks between them, such as 10.0.0.0/8 192.0.2.1 fc00::/7 uid:1000".into()
+        "networks, addresses or users with blanks or commas between them, such as 10.0.0.0/8 192.0.2.1 fc00::/7 uid:1000".into()
     }
 
     fn parse(text: &str, _: &PathContext) -> Option<Vec<ClientRange>> {
@@ -255,7 +255,7 @@ impl ValueType for Sni {
 }
 
 fn words<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
-    text.split_whitespace().map(parse).collect()
+    list_words(text)?.into_iter().map(parse).collect()
 }
 
 fn join<T>(values: &[T], print: impl Fn(&T) -> String) -> String {
@@ -318,7 +318,7 @@ mod tests {
     fn methods_are_tokens_in_upper_case() {
         assert_eq!(reprint::<Methods>(" purge\n LINK ").as_deref(), Some("PURGE LINK"));
         assert_eq!(reprint::<Methods>("").as_deref(), Some(""));
-        assert_eq!(reprint::<Methods>("GET, POST"), None);
+        assert_eq!(reprint::<Methods>("GET, POST").as_deref(), Some("GET POST"));
     }
 
     #[test]
@@ -326,16 +326,16 @@ mod tests {
         assert_eq!(reprint::<HostNames>(" Gate.Example.  gate\n").as_deref(), Some("gate.example gate"));
         assert_eq!(reprint::<HostNames>("*").as_deref(), Some("*"));
         assert_eq!(reprint::<HostNames>("").as_deref(), Some(""));
-        for text in ["gate:8080", "*.example", ".", "http://gate", "a,b"] {
+        for text in ["gate:8080", "*.example", ".", "http://gate", ","] {
             assert_eq!(reprint::<HostNames>(text), None, "{text}");
         }
     }
 
     #[test]
     fn ports_and_ranges_of_ports() {
-        assert_eq!(reprint::<Ports>("443 981  7000-7010").as_deref(), Some("443 981 7000-7010"));
+        assert_eq!(reprint::<Ports>("443, 981,  7000-7010").as_deref(), Some("443 981 7000-7010"));
         assert_eq!(reprint::<Ports>("").as_deref(), Some(""));
-        for text in ["0", "443,981", "7-3", "1-65536", "-3", "a"] {
+        for text in ["0", "443;981", "7-3", "1-65536", "-3", "a"] {
             assert_eq!(reprint::<Ports>(text), None, "{text}");
         }
     }
@@ -344,7 +344,7 @@ mod tests {
     fn ports_of_plain_requests_may_be_words() {
         assert_eq!(reprint::<PlainPorts>("SAFE 25  6000-6010").as_deref(), Some("safe 25 6000-6010"));
         assert_eq!(reprint::<PlainPorts>("*").as_deref(), Some("*"));
-        for text in ["all", "0", "safe,25", "7-3"] {
+        for text in ["all", "0", "safe25", "7-3"] {
             assert_eq!(reprint::<PlainPorts>(text), None, "{text}");
         }
     }
@@ -371,7 +371,7 @@ mod tests {
     fn networks_of_clients_may_be_single_addresses() {
         let text = reprint::<ClientRanges>("10.0.0.5/8 192.0.2.1  ::1 uid:1000 fc00::1/7 uid:*");
         assert_eq!(text.as_deref(), Some("10.0.0.0/8 192.0.2.1/32 ::1/128 uid:1000 fc00::/7 uid:*"));
-        for text in ["10.0.0.0/33", "10.0.0", "all", "10.0.0.0/8,::1", "[::1]", "uid:ann"] {
+        for text in ["10.0.0.0/33", "10.0.0", "all", "10.0.0.0/8;::1", "[::1]", "uid:ann"] {
             assert_eq!(reprint::<ClientRanges>(text), None, "{text}");
         }
     }

@@ -24,13 +24,15 @@ mod sizes;
 mod sources;
 mod table;
 pub mod text;
+mod together;
+mod units;
 pub mod unix;
 mod unknown;
 pub mod value;
 pub mod words;
 
 pub use disk::{Disk, Watched};
-pub use error::{Error, ValueSource};
+pub use error::{Error, Mistakes, ValueSource};
 pub use history::OptionHistory;
 pub use ini::{FaultKind, IniFault};
 pub use options::{
@@ -42,8 +44,6 @@ pub use print::{help_options, help_sources, PrintForm};
 pub use sources::{Setting, Sources, FILE, FOLDERS};
 pub use unknown::nearest;
 
-use crate::exchange::ingress::{Diversion, HostCheck};
-use crate::http::target::Target;
 use sources::Given;
 
 /// A configuration that was read and found to be sound.
@@ -76,51 +76,79 @@ pub struct Value {
 
 /// Reads the configuration from the sources. What comes first counts: command line, environment with dots, environment with
 /// underscores, `[section]` of the ini file, `[exaproxy.section]`, default.
-pub fn load(sources: &Sources, files: &dyn Files) -> Result<Loaded, Error> {
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn load(sources: &Sources, files: &dyn Files) -> Result<Loaded, Mistakes> {
+    let (loaded, wrong) = survey(sources, files);
+    wrong.none()?;
+    loaded.ok_or_else(Mistakes::default)
+}
+
+/// Reads the configuration as [`load`] does for a program that is to run, which refuses what it could not honour too: switches
+/// whose part of the program does not exist yet, and rules under names that mean nothing.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn load_to_run(sources: &Sources, files: &dyn Files) -> Result<Loaded, Mistakes> {
+    let (loaded, mut wrong) = survey(sources, files);
+    loaded.iter().for_each(|loaded| loaded.note_refusals(&mut wrong));
+    wrong.none()?;
+    loaded.ok_or_else(Mistakes::default)
+}
+
+/// Reads the configuration with all that is wrong with it. An option whose text is wrong has its default.
+fn survey(sources: &Sources, files: &dyn Files) -> (Option<Loaded>, Mistakes) {
     let place = sources.place(files);
-    let given = Given::gather(sources, files)?;
-    let config = Config::read(&given, &place)?;
-    check_together(&config, &given)?;
-    let defaults = Config::read(&Given::default(), &place)?;
+    let mut wrong = Mistakes::default();
+    let given = Given::gather(sources, files, &mut wrong);
+    let defaults = Config::read(&Given::default(), &place, &mut Mistakes::default());
+    let (Some(config), Some(defaults)) = (Config::read(&given, &place, &mut wrong), defaults) else {
+        return (None, wrong);
+    };
+    together::check(&config, &given, &mut wrong);
     let value = |entry: &&'static OptionEntry| {
         let text = (entry.text)(&config, &place);
         let differs = text != (entry.text)(&defaults, &place);
-        Ok(Value { entry, text, differs, source: given.source(entry)? })
+        Value { entry, text, differs, source: given.source(entry) }
     };
-    let values = OPTIONS.iter().map(value).collect::<Result<Vec<Value>, Error>>()?;
+    let values = OPTIONS.iter().map(value).collect();
     let unknown = given.unknown();
-    Ok(Loaded {
+    let loaded = Loaded {
         config,
         values,
         warnings: unknown::warnings(&unknown),
         refusals: unknown::refusals(&unknown),
         file: given.file().map(Into::into),
-    })
+    };
+    (Some(loaded), wrong)
 }
 
-/// Reads the configuration as [`load`] does and refuses all that could be meant otherwise: unknown names and parts of
-/// the program that are not built. The error is what to print, one line each.
-pub fn check(sources: &Sources, files: &dyn Files) -> Result<(), Vec<String>> {
-    let loaded = load(sources, files).map_err(|error| vec![error.to_string()])?;
-    let refusals = loaded.refusals.iter().cloned().chain(loaded.unbuilt()).map(|error| error.to_string());
-    let lines: Vec<String> = loaded.warnings.iter().cloned().chain(refusals).collect();
-    match lines.is_empty() {
-        true => Ok(()),
-        false => Err(lines),
-    }
+/// Reads the configuration as [`load_to_run`] does and takes all that could be meant otherwise for a mistake too. The
+/// configuration is there where it can be looked at further, each line of the mistakes beside.
+pub fn check(sources: &Sources, files: &dyn Files) -> (Option<Loaded>, Vec<String>) {
+    let (loaded, mut wrong) = survey(sources, files);
+    loaded.iter().for_each(|loaded| loaded.note_refusals(&mut wrong));
+    let warnings = loaded.iter().flat_map(|loaded| loaded.warnings.clone());
+    let lines = wrong.lines().into_iter().chain(warnings).collect();
+    (loaded, lines)
 }
 
 impl Loaded {
-    /// Refuses options that the program could not honour: switches whose part of the program does not exist yet, and
-    /// rules under names that mean nothing. To be called before starting, not before printing.
-    pub fn check_built(&self) -> Result<(), Error> {
-        self.refusals.first().cloned().or_else(|| self.unbuilt()).map_or(Ok(()), Err)
+    /// Notes what could not be honoured: see [`load_to_run`].
+    fn note_refusals(&self, wrong: &mut Mistakes) {
+        self.refusals.iter().cloned().for_each(|error| wrong.add(error));
+        let on = |value: &&Value| value.entry.history == OptionHistory::Unbuilt && value.text == "true";
+        for Value { entry, source, .. } in self.values.iter().filter(on) {
+            wrong.add(Error::Unbuilt { source: source.clone(), section: entry.section, key: entry.key });
+        }
     }
 
-    fn unbuilt(&self) -> Option<Error> {
-        let on = |value: &&Value| value.entry.history == OptionHistory::Unbuilt && value.text == "true";
-        let Value { entry, source, .. } = self.values.iter().find(on)?;
-        Some(Error::Unbuilt { source: source.clone(), section: entry.section, key: entry.key })
+    /// Where the text of an option stands, in words; None where it was not set.
+    pub fn place_of(&self, section: &str, key: &str) -> Option<String> {
+        let named = |value: &&Value| value.entry.section == section && value.entry.key == key;
+        let source = &self.values.iter().find(named)?.source;
+        (*source != ValueSource::Default).then(|| source.to_string())
     }
 
     /// Whether an option was set, be it to its default.
@@ -137,90 +165,6 @@ impl Loaded {
     /// The configuration in a form that can be read again.
     pub fn print(&self, form: PrintForm) -> String {
         print::values(&self.values, form)
-    }
-}
-
-/// Rules about several options at a time.
-fn check_together(config: &Config, given: &Given) -> Result<(), Error> {
-    let refuse = |section, key, expected: &str| match find(section, key) {
-        Some(entry) => given.refuse(entry, expected),
-        None => Ok(()),
-    };
-    if !config.tcp4.out && !config.tcp6.out {
-        refuse("tcp4", "out", "true for tcp4.out or tcp6.out, else no server can be reached")?;
-    }
-    if let Some((own, (section, key))) = config.doubled_listener() {
-        let (own_section, own_key) = own.option;
-        let expected = format!("another address than {}, on which {section}.{key} listens already", own.at);
-        refuse(own_section, own_key, &expected)?;
-    }
-    if config.acl.default && config.acl.allowlist.is_empty() {
-        refuse("acl", "default", "allow, or an acl.allowlist beside deny, else every request is refused")?;
-    }
-    let intercept = &config.intercept;
-    if intercept.spoof && intercept.mode != Diversion::Tproxy {
-        refuse(
-            "intercept",
-            "spoof",
-            "false, or intercept.mode=tproxy beside it: what comes back must find its way here",
-        )?;
-    }
-    if intercept.enable && config.acl.default && intercept.host_check == HostCheck::Ignore {
-        let expected = "log or refuse beside acl.default=deny, else whoever says an allowed name may go anywhere";
-        refuse("intercept", "host-check", expected)?;
-    }
-    if config.auth.enable && config.auth.users.is_none() {
-        refuse("auth", "enable", "false, or a file of users in auth.users, else nobody can use the proxy")?;
-    }
-    if config.web.enable && !config.web.listen && config.web.path.is_none() {
-        refuse("web", "listen", "true, or a Unix socket in web.path, else nobody can see the pages")?;
-    }
-    if config.acl.default && config.tls.enable && config.tls.destination {
-        refuse(
-            "tls",
-            "destination",
-            "name beside acl.default=deny: a client may say any name, and would be let through to any address",
-        )?;
-    }
-    check_parents(config, &refuse)?;
-    let redirector = &config.redirector;
-    if redirector.enable {
-        redirector
-            .program
-            .path
-            .as_ref()
-            .map_or_else(|expected| refuse("redirector", "program", expected), |_| Ok(()))?;
-        if redirector.minimum > redirector.maximum {
-            refuse("redirector", "minimum", "no more than redirector.maximum")?;
-        }
-    }
-    Ok(())
-}
-
-/// Rules about parents.
-fn check_parents(
-    config: &Config,
-    refuse: &impl Fn(&'static str, &'static str, &str) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let parent = &config.parent;
-    if parent.proxy.parents.is_empty() {
-        return Ok(());
-    }
-    if !config.security.deny.is_empty() && parent.resolve.is_none() {
-        refuse(
-            "parent",
-            "resolve",
-            "true or false beside security.deny: true = names are resolved and judged here before a parent gets them, \
-             false = their addresses are for the parent to judge",
-        )?;
-    }
-    let denied = |place: &&Target| {
-        let address = place.host.address();
-        address.is_some_and(|address| config.security.deny.iter().any(|range| range.contains(&address)))
-    };
-    match parent.proxy.parents.iter().find(denied) {
-        Some(place) => refuse("parent", "proxy", &format!("parents outside security.deny, in which {place} is")),
-        None => Ok(()),
     }
 }
 

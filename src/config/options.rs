@@ -3,6 +3,7 @@
 //! come from.
 
 use super::destination::PassDestination;
+use super::error::Mistakes;
 use super::history::{bare, dashed, OptionHistory};
 use super::listen::{Listen4, Listen6};
 use super::lists::{
@@ -19,9 +20,8 @@ use super::text::{
     Reactor, Sink, SyslogWord, Text, User,
 };
 use super::unix::{SocketMode, SocketOwner, SocketPath};
-use super::value::{Count, Flag, Limit, PageStatus, Port, RateLimit, Seconds, Timeout, ValueType};
+use super::value::{Bytes, Count, Flag, Limit, PageStatus, Percent, Port, RateLimit, Seconds, Timeout, ValueType};
 use super::words::{AnnounceWord, DivertMode, HostCheckWord, OnwardWord, RespmodWord};
-use super::Error;
 
 /// One line of the table.
 #[derive(Debug)]
@@ -58,8 +58,13 @@ impl OptionEntry {
 
 /// The texts that were given for options, as [`Config::read`] asks for them.
 pub(super) trait Texts {
-    /// The value of one option.
-    fn read<K: ValueType>(&self, entry: &'static OptionEntry, place: &PathContext) -> Result<K::Value, Error>;
+    /// The value of one option; its default where what was given is wrong, which is noted.
+    fn read<K: ValueType>(
+        &self,
+        entry: &'static OptionEntry,
+        place: &PathContext,
+        wrong: &mut Mistakes,
+    ) -> Option<K::Value>;
 }
 
 use OptionHistory::{Changed, Kept, New, Obsolete, Unbuilt};
@@ -113,8 +118,8 @@ options! {
         enable: Flag = "false", New, "keep responses in memory and answer from them, as RFC 9111 lets a shared cache do";
         eviction: EvictionWord = "lru", New,
             "which response goes first: lru, the one used least recently, or sieve, one not used lately, which costs less";
-        object_size: Count<1, 1_073_741_824> = "1048576", New, "largest body of a response that is kept, in bytes";
-        size: Count<65_536, 1_099_511_627_776> = "67108864", New, "bytes of memory for all that is kept";
+        object_size: Bytes<1, 1_073_741_824> = "1048576", New, "largest body of a response that is kept, in bytes";
+        size: Bytes<65_536, 1_099_511_627_776> = "67108864", New, "bytes of memory for all that is kept";
         targeted: FieldNames = "", New, "fields that count in place of Cache-Control, such as CDN-Cache-Control";
     }
 
@@ -378,7 +383,7 @@ options! {
         backlog: Count<1, 65535> = "200", Kept, "connections that may wait to be accepted";
         bind: Host4 = "0.0.0.0", Kept, "address that connections to servers come from, 0.0.0.0 = the system's choice";
         host: Listen4 = "127.0.0.1", SEVERAL,
-            "addresses to listen on, with blanks between them: address, address:port, address proxied";
+            "addresses to listen on, with blanks or commas between them: address, address:port, address proxied";
         listen: Flag = "true", Kept, "listen on IPv4";
         out: Flag = "true", Changed("It holds for addresses in URLs too."), "connect to servers over IPv4";
         port: Port = "3128", Kept, "port to listen on";
@@ -392,7 +397,7 @@ options! {
         backlog: Count<1, 65535> = "200", Kept, "connections that may wait to be accepted";
         bind: Host6 = "::", Kept, "address that connections to servers come from, :: = the system's choice";
         host: Listen6 = "::1", SEVERAL,
-            "addresses to listen on, with blanks between them: address, [address]:port, address proxied";
+            "addresses to listen on, with blanks or commas between them: address, [address]:port, address proxied";
         listen: Flag = "false", Kept, "listen on IPv6";
         out: Flag = "true", Changed("It holds for addresses in URLs too."), "connect to servers over IPv6";
         port: Port = "3128", Kept, "port to listen on";
@@ -437,7 +442,7 @@ options! {
 
     /// Monitoring pages and local pages.
     web Web {
-        alarm_errors: Count<0, 100> = "20", New,
+        alarm_errors: Percent = "20", New,
             "percent of the requests of a minute, of at least 20, that have to fail until the log and the monitor tell; 0 = never";
         clients: ClientRanges = "", New,
             "networks (and users, as uid:1000) of those who may see the pages, /health and /metrics included; empty = everybody";

@@ -2,7 +2,7 @@
 //! texts come from.
 
 use super::place::PathContext;
-use super::value::ValueType;
+use super::value::{list_words, ValueType};
 use crate::web::pac::PacHosts;
 
 /// Names and networks.
@@ -13,11 +13,11 @@ impl ValueType for PacDirect {
     const QUOTED: bool = true;
 
     fn form() -> String {
-        "names, *.name or .name, addresses and networks with blanks between them".into()
+        "names, *.name or .name, addresses and networks with blanks or commas between them".into()
     }
 
     fn parse(text: &str, _: &PathContext) -> Option<PacHosts> {
-        PacHosts::parse(text)
+        PacHosts::parse(&list_words(text)?.join(" "))
     }
 
     fn print(value: &PacHosts, _: &PathContext) -> String {

@@ -2,7 +2,7 @@
 //! which options exist nor where their texts come from.
 
 use super::place::PathContext;
-use super::value::{Flag, ValueType};
+use super::value::{list_words, Flag, ValueType};
 use crate::http::target::Target;
 use crate::policy::parents::chain::MOST_PARENTS;
 use crate::policy::parents::sites::is_entry;
@@ -31,11 +31,11 @@ impl ValueType for ParentProxies {
     const QUOTED: bool = true;
 
     fn form() -> String {
-        format!("host:port entries with blanks between them, at most {MOST_PARENTS}, behind the last perhaps direct")
+        format!("host:port entries with blanks or commas between them, at most {MOST_PARENTS}, behind the last perhaps direct")
     }
 
     fn parse(text: &str, _: &PathContext) -> Option<ParentPlaces> {
-        let mut words: Vec<&str> = text.split_whitespace().collect();
+        let mut words = list_words(text)?;
         let direct = words.last() == Some(&DIRECT);
         words.truncate(words.len() - usize::from(direct));
         let place = |word: &&str| Target::from_authority(word.as_bytes(), None).ok();
@@ -74,18 +74,26 @@ impl ValueType for SiteEntries {
     const QUOTED: bool = true;
 
     fn form() -> String {
-        "names and networks as in lists, or file:NAME of an existing file of them, with blanks between them".into()
+        "names and networks as in lists, or file:NAME of an existing file of them, with blanks or commas between them"
+            .into()
     }
 
     fn parse(text: &str, place: &PathContext) -> Option<SiteNames> {
         let mut names = SiteNames::default();
         for word in text.split_whitespace() {
-            match word.strip_prefix(FILE) {
-                Some(path) => names.files.push(place.lookup(path)?),
-                None => names.entries.push(is_entry(word).then(|| word.to_owned())?),
+            // The name of a file may have commas.
+            if let Some(path) = word.strip_prefix(FILE).and_then(|path| place.lookup(path)) {
+                names.files.push(path);
+                continue;
+            }
+            for word in word.split(',').filter(|word| !word.is_empty()) {
+                match word.strip_prefix(FILE) {
+                    Some(path) => names.files.push(place.lookup(path)?),
+                    None => names.entries.push(is_entry(word).then(|| word.to_owned())?),
+                }
             }
         }
-        Some(names)
+        (!names.is_empty() || text.trim().is_empty()).then_some(names)
     }
 
     fn print(value: &SiteNames, place: &PathContext) -> String {
@@ -124,8 +132,10 @@ mod tests {
     #[test]
     fn parents_stand_in_their_order_and_direct_is_the_last() {
         let text = " Parent.Example:3128  192.0.2.1:8080 [2001:db8::1]:80 direct";
+        let commas = "Parent.Example:3128,192.0.2.1:8080, [2001:db8::1]:80, direct";
         let printed = "parent.example:3128 192.0.2.1:8080 [2001:db8::1]:80 direct";
         assert_eq!(reprint::<ParentProxies>(text).as_deref(), Some(printed));
+        assert_eq!(reprint::<ParentProxies>(commas).as_deref(), Some(printed));
         assert_eq!(reprint::<ParentProxies>("").as_deref(), Some(""));
         let many = |count: usize| "p.example:1 ".repeat(count);
         assert!(reprint::<ParentProxies>(&many(16)).is_some() && reprint::<ParentProxies>(&many(17)).is_none());
@@ -138,12 +148,12 @@ mod tests {
 
     #[test]
     fn sites_are_entries_of_lists() {
-        let text = "*.corp.example  10.0.0.0/8 !x.corp.example a.example:8080";
+        let text = "*.corp.example,  10.0.0.0/8 !x.corp.example a.example:8080";
         assert_eq!(
             reprint::<SiteEntries>(text).as_deref(),
             Some("*.corp.example 10.0.0.0/8 !x.corp.example a.example:8080")
         );
-        for text in ["a..b", "10.0.0.0/33", "file:", "file:/nothing/there", "a/b"] {
+        for text in ["a..b", "10.0.0.0/33", "file:", "file:/nothing/there", "a/b", ","] {
             assert_eq!(reprint::<SiteEntries>(text), None, "{text}");
         }
     }

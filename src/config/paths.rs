@@ -156,11 +156,23 @@ impl ValueType for ListFiles {
     const QUOTED: bool = true;
 
     fn form() -> String {
-        "existing files or folders with blanks between them".into()
+        "existing files or folders with blanks or commas between them".into()
     }
 
     fn parse(text: &str, place: &PathContext) -> Option<Vec<PathBuf>> {
-        text.split_whitespace().map(|word| place.lookup(word)).collect()
+        let mut files = Vec::new();
+        for word in text.split_whitespace() {
+            // The name of a file may have commas.
+            match place.lookup(word) {
+                Some(path) => files.push(path),
+                None => {
+                    for part in word.split(',').filter(|part| !part.is_empty()) {
+                        files.push(place.lookup(part)?);
+                    }
+                }
+            }
+        }
+        (!files.is_empty() || text.trim().is_empty()).then_some(files)
     }
 
     fn print(value: &Vec<PathBuf>, place: &PathContext) -> String {
@@ -262,6 +274,17 @@ mod tests {
         let place = self::place(&empty);
         assert_eq!(Resolver::initial(RESOLVER, &place), Some(RESOLVER.into()));
         assert_eq!(Resolver::parse(RESOLVER, &place), Some(RESOLVER.into()));
+    }
+
+    #[test]
+    fn files_of_lists_have_blanks_or_commas_between_them_and_may_have_commas() {
+        let shelf = Shelf::default().with("/a", "x").with("/b", "x").with("/a,b", "x");
+        let place = place(&shelf);
+        let named = |text| ListFiles::parse(text, &place).map(|files| ListFiles::print(&files, &place));
+        for (text, files) in [("/a /b", "/a /b"), ("/a, /b", "/a /b"), ("/b,/a", "/b /a"), ("/a,b", "/a,b"), ("", "")] {
+            assert_eq!(named(text).as_deref(), Some(files), "{text}");
+        }
+        assert_eq!((named("/a,/c"), named(","), named("/a;/b")), (None, None, None));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Where values come from: command line, environment, ini file, default, in this order. Finds the file, looks options up under all
 //! their names, and notices names that are no option. Does not know what a value means.
 
-use super::error::{shown, Error, ValueSource};
+use super::error::{shown, Error, Mistakes, ValueSource};
 use super::ini::{self, Ini};
 use super::names::{environment_names, ini_sections, keys};
 use super::options::{OptionEntry, Texts};
@@ -90,8 +90,8 @@ struct Found {
 }
 
 impl Given {
-    /// Collects the environment and reads the ini file.
-    pub(super) fn gather(sources: &Sources, files: &dyn Files) -> Result<Given, Error> {
+    /// Collects the environment and reads the ini file. What is wrong with its form is noted.
+    pub(super) fn gather(sources: &Sources, files: &dyn Files, wrong: &mut Mistakes) -> Given {
         let named = sources.environment.iter().filter_map(|(name, value)| Some((name.to_str()?, value)));
         let ours = named.filter(|(name, _)| of_ours(name));
         let environment = ours.map(|(name, value)| (name.to_owned(), value.clone())).collect();
@@ -99,12 +99,14 @@ impl Given {
         match &sources.file {
             Some(path) => {
                 let path = sources.here.join(path);
-                let bytes = files.read(&path, ini::LARGEST + 1).map_err(|reason| unreadable(&path, &reason))?;
-                given.take(path, &bytes)?;
+                match files.read(&path, ini::LARGEST + 1) {
+                    Ok(bytes) => given.take(path, &bytes, wrong),
+                    Err(reason) => wrong.add_lost(unreadable(&path, &reason)),
+                }
             }
-            None => given.search(sources, files)?,
+            None => given.search(sources, files, wrong),
         }
-        Ok(given)
+        given
     }
 
     /// The ini file that was read.
@@ -113,14 +115,20 @@ impl Given {
     }
 
     /// Where the value of an option comes from.
-    pub(super) fn source(&self, entry: &'static OptionEntry) -> Result<ValueSource, Error> {
-        Ok(self.find(entry)?.map_or(ValueSource::Default, |found| found.source))
+    pub(super) fn source(&self, entry: &'static OptionEntry) -> ValueSource {
+        self.find(entry).ok().flatten().map_or(ValueSource::Default, |found| found.source)
     }
 
     /// The refusal of a value that is well-formed and yet does not fit the others.
-    pub(super) fn refuse(&self, entry: &'static OptionEntry, expected: &str) -> Result<(), Error> {
-        let found = self.find(entry)?.unwrap_or(Found { text: entry.default.into(), source: ValueSource::Default });
-        Err(invalid(entry, found.source, &found.text, expected.into()))
+    pub(super) fn refusal(&self, entry: &'static OptionEntry, expected: &str) -> Error {
+        let default = || Found { text: entry.default.into(), source: ValueSource::Default };
+        match self.find(entry) {
+            Ok(found) => {
+                let found = found.unwrap_or_else(default);
+                invalid(entry, found.source, &found.text, expected.into())
+            }
+            Err(error) => error,
+        }
     }
 
     /// The names that look like options and are none.
@@ -131,21 +139,21 @@ impl Given {
         all
     }
 
-    fn search(&mut self, sources: &Sources, files: &dyn Files) -> Result<(), Error> {
+    fn search(&mut self, sources: &Sources, files: &dyn Files, wrong: &mut Mistakes) {
         for path in sources.search() {
             match files.read(&path, ini::LARGEST + 1) {
-                Ok(bytes) => return self.take(path, &bytes),
+                Ok(bytes) => return self.take(path, &bytes, wrong),
                 Err(reason) if matches!(reason.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
-                Err(reason) => return Err(unreadable(&path, &reason)),
+                Err(reason) => return wrong.add_lost(unreadable(&path, &reason)),
             }
         }
-        Ok(())
     }
 
-    fn take(&mut self, path: PathBuf, bytes: &[u8]) -> Result<(), Error> {
-        self.ini = Ini::parse(bytes).map_err(|fault| Error::Form { path: path.clone(), fault })?;
+    fn take(&mut self, path: PathBuf, bytes: &[u8], wrong: &mut Mistakes) {
+        let (ini, faults) = Ini::parse(bytes);
+        faults.into_iter().for_each(|fault| wrong.add_lost(Error::Form { path: path.clone(), fault }));
+        self.ini = ini;
         self.file = Some(path);
-        Ok(())
     }
 
     fn find(&self, entry: &'static OptionEntry) -> Result<Option<Found>, Error> {
@@ -223,14 +231,30 @@ impl Given {
 }
 
 impl Texts for Given {
-    fn read<K: ValueType>(&self, entry: &'static OptionEntry, place: &PathContext) -> Result<K::Value, Error> {
-        let Some(found) = self.find(entry)? else {
-            let value = K::initial(entry.default, place);
-            return value.ok_or_else(|| invalid(entry, ValueSource::Default, entry.default, K::form()));
-        };
-        let value = K::parse(unquote(&found.text), place);
-        let expected = || K::fault(unquote(&found.text)).unwrap_or_else(K::form);
-        value.ok_or_else(|| invalid(entry, found.source.clone(), &found.text, expected()))
+    fn read<K: ValueType>(
+        &self,
+        entry: &'static OptionEntry,
+        place: &PathContext,
+        wrong: &mut Mistakes,
+    ) -> Option<K::Value> {
+        let option = (entry.section, entry.key);
+        match self.find(entry) {
+            Ok(None) => {}
+            Ok(Some(found)) => {
+                let text = unquote(&found.text);
+                if let Some(value) = K::parse(text, place) {
+                    return Some(value);
+                }
+                let expected = K::fault(text).unwrap_or_else(K::form);
+                wrong.add_broken(option, invalid(entry, found.source, &found.text, expected));
+            }
+            Err(error) => wrong.add_broken(option, error),
+        }
+        let value = K::initial(entry.default, place);
+        if value.is_none() {
+            wrong.add_broken(option, invalid(entry, ValueSource::Default, entry.default, K::form()));
+        }
+        value
     }
 }
 

@@ -41,10 +41,11 @@ macro_rules! options {
         }
 
         impl Config {
-            /// Reads every option from what was given, or takes its default.
-            pub(super) fn read(given: &impl Texts, place: &PathContext) -> Result<Config, Error> {
-                Ok(Config {
-                    $($section: $title { $($field: given.read::<$kind>(&$title::$field, place)?,)* },)*
+            /// Reads every option from what was given, or takes its default. One that is wrong has its default and is noted.
+            /// None where a default itself cannot be had.
+            pub(super) fn read(given: &impl Texts, place: &PathContext, wrong: &mut Mistakes) -> Option<Config> {
+                Some(Config {
+                    $($section: $title { $($field: given.read::<$kind>(&$title::$field, place, wrong)?,)* },)*
                 })
             }
         }

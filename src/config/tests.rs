@@ -187,17 +187,23 @@ fn a8_rules_under_unknown_names_and_parts_that_do_not_exist_are_refused() {
     ] {
         let loaded = loaded.expect("it can be printed");
         assert_eq!(loaded.warnings, Vec::<String>::new(), "{expected}");
-        let error = loaded.check_built().map_err(|error| error.to_string());
-        assert_eq!(error, Err(format!("configuration issue, {expected}")));
+        assert_eq!(refusals(&loaded), [format!("configuration issue, {expected}")]);
     }
     // What names no rule, or switches nothing on, is told of as ever.
     for text in ["[mirror]\nenable = off\nsize = 1", "[http]\nenabel = 1", "[dns]\nenable=1"] {
         let loaded = file(text).expect("a sound configuration");
-        assert_eq!((loaded.warnings.len(), loaded.check_built()), (1, Ok(())), "{text}");
+        assert_eq!((loaded.warnings.len(), refusals(&loaded).len()), (1, 0), "{text}");
     }
-    let check =
-        check(&sources(&[]), &Shelf::default().with(FILE_PATH, "[http]\npol=1\n[acl]\nx=1\n[profile]\nenable=1"));
-    assert_eq!(check.map_err(|lines| lines.len()), Err(3));
+    let shelf = Shelf::default().with(FILE_PATH, "[http]\npol=1\n[acl]\nx=1\n[profile]\nenable=1");
+    assert_eq!(check(&sources(&[]), &shelf).1.len(), 3);
+    let run = load_to_run(&sources(&[]), &shelf).map_err(|wrong| wrong.lines().len());
+    assert_eq!(run.map(|_| ()), Err(2), "an unknown name alone is no reason");
+}
+
+fn refusals(loaded: &Loaded) -> Vec<String> {
+    let mut wrong = Mistakes::default();
+    loaded.note_refusals(&mut wrong);
+    wrong.lines()
 }
 
 #[test]
@@ -205,10 +211,9 @@ fn parts_that_are_not_built_are_read_printed_and_refused() {
     let file = "[redirector]\nprogram=/bin/helper\n[profile]\nenable = yes";
     let loaded = read(&[], file).expect("a sound configuration");
     assert!(loaded.print(PrintForm::DiffIni).contains("\n[profile]\nenable = true\n"));
-    let error = loaded.check_built().map_err(|error| error.to_string());
     let place = "this part of the program is not built yet (/etc/exaproxy/exaproxy.conf:4)";
-    assert_eq!(error, Err(format!("configuration issue, profile.enable is true : {place}")));
-    assert_eq!(read(&[], "").expect("sound defaults").check_built(), Ok(()));
+    assert_eq!(refusals(&loaded), [format!("configuration issue, profile.enable is true : {place}")]);
+    assert_eq!(refusals(&read(&[], "").expect("sound defaults")), Vec::<String>::new());
 }
 
 #[test]
@@ -239,10 +244,32 @@ fn helpers_are_checked_when_they_are_to_run() {
 
 #[test]
 fn checking_takes_unknown_names_for_mistakes() {
-    let check = |file: &str| check(&sources(&[]), &Shelf::default().with(FILE_PATH, file));
-    assert_eq!(check("[http]\npool=1"), Ok(()));
-    assert_eq!(check("[http]\npol=1\n[profile]\nenable=1").map_err(|lines| lines.len()), Err(2));
-    assert_eq!(check("[http]\npool=x").map_err(|lines| lines.len()), Err(1));
+    let check = |file: &str| check(&sources(&[]), &Shelf::default().with(FILE_PATH, file)).1.len();
+    assert_eq!(check("[http]\npool=1"), 0);
+    assert_eq!(check("[http]\npol=1\n[profile]\nenable=1"), 2);
+    assert_eq!(check("[http]\npool=x"), 1);
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_in_the_order_in_which_they_stand() {
+    let file = "[web]\nport = x\nlisten = maybe\nhtml = %(no)s\n[tcp4]\nword\nout = no\n[tcp6]\nout = no\n\
+                [redirector]\nenable = yes\nprogram = /no\nminimum = 3\nmaximum = 2\n[acl]\ndefault = deny\n\
+                allowlist = /none\n";
+    let environment = [("exaproxy_http_mask", "maybe")];
+    let told = |file: &str| read(&environment, file).map(|_| ()).unwrap_err();
+    let lines = told(file);
+    let places: Vec<&str> = lines.lines().map(|line| line.split([',', ':']).nth(1).unwrap_or_default()).collect();
+    let values = ["invalid value for http.mask", "invalid value for web.port", "invalid value for web.listen"];
+    for (at, part) in values.iter().enumerate() {
+        assert!(lines.lines().nth(at).is_some_and(|line| line.contains(part)), "{lines}");
+    }
+    assert_eq!(places.len(), 6, "rules about several options wait until the file has its form: {lines}");
+    assert!(lines.contains("exaproxy.conf:4 : %(no)s") && lines.contains("exaproxy.conf:6 : expected"), "{lines}");
+    let lines = told(&file.replace("word\n", ""));
+    for part in ["tcp4.out", "a program that exists", "redirector.maximum", ":4 : %(no)s"] {
+        assert!(lines.contains(part), "{part}: {lines}");
+    }
+    assert!(!lines.contains("acl.default"), "it would speak of an allowlist that is there, if wrong: {lines}");
 }
 
 /// Values other than the defaults for every option that accepts any, some of them awkward.
@@ -341,7 +368,7 @@ fn random(state: &mut u64) -> usize {
 }
 
 #[test]
-fn no_file_makes_reading_panic_or_answer_in_more_than_one_line() {
+fn no_file_makes_reading_panic_or_answer_without_a_place() {
     const INSERTS: [&str; 10] = ["\n", "[", "]", "=", "%(", ")s", "'", " ;", "\u{0}", "é"];
     let (mut state, mut refused) = (0x9E37_79B9_7F4A_7C15, 0);
     for _ in 0..1000 {
@@ -353,8 +380,9 @@ fn no_file_makes_reading_panic_or_answer_in_more_than_one_line() {
                 file.replace_range(at..end, INSERTS[random(&mut state) % INSERTS.len()]);
             }
         }
-        if let Err(line) = read(&[], &file) {
-            assert!(line.starts_with("configuration issue, ") && !line.contains(char::is_control), "{line:?}");
+        if let Err(lines) = read(&[], &file) {
+            let told = |line: &str| line.starts_with("configuration issue, ") && !line.contains(char::is_control);
+            assert!(lines.lines().all(told) && lines.lines().count() < 10, "{lines:?}");
             refused += 1;
         }
     }

@@ -2,6 +2,7 @@
 //! wrong. Knows neither which options exist nor where their texts come from.
 
 use super::place::PathContext;
+use super::units;
 use crate::policy::rates::{Rate, RateSpan};
 use std::time::Duration;
 
@@ -56,6 +57,13 @@ pub fn quote(text: &str) -> String {
     }
 }
 
+/// The words of a list, with blanks or commas between them. A text of commas alone is no list: what was to be in it is missing.
+pub fn list_words(text: &str) -> Option<Vec<&str>> {
+    let between = |letter: char| letter.is_whitespace() || letter == ',';
+    let words: Vec<&str> = text.split(between).filter(|word| !word.is_empty()).collect();
+    (!words.is_empty() || text.trim().is_empty()).then_some(words)
+}
+
 fn quoted(text: &str) -> Option<(char, &str)> {
     ['\'', '"'].into_iter().find_map(|quote| {
         let inside = text.strip_prefix(quote)?.strip_suffix(quote)?;
@@ -107,10 +115,61 @@ impl<const LEAST: u64, const MOST: u64> ValueType for Count<LEAST, MOST> {
         usize::try_from(number(text, LEAST, MOST)?).ok()
     }
 
+    fn fault(text: &str) -> Option<String> {
+        units::count_fault(text)
+    }
+
     fn print(value: &usize, _: &PathContext) -> String {
         value.to_string()
     }
 }
+
+/// A share of a hundred.
+pub struct Percent;
+
+impl ValueType for Percent {
+    type Value = usize;
+
+    fn form() -> String {
+        "a number between 0 and 100, with % behind it or without".into()
+    }
+
+    fn parse(text: &str, place: &PathContext) -> Option<usize> {
+        Count::<0, 100>::parse(text.strip_suffix('%').unwrap_or(text).trim_end(), place)
+    }
+
+    fn print(value: &usize, _: &PathContext) -> String {
+        value.to_string()
+    }
+}
+
+/// A number of bytes between two bounds, both included.
+pub struct Bytes<const LEAST: u64, const MOST: u64>;
+
+impl<const LEAST: u64, const MOST: u64> ValueType for Bytes<LEAST, MOST> {
+    type Value = usize;
+
+    fn form() -> String {
+        format!("a number of bytes between {LEAST} and {MOST}, {SIZES}")
+    }
+
+    fn parse(text: &str, _: &PathContext) -> Option<usize> {
+        let bytes = units::bytes(text).ok().filter(|bytes| (LEAST..=MOST).contains(bytes))?;
+        usize::try_from(bytes).ok()
+    }
+
+    fn fault(text: &str) -> Option<String> {
+        units::bytes(text).err()?
+    }
+
+    fn print(value: &usize, _: &PathContext) -> String {
+        value.to_string()
+    }
+}
+
+/// How sizes and times may be written.
+const SIZES: &str = "also as 64k, 10m or 1g";
+const TIMES: &str = "also as 90s, 5m, 1h30m or 2d";
 
 /// The status of a page.
 pub struct PageStatus;
@@ -143,11 +202,16 @@ impl ValueType for Limit {
     type Value = Option<u64>;
 
     fn form() -> String {
-        format!("a number of bytes up to {}, 0 for no limit", Self::MOST)
+        format!("a number of bytes up to {}, {SIZES}, 0 for no limit", Self::MOST)
     }
 
     fn parse(text: &str, _: &PathContext) -> Option<Option<u64>> {
-        number(text, 0, Self::MOST).map(|bytes| (bytes > 0).then_some(bytes))
+        let bytes = units::bytes(text).ok().filter(|bytes| *bytes <= Self::MOST)?;
+        Some((bytes > 0).then_some(bytes))
+    }
+
+    fn fault(text: &str) -> Option<String> {
+        units::bytes(text).err()?
     }
 
     fn print(value: &Option<u64>, _: &PathContext) -> String {
@@ -162,11 +226,16 @@ impl<const LEAST: u64> ValueType for Seconds<LEAST> {
     type Value = Duration;
 
     fn form() -> String {
-        format!("a number of seconds between {LEAST} and {LONGEST}")
+        format!("a number of seconds between {LEAST} and {LONGEST}, {TIMES}")
     }
 
     fn parse(text: &str, _: &PathContext) -> Option<Duration> {
-        number(text, LEAST, LONGEST).map(Duration::from_secs)
+        let seconds = units::seconds(text).ok().filter(|seconds| (LEAST..=LONGEST).contains(seconds));
+        seconds.map(Duration::from_secs)
+    }
+
+    fn fault(text: &str) -> Option<String> {
+        units::seconds(text).err()?
     }
 
     fn print(value: &Duration, _: &PathContext) -> String {
@@ -181,11 +250,15 @@ impl ValueType for Timeout {
     type Value = Option<Duration>;
 
     fn form() -> String {
-        format!("a number of seconds up to {LONGEST}, 0 for none")
+        format!("a number of seconds up to {LONGEST}, {TIMES}, 0 for none")
     }
 
-    fn parse(text: &str, _: &PathContext) -> Option<Option<Duration>> {
-        number(text, 0, LONGEST).map(|seconds| (seconds > 0).then(|| Duration::from_secs(seconds)))
+    fn parse(text: &str, place: &PathContext) -> Option<Option<Duration>> {
+        Seconds::<0>::parse(text, place).map(|time| (!time.is_zero()).then_some(time))
+    }
+
+    fn fault(text: &str) -> Option<String> {
+        units::seconds(text).err()?
     }
 
     fn print(value: &Option<Duration>, _: &PathContext) -> String {
@@ -304,6 +377,10 @@ pub(super) mod tests {
         assert_eq!(reprint::<Seconds<1>>("0"), None);
         assert_eq!(reprint::<Timeout>("0").as_deref(), Some("0"));
         assert_eq!(reprint::<Timeout>("315360001"), None);
+        assert_eq!((reprint::<Timeout>("1h").as_deref(), reprint::<Seconds<1>>("0s")), (Some("3600"), None));
+        assert_eq!((reprint::<Limit>("64k").as_deref(), reprint::<Bytes<1, 1024>>("2k")), (Some("65536"), None));
+        assert_eq!((reprint::<Percent>("20%").as_deref(), reprint::<Percent>("101")), (Some("20"), None));
+        assert_eq!((reprint::<Count<1, 99_999>>("10k"), reprint::<Limit>("64KB")), (None, None));
     }
 
     #[test]
@@ -325,6 +402,14 @@ pub(super) mod tests {
         }
         assert_eq!(RateLimit::fault("20").as_deref(), Some("20/s, 20/m or 20/h: a rate says what it is counted in"));
         assert_eq!((RateLimit::fault("x"), RateLimit::fault("5/d")), (None, None));
+    }
+
+    #[test]
+    fn lists_have_blanks_or_commas_between_their_words() {
+        for text in ["a b", "a,b", " a, b ", "a ,b,", "a\n,\tb"] {
+            assert_eq!(list_words(text), Some(vec!["a", "b"]), "{text:?}");
+        }
+        assert_eq!((list_words(" "), list_words(", ,")), (Some(Vec::new()), None));
     }
 
     #[test]

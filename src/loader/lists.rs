@@ -66,6 +66,15 @@ impl ListOptions {
         self.load().map_err(|unread| unread.text)
     }
 
+    /// What is wrong with each of the files: the option that names it, and why it cannot be used.
+    pub fn mistakes(&self) -> Vec<(&'static str, String)> {
+        let each = |option, paths: &[PathBuf]| -> Vec<_> {
+            let wrong = |path: &PathBuf| Some((option, self.list(std::slice::from_ref(path)).err()?.text));
+            paths.iter().filter_map(wrong).collect()
+        };
+        [each("blocklist", &self.block), each("allowlist", &self.allow)].concat()
+    }
+
     fn load(&self) -> Result<Lists, ListsUnread> {
         let (block, allow) = (self.list(&self.block)?, self.list(&self.allow)?);
         Ok(Lists { block, allow, closed: self.closed, enforced: self.enforced })

@@ -73,6 +73,15 @@ impl ParentOptions {
     }
 }
 
+impl ParentOptions {
+    /// What is wrong with each of the files.
+    pub fn mistakes(&self) -> Vec<String> {
+        let logins = self.logins.as_deref().and_then(|path| logins(path).err());
+        let sites = self.only.iter().chain([&self.except]).filter_map(|sites| sites.read(self.key).err());
+        logins.into_iter().chain(sites).collect()
+    }
+}
+
 impl SiteSources {
     fn read(&self, key: ListKey) -> Result<List, String> {
         let mut reading = ListReading::new(key);

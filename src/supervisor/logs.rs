@@ -75,20 +75,18 @@ pub(super) fn obstacles(config: &Config, log: &LogSettings) -> Vec<String> {
     found
 }
 
-/// Says which log could not be opened by this process, if any, without opening one.
-///
-/// # Errors
-/// A line that names the option.
-pub(super) fn check(config: &Config) -> Result<(), String> {
+/// The logs that could not be opened by this process, without opening one: a line for each that names the option.
+pub(super) fn unwritable(config: &Config) -> Vec<String> {
     let wanted = [
         (true, "log.destination", &config.log.destination),
         (config.usage.enable, "usage.destination", &config.usage.destination),
         (config.access.enable, "access.destination", &config.access.destination),
     ];
-    let mut enabled = wanted.into_iter().filter(|(enabled, ..)| *enabled);
-    enabled.try_for_each(|(_, option, destination)| {
-        logs::rotate::check(destination).map_err(|error| format!("{option}: {error}"))
-    })
+    let enabled = wanted.into_iter().filter(|(enabled, ..)| *enabled);
+    let check = |(_, option, destination): (bool, &str, &Destination)| {
+        logs::rotate::check(destination).err().map(|error| format!("{option}: {error}"))
+    };
+    enabled.filter_map(check).collect()
 }
 
 /// Lines that are read by programs have no sentences between them: what is wrong with the access log is a message.

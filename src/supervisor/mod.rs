@@ -6,7 +6,7 @@ use crate::config::{self, Config, Disk, Loaded, Sources, Watched};
 use crate::logs::{Handle, LogSettings, Messages, Rotation, Severity, Switches};
 use crate::policy::credentials::hash::hashed;
 use crate::policy::credentials::users::{UserTable, UsersFault};
-use crate::proxy::{Proxy, Turn};
+use crate::proxy::{Options, Proxy, Turn};
 use crate::system::background::{daemonize, Daemonized, Notice};
 use crate::system::capabilities;
 use crate::system::descriptors::{keep_to_ourselves, raise_descriptors};
@@ -16,11 +16,13 @@ use crate::system::privileges::{drop_privileges, forgo_new_privileges, Privilege
 use crate::system::signals::Signals;
 use crate::system::terminal;
 use budget::{budget, lowered};
+use inspect::Inspection;
 use logs::Logs;
-use options::{check_files, options};
+use options::options;
 use reload::{ConfigReader, Fresh, Reload};
 
 mod budget;
+mod inspect;
 mod logs;
 mod options;
 mod reload;
@@ -39,11 +41,10 @@ pub fn run(sources: &Sources, debug: bool) -> Result<(), String> {
     }
     crate::logs::startup::hold();
     let disk = Watched::default();
-    let loaded = config::load(sources, &disk).map_err(|error| error.to_string())?;
+    let loaded = config::load_to_run(sources, &disk).map_err(|wrong| wrong.to_string())?;
     for warning in &loaded.warnings {
         eprintln!("{warning}");
     }
-    loaded.check_built().map_err(|error| error.to_string())?;
     if let Some(folder) = &sources.log_folder {
         logs::make_folder(folder, &loaded.config.daemon.user)?;
     }
@@ -104,10 +105,9 @@ impl Supervisor {
         let budget = budget(config);
         let got = raise_descriptors(budget.need());
         let signals = Signals::new().map_err(|error| format!("cannot take signals over: {error}"))?;
-        let mut options = options(&loaded, budget.fitted(got))?;
-        let pidfile = Claimed(claim_pidfile(config)?);
-        options.pid_saved = pidfile.0.is_some();
-        let mut proxy = Proxy::new(options, signals).map_err(|error| error.to_string())?;
+        let opened = options(&loaded, budget.fitted(got)).and_then(|options| open(config, options, signals));
+        let (pidfile, mut proxy) =
+            opened.map_err(|error| Inspection::new(&loaded).before_privileges_go().told_with(error))?;
         let outright = loaded.is_set("daemon", "user");
         let keep = config.uses_foreign_addresses();
         let privileges = drop_privileges(&config.daemon.user, outright, keep).map_err(|error| error.to_string())?;
@@ -118,10 +118,12 @@ impl Supervisor {
         }
         // Last, because it starts a thread, and a thread would keep the privileges that it was started with.
         let log = log_settings(config, debug);
-        let messages = open_log(&log).map_err(|error| match privileges {
-            Privileges::Dropped { .. } => format!("{error} (opened as user {})", config.daemon.user),
-            _ => error,
-        })?;
+        let refused = |error| match (Inspection::new(&loaded).by_account().told_with(error), privileges) {
+            (text, Privileges::Dropped { .. }) => format!("{text} (as user {})", config.daemon.user),
+            (text, _) => text,
+        };
+        inspect::helper(config).map_err(refused)?;
+        let messages = open_log(&log).map_err(refused)?;
         // An error by its level, as the original writes its first line, so that it shows at every level but the highest.
         log::error!(target: "supervisor", "Starting exaproxy version {}", env!("CARGO_PKG_VERSION"));
         if privileges == Privileges::Kept {
@@ -133,7 +135,7 @@ impl Supervisor {
             log::warn!(target: "supervisor", "{got} descriptors are allowed, {lowered}");
         }
         proxy.start_loader().map_err(|error| format!("cannot start a thread: {error}"))?;
-        let (logs, writers) = Logs::open(config, &log, debug, messages)?;
+        let (logs, writers) = Logs::open(config, &log, debug, messages).map_err(refused)?;
         logs.hand_over(&mut proxy);
         proxy.set_messages(messages);
         if let Privileges::Dropped { .. } = privileges {
@@ -180,7 +182,11 @@ impl Supervisor {
         self.proxy.note_reload(&outcome);
         match outcome {
             Ok(()) => crate::critical!(target: "supervisor", "configuration reloaded"),
-            Err(error) => log::error!(target: "supervisor", "the configuration stays as it was: {error}"),
+            Err(wrong) => {
+                wrong
+                    .lines()
+                    .for_each(|line| log::error!(target: "supervisor", "the configuration stays as it was: {line}"));
+            }
         }
     }
 
@@ -224,6 +230,14 @@ fn foresee(reader: &ConfigReader, config: &Config, log: &LogSettings) {
     for path in config.listeners().iter().filter_map(|one| one.at.path()).filter(|path| !may_remove(path)) {
         warn(&format!("user {user} will not be able to remove {} at the end, nor to make it again", path.display()));
     }
+}
+
+/// Opens what root may have to open.
+fn open(config: &Config, mut options: Options, signals: Signals) -> Result<(Claimed, Proxy), String> {
+    let pidfile = Claimed(claim_pidfile(config)?);
+    options.pid_saved = pidfile.0.is_some();
+    let proxy = Proxy::new(options, signals).map_err(|error| error.to_string())?;
+    Ok((pidfile, proxy))
 }
 
 /// Says who else can reach what, at the level that shows by default.
@@ -331,30 +345,27 @@ pub fn hash_password(name: Option<&str>) -> Result<String, String> {
 /// # Errors
 /// Why that cannot be said.
 pub fn check_name(sources: &Sources, name: &str) -> Result<String, String> {
-    let loaded = config::load(sources, &Disk).map_err(|error| error.to_string())?;
-    loaded.check_built().map_err(|error| error.to_string())?;
+    let loaded = config::load_to_run(sources, &Disk).map_err(|wrong| wrong.to_string())?;
     options::verdict(&loaded.config, name)
 }
 
-/// Opens nothing and starts nothing; only says whether the options can be used together with this system. Started as root,
-/// the process becomes the account of `daemon.user`, as [`run`] does, so that the logs are looked at with its eyes.
+/// Starts nothing; only says whether the options can be used together with this system. Started as root, the process becomes
+/// the account of `daemon.user`, as [`run`] does, so that logs and programs are looked at with its eyes.
 ///
 /// # Errors
-/// What [`run`] would end with.
+/// Everything that [`run`] would end with, and what could be meant otherwise.
 pub fn check(sources: &Sources) -> Result<(), Vec<String>> {
-    config::check(sources, &Disk)?;
-    let loaded = config::load(sources, &Disk).map_err(|error| vec![error.to_string()])?;
-    let config = &loaded.config;
-    check_files(&loaded).map_err(|error| vec![error])?;
-    // It is made at the start, before privileges are dropped.
-    let missing = sources.log_folder.as_deref().filter(|folder| !folder.exists());
-    missing.map_or(Ok(()), logs::check_folder).map_err(|error| vec![error])?;
-    let outright = loaded.is_set("daemon", "user");
-    foreign_addresses(config).map_err(|error| vec![error])?;
-    let keep = config.uses_foreign_addresses();
-    drop_privileges(&config.daemon.user, outright, keep).map_err(|error| vec![error.to_string()])?;
-    match missing {
-        None => logs::check(config).map_err(|error| vec![error]),
-        Some(_) => Ok(()),
+    let (loaded, mut lines) = config::check(sources, &Disk);
+    if let Some(loaded) = &loaded {
+        // It is made at the start, before privileges are dropped.
+        let missing = sources.log_folder.as_deref().filter(|folder| !folder.exists());
+        lines.extend(missing.and_then(|folder| logs::check_folder(folder).err()));
+        let inspection = Inspection::new(loaded).before_privileges_go().drop_privileges();
+        let inspection = if missing.is_none() { inspection.logs() } else { inspection }.helper();
+        lines.extend(inspection.into_lines());
+    }
+    match lines.is_empty() {
+        true => Ok(()),
+        false => Err(lines),
     }
 }

@@ -94,25 +94,7 @@ pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options,
     })
 }
 
-/// Could the files be read that the configuration names?
-///
-/// # Errors
-/// Which could not, and why.
-pub(super) fn check_files(loaded: &Loaded) -> Result<(), String> {
-    answers(&loaded.config)?;
-    places(&loaded.config)?;
-    let lists = list_options(&loaded.config).map(|lists| lists.lists()).transpose();
-    let lists = lists.map_err(|error| format!("acl: {error}"))?;
-    let parents = parent_options(&loaded.config).read()?;
-    parents_fit(&parents, lists.as_ref())?;
-    script(&loaded.config)?;
-    for options in users_options(&loaded.config).into_iter().flatten() {
-        options.check()?;
-    }
-    name_options(loaded).check().map_err(unreadable_names)
-}
-
-fn unreadable_names(error: String) -> String {
+pub(super) fn unreadable_names(error: String) -> String {
     format!("cannot read {error} (dns.resolver, dns.hosts)")
 }
 
@@ -142,7 +124,7 @@ fn parents(config: &Config, lists: Option<&ListSetup>) -> Result<Parents, String
 }
 
 /// A network in a list has to be judged before a parent gets a name, unless the operator says that it need not.
-fn parents_fit(parents: &Parents, lists: Option<&Lists>) -> Result<(), String> {
+pub(super) fn parents_fit(parents: &Parents, lists: Option<&Lists>) -> Result<(), String> {
     match parents.resolve {
         None if !parents.chain.is_empty() && lists.is_some_and(Lists::have_ranges) => Err(
             "parent.resolve is not said, and there are networks in acl.blocklist or acl.allowlist: true = names are resolved \
@@ -153,7 +135,7 @@ fn parents_fit(parents: &Parents, lists: Option<&Lists>) -> Result<(), String> {
     }
 }
 
-fn parent_options(config: &Config) -> ParentOptions {
+pub(super) fn parent_options(config: &Config) -> ParentOptions {
     let parent = &config.parent;
     let sources =
         |names: &SiteNames, option| SiteSources { option, entries: names.entries.clone(), files: names.files.clone() };
@@ -170,7 +152,7 @@ fn parent_options(config: &Config) -> ParentOptions {
 }
 
 /// What browsers are told that configure themselves.
-fn script(config: &Config) -> Result<PacScript, String> {
+pub(super) fn script(config: &Config) -> Result<PacScript, String> {
     let Some(path) = &config.pac.file else { return Ok(PacScript::Made(config.pac.direct.clone())) };
     let read = files::read(path, MAX_SCRIPT + 1).and_then(|bytes| {
         files::fits(bytes.len() as u64, MAX_SCRIPT)?;
@@ -191,7 +173,7 @@ fn users(config: &Config) -> Result<([Option<UsersReader>; 2], UsersSetup), Stri
 }
 
 /// The file of users of each realm, in the order of [`Realm::ALL`](crate::proxy::Realm).
-fn users_options(config: &Config) -> [Option<UsersOptions>; 2] {
+pub(super) fn users_options(config: &Config) -> [Option<UsersOptions>; 2] {
     let of = |path: &Option<PathBuf>, option| path.clone().map(|path| UsersOptions { path, option });
     let proxy = of(&config.auth.users, "auth.users").filter(|_| config.auth.enable);
     [proxy, of(&config.web.users, "web.users").filter(|_| config.web.enable)]
@@ -239,7 +221,7 @@ fn list_key() -> ListKey {
     ListKey(random.hash_one(0), random.hash_one(1))
 }
 
-fn list_options(config: &Config) -> Option<ListOptions> {
+pub(super) fn list_options(config: &Config) -> Option<ListOptions> {
     let acl = &config.acl;
     let used = !acl.blocklist.is_empty() || !acl.allowlist.is_empty();
     used.then(|| ListOptions {
@@ -260,7 +242,7 @@ fn facts(loaded: &Loaded, limits: &Budget) -> Result<Facts, String> {
 }
 
 /// Where to listen; the files of Unix sockets belong to the account that the process becomes, unless others are named.
-fn places(config: &Config) -> Result<Vec<ListenAddress>, String> {
+pub(super) fn places(config: &Config) -> Result<Vec<ListenAddress>, String> {
     let (given, becomes) = (&config.unix.owner, &config.daemon.user);
     let listeners = config.listeners();
     let (uid, gid) = match listeners.iter().any(|one| one.at.address().is_none()) {
@@ -281,7 +263,7 @@ fn places(config: &Config) -> Result<Vec<ListenAddress>, String> {
 }
 
 /// The folder of pages, if there is one, and what is said with them.
-fn answers(config: &Config) -> Result<(Option<Folder>, Answers), String> {
+pub(super) fn answers(config: &Config) -> Result<(Option<Folder>, Answers), String> {
     let (compatible, block_status) = (config.http.compatible_status, config.pages.block_status);
     let challenge = challenge(&config.auth.realm).into();
     let Some(given) = config.web.html.clone() else {
@@ -357,7 +339,7 @@ fn redirector(config: &Config) -> Option<redirector::Options> {
     Some(redirector::Options { program, pool, on_failure: given.on_failure })
 }
 
-fn name_options(loaded: &Loaded) -> NameOptions {
+pub(super) fn name_options(loaded: &Loaded) -> NameOptions {
     let (config, dns) = (&loaded.config, &loaded.config.dns);
     NameOptions {
         resolv_conf: dns.resolver.clone(),

@@ -2,7 +2,8 @@
 //! taken over by [`super::Supervisor`], or not.
 
 use super::budget::budget;
-use super::options::{check_files, options};
+use super::inspect::{self, Inspection};
+use super::options::options;
 use super::{foreign_addresses, log_settings};
 use crate::config::{self, Config, Loaded, Sources, Watched};
 use crate::loader::{Loader, Pending};
@@ -34,26 +35,27 @@ impl ConfigReader {
         let loaded = self.load()?;
         foreign_addresses(&loaded.config)?;
         let budget = budget(&loaded.config);
-        let options = options(&loaded, budget.fitted(raise_descriptors(budget.need())))?;
+        let options = options(&loaded, budget.fitted(raise_descriptors(budget.need())))
+            .and_then(|options| inspect::helper(&loaded.config).map(|()| options))
+            .map_err(|error| Inspection::new(&loaded).for_reload().told_with(error))?;
         Ok(Fresh { options, log: log_settings(&loaded.config, self.debug), config: loaded.config })
     }
 
     /// Could everything be read that a reload needs?
     ///
     /// # Errors
-    /// Why it could not.
+    /// Why it could not, in the first words.
     pub(super) fn check(&self) -> Result<(), String> {
-        check_files(&self.load()?)
+        let loaded = self.load()?;
+        Inspection::new(&loaded).for_reload().into_lines().into_iter().next().map_or(Ok(()), Err)
     }
 
     fn load(&self) -> Result<Loaded, String> {
-        let loaded = config::load(&self.sources, &self.disk);
+        let loaded = config::load_to_run(&self.sources, &self.disk);
         if let Some(path) = self.disk.take_hidden() {
             return Err(format!("{}: permission denied, though it could be read at the start", path.display()));
         }
-        let loaded = loaded.map_err(|error| error.to_string())?;
-        loaded.check_built().map_err(|error| error.to_string())?;
-        Ok(loaded)
+        loaded.map_err(|wrong| wrong.to_string())
     }
 }
 

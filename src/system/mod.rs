@@ -17,6 +17,7 @@ pub mod orphans;
 pub mod owner;
 pub mod pidfile;
 pub mod privileges;
+pub mod programs;
 pub mod signals;
 pub mod terminal;
 

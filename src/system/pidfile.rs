@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::kill;
-use nix::unistd::Pid;
+use nix::unistd::{access, AccessFlags, Pid};
 
 /// Every account that may read the folder may read the number.
 const MODE: u32 = 0o644;
@@ -57,6 +57,24 @@ impl Pidfile {
         }
         write_number(&mut file, pid)?;
         Ok(Claim::Ours(Self { path: path.to_owned(), file }))
+    }
+
+    /// Could the file be claimed, without a trace?
+    ///
+    /// # Errors
+    /// What claiming it would end with.
+    pub fn check(path: &Path) -> io::Result<()> {
+        match fs::symlink_metadata(path) {
+            Ok(found) if found.is_symlink() => Err(Errno::ELOOP),
+            Ok(found) if found.is_dir() => Err(Errno::EISDIR),
+            Ok(_) => access(path, AccessFlags::R_OK | AccessFlags::W_OK),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                access(folder.unwrap_or(Path::new(".")), AccessFlags::W_OK | AccessFlags::X_OK)
+            }
+            Err(error) => return Err(error),
+        }
+        .map_err(io::Error::from)
     }
 
     /// Removes the file, unless another one took its place. Where the folder does not let us, the file is emptied, which
@@ -175,6 +193,8 @@ mod tests {
     #[test]
     fn a_missing_file_is_made_and_removed() {
         let path = path("missing");
+        assert!(Pidfile::check(&path).is_ok() && !path.exists(), "no trace");
+        assert!(Pidfile::check(&path.join("below")).is_err() && Pidfile::check(Path::new("/")).is_err());
         let pidfile = ours(Pidfile::claim(&path, 4049).unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), "4049\n");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, MODE);
@@ -222,7 +242,7 @@ mod tests {
         let (path, target) = (path("link"), path("target"));
         fs::write(&target, "").unwrap();
         std::os::unix::fs::symlink(&target, &path).unwrap();
-        assert!(Pidfile::claim(&path, 77).is_err());
+        assert!(Pidfile::claim(&path, 77).is_err() && Pidfile::check(&path).is_err());
         assert_eq!(fs::read_to_string(&target).unwrap(), "");
         assert!(matches!(Pidfile::claim(Path::new("/dev/null"), 77).unwrap(), Claim::Foreign));
         fs::remove_file(path).unwrap();

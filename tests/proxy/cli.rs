@@ -179,6 +179,45 @@ fn check_says_that_all_is_well_or_names_an_unknown_option() {
 }
 
 #[test]
+fn check_and_start_tell_all_mistakes_at_once_each_with_its_place() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name).to_str().expect("a path of text").to_owned();
+    let (script, list, shut) = (at("helper"), at("list"), at("no/such/folder/file"));
+    std::fs::write(&script, "#!/no/such/interpreter\n").expect("a script");
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("our own file");
+    std::fs::write(&list, "a..b\n").expect("a list");
+    let user = if superuser() { "root" } else { "nobody" };
+    let files = format!(
+        "[daemon]\nuser = {user}\npidfile = {shut}\n[tcp4]\nhost = 192.0.2.250\nport = {}\n[web]\nhost = 192.0.2.251\n\
+         port = {}\n[acl]\nblocklist = {list}\n[unix]\npath = {shut}\n",
+        ports::next(),
+        ports::next()
+    );
+    let account = format!("[log]\ndestination = {shut}\n[redirector]\nenable = yes\nprogram = {script}\n");
+    let values = "[http]\npool = many\nidle-timeout = 5\n[tls]\nport = x\n";
+    // Line by line what has to be told, as far as a start comes.
+    let of_files = [":3)", ":5)", ":9)", ":11)", ":13)"];
+    let (of_account, of_values) = ([":15)", ":18)"], [":2: expected", ":5: expected"]);
+    let told = |arguments: &[&str], ini: &str, places: &[&str]| {
+        let run = with_file(arguments, &[], ini);
+        assert_eq!(run.code, Some(1), "{}", run.stdout);
+        let lines: Vec<&str> = run.stderr.lines().filter(|line| line.contains("test.conf")).collect();
+        assert!(places.iter().all(|place| lines.iter().any(|line| line.contains(place))), "{places:?}: {}", run.stderr);
+        assert_eq!(lines.len(), places.len(), "{}", run.stderr);
+    };
+    told(&["--check"], &format!("{files}{account}"), &[&of_files[..], &of_account].concat());
+    told(&[], &format!("{files}{account}"), &of_files);
+    told(&[], values, &of_values);
+    let below = format!("[daemon]\nuser = {user}\n[tcp4]\nport = {}\n[web]\nport = {}\n", ports::next(), ports::next());
+    told(&[], &format!("{below}{account}"), &[":8)", ":11)"]);
+    told(
+        &["--check"],
+        &format!("{values}{files}{account}"),
+        &[":2: expected", ":5: expected", ":8)", ":10)", ":14)", ":16)", ":18)", ":20)", ":23)"],
+    );
+}
+
+#[test]
 fn words_that_are_no_option_are_refused() {
     for arguments in [&["--verison"][..], &["-x"], &["start"], &["-c"]] {
         let run = Proxy::run(arguments, &[]);
@@ -288,7 +327,7 @@ fn what_a_switch_does_not_take_is_told_by_its_name() {
             "acl.blocklist : /no/such/file (command line --blacklist: expected existing",
         ),
         (&["--host", "no-such-host.invalid"], "--host \"no-such-host.invalid\": expected an address, or a name"),
-        (&["--cache", "12q"], "--cache \"12q\": expected a number of bytes"),
+        (&["--cache", "12q"], "cache.size : 12q (command line --cache: expected a number of bytes"),
         (&["--log-dir", &below], "--log-dir: "),
         (&["--blacklst", "x"], "unknown option \"--blacklst\", the nearest is --blacklist"),
     ] {

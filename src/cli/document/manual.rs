@@ -108,7 +108,7 @@ const VARIABLE: &str =
 
 const EXIT_STATUS: &str =
     "0 after a stop that was asked for, and for a configuration that can be used; 1 after a mistake, \
-    which one line on the standard error names with its place.";
+    which lines on the standard error name with their places.";
 
 const EXAMPLES: &[(&str, &str)] = &[
     ("exaproxy --check -c /etc/exaproxy/exaproxy.conf", "reads everything that a start would, and starts nothing."),

@@ -61,19 +61,20 @@ impl Files for One<'_> {
     }
 }
 
-fn load(file: &[u8], environment: Vec<(OsString, OsString)>) -> Result<Loaded, config::Error> {
+fn load(file: &[u8], environment: Vec<(OsString, OsString)>) -> Result<Loaded, config::Mistakes> {
     let sources =
         Sources { environment, file: Some(PathBuf::from(FILE)), here: PathBuf::from("/"), ..Sources::default() };
     config::load(&sources, &One(file))
 }
 
-/// Prints what was read and reads it again; one line tells of what is wrong.
-fn again(loaded: Result<Loaded, config::Error>) -> u64 {
+/// Prints what was read and reads it again; a line tells of each thing that is wrong.
+fn again(loaded: Result<Loaded, config::Mistakes>) -> u64 {
     let loaded = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {
-            let text = error.to_string();
-            assert!(!text.contains('\n'), "more than one line: {text:?}");
+            let lines = error.lines();
+            assert!(!lines.is_empty() && !lines.iter().any(|line| line.contains('\n')), "{lines:?}");
+            let text = lines.join(" ");
             return outcome(text.chars().filter(|c| c.is_ascii_alphabetic() || *c == ' ').take(40).collect::<String>());
         }
     };
