@@ -66,6 +66,14 @@ impl<Owner: Copy> Poller<Owner> {
         }
     }
 
+    /// Takes a socket out of the poll that another process has, too, so that closing it here does not do so (epoll(7)), or that
+    /// stays open.
+    pub fn withdraw(&mut self, source: &mut impl Source, route: Key) {
+        // One that cannot be taken out is not in it.
+        let _ = self.poll.registry().deregister(source);
+        self.forget(route);
+    }
+
     /// Forgets the route of a socket that is being closed. Closing takes the socket itself out of the poll.
     pub fn forget(&mut self, route: Key) {
         self.routes.remove(route);

@@ -2,7 +2,8 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::socket::{recv, MsgFlags};
 #[cfg(target_os = "linux")]
@@ -120,6 +121,27 @@ pub fn close_on_exec(descriptor: RawFd) -> io::Result<()> {
     } else {
         Err(io::Error::last_os_error())
     }
+}
+
+/// The descriptors that the process was started with beyond the three standard ones, so many of them (sd_listen_fds(3)). Only
+/// the first call gives them; it is to be made before anything is opened, or the numbers could be those of others. Programs
+/// that are started do not get them.
+///
+/// # Errors
+/// When one of them is not open.
+pub fn take_inherited(count: usize) -> io::Result<Vec<OwnedFd>> {
+    const FIRST: RawFd = 3;
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::Relaxed) {
+        return Ok(Vec::new());
+    }
+    let last = RawFd::try_from(count).ok().and_then(|count| FIRST.checked_add(count));
+    let numbers = FIRST..last.ok_or_else(|| io::Error::other("there cannot be so many descriptors"))?;
+    for number in numbers.clone() {
+        close_on_exec(number).map_err(|_| io::Error::other(format!("descriptor {number} is not open")))?;
+    }
+    // SAFETY: each is open, and no value owns it: nothing was opened before, and no other call gets here.
+    Ok(numbers.map(|number| unsafe { OwnedFd::from_raw_fd(number) }).collect())
 }
 
 /// Lets a later bind(2) to port 0 leave the choice of the port to connect(2), which may then share ports between

@@ -48,7 +48,7 @@ fn about(what: &str, error: &io::Error) -> io::Error {
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
-    /// Device and number, by which it is told from one that was made in its place; None once it is removed.
+    /// Device and number, by which it is told from one that was made in its place; None once it is removed, or of others.
     made: Option<(u64, u64)>,
 }
 
@@ -56,6 +56,11 @@ impl SocketFile {
     fn new(path: &Path) -> io::Result<SocketFile> {
         let found = fs::symlink_metadata(path)?;
         Ok(SocketFile { path: path.to_owned(), made: Some((found.dev(), found.ino())) })
+    }
+
+    /// One that another process has made, and that stays.
+    pub(crate) fn of_others(path: PathBuf) -> SocketFile {
+        SocketFile { path, made: None }
     }
 
     /// Where it is.

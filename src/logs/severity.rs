@@ -42,14 +42,18 @@ impl Severity {
 
     /// The number between `<` and `>` of a syslog datagram: facility times eight and severity (RFC 3164 section 4.1.1).
     pub fn syslog_priority(self) -> u8 {
-        FACILITY_USER
-            | match self {
-                Self::Critical => 2,
-                Self::Error => 3,
-                Self::Warning => 4,
-                Self::Info => 6,
-                Self::Debug => 7,
-            }
+        FACILITY_USER | self.syslog_severity()
+    }
+
+    /// The severity alone (RFC 3164 section 4.1.1), as the journal of systemd takes it in front of a line (sd-daemon(3)).
+    pub fn syslog_severity(self) -> u8 {
+        match self {
+            Self::Critical => 2,
+            Self::Error => 3,
+            Self::Warning => 4,
+            Self::Info => 6,
+            Self::Debug => 7,
+        }
     }
 
     /// The severity of a record of the `log` crate, and its target without the mark. Trace records count as debug.

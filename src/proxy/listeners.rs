@@ -6,12 +6,14 @@ use std::net::SocketAddr;
 
 use mio::net::TcpStream;
 use reactor::arena::Key;
-use reactor::listener::{accept, set_transparent, Accept, Gate, ListenAt, ListenSocket};
+use reactor::listener::{accept, set_transparent, Accept, ListenAt, ListenSocket};
 use reactor::poller::Poller;
 use reactor::stream::Stream;
 use reactor::Millis;
 use socket2::SockRef;
 
+use super::door::{Door, Outside};
+use super::inherited::InheritedSockets;
 use super::place::{bind, ends, ListenAddress};
 use super::report::Trouble;
 use super::report::REPORT;
@@ -41,6 +43,8 @@ struct Listener {
     /// Different from that of every other, as long as fewer than 65,536 are opened.
     number: u16,
     accepted: u64,
+    /// Another process has opened its socket.
+    inherited: bool,
 }
 
 /// The listeners and their gates.
@@ -51,32 +55,11 @@ pub(super) struct Listeners {
     doors: [Door; KINDS],
     /// Those whose address is still taken.
     awaited: Vec<ListenAddress>,
+    inherited: InheritedSockets,
     opened: u16,
     paused_until: Option<Millis>,
     /// Pauses for want of descriptors or memory.
     pauses: u64,
-}
-
-/// How many are in, and how many may be.
-#[derive(Debug)]
-struct Door {
-    gate: Gate,
-    inside: usize,
-    /// Accepted, and without a place yet; the oldest first.
-    outside: VecDeque<Outside>,
-    report_at: Millis,
-    /// When connections may be looked for again that give way: at this time, and before that where another one comes.
-    look_at: Millis,
-    look_early_at: Millis,
-}
-
-/// A connection that waits for a place.
-#[derive(Debug)]
-pub(super) struct Outside {
-    pub(super) stream: TcpStream,
-    pub(super) arrival: Arrival,
-    /// When it was accepted.
-    pub(super) since: Millis,
 }
 
 impl Listener {
@@ -107,20 +90,14 @@ impl Listener {
     }
 }
 
-impl Door {
-    fn new(limit: usize) -> Door {
-        let outside = VecDeque::new();
-        Door { gate: Gate::new(limit), inside: 0, outside, report_at: 0, look_at: 0, look_early_at: 0 }
-    }
-}
-
 impl Listeners {
     /// None open; `limits` are those of each kind, by [`Ingress::index`].
-    pub(super) fn new(limits: [usize; KINDS]) -> Listeners {
+    pub(super) fn new(limits: [usize; KINDS], inherited: InheritedSockets) -> Listeners {
         Listeners {
             open: Vec::new(),
             doors: limits.map(Door::new),
             awaited: Vec::new(),
+            inherited,
             opened: 0,
             paused_until: None,
             pauses: 0,
@@ -135,12 +112,14 @@ impl Listeners {
         poller: &mut Poller<Owner>,
     ) -> io::Result<()> {
         let missing = places.iter().filter(|place| !self.open.iter().flatten().any(|open| open.place.is_at(place)));
-        let mut fresh: Vec<(ListenSocket, ListenAddress)> = Vec::new();
+        let mut fresh: Vec<(ListenSocket, ListenAddress, bool)> = Vec::new();
         for place in missing {
             let open = self.open.iter().flatten().map(|listener| &listener.place);
-            let own = open.chain(fresh.iter().map(|(_, place)| place)).any(|other| other.is_beside(place));
-            match bind(place, keepalive, own) {
-                Ok(io) => fresh.push((io, place.clone())),
+            let own = open.chain(fresh.iter().map(|(_, place, _)| place)).any(|other| other.is_beside(place));
+            let inherited = self.inherited.take(place, keepalive);
+            let was_inherited = inherited.is_some();
+            match inherited.unwrap_or_else(|| bind(place, keepalive, own)) {
+                Ok(io) => fresh.push((io, place.clone(), was_inherited)),
                 Err(error) if place.is_exclusive() && error.kind() == io::ErrorKind::AddrInUse => {
                     if !self.awaited.contains(place) {
                         log::error!(
@@ -158,9 +137,9 @@ impl Listeners {
                 }
             }
         }
-        self.awaited.retain(|place| !fresh.iter().any(|(_, opened)| opened == place));
-        let opening: Vec<_> = fresh.iter().map(|(_, place)| place.clone()).collect();
-        for (mut io, place) in fresh {
+        self.awaited.retain(|place| !fresh.iter().any(|(_, opened, _)| opened == place));
+        let opening: Vec<_> = fresh.iter().map(|(_, place, _)| place.clone()).collect();
+        for (mut io, place, inherited) in fresh {
             let index = self.open.iter().position(Option::is_none).unwrap_or(self.open.len());
             let route = match poller.register(&mut io, Owner::Listener(index as u32)) {
                 Ok(route) => route,
@@ -172,13 +151,28 @@ impl Listeners {
             let limit = self.limit(place.ingress);
             log::info!(target: "server", "{} listening on {place}, for {limit} clients at most", place.ingress.name());
             self.opened = self.opened.wrapping_add(1);
-            let listener = Some(Listener { io, route, place, waiting: true, number: self.opened, accepted: 0 });
+            let listener =
+                Some(Listener { io, route, place, waiting: true, number: self.opened, accepted: 0, inherited });
             match self.open.get_mut(index) {
                 Some(free) => *free = listener,
                 None => self.open.push(listener),
             }
         }
         Ok(())
+    }
+
+    /// Opens those of the start, with all the sockets that the process was started with.
+    ///
+    /// # Errors
+    /// What cannot be opened; a socket that no listener has asked for.
+    pub(super) fn start(
+        &mut self,
+        places: &[ListenAddress],
+        keepalive: u64,
+        poller: &mut Poller<Owner>,
+    ) -> io::Result<()> {
+        self.open(places, keepalive, poller)?;
+        self.inherited.all_taken(places)
     }
 
     /// Tries again to open what waits for its address. True if something was opened.
@@ -216,7 +210,11 @@ impl Listeners {
         for slot in &mut self.open {
             if let Some(mut listener) = slot.take_if(|listener| which(&listener.place)) {
                 log::info!(target: "server", "{} stops listening on {}", listener.place.ingress.name(), listener.place);
-                poller.forget(listener.route);
+                poller.withdraw(&mut listener.io, listener.route);
+                if listener.inherited {
+                    self.inherited.put_back(listener.place.at, listener.io);
+                    continue;
+                }
                 if let Err(error) = listener.io.remove_file() {
                     log::error!(target: "server", "cannot remove {}: {error}", listener.place.at);
                 }

@@ -1,6 +1,6 @@
 //! What the hub is told by a start and a reload.
 
-use super::{ClientLimits, DivertOptions, ListSetup, ListenAddress, Realm, UsersSetup};
+use super::{ClientLimits, DivertOptions, InheritedSockets, ListSetup, ListenAddress, Realm, UsersSetup};
 use crate::answers::Answers;
 use crate::cache::CacheSettings;
 use crate::exchange::ingress::Ingress;
@@ -20,6 +20,8 @@ use crate::web::Facts;
 pub struct Options {
     /// Where to listen.
     pub places: Vec<ListenAddress>,
+    /// Sockets that the process was started with, for some of these places; none at a reload.
+    pub inherited: InheritedSockets,
     /// What serving clients needs.
     pub service: ServiceOptions,
     /// Files that are looked at again.

@@ -82,6 +82,11 @@ impl MonitorState {
         &self.facts
     }
 
+    /// The gravest of what is wrong, in words.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.episodes.current().first().map(|episode| &*episode.text)
+    }
+
     pub(super) fn set_facts(&mut self, facts: Facts) {
         self.facts = facts;
     }

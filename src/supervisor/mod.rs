@@ -6,13 +6,14 @@ use crate::config::{self, Config, Disk, Loaded, Sources, Watched};
 use crate::logs::{Handle, LogSettings, Messages, Rotation, Severity, Switches};
 use crate::policy::credentials::hash::hashed;
 use crate::policy::credentials::users::{UserTable, UsersFault};
-use crate::proxy::{Options, Proxy, Turn};
+use crate::proxy::{InheritedSockets, Options, Proxy, Turn};
 use crate::system::background::{daemonize, Daemonized, Notice};
 use crate::system::capabilities;
 use crate::system::descriptors::{keep_to_ourselves, raise_descriptors};
 use crate::system::owner::may_remove;
 use crate::system::pidfile::{Claim, Pidfile};
 use crate::system::privileges::{drop_privileges, forgo_new_privileges, Privileges};
+use crate::system::service::Activation;
 use crate::system::signals::Signals;
 use crate::system::terminal;
 use budget::{budget, lowered};
@@ -20,12 +21,14 @@ use inspect::Inspection;
 use logs::Logs;
 use options::options;
 use reload::{ConfigReader, Fresh, Reload};
+use service::ServiceReport;
 
 mod budget;
 mod inspect;
 mod logs;
 mod options;
 mod reload;
+mod service;
 mod warnings;
 
 /// Longest wait for the last log lines at the end.
@@ -36,6 +39,7 @@ const FLUSH: Duration = Duration::from_secs(2);
 /// # Errors
 /// A line that says why it could not start or go on.
 pub fn run(sources: &Sources, debug: bool) -> Result<(), String> {
+    let activation = crate::system::service::take()?;
     if let Err(error) = keep_to_ourselves() {
         eprintln!("warning: what was left open may reach helper programs: {error}");
     }
@@ -49,7 +53,7 @@ pub fn run(sources: &Sources, debug: bool) -> Result<(), String> {
         logs::make_folder(folder, &loaded.config.daemon.user)?;
     }
     let notice = go_to_background(&loaded.config)?;
-    let started = Supervisor::start(ConfigReader::new(sources.clone(), disk, debug), loaded, debug);
+    let started = Supervisor::start(ConfigReader::new(sources.clone(), disk, debug), loaded, activation, debug);
     match (started, notice) {
         (Ok(supervisor), notice) => {
             if let Some(notice) = notice {
@@ -85,6 +89,7 @@ struct Supervisor {
     /// Those of the other logs.
     writers: Vec<Handle>,
     pidfile: Claimed,
+    service: ServiceReport,
 }
 
 /// A pidfile that is removed however the process ends in good order, a start that fails included.
@@ -99,13 +104,15 @@ impl Drop for Claimed {
 }
 
 impl Supervisor {
-    fn start(reader: ConfigReader, loaded: Loaded, debug: bool) -> Result<Supervisor, String> {
+    fn start(reader: ConfigReader, loaded: Loaded, activation: Activation, debug: bool) -> Result<Supervisor, String> {
         let config = &loaded.config;
         foreign_addresses(config)?;
         let budget = budget(config);
         let got = raise_descriptors(budget.need());
         let signals = Signals::new().map_err(|error| format!("cannot take signals over: {error}"))?;
-        let opened = options(&loaded, budget.fitted(got)).and_then(|options| open(config, options, signals));
+        let opened = options(&loaded, budget.fitted(got)).and_then(|options| {
+            open(config, Options { inherited: InheritedSockets::new(activation.sockets)?, ..options }, signals)
+        });
         let (pidfile, mut proxy) =
             opened.map_err(|error| Inspection::new(&loaded).before_privileges_go().told_with(error))?;
         let outright = loaded.is_set("daemon", "user");
@@ -141,10 +148,13 @@ impl Supervisor {
         if let Privileges::Dropped { .. } = privileges {
             foresee(&reader, config, &log);
         }
-        Ok(Supervisor { debug, reload: Reload::new(reader), proxy, messages, log, writers, pidfile })
+        let service = ServiceReport::new(activation.notifier);
+        service.warning().iter().for_each(|text| warn(text));
+        Ok(Supervisor { debug, reload: Reload::new(reader), proxy, messages, log, writers, pidfile, service })
     }
 
     fn serve(mut self) -> Result<(), String> {
+        self.service.ready(&self.proxy);
         let ended = loop {
             match self.proxy.turn() {
                 Ok(Turn::Continue) => {}
@@ -157,7 +167,9 @@ impl Supervisor {
                 Err(error) => break Err(format!("the event loop failed: {error}")),
             }
             self.finish_reload();
+            self.service.turned(&self.proxy);
         };
+        self.service.stopping();
         self.proxy.stop();
         drop(self.pidfile);
         crate::critical!(target: "supervisor", "exaproxy has stopped");
@@ -170,6 +182,7 @@ impl Supervisor {
 
     /// Has the configuration read again, beside the loop.
     fn begin_reload(&mut self) {
+        self.service.reloading();
         self.messages.reopen();
         self.writers.iter().for_each(Handle::reopen);
         self.reload.ask(self.proxy.loader());
@@ -187,6 +200,9 @@ impl Supervisor {
                     .lines()
                     .for_each(|line| log::error!(target: "supervisor", "the configuration stays as it was: {line}"));
             }
+        }
+        if !self.reload.is_busy() {
+            self.service.ready(&self.proxy);
         }
     }
 

@@ -86,6 +86,7 @@ pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options,
     };
     Ok(proxy::Options {
         places: places(config)?,
+        inherited: proxy::InheritedSockets::default(),
         service,
         readers: Readers { names: name_reader, pages, lists: list_reader, users: user_readers },
         redirector: redirector(config),

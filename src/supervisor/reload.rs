@@ -85,6 +85,11 @@ impl Reload {
         });
     }
 
+    /// Is one under way?
+    pub(super) fn is_busy(&self) -> bool {
+        self.reader.is_none()
+    }
+
     /// What was read, once, or why that was not possible.
     pub(super) fn take(&mut self, loader: &mut Loader) -> Option<Result<Fresh, String>> {
         let (reader, fresh) = self.pending.take()?;

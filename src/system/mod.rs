@@ -1,5 +1,5 @@
 //! What the process does to itself and asks of its machine: descriptors, privileges, pidfile, background, signals,
-//! orphans, the name of this machine and the addresses of its interfaces, files that are safe to read. Knows no
+//! orphans, the supervisor that has started it, the name of this machine and the addresses of its interfaces, files that are safe to read. Knows no
 //! configuration and logs nothing: each part returns what there is to say.
 
 pub mod background;
@@ -18,6 +18,7 @@ pub mod owner;
 pub mod pidfile;
 pub mod privileges;
 pub mod programs;
+pub mod service;
 pub mod signals;
 pub mod terminal;
 

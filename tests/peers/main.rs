@@ -33,6 +33,7 @@ mod shells;
 mod space;
 mod squidguard;
 mod strace;
+mod systemd;
 // Shared with the behaviour tests; each set of tests uses another part of it.
 #[allow(dead_code, unreachable_pub, unused_imports)]
 #[path = "../proxy/support/mod.rs"]

@@ -59,6 +59,7 @@ mod refusals;
 mod rows;
 mod signals;
 mod sni;
+mod supervised;
 mod support;
 mod tally;
 mod tls_by_name;

@@ -1,0 +1,20 @@
+//! How the service is, in one line.
+
+use super::Proxy;
+
+impl Proxy {
+    /// How the service is, for what supervises the process.
+    pub fn status(&self) -> String {
+        let clients = self.clients.iter().filter(|(_, client)| !client.session.exchange.ingress().is_local()).count();
+        let clients = if clients == 1 { "1 client".to_owned() } else { format!("{clients} clients") };
+        let state = match (self.lifecycle.is_draining(), self.listeners.serve()) {
+            (true, _) => "soft stop",
+            (false, true) => "serving",
+            (false, false) => "not listening",
+        };
+        match self.watch.trouble() {
+            Some(trouble) => format!("{state}, {clients}; {trouble}"),
+            None => format!("{state}, {clients}"),
+        }
+    }
+}
