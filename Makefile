@@ -5,6 +5,7 @@ TARGET     := $(abspath $(or $(CARGO_TARGET_DIR),target))
 PREFIX     ?= /usr/local
 # Where the program looks for etc/exaproxy: beside its own sbin, and for a program in /usr/sbin also in /etc.
 SYSCONFDIR ?= $(if $(filter /usr /usr/,$(PREFIX)),/etc,$(PREFIX)/etc)
+STRIP      ?= strip
 HELPERS    := $(filter-out %.rs,$(wildcard helpers/*))
 VERSION    := $(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version *= *"\(.*\)"/\1/p' Cargo.toml)
 
@@ -16,7 +17,7 @@ SOAK_SECONDS ?= 1500
 BENCH      ?= --rounds 4 --seconds 3
 
 .DEFAULT_GOAL := help
-.PHONY: help all test fast lint fmt fuzz bench soak install uninstall dist clean
+.PHONY: help all test fast lint fmt fuzz bench soak install uninstall deb dist clean
 
 help: ## list these tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -49,30 +50,40 @@ soak: ## mixed traffic for SOAK_SECONDS; memory and descriptors must return to t
 
 # Where things are installed: below PREFIX, and below DESTDIR where a package is made.
 ROOT       := $(DESTDIR)$(PREFIX)
+ETC        := $(DESTDIR)$(SYSCONFDIR)/exaproxy
 SHARE      := $(ROOT)/share/exaproxy
 DOC        := $(ROOT)/share/doc/exaproxy
 MAN        := $(ROOT)/share/man
-REDIRECTOR := $(DESTDIR)$(SYSCONFDIR)/exaproxy/redirector
 BASH_COMPLETION := $(ROOT)/share/bash-completion/completions/exaproxy
-ZSH_COMPLETION  := $(ROOT)/share/zsh/site-functions/_exaproxy
+ZSH_FUNCTIONS   ?= $(PREFIX)/share/zsh/site-functions
+ZSH_COMPLETION  := $(DESTDIR)$(ZSH_FUNCTIONS)/_exaproxy
 FISH_COMPLETION := $(ROOT)/share/fish/vendor_completions.d/exaproxy.fish
+# What is there to be edited: in share as it came, in etc as it is used.
+EDITABLE   := exaproxy.conf $(patsubst conf/%,%,$(wildcard conf/html/*)) $(patsubst helpers/%,redirector/%,$(HELPERS))
+# What is there to be read and copied.
+FOLDERS    := examples fail2ban grafana haproxy logrotate nftables prometheus service systemd
+SAMPLES    := $(shell cd conf && find $(FOLDERS) -type f)
+SOURCES    := $(patsubst helpers/%,redirector/%,$(wildcard helpers/*.rs))
+DOCUMENTS  := README.md CHANGELOG.md LICENSE $(wildcard docs/*.md docs/*.json docs/*.png)
 
-install: all ## program, helpers, examples, documents, manual, completions below PREFIX (and DESTDIR)
+install: all ## program, helpers, pages, examples, documents, manual, completions below PREFIX (and DESTDIR)
 	install -D -m 0755 $(TARGET)/release/exaproxy $(ROOT)/sbin/exaproxy
-	install -D -m 0644 conf/exaproxy.conf $(SHARE)/exaproxy.conf
-	cp -R conf/examples conf/fail2ban conf/grafana conf/haproxy conf/html conf/nftables conf/prometheus conf/service conf/systemd $(SHARE)/
-	sed 's|/usr/sbin/|$(PREFIX)/sbin/|; s|/usr/share/|$(PREFIX)/share/|' conf/systemd/exaproxy.service > $(SHARE)/systemd/exaproxy.service
-	install -d $(SHARE)/redirector $(REDIRECTOR)
-	install -m 0755 $(HELPERS) $(SHARE)/redirector
-	install -m 0644 $(wildcard helpers/*.rs) $(SHARE)/redirector
-	@# What was changed in etc stays; the helpers as they came are in share.
-	for helper in $(HELPERS); do \
-	    installed=$(REDIRECTOR)/$${helper##*/}; \
-	    [ -e "$$installed" ] || install -m 0755 "$$helper" "$$installed" || exit 1; \
+	$(STRIP) $(ROOT)/sbin/exaproxy
+	@# What was changed in etc stays: what is not as the last installation left it.
+	@for file in $(EDITABLE); do \
+	    case $$file in redirector/*) from=helpers/$${file#*/} mode=0755 ;; *) from=conf/$$file mode=0644 ;; esac; \
+	    if [ ! -e $(ETC)/$$file ] || cmp -s $(ETC)/$$file $(SHARE)/$$file; then \
+	        install -D -m $$mode $$from $(ETC)/$$file || exit 1; \
+	    fi; \
+	    install -D -m $$mode $$from $(SHARE)/$$file || exit 1; \
 	done
-	install -d $(DOC)/docs
-	install -m 0644 README.md CHANGELOG.md LICENSE $(DOC)
-	install -m 0644 $(wildcard docs/*.md docs/*.json docs/*.png) $(DOC)/docs
+	install -m 0644 $(wildcard helpers/*.rs) $(SHARE)/redirector
+	@for file in $(SAMPLES); do \
+	    if [ -x conf/$$file ]; then mode=0755; else mode=0644; fi; \
+	    install -D -m $$mode conf/$$file $(SHARE)/$$file || exit 1; \
+	done
+	sed 's|/usr/sbin/|$(PREFIX)/sbin/|; s|/usr/share/|$(PREFIX)/share/|' conf/systemd/exaproxy.service > $(SHARE)/systemd/exaproxy.service
+	@for file in $(DOCUMENTS); do install -D -m 0644 $$file $(DOC)/$$file || exit 1; done
 	install -D -m 0644 docs/man/exaproxy.8 $(MAN)/man8/exaproxy.8
 	install -D -m 0644 docs/man/exaproxy.conf.5 $(MAN)/man5/exaproxy.conf.5
 	install -D -m 0644 conf/completions/exaproxy.bash $(BASH_COMPLETION)
@@ -80,15 +91,15 @@ install: all ## program, helpers, examples, documents, manual, completions below
 	install -D -m 0644 conf/completions/exaproxy.fish $(FISH_COMPLETION)
 
 uninstall: ## what `make install` has put there, but for what was changed in etc
-	@# With the helpers as they came in share: one that differs was changed, and stays.
-	for helper in $(HELPERS); do \
-	    installed=$(REDIRECTOR)/$${helper##*/}; \
-	    ! cmp -s "$(SHARE)/redirector/$${helper##*/}" "$$installed" || rm -f "$$installed"; \
-	done
-	rmdir $(REDIRECTOR) $(DESTDIR)$(SYSCONFDIR)/exaproxy 2>/dev/null || true
-	rm -rf $(SHARE) $(DOC)
+	@for file in $(EDITABLE); do ! cmp -s $(SHARE)/$$file $(ETC)/$$file || rm -f $(ETC)/$$file; done
+	@rm -f $(addprefix $(SHARE)/,$(EDITABLE) $(SOURCES) $(SAMPLES)) $(addprefix $(DOC)/,$(DOCUMENTS))
+	@# With the folders that were made for them, where nothing else lies there.
+	@for folder in $(ETC) $(SHARE) $(DOC); do [ ! -d $$folder ] || find $$folder -type d -empty -delete; done
 	rm -f $(ROOT)/sbin/exaproxy $(MAN)/man8/exaproxy.8 $(MAN)/man5/exaproxy.conf.5
 	rm -f $(BASH_COMPLETION) $(ZSH_COMPLETION) $(FISH_COMPLETION)
+
+deb: all ## Debian package, with the debug symbols in one of their own (target/debian)
+	conf/debian/build $(TARGET) $(VERSION)
 
 dist: ## source archive of the committed tree
 	mkdir -p $(TARGET)/dist

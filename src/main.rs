@@ -28,7 +28,7 @@ fn act() -> Result<(), String> {
     let sources = |file: Option<PathBuf>| Sources::of_process(file, &settings.options, settings.log_folder.as_deref());
     match line.command {
         Command::Help => print!("{}", cli::help()),
-        Command::Version => println!("exaproxy {}", env!("CARGO_PKG_VERSION")),
+        Command::Version => println!("exaproxy {}", env!("EXAPROXY_VERSION")),
         Command::Print { file, form } => print(&sources(file), form)?,
         Command::Check { file } => {
             supervisor::check(&sources(file)).map_err(|lines| lines.join("\n"))?;

@@ -132,7 +132,7 @@ impl Supervisor {
         inspect::helper(config).map_err(refused)?;
         let messages = open_log(&log).map_err(refused)?;
         // An error by its level, as the original writes its first line, so that it shows at every level but the highest.
-        log::error!(target: "supervisor", "Starting exaproxy version {}", env!("CARGO_PKG_VERSION"));
+        log::error!(target: "supervisor", "Starting exaproxy version {}", env!("EXAPROXY_VERSION"));
         if privileges == Privileges::Kept {
             warn(&privileges.to_string());
         }

@@ -57,18 +57,35 @@ fn what_was_installed_can_be_taken_away() {
         "usr/share/exaproxy/grafana/exaproxy.json",
         "usr/share/exaproxy/prometheus/alerts.yml",
         "usr/share/exaproxy/haproxy/tls.cfg",
+        "usr/share/exaproxy/logrotate/exaproxy",
+        "usr/share/exaproxy/redirector/url-clean.rs",
         "usr/share/doc/exaproxy/docs/access-log.schema.json",
+        "usr/share/doc/exaproxy/docs/monitor.png",
+        "etc/exaproxy/exaproxy.conf",
+        "etc/exaproxy/html/deny.html",
         "etc/exaproxy/redirector/url-allow",
     ] {
         assert!(installed.contains(Path::new(wanted)), "{wanted} is not in {installed:#?}");
     }
-    let changed = root.path().join("etc/exaproxy/redirector/url-deny");
-    let own = root.path().join("etc/exaproxy/exaproxy.conf");
-    std::fs::write(&changed, "#!/bin/sh\n").expect("a helper that was changed");
-    std::fs::write(&own, "[http]\n").expect("a configuration");
+    let program = std::fs::read(root.path().join("usr/sbin/exaproxy")).expect("the program");
+    assert!(!program.windows(8).any(|part| part == b".symtab\0"), "it has its symbols still");
+    let inside = |name: &str| root.path().join(name);
+    let read = |name: &str| std::fs::read_to_string(inside(name)).expect("it is there");
+    let own = "usr/share/exaproxy/own.list";
+    std::fs::write(inside("etc/exaproxy/redirector/url-deny"), "#!/bin/sh\n").expect("a helper that was changed");
+    std::fs::write(inside("etc/exaproxy/html/deny.html"), "No.").expect("a page that was changed");
+    std::fs::write(inside(own), "example.org\n").expect("a file of another's");
+    // What an older version left, and was not changed since.
+    let page = read("etc/exaproxy/html/dns.html");
+    for folder in ["etc/exaproxy", "usr/share/exaproxy"] {
+        std::fs::write(inside(folder).join("html/dns.html"), "older").expect("a page");
+    }
     make("install", root.path(), built.path()).content();
-    assert_eq!(std::fs::read_to_string(&changed).expect("it is there"), "#!/bin/sh\n", "a second time changes nothing");
+    assert_eq!(read("etc/exaproxy/redirector/url-deny"), "#!/bin/sh\n", "what was changed stays");
+    assert_eq!(read("etc/exaproxy/html/deny.html"), "No.", "what was changed stays");
+    assert_eq!(read("etc/exaproxy/html/dns.html"), page, "what was not is the new one");
     make("uninstall", root.path(), built.path()).content();
-    let left = ["etc/exaproxy/redirector/url-deny", "etc/exaproxy/exaproxy.conf"].map(PathBuf::from);
-    assert_eq!(files(root.path()), left.into_iter().collect(), "what was changed, and nothing else");
+    let left = ["etc/exaproxy/redirector/url-deny", "etc/exaproxy/html/deny.html", own].map(PathBuf::from);
+    assert_eq!(files(root.path()), left.into_iter().collect(), "what is not ours as we put it there, and nothing else");
+    assert!(!root.path().join("usr/share/doc/exaproxy").exists(), "nor an empty folder");
 }

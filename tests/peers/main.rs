@@ -21,6 +21,7 @@ mod installed;
 mod lines_by_schema;
 mod names;
 mod openssl;
+mod packaged;
 mod pages;
 mod parents;
 mod programs;

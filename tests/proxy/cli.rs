@@ -26,7 +26,7 @@ fn the_version_is_printed() {
     for arguments in [&["-v"][..], &["--version"], &["-v", "-h"]] {
         let run = Proxy::run(arguments, &[]);
         assert_eq!(run.code, Some(0), "{arguments:?}: {}", run.stderr);
-        assert_eq!(run.stdout.trim(), concat!("exaproxy ", env!("CARGO_PKG_VERSION")), "{arguments:?}");
+        assert_eq!(run.stdout.trim(), concat!("exaproxy ", env!("EXAPROXY_VERSION")), "{arguments:?}");
     }
 }
 

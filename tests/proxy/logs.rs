@@ -17,7 +17,7 @@ fn wait_file(path: &std::path::Path, part: &str) -> String {
 fn lines_have_the_form_of_the_original() {
     let proxy = Proxy::start(&[("daemon.identifier", "My Proxy")]);
     let line = proxy.wait_line("Starting exaproxy version");
-    let version = env!("CARGO_PKG_VERSION");
+    let version = env!("EXAPROXY_VERSION");
     let expected = format!("My Proxy {:<6} supervisor    Starting exaproxy version {version}", proxy.pid());
     assert_eq!(line, expected);
 }

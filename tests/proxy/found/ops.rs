@@ -414,7 +414,7 @@ fn c_syslog_is_offered_in_the_forms_of_its_standards() {
         ("<11>1", machine.as_str(), "ExaProxy", pid.as_str(), "-", "-")
     );
     assert!(time.ends_with('Z') && chrono::DateTime::parse_from_rfc3339(time).is_ok(), "{time}");
-    assert_eq!(*rest, format!("supervisor    Starting exaproxy version {}", env!("CARGO_PKG_VERSION")));
+    assert_eq!(*rest, format!("supervisor    Starting exaproxy version {}", env!("EXAPROXY_VERSION")));
     // A reload changes the form.
     std::fs::write(proxy.file(), "[log]\nsyslog = rfc3164\n").expect("our own file");
     proxy.signal(Signal::SIGHUP);
