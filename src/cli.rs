@@ -13,7 +13,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-pub use help::help;
+pub use help::{help, help_options};
 pub use settings::CommandSettings;
 use table::{Operand, Switch, SWITCHES};
 
@@ -53,6 +53,8 @@ pub enum Command {
     },
     /// Print the help text.
     Help,
+    /// Print every option.
+    HelpOptions,
     /// Print the version.
     Version,
 }
@@ -103,8 +105,9 @@ impl fmt::Display for UsageError {
 }
 
 /// What switches choose. The first of these that stands on the command line counts.
-const COMMANDS: [(&str, Choice); 7] = [
+const COMMANDS: [(&str, Choice); 8] = [
     ("help", Choice::Help),
+    ("help-options", Choice::HelpOptions),
     ("version", Choice::Version),
     ("ini", Choice::Print(PrintForm::Ini)),
     ("env", Choice::Print(PrintForm::Env)),
@@ -122,6 +125,7 @@ const HASH_PASSWORD: &str = "hash-password";
 #[derive(Clone, Copy)]
 enum Choice {
     Help,
+    HelpOptions,
     Version,
     Print(PrintForm),
     Check,
@@ -156,6 +160,7 @@ fn command(found: &Matches) -> Command {
     match placed.min_by_key(|(position, _)| *position).map(|(_, choice)| choice) {
         None => Command::Run { file, debug: found.opt_present("debug") },
         Some(Choice::Help) => Command::Help,
+        Some(Choice::HelpOptions) => Command::HelpOptions,
         Some(Choice::Version) => Command::Version,
         Some(Choice::Print(form)) => Command::Print { file, form },
         Some(Choice::Check) => Command::Check { file },

@@ -28,6 +28,7 @@ fn act() -> Result<(), String> {
     let sources = |file: Option<PathBuf>| Sources::of_process(file, &settings.options, settings.log_folder.as_deref());
     match line.command {
         Command::Help => print!("{}", cli::help()),
+        Command::HelpOptions => print!("{}", cli::help_options()),
         Command::Version => println!("exaproxy {}", env!("EXAPROXY_VERSION")),
         Command::Print { file, form } => print(&sources(file), form)?,
         Command::Check { file } => {

@@ -190,6 +190,21 @@ impl From<ClientId> for Peer {
     }
 }
 
+/// A session as log lines name it: `[12] 192.0.2.1`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SessionName {
+    /// The number of the connection, as on the page of sessions and in the usage log.
+    pub number: u32,
+    /// Who it serves.
+    pub client: ClientId,
+}
+
+impl fmt::Display for SessionName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "[{}] {}", self.number, self.client)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,7 +21,7 @@ _exaproxy() {
         ;;
     --check-name|--port|--max-connections) COMPREPLY=() ;;
     *)
-        mapfile -t COMPREPLY < <(compgen -W '--help --conf-file --ini --env --diff-ini --diff-env --check --check-name --hash-password --debug --version --host --port --blacklist --auth-file --cache --log-dir --max-connections' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W '--help --help-options --conf-file --ini --env --diff-ini --diff-env --check --check-name --hash-password --debug --version --host --port --blacklist --auth-file --cache --log-dir --max-connections' -- "$word")
         ;;
     esac
 }

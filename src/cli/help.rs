@@ -1,4 +1,4 @@
-//! The text of `--help`: switches and signals from their table, options from that of the configuration.
+//! The texts of `--help` and `--help-options`: switches and signals from their table, options from that of the configuration.
 
 use std::fmt::Write;
 
@@ -11,22 +11,31 @@ const COLUMNS: usize = 80;
 /// Where explanations begin.
 const INDENT: usize = 30;
 
-/// The whole text.
+/// What `-h` prints: what there is to type, on one screen.
 pub fn help() -> String {
     let mut out = String::from("usage: exaproxy [options]\n\n");
     switches(&mut out, SwitchGroup::Command);
-    out.push_str(
-        "\nSwitches that set options, as those of a proxy in Python; they win over\n\
-         environment and file, also at a reload:\n",
-    );
+    out.push_str("\nSwitches that set options, and win over environment and file:\n");
     switches(&mut out, SwitchGroup::Setting);
-    out.push_str(&config::help_sources());
+    out.push_str(REST);
+    out
+}
+
+/// What `--help-options` prints: where options come from, and each of them; what signals do.
+pub fn help_options() -> String {
+    let mut out = config::help_sources();
     out.push_str("\nSignals:\n");
     SIGNALS.iter().for_each(|(name, help)| line(&mut out, &format!(" {name}"), help));
     out.push_str("\nOptions:\n");
     out.push_str(&config::help_options());
     out
 }
+
+const REST: &str = "
+Options stand in etc/exaproxy/exaproxy.conf, or in the environment, as in
+exaproxy_http_idle_connect=5m. exaproxy -i prints a complete file to start from.
+SIGHUP reads the configuration again, SIGQUIT stops when clients have gone.
+";
 
 fn switches(out: &mut String, group: SwitchGroup) {
     SWITCHES.iter().filter(|switch| switch.group == group).for_each(|switch| line(out, &names(switch), switch.help));
@@ -44,6 +53,10 @@ fn names(switch: &Switch) -> String {
     };
     format!(" {first} --{}{}{also}", switch.long, switch.operand())
 }
+
+/// Lines of a terminal that shows the help at a glance.
+#[cfg(test)]
+const LINES: usize = 40;
 
 /// A name with its explanation, in lines that fit a terminal.
 fn line(out: &mut String, name: &str, help: &str) {
@@ -75,16 +88,20 @@ mod tests {
             "      --check-name NAME[:PORT]: say",
             "      --hash-password [NAME]: read",
             "      --auth-file FILE      : auth.users",
-            " SIGTERM, SIGINT            : stop at once\n",
-            "\nOptions:\n - exaproxy.access",
         ] {
             assert!(help.contains(line), "{line:?} is missing:\n{help}");
+        }
+        assert!(help.lines().count() <= LINES, "{}:\n{help}", help.lines().count());
+        let options = help_options();
+        for line in [" SIGTERM, SIGINT            : stop at once\n", "\nOptions:\n - exaproxy.access"] {
+            assert!(options.contains(line), "{line:?} is missing:\n{options}");
         }
         let named = |switch: &&Switch| help.contains(&format!("--{}", switch.long));
         let missing: Vec<_> =
             SWITCHES.iter().filter(|switch| switch.group != SwitchGroup::Gone && !named(switch)).collect();
         assert!(missing.is_empty(), "{missing:?}");
-        let wide: Vec<&str> = help.lines().filter(|line| line.chars().count() > COLUMNS).collect();
+        let wide: Vec<&str> =
+            help.lines().chain(options.lines()).filter(|line| line.chars().count() > COLUMNS).collect();
         assert!(wide.is_empty(), "{wide:#?}");
     }
 }

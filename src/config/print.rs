@@ -63,9 +63,9 @@ pub(super) fn printed(entry: &OptionEntry, text: &str) -> String {
     }
 }
 
-/// Of the text of `--help`, where values come from.
+/// Of the text of `--help-options`, where values come from.
 pub fn help_sources() -> String {
-    let mut out = format!("\nThe configuration file is the first of these that exists:\n - EXAPROXY-TREE/{FILE}\n");
+    let mut out = format!("The configuration file is the first of these that exists:\n - EXAPROXY-TREE/{FILE}\n");
     out.push_str("   (the tree above the program's bin, sbin or lib folder)\n");
     for folder in FOLDERS {
         let _ = writeln!(out, " - {}/{FILE}", folder.trim_end_matches('/'));
@@ -74,7 +74,7 @@ pub fn help_sources() -> String {
     out
 }
 
-/// Of the text of `--help`, every option.
+/// Of the text of `--help-options`, every option.
 pub fn help_options() -> String {
     OPTIONS.iter().map(|entry| help_line(entry)).chain(["\n".to_owned()]).collect()
 }

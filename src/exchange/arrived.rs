@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use super::ingress::Ingress;
-use super::Exchange;
-use crate::peer::{ClientId, Peer};
+use super::{Context, Exchange};
+use crate::peer::{ClientId, Peer, SessionName};
 
 impl Exchange {
     /// By which kind of listener the client came in.
@@ -30,6 +30,11 @@ impl Exchange {
     /// Who the client is for decisions, logs and pages: see [`Identity::client`](super::identity::Identity::client).
     pub fn client(&self) -> ClientId {
         self.identity.client()
+    }
+
+    /// This session as log lines name it.
+    pub fn name(&self, cx: &Context<'_>) -> SessionName {
+        SessionName { number: cx.session, client: self.client() }
     }
 
     /// Who opened the connection, which is what X-Forwarded-For gets: see [`Identity::peer`](super::identity::Identity::peer).

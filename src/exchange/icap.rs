@@ -158,7 +158,7 @@ impl Exchange {
                 if let Some(summary) = &mut self.current.summary {
                     summary.note_line(head);
                 }
-                log::debug!(target: "client", "request of {} refused: {fault}", self.client());
+                log::debug!(target: "client", "{} request refused: {fault}", self.name(cx));
                 return self.explain(Cause::Client(fault), CloseReason::Answered, cx);
             }
         };
@@ -193,7 +193,7 @@ impl Exchange {
 
     /// What has come is no request of ICAP, or none that can be followed: nothing behind it can be read.
     fn refuse_icap(&mut self, fault: IcapFault, cx: &mut Context<'_>) {
-        log::debug!(target: "client", "ICAP request of {} refused: {fault}", self.client());
+        log::debug!(target: "client", "{} ICAP request refused: {fault}", self.name(cx));
         self.requests = self.requests.saturating_add(1);
         self.open_summary(cx);
         let told = if fault == IcapFault::TooLarge { Fault::HeadTooLarge } else { Fault::BadLine };

@@ -93,6 +93,8 @@ pub struct Settings {
 pub struct Context<'a> {
     /// Limits and rules.
     pub settings: &'a Settings,
+    /// The number of the connection, for log lines.
+    pub session: u32,
     /// The time of this turn.
     pub now: Millis,
     /// What `now` leaves out of it, in microseconds, 0 to 999: for what is measured.
@@ -481,7 +483,7 @@ impl Exchange {
     /// The one place where the phase changes.
     fn change(&mut self, from: PhaseKind, next: Phase, now: Millis) {
         debug_assert!(from.leads_to(next.kind()), "no way from {from} to {next}");
-        log::trace!(target: "client", "{from} -> {next}");
+        log::trace!(target: "client", "{}: {from} -> {next}", self.client());
         self.phase = next;
         self.entered = now;
         self.handle_activity(now);

@@ -55,7 +55,7 @@ impl Exchange {
                 self.enter(Phase::Idle, cx.now);
             }
             Err(fault) => {
-                log::debug!(target: "client", "no PROXY protocol header from {}: {fault}", self.peer());
+                log::debug!(target: "client", "{} no PROXY protocol header: {fault}", self.name(cx));
                 self.close(CloseReason::ProxyHeader, cx.now);
             }
         }

@@ -92,7 +92,7 @@ impl Exchange {
     }
 
     fn refuse_hello(&mut self, fault: HelloFault, bytes: &[u8], cx: &mut Context<'_>) {
-        log::debug!(target: "client", "connection of {} refused: {fault}", self.client());
+        log::debug!(target: "client", "{} connection refused: {fault}", self.name(cx));
         let cause = if fault.is_tls() { Cause::BadHello } else { Cause::NotTls };
         if PLAIN.iter().any(|method| bytes.starts_with(method)) {
             return self.explain_in_http(cause, CloseReason::Refused, cx);

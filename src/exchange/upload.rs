@@ -208,7 +208,7 @@ impl Exchange {
     }
 
     fn refuse(&mut self, fault: Fault, cx: &mut Context<'_>) {
-        log::debug!(target: "client", "request of {} refused: {fault}", self.client());
+        log::debug!(target: "client", "{} request refused: {fault}", self.name(cx));
         self.current.client = Persistence::Unknown;
         self.explain(Cause::Client(fault), CloseReason::Answered, cx);
     }

@@ -22,7 +22,7 @@ use crate::http::request::Request;
 use crate::http::target::Host;
 use crate::http::Method;
 use crate::io::origin::{Origin, OriginKey};
-use crate::peer::ClientId;
+use crate::peer::{ClientId, SessionName};
 use crate::policy::shares::ClientKey;
 use crate::resolver::{LookupId, LookupResult};
 use crate::system::interfaces;
@@ -318,7 +318,10 @@ impl Proxy {
         client.session.origin = Some(origin);
         self.note_own_end(key);
         if let Err(error) = self.announce(key) {
-            log::debug!(target: "download", "announcing a client failed: {error}");
+            if let Some(client) = self.clients.get(key) {
+                let name = SessionName { number: key.generation, client: client.session.exchange.client() };
+                log::debug!(target: "download", "{name} announcing it to its origin failed: {error}");
+            }
             self.hang_up(key);
             return self.dial_failed(key, DialError::Refused, None);
         }
@@ -432,7 +435,8 @@ impl Proxy {
         if self.is_background(key) {
             return self.end_background(key, client);
         }
-        log::debug!(target: "client", "connection closed: {}", reason.explain());
+        let name = SessionName { number: key.generation, client: client.session.exchange.client() };
+        log::debug!(target: "client", "{name} connection closed: {}", reason.explain());
         if reason == CloseReason::ProxyHeader && self.reports.may_report(Trouble::ProxyHeader, self.clock.now()) {
             let peer = client.session.exchange.peer();
             log::info!(target: "client", "connection of {peer} refused: {}, and http.proxied asks for one", reason.explain());

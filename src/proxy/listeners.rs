@@ -149,7 +149,8 @@ impl Listeners {
                 }
             };
             let limit = self.limit(place.ingress);
-            log::info!(target: "server", "{} listening on {place}, for {limit} clients at most", place.ingress.name());
+            // An error by its level, so that it shows by default: where the program can be reached is the first question.
+            log::error!(target: "server", "{} listening on {place}, for {limit} clients at most", place.ingress.name());
             self.opened = self.opened.wrapping_add(1);
             let listener =
                 Some(Listener { io, route, place, waiting: true, number: self.opened, accepted: 0, inherited });

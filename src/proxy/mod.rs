@@ -393,6 +393,7 @@ impl Proxy {
         let client = self.clients.get_mut(key)?;
         let mut cx = Context {
             settings: &self.settings,
+            session: key.generation,
             now: self.clock.now(),
             fraction: self.clock.fraction(),
             date: self.clock.date(),

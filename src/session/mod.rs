@@ -370,7 +370,7 @@ impl<T: Transport> Session<T> {
     }
 
     fn send_failed(&mut self, direction: Direction, error: &io::Error, cx: &mut Context<'_>) {
-        log::debug!(target: "client", "sending to {} failed: {error}", direction.sink());
+        log::debug!(target: "client", "{} sending to {} failed: {error}", self.exchange.name(cx), direction.sink());
         match direction {
             // The client of a tunnel may have said something before its connection broke; reading tells.
             Direction::Download => match self.exchange.handle_download_refused() {
@@ -440,7 +440,7 @@ impl<T: Transport> Session<T> {
     }
 
     fn receive_failed(&mut self, direction: Direction, error: &io::Error, cx: &mut Context<'_>) {
-        log::debug!(target: "client", "receiving from {} failed: {error}", direction.source());
+        log::debug!(target: "client", "{} receiving from {} failed: {error}", self.exchange.name(cx), direction.source());
         let side = if direction == Direction::Upload { Side::Client } else { Side::Origin };
         self.exchange.handle_broken(side, cx);
     }
@@ -457,7 +457,7 @@ impl<T: Transport> Session<T> {
                 self.exchange.handle_shut(direction);
                 moved = true;
                 if let Err(error) = shut {
-                    log::debug!(target: "client", "ending our side to {} failed: {error}", direction.sink());
+                    log::debug!(target: "client", "{} ending our side to {} failed: {error}", self.exchange.name(cx), direction.sink());
                     let side = if direction == Direction::Upload { Side::Origin } else { Side::Client };
                     self.exchange.handle_broken(side, cx);
                 }

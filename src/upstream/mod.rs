@@ -293,7 +293,7 @@ impl Upstream {
             Ok(Some(error)) | Err(error) => error,
             Ok(None) => io::ErrorKind::ConnectionReset.into(),
         };
-        log::debug!(target: "download", "connecting to {} failed: {error}", attempt.address);
+        log::debug!(target: "download", "[{}] {} connecting to {} failed: {error}", dial.session.generation, dial.client, attempt.address);
         poller.forget(attempt.stream.route);
         let error = DialError::of(&error);
         dial.race.handle_failed(attempt.address, error, now);
@@ -338,6 +338,7 @@ impl Upstream {
             if dial.until.is_some_and(|until| until <= now) {
                 return Some(DialError::TimedOut);
             }
+            let number = dial.session.generation;
             let (client, source, until, beside) = (dial.client, dial.source, dial.until, &mut dial.beside);
             // The place of an attempt that has just ended is still this race's.
             let free = *beside as usize >= dial.race.running();
@@ -352,7 +353,7 @@ impl Upstream {
                     match open(address, source, &self.dial_options, poller, Owner::Attempt(key, lane)) {
                         Ok(stream) => dial.attempts[lane as usize] = Some(Attempt { stream, address, since: now }),
                         Err(error) => {
-                            log::debug!(target: "download", "connecting to {address} failed: {error}");
+                            log::debug!(target: "download", "[{number}] {client} connecting to {address} failed: {error}");
                             let error = DialError::of(&error);
                             dial.race.handle_failed(address, error, now);
                             self.note_failure(address.ip(), error, now);
@@ -407,9 +408,10 @@ fn free_lane(attempts: &mut Vec<Option<Attempt>>) -> u8 {
 
 /// Ends the attempt at this address.
 fn give_up(dial: &mut Dial, address: SocketAddr, poller: &mut Poller<Owner>) {
+    let (number, client) = (dial.session.generation, dial.client);
     for lane in &mut dial.attempts {
         if let Some(attempt) = lane.take_if(|attempt| attempt.address == address) {
-            log::debug!(target: "download", "connecting to {address} hangs, another address gets its place");
+            log::debug!(target: "download", "[{number}] {client} connecting to {address} hangs, another address gets its place");
             poller.forget(attempt.stream.route);
         }
     }

@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 
 use nix::sys::signal::Signal;
 
-use crate::support::{eventually, Origin, Proxy, PATIENCE};
+use crate::support::{eventually, Origin, Proxy, Refusing, PATIENCE};
 
 /// Waits until this file contains that text, and gives all of it.
 fn wait_file(path: &std::path::Path, part: &str) -> String {
@@ -28,7 +28,28 @@ fn who_looks_for_the_reason_of_a_400_finds_it_with_its_client() {
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nHost : h\r\n\r\n");
     assert_eq!(client.reply().status(), 400);
-    proxy.wait_log("request of 127.0.0.1 refused: ");
+    proxy.wait_log("] 127.0.0.1 request refused: ");
+}
+
+#[test]
+fn debug_lines_name_session_and_client_and_rust_log_chooses_them() {
+    let proxy = Proxy::start(&[("log.level", "DEBUG"), ("usage.enable", "true")]);
+    let origin = Refusing::new();
+    let mut client = proxy.client();
+    assert_eq!(client.get(&format!("http://{}/", origin.address())).status(), 502);
+    // The number is that of the line of usage.
+    let failed = proxy.wait_line("connecting to ");
+    let number = failed.split(['[', ']']).nth(1).unwrap_or_default().to_owned();
+    assert!(number.parse::<u32>().is_ok() && failed.contains("] 127.0.0.1 connecting to "), "{failed}");
+    drop(client);
+    proxy.wait_log(&format!("[{number}] 127.0.0.1 connection closed: "));
+    assert!(proxy.wait_line(" GET ").contains(&format!(" {number} ")), "{}", proxy.log());
+    let chosen = Proxy::launch(&[("log.level", "ERROR")], "", |mut command| {
+        command.env("RUST_LOG", "client=debug");
+        command
+    });
+    drop(chosen.client());
+    chosen.wait_log("] 127.0.0.1 connection closed: ");
 }
 
 #[test]
@@ -38,8 +59,14 @@ fn listeners_opened_before_the_log_are_in_it_first() {
     let log = proxy.log();
     let (listening, starting) = (log.find("http proxy listening on 127.0.0.1:"), log.find("Starting exaproxy"));
     assert!(listening.is_some() && listening < starting, "{log}");
-    let quiet = Proxy::start(&[("log.level", "ERROR")]);
-    quiet.wait_log("Starting exaproxy");
+    let usual = Proxy::start(&[("log.level", "ERROR")]);
+    usual.wait_log("Starting exaproxy");
+    for kind in ["http proxy", "web server"] {
+        assert!(usual.log().contains(&format!("{kind} listening on 127.0.0.1:")), "{}", usual.log());
+    }
+    let quiet = Proxy::start(&[("log.level", "CRITICAL")]);
+    quiet.signal(Signal::SIGTRAP);
+    quiet.wait_log("log level is now");
     assert!(!quiet.log().contains("listening on"), "{}", quiet.log());
 }
 

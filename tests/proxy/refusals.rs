@@ -203,6 +203,6 @@ fn what_clients_prove_themselves_with_is_repeated_nowhere() {
         let reply = web.reply();
         assert!(reply.status() == 200 && !reply.text().contains(MARK), "{path}");
     }
-    proxy.wait_log("request of 127.0.0.1 refused: ");
+    proxy.wait_log("] 127.0.0.1 request refused: ");
     assert!(!proxy.log().contains(MARK), "{}", proxy.log());
 }

@@ -248,6 +248,7 @@ impl Hub {
             let Some(client) = self.clients.get_mut(key) else { return };
             client.queued = false;
             let mut cx = Context {
+                session: 1,
                 settings: &self.settings,
                 now: self.now,
                 fraction: 0,
@@ -459,6 +460,7 @@ impl Hub {
     fn with_exchange(&mut self, key: Key, tell: impl FnOnce(&mut Exchange, &mut Context<'_>)) {
         let Some(client) = self.clients.get_mut(key) else { return };
         let mut cx = Context {
+            session: 1,
             settings: &self.settings,
             now: self.now,
             fraction: 0,

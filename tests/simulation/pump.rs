@@ -153,6 +153,7 @@ impl Bench {
 
     fn once(&mut self) -> Progress {
         let mut cx = Context {
+            session: 1,
             settings: &self.settings,
             now: 0,
             fraction: 0,
@@ -186,6 +187,7 @@ impl Bench {
 
     fn tell(&mut self, what: impl FnOnce(&mut Exchange, &mut Context<'_>)) {
         let mut cx = Context {
+            session: 1,
             settings: &self.settings,
             now: 0,
             fraction: 0,

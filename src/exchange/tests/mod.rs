@@ -338,6 +338,7 @@ impl Scenario {
     fn tell(&mut self, what: impl FnOnce(&mut Exchange, &mut Context<'_>)) {
         let mut cx = Context {
             settings: &self.settings,
+            session: 1,
             now: self.now,
             fraction: 0,
             date: "NOW",
@@ -356,7 +357,7 @@ impl Scenario {
             moved |= self.shut_down();
             let held = [self.upload.held.len(), self.download.held.len()];
             let (settings, out, counters) = (&self.settings, &mut self.out, &mut self.counters);
-            let mut cx = Context { settings, now: self.now, fraction: 0, date: "NOW", out, counters };
+            let mut cx = Context { settings, session: 1, now: self.now, fraction: 0, date: "NOW", out, counters };
             moved |= self.exchange.settle(held, !self.upload.waiting.is_empty(), &mut cx);
             if let Some(side) = self.exchange.wants_end(held) {
                 self.exchange.handle_end(side, self.delivers, &mut cx);
@@ -388,7 +389,7 @@ impl Scenario {
     fn explain(&mut self, cause: Cause) {
         let answer = self.answers.explain(cause, self.exchange.request(), self.exchange.client(), "");
         let (settings, out, counters) = (&self.settings, &mut self.out, &mut self.counters);
-        let mut cx = Context { settings, now: self.now, fraction: 0, date: "NOW", out, counters };
+        let mut cx = Context { settings, session: 1, now: self.now, fraction: 0, date: "NOW", out, counters };
         self.exchange.handle_explained(answer, &mut cx);
     }
 
@@ -405,6 +406,7 @@ impl Scenario {
     fn step(&mut self, direction: Direction) -> bool {
         let mut cx = Context {
             settings: &self.settings,
+            session: 1,
             now: self.now,
             fraction: 0,
             date: "NOW",

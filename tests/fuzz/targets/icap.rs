@@ -89,8 +89,15 @@ fn play(bytes: &[u8], piece: usize) -> End {
     let (mut at, mut got) = (0, Vec::new());
     // Each round moves a byte at least or is the last.
     for _ in 0..64 * (bytes.len() + 16) {
-        let mut cx =
-            Context { settings: &settings, now: 0, fraction: 0, date: "NOW", out: &mut out, counters: &mut counters };
+        let mut cx = Context {
+            settings: &settings,
+            session: 1,
+            now: 0,
+            fraction: 0,
+            date: "NOW",
+            out: &mut out,
+            counters: &mut counters,
+        };
         let before = (upload.len(), got.len(), exchange.phase().kind());
         exchange.advance_upload(&mut upload, &mut cx);
         let reads = exchange.wants_input(Direction::Upload) && at < bytes.len();
