@@ -126,6 +126,8 @@ options! {
     /// The process itself.
     daemon Daemon {
         daemonize: Flag = "false", Kept, "go to the background";
+        drain_delay: Timeout = "0", New,
+            "seconds for which a soft stop (SIGQUIT) goes on to accept, so that a balancer sees it at /health and sends none any more";
         drain_timeout: Timeout = "0", New,
             "seconds that a soft stop (SIGQUIT) waits for clients to finish, 0 = as long as they need";
         identifier: BareText = "ExaProxy", Kept, "first word of every log line";

@@ -17,9 +17,13 @@ pub(super) fn pool_budget(limits: [usize; KINDS]) -> usize {
 #[derive(Debug)]
 pub(super) struct Lifecycle {
     next: Millis,
+    drain_delay: u64,
     drain: u64,
     pid_saved: bool,
+    /// A soft stop, since when.
     draining: Option<Millis>,
+    /// When it has closed the listeners.
+    closed: Option<Millis>,
     stopping: bool,
     /// SIGHUP has come, SIGTRAP has come.
     reload: bool,
@@ -34,9 +38,11 @@ impl Lifecycle {
     pub(super) fn new(options: &Options) -> Lifecycle {
         Lifecycle {
             next: TICK,
+            drain_delay: options.drain_delay,
             drain: options.drain,
             pid_saved: options.pid_saved,
             draining: None,
+            closed: None,
             stopping: false,
             reload: false,
             toggle: false,
@@ -78,9 +84,19 @@ impl Lifecycle {
         }
     }
 
+    /// Is a soft stop still accepting, and is the time for that over?
+    fn is_to_close(&self, now: Millis) -> bool {
+        self.closed.is_none() && self.draining.is_some_and(|since| now >= since + self.drain_delay * 1000)
+    }
+
+    /// Has a soft stop closed the listeners?
+    pub(super) fn has_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
     /// Has everything come to its end?
     fn is_over(&self, empty: bool, now: Millis) -> bool {
-        let late = self.draining.is_some_and(|since| self.drain > 0 && now >= since + self.drain * 1000);
+        let late = self.closed.is_some_and(|since| self.drain > 0 && now >= since + self.drain * 1000);
         self.stopping || late || empty
     }
 }
@@ -128,7 +144,7 @@ impl Proxy {
         self.loading.watch(options.readers, self.clock.now());
         self.configure(options.service);
         self.reload_helpers(options.redirector);
-        self.lifecycle.drain = options.drain;
+        (self.lifecycle.drain_delay, self.lifecycle.drain) = (options.drain_delay, options.drain);
         Ok(())
     }
 
@@ -194,6 +210,9 @@ impl Proxy {
             return;
         }
         self.lifecycle.next = now + TICK;
+        if self.lifecycle.is_to_close(now) {
+            self.close_for_good();
+        }
         for origin in self.upstream.idle.sweep(now) {
             self.poller.forget(origin.stream.route);
         }
@@ -223,7 +242,7 @@ impl Proxy {
         self.clients.iter().all(|(_, client)| client.session.exchange.ingress().is_local())
     }
 
-    /// SIGQUIT: no new clients; those that are there keep full service. A second one ends everything.
+    /// SIGQUIT: no new clients, at once or in a while; those that are there keep full service. A second one ends everything.
     pub(super) fn soft_stop(&mut self) {
         if self.lifecycle.is_draining() {
             self.lifecycle.stopping = true;
@@ -231,6 +250,16 @@ impl Proxy {
         }
         self.lifecycle.draining = Some(self.clock.now());
         self.lifecycle.parked.clear();
+        match self.lifecycle.drain_delay {
+            0 => self.close_for_good(),
+            delay => {
+                log::error!(target: "server", "a soft stop: clients are accepted for {delay} s more (daemon.drain-delay)")
+            }
+        }
+    }
+
+    fn close_for_good(&mut self) {
+        self.lifecycle.closed = Some(self.clock.now());
         self.listeners.close(&mut self.poller, |place| !place.ingress.is_local());
     }
 

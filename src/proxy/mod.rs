@@ -251,7 +251,7 @@ impl Proxy {
         self.run_queue();
         self.expire();
         self.tick();
-        let empty = self.lifecycle.is_draining() && self.is_deserted();
+        let empty = self.lifecycle.has_closed() && self.is_deserted();
         Ok(self.lifecycle.outcome(empty, self.clock.now()))
     }
 

@@ -28,7 +28,9 @@ pub struct Options {
     pub readers: Readers,
     /// The helpers that are asked about requests; None where there are none.
     pub redirector: Option<redirector::Options>,
-    /// Seconds that a soft stop waits for its clients, 0 for ever.
+    /// Seconds for which a soft stop goes on to accept.
+    pub drain_delay: u64,
+    /// Seconds that it then waits for its clients, 0 for ever.
     pub drain: u64,
     /// A pidfile was written.
     pub pid_saved: bool,

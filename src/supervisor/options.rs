@@ -90,6 +90,7 @@ pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options,
         service,
         readers: Readers { names: name_reader, pages, lists: list_reader, users: user_readers },
         redirector: redirector(config),
+        drain_delay: config.daemon.drain_delay.unwrap_or_default().as_secs(),
         drain: config.daemon.drain_timeout.unwrap_or_default().as_secs(),
         pid_saved: false,
     })

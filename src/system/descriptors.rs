@@ -120,7 +120,8 @@ pub fn raise_descriptors(need: u64) -> u64 {
 /// # Errors
 /// When the open descriptors cannot be listed.
 pub fn keep_to_ourselves() -> io::Result<()> {
-    for entry in std::fs::read_dir("/dev/fd")? {
+    // A container without devices has the first, systems without /proc have the second.
+    for entry in std::fs::read_dir("/proc/self/fd").or_else(|_| std::fs::read_dir("/dev/fd"))? {
         let number = entry?.file_name().to_str().and_then(|name| name.parse().ok());
         if let Some(number) = number.filter(|number| *number > 2) {
             // The folder's own descriptor is among them, and one that has gone by now needs nothing.

@@ -69,6 +69,15 @@ impl Balancer {
 
     /// What HAProxy shows of one of its servers: its state and the connections that it has got.
     fn look(&self, node: usize) -> Option<(String, u64)> {
+        Some((self.column(node, "status")?, self.column(node, "stot")?.parse().ok()?))
+    }
+
+    /// A number of these.
+    fn number(&self, node: usize, name: &str) -> u64 {
+        self.column(node, name).and_then(|text| text.parse().ok()).expect("a number that HAProxy shows")
+    }
+
+    fn column(&self, node: usize, title: &str) -> Option<String> {
         let mut control = UnixStream::connect(&self.control).ok()?;
         control.set_read_timeout(Some(PATIENCE)).ok()?;
         control.write_all(b"show stat\n").ok()?;
@@ -76,10 +85,10 @@ impl Balancer {
         control.read_to_string(&mut text).ok()?;
         let mut rows = text.lines().map(|line| line.trim_start_matches("# ").split(',').collect::<Vec<_>>());
         let head = rows.next()?;
-        let column = |name: &str| head.iter().position(|title| *title == name);
+        let column = head.iter().position(|name| *name == title)?;
         let name = format!("exaproxy{}", node + 1);
         let row = rows.find(|row| row.get(1) == Some(&name.as_str()))?;
-        Some(((*row.get(column("status")?)?).to_owned(), row.get(column("stot")?)?.parse().ok()?))
+        Some((*row.get(column)?).to_owned())
     }
 
     /// Waits until HAProxy has come to see a proxy so.
@@ -211,6 +220,28 @@ fn haproxy_takes_out_what_stops_softly() {
     assert_eq!(tunnel.exact(11).expect("the tunnel goes on"), b"still there");
     drop(tunnel);
     assert!(nodes[stopped].wait_exit().success());
+    balancer.assert_serves_all(&origin);
+}
+
+/// With a delay it is out before it closes a listener: HAProxy has no connection to take elsewhere.
+#[test]
+fn haproxy_sees_a_soft_stop_before_a_listener_closes() {
+    if !possible() {
+        return;
+    }
+    let mut nodes = nodes(&[&[("daemon.drain-delay", "10")], &[], &[]]);
+    let balancer = Balancer::start(&nodes, &[]);
+    let origin = Origin::site();
+    nodes[0].signal(Signal::SIGQUIT);
+    balancer.assert_serves_all(&origin);
+    balancer.wait_status(0, "DOWN");
+    assert!(TcpStream::connect(nodes[0].address()).is_ok(), "it still accepts");
+    let before = balancer.connections(0);
+    balancer.assert_serves_all(&origin);
+    assert_eq!(balancer.connections(0), before, "what is out is left alone");
+    assert_eq!(balancer.number(0, "wredis"), 0, "no connection had to be taken elsewhere");
+    assert_eq!(balancer.number(0, "econ"), 0, "no connection was refused");
+    assert!(nodes[0].wait_exit().success());
     balancer.assert_serves_all(&origin);
 }
 

@@ -18,6 +18,7 @@ mod cli;
 mod client_limits;
 mod clients;
 mod connect;
+mod container;
 mod control;
 mod counters;
 mod diverted;

@@ -82,6 +82,24 @@ fn a_second_quit_stops_at_once() {
     client.expect_end();
 }
 
+/// A balancer looks at /health every few seconds: until it has, its clients are served.
+#[test]
+fn a_soft_stop_may_go_on_accepting_until_balancers_know() {
+    let mut proxy = Proxy::start(&[("daemon.drain-delay", "3"), ("daemon.drain-timeout", "1")]);
+    let origin = Origin::echo();
+    proxy.signal(Signal::SIGQUIT);
+    proxy.wait_log("clients are accepted for 3 s more (daemon.drain-delay)");
+    assert!(proxy.monitor_page("/health").contains("draining"));
+    let mut client = proxy.client();
+    client.tunnel(&origin.address().to_string());
+    // No client was there, and it has not ended for that.
+    wait_shut(&proxy);
+    assert!(proxy.alive());
+    // The time for clients is counted from then on.
+    client.expect_end();
+    assert_eq!(proxy.wait_exit().code(), Some(0));
+}
+
 /// An ordinary end would be the end of such a body.
 #[test]
 fn a_stop_resets_a_client_whose_body_ends_with_the_connection() {
