@@ -17,7 +17,7 @@ SOAK_SECONDS ?= 1500
 BENCH      ?= --rounds 4 --seconds 3
 
 .DEFAULT_GOAL := help
-.PHONY: help all test fast lint fmt fuzz bench soak install uninstall deb dist clean
+.PHONY: help all built test fast lint fmt fuzz bench soak install uninstall static deb dist clean
 
 help: ## list these tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -66,7 +66,12 @@ SAMPLES    := $(shell cd conf && find $(FOLDERS) -type f)
 SOURCES    := $(patsubst helpers/%,redirector/%,$(wildcard helpers/*.rs))
 DOCUMENTS  := README.md CHANGELOG.md LICENSE $(wildcard docs/*.md docs/*.json docs/*.png)
 
-install: all ## program, helpers, pages, examples, documents, manual, completions below PREFIX (and DESTDIR)
+# Builds, but for an account that has no cargo, as root by sudo(8) often has none: what was built before is as good.
+built:
+	@if command -v $(CARGO) >/dev/null; then $(MAKE) all; else test -x $(TARGET)/release/exaproxy || \
+	    { echo 'nothing is built yet: make all' >&2; exit 1; }; fi
+
+install: built ## program, helpers, pages, examples, documents, manual, completions below PREFIX (and DESTDIR)
 	install -D -m 0755 $(TARGET)/release/exaproxy $(ROOT)/sbin/exaproxy
 	$(STRIP) $(ROOT)/sbin/exaproxy
 	@# What was changed in etc stays: what is not as the last installation left it.
@@ -97,6 +102,18 @@ uninstall: ## what `make install` has put there, but for what was changed in etc
 	@for folder in $(ETC) $(SHARE) $(DOC); do [ ! -d $$folder ] || find $$folder -type d -empty -delete; done
 	rm -f $(ROOT)/sbin/exaproxy $(MAN)/man8/exaproxy.8 $(MAN)/man5/exaproxy.conf.5
 	rm -f $(BASH_COMPLETION) $(ZSH_COMPLETION) $(FISH_COMPLETION)
+
+# What `make static` builds with; dev is quicker, for a test.
+STATIC_PROFILE ?= release
+HOST            = $(shell rustc -vV | sed -n 's/^host: //p')
+STATIC_FOLDER   = $(TARGET)/static-build/$(HOST)/$(if $(filter dev,$(STATIC_PROFILE)),debug,$(STATIC_PROFILE))
+
+static: ## program that needs no library, for any Linux and for the Containerfile (target/static/exaproxy)
+	@# Random numbers come from getrandom(2), which a static program cannot look for by name.
+	RUSTFLAGS="$$RUSTFLAGS -C target-feature=+crt-static --cfg getrandom_backend=\"linux_getrandom\"" $(CARGO) build --profile $(STATIC_PROFILE) --locked --bin exaproxy \
+	    --target $(HOST) --target-dir $(TARGET)/static-build
+	install -D -m 0755 $(STATIC_FOLDER)/exaproxy $(TARGET)/static/exaproxy
+	$(STRIP) $(TARGET)/static/exaproxy
 
 deb: all ## Debian package, with the debug symbols in one of their own (target/debian)
 	conf/debian/build $(TARGET) $(VERSION)

@@ -10,6 +10,7 @@ use exaproxy::system::hostname;
 
 fn main() -> ExitCode {
     reactor::sys::return_freed_memory();
+    reactor::sys::look_up_without_libraries();
     match act() {
         Ok(()) => ExitCode::SUCCESS,
         Err(text) => {

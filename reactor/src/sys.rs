@@ -225,3 +225,20 @@ pub fn return_freed_memory() {}
 /// Other allocators are left to themselves.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn trim_heap() {}
+
+/// Has accounts and machines looked up in files and by DNS alone. What else nsswitch.conf(5) may name are libraries for the C
+/// library of the system, and a static program has its own: with one of another version it ended by SIGFPE.
+#[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
+pub fn look_up_without_libraries() {
+    extern "C" {
+        fn __nss_configure_lookup(database: *const libc::c_char, services: *const libc::c_char) -> libc::c_int;
+    }
+    for (database, services) in [(c"passwd", c"files"), (c"group", c"files"), (c"hosts", c"files dns")] {
+        // SAFETY: both are texts that last for ever, of which the call keeps its own reading, before there are threads.
+        unsafe { __nss_configure_lookup(database.as_ptr(), services.as_ptr()) };
+    }
+}
+
+/// Other programs have the libraries of the system, or a C library that knows files alone.
+#[cfg(not(all(target_env = "gnu", target_feature = "crt-static")))]
+pub fn look_up_without_libraries() {}

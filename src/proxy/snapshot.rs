@@ -58,7 +58,8 @@ impl MonitorState {
     /// When the system has no random bytes for the token.
     pub(super) fn new(facts: Facts, started: u64) -> std::io::Result<MonitorState> {
         let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(std::io::Error::other)?;
+        let unlucky = |error| std::io::Error::other(format!("cannot have random bytes: {error}"));
+        getrandom::fill(&mut random).map_err(unlucky)?;
         let token = format!("{:032x}", u128::from_ne_bytes(random));
         let process = Process { pid: std::process::id(), started, token };
         let (mut history, hosts) = (History::default(), Hosts::default());

@@ -7,6 +7,7 @@ mod cached;
 mod caches;
 mod categories;
 mod chromium;
+mod contained;
 mod curl;
 mod dashboards;
 mod diverted;
