@@ -2,12 +2,11 @@
 
 use super::inflow::ComingHead;
 use super::ranges::{self, RangePart};
-use super::status::{self, CacheReport, Forwarded};
 use super::storage::StoredResponse;
 use super::validate::Conditions;
 use super::Moment;
 use crate::http::answer::{Answer, AnswerBody};
-use crate::http::rules::Rules;
+use crate::http::cache_status::{CacheReport, Forwarded};
 use crate::http::stored::StoredHead;
 use crate::http::Version;
 
@@ -19,13 +18,13 @@ pub fn answer(
     moment: &Moment<'_>,
 ) -> Box<Answer> {
     let age = kept.freshness.age(moment.millis);
-    let of = |status: u16, body: AnswerBody| from_head(&kept.head, status, body, Some(age), report, moment.rules);
+    let of = |status: u16, body: AnswerBody| from_head(kept.head(), status, body, Some(age), report);
     if !conditions.is_empty() {
-        if conditions.hold(&kept.head, &kept.freshness, moment.now) {
+        if conditions.hold(kept.head(), &kept.freshness, moment.now) {
             return Box::new(of(304, AnswerBody::default()));
         }
-        let range = conditions.range.as_deref().filter(|_| kept.head.status() == 200);
-        if let Some(range) = range.filter(|_| conditions.allow_range(&kept.head)) {
+        let range = conditions.range.as_deref().filter(|_| kept.head().status() == 200);
+        if let Some(range) = range.filter(|_| conditions.allow_range(kept.head())) {
             let length = kept.body.len();
             match ranges::part(range, length) {
                 RangePart::Whole => {}
@@ -41,7 +40,7 @@ pub fn answer(
             }
         }
     }
-    Box::new(of(kept.head.status(), AnswerBody::Shared(kept.body.clone())))
+    Box::new(of(kept.head().status(), AnswerBody::Shared(kept.body.clone())))
 }
 
 /// The answer by a response whose body is still to come, to a client of that version.
@@ -49,8 +48,8 @@ pub fn coming(response: &ComingHead, report: &CacheReport, version: Version, mom
     // Section 5.1: Age is for what comes from a cache, and tells how long it was in those before us.
     let age = response.freshness.age(moment.millis);
     let age = (report.forwarded.is_none() || response.freshness.initial_age > 0).then_some(age);
-    let mut answer =
-        from_head(&response.head, response.head.status(), AnswerBody::default(), age, report, moment.rules);
+    let head = &response.filed.head;
+    let mut answer = from_head(head, head.status(), AnswerBody::default(), age, report);
     match response.announced {
         Some(length) => answer.follows = length,
         None => (answer.unsized_body, answer.close) = (true, version == Version::Http10),
@@ -59,28 +58,14 @@ pub fn coming(response: &ComingHead, report: &CacheReport, version: Version, mom
 }
 
 /// The answer to `only-if-cached` where nothing can be used (section 5.2.1.7).
-pub fn not_cached(forwarded: Forwarded, rules: &Rules) -> Box<Answer> {
+pub fn not_cached(forwarded: Forwarded) -> Box<Answer> {
     let text = &b"the cache holds no response that this request may have, and it asks for no other\n"[..];
     let report = CacheReport { forwarded: Some(forwarded), ..CacheReport::default() };
-    let answer = Answer::new(504, text);
-    Box::new(match rules.transparent {
-        true => answer,
-        false => answer.with("Cache-Status", status::value(&rules.via, &report)),
-    })
+    Box::new(Answer { cached: Some(report), ..Answer::new(504, text) })
 }
 
-fn from_head(
-    head: &StoredHead,
-    status: u16,
-    body: AnswerBody,
-    age: Option<u64>,
-    report: &CacheReport,
-    rules: &Rules,
-) -> Answer {
+fn from_head(head: &StoredHead, status: u16, body: AnswerBody, age: Option<u64>, report: &CacheReport) -> Answer {
     // What kind of thing it is, its head says: nothing is looked for in the body.
-    let mut answer = Answer { body, age, stored: Some(head.clone()), ..Answer::new(status, AnswerBody::default()) };
-    if !rules.transparent {
-        answer = answer.with("Cache-Status", status::value(&rules.via, report));
-    }
-    answer
+    let own = Answer::new(status, AnswerBody::default());
+    Answer { body, age, stored: Some(head.clone()), cached: Some(*report), ..own }
 }

@@ -4,6 +4,8 @@
 //! What limits a cache is read leniently, what allows it to reuse something strictly: a lifetime that is no plain number is
 //! none at all, so that the response counts as stale (section 4.2.1).
 
+use memchr::memchr;
+
 use crate::http::syntax::{decimal, elements, trim};
 
 /// The greatest number of seconds that is told apart: a larger one is taken for this one (section 1.2.2).
@@ -50,8 +52,9 @@ impl Directives {
     pub fn of<'a>(values: impl Iterator<Item = &'a [u8]>) -> Directives {
         let mut found = Directives::default();
         for value in values {
-            for element in split(value) {
-                found.take(element);
+            match memchr(b'"', value) {
+                None => elements(value).for_each(|element| found.take(element)),
+                Some(_) => split(value).for_each(|element| found.take(element)),
             }
         }
         found
@@ -63,51 +66,93 @@ impl Directives {
     }
 
     fn take(&mut self, element: &[u8]) {
-        let at = element.iter().position(|byte| *byte == b'=');
+        let at = memchr(b'=', element);
         let (name, argument) = match at {
             Some(at) => (&element[..at], Some(&element[at + 1..])),
             None => (element, None),
         };
+        // Section 5.2.3: what is not known is passed over.
+        let Some(directive) = Directive::of(trim(name)) else { return };
         let seconds = || argument.map_or(0, |argument| seconds(name, argument));
-        let known = |text: &str| trim(name).eq_ignore_ascii_case(text.as_bytes());
-        let field = match () {
-            () if known("max-age") => &mut self.max_age,
-            () if known("s-maxage") => &mut self.shared_max_age,
-            () if known("min-fresh") => &mut self.min_fresh,
-            () if known("stale-while-revalidate") => &mut self.while_revalidate,
-            () if known("stale-if-error") => &mut self.if_error,
-            () if known("max-stale") => {
-                let most = argument.map_or(MOST_SECONDS, |_| seconds());
-                self.max_stale.get_or_insert(most);
-                return;
-            }
-            () => return self.take_word(name, argument),
-        };
-        field.get_or_insert(seconds());
+        match directive {
+            Directive::MaxAge => first(&mut self.max_age, seconds),
+            Directive::SharedMaxAge => first(&mut self.shared_max_age, seconds),
+            Directive::MinFresh => first(&mut self.min_fresh, seconds),
+            Directive::WhileRevalidate => first(&mut self.while_revalidate, seconds),
+            Directive::IfError => first(&mut self.if_error, seconds),
+            Directive::MaxStale => first(&mut self.max_stale, || argument.map_or(MOST_SECONDS, |_| seconds())),
+            Directive::NoCache | Directive::Private => self.take_divided(directive, argument),
+            Directive::NoStore => self.no_store = true,
+            Directive::OnlyIfCached => self.only_if_cached = true,
+            Directive::Public => self.public = true,
+            Directive::MustRevalidate => self.must_revalidate = true,
+            Directive::ProxyRevalidate => self.proxy_revalidate = true,
+            Directive::MustUnderstand => self.must_understand = true,
+        }
     }
 
-    fn take_word(&mut self, name: &[u8], argument: Option<&[u8]>) {
-        let known = |text: &str| trim(name).eq_ignore_ascii_case(text.as_bytes());
+    /// With names of fields these are about those alone (sections 5.2.2.4 and 5.2.2.7).
+    fn take_divided(&mut self, directive: Directive, argument: Option<&[u8]>) {
         let names = argument.map(unquoted).filter(|names| elements(names).next().is_some());
-        let flag = match (names, ()) {
-            // With names of fields the directive is about these alone (sections 5.2.2.4 and 5.2.2.7).
-            (Some(names), ()) if known("no-cache") || known("private") => {
-                self.unkept.extend_from_slice(names);
-                return self.unkept.push(b',');
-            }
-            (_, ()) if known("no-cache") => &mut self.no_cache,
-            (_, ()) if known("private") => &mut self.private,
-            (_, ()) if known("no-store") => &mut self.no_store,
-            (_, ()) if known("only-if-cached") => &mut self.only_if_cached,
-            (_, ()) if known("public") => &mut self.public,
-            (_, ()) if known("must-revalidate") => &mut self.must_revalidate,
-            (_, ()) if known("proxy-revalidate") => &mut self.proxy_revalidate,
-            (_, ()) if known("must-understand") => &mut self.must_understand,
-            // Section 5.2.3: what is not known is passed over.
-            _ => return,
-        };
-        *flag = true;
+        if let Some(names) = names {
+            self.unkept.extend_from_slice(names);
+            self.unkept.push(b',');
+        } else if directive == Directive::NoCache {
+            self.no_cache = true;
+        } else {
+            self.private = true;
+        }
     }
+}
+
+/// What is known of the names of section 5.2 and of RFC 5861.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Directive {
+    MaxAge,
+    SharedMaxAge,
+    MinFresh,
+    WhileRevalidate,
+    IfError,
+    MaxStale,
+    NoCache,
+    Private,
+    NoStore,
+    OnlyIfCached,
+    Public,
+    MustRevalidate,
+    ProxyRevalidate,
+    MustUnderstand,
+}
+
+impl Directive {
+    /// The one of this name, in any letter case.
+    fn of(name: &[u8]) -> Option<Directive> {
+        // Length and one letter leave one candidate each.
+        let letter = |at: usize| name.get(at).map_or(0, |byte| byte | 0x20);
+        let (candidate, directive): (&[u8], Directive) = match (name.len(), letter(0)) {
+            (6, b'p') => (b"public", Directive::Public),
+            (7, b'm') => (b"max-age", Directive::MaxAge),
+            (7, b'p') => (b"private", Directive::Private),
+            (8, b's') => (b"s-maxage", Directive::SharedMaxAge),
+            (8, b'n') if letter(3) == b'c' => (b"no-cache", Directive::NoCache),
+            (8, b'n') => (b"no-store", Directive::NoStore),
+            (9, b'm') if letter(1) == b'a' => (b"max-stale", Directive::MaxStale),
+            (9, b'm') => (b"min-fresh", Directive::MinFresh),
+            (14, b'o') => (b"only-if-cached", Directive::OnlyIfCached),
+            (14, b's') => (b"stale-if-error", Directive::IfError),
+            (15, b'm') if letter(5) == b'r' => (b"must-revalidate", Directive::MustRevalidate),
+            (15, b'm') => (b"must-understand", Directive::MustUnderstand),
+            (16, b'p') => (b"proxy-revalidate", Directive::ProxyRevalidate),
+            (22, b's') => (b"stale-while-revalidate", Directive::WhileRevalidate),
+            _ => return None,
+        };
+        name.eq_ignore_ascii_case(candidate).then_some(directive)
+    }
+}
+
+/// Of a directive that comes more than once the first counts.
+fn first(field: &mut Option<u32>, seconds: impl FnOnce() -> u32) {
+    field.get_or_insert_with(seconds);
 }
 
 /// The elements of a list in which a quoted text may hold commas; one that does not end goes to the end of the value.

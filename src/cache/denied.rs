@@ -2,6 +2,9 @@
 //! of keys alone.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasherDefault;
+
+use super::storage::ReadyHash;
 
 /// Seconds for which it is remembered.
 pub const REMEMBERED: u64 = 120;
@@ -12,7 +15,7 @@ const MOST: usize = 8192;
 /// The keys whose responses may not be shared.
 #[derive(Debug, Default)]
 pub struct Denied {
-    until: HashMap<u64, u64>,
+    until: HashMap<u64, u64, BuildHasherDefault<ReadyHash>>,
     order: VecDeque<(u64, u64)>,
 }
 
@@ -21,7 +24,9 @@ impl Denied {
     pub fn note(&mut self, hash: u64, now: u64) {
         self.expire(now);
         let until = now + REMEMBERED;
-        self.until.insert(hash, until);
+        if self.until.insert(hash, until) == Some(until) {
+            return;
+        }
         self.order.push_back((hash, until));
         while self.until.len() > MOST || self.order.len() > 2 * MOST {
             self.drop_oldest();

@@ -5,11 +5,15 @@
 //! reader takes what it has not got yet; a reader that is slow holds the others only where the body is not to be kept.
 
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasherDefault, Hash};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+use smallvec::SmallVec;
+
+use super::filed::CacheKey;
 use super::inflow::{BodyProgress, ComingHead, Inflow, Portion};
-use super::storage::StoredResponse;
+use super::storage::{ReadyHash, StoredResponse};
 use crate::http::request::Request;
 
 /// Most who wait for heads, of all fetches together; others go to the origin themselves.
@@ -28,11 +32,12 @@ pub struct FetchId(pub u64);
 #[derive(Debug)]
 struct Fetch<W> {
     key: Box<[u8]>,
+    hash: u64,
     /// Others that ask for the same find it.
     listed: bool,
     /// Who waits for the head, and since when.
     waiters: Vec<(W, u64)>,
-    coming: Option<Inflow<W>>,
+    coming: Option<Box<Inflow<W>>>,
 }
 
 /// What there is for one who asks for the same.
@@ -49,25 +54,26 @@ pub enum Underway {
 /// All fetches.
 #[derive(Debug)]
 pub struct Fetches<W> {
-    all: HashMap<FetchId, Fetch<W>>,
-    by_key: HashMap<Box<[u8]>, Vec<FetchId>>,
+    all: HashMap<FetchId, Fetch<W>, RandomState>,
+    /// Those that are listed, by the hash of their keys.
+    listed: HashMap<u64, SmallVec<[FetchId; 1]>, BuildHasherDefault<ReadyHash>>,
     last: u64,
     waiting: usize,
 }
 
 impl<W: Copy + Eq + Hash> Default for Fetches<W> {
     fn default() -> Fetches<W> {
-        Fetches { all: HashMap::new(), by_key: HashMap::new(), last: 0, waiting: 0 }
+        Fetches { all: HashMap::default(), listed: HashMap::default(), last: 0, waiting: 0 }
     }
 }
 
 impl<W: Copy + Eq + Hash> Fetches<W> {
     /// What is on its way for a key that would answer this request.
-    pub fn find(&self, key: &[u8], request: &Request) -> Option<Underway> {
+    pub fn find(&self, key: CacheKey<'_>, request: &Request) -> Option<Underway> {
         let mut asking = None;
-        for id in self.by_key.get(key)? {
-            match self.all.get(id).map(|fetch| &fetch.coming) {
-                Some(Some(coming)) if coming.response.selecting.matches(request) && !coming.passing => {
+        for id in self.listed.get(&key.hash)? {
+            match self.all.get(id).filter(|fetch| *fetch.key == *key.text).map(|fetch| &fetch.coming) {
+                Some(Some(coming)) if coming.response.filed.answers(request) && !coming.passing => {
                     return Some(Underway::Coming(*id));
                 }
                 Some(None) => asking = Some(*id),
@@ -79,13 +85,14 @@ impl<W: Copy + Eq + Hash> Fetches<W> {
     }
 
     /// Begins a fetch, which others find unless it is for one alone.
-    pub fn begin(&mut self, key: &[u8], listed: bool) -> FetchId {
+    pub fn begin(&mut self, key: CacheKey<'_>, listed: bool) -> FetchId {
         self.last += 1;
         let id = FetchId(self.last);
         if listed {
-            self.by_key.entry(key.into()).or_default().push(id);
+            self.listed.entry(key.hash).or_default().push(id);
         }
-        self.all.insert(id, Fetch { key: key.into(), listed, waiters: Vec::new(), coming: None });
+        let fetch = Fetch { key: key.text.into(), hash: key.hash, listed, waiters: Vec::new(), coming: None };
+        self.all.insert(id, fetch);
         id
     }
 
@@ -113,7 +120,7 @@ impl<W: Copy + Eq + Hash> Fetches<W> {
     /// The head has come. Gives those who waited for it: each looks again.
     pub fn handle_head(&mut self, id: FetchId, response: ComingHead, reader: Option<W>) -> Vec<(W, u64)> {
         let Some(fetch) = self.all.get_mut(&id) else { return Vec::new() };
-        fetch.coming = Some(Inflow {
+        fetch.coming = Some(Box::new(Inflow {
             response,
             blocks: Vec::new(),
             length: 0,
@@ -121,7 +128,7 @@ impl<W: Copy + Eq + Hash> Fetches<W> {
             passing: false,
             detached: reader.is_none(),
             readers: reader.into_iter().map(|reader| (reader, (0, false))).collect(),
-        });
+        }));
         let waiters = std::mem::take(&mut fetch.waiters);
         self.waiting -= waiters.len();
         waiters
@@ -242,7 +249,6 @@ impl<W: Copy + Eq + Hash> Fetches<W> {
     /// The body is complete: gives it in one piece, if it is to be kept, and the readers that wait.
     pub fn finish(&mut self, id: FetchId) -> (Option<StoredResponse>, Vec<W>) {
         let Some(fetch) = self.all.get_mut(&id) else { return (None, Vec::new()) };
-        let key = fetch.key.clone();
         let Some(coming) = &mut fetch.coming else { return (None, Vec::new()) };
         let kept = if coming.passing {
             coming.progress = BodyProgress::Ended;
@@ -251,8 +257,8 @@ impl<W: Copy + Eq + Hash> Fetches<W> {
             let body = coming.joined();
             coming.blocks = Vec::new();
             coming.progress = BodyProgress::Whole(body.clone());
-            let ComingHead { head, selecting, freshness, .. } = coming.response.clone();
-            Some(StoredResponse { key, head, body, selecting, freshness })
+            let ComingHead { filed, freshness, .. } = coming.response.clone();
+            Some(StoredResponse { filed, body, freshness })
         };
         let waiting = coming.wake();
         self.unlist(id);
@@ -278,16 +284,17 @@ impl<W: Copy + Eq + Hash> Fetches<W> {
     }
 
     fn coming(&mut self, id: FetchId) -> Option<&mut Inflow<W>> {
-        self.all.get_mut(&id)?.coming.as_mut()
+        self.all.get_mut(&id)?.coming.as_deref_mut()
     }
 
     fn unlist(&mut self, id: FetchId) {
         let Some(fetch) = self.all.get_mut(&id).filter(|fetch| fetch.listed) else { return };
         fetch.listed = false;
-        let Some(ids) = self.by_key.get_mut(&fetch.key) else { return };
+        let hash = fetch.hash;
+        let Some(ids) = self.listed.get_mut(&hash) else { return };
         ids.retain(|one| *one != id);
         if ids.is_empty() {
-            self.by_key.remove(&fetch.key);
+            self.listed.remove(&hash);
         }
     }
 
@@ -307,12 +314,14 @@ impl<W: Copy + Eq + Hash> Fetches<W> {
 #[cfg(test)]
 mod tests {
     use super::super::control::Directives;
+    use super::super::facts::HeadFacts;
+    use super::super::filed::FiledHead;
     use super::super::fresh::{Exchanged, Freshness};
     use super::super::select::Selecting;
     use super::*;
     use crate::http::response::Response;
     use crate::http::rules::Rules;
-    use crate::http::stored::{Keeping, StoredHead};
+    use crate::http::stored::Keeping;
     use crate::http::Method;
 
     fn request(foo: &str) -> Request {
@@ -320,12 +329,19 @@ mod tests {
         *Request::parse(text.as_bytes(), &Rules::default()).unwrap()
     }
 
+    /// All keys have the same hash.
+    fn key(text: &str) -> CacheKey<'_> {
+        CacheKey { text: text.as_bytes(), hash: 7 }
+    }
+
     fn coming(foo: &str) -> ComingHead {
         let response = Response::parse(b"HTTP/1.1 200 OK\r\n\r\n", Method::Get).unwrap();
-        let head = StoredHead::of(&response, &Keeping { unkept: b"", via: None, date: "now" });
-        let freshness = Freshness::of(&head, &Directives::default(), None, Exchanged { asked: 5, received: 5 });
+        let directives = Directives::default();
+        let times = Exchanged { asked: 5, received: 5 };
+        let freshness = Freshness::of(&HeadFacts::of(&response, &directives), &directives, None, times);
         let selecting = Selecting::of([&b"foo"[..]].into_iter(), &request(foo)).unwrap();
-        ComingHead { head, selecting, freshness, announced: None, promised: 0 }
+        let filed = FiledHead::of(&response, &Keeping { unkept: b"", via: None, date: "now" }, b"k", &selecting);
+        ComingHead { filed, freshness, announced: None, promised: 0 }
     }
 
     fn text(portion: Portion) -> String {
@@ -338,15 +354,15 @@ mod tests {
     #[test]
     fn those_who_ask_for_the_same_share_one_fetch() {
         let mut all = Fetches::default();
-        assert_eq!(all.find(b"k", &request("1")), None);
-        let id = all.begin(b"k", true);
-        assert_eq!(all.find(b"k", &request("1")), Some(Underway::Asking(id)));
+        assert_eq!(all.find(key("k"), &request("1")), None);
+        let id = all.begin(key("k"), true);
+        assert_eq!(all.find(key("k"), &request("1")), Some(Underway::Asking(id)));
         all.wait(id, 1, 5);
         all.wait(id, 2, 5);
-        assert_eq!((all.counts(), all.find(b"other", &request("1"))), ((1, 2), None));
+        assert_eq!((all.counts(), all.find(key("other"), &request("1"))), ((1, 2), None));
         assert_eq!(all.handle_head(id, coming("1"), Some(0)), [(1, 5), (2, 5)]);
-        assert_eq!(all.find(b"k", &request("1")), Some(Underway::Coming(id)));
-        assert_eq!(all.find(b"k", &request("2")), None, "it is not for that request");
+        assert_eq!(all.find(key("k"), &request("1")), Some(Underway::Coming(id)));
+        assert_eq!(all.find(key("k"), &request("2")), None, "it is not for that request");
         all.join(id, 1);
         assert_eq!(text(all.read(id, 1, 0)), "Later");
         assert_eq!(all.append(id, b"ab"), [1]);
@@ -357,9 +373,9 @@ mod tests {
         let (kept, mut waiting) = all.finish(id);
         waiting.sort_unstable();
         let kept = kept.unwrap();
-        assert_eq!((&kept.key[..], &kept.body[..], waiting), (&b"k"[..], &b"abc"[..], vec![0, 1]));
+        assert_eq!((kept.filed.key(), &kept.body[..], waiting), (&b"k"[..], &b"abc"[..], vec![0, 1]));
         assert_eq!((text(all.read(id, 0, 1)), text(all.read(id, 1, 3))), ("bc".into(), "End".into()));
-        assert_eq!(all.find(b"k", &request("1")), None, "it is in the storage now");
+        assert_eq!(all.find(key("k"), &request("1")), None, "it is in the storage now");
         all.leave(id, 0);
         all.leave(id, 1);
         assert_eq!(all.counts(), (0, 0));
@@ -368,29 +384,29 @@ mod tests {
     #[test]
     fn all_who_wait_are_freed_at_once() {
         let mut all = Fetches::default();
-        let id = all.begin(b"k", true);
+        let id = all.begin(key("k"), true);
         [1, 2, 3].into_iter().for_each(|who| all.wait(id, who, 5));
         all.leave(id, 2);
         let freed = vec![(1, 5), (3, 5)];
-        assert_eq!((all.end(id), all.counts(), all.find(b"k", &request("1"))), (freed, (0, 0), None));
-        let id = all.begin(b"k", true);
+        assert_eq!((all.end(id), all.counts(), all.find(key("k"), &request("1"))), (freed, (0, 0), None));
+        let id = all.begin(key("k"), true);
         all.wait(id, 4, 5);
         all.wait(id, 5, 6);
         assert_eq!((all.overdue(4), all.overdue(5), all.overdue(6)), (vec![], vec![4], vec![5]));
-        assert_eq!(all.find(b"k", &request("1")), Some(Underway::Asking(id)));
-        let alone = all.begin(b"m", false);
-        assert_eq!((all.find(b"m", &request("1")), all.counts()), (None, (2, 0)));
+        assert_eq!(all.find(key("k"), &request("1")), Some(Underway::Asking(id)));
+        let alone = all.begin(key("m"), false);
+        assert_eq!((all.find(key("m"), &request("1")), all.counts()), (None, (2, 0)));
         assert!(all.end(alone).is_empty() && all.counts() == (1, 0));
     }
 
     #[test]
     fn a_body_that_fails_is_no_body() {
         let mut all = Fetches::default();
-        let id = all.begin(b"k", true);
+        let id = all.begin(key("k"), true);
         all.handle_head(id, coming("1"), Some(0));
         all.append(id, b"ab");
         assert_eq!(text(all.read(id, 0, 2)), "Later");
-        assert_eq!((all.fail(id), all.find(b"k", &request("1"))), (vec![0], None));
+        assert_eq!((all.fail(id), all.find(key("k"), &request("1"))), (vec![0], None));
         assert_eq!((text(all.read(id, 0, 0)), text(all.read(id, 0, 2))), ("Broken".into(), "Broken".into()));
         all.leave(id, 0);
         assert_eq!((all.counts(), text(all.read(id, 0, 0))), ((0, 0), "Broken".into()));
@@ -399,13 +415,13 @@ mod tests {
     #[test]
     fn what_is_not_kept_takes_no_more_than_a_window() {
         let mut all = Fetches::default();
-        let id = all.begin(b"k", true);
+        let id = all.begin(key("k"), true);
         all.handle_head(id, coming("1"), Some(0));
         all.join(id, 1);
         let piece = vec![b'x'; 64 << 10];
         all.append(id, &piece);
         all.give_up(id);
-        assert_eq!(all.find(b"k", &request("1")), None);
+        assert_eq!(all.find(key("k"), &request("1")), None);
         while all.wants_more(id) {
             all.append(id, &piece);
         }
@@ -426,7 +442,7 @@ mod tests {
     #[test]
     fn small_pieces_are_put_together() {
         let mut all = Fetches::default();
-        let id = all.begin(b"k", true);
+        let id = all.begin(key("k"), true);
         all.handle_head(id, coming("1"), Some(0));
         (0..40_000).for_each(|_| drop(all.append(id, b"x")));
         let blocks: Vec<usize> = all.coming(id).unwrap().blocks.iter().map(|(_, block)| block.len()).collect();

@@ -3,7 +3,7 @@
 
 use super::control::{Directives, MOST_SECONDS};
 use super::dates;
-use crate::http::stored::StoredHead;
+use super::facts::HeadFacts;
 use crate::http::syntax::decimal;
 
 /// Section 4.2.2: a tenth of the time since the last change is a usual heuristic, and a day its bound here, so that what an
@@ -41,9 +41,9 @@ pub struct Freshness {
 
 impl Freshness {
     /// Judges a response with these directives. `age` is the value of its Age field, if it has a sound one.
-    pub fn of(head: &StoredHead, directives: &Directives, age: Option<u32>, times: Exchanged) -> Freshness {
+    pub fn of(head: &HeadFacts<'_>, directives: &Directives, age: Option<u32>, times: Exchanged) -> Freshness {
         let received = times.received / 1000;
-        let date = head.field("date").and_then(|text| dates::parse(text, received));
+        let date = head.date.and_then(|text| dates::parse(text, received));
         // Section 4.2.3. Without a Date that can be read the time of receipt stands for it.
         let apparent = received.saturating_sub(date.unwrap_or(received));
         let corrected = u64::from(age.unwrap_or(0)).saturating_add(times.received.saturating_sub(times.asked) / 1000);
@@ -89,20 +89,18 @@ impl Freshness {
 }
 
 /// Section 4.2.1: what a shared cache obeys first comes first.
-fn lifetime(head: &StoredHead, directives: &Directives, date: u64, received: u64) -> u64 {
+fn lifetime(head: &HeadFacts<'_>, directives: &Directives, date: u64, received: u64) -> u64 {
     if let Some(seconds) = directives.shared_max_age.or(directives.max_age) {
         return seconds.into();
     }
-    let mut expires = head.values("expires");
-    if let Some(text) = expires.next() {
+    if let Some(text) = head.expires {
         // Section 5.3: what is no date has passed; of several that differ none can be relied on.
-        let same = expires.all(|other| other == text);
-        let at = dates::parse(text, received).filter(|_| same);
+        let at = dates::parse(text, received).filter(|_| !head.expires_differ);
         return at.map_or(0, |at| at.saturating_sub(date));
     }
-    let changed = head.field("last-modified").and_then(|text| dates::parse(text, received));
+    let changed = head.last_modified.and_then(|text| dates::parse(text, received));
     match changed {
-        Some(changed) if may_guess(head.status()) || directives.public => {
+        Some(changed) if may_guess(head.status) || directives.public => {
             (date.saturating_sub(changed) / HEURISTIC_PART).min(HEURISTIC_MOST)
         }
         _ => 0,
@@ -131,7 +129,6 @@ mod tests {
     use super::*;
     use crate::http::date::stamp;
     use crate::http::response::Response;
-    use crate::http::stored::Keeping;
     use crate::http::Method;
 
     const NOW: u64 = 1_800_000_000;
@@ -153,9 +150,9 @@ mod tests {
         let values = |name: &'static str| {
             response.fields().filter(move |(own, _)| own.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
         };
-        let head = StoredHead::of(&response, &Keeping { unkept: b"", via: None, date: &stamp(NOW) });
         let times = Exchanged { asked: NOW * 1000 + 900, received: NOW * 1000 + 900 };
-        Freshness::of(&head, &Directives::of(values("cache-control")), age_value(values("age")), times)
+        let directives = Directives::of(values("cache-control"));
+        Freshness::of(&HeadFacts::of(&response, &directives), &directives, age_value(values("age")), times)
     }
 
     #[test]

@@ -6,15 +6,19 @@ use std::sync::Arc;
 
 use super::compose;
 use super::control::Directives;
+use super::facts::HeadFacts;
+use super::filed::{CacheKey, FiledHead};
 use super::fresh::{age_value, Exchanged, Freshness};
 use super::inflow::ComingHead;
 use super::reuse::{self, Failure};
 use super::select::Selecting;
-use super::status::{CacheReport, CacheResult};
+use super::status::CacheResult;
 use super::storage::{StoredResponse, OVERHEAD};
 use super::store::{self, Unstorable};
 use super::{invalidate, Arriving, Cache, CacheJob, Freed, Moment, Role};
 use crate::http::answer::Answer;
+use crate::http::cache_status::CacheReport;
+use crate::http::fields::FieldKind;
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::stored::{Keeping, StoredHead};
@@ -26,6 +30,13 @@ pub enum AtHand<'a> {
     Complete(&'a [u8]),
     /// Less; its length, if the head says it.
     Partial(Option<u64>),
+}
+
+/// What is known of a response that may be kept.
+struct Storable {
+    directives: Directives,
+    selecting: Selecting,
+    freshness: Freshness,
 }
 
 /// What is to become of a response.
@@ -55,7 +66,6 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     ) -> HeadVerdict {
         job.asked.private |= private;
         match job.role {
-            Role::Pass => return HeadVerdict::Pass(job.report(None, false)),
             Role::Invalidate => {
                 for key in invalidate::targets(request, response, moment.rules) {
                     self.purge(&key);
@@ -78,35 +88,35 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             }
         }
         match self.judge(job, request, response, moment) {
-            Ok(coming) => match self.keep(job, request, coming, at_hand, reader, moment) {
+            Ok(storable) => match self.keep(job, request, response, storable, (at_hand, reader), moment) {
                 HeadVerdict::Fill(answer) => HeadVerdict::Fill(self.told_in_full(answer, response, moment)),
                 verdict => verdict,
             },
-            Err(why) => self.pass(job, request, response, why, moment),
+            Err(why) => self.pass(job, response, why, moment),
         }
     }
 
-    /// A response that may be kept: what would be kept of its head.
+    /// A response that may be kept: what is known of it then.
     fn judge(
         &self,
         job: &CacheJob,
         request: &Request,
         response: &Response<'_>,
         moment: &Moment<'_>,
-    ) -> Result<ComingHead, Unstorable> {
+    ) -> Result<Storable, Unstorable> {
         let directives = self.directives(response);
-        let head = StoredHead::of(response, &keeping(&directives, moment));
-        let freshness = self.freshness(&head, &directives, response, job, moment);
-        store::judge(job.asked, response, &head, &directives, &freshness)?;
-        let vary = values(response, b"vary");
+        store::judge(job.asked, response, &directives)?;
+        let facts = HeadFacts::of(response, &directives);
+        let freshness = self.freshness(&facts, &directives, response, job, moment);
+        store::judge_lifetime(&facts, &directives, &freshness)?;
+        let vary = response.section().values(response.raw(), FieldKind::Vary);
         let selecting = Selecting::of(vary, request).ok_or(Unstorable::Vary)?;
-        Ok(ComingHead { head, selecting, freshness, announced: None, promised: 0 })
+        Ok(Storable { directives, selecting, freshness })
     }
 
     fn pass(
         &mut self,
         job: &mut CacheJob,
-        request: &Request,
         response: &Response<'_>,
         why: Unstorable,
         moment: &Moment<'_>,
@@ -116,7 +126,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         // request is said of no other's.
         let of_client = job.asked.no_store || why == Unstorable::Authorization;
         if !of_client && why.lasts() && response.status() != 304 && response.status() < 500 {
-            self.denied.note(self.storage.hash(&invalidate::key(request)), moment.now);
+            self.denied.note(job.hash, moment.now);
             // What was asked about is no more what its origin would send.
             if !job.validated.is_empty() {
                 job.selected.into_iter().for_each(|place| self.storage.remove(place));
@@ -130,13 +140,17 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         &mut self,
         job: &mut CacheJob,
         request: &Request,
-        mut coming: ComingHead,
-        at_hand: AtHand<'_>,
-        reader: Option<W>,
+        response: &Response<'_>,
+        Storable { directives, selecting, freshness }: Storable,
+        (at_hand, reader): (AtHand<'_>, Option<W>),
         moment: &Moment<'_>,
     ) -> HeadVerdict {
-        let key = invalidate::key(request);
-        let beside = key.len() + coming.head.size() + coming.selecting.size() + OVERHEAD;
+        let mut key = std::mem::take(&mut self.key);
+        invalidate::write_key(&mut key, request);
+        debug_assert_eq!(self.storage.key(&key).hash, job.hash, "a request keeps its key");
+        let filed = FiledHead::of(response, &keeping(&directives, moment), &key, &selecting);
+        self.key = key;
+        let beside = filed.head.size() + OVERHEAD;
         let length = match at_hand {
             AtHand::Complete(body) => Some(body.len() as u64),
             AtHand::Partial(length) => length,
@@ -151,24 +165,24 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         if let Some(why) = refusal {
             self.counts.unstorable[why.index()] += 1;
             if why.lasts() {
-                self.denied.note(self.storage.hash(&key), moment.now);
+                self.denied.note(job.hash, moment.now);
             }
             self.give_up(job, Freed::Unshared);
             return HeadVerdict::Pass(job.report(Some(why), false));
         }
-        self.note_shared(job, &key, &coming.freshness, moment);
-        coming.promised = beside + length.unwrap_or(0) as usize;
+        self.note_shared(job, &freshness, moment);
+        let promised = beside + length.unwrap_or(0) as usize;
         if let AtHand::Complete(body) = at_hand {
-            self.storage.release(coming.promised);
-            let ComingHead { head, selecting, freshness, .. } = coming;
-            self.add(StoredResponse { key: key.into(), head, body: Arc::from(body), selecting, freshness });
+            self.storage.release(promised);
+            self.add(StoredResponse { filed, body: Arc::from(body), freshness });
             self.give_up(job, Freed::Come);
             return HeadVerdict::Pass(job.report(None, true));
         }
-        coming.announced = length;
+        let coming = ComingHead { filed, freshness, announced: length, promised };
         let report = job.report(None, true);
         let answer = compose::coming(&coming, &report, request.version(), moment);
-        let id = *job.fetch.get_or_insert_with(|| self.fetches.begin(&key, false));
+        let key = CacheKey { text: coming.filed.key(), hash: job.hash };
+        let id = *job.fetch.get_or_insert_with(|| self.fetches.begin(key, false));
         let waiters = self.fetches.handle_head(id, coming, reader);
         self.woken.extend(waiters.into_iter().map(|(who, _)| (who, Arriving::Waited)));
         HeadVerdict::Fill(answer)
@@ -178,19 +192,19 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     fn told_in_full(&self, mut answer: Box<Answer>, response: &Response<'_>, moment: &Moment<'_>) -> Box<Answer> {
         let directives = self.directives(response);
         if !directives.unkept.is_empty() {
-            answer.stored = Some(StoredHead::of(response, &Keeping { unkept: b"", ..keeping(&directives, moment) }));
+            let all = Keeping { unkept: b"", ..keeping(&directives, moment) };
+            answer.stored = Some(StoredHead::of(response, &all, &[]));
         }
         answer
     }
 
     /// A response to a job's request is kept, or still holds. Where each of those who wait would have to ask about it first, they are
     /// freed at once, and none waits for the next.
-    pub(super) fn note_shared(&mut self, job: &mut CacheJob, key: &[u8], response: &Freshness, moment: &Moment<'_>) {
-        let hash = self.storage.hash(key);
+    pub(super) fn note_shared(&mut self, job: &mut CacheJob, response: &Freshness, moment: &Moment<'_>) {
         match reuse::is_shared(response, moment.millis) {
-            true => self.denied.forget(hash),
+            true => self.denied.forget(job.hash),
             false => {
-                self.denied.note(hash, moment.now);
+                self.denied.note(job.hash, moment.now);
                 self.give_up(job, Freed::Unshared);
             }
         }
@@ -204,7 +218,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
 
     pub(super) fn freshness(
         &self,
-        head: &StoredHead,
+        head: &HeadFacts<'_>,
         directives: &Directives,
         response: &Response<'_>,
         job: &CacheJob,
@@ -212,7 +226,8 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     ) -> Freshness {
         let times = Exchanged { asked: job.asked_at, received: moment.millis };
         let targeted = self.settings.targeted.iter().any(|name| response.field(name.as_bytes()).is_some());
-        let mut freshness = Freshness::of(head, directives, age_value(values(response, b"age")), times);
+        let age = age_value(response.section().values(response.raw(), FieldKind::Age));
+        let mut freshness = Freshness::of(head, directives, age, times);
         if targeted && !directives.has_lifetime() {
             // RFC 9213 section 2.2: where a targeted field counts, Expires does not.
             freshness.lifetime = 0;
@@ -222,8 +237,10 @@ impl<W: Copy + Eq + Hash> Cache<W> {
 
     /// The directives that count for us: those of the first targeted field that is there (RFC 9213), or Cache-Control.
     pub(super) fn directives(&self, response: &Response<'_>) -> Directives {
-        let targeted = self.settings.targeted.iter().find(|name| response.field(name.as_bytes()).is_some());
-        Directives::of(values(response, targeted.map_or(b"cache-control", |name| name.as_bytes())))
+        match self.settings.targeted.iter().find(|name| response.field(name.as_bytes()).is_some()) {
+            Some(name) => Directives::of(values(response, name.as_bytes())),
+            None => Directives::of(response.section().values(response.raw(), FieldKind::CacheControl)),
+        }
     }
 
     pub(super) fn kept_directives(&self, head: &StoredHead) -> Directives {

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use super::filed::FiledHead;
 use super::fresh::Freshness;
-use super::select::Selecting;
-use crate::http::stored::StoredHead;
 
 /// What a reader gets.
 #[derive(Clone, Debug)]
@@ -35,10 +34,8 @@ pub(super) enum BodyProgress {
 /// What is known of a response before its body is complete.
 #[derive(Clone, Debug)]
 pub struct ComingHead {
-    /// Its head.
-    pub head: StoredHead,
-    /// Which requests it answers.
-    pub selecting: Selecting,
+    /// Its head, and what it answers.
+    pub filed: FiledHead,
     /// How old it is and how long it lasts.
     pub freshness: Freshness,
     /// The length of its body, if its head says it.

@@ -6,13 +6,15 @@ use std::hash::Hash;
 use super::compose::{self, answer};
 use super::control::Directives;
 use super::fetches::{FetchId, Underway};
+use super::filed::CacheKey;
 use super::inflow::ComingHead;
 use super::reuse::{self, Reuse};
-use super::status::{CacheReport, CacheResult, Forwarded};
+use super::status::CacheResult;
 use super::validate::Conditions;
 use super::{invalidate, validate, Arriving, Cache, CacheFinding, CacheJob, Moment, Role};
 use crate::http::answer::Answer;
-use crate::http::fields::Expectation;
+use crate::http::cache_status::{CacheReport, Forwarded};
+use crate::http::fields::{Expectation, FieldKind};
 use crate::http::framing::Framing;
 use crate::http::request::Request;
 use crate::http::{Method, Version};
@@ -21,22 +23,22 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     /// Finds what is to become of a request (section 4).
     pub fn look_up(&mut self, request: &Request, who: W, coming: Arriving, moment: &Moment<'_>) -> CacheFinding {
         let directives = reuse::request_directives(request);
-        let job = |role, forwarded| CacheJob::new(request, role, forwarded, directives.clone(), moment.millis);
         let plain = matches!(request.method(), Method::Get | Method::Head);
         if invalidate::is_unsafe(request) {
-            return CacheFinding::Forward(Box::new(job(Role::Invalidate, Forwarded::Method)), None);
+            let job = CacheJob::new(request, Role::Invalidate, Forwarded::Method, directives, moment.millis);
+            return CacheFinding::Forward(Box::new(job), None);
         }
         // What may switch protocols, or waits for a word of the origin, is between the two.
         let alone = request.upgrade().is_some() || request.expectation() != Expectation::None;
         let empty = matches!(request.framing(), Framing::Empty);
         if !plain || !empty || alone || validate::is_for_origin(request) || request.wants_private_connection() {
             let why = if plain { Forwarded::Bypass } else { Forwarded::Method };
-            return CacheFinding::Forward(Box::new(job(Role::Pass, why)), None);
+            return CacheFinding::Pass(CacheReport { forwarded: Some(why), ..CacheReport::default() });
         }
         // Its memory is kept from one request to the next.
         let mut key = std::mem::take(&mut self.key);
         invalidate::write_key(&mut key, request);
-        let found = self.find(request, &key, &directives, (who, coming), moment);
+        let found = self.find(request, self.storage.key(&key), directives, (who, coming), moment);
         self.key = key;
         found
     }
@@ -45,8 +47,8 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     fn find(
         &mut self,
         request: &Request,
-        key: &[u8],
-        directives: &Directives,
+        key: CacheKey<'_>,
+        directives: Directives,
         (who, coming): (W, Arriving),
         moment: &Moment<'_>,
     ) -> CacheFinding {
@@ -55,7 +57,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         let mut forwarded = if places.is_empty() { Forwarded::UriMiss } else { Forwarded::VaryMiss };
         if let Some((place, kept)) = selected.and_then(|place| Some((place, self.storage.get(place)?))) {
             let fresh = kept.freshness.is_fresh(moment.millis) && !kept.freshness.no_cache;
-            match reuse::judge(&kept.freshness, directives, moment.millis) {
+            match reuse::judge(&kept.freshness, &directives, moment.millis) {
                 Reuse::Validate => forwarded = if fresh { Forwarded::Request } else { Forwarded::Stale },
                 reuse => {
                     let report =
@@ -66,8 +68,8 @@ impl<W: Copy + Eq + Hash> Cache<W> {
                         Reuse::Fresh => CacheFinding::Answer(answer, CacheResult::Hit),
                         Reuse::WhileRevalidate if request.method() == Method::Get => {
                             let mut job =
-                                CacheJob::new(request, Role::Fill, Forwarded::Stale, directives.clone(), moment.millis);
-                            (job.validated, job.selected) = (places, selected);
+                                CacheJob::new(request, Role::Fill, Forwarded::Stale, directives, moment.millis);
+                            (job.validated, job.selected, job.hash) = (places, selected, key.hash);
                             self.refresh(request, key, job, answer)
                         }
                         _ => CacheFinding::Answer(answer, CacheResult::Stale),
@@ -76,17 +78,23 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             }
         }
         if directives.only_if_cached {
-            return CacheFinding::Answer(compose::not_cached(forwarded, moment.rules), CacheResult::Miss);
+            return CacheFinding::Answer(compose::not_cached(forwarded), CacheResult::Miss);
         }
         let role = if request.method() == Method::Head { Role::Update } else { Role::Fill };
-        let mut job = CacheJob::new(request, role, forwarded, directives.clone(), moment.millis);
+        let mut job = CacheJob::new(request, role, forwarded, directives, moment.millis);
         job.collapsed = coming != Arriving::First;
-        (job.validated, job.selected) = (places, selected);
+        (job.validated, job.selected, job.hash) = (places, selected, key.hash);
         self.forward(request, key, job, (who, coming), moment)
     }
 
     /// Answers with what is stale, and has a new one fetched unless that is under way.
-    fn refresh(&mut self, request: &Request, key: &[u8], mut job: CacheJob, answer: Box<Answer>) -> CacheFinding {
+    fn refresh(
+        &mut self,
+        request: &Request,
+        key: CacheKey<'_>,
+        mut job: CacheJob,
+        answer: Box<Answer>,
+    ) -> CacheFinding {
         if self.fetches.find(key, request).is_some() {
             return CacheFinding::Answer(answer, CacheResult::Stale);
         }
@@ -99,18 +107,17 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     fn forward(
         &mut self,
         request: &Request,
-        key: &[u8],
+        key: CacheKey<'_>,
         mut job: CacheJob,
         (who, coming): (W, Arriving),
         moment: &Moment<'_>,
     ) -> CacheFinding {
-        let ranged = request.field(b"range").is_some();
-        if job.role == Role::Update || ranged {
+        if job.role == Role::Fill && request.section().has(FieldKind::Range) {
+            // Section 3.3: parts are not kept.
+            return CacheFinding::Pass(job.report(None, false));
+        }
+        if job.role == Role::Update {
             job.validated.clear();
-            if ranged && job.role == Role::Fill {
-                // Section 3.3: parts are not kept.
-                job.role = Role::Pass;
-            }
             return CacheFinding::Forward(Box::new(job), None);
         }
         let validation = self.validation(request, &job);
@@ -120,7 +127,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         // What a client wants new, or has conditions of its own for, answers no other; nor does what was not shared lately.
         let own = job.directives.no_cache || job.directives.max_age == Some(0) || job.directives.no_store;
         let conditional = validation.is_none() && validate::is_conditional(request);
-        let denied = self.denied.contains(self.storage.hash(key), moment.now);
+        let denied = self.denied.contains(key.hash, moment.now);
         if own || conditional || denied || coming == Arriving::Alone {
             return CacheFinding::Forward(Box::new(job), validation);
         }
@@ -159,12 +166,15 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         let report = CacheReport { collapsed: true, ..job.report(None, false) };
         let answer = self.fetches.response(id).map(|response| compose::coming(response, &report, version, moment));
         // It was found a moment ago.
-        CacheFinding::Join(id, answer.unwrap_or_else(|| compose::not_cached(job.forwarded, moment.rules)))
+        CacheFinding::Join(id, answer.unwrap_or_else(|| compose::not_cached(job.forwarded)))
     }
 
     fn validation(&self, request: &Request, job: &CacheJob) -> Option<Vec<u8>> {
-        let heads: Vec<_> = job.validated.iter().filter_map(|place| Some(&self.storage.get(*place)?.head)).collect();
-        let selected = job.selected.and_then(|place| Some(&self.storage.get(place)?.head));
+        if job.validated.is_empty() {
+            return None;
+        }
+        let heads: Vec<_> = job.validated.iter().filter_map(|place| Some(self.storage.get(*place)?.head())).collect();
+        let selected = job.selected.and_then(|place| Some(self.storage.get(place)?.head()));
         validate::conditional(request, selected, &heads)
     }
 }

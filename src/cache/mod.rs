@@ -8,7 +8,9 @@ pub mod control;
 pub mod dates;
 pub mod denied;
 pub mod evict;
+pub mod facts;
 pub mod fetches;
+pub mod filed;
 pub mod filling;
 pub mod fresh;
 pub mod heads;
@@ -36,12 +38,13 @@ use evict::Eviction;
 use fetches::{FetchId, Fetches};
 use inflow::Portion;
 use reuse::Failure;
-use status::{CacheReport, CacheResult, Forwarded};
+use status::CacheResult;
 use storage::{Storage, StoredPlace, StoredPlaces};
 use store::{AskedFor, Unstorable};
 use validate::Conditions;
 
 use crate::http::answer::Answer;
+use crate::http::cache_status::{CacheReport, Forwarded};
 use crate::http::request::Request;
 use crate::http::rules::Rules;
 
@@ -108,6 +111,8 @@ pub enum Freed {
 /// What is to become of a request.
 #[derive(Debug)]
 pub enum CacheFinding {
+    /// It goes to its origin, whose response is nothing to the cache.
+    Pass(CacheReport),
     /// It goes to its origin, with this head in place of its own if there is one.
     Forward(Box<CacheJob>, Option<Vec<u8>>),
     /// It is answered.
@@ -123,8 +128,6 @@ pub enum CacheFinding {
 /// What the cache does with the response to a request that went on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Nothing.
-    Pass,
     /// It makes what is kept untrue (section 4.4).
     Invalidate,
     /// It is to HEAD and may update what is kept (section 4.3.5).
@@ -145,6 +148,8 @@ pub struct CacheJob {
     /// It waited for another's response first.
     collapsed: bool,
     asked: AskedFor,
+    /// Of its key.
+    hash: u64,
     /// In milliseconds since 1970.
     asked_at: u64,
     directives: Directives,
@@ -163,6 +168,7 @@ impl CacheJob {
             forwarded,
             collapsed: false,
             asked: AskedFor::of(request, &directives),
+            hash: 0,
             asked_at: millis,
             directives,
             conditions: Conditions::of(request),
@@ -182,7 +188,7 @@ impl CacheJob {
             forwarded: Some(self.forwarded),
             collapsed: self.collapsed,
             stored,
-            detail,
+            detail: detail.map(Unstorable::word),
             ..CacheReport::default()
         }
     }
@@ -191,7 +197,7 @@ impl CacheJob {
     pub fn result(&self) -> CacheResult {
         match self.role {
             Role::Fill | Role::Update => CacheResult::Miss,
-            Role::Pass | Role::Invalidate => CacheResult::Bypass,
+            Role::Invalidate => CacheResult::Bypass,
         }
     }
 }

@@ -4,21 +4,24 @@
 use std::hash::Hash;
 
 use super::compose::answer;
+use super::facts::HeadFacts;
 use super::fresh::Freshness;
 use super::heads::{keeping, HeadVerdict};
 use super::select::Selecting;
-use super::status::{CacheReport, CacheResult};
+use super::status::CacheResult;
 use super::storage::{StoredPlace, StoredResponse};
 use super::store::{self, Unstorable};
 use super::{validate, Cache, CacheJob, Freed, Moment};
+use crate::http::cache_status::CacheReport;
+use crate::http::fields::FieldKind;
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::stored::{Keeping, StoredHead};
 
 /// What becomes of a stored response.
 enum Renewal {
-    /// It has this head, and answers these requests, from now on.
-    Kept(StoredHead, Freshness, Selecting),
+    /// It has this head from now on, and answers these requests if they are others than before.
+    Kept(StoredHead, Freshness, Option<Selecting>),
     /// It stays as it was: the update is for its client alone.
     Untouched,
     /// It may not be kept any more.
@@ -36,7 +39,8 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     ) -> HeadVerdict {
         let places: Vec<StoredPlace> =
             job.validated.iter().copied().filter(|place| self.storage.get(*place).is_some()).collect();
-        let heads: Vec<&StoredHead> = places.iter().filter_map(|place| Some(&self.storage.get(*place)?.head)).collect();
+        let heads: Vec<&StoredHead> =
+            places.iter().filter_map(|place| Some(self.storage.get(*place)?.head())).collect();
         let selected = job.selected.and_then(|place| places.iter().position(|one| *one == place));
         let place =
             validate::validated(response.field(b"etag"), &heads, selected).and_then(|at| places.get(at).copied());
@@ -52,7 +56,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         let report = CacheReport { origin_status: Some(304), ttl, ..job.report(None, false) };
         let answer = answer(&told, &job.conditions, &report, moment);
         self.renew(place, job.selected == Some(place), told.clone(), renewal, request);
-        self.note_shared(job, &told.key, &told.freshness, moment);
+        self.note_shared(job, &told.freshness, moment);
         self.give_up(job, Freed::Come);
         HeadVerdict::Answer(answer, CacheResult::Revalidated)
     }
@@ -68,11 +72,11 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         let Some((place, kept)) = job.selected.and_then(|place| Some((place, self.storage.get(place)?))) else {
             return;
         };
-        if response.status() != kept.head.status() {
+        if response.status() != kept.head().status() {
             return;
         }
         let same = |name: &'static str| match response.field(name.as_bytes()) {
-            Some(told) => kept.head.field(name) == Some(told),
+            Some(told) => kept.head().field(name) == Some(told),
             None => true,
         };
         let length = response.length().is_none_or(|length| length == kept.body.len() as u64);
@@ -93,9 +97,10 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         moment: &Moment<'_>,
     ) -> StoredResponse {
         let told = self.directives(response);
-        let head = kept.head.updated(response, &Keeping { unkept: b"", ..keeping(&told, moment) });
-        let freshness = self.freshness(&head, &self.kept_directives(&head), response, job, moment);
-        StoredResponse { head, freshness, ..kept.clone() }
+        let head = kept.head().updated(response, &Keeping { unkept: b"", ..keeping(&told, moment) });
+        let directives = self.kept_directives(&head);
+        let freshness = self.freshness(&HeadFacts::of_stored(&head), &directives, response, job, moment);
+        StoredResponse { filed: kept.filed.with_head(head), body: kept.body.clone(), freshness }
     }
 
     /// Judges whether `told` may be kept in place of what is, and what of it.
@@ -107,8 +112,8 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         response: &Response<'_>,
         moment: &Moment<'_>,
     ) -> Renewal {
-        let directives = self.kept_directives(&told.head);
-        match store::judge_update(job.asked, response, kept.head.status(), &directives) {
+        let directives = self.kept_directives(told.head());
+        match store::judge_update(job.asked, response, kept.head().status(), &directives) {
             Err(Unstorable::Private | Unstorable::Status) => return Renewal::Gone,
             Err(Unstorable::NoStore) if !job.asked.no_store => return Renewal::Gone,
             Err(_) => return Renewal::Untouched,
@@ -116,19 +121,19 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         }
         // What comes for one user with the update is not kept, and neither is a cookie that the update does not say to be for all.
         let mut unkept = directives.unkept.clone();
-        let explicit = self.directives(response).has_lifetime() || response.field(b"expires").is_some();
-        if !explicit || !store::may_share_cookie(&told.head, &directives, &told.freshness) {
+        let explicit = self.directives(response).has_lifetime() || response.section().has(FieldKind::Expires);
+        if !explicit || !store::may_share_cookie(&HeadFacts::of_stored(told.head()), &directives, &told.freshness) {
             unkept.extend_from_slice(b"set-cookie,");
         }
         let head = match unkept.is_empty() {
-            true => told.head.clone(),
-            false => kept.head.updated(response, &Keeping { unkept: &unkept, ..keeping(&directives, moment) }),
+            true => told.head().clone(),
+            false => kept.head().updated(response, &Keeping { unkept: &unkept, ..keeping(&directives, moment) }),
         };
-        let selecting = match head.values("vary").eq(kept.head.values("vary")) {
-            true => Some(kept.selecting.clone()),
-            false => Selecting::of(head.values("vary"), request),
-        };
-        selecting.map_or(Renewal::Gone, |selecting| Renewal::Kept(head, told.freshness, selecting))
+        if head.values("vary").eq(kept.head().values("vary")) {
+            return Renewal::Kept(head, told.freshness, None);
+        }
+        let selecting = Selecting::of(head.values("vary"), request);
+        selecting.map_or(Renewal::Gone, |selecting| Renewal::Kept(head, told.freshness, Some(selecting)))
     }
 
     /// Carries a renewal out; `selected` says that the request had selected this response by its fields.
@@ -138,16 +143,20 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             Renewal::Untouched => return,
             Renewal::Gone => return self.storage.remove(place),
         };
-        match self.storage.get(place).is_some_and(|kept| kept.selecting == selecting) {
+        let kept = told.filed.selecting();
+        match selecting.as_ref().is_none_or(|selecting| selecting.bytes() == kept) {
             true => self.storage.update(place, head.clone(), freshness),
             false => self.storage.remove(place),
         }
         if self.storage.get(place).is_none() || !selected {
             // It answers this request too, as its origin says: it is found by what this one says from now on.
-            let own = if selected { Some(selecting) } else { Selecting::of(head.values("vary"), request) };
-            if let Some(selecting) = own {
-                self.add(StoredResponse { head, freshness, selecting, ..told });
+            let other = if selected { selecting } else { Selecting::of(head.values("vary"), request) };
+            if other.is_none() && !selected {
+                return;
             }
+            let mut filed = told.filed.with_head(head);
+            other.iter().for_each(|selecting| filed = filed.with_selecting(selecting));
+            self.add(StoredResponse { filed, freshness, ..told });
         }
     }
 }

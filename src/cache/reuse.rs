@@ -2,6 +2,7 @@
 
 use super::control::Directives;
 use super::fresh::Freshness;
+use crate::http::fields::FieldKind;
 use crate::http::request::Request;
 
 /// Longest time in seconds that a stored response is used stale where its origin cannot be reached and nothing says for how
@@ -23,13 +24,11 @@ pub enum Reuse {
 
 /// The Cache-Control of a request; without one, Pragma counts (section 5.4).
 pub fn request_directives(request: &Request) -> Directives {
-    let values = |name: &'static [u8]| {
-        request.fields().filter(move |(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-    };
-    if values(b"cache-control").next().is_some() {
-        return Directives::of(values(b"cache-control"));
+    let values = |kind| request.section().values(request.raw(), kind);
+    if request.section().has(FieldKind::CacheControl) {
+        return Directives::of(values(FieldKind::CacheControl));
     }
-    let pragma = Directives::of(values(b"pragma"));
+    let pragma = Directives::of(values(FieldKind::Pragma));
     Directives { no_cache: pragma.no_cache, ..Directives::default() }
 }
 

@@ -9,7 +9,7 @@ const MOST_NAMES: usize = 32;
 
 /// The fields of a request that its response depends on: for each `name`, a mark, the values, a line end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selecting(Box<[u8]>);
+pub struct Selecting(Vec<u8>);
 
 /// Marks a field that the request has, and one that it has not: these differ from one another (section 4.1).
 const PRESENT: u8 = b'=';
@@ -19,6 +19,10 @@ impl Selecting {
     /// What a response with these Vary fields depends on, of the request that it answers. None where that is never the same:
     /// `*`, too many names, or one that no field has.
     pub fn of<'a>(vary: impl Iterator<Item = &'a [u8]>, request: &Request) -> Option<Selecting> {
+        let mut vary = vary.peekable();
+        if vary.peek().is_none() {
+            return Some(Selecting::default());
+        }
         let mut names: Vec<Vec<u8>> = vary.flat_map(elements).map(<[u8]>::to_ascii_lowercase).collect();
         names.sort_unstable();
         names.dedup();
@@ -30,31 +34,31 @@ impl Selecting {
             text.extend_from_slice(&name);
             push_value(&mut text, &name, request);
         }
-        Some(Selecting(text.into()))
+        Some(Selecting(text))
     }
 
-    /// Whether a request selects the response that was kept with this.
-    pub fn matches(&self, request: &Request) -> bool {
-        let mut value = Vec::new();
-        let mut rest = &self.0[..];
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            let line = &rest[..=end];
-            // Names are tokens, which hold neither mark nor line end; PRESENT and ABSENT are told by what comes first.
-            let Some(at) = line.iter().position(|byte| matches!(*byte, PRESENT | 0)) else { return false };
-            value.clear();
-            push_value(&mut value, &line[..at], request);
-            if value != line[at..] {
-                return false;
-            }
-            rest = &rest[end + 1..];
+    /// What is kept of it, for [`selects`].
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Whether a request selects the response that was kept with these [`Selecting::bytes`].
+pub fn selects(kept: &[u8], request: &Request) -> bool {
+    let mut value = Vec::new();
+    let mut rest = kept;
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        let line = &rest[..=end];
+        // Names are tokens, which hold neither mark nor line end; PRESENT and ABSENT are told by what comes first.
+        let Some(at) = line.iter().position(|byte| matches!(*byte, PRESENT | 0)) else { return false };
+        value.clear();
+        push_value(&mut value, &line[..at], request);
+        if value != line[at..] {
+            return false;
         }
-        true
+        rest = &rest[end + 1..];
     }
-
-    /// Bytes of memory beside the value itself.
-    pub fn size(&self) -> usize {
-        self.0.len()
-    }
+    true
 }
 
 /// Appends what a request says in fields of that name.
@@ -106,7 +110,8 @@ mod tests {
 
     fn selects(vary: &str, stored: &[&str], presented: &[&str]) -> bool {
         let vary = [vary.as_bytes()];
-        Selecting::of(vary.into_iter(), &request(stored)).is_some_and(|kept| kept.matches(&request(presented)))
+        Selecting::of(vary.into_iter(), &request(stored))
+            .is_some_and(|kept| super::selects(kept.bytes(), &request(presented)))
     }
 
     #[test]

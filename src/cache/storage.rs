@@ -12,30 +12,26 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use smallvec::SmallVec;
 
 use super::evict::{Eviction, EvictionOrder, Linked, Links, NONE};
+use super::filed::{CacheKey, FiledHead};
 use super::fresh::Freshness;
 use super::invalidate::site;
-use super::select::Selecting;
 use crate::http::request::Request;
 use crate::http::stored::StoredHead;
 
 /// Most responses for one key that are kept for different requests: with more of them the one used least recently goes.
 pub const MOST_VARIANTS: usize = 32;
 
-/// Bytes that a response takes beside its key, its head, what selects it and its body: its slot, its place in the index with
-/// the room that a hash table leaves free, and what the allocator and shared memory add to four pieces.
-pub const OVERHEAD: usize = size_of::<SlotPlace>() + 32 + 4 * 16;
+/// Bytes that a response takes beside its head, what it is filed under and its body: its slot, its place in the index with the room
+/// that a hash table leaves free, and what the allocator and shared memory add to two pieces.
+pub const OVERHEAD: usize = size_of::<SlotPlace>() + 32 + 2 * 24;
 
 /// A response that is kept.
 #[derive(Clone, Debug)]
 pub struct StoredResponse {
-    /// What it answers: see [`super::invalidate::key`].
-    pub key: Box<[u8]>,
-    /// Its head.
-    pub head: StoredHead,
+    /// Its head, and what it answers.
+    pub filed: FiledHead,
     /// Its body, complete.
     pub body: Arc<[u8]>,
-    /// Which requests it answers.
-    pub selecting: Selecting,
     /// How old it is and how long it lasts.
     pub freshness: Freshness,
 }
@@ -43,7 +39,12 @@ pub struct StoredResponse {
 impl StoredResponse {
     /// Bytes that it takes in all.
     pub fn weight(&self) -> usize {
-        self.key.len() + self.head.size() + self.selecting.size() + self.body.len() + OVERHEAD
+        self.filed.head.size() + self.body.len() + OVERHEAD
+    }
+
+    /// Its head.
+    pub fn head(&self) -> &StoredHead {
+        &self.filed.head
     }
 }
 
@@ -106,7 +107,7 @@ impl Linked for Slots {
 
 /// A hash that is one already.
 #[derive(Debug, Default)]
-struct ReadyHash(u64);
+pub(super) struct ReadyHash(u64);
 
 impl Hasher for ReadyHash {
     fn finish(&self) -> u64 {
@@ -191,19 +192,19 @@ impl Storage {
         self.evictions
     }
 
-    /// The secret hash of a key.
-    pub fn hash(&self, key: &[u8]) -> u64 {
+    /// A key with its secret hash.
+    pub fn key<'a>(&self, text: &'a [u8]) -> CacheKey<'a> {
         let mut hasher = SipHasher13::new_with_keys(self.secret.0, self.secret.1);
-        hasher.write(key);
-        hasher.finish128().h1
+        hasher.write(text);
+        CacheKey { text, hash: hasher.finish128().h1 }
     }
 
     /// All that is kept for a key.
-    pub fn variants(&self, key: &[u8]) -> StoredPlaces {
+    pub fn variants(&self, key: CacheKey<'_>) -> StoredPlaces {
         let mut found = StoredPlaces::new();
-        let mut at = self.index.get(&self.hash(key)).copied().unwrap_or(NONE);
+        let mut at = self.index.get(&key.hash).copied().unwrap_or(NONE);
         while let Some(SlotPlace { generation, slot: Some(slot), .. }) = self.slots.at(at) {
-            if *slot.response.key == *key {
+            if slot.response.filed.key() == key.text {
                 found.push(StoredPlace { index: at, generation: *generation });
             }
             at = slot.next;
@@ -221,7 +222,7 @@ impl Storage {
     /// second the one that came last, which stands first.
     pub fn select(&self, places: &[StoredPlace], request: &Request) -> Option<StoredPlace> {
         let matching = places.iter().rev().filter_map(|place| Some((*place, self.get(*place)?)));
-        let matching = matching.filter(|(_, kept)| kept.selecting.matches(request));
+        let matching = matching.filter(|(_, kept)| kept.filed.answers(request));
         matching.max_by_key(|(_, kept)| kept.freshness.made()).map(|(place, _)| place)
     }
 
@@ -235,8 +236,10 @@ impl Storage {
     /// Keeps a response in place of one for the same requests. None if it is larger than all the room there is; its body counts for
     /// as long as readers have it then.
     pub fn insert(&mut self, response: StoredResponse) -> Option<StoredPlace> {
-        let variants = self.variants(&response.key);
-        let same = |place: &&StoredPlace| self.get(**place).is_some_and(|kept| kept.selecting == response.selecting);
+        let key = self.key(response.filed.key());
+        let (hash, variants) = (key.hash, self.variants(key));
+        let selecting = response.filed.selecting();
+        let same = |place: &&StoredPlace| self.get(**place).is_some_and(|kept| kept.filed.selecting() == selecting);
         let replaced = variants.iter().find(same).copied();
         // The newest is the first of its chain, so that the last is the oldest.
         let surplus = variants.last().copied().filter(|_| variants.len() >= MOST_VARIANTS);
@@ -247,7 +250,6 @@ impl Storage {
             return None;
         }
         self.used += weight;
-        let hash = self.hash(&response.key);
         let index = self.free.pop().unwrap_or_else(|| {
             let places = &mut self.slots.places;
             if places.len() == places.capacity() {
@@ -269,7 +271,7 @@ impl Storage {
     /// Gives a response a new head and a new age, as a validation does.
     pub fn update(&mut self, place: StoredPlace, head: StoredHead, freshness: Freshness) {
         let Some(kept) = self.get(place) else { return };
-        let (old, new) = (kept.head.size(), head.size());
+        let (old, new) = (kept.head().size(), head.size());
         // What is used last is not what goes.
         self.touch(place);
         if new > old && !self.make_room(new - old) {
@@ -278,7 +280,8 @@ impl Storage {
         // Making room may have taken it.
         let here = self.get(place).is_some();
         let Some(slot) = self.slots.taken_mut(place.index).filter(|_| here) else { return };
-        (slot.response.head, slot.response.freshness) = (head, freshness);
+        slot.response.filed = slot.response.filed.with_head(head);
+        slot.response.freshness = freshness;
         self.used = self.used + new - old;
     }
 
@@ -332,14 +335,14 @@ impl Storage {
 
     /// Forgets all that is kept for a key. Gives how many there were.
     pub fn purge(&mut self, key: &[u8]) -> usize {
-        let places = self.variants(key);
+        let places = self.variants(self.key(key));
         places.iter().for_each(|place| self.remove(*place));
         places.len()
     }
 
     /// Forgets all of a host with its port, `name:port`, or all there is. Looks at each response.
     pub fn purge_site(&mut self, wanted: Option<&[u8]>) -> usize {
-        let matches = |slot: &Slot| wanted.is_none_or(|wanted| site(&slot.response.key) == wanted);
+        let matches = |slot: &Slot| wanted.is_none_or(|wanted| site(slot.response.filed.key()) == wanted);
         let taken = self.slots.places.iter().enumerate();
         let taken = taken.filter(|(_, at)| at.slot.as_ref().is_some_and(matches));
         let places: Vec<u32> = taken.map(|(index, _)| index as u32).collect();

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use super::control::Directives;
+use super::facts::HeadFacts;
 use super::fresh::{may_guess, Freshness};
+use crate::http::fields::FieldKind;
 use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::http::stored::StoredHead;
 use crate::http::syntax::elements;
 use crate::http::Method;
 
@@ -112,43 +113,50 @@ impl AskedFor {
     pub fn of(request: &Request, directives: &Directives) -> AskedFor {
         AskedFor {
             get: request.method() == Method::Get,
-            authorization: request.field(b"authorization").is_some(),
+            authorization: request.section().has(FieldKind::Authorization),
             no_store: directives.no_store,
             private: request.wants_private_connection(),
         }
     }
 }
 
-/// Judges a response whose head would be kept as `head`, with its directives.
+/// Judges a response with these directives by all but how long it lasts.
 ///
 /// # Errors
 /// Why it is not kept.
-pub fn judge(
-    asked: AskedFor,
-    response: &Response<'_>,
-    head: &StoredHead,
-    directives: &Directives,
-    freshness: &Freshness,
-) -> Result<(), Unstorable> {
+pub fn judge(asked: AskedFor, response: &Response<'_>, directives: &Directives) -> Result<(), Unstorable> {
     let status = response.status();
     // Section 5.2.2.3: with must-understand, no-store is for those that do not know the status.
     let understood = directives.must_understand && is_understood(status);
-    let vary = || response.fields().filter(|(name, _)| name.eq_ignore_ascii_case(b"vary")).map(|(_, value)| value);
-    let refusals = [
-        (!asked.get, Unstorable::Method),
+    let mut vary = response.section().values(response.raw(), FieldKind::Vary);
+    let why = match () {
+        () if !asked.get => Unstorable::Method,
         // Sections 3.3 and 4.3.3: a part and an update are no responses of their own. A 407 is for one hop.
-        (status < 200 || matches!(status, 206 | 304 | 407), Unstorable::Status),
-        (directives.must_understand && !is_understood(status), Unstorable::Status),
-        (asked.no_store || directives.no_store && !understood, Unstorable::NoStore),
-        (directives.private, Unstorable::Private),
-        (asked.private || response.wants_private_connection(), Unstorable::PrivateConnection),
-        (asked.authorization && !may_share_authorized(directives), Unstorable::Authorization),
+        () if status < 200 || matches!(status, 206 | 304 | 407) => Unstorable::Status,
+        () if directives.must_understand && !is_understood(status) => Unstorable::Status,
+        () if asked.no_store || directives.no_store && !understood => Unstorable::NoStore,
+        () if directives.private => Unstorable::Private,
+        () if asked.private || response.wants_private_connection() => Unstorable::PrivateConnection,
+        () if asked.authorization && !may_share_authorized(directives) => Unstorable::Authorization,
         // Section 4.1: `*` never matches.
-        (vary().flat_map(elements).any(|name| name == b"*"), Unstorable::Vary),
-        (head.field("set-cookie").is_some() && !may_share_cookie(head, directives, freshness), Unstorable::Cookie),
-        (!is_allowed(status, head, directives) || !is_useful(head, freshness), Unstorable::Lifetime),
-    ];
-    refusals.into_iter().find(|(refused, _)| *refused).map_or(Ok(()), |(_, why)| Err(why))
+        () if vary.any(|value| elements(value).any(|name| name == b"*")) => Unstorable::Vary,
+        () => return Ok(()),
+    };
+    Err(why)
+}
+
+/// Judges what passed [`judge`] by how long it lasts.
+///
+/// # Errors
+/// Why it is not kept.
+pub fn judge_lifetime(head: &HeadFacts<'_>, directives: &Directives, freshness: &Freshness) -> Result<(), Unstorable> {
+    if head.cookie && !may_share_cookie(head, directives, freshness) {
+        return Err(Unstorable::Cookie);
+    }
+    match is_allowed(head.status, head, directives) && is_useful(head, freshness) {
+        true => Ok(()),
+        false => Err(Unstorable::Lifetime),
+    }
 }
 
 /// Judges an update of a stored response of this status, with the directives that it has then.
@@ -175,7 +183,7 @@ pub fn judge_update(
 
 /// Whether the cookies of a response with this head are for all who ask: only where it says for how long it may be reused, and that
 /// this needs no word of its origin about each client.
-pub fn may_share_cookie(head: &StoredHead, directives: &Directives, freshness: &Freshness) -> bool {
+pub fn may_share_cookie(head: &HeadFacts<'_>, directives: &Directives, freshness: &Freshness) -> bool {
     is_explicit(head, directives) && freshness.lifetime > 0 && !freshness.no_cache
 }
 
@@ -184,18 +192,18 @@ fn may_share_authorized(directives: &Directives) -> bool {
     directives.must_revalidate || directives.public || directives.shared_max_age.is_some()
 }
 
-fn is_explicit(head: &StoredHead, directives: &Directives) -> bool {
-    directives.has_lifetime() || head.field("expires").is_some()
+fn is_explicit(head: &HeadFacts<'_>, directives: &Directives) -> bool {
+    directives.has_lifetime() || head.expires.is_some()
 }
 
 /// Section 3, the last item of the list.
-fn is_allowed(status: u16, head: &StoredHead, directives: &Directives) -> bool {
+fn is_allowed(status: u16, head: &HeadFacts<'_>, directives: &Directives) -> bool {
     directives.public || is_explicit(head, directives) || may_guess(status)
 }
 
 /// A response that is stale at once and can neither be validated nor be used stale would only take room.
-fn is_useful(head: &StoredHead, freshness: &Freshness) -> bool {
-    let validator = head.field("etag").is_some() || head.field("last-modified").is_some();
+fn is_useful(head: &HeadFacts<'_>, freshness: &Freshness) -> bool {
+    let validator = head.tagged || head.last_modified.is_some();
     let lived = freshness.lifetime > freshness.initial_age && !freshness.no_cache;
     lived || validator || freshness.while_revalidate > 0 || freshness.if_error.is_some_and(|seconds| seconds > 0)
 }
@@ -210,9 +218,7 @@ fn is_understood(status: u16) -> bool {
 mod tests {
     use super::super::fresh::{age_value, Exchanged};
     use super::*;
-    use crate::http::date::stamp;
     use crate::http::rules::Rules;
-    use crate::http::stored::Keeping;
 
     fn word(request: &str, status: u16, fields: &str) -> &'static str {
         let text = format!("GET http://a.b/ HTTP/1.1\r\n{request}\r\n");
@@ -229,10 +235,11 @@ mod tests {
             response.fields().filter(move |(own, _)| own.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
         };
         let directives = Directives::of(named("cache-control"));
-        let head = StoredHead::of(&response, &Keeping { unkept: &directives.unkept, via: None, date: &stamp(1000) });
+        let head = HeadFacts::of(&response, &directives);
         let times = Exchanged { asked: 1_000_000, received: 1_000_000 };
         let freshness = Freshness::of(&head, &directives, age_value(named("age")), times);
-        judge(asked, &response, &head, &directives, &freshness).map_or_else(Unstorable::word, |()| "kept")
+        let judged = judge(asked, &response, &directives);
+        judged.and_then(|()| judge_lifetime(&head, &directives, &freshness)).map_or_else(Unstorable::word, |()| "kept")
     }
 
     #[test]

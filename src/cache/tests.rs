@@ -65,7 +65,7 @@ impl World {
                 let asks = sent.field(b"if-none-match").map(|tag| format!("?{}", String::from_utf8_lossy(tag)));
                 let word = match self.respond(&mut job, &sent, text, 0, false) {
                     HeadVerdict::Pass(CacheReport { stored: true, .. }) => "stored".to_owned(),
-                    HeadVerdict::Pass(CacheReport { detail: Some(why), .. }) => why.word().to_owned(),
+                    HeadVerdict::Pass(CacheReport { detail: Some(why), .. }) => why.to_owned(),
                     HeadVerdict::Pass(_) => "pass".to_owned(),
                     HeadVerdict::Answer(answer, result) => told(&answer, result.word()),
                     HeadVerdict::Again(_) => "again".to_owned(),
@@ -74,6 +74,7 @@ impl World {
                 self.cache.give_up(&mut job, Freed::Failed);
                 word + &asks.unwrap_or_default()
             }
+            CacheFinding::Pass(_) => "pass".to_owned(),
             CacheFinding::Wait(_) | CacheFinding::Join(..) => "shares".to_owned(),
         }
     }
@@ -135,8 +136,8 @@ fn what_is_stale_is_validated_and_updated() {
     let not_modified = |fields: &str| format!("HTTP/1.1 304 X\r\nDate: {}\r\n{fields}\r\n\r\n", stamp(NOW + 60));
     assert_eq!(world.ask("x", &not_modified("ETag: \"1\"\r\nA: 2")), "REVALIDATED 200 body?\"1\"");
     assert_eq!(world.ask("x", ""), "HIT 200 body");
-    let place = world.cache.storage.variants(b"a.b:80/x")[0];
-    assert_eq!(world.cache.storage.get(place).unwrap().head.field("a"), Some(&b"2"[..]));
+    let place = world.cache.storage.variants(world.cache.storage.key(b"a.b:80/x"))[0];
+    assert_eq!(world.cache.storage.get(place).unwrap().head().field("a"), Some(&b"2"[..]));
     world.now += 60;
     assert_eq!(world.ask("x\nIf-None-Match: \"1\"", &not_modified("ETag: \"1\"")), "REVALIDATED 304 ?\"1\"");
     assert_eq!(world.ask("x\nCache-Control: no-cache", &not_modified("")), "REVALIDATED 200 body?\"1\"");
@@ -147,8 +148,8 @@ fn what_is_stale_is_validated_and_updated() {
 
 /// The fields of what is kept under `x`.
 fn kept_lines(world: &World) -> Option<String> {
-    let place = *world.cache.storage.variants(b"a.b:80/x").first()?;
-    Some(String::from_utf8(world.cache.storage.get(place)?.head.lines().to_vec()).unwrap())
+    let place = *world.cache.storage.variants(world.cache.storage.key(b"a.b:80/x")).first()?;
+    Some(String::from_utf8(world.cache.storage.get(place)?.head().lines().to_vec()).unwrap())
 }
 
 /// An update is judged like a response of its own, whether it comes as a 304 or to HEAD. What it says for one user reaches that one

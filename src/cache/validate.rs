@@ -3,13 +3,20 @@
 
 use super::dates;
 use super::fresh::Freshness;
+use crate::http::fields::FieldKind;
 use crate::http::request::Request;
 use crate::http::stored::StoredHead;
 use crate::http::syntax::trim;
 
 /// Fields of a request that make it depend on what its client holds (RFC 9110 section 13.1), and that ask for parts.
-const CONDITIONS: [&[u8]; 6] =
-    [b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since", b"if-range", b"range"];
+const CONDITIONS: [FieldKind; 6] = [
+    FieldKind::IfNoneMatch,
+    FieldKind::IfModifiedSince,
+    FieldKind::IfMatch,
+    FieldKind::IfUnmodifiedSince,
+    FieldKind::IfRange,
+    FieldKind::Range,
+];
 
 /// Most entity tags that one validation names: more variants than that are validated by those used last.
 const MOST_TAGS: usize = 16;
@@ -17,12 +24,12 @@ const MOST_TAGS: usize = 16;
 /// Whether the client's own words forbid that a cache answers for the origin: section 4.3.2 forwards If-Match and
 /// If-Unmodified-Since.
 pub fn is_for_origin(request: &Request) -> bool {
-    request.field(b"if-match").is_some() || request.field(b"if-unmodified-since").is_some()
+    request.section().has(FieldKind::IfMatch) || request.section().has(FieldKind::IfUnmodifiedSince)
 }
 
 /// Whether a request asks for less than a whole response.
 pub fn is_conditional(request: &Request) -> bool {
-    CONDITIONS.iter().any(|name| request.field(name).is_some())
+    CONDITIONS.iter().any(|kind| request.section().has(*kind))
 }
 
 /// The head of the request that asks whether stored responses still hold, in place of `request` (section 4.3.1): with the
@@ -67,9 +74,9 @@ fn unconditional(request: &Request) -> Vec<u8> {
     let line_end = raw.iter().position(|byte| *byte == b'\n').map_or(raw.len(), |end| end + 1);
     let mut head = Vec::with_capacity(raw.len() + 128);
     head.extend_from_slice(&raw[..line_end]);
-    for (name, value) in request.fields() {
-        if !CONDITIONS.iter().any(|condition| name.eq_ignore_ascii_case(condition)) {
-            for part in [name, b": ", value, b"\r\n"] {
+    for span in request.section().spans() {
+        if !CONDITIONS.contains(&span.kind) {
+            for part in [span.name(raw), b": ", span.value(raw), b"\r\n"] {
                 head.extend_from_slice(part);
             }
         }
@@ -120,16 +127,16 @@ pub struct Conditions {
 impl Conditions {
     /// Those of a request.
     pub fn of(request: &Request) -> Conditions {
-        let joined = |name: &'static [u8]| {
-            let values = request.fields().filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value);
-            let values: Vec<&[u8]> = values.collect();
-            (!values.is_empty()).then(|| values.join(&b", "[..]).into_boxed_slice())
+        let joined = |kind: FieldKind| {
+            let fields = request.section();
+            let values = || fields.values(request.raw(), kind).collect::<Vec<_>>();
+            fields.has(kind).then(|| values().join(&b", "[..]).into_boxed_slice())
         };
         Conditions {
-            none_match: joined(b"if-none-match"),
-            modified_since: joined(b"if-modified-since"),
-            range: joined(b"range"),
-            if_range: joined(b"if-range"),
+            none_match: joined(FieldKind::IfNoneMatch),
+            modified_since: joined(FieldKind::IfModifiedSince),
+            range: joined(FieldKind::Range),
+            if_range: joined(FieldKind::IfRange),
         }
     }
 
@@ -215,7 +222,7 @@ mod tests {
     fn head(lines: &str) -> StoredHead {
         let text = format!("HTTP/1.1 200 OK\r\n{lines}\r\n");
         let response = Response::parse(text.as_bytes(), Method::Get).unwrap();
-        StoredHead::of(&response, &Keeping { unkept: b"", via: None, date: &stamp(NOW) })
+        StoredHead::of(&response, &Keeping { unkept: b"", via: None, date: &stamp(NOW) }, &[])
     }
 
     #[test]

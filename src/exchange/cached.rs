@@ -1,16 +1,38 @@
 //! What a cache makes of an exchange: a request answered from what is kept, and a response that is judged before its client
 //! gets it. Knows no cache.
 
+use std::fmt;
+
 use super::close::CloseReason;
 use super::ingress::Arrival;
 use super::phase::Phase;
 use super::{Action, Context, Exchange};
 use crate::http::answer::Answer;
+use crate::http::cache_status::CacheReport;
 use crate::http::caching::Caching;
 use crate::http::framing::Framing;
 use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::http::Method;
 use reactor::Millis;
+
+/// Judges responses for a cache.
+pub trait HeadJudge: fmt::Debug {
+    /// Judges the head of a final response to a request with [`Caching::Judge`], of which the client has got nothing. `rest` is what
+    /// has come behind it; `private` says that the connection is the client's own.
+    ///
+    /// None if the client gets something else in its place: [`Action::JudgeResponse`] follows.
+    fn judge(&mut self, request: &Request, response: &Response<'_>, rest: &[u8], private: bool) -> Option<Judged>;
+}
+
+/// A response that goes to its client as it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Judged {
+    /// What the client is told of the cache.
+    pub report: CacheReport,
+    /// What logs say of it: a word of our own, and Squid's.
+    pub words: (&'static str, &'static str),
+}
 
 impl Exchange {
     /// A request that no client has sent, to be judged like one of that client: its response is for a cache.

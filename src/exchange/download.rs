@@ -98,7 +98,7 @@ impl Exchange {
 
     /// Takes a response head, if it is complete and wanted. False when there is nothing more to do with what has come.
     fn read_response(&mut self, buf: &mut Buf, cx: &mut Context<'_>) -> bool {
-        let keep = self.keeps_client();
+        let (keep, private) = (self.keeps_client(), self.is_private());
         let Phase::Relaying(relay) = &mut self.phase else { return false };
         if relay.stage != RelayStage::Await {
             return false;
@@ -121,17 +121,17 @@ impl Exchange {
                     }
                 }
                 let Phase::Relaying(relay) = &mut self.phase else { return false };
-                if is_judged(&relay.request, &buf.bytes()[..length]) {
-                    self.action = Some(Action::JudgeResponse);
-                    return false;
-                }
-                let to_client = (keep, self.upload.done);
+                let to_client = (keep, self.upload.done, private);
                 take_response(relay, self.current.summary.as_deref_mut(), length, buf, to_client, cx)
             }
             _ => Err(OriginFault::HeadTooLarge),
         };
         match taken {
-            Ok(taken) => self.follow_head(taken, buf, cx),
+            Ok(Some(taken)) => self.follow_head(taken, buf, cx),
+            Ok(None) => {
+                self.action = Some(Action::JudgeResponse);
+                return false;
+            }
             Err(fault) => self.replace_response(fault, buf, cx),
         }
         true
@@ -243,12 +243,25 @@ pub(super) fn put_status(answer: &mut Answer, rules: &Rules) {
     }
 }
 
-/// Is this the head of a final response that is to be judged first? One that is at fault is told of like any other.
-fn is_judged(request: &Request, head: &[u8]) -> bool {
-    let is_final = |response: Response<'_>| {
-        !response.is_interim() && response.status() != 101 && login_fault(request, &response).is_ok()
+/// Has a cache judge a final response, if it wants to. None where it has something else for its client.
+fn judged(
+    request: &Request,
+    response: &Response<'_>,
+    rest: &[u8],
+    private: bool,
+    (cx, summary): (&mut Context<'_>, Option<&mut Summary>),
+) -> Option<Caching> {
+    let (Caching::Judge, Some(judge)) = (*request.caching(), cx.judge.as_deref_mut()) else {
+        return Some(*request.caching());
     };
-    *request.caching() == Caching::Judge && Response::parse(head, request.method()).is_ok_and(is_final)
+    let judged = judge.judge(request, response, rest, private)?;
+    summary.into_iter().for_each(|summary| summary.cache = Some(judged.words));
+    Some(Caching::Told(judged.report))
+}
+
+/// Not to a protocol that was not offered, nor with content of the request on its way that would end up in the tunnel.
+fn may_switch(request: &Request, response: &Response<'_>, uploaded: bool) -> bool {
+    uploaded && response.upgrade().is_some_and(|chosen| request.offers(chosen))
 }
 
 /// A response head that was rewritten for the client.
@@ -263,34 +276,46 @@ enum ResponseKind {
     Final { framing: Framing, keep_client: bool, keep_origin: bool, private: bool },
 }
 
-/// Parses the head at the front of the buffer and puts what the client gets in its place.
+impl ResponseKind {
+    fn of_final(response: &Response<'_>, to: &ToClient<'_>) -> ResponseKind {
+        let framing = response.framing(to.version);
+        ResponseKind::Final {
+            keep_client: to.persists(&framing),
+            keep_origin: response.keep_alive(),
+            private: response.wants_private_connection(),
+            framing,
+        }
+    }
+}
+
+/// Parses the head at the front of the buffer and puts what the client gets in its place. None where a cache has something else for
+/// its client.
 fn take_response(
     relay: &mut Relay,
-    summary: Option<&mut Summary>,
+    mut summary: Option<&mut Summary>,
     length: usize,
     buf: &mut Buf,
-    (keep, uploaded): (bool, bool),
+    (keep, uploaded, private): (bool, bool, bool),
     cx: &mut Context<'_>,
-) -> Result<Head, OriginFault> {
+) -> Result<Option<Head>, OriginFault> {
     let request = &relay.request;
+    let mut caching = *request.caching();
     let response = Response::parse(&buf.bytes()[..length], request.method())?;
     login_fault(request, &response)?;
-    // What a client sends behind a CONNECT is not its next request, whether or not the tunnel came about.
-    let keep = keep && request.method() != Method::Connect;
     cx.out.clear();
+    // Content that is still to come goes on, if the origin means to read it.
+    let goes_on = uploaded || response.keep_alive() && request.expectation() == Expectation::None;
     let to = ToClient {
         version: request.version(),
         method: request.method(),
-        // Content that is still to come goes on, if the origin means to read it.
-        keep_alive: keep && (uploaded || response.keep_alive() && request.expectation() == Expectation::None),
+        // What a client sends behind a CONNECT is not its next request, whether or not the tunnel came about.
+        keep_alive: keep && goes_on && request.method() != Method::Connect,
         upgrade: true,
         date: cx.date,
         rules: &cx.settings.rules,
     };
     let kind = if response.status() == 101 {
-        // A protocol that was not offered, or content of the request that would end up in the tunnel.
-        let offered = response.upgrade().is_some_and(|chosen| request.offers(chosen));
-        if !offered || !uploaded {
+        if !may_switch(request, &response, uploaded) {
             return Err(OriginFault::UnaskedSwitch);
         }
         rewrite::response(cx.out, &response, &to);
@@ -304,22 +329,20 @@ fn take_response(
         }
         ResponseKind::Interim
     } else {
-        let framing = response.framing(request.version());
+        let rest = &buf.bytes()[length..];
+        let told = judged(request, &response, rest, private, (cx, summary.as_deref_mut()));
+        let Some(told) = told else { return Ok(None) };
+        caching = told;
         rewrite::response(cx.out, &response, &to);
-        ResponseKind::Final {
-            keep_client: to.persists(&framing),
-            keep_origin: response.keep_alive(),
-            private: response.wants_private_connection(),
-            framing,
-        }
+        ResponseKind::of_final(&response, &to)
     };
-    if let Caching::Told(value) = request.caching() {
-        rewrite::append(cx.out, "Cache-Status", value);
-    }
     if !matches!(kind, ResponseKind::Interim) {
+        if let Caching::Told(report) = &caching {
+            rewrite::append_cache_status(cx.out, report, &cx.settings.rules);
+        }
         cx.counters.note_response(ResponseSource::Origin, response.status());
         summary.into_iter().for_each(|summary| summary.note_response(&response));
     }
     buf.replace_front(length, cx.out);
-    Ok(Head { length: cx.out.len() as u32, kind })
+    Ok(Some(Head { length: cx.out.len() as u32, kind }))
 }

@@ -6,7 +6,7 @@
 
 mod account;
 mod arrived;
-mod cached;
+pub mod cached;
 pub mod close;
 mod current;
 mod deadlines;
@@ -49,6 +49,7 @@ use crate::icap::ServiceSettings;
 use crate::policy::decision::Decision;
 use crate::policy::networks::Networks;
 use crate::policy::tunnels::TunnelRules;
+use cached::HeadJudge;
 use close::CloseReason;
 use current::{Current, Persistence};
 use ending::note_own_answer;
@@ -105,6 +106,8 @@ pub struct Context<'a> {
     pub out: &'a mut Vec<u8>,
     /// What exchanges count.
     pub counters: &'a mut ExchangeCounters,
+    /// What judges responses for a cache, where there is one.
+    pub judge: Option<&'a mut dyn HeadJudge>,
 }
 
 /// What the owner of an exchange has to do.

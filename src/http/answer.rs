@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::cache_status::{self, CacheReport};
 use super::cause::{Cause, RETRY_AFTER};
 use super::media::{self, PLAIN};
 use super::request::{is_alike, Request};
@@ -45,6 +46,8 @@ pub struct Answer {
     pub stored: Option<StoredHead>,
     /// Seconds for which it has been kept, and was on its way before (RFC 9111 section 5.1).
     pub age: Option<u64>,
+    /// What a cache did with the request; it is told unless the proxy does not show itself.
+    pub cached: Option<CacheReport>,
     /// The media type of the body.
     pub kind: &'static str,
     /// The body, or its start.
@@ -131,6 +134,7 @@ impl Answer {
             phrase: None,
             stored: None,
             age: None,
+            cached: None,
             kind: media::by_content(&body).unwrap_or(PLAIN),
             body,
             follows: 0,
@@ -228,6 +232,9 @@ impl Answer {
         }
         for (name, value) in &self.fields {
             push(out, &[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+        }
+        if let Some(report) = self.cached.filter(|_| !to.rules.transparent) {
+            cache_status::push_line(out, &to.rules.via, &report);
         }
         connection(out, to.version, self.persists(to), false);
         out.extend_from_slice(b"\r\n");

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
+pub(crate) use super::field_kind::FieldKind;
 use super::syntax::{decimal, elements, offset_in, trim, words};
 
 /// Most fields in one head. Browsers send about 20, origins up to 50; each costs 16 bytes while its head is kept.
@@ -18,78 +19,6 @@ pub const MAX_CONNECTION: usize = 512;
 
 /// Fields that are kept without an allocation; most heads have fewer.
 const INLINE_FIELDS: usize = 16;
-
-/// The fields that a proxy treats in a way of its own; all others are `Other`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum FieldKind {
-    Other,
-    /// A name that is one of those below once `_` is read as `-`. CGI and its heirs read it so (RFC 3875 section 4.1.18).
-    Lookalike,
-    Authorization,
-    Connection,
-    ContentLength,
-    Date,
-    Expect,
-    Host,
-    Http2Settings,
-    KeepAlive,
-    MaxForwards,
-    ProxyAuthenticate,
-    ProxyAuthorization,
-    ProxyConnection,
-    Te,
-    Trailer,
-    TransferEncoding,
-    Upgrade,
-    Via,
-    WwwAuthenticate,
-    XForwardedFor,
-    XProxyVersion,
-}
-
-impl FieldKind {
-    /// The kind of a field by its name, in any letter case.
-    pub(crate) fn of(name: &[u8]) -> FieldKind {
-        // Length and first letter leave one candidate each, so that most names cost no comparison at all.
-        let (candidate, kind): (&[u8], FieldKind) = match (name.len(), name.first().map(|byte| byte | 0x20)) {
-            (2, Some(b't')) => (b"te", FieldKind::Te),
-            (3, Some(b'v')) => (b"via", FieldKind::Via),
-            (4, Some(b'd')) => (b"date", FieldKind::Date),
-            (4, Some(b'h')) => (b"host", FieldKind::Host),
-            (6, Some(b'e')) => (b"expect", FieldKind::Expect),
-            (7, Some(b't')) => (b"trailer", FieldKind::Trailer),
-            (7, Some(b'u')) => (b"upgrade", FieldKind::Upgrade),
-            (10, Some(b'c')) => (b"connection", FieldKind::Connection),
-            (10, Some(b'k')) => (b"keep-alive", FieldKind::KeepAlive),
-            (12, Some(b'm')) => (b"max-forwards", FieldKind::MaxForwards),
-            (13, Some(b'a')) => (b"authorization", FieldKind::Authorization),
-            (14, Some(b'c')) => (b"content-length", FieldKind::ContentLength),
-            (14, Some(b'h')) => (b"http2-settings", FieldKind::Http2Settings),
-            (15, Some(b'x')) if name[2] | 0x20 == b'f' => (b"x-forwarded-for", FieldKind::XForwardedFor),
-            (15, Some(b'x')) => (b"x-proxy-version", FieldKind::XProxyVersion),
-            (16, Some(b'p')) => (b"proxy-connection", FieldKind::ProxyConnection),
-            (16, Some(b'w')) => (b"www-authenticate", FieldKind::WwwAuthenticate),
-            (17, Some(b't')) => (b"transfer-encoding", FieldKind::TransferEncoding),
-            (18, Some(b'p')) => (b"proxy-authenticate", FieldKind::ProxyAuthenticate),
-            (19, Some(b'p')) => (b"proxy-authorization", FieldKind::ProxyAuthorization),
-            _ => return FieldKind::Other,
-        };
-        let same = |(byte, wanted): (&u8, &u8)| byte.to_ascii_lowercase() == *wanted;
-        if name.iter().zip(candidate).all(same) {
-            return kind;
-        }
-        let alike = |(byte, wanted): (&u8, &u8)| same((byte, wanted)) || (*byte, *wanted) == (b'_', b'-');
-        match name.iter().zip(candidate).all(alike) {
-            true => FieldKind::Lookalike,
-            false => FieldKind::Other,
-        }
-    }
-
-    fn bit(self) -> u32 {
-        1 << self as u8
-    }
-}
 
 /// Where one field stands in its head. Offsets fit, as no head is longer than `head::MAX_HEAD`.
 #[derive(Clone, Copy, Debug)]
@@ -130,7 +59,7 @@ impl Span {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fields {
     spans: SmallVec<[Span; INLINE_FIELDS]>,
-    present: u32,
+    present: u64,
 }
 
 /// The name of a field is longer than [`MAX_NAME`].
@@ -380,20 +309,6 @@ mod tests {
     #[test]
     fn a_span_is_small() {
         assert_eq!(std::mem::size_of::<Span>(), 16);
-    }
-
-    #[test]
-    fn knows_names_in_any_letter_case() {
-        assert_eq!(FieldKind::of(b"CONTENT-length"), FieldKind::ContentLength);
-        assert_eq!(FieldKind::of(b"X-FORWARDED-FOR"), FieldKind::XForwardedFor);
-        assert_eq!(FieldKind::of(b"Keep-Alive"), FieldKind::KeepAlive);
-        assert_eq!(FieldKind::of(b"X-Proxy-Version"), FieldKind::XProxyVersion);
-        assert_eq!(FieldKind::of(b"Content-Lengths"), FieldKind::Other);
-        assert_eq!(FieldKind::of(b""), FieldKind::Other);
-        assert_eq!(FieldKind::of(b"content_LENGTH"), FieldKind::Lookalike);
-        assert_eq!(FieldKind::of(b"X-Forwarded_For"), FieldKind::Lookalike);
-        assert_eq!(FieldKind::of(b"X_Forwarded_Four"), FieldKind::Other);
-        assert_eq!(FieldKind::of(b"X_Forwarded-Fox"), FieldKind::Other);
     }
 
     #[test]

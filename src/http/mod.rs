@@ -5,6 +5,7 @@
 //! because it is written out at once. What goes out is always built from the parsed form, never from the received text.
 
 pub mod answer;
+pub mod cache_status;
 pub mod caching;
 pub mod cause;
 pub mod chunked;
@@ -12,6 +13,7 @@ pub mod date;
 mod diagnose;
 mod extensions;
 pub mod fault;
+mod field_kind;
 pub mod fields;
 pub mod first_bytes;
 pub mod framing;

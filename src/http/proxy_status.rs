@@ -31,10 +31,32 @@ pub fn name(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a text is a token of structured fields (RFC 9651 section 3.3.4), which differs from that of HTTP.
+/// Appends that name.
+pub(super) fn push_name(out: &mut Vec<u8>, name: &str) {
+    out.extend_from_slice(self::name(name).as_bytes());
+}
+
+/// The bytes of a token of structured fields behind its first (RFC 9651 section 3.3.4), which differ from those of HTTP.
+const IN_TOKENS: [bool; 256] = {
+    let marks = b"!#$%&'*+-.^_`|~:/";
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < marks.len() {
+        table[marks[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
+/// Whether a text is such a token.
 fn is_token(text: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(&byte);
-    text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '*') && text.bytes().all(inner)
+    let begins = text.as_bytes().first().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'*');
+    begins && text.bytes().all(|byte| IN_TOKENS[usize::from(byte)])
 }
 
 /// A string of structured fields (RFC 9651 section 3.3.3). What it cannot hold is left out.

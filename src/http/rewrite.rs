@@ -5,6 +5,7 @@
 
 use memchr::memchr2;
 
+use super::cache_status::{self, CacheReport};
 use super::fields::{FieldKind, Span};
 use super::framing::Framing;
 use super::request::Request;
@@ -145,6 +146,7 @@ fn passes_on(kind: FieldKind, request: &Request, rules: &Rules) -> bool {
         | FieldKind::MaxForwards
         | FieldKind::Trailer
         | FieldKind::WwwAuthenticate => true,
+        kind if kind.concerns_caches() => true,
         // In HTTP/1.0 the field means nothing (RFC 9110 section 10.1.1). Ours goes out as HTTP/1.1, where it would.
         FieldKind::Expect => request.version() == Version::Http11,
         // Only an offer that is passed on; its Connection field is written with it.
@@ -180,12 +182,12 @@ pub fn response(out: &mut Vec<u8>, response: &Response<'_>, to: &ToClient<'_>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Puts one more field behind those of a head that is complete. Its name and value must be ours or checked; without a value it
-/// is left out.
-pub fn append(out: &mut Vec<u8>, name: &str, value: &str) {
-    if !value.is_empty() {
+/// Puts Cache-Status behind the fields of a head that is complete (RFC 9211), unless the proxy does not show itself.
+pub fn append_cache_status(out: &mut Vec<u8>, report: &CacheReport, rules: &Rules) {
+    if !rules.transparent {
         out.truncate(out.len() - b"\r\n".len());
-        push(out, &[name.as_bytes(), b": ", value.as_bytes(), b"\r\n\r\n"]);
+        cache_status::push_line(out, &rules.via, report);
+        out.extend_from_slice(b"\r\n");
     }
 }
 
@@ -299,18 +301,18 @@ pub(super) fn push_unfolded(out: &mut Vec<u8>, mut value: &[u8]) {
 }
 
 /// Neighbouring lines that are copied at once.
-struct Run<'h> {
+pub(super) struct Run<'h> {
     head: &'h [u8],
     start: usize,
     end: usize,
 }
 
 impl<'h> Run<'h> {
-    fn new(head: &'h [u8]) -> Run<'h> {
+    pub(super) fn new(head: &'h [u8]) -> Run<'h> {
         Run { head, start: 0, end: 0 }
     }
 
-    fn add(&mut self, out: &mut Vec<u8>, span: &Span) {
+    pub(super) fn add(&mut self, out: &mut Vec<u8>, span: &Span) {
         match span.verbatim() {
             Some(line) if line.start == self.end => self.end = line.end,
             Some(line) => {
@@ -331,7 +333,7 @@ impl<'h> Run<'h> {
         push(out, &[name, b": ", value, b"\r\n"]);
     }
 
-    fn flush(&mut self, out: &mut Vec<u8>) {
+    pub(super) fn flush(&mut self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.head[self.start..self.end]);
         self.start = self.end;
     }

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use super::fields::FieldKind;
+use super::fields::{FieldKind, Span};
 use super::response::Response;
-use super::rewrite::{push_elements, push_unfolded};
+use super::rewrite::{push_elements, Run};
 use super::syntax::elements;
 use super::write::push;
 
@@ -20,39 +20,56 @@ pub struct Keeping<'a> {
     pub date: &'a str,
 }
 
-/// A head that is kept, shared by all answers that are written from it.
+/// A head that is kept, shared by all answers that are written from it, with what its owner keeps behind it in the same memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredHead {
     status: u16,
     phrase: u16,
-    /// The reason phrase, then lines of the form `Name: value CRLF`.
+    /// Where the lines end.
+    end: u32,
+    /// The reason phrase, then lines of the form `Name: value CRLF`, then the annex.
     text: Arc<[u8]>,
 }
 
 impl StoredHead {
-    /// The head of a response that has just come.
-    pub fn of(response: &Response<'_>, keeping: &Keeping<'_>) -> StoredHead {
-        let mut text = Vec::with_capacity(response.raw().len() + 64);
+    /// The head of a response that has just come, with these texts for its annex.
+    pub fn of(response: &Response<'_>, keeping: &Keeping<'_>, annex: &[&[u8]]) -> StoredHead {
+        let room: usize = annex.iter().map(|part| part.len()).sum();
+        let mut text = Vec::with_capacity(response.raw().len() + 128 + room);
         // A head has 1 MiB at most, and what is longer than this is no phrase.
         let phrase = &response.reason()[..response.reason().len().min(512)];
         text.extend_from_slice(phrase);
         write_fields(&mut text, response, keeping);
-        if response.field(b"date").is_none() {
+        if !response.section().has(FieldKind::Date) {
             push(&mut text, &[b"Date: ", keeping.date.as_bytes(), b"\r\n"]);
         }
-        StoredHead { status: response.status(), phrase: phrase.len() as u16, text: text.into() }
+        StoredHead::new(response.status(), phrase.len(), text, annex)
+    }
+
+    fn new(status: u16, phrase: usize, mut text: Vec<u8>, annex: &[&[u8]]) -> StoredHead {
+        // Neither is longer than a few MiB, as heads have 1 MiB at most.
+        let end = text.len() as u32;
+        push(&mut text, annex);
+        StoredHead { status, phrase: phrase as u16, end, text: text.into() }
     }
 
     /// The same head with what a 304, or a response to HEAD, says of it (RFC 9111 section 3.2): each field that comes replaces
     /// those of its name, but for Content-Length, which is the body's.
     pub fn updated(&self, response: &Response<'_>, keeping: &Keeping<'_>) -> StoredHead {
         let mut text = self.phrase().to_vec();
-        let is_new = |name: &[u8]| !is_unkept(response, keeping, name) && response.field(name).is_some();
+        let spans = response.section().spans();
+        let alike = |name: &[u8], span: &Span| span.name(response.raw()).eq_ignore_ascii_case(name);
+        let is_new = |name: &[u8]| spans.iter().any(|span| alike(name, span) && !is_unkept(response, keeping, span));
         for (name, value) in self.fields().filter(|(name, _)| !is_new(name)) {
             push(&mut text, &[name, b": ", value, b"\r\n"]);
         }
         write_fields(&mut text, response, &Keeping { via: keeping.via.filter(|_| is_new(b"via")), ..*keeping });
-        StoredHead { text: text.into(), ..*self }
+        StoredHead::new(self.status, usize::from(self.phrase), text, &[self.annex()])
+    }
+
+    /// The same head with another annex.
+    pub fn with_annex(&self, annex: &[&[u8]]) -> StoredHead {
+        StoredHead::new(self.status, usize::from(self.phrase), self.text[..self.end as usize].to_vec(), annex)
     }
 
     /// The status.
@@ -67,7 +84,12 @@ impl StoredHead {
 
     /// The lines of its fields.
     pub fn lines(&self) -> &[u8] {
-        &self.text[usize::from(self.phrase)..]
+        &self.text[usize::from(self.phrase)..self.end as usize]
+    }
+
+    /// What its owner keeps with it.
+    pub fn annex(&self) -> &[u8] {
+        &self.text[self.end as usize..]
     }
 
     /// All fields in order.
@@ -97,40 +119,38 @@ impl StoredHead {
     }
 }
 
-/// The fields that are for one hop, or that are written anew with each answer, or that credentials of this hop stand in
-/// (RFC 9111 section 3.1).
-fn is_unkept(response: &Response<'_>, keeping: &Keeping<'_>, name: &[u8]) -> bool {
-    let kind = FieldKind::of(name);
-    let hop = matches!(
-        kind,
-        FieldKind::Connection
-            | FieldKind::ContentLength
-            | FieldKind::KeepAlive
-            | FieldKind::ProxyAuthenticate
-            | FieldKind::ProxyAuthorization
-            | FieldKind::ProxyConnection
-            | FieldKind::Te
-            | FieldKind::Trailer
-            | FieldKind::TransferEncoding
-            | FieldKind::Upgrade
-    );
-    let told = [&b"age"[..], b"proxy-authentication-info"].iter().any(|own| name.eq_ignore_ascii_case(own));
-    let nominated = || {
-        response.connection().nominates() && response.section().is_nominated(response.raw(), name)
-            || elements(keeping.unkept).any(|unkept| unkept.eq_ignore_ascii_case(name))
+/// Whether a field is for one hop, is written anew with each answer, or holds credentials of this hop (RFC 9111 section 3.1), or was
+/// named as one not to keep.
+pub(crate) fn is_unkept(response: &Response<'_>, keeping: &Keeping<'_>, span: &Span) -> bool {
+    let name = || span.name(response.raw());
+    let told = match span.kind {
+        FieldKind::Age
+        | FieldKind::Connection
+        | FieldKind::ContentLength
+        | FieldKind::KeepAlive
+        | FieldKind::ProxyAuthenticate
+        | FieldKind::ProxyAuthorization
+        | FieldKind::ProxyConnection
+        | FieldKind::Te
+        | FieldKind::Trailer
+        | FieldKind::TransferEncoding
+        | FieldKind::Upgrade => true,
+        FieldKind::Other => name().eq_ignore_ascii_case(b"proxy-authentication-info"),
+        _ => false,
     };
-    hop || told || nominated()
+    told || response.connection().nominates() && response.section().is_nominated(response.raw(), name())
+        || !keeping.unkept.is_empty() && elements(keeping.unkept).any(|unkept| unkept.eq_ignore_ascii_case(name()))
 }
 
 fn write_fields(text: &mut Vec<u8>, response: &Response<'_>, keeping: &Keeping<'_>) {
-    for (name, value) in response.fields() {
-        let joined = keeping.via.is_some() && FieldKind::of(name) == FieldKind::Via;
-        if !joined && !is_unkept(response, keeping, name) {
-            push(text, &[name, b": "]);
-            push_unfolded(text, value);
-            text.extend_from_slice(b"\r\n");
+    let mut run = Run::new(response.raw());
+    for span in response.section().spans() {
+        let joined = keeping.via.is_some() && span.kind == FieldKind::Via;
+        if !joined && !is_unkept(response, keeping, span) {
+            run.add(text, span);
         }
     }
+    run.flush(text);
     if let Some(own) = keeping.via {
         text.extend_from_slice(b"Via: ");
         push_elements(text, response.section().values(response.raw(), FieldKind::Via));
@@ -146,7 +166,7 @@ mod tests {
     const KEEPING: Keeping<'static> = Keeping { unkept: b"", via: Some("me"), date: "NOW" };
 
     fn stored(text: &str, keeping: &Keeping<'_>) -> StoredHead {
-        StoredHead::of(&Response::parse(text.as_bytes(), Method::Get).unwrap(), keeping)
+        StoredHead::of(&Response::parse(text.as_bytes(), Method::Get).unwrap(), keeping, &[b"a", b"nnex"])
     }
 
     fn lines(head: &StoredHead) -> &str {
@@ -175,7 +195,8 @@ mod tests {
                       Connection: b\r\nB: 6\r\n\r\n";
         let response = Response::parse(update.as_bytes(), Method::Get).unwrap();
         let kept = stored(head, &KEEPING).updated(&response, &KEEPING);
-        assert_eq!((kept.status(), kept.phrase()), (200, &b"OK"[..]));
+        assert_eq!((kept.status(), kept.phrase(), kept.annex()), (200, &b"OK"[..], &b"annex"[..]));
+        assert_eq!((kept.with_annex(&[b"x"]).lines(), kept.with_annex(&[b"x"]).annex()), (kept.lines(), &b"x"[..]));
         assert_eq!(lines(&kept), "B: 3\r\nVia: 1.1 me\r\nDate: now\r\na: 4\r\nC: 5\r\n");
     }
 }

@@ -4,7 +4,9 @@ use std::time::{Instant, SystemTime};
 
 use reactor::Millis;
 
+use crate::cache::Moment;
 use crate::http::date;
+use crate::http::rules::Rules;
 
 /// A turn that begins this much later than it was to was kept from running: the process was stopped, or the machine was. What
 /// came meanwhile waits in sockets and helpers' pipes, and no timer may end before it has been read.
@@ -81,6 +83,12 @@ impl Clock {
     /// The time of this turn as a Date field value (RFC 9110 §5.6.7).
     pub(super) fn date(&self) -> &str {
         &self.date
+    }
+
+    /// The moment of this turn, as a cache has to know it.
+    pub(super) fn moment<'a>(&'a self, rules: &'a Rules) -> Moment<'a> {
+        let millis = self.since_epoch(self.now);
+        Moment { now: millis / 1000, millis, date: &self.date, rules }
     }
 
     /// A time of this clock in milliseconds since 1970. A step of the system's time shows within a second.

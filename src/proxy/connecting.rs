@@ -65,6 +65,7 @@ impl Proxy {
         if self.is_background(key) {
             return self.dismiss(key);
         }
+        let report = self.cache_report(key);
         if let Some(answer) = self.stand_in(key, cause) {
             self.with_exchange(key, |exchange, cx| exchange.handle_explained(answer, cx));
             return;
@@ -74,7 +75,8 @@ impl Proxy {
         }
         let Some(client) = self.clients.get(key) else { return };
         let exchange = &client.session.exchange;
-        let answer = self.answers.explain(cause, exchange.request(), exchange.client(), "");
+        let mut answer = self.answers.explain(cause, exchange.request(), exchange.client(), "");
+        answer.cached = report;
         self.with_exchange(key, |exchange, cx| exchange.handle_explained(answer, cx));
     }
 
@@ -90,6 +92,7 @@ impl Proxy {
         let Some(client) = self.clients.get(key) else { return };
         let exchange = &client.session.exchange;
         let mut answer = compose(&self.answers, exchange.request(), exchange.client());
+        answer.cached = self.cache_report(key);
         if let Some(kept) = answer.cause.and_then(|cause| self.stand_in(key, cause)) {
             answer = kept;
         }

@@ -4,7 +4,7 @@
 use reactor::arena::Key;
 use reactor::Millis;
 
-use super::caching::CacheDesk;
+use super::cache_desk::CacheDesk;
 use super::fill::{Fill, FillStep, READ};
 use super::Proxy;
 use crate::cache::fetches::FetchId;
@@ -40,8 +40,8 @@ impl CacheDesk {
 }
 
 impl Proxy {
-    /// Takes over the origin of a session, whose response goes to all who want it. The job stays with the session.
-    pub(super) fn fill(&mut self, key: Key, job: Box<CacheJob>, (framing, keeps): (Framing, bool), begun: Vec<u8>) {
+    /// Takes over the origin of a session, whose response goes to all who want it.
+    pub(super) fn fill(&mut self, key: Key, job: &CacheJob, (framing, keeps): (Framing, bool), begun: Vec<u8>) {
         let now = self.clock.now();
         let (Some(caching), Some(client)) = (&mut self.caching, self.clients.get_mut(key)) else { return };
         let (Some(origin), Some(id)) = (client.session.origin.take(), job.fetch) else { return };
@@ -49,7 +49,6 @@ impl Proxy {
         let fill = Fill { origin, framing, pending: begun, id, keeps, touched: now, queued: false };
         let fill_key = caching.fills.insert(fill);
         caching.by_fetch.insert(id, fill_key);
-        caching.jobs.insert(key, job);
         self.poller.assign(route, Owner::Fill(fill_key));
         self.begin_fill(fill_key);
     }

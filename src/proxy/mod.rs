@@ -10,6 +10,7 @@ mod announcing;
 mod at_hand;
 mod autoconfig;
 mod background;
+mod cache_desk;
 mod caching;
 mod client;
 mod clock;
@@ -43,6 +44,7 @@ mod report;
 mod snapshot;
 mod status;
 mod trimming;
+mod verdicts;
 
 use std::collections::VecDeque;
 use std::io;
@@ -55,6 +57,7 @@ use reactor::ready::Ready;
 use reactor::Millis;
 
 use crate::answers::Answers;
+use crate::exchange::cached::HeadJudge;
 use crate::exchange::phase::PhaseKind;
 use crate::exchange::{Context, Exchange, Settings};
 use crate::io::owner::Owner;
@@ -73,6 +76,7 @@ use crate::upstream::Upstream;
 use client::{Client, Waits};
 use clock::Clock;
 use listeners::Listeners;
+use verdicts::DeskJudge;
 
 pub use diverted::DivertOptions;
 pub use inherited::InheritedSockets;
@@ -124,7 +128,7 @@ pub struct Proxy {
     loading: loading::Loading,
     redirector: Option<Redirector>,
     /// None where nothing is kept.
-    caching: Option<Box<caching::CacheDesk>>,
+    caching: Option<Box<cache_desk::CacheDesk>>,
     usage: Option<UsageLog>,
     access: Option<AccessLog>,
     messages: Option<&'static Messages>,
@@ -200,7 +204,7 @@ impl Proxy {
             trimming: trimming::Trimming::default(),
             loading,
             redirector,
-            caching: service.cache.map(caching::CacheDesk::new),
+            caching: service.cache.map(cache_desk::CacheDesk::new),
             usage: None,
             access: None,
             messages: None,
@@ -391,6 +395,8 @@ impl Proxy {
         advance: impl FnOnce(&mut Client, &mut Shared, &mut Context<'_>) -> R,
     ) -> Option<R> {
         let client = self.clients.get_mut(key)?;
+        let (clock, rules) = (&self.clock, &self.settings.rules);
+        let mut judge = self.caching.as_deref_mut().map(|desk| DeskJudge { desk, key, clock, rules });
         let mut cx = Context {
             settings: &self.settings,
             session: key.generation,
@@ -399,6 +405,7 @@ impl Proxy {
             date: self.clock.date(),
             out: &mut self.out,
             counters: &mut self.counters.exchange,
+            judge: judge.as_mut().map(|judge| judge as &mut dyn HeadJudge),
         };
         Some(advance(client, &mut self.shared, &mut cx))
     }

@@ -255,6 +255,7 @@ impl Hub {
                 date: "NOW",
                 out: &mut self.out,
                 counters: &mut self.counters,
+                judge: None,
             };
             let progress = client.session.run(&mut self.shared, &mut cx);
             if let Some(request) = client.session.poll_content() {
@@ -467,6 +468,7 @@ impl Hub {
             date: "NOW",
             out: &mut self.out,
             counters: &mut self.counters,
+            judge: None,
         };
         tell(&mut client.session.exchange, &mut cx);
     }

@@ -160,6 +160,7 @@ impl Bench {
             date: "NOW",
             out: &mut self.out,
             counters: &mut self.counters,
+            judge: None,
         };
         let progress = self.session.run(&mut self.shared, &mut cx);
         self.fed = matches!(self.session.poll_content(), Some(ContentRequest::Block(_)));
@@ -194,6 +195,7 @@ impl Bench {
             date: "NOW",
             out: &mut self.out,
             counters: &mut self.counters,
+            judge: None,
         };
         what(&mut self.session.exchange, &mut cx);
     }

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::cache::control::Directives;
+use crate::cache::facts::HeadFacts;
 use crate::cache::fresh::Exchanged;
+use crate::cache::select::Selecting;
 use crate::http::response::Response;
 use crate::http::rules::Rules;
 use crate::http::stored::Keeping;
@@ -11,14 +13,14 @@ use crate::http::Method;
 fn response(key: &str, vary: &str, length: usize, received: u64) -> StoredResponse {
     let text = b"HTTP/1.1 200 OK\r\nA: 1\r\n\r\n";
     let head = Response::parse(text, Method::Get).unwrap();
-    let head = StoredHead::of(&head, &Keeping { unkept: b"", via: None, date: "now" });
     let times = Exchanged { asked: received * 1000, received: received * 1000 };
+    let directives = Directives::default();
+    let selecting = Selecting::of([&b"foo"[..]].into_iter(), &request(vary)).unwrap();
+    let keeping = Keeping { unkept: b"", via: None, date: "now" };
     StoredResponse {
-        key: key.as_bytes().into(),
-        freshness: Freshness::of(&head, &Directives::default(), None, times),
-        head,
+        freshness: Freshness::of(&HeadFacts::of(&head, &directives), &directives, None, times),
+        filed: FiledHead::of(&head, &keeping, key.as_bytes(), &selecting),
         body: vec![b'x'; length].into(),
-        selecting: Selecting::of([&b"foo"[..]].into_iter(), &request(vary)).unwrap(),
     }
 }
 
@@ -37,10 +39,13 @@ fn what_is_kept_is_found_by_key_and_request() {
     for (key, vary) in [("a.b:80/", "1"), ("a.b:80/", "2"), ("a.b:80/x", "1")] {
         all.insert(response(key, vary, 10, 5)).unwrap();
     }
-    let both = all.variants(b"a.b:80/");
-    assert_eq!((both.len(), all.variants(b"a.b:80/x").len(), all.variants(b"a.b:81/").len()), (2, 1, 0));
+    let both = all.variants(all.key(b"a.b:80/"));
+    assert_eq!(
+        (both.len(), all.variants(all.key(b"a.b:80/x")).len(), all.variants(all.key(b"a.b:81/")).len()),
+        (2, 1, 0)
+    );
     let two = all.select(&both, &request("2")).unwrap();
-    assert!(all.get(two).unwrap().selecting.matches(&request("2")));
+    assert!(all.get(two).unwrap().filed.answers(&request("2")));
     assert_eq!(all.select(&both, &request("3")), None);
     let newer = all.insert(response("a.b:80/", "2", 20, 6)).unwrap();
     assert_eq!((all.get(two).map(|_| ()), all.len()), (None, 3));
@@ -68,7 +73,7 @@ fn a_place_that_is_none_is_no_panic() {
 fn of_several_that_answer_the_newest_does() {
     let all_requests = |length, received, age| {
         let mut response = response("a.b:80/", "1", length, received);
-        response.selecting = Selecting::default();
+        response.filed = response.filed.with_selecting(&Selecting::default());
         response.freshness.initial_age = age;
         response
     };
@@ -82,7 +87,7 @@ fn of_several_that_answer_the_newest_does() {
         let mut all = storage(1 << 20);
         all.insert(first);
         all.insert(last);
-        let place = all.select(&all.variants(b"a.b:80/"), &request("1")).unwrap();
+        let place = all.select(&all.variants(all.key(b"a.b:80/")), &request("1")).unwrap();
         assert_eq!(all.get(place).unwrap().body.len(), want);
     }
 }
@@ -178,10 +183,10 @@ fn a_smaller_budget_evicts_and_an_update_is_weighed() {
     let text = format!("HTTP/1.1 304 X\r\nLong: {}\r\n\r\n", "y".repeat(8000));
     let update = Response::parse(text.as_bytes(), Method::Get).unwrap();
     let kept = all.get(places[0]).unwrap();
-    let head = kept.head.updated(&update, &Keeping { unkept: b"", via: None, date: "now" });
+    let head = kept.head().updated(&update, &Keeping { unkept: b"", via: None, date: "now" });
     all.update(places[0], head, kept.freshness);
     assert!(all.used() <= 25_000 && all.get(places[3]).is_none());
-    assert!(all.get(places[0]).unwrap().head.field("long").is_some());
+    assert!(all.get(places[0]).unwrap().head().field("long").is_some());
     assert_eq!(all.used(), all.get(places[0]).unwrap().weight());
 }
 

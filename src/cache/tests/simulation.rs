@@ -176,6 +176,7 @@ impl Run {
                 let length = (!answer.unsized_body).then_some(answer.follows);
                 State::Reads(id, request, Vec::new(), length)
             }
+            CacheFinding::Pass(_) => State::Idle,
             CacheFinding::Forward(job, head) => {
                 let sent =
                     head.map_or_else(|| request.clone(), |head| *Request::parse(&head, &self.world.rules).unwrap());

@@ -344,6 +344,7 @@ impl Scenario {
             date: "NOW",
             out: &mut self.out,
             counters: &mut self.counters,
+            judge: None,
         };
         what(&mut self.exchange, &mut cx);
         self.run();
@@ -357,7 +358,8 @@ impl Scenario {
             moved |= self.shut_down();
             let held = [self.upload.held.len(), self.download.held.len()];
             let (settings, out, counters) = (&self.settings, &mut self.out, &mut self.counters);
-            let mut cx = Context { settings, session: 1, now: self.now, fraction: 0, date: "NOW", out, counters };
+            let mut cx =
+                Context { settings, session: 1, now: self.now, fraction: 0, date: "NOW", out, counters, judge: None };
             moved |= self.exchange.settle(held, !self.upload.waiting.is_empty(), &mut cx);
             if let Some(side) = self.exchange.wants_end(held) {
                 self.exchange.handle_end(side, self.delivers, &mut cx);
@@ -389,7 +391,8 @@ impl Scenario {
     fn explain(&mut self, cause: Cause) {
         let answer = self.answers.explain(cause, self.exchange.request(), self.exchange.client(), "");
         let (settings, out, counters) = (&self.settings, &mut self.out, &mut self.counters);
-        let mut cx = Context { settings, session: 1, now: self.now, fraction: 0, date: "NOW", out, counters };
+        let mut cx =
+            Context { settings, session: 1, now: self.now, fraction: 0, date: "NOW", out, counters, judge: None };
         self.exchange.handle_explained(answer, &mut cx);
     }
 
@@ -412,6 +415,7 @@ impl Scenario {
             date: "NOW",
             out: &mut self.out,
             counters: &mut self.counters,
+            judge: None,
         };
         let lane = match direction {
             Direction::Upload => &mut self.upload,

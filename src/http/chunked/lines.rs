@@ -84,5 +84,7 @@ pub(super) fn trailer_name(line: &[u8], side: ChunkSender) -> Result<&[u8], Chun
 
 /// Whether a field of this name may come after the content.
 pub(super) fn may_be_trailer(name: &[u8]) -> bool {
-    FieldKind::of(name) == FieldKind::Other && !NOT_TRAILERS.iter().any(|other| name.eq_ignore_ascii_case(other))
+    let kind = FieldKind::of(name);
+    (kind == FieldKind::Other || kind.concerns_caches())
+        && !NOT_TRAILERS.iter().any(|other| name.eq_ignore_ascii_case(other))
 }

@@ -97,6 +97,7 @@ fn play(bytes: &[u8], piece: usize) -> End {
             date: "NOW",
             out: &mut out,
             counters: &mut counters,
+            judge: None,
         };
         let before = (upload.len(), got.len(), exchange.phase().kind());
         exchange.advance_upload(&mut upload, &mut cx);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::thread;
 
-use crate::support::{client, eventually, pattern, Client, Helpers, Message, Origin, Proxy};
+use crate::support::{client, eventually, pattern, Client, Helpers, Message, Origin, Proxy, Refusing};
 
 const ON: (&str, &str) = ("cache.enable", "true");
 
@@ -40,6 +40,48 @@ fn ask(client: &mut Client, url: &str, fields: &str) -> Message {
 fn told(reply: &Message) -> String {
     let value = reply.value("Cache-Status").unwrap_or_else(|| panic!("no Cache-Status: {reply:?}"));
     value.split_once("; ").map_or(value.clone(), |(_, rest)| rest.to_owned())
+}
+
+/// An interim response that a client of HTTP/1.0 does not get was told of the cache all the same, in front of the final head.
+#[test]
+fn an_interim_response_to_a_client_of_http10_stays_away() {
+    let origin = Origin::start(|peer| {
+        while peer.request()?.is_some() {
+            peer.send("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")?;
+        }
+        Ok(())
+    });
+    let proxy = Proxy::start(&[ON]);
+    for fields in ["", "Range: bytes=0-0\r\n"] {
+        let mut client = proxy.client();
+        client.send(format!("GET {} HTTP/1.0\r\n{fields}\r\n", origin.url("/x")));
+        let reply = client.reply();
+        assert_eq!((reply.status(), reply.text().as_str(), reply.has("Link")), (200, "x", false), "{fields}");
+    }
+}
+
+/// RFC 9211 section 2: also where the proxy answers for an origin that could not, and where nothing was to be kept.
+#[test]
+fn errors_of_the_proxy_tell_what_the_cache_did() {
+    let origin = Origin::start(|peer| {
+        while let Some(request) = peer.request()? {
+            let broken = if request.start().contains("/login") { 407 } else { 9 };
+            peer.send(format!("HTTP/1.1 {broken} X\r\nContent-Length: 0\r\n\r\n"))?;
+        }
+        Ok(())
+    });
+    let refusing = Refusing::new();
+    let nothing = format!("http://{}/x", refusing.address());
+    let proxy = Proxy::start(&[ON]);
+    for (url, fields, status, want) in [
+        (nothing.as_str(), "", 502, "fwd=uri-miss"),
+        (nothing.as_str(), "Range: bytes=0-1\r\n", 502, "fwd=uri-miss"),
+        (origin.url("/x").as_str(), "", 502, "fwd=uri-miss"),
+        (origin.url("/login").as_str(), "", 407, "fwd=uri-miss"),
+    ] {
+        let reply = ask(&mut proxy.client(), url, fields);
+        assert_eq!((reply.status(), told(&reply).as_str()), (status, want), "{url} {fields}");
+    }
 }
 
 #[test]
