@@ -7,7 +7,7 @@ PREFIX     ?= /usr/local
 SYSCONFDIR ?= $(if $(filter /usr /usr/,$(PREFIX)),/etc,$(PREFIX)/etc)
 STRIP      ?= strip
 HELPERS    := $(filter-out %.rs,$(wildcard helpers/*))
-VERSION    := $(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version *= *"\(.*\)"/\1/p' Cargo.toml)
+VERSION     = $(shell tools/version)
 
 # Mutated inputs for each fuzz target in `make fuzz`, and in the smoke run that is part of `make test`.
 FUZZ_RUNS  ?= 200000
@@ -115,13 +115,19 @@ static: ## program that needs no library, for any Linux and for the Containerfil
 	install -D -m 0755 $(STATIC_FOLDER)/exaproxy $(TARGET)/static/exaproxy
 	$(STRIP) $(TARGET)/static/exaproxy
 
-deb: all ## Debian package, with the debug symbols in one of their own (target/debian)
-	conf/debian/build $(TARGET) $(VERSION)
+deb: ## Debian package, with the debug symbols in one of their own (target/debian)
+	@conf/debian/build
+	$(MAKE) all
+	conf/debian/build $(TARGET)
 
-dist: ## source archive of the committed tree
+dist: ## source archive of the committed tree, its bill of materials (CycloneDX), and their checksums (target/dist)
+	@git diff --quiet HEAD || echo 'what is not committed is not in the archive' >&2
 	mkdir -p $(TARGET)/dist
-	git archive --format=tar.gz --prefix=exaproxy-$(VERSION)/ -o $(TARGET)/dist/exaproxy-$(VERSION).tar.gz HEAD
-	@echo $(TARGET)/dist/exaproxy-$(VERSION).tar.gz
+	version=$(VERSION) && cd $(TARGET)/dist && \
+	    git -C $(CURDIR) archive --format=tar.gz --prefix=exaproxy-$$version/ -o $$PWD/exaproxy-$$version.tar.gz HEAD && \
+	    $(CURDIR)/tools/sbom $$version > exaproxy-$$version.cdx.json && \
+	    sha256sum exaproxy-$$version.tar.gz exaproxy-$$version.cdx.json > exaproxy-$$version.sha256
+	@ls $(TARGET)/dist/exaproxy-$(VERSION).*
 
 clean: ## remove what was built
 	$(CARGO) clean

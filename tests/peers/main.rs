@@ -29,6 +29,7 @@ mod parents;
 mod programs;
 mod promtool;
 mod refresh;
+mod released;
 mod reuse;
 mod second_proxy;
 mod servers;
