@@ -44,6 +44,7 @@ pub use print::{help_options, help_sources, PrintForm};
 pub use sources::{Setting, Sources, FILE, FOLDERS};
 pub use unknown::nearest;
 
+use crate::web::OptionFact;
 use sources::Given;
 
 /// A configuration that was read and found to be sound.
@@ -157,8 +158,8 @@ impl Loaded {
         self.values.iter().find(named).is_some_and(|value| value.source != ValueSource::Default)
     }
 
-    /// Every option as the monitor shows it: its name, its text, and whether that is JSON already.
-    pub fn facts(&self) -> Vec<(String, String, bool)> {
+    /// Every option as the monitor shows it.
+    pub fn facts(&self) -> Vec<OptionFact> {
         monitor::of(&self.values, &self.config)
     }
 

@@ -1,7 +1,9 @@
 //! The configuration as the monitor shows it: every option under the name that it has in the environment with dots, as in the
 //! original, and under the original's where that was another one, as JSON has it: numbers and booleans as they are, everything else as text.
 
-use super::{Config, Value};
+use super::options::SECTIONS;
+use super::{Config, Value, ValueSource};
+use crate::web::OptionFact;
 
 /// Names that the original's monitor had for options of other names.
 const RENAMED: [(&str, &str); 2] = [("daemon.daemonize", "daemon.deamonize"), ("daemon.speed", "daemon.sleep")];
@@ -15,8 +17,8 @@ const REACTOR: &str = "kqueue";
 /// What stands before every name.
 const PREFIX: &str = "exaproxy.";
 
-/// Names, texts, and whether a text is JSON already.
-pub(super) fn of(values: &[Value], config: &Config) -> Vec<(String, String, bool)> {
+/// Every option, under each of its names.
+pub(super) fn of(values: &[Value], config: &Config) -> Vec<OptionFact> {
     let mut facts = Vec::new();
     for value in values {
         let name = value.entry.name();
@@ -28,18 +30,34 @@ pub(super) fn of(values: &[Value], config: &Config) -> Vec<(String, String, bool
         };
         let plain = text == "true" || text == "false" || text.parse::<i64>().is_ok();
         let is_json = plain && !value.entry.quoted;
+        let fact = fact(value, format!("{PREFIX}{name}"), text, is_json);
+        let renamed = |old: String| OptionFact { name: old, renamed: true, ..fact.clone() };
         if let Some((_, old)) = RENAMED.iter().find(|(own, _)| *own == name) {
-            facts.push((format!("{PREFIX}{old}"), text.clone(), is_json));
+            facts.push(renamed(format!("{PREFIX}{old}")));
         }
         // The switches of subsystems, which are the flags without an older name.
-        if let Some(subsystem) = name.strip_prefix("log.").filter(|_| text == "true" || text == "false") {
+        if let Some(subsystem) = name.strip_prefix("log.").filter(|_| fact.text == "true" || fact.text == "false") {
             if subsystem != "enable" {
-                facts.push((format!("{PREFIX}log.level.{subsystem}"), text.clone(), is_json));
+                facts.push(renamed(format!("{PREFIX}log.level.{subsystem}")));
             }
         }
-        facts.push((format!("{PREFIX}{name}"), text, is_json));
+        facts.push(fact);
     }
     facts
+}
+
+fn fact(value: &Value, name: String, text: String, is_json: bool) -> OptionFact {
+    let section = SECTIONS.iter().find(|(section, _)| *section == value.entry.section);
+    OptionFact {
+        name,
+        text,
+        is_json,
+        renamed: false,
+        section: section.map_or("", |(_, about)| about.trim()),
+        about: value.entry.help,
+        default: value.differs.then_some(value.entry.default),
+        place: (value.source != ValueSource::Default).then(|| value.source.to_string()),
+    }
 }
 
 /// The program without its arguments, which may hold passwords.
@@ -78,9 +96,10 @@ mod tests {
                 ..Sources::default()
             };
             let facts = load(&sources, &shelf).expect("a sound configuration").facts();
-            let fact = facts.iter().find(|(name, ..)| name == "exaproxy.redirector.program").expect("it is there");
-            assert_eq!(fact.1, shown);
-            assert!(facts.iter().all(|(name, ..)| name.starts_with(PREFIX)), "{facts:?}");
+            let fact = facts.iter().find(|fact| fact.name == "exaproxy.redirector.program").expect("it is there");
+            assert_eq!((fact.text.as_str(), fact.default), (shown, Some("etc/exaproxy/redirector/url-allow")));
+            assert_eq!(fact.place.as_deref(), Some("environment exaproxy_redirector_program"));
+            assert!(facts.iter().all(|fact| fact.name.starts_with(PREFIX) && !fact.section.is_empty()), "{facts:?}");
         }
     }
 

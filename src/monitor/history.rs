@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use reactor::Millis;
 
+use super::peaks::{Peak, PeakOf, Peaks};
 use super::Running;
 use crate::counters::histogram::Histogram;
 
@@ -37,6 +38,7 @@ struct Sample {
 pub struct History {
     seconds: VecDeque<Sample>,
     minutes: VecDeque<Sample>,
+    peaks: Peaks,
 }
 
 impl History {
@@ -45,7 +47,15 @@ impl History {
         if self.minutes.back().is_none_or(|last| at >= last.at + MINUTE) {
             add(&mut self.minutes, Sample { at, running: running.clone() });
         }
+        if let Some(last) = self.seconds.back() {
+            self.peaks.note((last.at, &last.running), (at, &running));
+        }
         add(&mut self.seconds, Sample { at, running });
+    }
+
+    /// A value of the last moment, and the highest since the start.
+    pub fn peak(&self, of: PeakOf) -> (Peak, Peak) {
+        self.peaks.get(of)
     }
 
     /// Values of the moments themselves. Where nothing is known yet there is a zero.

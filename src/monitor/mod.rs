@@ -6,6 +6,7 @@ pub mod hosts;
 pub mod listeners;
 pub mod lists;
 pub mod observed;
+pub mod peaks;
 pub mod process;
 pub mod sessions;
 pub mod users;

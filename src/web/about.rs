@@ -9,7 +9,7 @@ const ISSUES: &str = "https://github.com/Exa-Networks/exaproxy/issues";
 pub(super) fn about() -> Markup {
     html! {
         h1 { "About" }
-        p { "ExaProxy " (env!("CARGO_PKG_VERSION")) ": a non-caching HTTP proxy that filters with helper programs, and joins IPv4 and IPv6." }
+        p { "ExaProxy " (env!("CARGO_PKG_VERSION")) ": an HTTP proxy that filters with lists and helper programs, joins IPv4 and IPv6, and caches where that is asked for." }
         ul {
             li { a href="/about/email.html" { "Contact" } }
             li { a href="/about/licence.html" { "Licence" } }

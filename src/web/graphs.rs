@@ -203,7 +203,7 @@ fn figure(graph: &Graph, history: &History, span: HistorySpan, title: &str) -> M
             div aria-hidden="true" { (chart(&lines, span, write)) }
             figcaption .scroll {
                 table {
-                    tr { th scope="col" { "Line" } th scope="col" .number { "Now" } th scope="col" .number { "Mean" } th scope="col" .number { "Peak" } }
+                    tr { th scope="col" { "Line" } th scope="col" .number { "Now" } th scope="col" .number { "Mean" } th scope="col" .number { "Highest" } }
                     @for (number, ((label, _), points)) in graph.lines.iter().zip(&lines).enumerate() {
                         tr {
                             th scope="row" { span class={ "swatch line-" (number) } {} (label) }

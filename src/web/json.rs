@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{json, Map, Value};
 
+use super::OptionFact;
 use crate::exchange::close::CloseReason;
 use crate::monitor::listeners::ListenerRow;
 use crate::monitor::lists::ListFileRow;
@@ -24,12 +25,12 @@ pub(super) fn index() -> String {
 }
 
 /// Every option with its value.
-pub(super) fn configuration(options: &[(String, String, bool)]) -> String {
+pub(super) fn configuration(options: &[OptionFact]) -> String {
     let value = |text: &str, is_json: bool| match is_json.then(|| serde_json::from_str(text)) {
         Some(Ok(value)) => value,
         _ => Value::from(text),
     };
-    let rows = options.iter().map(|(name, text, is_json)| (name.clone(), value(text, *is_json)));
+    let rows = options.iter().map(|fact| (fact.name.clone(), value(&fact.text, fact.is_json)));
     text(&Value::Object(rows.collect::<Map<String, Value>>()))
 }
 

@@ -20,7 +20,7 @@ pub(super) fn files(source: &dyn Source) -> Markup {
                 (units::count(counters.listed_blocked)) " refused, " (units::count(counters.listed_reported)) " would have been refused."
             }
             div .scroll {
-                table {
+                table .cards {
                     tr {
                         th scope="col" { "File" } th scope="col" { "List" } th scope="col" .number { "Entries" }
                         th scope="col" .number { "Age" } th scope="col" .number { "Generation" }
@@ -29,15 +29,15 @@ pub(super) fn files(source: &dyn Source) -> Markup {
                     }
                     @for row in &files {
                         tr {
-                            td .wrap { (row.file) }
-                            td { (row.list) }
-                            td .number { (units::count(row.numbers.entries)) }
-                            td .number { (units::seconds(row.numbers.age)) }
-                            td .number { (row.numbers.generation) }
-                            td .number { (units::count(row.numbers.allowed)) }
-                            td .number { (units::count(row.numbers.blocked)) }
-                            td .number { (units::count(row.numbers.reported)) }
-                            td .number { (units::count(row.others)) @if row.others > 0 { ", first: line " (row.first_other) } }
+                            td .wrap data-label="File" { (row.file) }
+                            td data-label="List" { (row.list) }
+                            td .number data-label="Entries" { (units::count(row.numbers.entries)) }
+                            td .number data-label="Age" { (units::seconds(row.numbers.age)) }
+                            td .number data-label="Generation" { (row.numbers.generation) }
+                            td .number data-label="Allowed" { (units::count(row.numbers.allowed)) }
+                            td .number data-label="Refused" { (units::count(row.numbers.blocked)) }
+                            td .number data-label="Reported" { (units::count(row.numbers.reported)) }
+                            td .number data-label="Lines without effect" { (units::count(row.others)) @if row.others > 0 { ", first: line " (row.first_other) } }
                         }
                     }
                 }
@@ -66,19 +66,19 @@ fn hosts(observed: &ObservedHosts) -> Markup {
             @if observed.others > 0 { " " (units::counted(observed.others, "request", "requests")) " to further hosts could not be told apart." }
         }
         div .scroll {
-            table {
+            table .cards {
                 tr {
                     th scope="col" { "Host" } th scope="col" .number { "Port" } th scope="col" .number { "Requests" }
                     th scope="col" .number { "Would have been refused" } th scope="col" { "Now" } th scope="col" { "By" }
                 }
                 @for row in observed.hosts.iter().take(HOSTS) {
                     tr {
-                        td .wrap { (row.host) }
-                        td .number { (row.port) }
-                        td .number { (units::count(row.requests)) }
-                        td .number { (units::count(row.refused)) }
-                        td { (row.last.word()) }
-                        td .wrap { (row.entry) }
+                        td .wrap data-label="Host" { (row.host) }
+                        td .number data-label="Port" { (row.port) }
+                        td .number data-label="Requests" { (units::count(row.requests)) }
+                        td .number data-label="Would have been refused" { (units::count(row.refused)) }
+                        td data-label="Now" { (row.last.word()) }
+                        td .wrap data-label="By" { (row.entry) }
                     }
                 }
             }

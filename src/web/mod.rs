@@ -3,15 +3,20 @@
 
 mod about;
 mod chart;
+mod configuration;
 mod control;
+mod errors;
 mod exposition;
+mod facts;
 mod graphs;
 mod information;
 mod json;
 mod layout;
 mod lists;
+mod log;
 mod metrics;
 mod names;
+mod numbers;
 mod overview;
 pub mod pac;
 mod process;
@@ -56,8 +61,8 @@ const MAX_PATH: usize = 5000;
 /// What the configuration says to the monitor.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// Every option with its value, as `/json/configuration` has it: name, text, whether the text is JSON already.
-    pub configuration: Vec<(String, String, bool)>,
+    /// Every option with its value, as `/json/configuration` has it.
+    pub configuration: Vec<OptionFact>,
     /// Things can be changed from here (`web.debug`).
     pub control: bool,
     /// Names under which pages are shown besides addresses and `localhost`, in lower case: those of this machine and
@@ -69,6 +74,27 @@ pub struct Facts {
     pub script: PacScript,
     /// What counts as trouble that lasts.
     pub episodes: EpisodeOptions,
+}
+
+/// An option as the monitor shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OptionFact {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub text: String,
+    /// The text is JSON already.
+    pub is_json: bool,
+    /// It stands here under the name that the original had for it, and under its own too.
+    pub renamed: bool,
+    /// What its section is about.
+    pub section: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// Its default, where the value is another.
+    pub default: Option<&'static str>,
+    /// Where it was set, if it was.
+    pub place: Option<String>,
 }
 
 /// What stays the same while the process lives.
@@ -238,13 +264,15 @@ fn page(path: &str, query: &[u8], source: &dyn Source) -> WebPage {
         "/information.html" => WebPage::new("Information", information::overview()),
         "/information/sessions.html" => WebPage::new("Sessions", sessions::page(query, source)).every(5),
         "/information/listeners.html" => WebPage::new("Listeners", information::listeners(source)).every(5),
-        "/information/configuration.html" => WebPage::new("Configuration", information::configuration(source)),
-        "/information/statistics.html" => WebPage::new("Statistics", information::statistics(source)).every(2),
-        "/information/errors.html" => WebPage::new("Errors", information::errors(source)).every(5),
+        "/information/configuration.html" => WebPage::new("Configuration", configuration::page(query, source)),
+        "/information/statistics.html" => WebPage::new("Statistics", numbers::page(source)).every(2),
+        "/information/errors.html" => WebPage::new("Errors", errors::page(source)).every(5),
         "/information/lists.html" => WebPage::new("Lists", lists::files(source)).every(5),
         "/information/observed.html" => WebPage::new("Observed hosts", lists::observed(source)),
-        "/information/logs.html" => WebPage::new("Log", information::logs(MessageKind::Proxy, source)),
-        "/information/errs.html" => WebPage::new("Log of the helpers", information::logs(MessageKind::Helpers, source)),
+        "/information/logs.html" => WebPage::new("Log", log::page(MessageKind::Proxy, query, source)).every(5),
+        "/information/errs.html" => {
+            WebPage::new("Log of the helpers", log::page(MessageKind::Helpers, query, source)).every(5)
+        }
         "/graph.html" => WebPage::new("Graphs", graphs::overview(source)).every(5),
         "/end-point.html" | "/end-point/clients.html" => {
             WebPage::new("Clients", sessions::ends(EndPointKind::Clients, source)).every(5)

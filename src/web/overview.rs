@@ -4,9 +4,11 @@ use maud::{html, Markup};
 
 use super::chart::spark;
 use super::graphs::Graph;
+use super::{errors, numbers};
 use super::{units, Source};
 use crate::counters::histogram::Histogram;
 use crate::monitor::history::{History, HistorySpan, POINTS};
+use crate::monitor::peaks::PeakOf;
 use crate::monitor::Running;
 
 /// Kinds of errors that are named.
@@ -19,13 +21,13 @@ pub(super) fn page(source: &dyn Source) -> Markup {
         h1 { "Overview" }
         div .tiles {
             (state(&running))
-            (requests(&running, history))
-            (connections(&running, history))
-            (transfer(&running, history))
-            (errors(&running, history))
+            (requests(&running, source))
+            (connections(&running, source))
+            (transfer(&running, source))
+            (failures(&running, history))
             (times(history))
             (names(history))
-            (helpers(&running, history))
+            (helpers(&running, source))
             @if running.cache.limit > 0 { (cache(&running, history)) }
         }
     }
@@ -74,12 +76,14 @@ fn troubles(running: &Running) -> Vec<String> {
     drains.into_iter().chain(running.episodes.iter().map(|episode| episode.text.to_string())).collect()
 }
 
-fn requests(running: &Running, history: &History) -> Markup {
+fn requests(running: &Running, source: &dyn Source) -> Markup {
+    let history = source.history();
     let rates = history.rates(HistorySpan::Minute, |running| running.counters.requests);
     let value = html! { (units::rate(rates[POINTS - 1])) " /s" };
     let counters = &running.counters.exchange;
     let (allowed, blocked): (u64, u64) = (counters.allowed.iter().sum(), counters.blocked.iter().sum());
     let rest = html! {
+        (numbers::highest(PeakOf::Requests, source))
         p { (units::count(running.counters.requests)) " since the start" }
         p { (units::count(allowed)) " allowed, " (units::count(blocked)) " blocked" }
         (graph("requests", history))
@@ -87,29 +91,35 @@ fn requests(running: &Running, history: &History) -> Markup {
     tile("requests", "/graph/requests.html", "Requests", &value, &rest)
 }
 
-fn connections(running: &Running, history: &History) -> Markup {
+fn connections(running: &Running, source: &dyn Source) -> Markup {
+    let history = source.history();
     let value = html! { (units::count(running.clients)) };
     let rest = html! {
         p { "of at most " (units::counted(running.limit, "client", "clients")) ", " (units::count(running.silent)) " silent, " (units::count(running.tunnels)) " in tunnels" }
-        p { (units::count(running.established)) " to servers, " (units::count(running.idle)) " idle" }
+        (numbers::highest(PeakOf::Clients, source))
+        p { (units::count(running.established)) " to servers, " (units::count(running.idle)) " of them idle" }
         (graph("connections", history))
     };
     tile("connections", "/information/sessions.html", "Open connections", &value, &rest)
 }
 
-fn transfer(running: &Running, history: &History) -> Markup {
+fn transfer(running: &Running, source: &dyn Source) -> Markup {
+    let history = source.history();
     let now = |direction: fn(&Running) -> u64| 8.0 * history.rates(HistorySpan::Minute, direction)[POINTS - 1];
     let value = html! { (units::bits(now(|running| running.counters.to_clients.iter().sum()))) };
     let rest = html! {
         p { "to clients, " (units::bits(now(|running| running.counters.to_origins.iter().sum()))) " to servers" }
+        (numbers::highest(PeakOf::ToClients, source))
         p { (units::bytes(running.counters.to_clients.iter().sum())) " and " (units::bytes(running.counters.to_origins.iter().sum())) " since the start" }
         (graph("transfered", history))
     };
     tile("transfer", "/graph/transfered.html", "Transfer", &value, &rest)
 }
 
-fn errors(running: &Running, history: &History) -> Markup {
-    let value = html! { (units::count(history.added(|running| running.errors().map(|(_, count)| count).sum()))) };
+fn failures(running: &Running, history: &History) -> Markup {
+    let failed = history.added(|running| running.counters.exchange.failures().total());
+    // What fails now may have been asked for before that minute.
+    let all = history.added(|running| running.counters.requests).max(failed);
     let mut kinds: Vec<(&str, u64)> = Vec::new();
     for (place, (name, _)) in running.errors().enumerate() {
         let added = history.added(|running| running.errors().nth(place).map_or(0, |(_, count)| count));
@@ -117,9 +127,10 @@ fn errors(running: &Running, history: &History) -> Markup {
     }
     kinds.retain(|(_, added)| *added > 0);
     kinds.sort_by_key(|(_, added)| std::cmp::Reverse(*added));
+    let value = html! { (units::share(failed, all)) };
     let rest = html! {
-        p { "in the last minute" }
-        ul { @for (name, added) in kinds.iter().take(KINDS) { li { (units::count(*added)) " × " (name) } } }
+        p { "of the requests failed in the last minute: " (units::count(failed)) " of " (units::count(all)) }
+        ul { @for (name, added) in kinds.iter().take(KINDS) { li { (units::count(*added)) " × " (errors::meaning(name)) } } }
         (line(&history.rates(HistorySpan::Minute, |running| running.errors().map(|(_, count)| count).sum())))
     };
     tile("errors", "/information/errors.html", "Errors", &value, &rest)
@@ -145,7 +156,8 @@ fn names(history: &History) -> Markup {
     latency("dns", "/graph/latency.html", "Names", &rest, |running| running.counters.name_time, history)
 }
 
-fn helpers(running: &Running, history: &History) -> Markup {
+fn helpers(running: &Running, source: &dyn Source) -> Markup {
+    let history = source.history();
     let Some(helpers) = &running.helpers else {
         let value = html! { "none" };
         let rest = html! { p { "No helper is asked about requests." } };

@@ -37,7 +37,10 @@ pub(super) fn page(query: &[u8], source: &dyn Source) -> Markup {
     html! {
         h1 { "Sessions" }
         (form(&filter))
-        p { (units::count(sessions.rows.len() as u64)) " of " (units::count(sessions.matched as u64)) " that match, of " (units::count(sessions.total as u64)) " in all." }
+        p {
+            (units::counted(sessions.total as u64, "session is", "sessions are")) " open, " (units::count(sessions.matched as u64)) " of them match, "
+            (units::count(sessions.rows.len() as u64)) " are shown."
+        }
         @if !sessions.rows.is_empty() { (table(&sessions.rows)) }
     }
 }
@@ -46,7 +49,7 @@ fn form(filter: &Filter) -> Markup {
     let phases = PhaseKind::ALL.into_iter().filter(|phase| *phase != PhaseKind::Closed);
     html! {
         form method="get" action="/information/sessions.html" {
-            label { "Client's address, or uid:1000, starts with" input name="client" value=(filter.client) autocomplete="off"; }
+            label { "Client (address, or uid:1000) starts with" input name="client" value=(filter.client) autocomplete="off"; }
             label { "Host contains" input name="host" value=(filter.host) autocomplete="off"; }
             label {
                 "Phase"
@@ -56,7 +59,7 @@ fn form(filter: &Filter) -> Markup {
                 }
             }
             label {
-                "Sessions come first by"
+                "First by"
                 select name="sort" { @for (sort, word) in Sort::ALL { option value=(word) selected[sort == filter.sort] { (title(sort)) } } }
             }
             label { "Rows" input name="limit" type="number" min="1" max=(MOST_ROWS) value=(filter.limit); }
@@ -77,30 +80,34 @@ fn title(sort: Sort) -> &'static str {
 fn table(rows: &[Row]) -> Markup {
     html! {
         div .scroll {
-            table {
+            table .cards.dense {
                 tr {
-                    th scope="col" .number { "Id" } th scope="col" { "Client" } th scope="col" { "User" } th scope="col" { "Phase" }
+                    th scope="col" .number { "Number" } th scope="col" { "Client" } th scope="col" { "User" } th scope="col" { "Phase" }
                     th scope="col" .number { "In phase" } th scope="col" .number { "Age" } th scope="col" .number { "Requests" }
                     th scope="col" { "Host" } th scope="col" { "Server" }
                     th scope="col" .number { "To client" } th scope="col" .number { "To server" } th scope="col" { "Last error" }
                 }
-                @for row in rows {
-                    tr {
-                        td .number { (row.id) }
-                        td { (row.client) @if let Some(pid) = row.pid { " process " (pid) } @if row.web { " (monitor)" } }
-                        td .wrap { (row.user.as_deref().unwrap_or_default()) }
-                        td { (row.phase) }
-                        td .number { (units::seconds(row.still)) }
-                        td .number { (units::seconds(row.age)) }
-                        td .number { (row.requests) }
-                        td .wrap { (row.host) }
-                        td { @if let Some(origin) = row.origin { (origin) } }
-                        td .number { (units::bytes(row.to_client)) }
-                        td .number { (units::bytes(row.to_origin)) }
-                        td { (row.trouble.unwrap_or_default()) }
-                    }
-                }
+                @for row in rows { (line(row)) }
             }
+        }
+    }
+}
+
+fn line(row: &Row) -> Markup {
+    html! {
+        tr {
+            td .number data-label="Number" { (row.id) }
+            td data-label="Client" { (row.client) @if let Some(pid) = row.pid { " process " (pid) } @if row.web { " (monitor)" } }
+            td .wrap data-label="User" { (row.user.as_deref().unwrap_or_default()) }
+            td data-label="Phase" { (row.phase) }
+            td .number data-label="In phase" { (units::seconds(row.still)) }
+            td .number data-label="Age" { (units::seconds(row.age)) }
+            td .number data-label="Requests" { (units::count(row.requests.into())) }
+            td .wrap data-label="Host" { (row.host) }
+            td data-label="Server" { @if let Some(origin) = row.origin { (origin) } }
+            td .number data-label="To client" { (units::bytes(row.to_client)) }
+            td .number data-label="To server" { (units::bytes(row.to_origin)) }
+            td data-label="Last error" { (row.trouble.unwrap_or_default()) }
         }
     }
 }
@@ -114,7 +121,7 @@ pub(super) fn ends(side: EndPointKind, source: &dyn Source) -> Markup {
     };
     html! {
         h1 { (title) " by address" }
-        p { (units::counted(ends.len() as u64, "address is connected", "addresses are connected")) ". The table shows the " (ADDRESSES) " with most connections." }
+        p { (units::counted(ends.len() as u64, "address is connected", "addresses are connected")) "." @if ends.len() > ADDRESSES { " The table shows the " (ADDRESSES) " with most connections." } }
         @if !ends.is_empty() {
             div .scroll {
                 table {

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod lists;
+mod shown;
 
 use std::net::IpAddr;
 
@@ -32,9 +33,16 @@ struct Fake {
 impl Fake {
     fn new() -> Fake {
         let configuration = vec![
-            ("web.host".into(), "1.2.3.4\"".into(), false),
-            ("a.b".into(), "7".into(), true),
-            ("evil".into(), EVIL.into(), false),
+            OptionFact { name: "web.host".into(), text: "1.2.3.4\"".into(), ..OptionFact::default() },
+            OptionFact { name: "a.b".into(), text: "7".into(), is_json: true, ..OptionFact::default() },
+            OptionFact {
+                name: "exaproxy.evil.x".into(),
+                text: EVIL.into(),
+                about: "does harm",
+                default: Some("<b>"),
+                place: Some(EVIL.into()),
+                ..OptionFact::default()
+            },
         ];
         let helpers = Helpers { forked: 5, minimum: 5, maximum: 25, ..Helpers::default() };
         let running = Running { listening: true, helpers: Some(helpers), limit: 9, ..Running::default() };
@@ -287,34 +295,6 @@ fn errors_are_by_cause() {
     for key in ["\"client-gone\": 0", "\"origins\": {", "\"names\": {", "\"helpers\": {"] {
         assert!(text.contains(key), "{key}\n{text}");
     }
-}
-
-#[test]
-fn a_cache_has_a_tile_a_graph_and_forms_that_purge() {
-    let mut fake = Fake::new();
-    assert!(!fake.get("/").1.contains("tile-cache") && !fake.get("/control.html").1.contains("/control/cache/purge"));
-    fake.running.cache.limit = 64 << 20;
-    for (second, (hits, misses)) in [(1, 1), (4, 2)].into_iter().enumerate() {
-        fake.running.cache.counts.results = [hits, misses, 0, 0, 0, 9];
-        fake.history.push(2000 + 1000 * second as u64, fake.running.clone());
-    }
-    let tile = fake.get("/").1;
-    let tile = tile.split("tile-cache").nth(1).expect("a tile");
-    assert!(tile.contains("<output>67 %</output>") && tile.contains("of 6 requests in the last minute"), "{tile}");
-    assert!(tile.contains("0 responses, 0 B of 64.0 MiB"), "{tile}");
-    assert!(fake.get("/graph/cache.html").1.contains("75 %"));
-    let page = fake.get("/control.html").1;
-    assert_eq!(page.matches("action=\"/control/cache/purge\"").count(), 3, "{page}");
-    let purge = |content: &str| match fake.post("/control/cache/purge", content) {
-        Reply::Order(Order::Purge(what)) => Some(what),
-        _ => None,
-    };
-    assert_eq!(purge("url=http%3A%2F%2Fa.b%2Fx"), Some(Purge::Url("http://a.b/x".into())));
-    assert_eq!(purge("host=A.b%3A80"), Some(Purge::Site("a.b:80".into())));
-    assert_eq!(
-        (purge("all=true"), purge("all=false"), purge("host=a.b"), purge("")),
-        (Some(Purge::All), None, None, None)
-    );
 }
 
 #[test]

@@ -42,6 +42,17 @@ pub(super) fn percent(number: f64) -> String {
     format!("{number:.0} %")
 }
 
+/// How much of a whole a part is: `0 %` only where it is nothing.
+pub(super) fn share(part: u64, whole: u64) -> String {
+    let share = 100.0 * part as f64 / whole.max(part).max(1) as f64;
+    match share {
+        _ if share == 0.0 => "0 %".to_owned(),
+        _ if share < 0.1 => "< 0.1 %".to_owned(),
+        _ if share < 10.0 => format!("{share:.1} %"),
+        _ => percent(share),
+    }
+}
+
 /// A time in milliseconds.
 pub(super) fn millis(time: f64) -> String {
     match time {
@@ -90,6 +101,10 @@ mod tests {
         assert_eq!(
             [bytes(1023), bytes(1024), bytes(150 << 20), bytes(u64::MAX)],
             ["1023 B", "1.0 KiB", "150 MiB", "16384 PiB"]
+        );
+        assert_eq!(
+            [share(0, 0), share(1, 5000), share(1, 32), share(1, 3), share(9, 0)],
+            ["0 %", "< 0.1 %", "3.1 %", "33 %", "100 %"]
         );
         assert_eq!([bits(0.0), bits(1500.0), bits(2.5e9)], ["0 b/s", "1.5 kb/s", "2.5 Gb/s"]);
         assert_eq!([rate(0.0), rate(0.25), rate(7.0), rate(12_345.6)], ["0", "0.2", "7", "12,346"]);

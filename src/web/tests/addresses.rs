@@ -3,7 +3,7 @@
 use super::{Fake, EVIL, HTML};
 
 /// Every address of the original, and what came since.
-pub(super) const PAGES: [&str; 48] = [
+pub(super) const PAGES: [&str; 51] = [
     "/",
     "/index.html",
     "/information.html",
@@ -12,6 +12,7 @@ pub(super) const PAGES: [&str; 48] = [
     "/information/sessions.html",
     "/information/sessions.html?client=1&host=%3Cscript%3Ealert(1)%3C/script%3E&phase=%22%27&sort=x&limit=2",
     "/information/configuration.html",
+    "/information/configuration.html?changed",
     "/information/statistics.html",
     "/information/errors.html",
     "/information/listeners.html",
@@ -19,7 +20,9 @@ pub(super) const PAGES: [&str; 48] = [
     "/information/observed.html",
     "/information/allowlist.txt",
     "/information/logs.html",
+    "/information/logs.html?text=%3Cscript%3E&part=%22%3E&level=ERROR&limit=1",
     "/information/errs.html",
+    "/information/errs.html?text=alert",
     "/graph.html",
     "/graph/requests.html",
     "/graph/connections.html",
