@@ -86,7 +86,7 @@ options! {
         destination: Sink = "stdout", New, "where the lines go, as in log.destination";
         enable: Flag = "false", New, "write one line for each request";
         format: LineFormat = "combined", New,
-            "form of the lines: common, combined, squid, json, or a text with codes such as %h";
+            "form of the lines: common, combined, squid, json, ecs, or a text with codes such as %h";
         keep: Count<0, 1000> = "5", New, "how many old files are kept when the lines go to a file";
         rotate: Limit = "5242880", New, "bytes after which the file is put aside and a new one begun, 0 = never";
     }

@@ -4,16 +4,15 @@ use reactor::Millis;
 
 use super::close::CloseReason;
 use super::phase::PhaseKind;
-use super::summary::Summary;
 use super::{Context, Exchange};
 
 impl Exchange {
     /// A head is there, sound or not.
-    pub(super) fn open_summary(&mut self, cx: &Context<'_>) {
-        if cx.settings.summary && !self.ingress.is_local() {
+    pub(super) fn open_summary(&mut self, cx: &mut Context<'_>) {
+        if let Some(wanted) = cx.settings.summary.filter(|_| !self.ingress.is_local()) {
             let head = matches!(self.phase.kind(), PhaseKind::Head | PhaseKind::Hello);
             let began = if head { (self.entered, self.current.fraction) } else { (cx.now, cx.fraction) };
-            let mut summary = Box::new(Summary::unread(began, self.moved()));
+            let mut summary = cx.summaries.begin(began, self.moved(), wanted);
             self.provenance.iter().for_each(|provenance| summary.note_provenance(provenance));
             self.current.summary = Some(summary);
         }

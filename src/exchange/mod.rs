@@ -57,7 +57,7 @@ use flow::{Direction, Flow};
 use identity::Identity;
 use ingress::{Arrival, Ingress, Onward, Provenance};
 use phase::{AnswerState, Ending, Phase, PhaseKind, Relay, RelayStage};
-pub use summary::{Moved, Summary};
+pub use summary::{Moved, Remembered, SpareSummaries, Summary};
 use timers::Limits;
 
 /// What exchanges are judged by. Shared by all of them and replaced on a reload.
@@ -85,8 +85,8 @@ pub struct Settings {
     pub icap: ServiceSettings,
     /// Helpers read hellos, so that they are kept with their requests.
     pub keeps_hello: bool,
-    /// Keep an [`Summary`] of each request.
-    pub summary: bool,
+    /// Keep a [`Summary`] of each request, with this in it.
+    pub summary: Option<Remembered>,
 }
 
 /// What a step of the machine is given.
@@ -108,6 +108,8 @@ pub struct Context<'a> {
     pub counters: &'a mut ExchangeCounters,
     /// What judges responses for a cache, where there is one.
     pub judge: Option<&'a mut dyn HeadJudge>,
+    /// Where summaries come from.
+    pub summaries: &'a mut SpareSummaries,
 }
 
 /// What the owner of an exchange has to do.

@@ -18,7 +18,7 @@ impl Exchange {
 
     /// Keeps what the access log tells of a connection beyond its addresses.
     fn note_additions(&mut self, header: &Header, bytes: &[u8], cx: &Context<'_>) {
-        if !cx.settings.summary {
+        if cx.settings.summary.is_none() {
             return;
         }
         let kept = |kind, most| header.addition(bytes, kind).map(|value| &value[..value.len().min(most)]);

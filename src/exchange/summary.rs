@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use memchr::{memchr, memmem, memrchr};
 use reactor::Millis;
-use smallvec::SmallVec;
 
 use super::close::CloseReason;
 use super::ingress::Provenance;
@@ -15,6 +14,7 @@ use crate::http::cause::Cause;
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::syntax::is_token;
+use crate::http::trace::trace_id;
 use crate::http::{Method, Version};
 use crate::tls::hello::ClientHello;
 
@@ -27,8 +27,38 @@ const MAX_FIELD: usize = 1024;
 /// Most bytes that are remembered of a media type (RFC 6838 section 4.2 allows two names of 127).
 const MAX_MEDIA: usize = 255;
 
-/// Bytes of text that an summary has room for before it needs memory of its own: a browser's name has 110.
+/// Bytes of text that a summary has room for at first: a browser's name has 110.
 const USUAL_TEXT: usize = 256;
+
+/// The places of the parts in the text.
+const METHOD: usize = 0;
+const TARGET: usize = 1;
+const AGENT: usize = 2;
+const REFERER: usize = 3;
+const TRACE: usize = 4;
+const MEDIA: usize = 5;
+
+/// Most summaries that are kept for the next requests, and most room for text in one of them.
+const MAX_SPARE: usize = 64;
+const MAX_SPARE_TEXT: usize = 1024;
+
+/// What is remembered only where a line of the log has a place for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Remembered {
+    /// The User-Agent field.
+    pub user_agent: bool,
+    /// The Referer field.
+    pub referer: bool,
+    /// The media type of the response.
+    pub media: bool,
+    /// The trace id of the traceparent field.
+    pub trace: bool,
+}
+
+impl Remembered {
+    /// All of it.
+    pub const ALL: Remembered = Remembered { user_agent: true, referer: true, media: true, trace: true };
+}
 
 /// What a balancer calls its connection, and the host that its client asked the balancer for; either may be empty.
 pub(super) type AnnouncedNames = (Box<[u8]>, Box<[u8]>);
@@ -36,10 +66,11 @@ pub(super) type AnnouncedNames = (Box<[u8]>, Box<[u8]>);
 /// A request from its first byte to the last of its response.
 #[derive(Debug)]
 pub struct Summary {
-    /// Method, target, user agent, referrer and the response's media type, one behind the other, each with the place where
-    /// it ends.
-    text: SmallVec<[u8; USUAL_TEXT]>,
-    ends: [usize; 5],
+    /// Method, target, user agent, referrer, trace id and the response's media type, one behind the other, each with the
+    /// place where it ends.
+    text: Vec<u8>,
+    ends: [u32; 6],
+    wanted: Remembered,
     version: Option<Version>,
     /// The status that the client got; none if it got no response.
     pub status: Option<u16>,
@@ -86,11 +117,12 @@ pub struct Moved {
 }
 
 impl Summary {
-    /// Nothing could be read of the request that has begun then.
-    pub fn unread((began, fraction): (Millis, u16), moved: Moved) -> Summary {
+    /// Nothing could be read of the request that has begun then. Its text is written into `text`.
+    fn unread((began, fraction): (Millis, u16), moved: Moved, wanted: Remembered, text: Vec<u8>) -> Summary {
         Summary {
-            text: SmallVec::new(),
-            ends: [0; 5],
+            text,
+            ends: [0; 6],
+            wanted,
             version: None,
             status: None,
             cause: None,
@@ -116,26 +148,28 @@ impl Summary {
     pub fn note_request(&mut self, request: &Request, scratch: &mut Vec<u8>) {
         self.version = request.opaque_kind().is_none().then_some(request.version());
         self.text.clear();
-        self.text.extend_from_slice(request.method_name());
-        self.ends[0] = self.text.len();
-        scratch.clear();
-        if request.method() != Method::Connect {
-            request.push_origin(scratch);
-        } else if !request.leads_nowhere() {
-            request.target().write_authority(scratch);
+        self.note_part(METHOD, request.method_name());
+        match request.target_as_written() {
+            Some(target) => self.note_part(TARGET, &target[..target.len().min(MAX_TARGET)]),
+            None => {
+                write_target(request, scratch);
+                self.note_part(TARGET, &scratch[..scratch.len().min(MAX_TARGET)]);
+            }
         }
-        if request.method() != Method::Connect && request.path() != b"*" {
-            scratch.extend_from_slice(request.path());
+        let Remembered { user_agent, referer, trace, .. } = self.wanted;
+        for (part, name, wanted) in [(AGENT, "User-Agent", user_agent), (REFERER, "Referer", referer)] {
+            let value = if wanted { request.field(name.as_bytes()) } else { None }.unwrap_or_default();
+            self.note_part(part, &value[..value.len().min(MAX_FIELD)]);
         }
-        // Cut before it is copied: the memory of what is cut off afterwards would stay.
-        self.text.extend_from_slice(&scratch[..scratch.len().min(MAX_TARGET)]);
-        self.ends[1] = self.text.len();
-        for (end, name) in [(2, "User-Agent"), (3, "Referer")] {
-            let value = request.field(name.as_bytes()).unwrap_or_default();
-            self.text.extend_from_slice(&value[..value.len().min(MAX_FIELD)]);
-            self.ends[end] = self.text.len();
-        }
-        self.ends[4] = self.text.len();
+        let trace = if trace { trace_id(request) } else { None };
+        self.note_part(TRACE, trace.unwrap_or_default());
+        self.ends[MEDIA] = self.ends[TRACE];
+    }
+
+    /// Appends a part behind the one before it. No part is longer than [`MAX_TARGET`].
+    fn note_part(&mut self, part: usize, value: &[u8]) {
+        self.text.extend_from_slice(value);
+        self.ends[part] = self.text.len() as u32;
     }
 
     /// The request was refused, but its first line has the words of one. User information stays out: it is a password.
@@ -143,16 +177,15 @@ impl Summary {
         let Some((method, target, version)) = words_of(bytes) else { return };
         self.version = version;
         self.text.clear();
-        self.text.extend_from_slice(method);
-        self.ends[0] = self.text.len();
+        self.note_part(METHOD, method);
         let authority = memmem::find(target, b"://").map_or(0, |colon| colon + 3);
         let end = memchr(b'/', &target[authority..]).map_or(target.len(), |slash| authority + slash);
         let host = memrchr(b'@', &target[authority..end]).map_or(authority, |at| authority + at + 1);
         for part in [&target[..authority], &target[host..]] {
-            let room = MAX_TARGET - (self.text.len() - self.ends[0]).min(MAX_TARGET);
+            let room = MAX_TARGET - (self.text.len() - method.len()).min(MAX_TARGET);
             self.text.extend_from_slice(&part[..part.len().min(room)]);
         }
-        self.ends[1..].fill(self.text.len());
+        self.ends[TARGET..].fill(self.text.len() as u32);
     }
 
     /// Its connection came about so.
@@ -175,13 +208,18 @@ impl Summary {
     /// The client gets this response.
     pub fn note_response(&mut self, response: &Response<'_>) {
         self.status = Some(response.status());
-        self.note_media(response.field(b"Content-Type").unwrap_or_default());
+        if self.wanted.media {
+            self.note_media(response.field(b"Content-Type").unwrap_or_default());
+        }
     }
 
     /// The client gets this answer of our own.
     pub fn note_answer(&mut self, answer: &Answer) {
         self.status = Some(answer.status);
         self.cause = answer.cause;
+        if !self.wanted.media {
+            return;
+        }
         let kept = answer.stored.as_ref().and_then(|head| head.field("content-type"));
         self.note_media(kept.unwrap_or(match answer.stored {
             Some(_) => b"",
@@ -197,9 +235,8 @@ impl Summary {
 
     fn note_media(&mut self, value: &[u8]) {
         let kind = value.split(|byte| matches!(byte, b';' | b' ' | b'\t')).next().unwrap_or_default();
-        self.text.truncate(self.ends[3]);
-        self.text.extend_from_slice(&kind[..kind.len().min(MAX_MEDIA)]);
-        self.ends[4] = self.text.len();
+        self.text.truncate(self.ends[TRACE] as usize);
+        self.note_part(MEDIA, &kind[..kind.len().min(MAX_MEDIA)]);
     }
 
     /// It is over. `moved` is what both directions have moved since the connection began. Only the first end counts.
@@ -228,27 +265,32 @@ impl Summary {
 
     /// The method; empty if none could be read.
     pub fn method(&self) -> &[u8] {
-        self.part(0)
+        self.part(METHOD)
     }
 
     /// The target in full, `http://host/path` or for CONNECT `host:port`; empty if none could be read.
     pub fn target(&self) -> &[u8] {
-        self.part(1)
+        self.part(TARGET)
     }
 
     /// The User-Agent field, perhaps empty.
     pub fn user_agent(&self) -> &[u8] {
-        self.part(2)
+        self.part(AGENT)
     }
 
     /// The Referer field, perhaps empty.
     pub fn referer(&self) -> &[u8] {
-        self.part(3)
+        self.part(REFERER)
+    }
+
+    /// The id of the trace that it belongs to, perhaps empty.
+    pub fn trace(&self) -> &[u8] {
+        self.part(TRACE)
     }
 
     /// The media type of the response, as its sender put it; perhaps empty.
     pub fn media(&self) -> &[u8] {
-        self.part(4)
+        self.part(MEDIA)
     }
 
     /// The client's version, if it could be read.
@@ -257,8 +299,8 @@ impl Summary {
     }
 
     fn part(&self, number: usize) -> &[u8] {
-        let start = if number == 0 { 0 } else { self.ends[number - 1] };
-        &self.text[start..self.ends[number]]
+        let start = if number == METHOD { 0 } else { self.ends[number - 1] };
+        &self.text[start as usize..self.ends[number] as usize]
     }
 
     /// Why it did not end well, in a word: that of the [`Cause`] where the proxy answered for itself, else the reason for
@@ -280,6 +322,48 @@ impl Summary {
     }
 }
 
+/// Summaries of requests that are over, for the next ones: memory for a few hundred bytes that is asked for and given back
+/// with each request costs as much as half of what is written there.
+#[derive(Debug, Default)]
+pub struct SpareSummaries(#[allow(clippy::vec_box)] Vec<Box<Summary>>);
+
+impl SpareSummaries {
+    /// One of a request that has begun then, of which nothing could be read yet.
+    pub(super) fn begin(&mut self, began: (Millis, u16), moved: Moved, wanted: Remembered) -> Box<Summary> {
+        match self.0.pop() {
+            Some(mut spare) => {
+                let mut text = std::mem::take(&mut spare.text);
+                text.clear();
+                *spare = Summary::unread(began, moved, wanted, text);
+                spare
+            }
+            None => Box::new(Summary::unread(began, moved, wanted, Vec::with_capacity(USUAL_TEXT))),
+        }
+    }
+
+    /// This one is not wanted any more.
+    pub fn put(&mut self, mut summary: Box<Summary>) {
+        // What few requests have is not kept for those that have none.
+        (summary.list, summary.announced, summary.user, summary.hello) = (None, None, None, None);
+        if self.0.len() < MAX_SPARE && summary.text.capacity() <= MAX_SPARE_TEXT {
+            self.0.push(summary);
+        }
+    }
+}
+
+/// The target in full: `http://host/path`; for CONNECT `host:port`.
+fn write_target(request: &Request, out: &mut Vec<u8>) {
+    out.clear();
+    if request.method() != Method::Connect {
+        request.push_origin(out);
+    } else if !request.leads_nowhere() {
+        request.target().write_authority(out);
+    }
+    if request.method() != Method::Connect && request.path() != b"*" {
+        out.extend_from_slice(request.path());
+    }
+}
+
 /// Method, target and version, where a first line has these words and no more.
 fn words_of(bytes: &[u8]) -> Option<(&[u8], &[u8], Option<Version>)> {
     let line = &bytes[..memchr(b'\n', bytes)?];
@@ -298,6 +382,10 @@ mod tests {
     use super::*;
     use crate::http::rules::Rules;
 
+    fn unread() -> Box<Summary> {
+        SpareSummaries::default().begin((0, 0), Moved { up: 0, down: 0 }, Remembered::ALL)
+    }
+
     #[test]
     fn c3_the_line_of_a_refused_request_is_shown_without_a_password() {
         let table: &[(&str, &str, &str, Option<Version>)] = &[
@@ -314,12 +402,12 @@ mod tests {
             ("GET /x HTTP/1.1", "", "", None),
         ];
         for (bytes, method, target, version) in table {
-            let mut summary = Summary::unread((0, 0), Moved { up: 0, down: 0 });
+            let mut summary = unread();
             summary.note_line(bytes.as_bytes());
             assert_eq!((summary.method(), summary.target()), (method.as_bytes(), target.as_bytes()), "{bytes}");
             assert_eq!((summary.version(), summary.user_agent(), summary.media()), (*version, &b""[..], &b""[..]));
         }
-        let mut summary = Summary::unread((0, 0), Moved { up: 0, down: 0 });
+        let mut summary = unread();
         summary.note_line(format!("GET http://a.b/{} HTTP/1.1\r\n", "x".repeat(MAX_TARGET)).as_bytes());
         assert_eq!(summary.target().len(), MAX_TARGET);
     }
@@ -328,7 +416,7 @@ mod tests {
     fn what_is_cut_off_takes_no_memory() {
         let long = "x".repeat(60_000);
         let head = format!("GET http://h/{long} HTTP/1.1\r\nHost: h\r\n\r\n");
-        let mut summary = Summary::unread((0, 0), Moved { up: 0, down: 0 });
+        let mut summary = unread();
         summary.note_request(&Request::parse(head.as_bytes(), &Rules::default()).unwrap(), &mut Vec::new());
         assert_eq!(summary.target().len(), MAX_TARGET);
         assert!(summary.text.capacity() < 3 * MAX_TARGET, "{}", summary.text.capacity());

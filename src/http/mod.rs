@@ -30,6 +30,7 @@ pub mod stored;
 mod substitute;
 pub mod syntax;
 pub mod target;
+pub(crate) mod trace;
 pub(crate) mod write;
 
 /// The protocol versions that are spoken; any other is refused (505 towards a client, 502 for an origin), but for 1.2 to 1.9,

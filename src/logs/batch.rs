@@ -6,8 +6,9 @@ use super::Severity;
 /// What a line costs beside its bytes: its entry in the list of ends.
 const ENTRY_COST: usize = std::mem::size_of::<Entry>();
 
-/// Most bytes of memory that an empty batch keeps for the next lines; what a burst took beyond goes back.
-const BYTES_KEPT: usize = 64 * 1024;
+/// Most bytes of memory that an empty batch keeps for the next lines; what a burst took beyond goes back. More than 40,000
+/// requests a second write in a pause of the writer: memory that is asked for anew with each batch comes with its page faults.
+const BYTES_KEPT: usize = 512 * 1024;
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
@@ -69,6 +70,19 @@ impl Batch {
         self.entries.push(Entry { severity, end: self.bytes.len() });
     }
 
+    /// Has a line without its end appended to the bytes of the others, so that it is written only once.
+    pub fn compose(&mut self, severity: Severity, append: impl FnOnce(&mut Vec<u8>)) {
+        append(&mut self.bytes);
+        self.bytes.push(b'\n');
+        self.entries.push(Entry { severity, end: self.bytes.len() });
+    }
+
+    /// Takes the last line away.
+    pub fn pop(&mut self) {
+        self.entries.pop();
+        self.bytes.truncate(self.entries.last().map_or(0, |entry| entry.end));
+    }
+
     /// Forgets the lines and keeps some memory for the next ones.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -94,6 +108,14 @@ mod tests {
         let lines: Vec<&[u8]> = batch.lines().map(|(_, line)| line).collect();
         assert_eq!(lines, ["one".as_bytes(), b"two", b"", "é".as_bytes()]);
         assert_eq!(batch.ends().collect::<Vec<_>>(), [4, 8, 9, 12]);
+        batch.compose(Severity::Info, |out| out.extend_from_slice(b"three"));
+        batch.compose(Severity::Info, |_| {});
+        assert_eq!(batch.ends().collect::<Vec<_>>(), [4, 8, 9, 12, 18, 19]);
+        batch.pop();
+        assert_eq!((batch.len(), batch.bytes()), (5, "one\ntwo\n\né\nthree\n".as_bytes()));
+        (0..6).for_each(|_| batch.pop());
+        assert!(batch.is_empty() && batch.bytes().is_empty());
+        batch.push(Severity::Info, "four");
         batch.clear();
         assert_eq!((batch.len(), batch.bytes()), (0, &b""[..]));
     }

@@ -69,7 +69,15 @@ impl Prefix {
     }
 }
 
-/// Writes text without control characters: a CR, LF or ESC from outside could forge lines or drive the reader's terminal.
+/// Whether a character does something to the line that it stands in: ends it (U+2028 and U+2029 do that for some readers),
+/// drives the terminal, or turns around the text that is shown behind it (UAX #9).
+pub(crate) fn misleads(character: char) -> bool {
+    let turns =
+        matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}');
+    turns || character.is_control()
+}
+
+/// Writes text without such characters, which come from outside.
 struct Escaped<'a> {
     out: &'a mut String,
     end: usize,
@@ -91,12 +99,13 @@ impl<'a> Escaped<'a> {
         Err(fmt::Error)
     }
 
-    fn push_escape(&mut self, control: char) -> fmt::Result {
-        match control {
+    fn push_escape(&mut self, character: char) -> fmt::Result {
+        match character {
             '\n' => self.push("\\n"),
             '\r' => self.push("\\r"),
             '\t' => self.push("\\t"),
-            other => self.push(&format!("\\x{:02x}", u32::from(other))),
+            other if other.is_control() => self.push(&format!("\\x{:02x}", u32::from(other))),
+            other => self.push(&format!("\\u{{{:x}}}", u32::from(other))),
         }
     }
 }
@@ -104,7 +113,7 @@ impl<'a> Escaped<'a> {
 impl Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
-        while let Some((at, control)) = rest.char_indices().find(|(_, c)| c.is_control()) {
+        while let Some((at, control)) = rest.char_indices().find(|(_, c)| misleads(*c)) {
             let (plain, tail) = rest.split_at(at);
             self.push(plain)?;
             self.push_escape(control)?;
@@ -149,6 +158,7 @@ mod tests {
             ("\x1b[2J", "\\x1b[2J"),
             ("\0\x7f\t", "\\x00\\x7f\\t"),
             ("\u{9b}31m", "\\x9b31m"),
+            ("a\u{202e}b\u{2066}\u{200f}\u{61c}\u{2028}", "a\\u{202e}b\\u{2066}\\u{200f}\\u{61c}\\u{2028}"),
             ("é€\n€", "é€\\n€"),
             ("", ""),
         ];

@@ -107,10 +107,15 @@ impl UsageLog {
             self.stamp = DateTime::<Local>::from(now).format("%Y-%m-%d %H:%M:%S").to_string();
         }
         self.line.clear();
-        let text = UsageText { stamp: &self.stamp, since, usage };
-        self.prefix.append(&mut self.line, "usage", format_args!("{text}"));
+        append(&mut self.line, &self.prefix, (&self.stamp, since), usage);
         self.handle.write(Severity::Info, &self.line);
     }
+}
+
+/// Appends the line of a decision with its end. `now` is the local date and time, and how long ago 1970 was.
+pub fn append(out: &mut String, prefix: &Prefix, (stamp, since): (&str, Duration), usage: &Usage<'_>) {
+    let text = UsageText { stamp, since, usage };
+    prefix.append(out, "usage", format_args!("{text}"));
 }
 
 struct UsageText<'a> {
@@ -162,8 +167,9 @@ mod tests {
         };
         let since = Duration::from_millis(1_795_222_955_519);
         let text = |usage: &Usage<'_>| {
-            let text = UsageText { stamp: "2026-11-21 01:02:35", since, usage };
-            Prefix::new("ExaProxy", 14806).line("usage", format_args!("{text}"))
+            let mut line = String::new();
+            append(&mut line, &Prefix::new("ExaProxy", 14806), ("2026-11-21 01:02:35", since), usage);
+            line
         };
         let wanted = "ExaProxy 14806  usage         2026-11-21 01:02:35 1795222955.51 2 27128 127.0.0.1 GET \
             a.ok:27900/p/q?r=1 PERMIT/a.ok\n";

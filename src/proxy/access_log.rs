@@ -17,7 +17,8 @@ impl Proxy {
         let (Some(log), Some((ended, _))) = (&mut self.access, summary.end()) else { return };
         let exchange = &client.session.exchange;
         let Moved { up, mut down } = summary.moved();
-        if summary.is_cut() {
+        let cut = summary.is_cut();
+        if cut {
             // What the client never acknowledged was sent and not delivered.
             down = down.saturating_sub(client.session.undelivered() as u64);
         }
@@ -54,9 +55,11 @@ impl Proxy {
             alpn: hello.map(|hello| hello.protocols.as_slice()).unwrap_or_default(),
             ech: hello.is_some_and(|hello| hello.ech),
             cache: summary.cache,
-            cut: summary.is_cut(),
+            cut,
             user_agent: summary.user_agent(),
             referer: summary.referer(),
+            trace: summary.trace(),
         });
+        self.summaries.put(summary);
     }
 }

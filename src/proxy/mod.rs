@@ -59,9 +59,8 @@ use reactor::Millis;
 use crate::answers::Answers;
 use crate::exchange::cached::HeadJudge;
 use crate::exchange::phase::PhaseKind;
-use crate::exchange::{Context, Exchange, Settings};
+use crate::exchange::{Context, Exchange, Settings, SpareSummaries};
 use crate::io::owner::Owner;
-use crate::loader::names::Names;
 use crate::logs::{AccessLog, Messages, UsageLog};
 use crate::monitor::Counters;
 use crate::policy::own_ends::OwnEnds;
@@ -134,6 +133,7 @@ pub struct Proxy {
     messages: Option<&'static Messages>,
     signals: Signals,
     counters: Counters,
+    summaries: SpareSummaries,
     watch: snapshot::MonitorState,
     lifecycle: lifecycle::Lifecycle,
     reports: report::Reports,
@@ -171,7 +171,6 @@ impl Proxy {
         let addresses = addresses::OwnAddresses::new(service.poll_interfaces, &mut poller);
         let (mut shares, clock) = (Shares::default(), Clock::new());
         let watch = snapshot::MonitorState::new(service.facts, clock.since_epoch(clock.now()) / 1000)?;
-        let Names { config, hosts } = service.names;
         let heads = heads::Heads::new(&mut shares);
         let upstream = Upstream::new(service.dial_options, &mut shares);
         let loading = loading::Loading::new(options.readers, &mut poller, clock.now())?;
@@ -197,7 +196,7 @@ impl Proxy {
             own_ends: OwnEnds::default(),
             addresses,
             upstream,
-            resolver: Resolver::new(config, hosts),
+            resolver: Resolver::new(service.names.config, service.names.hosts),
             shares,
             heads,
             limiting: limiting::Limiting::new(service.client_limits),
@@ -210,6 +209,7 @@ impl Proxy {
             messages: None,
             signals,
             counters: Counters::default(),
+            summaries: SpareSummaries::default(),
             watch,
             lifecycle,
             reports: report::Reports::default(),
@@ -406,6 +406,7 @@ impl Proxy {
             out: &mut self.out,
             counters: &mut self.counters.exchange,
             judge: judge.as_mut().map(|judge| judge as &mut dyn HeadJudge),
+            summaries: &mut self.summaries,
         };
         Some(advance(client, &mut self.shared, &mut cx))
     }

@@ -1,6 +1,8 @@
 //! The logs beside the messages: decisions and requests, each to its own destination, with one writer for each of them.
 
 use crate::config::Config;
+use crate::exchange::Remembered;
+use crate::logs::access::NamedParts;
 use crate::logs::{self, AccessLog, Destination, Handle, LogSettings, Messages, OpenError, Prefix, Rotation};
 use crate::logs::{SyslogStyle, UsageLog, Writer};
 use crate::proxy::Proxy;
@@ -57,6 +59,12 @@ impl Logs {
         proxy.set_usage(self.usage);
         proxy.set_access(self.access);
     }
+}
+
+/// What has to be remembered of each request for the lines that are wanted, if any are.
+pub(super) fn remembered(config: &Config) -> Option<Remembered> {
+    let NamedParts { user_agent, referer, media, trace } = config.access.format.named();
+    config.access.enable.then_some(Remembered { user_agent, referer, media, trace })
 }
 
 /// What of these logs cannot be rotated by this process, though it should be.

@@ -315,7 +315,7 @@ fn settings(config: &Config, icap_connections: usize) -> Settings {
             tag: ServiceTag { start: start_number(), generation: 0 },
         },
         keeps_hello: in_icap,
-        summary: config.access.enable,
+        summary: super::logs::remembered(config),
     }
 }
 

@@ -114,4 +114,5 @@ tests! {
     url_question url_reply icap_reply icap_connection monitor
     client_hello
     pac_names pac_asked cache_control http_date vary stored_head
+    access_line access_format usage_line
 }

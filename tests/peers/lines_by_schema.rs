@@ -1,4 +1,4 @@
-//! Lines of the access log in JSON, held to the schema that is published for them, by Python's jsonschema.
+//! Lines of the access log in JSON, held to the schemas that are published for them, by Python's jsonschema.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +8,7 @@ use crate::programs::{have, run};
 use crate::support::{eventually, Origin, Proxy, Refusing};
 
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/access-log.schema.json");
+const ECS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/access-log-ecs.schema.json");
 
 /// Requests of many ends: served, refused by a list, failed, unreadable, a tunnel, and a client that tries to forge lines.
 fn traffic(proxy: &Proxy) -> usize {
@@ -15,7 +16,8 @@ fn traffic(proxy: &Proxy) -> usize {
     let mut client = proxy.client();
     client.get(&site.url("/a"));
     client.send(format!(
-        "GET {} HTTP/1.1\r\nHost: x\r\nUser-Agent: \"\t\u{e9}\r\nReferer: http://r/\r\n\r\n",
+        "GET {} HTTP/1.1\r\nHost: x\r\nUser-Agent: \"\t\u{e9}\r\nReferer: http://r/\r\n\
+         traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n",
         site.url("/\"q\"")
     ));
     client.reply();
@@ -36,12 +38,50 @@ fn lines_are_what_the_schema_says() {
     if !have(&["jsonschema", "timeout"]) {
         return;
     }
+    let lines = held_to("json", SCHEMA, ("\"schema\":1", "\"schema\":2"));
+    every_field_is_described(&lines);
+}
+
+#[test]
+fn lines_of_ecs_are_what_their_schema_says() {
+    if !have(&["jsonschema", "timeout"]) {
+        return;
+    }
+    let lines = held_to("ecs", ECS, ("\"kind\":\"event\"", "\"kind\":\"metric\""));
+    let schema: Value = serde_json::from_str(&std::fs::read_to_string(ECS).expect("the schema")).expect("JSON");
+    let mut seen = BTreeSet::new();
+    for line in &lines {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        is_described("", &line, &schema["properties"], &schema["$defs"], &mut seen);
+    }
+    for name in [".trace.id", ".url.domain", ".url.port", ".rule.name", ".exaproxy.cache", ".event.reason"] {
+        assert!(seen.contains(name), "no line has {name}");
+    }
+}
+
+/// Each field of an object is in its schema, and so are those of the objects in it.
+fn is_described(path: &str, value: &Value, schema: &Value, shared: &Value, seen: &mut BTreeSet<String>) {
+    for (name, value) in value.as_object().expect("an object") {
+        let (path, mut own) = (format!("{path}.{name}"), &schema[name]);
+        assert!(!own.is_null(), "{path} is not in the schema");
+        if let Some(reference) = own["$ref"].as_str().and_then(|text| text.strip_prefix("#/$defs/")) {
+            own = &shared[reference];
+        }
+        if value.is_object() {
+            is_described(&path, value, &own["properties"], shared, seen);
+        }
+        seen.insert(path);
+    }
+}
+
+/// Lines of this format, which keep to their schema; one in which a text is replaced by another does not.
+fn held_to(format: &str, schema: &str, (text, other): (&str, &str)) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let at = |name: &str| folder.path().join(name);
     std::fs::write(at("block"), "listed.example\n").expect("a list");
     let proxy = Proxy::start(&[
         ("access.enable", "true"),
-        ("access.format", "json"),
+        ("access.format", format),
         ("access.destination", &at("access").display().to_string()),
         ("acl.blocklist", &at("block").display().to_string()),
         ("cache.enable", "true"),
@@ -58,13 +98,14 @@ fn lines_are_what_the_schema_says() {
         std::fs::write(&path, line).expect("a file for the line");
         words.extend(["-i".to_owned(), path.display().to_string()]);
     }
-    words.push(SCHEMA.to_owned());
+    words.push(schema.to_owned());
     run("jsonschema", &words.iter().map(String::as_str).collect::<Vec<_>>()).content();
-    every_field_is_described(&lines);
     // So that the above says something.
-    let broken = lines[0].replacen("\"schema\":1", "\"schema\":2", 1);
+    let broken = lines[0].replacen(text, other, 1);
+    assert_ne!(broken, lines[0]);
     std::fs::write(at("broken"), broken).expect("a file for the line");
-    assert_ne!(run("jsonschema", &["-i", &at("broken").display().to_string(), SCHEMA]).code, Some(0));
+    assert_ne!(run("jsonschema", &["-i", &at("broken").display().to_string(), schema]).code, Some(0));
+    lines
 }
 
 /// The schema lets fields be added, so that readers do not break; here none may be that it does not know.

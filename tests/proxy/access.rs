@@ -78,6 +78,24 @@ fn a_tunnel_has_its_line_at_its_end_with_its_bytes() {
 }
 
 #[test]
+fn the_trace_of_a_request_is_told_and_its_field_goes_on() {
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    for format in ["%{trace-id}x", "json", "ecs", "%m"] {
+        let origin = Origin::site();
+        let (proxy, folder) = logging(format, &[]);
+        let at = origin.address();
+        let field = format!("traceparent: 00-{trace}-00f067aa0ba902b7-01\r\ntracestate: a=b\r\n");
+        let mut client = proxy.client();
+        client.send(format!("GET http://{at}/ HTTP/1.1\r\nHost: {at}\r\n{field}\r\n"));
+        client.reply();
+        let received = String::from_utf8(origin.received(0)).expect("text");
+        assert!(received.contains(&field), "{received}");
+        let line = &lines(&folder, 1)[0];
+        assert_eq!(line.contains(trace), format != "%m", "{line}");
+    }
+}
+
+#[test]
 fn what_helpers_decided_can_be_seen() {
     let helpers = Helpers::answering(|line| match () {
         () if line.contains("/file") => "file://deny.html".into(),

@@ -10,7 +10,7 @@ use exaproxy::exchange::flow::Direction;
 use exaproxy::exchange::ingress::{Arrival, Ingress, Onward};
 use exaproxy::exchange::phase::PhaseKind;
 use exaproxy::exchange::timers::Limits;
-use exaproxy::exchange::{Action, Connected, Context, Exchange, Moved, Settings, Side};
+use exaproxy::exchange::{Action, Connected, Context, Exchange, Moved, Remembered, Settings, Side, SpareSummaries};
 use exaproxy::http::answer::Answer;
 use exaproxy::http::cause::Cause;
 use exaproxy::http::rules::Rules;
@@ -71,6 +71,7 @@ pub(crate) struct Hub {
     answers: Answers,
     out: Vec<u8>,
     counters: ExchangeCounters,
+    summaries: SpareSummaries,
     plans: SharedPlans,
     random: Random,
     capacity: usize,
@@ -115,7 +116,7 @@ pub(crate) fn settings() -> Settings {
         passthrough: None,
         keeps_hello: false,
         icap: Default::default(),
-        summary: true,
+        summary: Some(Remembered::ALL),
     }
 }
 
@@ -138,6 +139,7 @@ impl Hub {
             answers: Answers::built_in(),
             out: Vec::new(),
             counters: ExchangeCounters::default(),
+            summaries: SpareSummaries::default(),
             plans,
             random: Random::new(random.next()),
             capacity,
@@ -256,6 +258,7 @@ impl Hub {
                 out: &mut self.out,
                 counters: &mut self.counters,
                 judge: None,
+                summaries: &mut self.summaries,
             };
             let progress = client.session.run(&mut self.shared, &mut cx);
             if let Some(request) = client.session.poll_content() {
@@ -442,6 +445,7 @@ impl Hub {
         client.accounts += 1;
         client.accounted.up += summary.moved().up;
         client.accounted.down += summary.moved().down;
+        self.summaries.put(summary);
     }
 
     fn end(&mut self, key: Key) {
@@ -469,6 +473,7 @@ impl Hub {
             out: &mut self.out,
             counters: &mut self.counters,
             judge: None,
+            summaries: &mut self.summaries,
         };
         tell(&mut client.session.exchange, &mut cx);
     }

@@ -7,7 +7,7 @@ use exaproxy::counters::exchange::ExchangeCounters;
 use exaproxy::exchange::flow::Direction;
 use exaproxy::exchange::ingress::{Arrival, Ingress};
 use exaproxy::exchange::phase::PhaseKind;
-use exaproxy::exchange::{Action, Connected, Context, Exchange, Settings};
+use exaproxy::exchange::{Action, Connected, Context, Exchange, Settings, SpareSummaries};
 use exaproxy::http::answer::Answer;
 use exaproxy::io::content::{Content, ContentRequest, CONTENT_BLOCK};
 use exaproxy::io::origin::{Origin as OriginConnection, OriginKeys, Scope};
@@ -116,6 +116,7 @@ struct Bench {
     settings: Settings,
     out: Vec<u8>,
     counters: ExchangeCounters,
+    summaries: SpareSummaries,
     /// Bytes that are left of the file behind an answer.
     file: usize,
     /// More of it has just come.
@@ -132,9 +133,10 @@ impl Bench {
         Bench {
             session: Session::new(client, exchange),
             shared: Shared::new(blocks, 2),
-            settings: Settings { summary: false, ..settings() },
+            settings: Settings { summary: None, ..settings() },
             out: Vec::new(),
             counters: ExchangeCounters::default(),
+            summaries: SpareSummaries::default(),
             file: 0,
             fed: false,
         }
@@ -161,6 +163,7 @@ impl Bench {
             out: &mut self.out,
             counters: &mut self.counters,
             judge: None,
+            summaries: &mut self.summaries,
         };
         let progress = self.session.run(&mut self.shared, &mut cx);
         self.fed = matches!(self.session.poll_content(), Some(ContentRequest::Block(_)));
@@ -196,6 +199,7 @@ impl Bench {
             out: &mut self.out,
             counters: &mut self.counters,
             judge: None,
+            summaries: &mut self.summaries,
         };
         what(&mut self.session.exchange, &mut cx);
     }

@@ -101,8 +101,10 @@ fn what_a_balancer_says_beyond_addresses_is_remembered_with_each_request() {
         ([addition(5, &long), addition(2, &long)].concat(), &long[..128], &long[..255]),
     ] {
         let arrival = Arrival { proxied: true, ..Arrival::direct(Ingress::Proxy, CLIENT) };
-        let mut scenario =
-            Scenario { exchange: Exchange::new(&arrival, 0), ..Scenario::with(|settings| settings.summary = true) };
+        let mut scenario = Scenario {
+            exchange: Exchange::new(&arrival, 0),
+            ..Scenario::with(|settings| settings.summary = Some(Remembered::ALL))
+        };
         scenario.client([&header(&additions)[..], GET.as_bytes()].concat());
         let announced =
             scenario.exchange.summary_mut().and_then(|summary| summary.announced.clone()).expect("they are told");
@@ -120,8 +122,10 @@ fn ways_8_what_a_balancer_says_is_remembered_on_every_kind_of_listener() {
         (Ingress::Passthrough, b""),
     ] {
         let arrival = Arrival { proxied: true, ..Arrival::direct(ingress, CLIENT) };
-        let mut scenario =
-            Scenario { exchange: Exchange::new(&arrival, 0), ..Scenario::with(|settings| settings.summary = true) };
+        let mut scenario = Scenario {
+            exchange: Exchange::new(&arrival, 0),
+            ..Scenario::with(|settings| settings.summary = Some(Remembered::ALL))
+        };
         scenario.client([&block[..], bytes].concat());
         let announced = scenario.exchange.summary_mut().and_then(|summary| summary.announced.clone());
         assert_eq!(announced.map(|announced| announced.0.to_vec()), Some(b"id".to_vec()), "{ingress:?}");

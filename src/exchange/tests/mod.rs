@@ -31,7 +31,7 @@ use super::flow::Direction;
 use super::ingress::{Arrival, Ingress, Onward};
 use super::phase::PhaseKind;
 use super::timers::Limits;
-use super::{Action, Connected, Context, Exchange, Settings, Side};
+use super::{Action, Connected, Context, Exchange, Remembered, Settings, Side, SpareSummaries};
 use crate::answers::Answers;
 use crate::counters::exchange::ExchangeCounters;
 use crate::http::answer::Answer;
@@ -63,6 +63,23 @@ const ROUNDS: usize = 100_000;
 /// The memory that each direction starts with, in bytes. Small, so that growing is part of every long test.
 const MEMORY: usize = 256;
 
+/// What a step of the machine is given; a macro, since the rest of the scenario is used meanwhile.
+macro_rules! context {
+    ($scenario:expr) => {
+        Context {
+            settings: &$scenario.settings,
+            session: 1,
+            now: $scenario.now,
+            fraction: 0,
+            date: "NOW",
+            out: &mut $scenario.out,
+            counters: &mut $scenario.counters,
+            judge: None,
+            summaries: &mut $scenario.summaries,
+        }
+    };
+}
+
 /// One way that bytes take: what waits to be read, what is held, and what came out at the far end.
 struct Lane {
     waiting: Vec<u8>,
@@ -93,6 +110,7 @@ struct Scenario {
     now: Millis,
     out: Vec<u8>,
     counters: ExchangeCounters,
+    summaries: SpareSummaries,
     upload: Lane,
     download: Lane,
     actions: Vec<Action>,
@@ -131,7 +149,7 @@ fn settings() -> Settings {
         passthrough: None,
         keeps_hello: false,
         icap: ServiceSettings { header_size: 4096, connections: 100, ..ServiceSettings::default() },
-        summary: false,
+        summary: None,
     }
 }
 
@@ -152,6 +170,7 @@ impl Scenario {
             now: 0,
             out: Vec::new(),
             counters: ExchangeCounters::default(),
+            summaries: SpareSummaries::default(),
             upload: Lane::new(),
             download: Lane::new(),
             actions: Vec::new(),
@@ -336,16 +355,7 @@ impl Scenario {
     // The stand-in for the pump.
 
     fn tell(&mut self, what: impl FnOnce(&mut Exchange, &mut Context<'_>)) {
-        let mut cx = Context {
-            settings: &self.settings,
-            session: 1,
-            now: self.now,
-            fraction: 0,
-            date: "NOW",
-            out: &mut self.out,
-            counters: &mut self.counters,
-            judge: None,
-        };
+        let mut cx = context!(self);
         what(&mut self.exchange, &mut cx);
         self.run();
     }
@@ -357,9 +367,7 @@ impl Scenario {
             moved |= self.pump(Direction::Download);
             moved |= self.shut_down();
             let held = [self.upload.held.len(), self.download.held.len()];
-            let (settings, out, counters) = (&self.settings, &mut self.out, &mut self.counters);
-            let mut cx =
-                Context { settings, session: 1, now: self.now, fraction: 0, date: "NOW", out, counters, judge: None };
+            let mut cx = context!(self);
             moved |= self.exchange.settle(held, !self.upload.waiting.is_empty(), &mut cx);
             if let Some(side) = self.exchange.wants_end(held) {
                 self.exchange.handle_end(side, self.delivers, &mut cx);
@@ -390,9 +398,7 @@ impl Scenario {
 
     fn explain(&mut self, cause: Cause) {
         let answer = self.answers.explain(cause, self.exchange.request(), self.exchange.client(), "");
-        let (settings, out, counters) = (&self.settings, &mut self.out, &mut self.counters);
-        let mut cx =
-            Context { settings, session: 1, now: self.now, fraction: 0, date: "NOW", out, counters, judge: None };
+        let mut cx = context!(self);
         self.exchange.handle_explained(answer, &mut cx);
     }
 
@@ -407,16 +413,7 @@ impl Scenario {
 
     /// One look, and one write or else one read.
     fn step(&mut self, direction: Direction) -> bool {
-        let mut cx = Context {
-            settings: &self.settings,
-            session: 1,
-            now: self.now,
-            fraction: 0,
-            date: "NOW",
-            out: &mut self.out,
-            counters: &mut self.counters,
-            judge: None,
-        };
+        let mut cx = context!(self);
         let lane = match direction {
             Direction::Upload => &mut self.upload,
             Direction::Download => &mut self.download,

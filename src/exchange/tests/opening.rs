@@ -288,7 +288,7 @@ fn a_hello_may_be_refused_for_want_of_memory() {
 #[test]
 fn the_access_log_has_what_the_hello_says() {
     let mut scenario = with(SniMode::Enforce, |_| {}).sending("");
-    scenario.settings.summary = true;
+    scenario.settings.summary = Some(Remembered::ALL);
     scenario.stops_at_record = true;
     scenario.client(CONNECT);
     let mut scenario = scenario.into_relaying();

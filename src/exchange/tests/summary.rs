@@ -9,7 +9,7 @@ const CONNECT: &str = "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example\r\n\r\n
 
 /// A client whose requests are accounted for.
 fn keeping() -> Scenario {
-    Scenario::with(|settings| settings.summary = true)
+    Scenario::with(|settings| settings.summary = Some(Remembered::ALL))
 }
 
 /// The stand-in for the pump polls until nothing is asked for, so that an summary has to be taken before it runs.
@@ -41,6 +41,37 @@ fn each_request_of_a_connection_has_its_own() {
     assert_eq!((second.status, second.failure(), second.is_cut()), (Some(201), None, false));
     assert!(second.moved().up > 3 && second.moved().down < 100, "{:?}", second.moved());
     assert!(scenario.exchange.take_summary().is_none(), "it is taken only once");
+}
+
+#[test]
+fn only_what_lines_name_is_remembered() {
+    let get = "GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\nUser-Agent: u\r\nReferer: r\r\n\
+               traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n";
+    let ok = "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Type: text/x\r\nContent-Length: 0\r\n\r\n";
+    let kept = |wanted: Remembered| {
+        let mut scenario = Scenario::with(|settings| settings.summary = Some(wanted)).sending(get).into_relaying();
+        let summary = over(&mut scenario, |scenario| scenario.origin(ok));
+        assert_eq!((summary.method(), summary.target()), (&b"GET"[..], &b"http://a.example/"[..]));
+        [summary.user_agent(), summary.referer(), summary.trace(), summary.media()].map(|part| part.to_owned())
+    };
+    assert_eq!(kept(Remembered::default()), [const { Vec::<u8>::new() }; 4]);
+    let trace = b"4bf92f3577b34da6a3ce929d0e0e4736".to_vec();
+    assert_eq!(kept(Remembered::ALL), [b"u".to_vec(), b"r".to_vec(), trace.clone(), b"text/x".to_vec()]);
+    let some = Remembered { referer: true, trace: true, ..Remembered::default() };
+    assert_eq!(kept(some), [vec![], b"r".to_vec(), trace, vec![]]);
+}
+
+#[test]
+fn a_spare_one_has_nothing_of_its_last_request() {
+    let mut spare = SpareSummaries::default();
+    let begin = |spare: &mut SpareSummaries| spare.begin((0, 0), Moved { up: 0, down: 0 }, Remembered::ALL);
+    let mut used = begin(&mut spare);
+    used.note_line(b"GET http://a.example/ HTTP/1.1\r\n");
+    (used.user, used.status, used.list) = (Some("jane".into()), Some(200), Some("/a:1".into()));
+    used.finish(CloseReason::Complete, 7, Moved { up: 1, down: 1 });
+    spare.put(used);
+    let next = begin(&mut spare);
+    assert_eq!(format!("{next:?}"), format!("{:?}", begin(&mut SpareSummaries::default())));
 }
 
 #[test]
@@ -201,7 +232,7 @@ fn what_is_remembered_is_bounded() {
     let long = "x".repeat(20_000);
     let head = format!("GET http://h/{long} HTTP/1.1\r\nUser-Agent: {long}\r\nReferer: {long}\r\n\r\n");
     let mut scenario = Scenario::with(|settings| {
-        settings.summary = true;
+        settings.summary = Some(Remembered::ALL);
         settings.rules.head_limit = 100_000;
     });
     let summary = over(&mut scenario, |scenario| {

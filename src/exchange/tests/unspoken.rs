@@ -211,7 +211,7 @@ fn security_of_tunnels_is_for_connect_alone() {
 
 #[test]
 fn the_access_log_has_a_line_for_each_connection() {
-    let mut scenario = client(Ingress::Tls, None, |settings| settings.summary = true);
+    let mut scenario = client(Ingress::Tls, None, |settings| settings.summary = Some(Remembered::ALL));
     scenario.stops_at_record = true;
     scenario.client(hello(Some("a.example"), false));
     assert_eq!(scenario.actions(), [Action::Ask]);

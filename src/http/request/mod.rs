@@ -19,7 +19,7 @@ use super::fault::Fault;
 use super::fields::{is_private_scheme, Connection, Expectation, FieldKind, Fields};
 use super::framing::Framing;
 use super::syntax::{elements, offset_in, trim, words};
-use super::target::{usual_port, Target, TargetForm};
+use super::target::{usual_port, Host, Target, TargetForm, HTTP_PORT};
 use super::{Method, Version};
 pub use opaque::OpaqueKind;
 pub use parent::{Hop, Parent};
@@ -199,6 +199,15 @@ impl Request {
                 }
             }
         }
+    }
+
+    /// The target as received, where that is what [`Request::push_origin`] and the path would be, as it nearly always is.
+    pub fn target_as_written(&self) -> Option<&[u8]> {
+        let start = usize::from(self.method_len) + 1;
+        let given = self.target.form == TargetForm::Absolute && self.path.end <= self.head_len;
+        let text = self.bytes.get(start..self.path.end).filter(|text| given && text.starts_with(b"http://"))?;
+        let authority = self.bytes.get(start + b"http://".len()..self.path.start)?;
+        is_written(&self.target, authority).then_some(text)
     }
 
     /// The scheme of its target.
@@ -430,4 +439,23 @@ fn parse_address(text: &[u8]) -> Option<IpAddr> {
     let with_port = || text.parse().map(|socket: std::net::SocketAddr| socket.ip()).ok();
     let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
     bare().or_else(with_port).or_else(bracketed)
+}
+
+/// Whether the authority that a target was read from is what [`Target::write_authority`] writes for it. No for IPv6, which is not
+/// looked at.
+fn is_written(target: &Target, authority: &[u8]) -> bool {
+    let port = match &target.host {
+        Host::Name(name) => authority.strip_prefix(name.as_bytes()),
+        // Its numbers have one spelling only, but a dot may stand behind them.
+        Host::V4(_) => {
+            let end = authority.iter().rposition(|byte| *byte == b':').unwrap_or(authority.len());
+            Some(&authority[end..]).filter(|_| !authority[..end].ends_with(b"."))
+        }
+        Host::V6(..) => None,
+    };
+    match port {
+        Some([]) => target.port == HTTP_PORT,
+        Some([b':', b'1'..=b'9', ..]) => target.port != HTTP_PORT,
+        _ => false,
+    }
 }

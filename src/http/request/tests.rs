@@ -169,3 +169,36 @@ fn a_request_can_be_sent_to_another_thread() {
     fn is_send<T: Send + 'static>() {}
     is_send::<Request>();
 }
+
+#[test]
+fn a_target_as_received_is_taken_only_where_writing_it_would_give_the_same() {
+    let table = [
+        ("http://a.example/p?q", true),
+        ("http://a.example:8080/", true),
+        ("http://192.0.2.1:8080/x/http://y/", true),
+        ("http://192.0.2.1/", true),
+        ("http://A.example/", false),
+        ("HTTP://a.example/", false),
+        ("http://a.example./", false),
+        ("http://192.0.2.1./", false),
+        ("http://192.0.2.1.:8080/", false),
+        ("http://a.example:80/", false),
+        ("http://a.example:08080/", false),
+        ("http://a.example:/", false),
+        ("http://192.0.2.1:/", false),
+        ("http://a.example?q", false),
+        ("http://a.example", false),
+        ("http://[2001:db8::1]/", false),
+        ("/p", false),
+    ];
+    for (target, as_received) in table {
+        let request = parse(&format!("GET {target} HTTP/1.1\r\nHost: a.example\r\n\r\n")).unwrap();
+        let mut written = Vec::new();
+        request.push_origin(&mut written);
+        written.extend_from_slice(request.path());
+        assert_eq!(request.target_as_written().is_some(), as_received, "{target}");
+        assert!(request.target_as_written().is_none_or(|text| text == written), "{target}");
+    }
+    let request = parse("CONNECT a.example:443 HTTP/1.1\r\nHost: a.example\r\n\r\n").unwrap();
+    assert_eq!(request.target_as_written(), None);
+}

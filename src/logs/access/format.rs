@@ -1,13 +1,9 @@
-//! The form of a line, as `access.format` says it: one of four names, or a text with codes in Apache's manner. Pure.
+//! The form of a line, as `access.format` says it: one of five names, or a text with codes in Apache's manner. Pure.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::escape::Escaping;
-
-/// What Apache, nginx and the tools that read their logs mean by `common` and `combined`.
-const COMMON: &str = "%h %l %u %t \"%r\" %>s %b";
-const COMBINED: &str = "%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-Agent}i\"";
 
 /// Most codes and texts between them in one format: a line is not to become endless by them.
 const MAX_PIECES: usize = 128;
@@ -21,8 +17,13 @@ pub struct Format {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum LineLayout {
+    /// What Apache, nginx and the tools that read their logs mean by it.
+    Common,
+    /// The same with what names page and browser behind it.
+    Combined,
     Squid,
     Json,
+    Ecs,
     Pieces(Vec<Piece>),
 }
 
@@ -30,7 +31,25 @@ pub(super) enum LineLayout {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
     Text(String),
+    /// A text of so few bytes, as most are.
+    Short([u8; SHORT], usize),
     Code(Code, Escaping),
+}
+
+/// Most bytes of a short text.
+const SHORT: usize = 8;
+
+impl Piece {
+    fn of_text(text: String) -> Piece {
+        let mut short = [0; SHORT];
+        match short.get_mut(..text.len()) {
+            Some(place) => {
+                place.copy_from_slice(text.as_bytes());
+                Piece::Short(short, text.len())
+            }
+            None => Piece::Text(text),
+        }
+    }
 }
 
 /// What stands for a code.
@@ -39,7 +58,6 @@ pub(super) enum Code {
     Client,
     Peer,
     Pid,
-    Nobody,
     User,
     Time,
     Began(TimeUnit),
@@ -54,6 +72,7 @@ pub(super) enum Code {
     Duration(TimeUnit),
     UserAgent,
     Referer,
+    Trace,
     Media,
     Origin,
     Decision,
@@ -80,7 +99,6 @@ const CODES: &[(&str, Code)] = &[
     ("a", Code::Client),
     ("{c}a", Code::Peer),
     ("{pid}x", Code::Pid),
-    ("l", Code::Nobody),
     ("u", Code::User),
     ("t", Code::Time),
     ("{sec}t", Code::Began(TimeUnit::Seconds)),
@@ -107,6 +125,7 @@ const CODES: &[(&str, Code)] = &[
     ("{decision}x", Code::Decision),
     ("{failure}x", Code::Failure),
     ("{list}x", Code::List),
+    ("{trace-id}x", Code::Trace),
     ("{sni}x", Code::Sni),
     ("{alpn}x", Code::Alpn),
     ("{cache}x", Code::Cache),
@@ -114,6 +133,40 @@ const CODES: &[(&str, Code)] = &[
     ("{resolve}x", Code::Resolve),
     ("{connect}x", Code::Connect),
 ];
+
+/// What a format names of that which is remembered only where it is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamedParts {
+    /// The User-Agent field.
+    pub user_agent: bool,
+    /// The Referer field.
+    pub referer: bool,
+    /// The media type of the response.
+    pub media: bool,
+    /// The id of the trace.
+    pub trace: bool,
+}
+
+impl Format {
+    /// Whether lines have room for these.
+    pub fn named(&self) -> NamedParts {
+        let has = |code: Code| match &self.form {
+            LineLayout::Common => false,
+            LineLayout::Combined => matches!(code, Code::UserAgent | Code::Referer),
+            LineLayout::Squid => code == Code::Media,
+            LineLayout::Json | LineLayout::Ecs => true,
+            LineLayout::Pieces(pieces) => {
+                pieces.iter().any(|piece| matches!(piece, Piece::Code(own, _) if *own == code))
+            }
+        };
+        NamedParts {
+            user_agent: has(Code::UserAgent),
+            referer: has(Code::Referer),
+            media: has(Code::Media),
+            trace: has(Code::Trace),
+        }
+    }
+}
 
 /// Why a text is no format.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +184,9 @@ pub enum FormatError {
 impl fmt::Display for FormatError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoFormat => out.write_str("common, combined, squid, json, or a text with codes such as %h and %r"),
+            Self::NoFormat => {
+                out.write_str("common, combined, squid, json, ecs, or a text with codes such as %h and %r")
+            }
             Self::UnknownCode(at, code) => write!(out, "a code that is known in place of {code} at character {at}"),
             Self::Unfinished(at) => write!(out, "the rest of the code that begins at character {at}"),
             Self::TooLong => write!(out, "at most {MAX_PIECES} codes and texts between them"),
@@ -155,8 +210,9 @@ impl FromStr for Format {
         let form = match text {
             "squid" => LineLayout::Squid,
             "json" => LineLayout::Json,
-            "common" => LineLayout::Pieces(pieces(COMMON)?),
-            "combined" => LineLayout::Pieces(pieces(COMBINED)?),
+            "ecs" => LineLayout::Ecs,
+            "common" => LineLayout::Common,
+            "combined" => LineLayout::Combined,
             other if other.contains('%') => LineLayout::Pieces(pieces(other)?),
             _ => return Err(FormatError::NoFormat),
         };
@@ -175,9 +231,14 @@ fn pieces(text: &str) -> Result<Vec<Piece>, FormatError> {
                 literal.push('%');
                 rest = &rest[1..];
             }
+            // Nothing stands for it but a dash.
+            '%' if rest.starts_with('l') => {
+                literal.push('-');
+                rest = &rest[1..];
+            }
             '%' => {
                 if !literal.is_empty() {
-                    found.push(Piece::Text(std::mem::take(&mut literal)));
+                    found.push(Piece::of_text(std::mem::take(&mut literal)));
                 }
                 let (code, length) = code(rest, at)?;
                 found.push(Piece::Code(code, place));
@@ -194,7 +255,7 @@ fn pieces(text: &str) -> Result<Vec<Piece>, FormatError> {
         }
     }
     if !literal.is_empty() {
-        found.push(Piece::Text(literal));
+        found.push(Piece::of_text(literal));
     }
     Ok(found)
 }

@@ -1,16 +1,20 @@
 //! The access log: a line for each request, written when it is over and all bytes of it are counted. Knows what is in a
 //! [`Record`] and how lines look; not when a request is over, nor where lines go.
 
+mod ecs;
 mod escape;
 mod format;
+mod json;
 mod line;
+mod stamps;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::net::SocketAddr;
 
-pub use format::{Format, FormatError};
-use line::Stamps;
+pub use format::{Format, FormatError, NamedParts};
+use stamps::Stamps;
 
 use super::{Handle, Severity};
 use crate::peer::ClientId;
@@ -78,6 +82,8 @@ pub struct Record<'a> {
     pub user_agent: &'a [u8],
     /// The Referer field, perhaps empty.
     pub referer: &'a [u8],
+    /// The id of the trace that the client says it belongs to, perhaps empty.
+    pub trace: &'a [u8],
 }
 
 impl Record<'_> {
@@ -87,19 +93,36 @@ impl Record<'_> {
     }
 }
 
+/// Lines of one form.
+#[derive(Debug)]
+pub struct AccessLines {
+    format: Format,
+    stamps: Stamps,
+}
+
+impl AccessLines {
+    /// Lines of this form.
+    pub fn new(format: Format) -> AccessLines {
+        AccessLines { format, stamps: Stamps::default() }
+    }
+
+    /// Appends the line of a request, without an end.
+    pub fn append(&mut self, out: &mut Vec<u8>, record: &Record<'_>) {
+        line::append(out, &self.format, record, &mut self.stamps);
+    }
+}
+
 /// The log.
 #[derive(Debug)]
 pub struct AccessLog {
     handle: Handle,
-    format: Format,
-    line: Vec<u8>,
-    stamps: Stamps,
+    lines: AccessLines,
 }
 
 impl AccessLog {
     /// A log that writes lines of this form through this handle.
     pub fn new(handle: Handle, format: Format) -> AccessLog {
-        AccessLog { handle, format, line: Vec::new(), stamps: Stamps::default() }
+        AccessLog { handle, lines: AccessLines::new(format) }
     }
 
     /// Lines of its writer that were lost since the start.
@@ -109,8 +132,6 @@ impl AccessLog {
 
     /// Writes the line of a request.
     pub fn write(&mut self, record: &Record<'_>) {
-        self.line.clear();
-        line::append(&mut self.line, &self.format, record, &mut self.stamps);
-        self.handle.write(Severity::Info, &self.line);
+        self.handle.compose(Severity::Info, |out| self.lines.append(out, record));
     }
 }

@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::line::append;
 use super::*;
 use crate::peer::Uid;
 
@@ -40,6 +39,7 @@ fn record() -> Record<'static> {
         cut: false,
         user_agent: b"curl/8",
         referer: b"",
+        trace: b"",
     }
 }
 
@@ -65,7 +65,7 @@ fn hostile() -> Record<'static> {
 
 fn line(format: &str, record: &Record<'_>) -> String {
     let mut out = Vec::new();
-    append(&mut out, &format.parse().unwrap(), record, &mut Stamps::default());
+    AccessLines::new(format.parse().unwrap()).append(&mut out, record);
     String::from_utf8(out).unwrap()
 }
 
@@ -88,6 +88,17 @@ fn common_and_combined_are_as_everybody_reads_them() {
     assert_eq!(timeless("combined", &unread()), "192.0.2.1 - - T \"-\" 400 512 \"-\" \"-\"");
     let named = Record { user: Some("jane doe"), ..record() };
     assert!(timeless("common", &named).starts_with("192.0.2.1 - jane\\x20doe T "));
+}
+
+#[test]
+fn the_names_stand_for_codes() {
+    let common = "%h %l %u %t \"%r\" %>s %b";
+    let combined = format!("{common} \"%{{Referer}}i\" \"%{{User-Agent}}i\"");
+    let silent = Record { to_client: 0, status: None, user: Some("j"), ..record() };
+    for record in [record(), silent, tunnel(), unread(), hostile()] {
+        assert_eq!(line("common", &record), line(common, &record));
+        assert_eq!(line("combined", &record), line(&combined, &record));
+    }
 }
 
 #[test]
@@ -150,6 +161,96 @@ fn json_is_an_object_in_one_line() {
 }
 
 #[test]
+fn ecs_is_an_object_of_what_is_known() {
+    let observer = "\"observer\":{\"product\":\"exaproxy\",\"type\":\"proxy\"}";
+    let event = |sort: &str, outcome: &str, more: &str| {
+        format!(
+            "\"event\":{{\"kind\":\"event\",\"category\":[\"network\",\"web\"],\"dataset\":\"exaproxy.access\",\
+             \"type\":[\"access\"{sort}],\"outcome\":\"{outcome}\",\"duration\":1234056000,\
+             \"end\":\"2026-11-21T01:02:36.512Z\"{more}}}"
+        )
+    };
+    let begin = format!("{{\"@timestamp\":\"2026-11-21T01:02:35.278Z\",\"ecs\":{{\"version\":\"8.11.0\"}},{observer}");
+    let peers =
+        "\"client\":{\"address\":\"192.0.2.1\",\"ip\":\"192.0.2.1\"},\"source\":{\"address\":\"::1\",\"ip\":\"::1\"}";
+    let there = "\"destination\":{\"address\":\"2001:db8::1\",\"ip\":\"2001:db8::1\",\"port\":80}";
+    let wanted = format!(
+        "{begin},{},{peers},{there},\"user\":{{\"name\":\"jane\"}},\
+         \"url\":{{\"original\":\"http://a.example/p?q=1\",\"scheme\":\"http\",\"domain\":\"a.example\",\"path\":\"/p\",\
+         \"query\":\"q=1\"}},\"http\":{{\"version\":\"1.1\",\"request\":{{\"method\":\"GET\",\"referrer\":\"http://r/\",\
+         \"bytes\":90}},\"response\":{{\"status_code\":200,\"mime_type\":\"text/html\",\"bytes\":512}}}},\
+         \"user_agent\":{{\"original\":\"curl/8\"}},\"rule\":{{\"name\":\"/a:7\"}},\"trace\":{{\"id\":\"4bf9\"}},\
+         \"exaproxy\":{{\"decide_ms\":1,\"resolve_ms\":20}}}}",
+        event(",\"allowed\"", "success", ",\"action\":\"PERMIT\"")
+    );
+    let full = Record { user: Some("jane"), referer: b"http://r/", list: b"/a:7", trace: b"4bf9", ..record() };
+    assert_eq!(line("ecs", &full), wanted);
+    let refused = Record { decide: None, resolve: None, to_origin: 0, to_client: 0, media: b"", ..unread() };
+    let wanted = format!(
+        "{begin},{},{peers},\"http\":{{\"request\":{{\"bytes\":0}},\"response\":{{\"status_code\":400,\"bytes\":0}}}}}}",
+        event("", "failure", ",\"reason\":\"http_request_error\"")
+    );
+    assert_eq!(line("ecs", &refused), wanted);
+    let hello = Record { method: b"TLS", target: b"[2001:db8::1]:443", sni: b"a", ech: true, cut: true, ..record() };
+    let hello = line("ecs", &Record { pid: Some(7), client: ClientId::Uid(Uid::new(1000)), ..hello });
+    for part in [
+        "\"client\":{\"address\":\"uid:1000\"},",
+        "\"url\":{\"original\":\"[2001:db8::1]:443\",\"domain\":\"[2001:db8::1]\",\"port\":443},",
+        "\"network\":{\"protocol\":\"tls\"},\"user_agent\"",
+        "\"tls\":{\"client\":{\"server_name\":\"a\"}},",
+        "\"outcome\":\"failure\"",
+        "\"exaproxy\":{\"pid\":7,\"decide_ms\":1,\"resolve_ms\":20,\"ech\":true,\"cut\":true}}",
+    ] {
+        assert!(hello.contains(part), "{part}\n{hello}");
+    }
+}
+
+#[test]
+fn ecs_parts_any_target() {
+    let table = [
+        ("http://h:8080", "\"scheme\":\"http\",\"domain\":\"h\",\"port\":8080"),
+        ("http://h?q", "\"scheme\":\"http\",\"domain\":\"h\",\"query\":\"q\""),
+        ("ftp://[::1]:21/x??", "\"scheme\":\"ftp\",\"domain\":\"[::1]\",\"port\":21,\"path\":\"/x\",\"query\":\"?\""),
+        ("h:443", "\"domain\":\"h\",\"port\":443"),
+        ("h:99999", "\"domain\":\"h\""),
+        ("/p://q", "\"path\":\"/p://q\""),
+        ("[::1", "\"domain\":\"[::1\""),
+        ("://", "\"original\":\"://\""),
+        (":", "\"original\":\":\""),
+        ("?", "\"original\":\"?\""),
+    ];
+    for (target, parts) in table {
+        let line = line("ecs", &Record { target: target.as_bytes(), ..record() });
+        assert!(line.contains(&format!("{parts}}},\"http\"")), "{target}: {line}");
+    }
+}
+
+#[test]
+fn a_trace_is_named_where_the_client_has_one() {
+    let traced = Record { trace: b"4bf92f3577b34da6a3ce929d0e0e4736", ..record() };
+    assert!(line("json", &traced).contains(",\"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\",\"user_agent\""));
+    assert!(!line("json", &record()).contains("trace"), "most have none");
+    assert_eq!(line("%{trace-id}x %{Trace-Id}x", &traced), "4bf92f3577b34da6a3ce929d0e0e4736 ".repeat(2).trim());
+    assert_eq!(line("%{trace-id}x", &record()), "-");
+}
+
+#[test]
+fn only_what_a_format_names_has_to_be_remembered() {
+    let table = [
+        ("common", [false, false, false, false]),
+        ("combined", [true, true, false, false]),
+        ("squid", [false, false, true, false]),
+        ("json", [true; 4]),
+        ("ecs", [true; 4]),
+        ("%h %{content-type}o %{trace-id}x", [false, false, true, true]),
+    ];
+    for (format, wanted) in table {
+        let NamedParts { user_agent, referer, media, trace } = format.parse::<Format>().unwrap().named();
+        assert_eq!([user_agent, referer, media, trace], wanted, "{format}");
+    }
+}
+
+#[test]
 fn nothing_that_was_sent_can_break_a_line() {
     let quoted = timeless("combined", &hostile());
     let target = "http://h/\\\"\\x0a\\\\\\x20\\x1b\\xff";
@@ -161,7 +262,7 @@ fn nothing_that_was_sent_can_break_a_line() {
     let json = line("json", &hostile());
     assert!(json.contains("\"target\":\"http://h/\\\"\\u000a\\\\ \\u001b\u{fffd}\""), "{json}");
     assert!(json.contains("\\\" 200 1 \\\"\\u000d\\u000ax\\u0000é\\u2028\u{fffd} \\\\\""), "{json}");
-    for format in ["common", "combined", "squid", "json", "%U %{user-agent}i", "\"%m\" %{Referer}i"] {
+    for format in ["common", "combined", "squid", "json", "ecs", "%U %{user-agent}i", "\"%m\" %{Referer}i"] {
         let line = line(format, &hostile());
         assert!(!line.contains(char::is_control), "{line}");
     }
@@ -234,18 +335,23 @@ fn a_format_that_is_none_is_refused_with_its_place() {
 fn a_line_is_bounded() {
     let target = vec![b'\n'; 8192];
     let long = Record { target: &target, ..record() };
-    for format in ["combined".to_owned(), "json".into(), "squid".into(), "%U".repeat(100), "€".repeat(30_000) + "%m"]
-    {
+    for format in [
+        "combined".to_owned(),
+        "json".into(),
+        "ecs".into(),
+        "squid".into(),
+        "%U".repeat(100),
+        "€".repeat(30_000) + "%m",
+    ] {
         assert!(line(&format, &long).len() <= crate::logs::line::LINE_BYTES_MAX);
     }
 }
 
 #[test]
 fn stamps_follow_the_second() {
-    let (mut stamps, mut out) = (Stamps::default(), Vec::new());
-    let format: Format = "json".parse().unwrap();
+    let (mut lines, mut out) = (AccessLines::new("json".parse().unwrap()), Vec::new());
     for ended in [1_234, 1_999, 2_000, 1_234] {
-        append(&mut out, &format, &Record { ended, duration: 0, ..record() }, &mut stamps);
+        lines.append(&mut out, &Record { ended, duration: 0, ..record() });
     }
     let out = String::from_utf8(out).unwrap();
     let times: Vec<&str> = out.split("\"time\":\"").skip(1).map(|rest| &rest[17..24]).collect();

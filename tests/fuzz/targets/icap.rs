@@ -6,7 +6,7 @@ use exaproxy::exchange::flow::Direction;
 use exaproxy::exchange::ingress::{Arrival, Ingress, Onward};
 use exaproxy::exchange::phase::PhaseKind;
 use exaproxy::exchange::timers::Limits;
-use exaproxy::exchange::{Action, Context, Exchange, Settings};
+use exaproxy::exchange::{Action, Context, Exchange, Remembered, Settings, SpareSummaries};
 use exaproxy::http::answer::Answer;
 use exaproxy::http::rules::Rules;
 use exaproxy::icap::ServiceSettings;
@@ -76,14 +76,14 @@ fn settings() -> Settings {
         passthrough: None,
         keeps_hello: false,
         icap: ServiceSettings { header_size: 4096, ..ServiceSettings::default() },
-        summary: true,
+        summary: Some(Remembered::ALL),
     }
 }
 
 /// Gives a connection its bytes in pieces, decides about its requests, and takes what it says.
 fn play(bytes: &[u8], piece: usize) -> End {
     let settings = settings();
-    let (mut counters, mut out) = (ExchangeCounters::default(), Vec::new());
+    let (mut counters, mut out, mut summaries) = (ExchangeCounters::default(), Vec::new(), SpareSummaries::default());
     let mut exchange = Exchange::new(&Arrival::direct(Ingress::Icap, IpAddr::V4(Ipv4Addr::LOCALHOST)), 0);
     let (mut upload, mut download) = (Buf::private(1 << 17), Buf::private(1 << 17));
     let (mut at, mut got) = (0, Vec::new());
@@ -98,6 +98,7 @@ fn play(bytes: &[u8], piece: usize) -> End {
             out: &mut out,
             counters: &mut counters,
             judge: None,
+            summaries: &mut summaries,
         };
         let before = (upload.len(), got.len(), exchange.phase().kind());
         exchange.advance_upload(&mut upload, &mut cx);

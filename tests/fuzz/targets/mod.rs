@@ -6,6 +6,7 @@ mod bodies;
 mod cache;
 mod heads;
 mod icap;
+mod lines;
 mod lists;
 mod monitor;
 mod names;
@@ -58,6 +59,9 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "cache_control", seeds: cache::DIRECTIVES, run: cache::directives },
     Target { name: "http_date", seeds: cache::DATES, run: cache::date },
     Target { name: "vary", seeds: cache::VARY, run: cache::vary },
+    Target { name: "access_line", seeds: lines::RECORDS, run: lines::access },
+    Target { name: "access_format", seeds: lines::FORMATS, run: lines::format },
+    Target { name: "usage_line", seeds: lines::DECISIONS, run: lines::decision },
     Target { name: "stored_head", seeds: cache::STORED, run: cache::stored },
 ];
 
