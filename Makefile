@@ -99,7 +99,8 @@ uninstall: ## what `make install` has put there, but for what was changed in etc
 	@for file in $(EDITABLE); do ! cmp -s $(SHARE)/$$file $(ETC)/$$file || rm -f $(ETC)/$$file; done
 	@rm -f $(addprefix $(SHARE)/,$(EDITABLE) $(SOURCES) $(SAMPLES)) $(addprefix $(DOC)/,$(DOCUMENTS))
 	@# With the folders that were made for them, where nothing else lies there.
-	@for folder in $(ETC) $(SHARE) $(DOC); do [ ! -d $$folder ] || find $$folder -type d -empty -delete; done
+	@for folder in $(ETC) $(SHARE) $(DOC); do [ ! -d $$folder ] || \
+	    (cd $$folder && rmdir -p $(sort $(dir $(EDITABLE) $(SAMPLES) $(DOCUMENTS))); rmdir $$folder) 2>/dev/null || true; done
 	rm -f $(ROOT)/sbin/exaproxy $(MAN)/man8/exaproxy.8 $(MAN)/man5/exaproxy.conf.5
 	rm -f $(BASH_COMPLETION) $(ZSH_COMPLETION) $(FISH_COMPLETION)
 

@@ -75,6 +75,7 @@ fn what_was_installed_can_be_taken_away() {
     std::fs::write(inside("etc/exaproxy/redirector/url-deny"), "#!/bin/sh\n").expect("a helper that was changed");
     std::fs::write(inside("etc/exaproxy/html/deny.html"), "No.").expect("a page that was changed");
     std::fs::write(inside(own), "example.org\n").expect("a file of another's");
+    std::fs::create_dir(inside("etc/exaproxy/lists")).expect("an empty folder of another's");
     // What an older version left, and was not changed since.
     let page = read("etc/exaproxy/html/dns.html");
     for folder in ["etc/exaproxy", "usr/share/exaproxy"] {
@@ -87,5 +88,9 @@ fn what_was_installed_can_be_taken_away() {
     make("uninstall", root.path(), built.path()).content();
     let left = ["etc/exaproxy/redirector/url-deny", "etc/exaproxy/html/deny.html", own].map(PathBuf::from);
     assert_eq!(files(root.path()), left.into_iter().collect(), "what is not ours as we put it there, and nothing else");
-    assert!(!root.path().join("usr/share/doc/exaproxy").exists(), "nor an empty folder");
+    assert!(inside("etc/exaproxy/lists").exists(), "what is not ours stays, empty or not");
+    assert!(
+        !["usr/share/doc/exaproxy", "usr/share/exaproxy/examples"].iter().any(|name| inside(name).exists()),
+        "ours goes"
+    );
 }

@@ -21,7 +21,6 @@ has() { [ -e "$root$1" ] || fail "$1 is missing"; }
 
 # Starts the program as the unit says: its command, its environment, its account.
 start() {
-    unit=$root/lib/systemd/system/exaproxy.service
     program=$(sed -n 's/^ExecStart=//p' "$unit")
     : >"$folder/log"
     # shellcheck disable=SC2046
@@ -45,6 +44,9 @@ for file in /usr/sbin/exaproxy /lib/systemd/system/exaproxy.service /lib/systemd
     /usr/share/bash-completion/completions/exaproxy /usr/share/zsh/vendor-completions/_exaproxy; do has $file; done
 inside getent passwd exaproxy || fail 'there is no account'
 inside exaproxy --check
+unit=$root/lib/systemd/system/exaproxy.service
+grep -qx User=exaproxy "$unit" && ! grep -q DynamicUser "$unit" || fail 'the unit has another account'
+grep -q '    su exaproxy exaproxy' "$root/etc/logrotate.d/exaproxy" || fail 'root would work in a folder of another'
 
 # What an administrator changes is obeyed, and stays.
 printf '[web]\nport = 8081\nhtml = /etc/exaproxy/html\n' >"$root/etc/exaproxy/exaproxy.conf"
