@@ -4,8 +4,6 @@
 //! What limits a cache is read leniently, what allows it to reuse something strictly: a lifetime that is no plain number is
 //! none at all, so that the response counts as stale (section 4.2.1).
 
-use memchr::memchr;
-
 use crate::http::syntax::{decimal, elements, trim};
 
 /// The greatest number of seconds that is told apart: a larger one is taken for this one (section 1.2.2).
@@ -52,9 +50,9 @@ impl Directives {
     pub fn of<'a>(values: impl Iterator<Item = &'a [u8]>) -> Directives {
         let mut found = Directives::default();
         for value in values {
-            match memchr(b'"', value) {
-                None => elements(value).for_each(|element| found.take(element)),
-                Some(_) => split(value).for_each(|element| found.take(element)),
+            match value.contains(&b'"') {
+                false => elements(value).for_each(|element| found.take(element)),
+                true => split(value).for_each(|element| found.take(element)),
             }
         }
         found
@@ -66,7 +64,7 @@ impl Directives {
     }
 
     fn take(&mut self, element: &[u8]) {
-        let at = memchr(b'=', element);
+        let at = element.iter().position(|byte| *byte == b'=');
         let (name, argument) = match at {
             Some(at) => (&element[..at], Some(&element[at + 1..])),
             None => (element, None),

@@ -1,6 +1,6 @@
 //! The Cache-Status field (RFC 9211): what a cache did with a request. Knows the form of the field, not who gets it.
 
-use super::proxy_status::push_name;
+use super::proxy_status::ProxyName;
 use super::write::{push, push_number};
 
 /// Why a request went on to its origin (RFC 9211 section 2.2).
@@ -63,9 +63,8 @@ impl CacheReport {
 }
 
 /// Appends the line of the field for the cache of the proxy with this name.
-pub fn push_line(out: &mut Vec<u8>, name: &str, report: &CacheReport) {
-    out.extend_from_slice(b"Cache-Status: ");
-    push_name(out, name);
+pub fn push_line(out: &mut Vec<u8>, name: &ProxyName, report: &CacheReport) {
+    push(out, &[b"Cache-Status: ", name.member().as_bytes()]);
     match report.forwarded {
         None => out.extend_from_slice(b"; hit"),
         Some(why) => push(out, &[b"; fwd=", why.word().as_bytes()]),
@@ -109,7 +108,7 @@ mod tests {
         ];
         for (name, report, want) in table {
             let mut out = Vec::new();
-            push_line(&mut out, name, &report);
+            push_line(&mut out, &name.into(), &report);
             assert_eq!(String::from_utf8(out).unwrap(), format!("Cache-Status: {want}\r\n"));
         }
     }

@@ -85,10 +85,12 @@ impl FieldKind {
             (19, Some(b'p')) => (b"proxy-authorization", FieldKind::ProxyAuthorization),
             _ => return FieldKind::Other,
         };
-        let same = |(byte, wanted): (&u8, &u8)| byte.to_ascii_lowercase() == *wanted;
-        if name.iter().zip(candidate).all(same) {
+        // Without an early end this takes fewer instructions for each byte; the lengths are the same.
+        let differ = |found, (byte, wanted): (&u8, &u8)| found | (byte.to_ascii_lowercase() ^ wanted);
+        if name.iter().zip(candidate).fold(0, differ) == 0 {
             return kind;
         }
+        let same = |(byte, wanted): (&u8, &u8)| byte.to_ascii_lowercase() == *wanted;
         let alike = |(byte, wanted): (&u8, &u8)| same((byte, wanted)) || (*byte, *wanted) == (b'_', b'-');
         match !kind.concerns_caches() && name.iter().zip(candidate).all(alike) {
             true => FieldKind::Lookalike,

@@ -1,7 +1,8 @@
 //! The Proxy-Status field (RFC 9209), by which an answer tells programs that a proxy has made it, and why. Knows the form
 //! of the field, not which answers get it.
 
-use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
 
 use super::cause::Cause;
 
@@ -10,8 +11,8 @@ const OWN: &str = "proxy_internal_response";
 
 /// The value for an answer of the proxy with this name. A cause is told in the words of its own text, which holds no byte
 /// of a message and no address of the network behind.
-pub fn value(name: &str, cause: Option<Cause>) -> String {
-    let name = self::name(name);
+pub fn value(name: &ProxyName, cause: Option<Cause>) -> String {
+    let name = name.member();
     match cause {
         Some(cause) => {
             let (error, word) = (cause.proxy_status(), cause.word());
@@ -22,41 +23,46 @@ pub fn value(name: &str, cause: Option<Cause>) -> String {
     }
 }
 
-/// The name of a proxy as a member of a list of structured fields has it (RFC 9209 section 2, RFC 9211 section 2).
-pub fn name(name: &str) -> Cow<'_, str> {
-    if is_token(name) {
-        Cow::Borrowed(name)
-    } else {
-        Cow::Owned(quoted(name))
+/// The name of a proxy, as Via has it and as fields that are lists of such names do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyName {
+    via: Box<str>,
+    member: Box<str>,
+}
+
+impl ProxyName {
+    /// As a member of a list of structured fields (RFC 9209 section 2, RFC 9211 section 2).
+    pub fn member(&self) -> &str {
+        &self.member
     }
 }
 
-/// Appends that name.
-pub(super) fn push_name(out: &mut Vec<u8>, name: &str) {
-    out.extend_from_slice(self::name(name).as_bytes());
+impl<T: Into<Box<str>>> From<T> for ProxyName {
+    fn from(name: T) -> ProxyName {
+        let via = name.into();
+        let member = if is_token(&via) { via.clone() } else { quoted(&via).into() };
+        ProxyName { via, member }
+    }
 }
 
-/// The bytes of a token of structured fields behind its first (RFC 9651 section 3.3.4), which differ from those of HTTP.
-const IN_TOKENS: [bool; 256] = {
-    let marks = b"!#$%&'*+-.^_`|~:/";
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < table.len() {
-        table[byte] = (byte as u8).is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let mut at = 0;
-    while at < marks.len() {
-        table[marks[at] as usize] = true;
-        at += 1;
-    }
-    table
-};
+impl Deref for ProxyName {
+    type Target = str;
 
-/// Whether a text is such a token.
+    fn deref(&self) -> &str {
+        &self.via
+    }
+}
+
+impl fmt::Display for ProxyName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.via)
+    }
+}
+
+/// Whether a text is a token of structured fields (RFC 9651 section 3.3.4), which differs from that of HTTP.
 fn is_token(text: &str) -> bool {
-    let begins = text.as_bytes().first().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'*');
-    begins && text.bytes().all(|byte| IN_TOKENS[usize::from(byte)])
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(&byte);
+    text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '*') && text.bytes().all(inner)
 }
 
 /// A string of structured fields (RFC 9651 section 3.3.3). What it cannot hold is left out.
@@ -104,7 +110,7 @@ mod tests {
             ("", None, "\"\"; error=proxy_internal_response"),
         ];
         for (name, cause, wanted) in table {
-            assert_eq!(value(name, cause), wanted);
+            assert_eq!(value(&ProxyName::from(name), cause), wanted);
         }
     }
 

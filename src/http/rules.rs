@@ -4,6 +4,7 @@
 use super::fields::Expectation;
 use super::framing::Framing;
 use super::head::MAX_HEAD;
+use super::proxy_status::ProxyName;
 use super::{Method, Version};
 
 /// How messages are to be treated; the options of the `http` section that concern them.
@@ -20,7 +21,7 @@ pub struct Rules {
     /// Longest head, in bytes (`http.header-size`); 0 stands for `head::MAX_HEAD`, which none exceeds.
     pub head_limit: usize,
     /// Our name in Via fields: a token such as `ExaProxy-2.0.0-id-4711-5f3a9c21`.
-    pub via: Box<str>,
+    pub via: ProxyName,
     /// Our product and version, as X-Proxy-Version has it: `ExaProxy version 2.0.0`.
     pub version: Box<str>,
     /// Our product and version, as the Server field of an answer has it: `exaproxy/2.0.0`.
