@@ -111,8 +111,8 @@ STATIC_FOLDER   = $(TARGET)/static-build/$(HOST)/$(if $(filter dev,$(STATIC_PROF
 
 static: ## program that needs no library, for any Linux and for the Containerfile (target/static/exaproxy)
 	@# Random numbers come from getrandom(2), which a static program cannot look for by name.
-	RUSTFLAGS="$$RUSTFLAGS -C target-feature=+crt-static --cfg getrandom_backend=\"linux_getrandom\"" $(CARGO) build --profile $(STATIC_PROFILE) --locked --bin exaproxy \
-	    --target $(HOST) --target-dir $(TARGET)/static-build
+	RUSTFLAGS="$$RUSTFLAGS -C target-feature=+crt-static --cfg getrandom_backend=\"linux_getrandom\"" \
+	    $(CARGO) build --profile $(STATIC_PROFILE) --locked --bin exaproxy --target $(HOST) --target-dir $(TARGET)/static-build
 	install -D -m 0755 $(STATIC_FOLDER)/exaproxy $(TARGET)/static/exaproxy
 	$(STRIP) $(TARGET)/static/exaproxy
 
