@@ -46,6 +46,11 @@ pub enum Command {
         /// The name or address, with a port or without.
         name: String,
     },
+    /// Have a running process execute its next version.
+    Upgrade {
+        /// The file with its number.
+        pidfile: PathBuf,
+    },
     /// Read a password and print its hash.
     HashPassword {
         /// The user whose line is printed; only the hash without one.
@@ -119,7 +124,10 @@ const COMMANDS: [(&str, Choice); 8] = [
 /// The command that a value follows. It counts before all others.
 const CHECK_NAME: &str = "check-name";
 
-/// The command that a name may follow. It counts before all others but that.
+/// The command that a pidfile follows. It counts before all others but that.
+const UPGRADE: &str = "upgrade";
+
+/// The command that a name may follow. It counts before all others but those.
 const HASH_PASSWORD: &str = "hash-password";
 
 #[derive(Clone, Copy)]
@@ -152,6 +160,9 @@ fn command(found: &Matches) -> Command {
     let file = found.opt_str("conf-file").map(PathBuf::from);
     if let Some(name) = found.opt_str(CHECK_NAME) {
         return Command::CheckName { file, name };
+    }
+    if let Some(pidfile) = found.opt_str(UPGRADE) {
+        return Command::Upgrade { pidfile: pidfile.into() };
     }
     if found.opt_present(HASH_PASSWORD) {
         return Command::HashPassword { name: found.opt_str(HASH_PASSWORD) };
@@ -290,6 +301,7 @@ mod tests {
             ("-de", print(None, PrintForm::DiffEnv)),
             ("--diff-env", print(None, PrintForm::DiffEnv)),
             ("--check-name a.b:80 -c x", Command::CheckName { file: Some("x".into()), name: "a.b:80".into() }),
+            ("--upgrade a.pid --check", Command::Upgrade { pidfile: "a.pid".into() }),
             ("--hash-password", Command::HashPassword { name: None }),
             ("--hash-password ann", Command::HashPassword { name: Some("ann".into()) }),
             ("--hash-password=ann -d", Command::HashPassword { name: Some("ann".into()) }),

@@ -39,6 +39,10 @@ fn act() -> Result<(), String> {
         Command::CheckName { file, name } => {
             println!("{}", supervisor::check_name(&sources(file), &name)?);
         }
+        Command::Upgrade { pidfile } => {
+            let pid = supervisor::upgrade::ask(&pidfile)?;
+            println!("process {pid} tries its next version and executes it; its log says what comes of that");
+        }
         Command::HashPassword { name } => println!("{}", supervisor::hash_password(name.as_deref())?),
         Command::Run { file, debug } => supervisor::run(&sources(file), debug)?,
     }

@@ -8,7 +8,7 @@ _exaproxy() {
         before=${COMP_WORDS[COMP_CWORD - 2]}
     fi
     case $before in
-    -c|--conf-file|--blacklist|--auth-file)
+    -c|--conf-file|--upgrade|--blacklist|--auth-file)
         compopt -o filenames
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         ;;
@@ -21,7 +21,7 @@ _exaproxy() {
         ;;
     --check-name|--port|--max-connections) COMPREPLY=() ;;
     *)
-        mapfile -t COMPREPLY < <(compgen -W '--help --help-options --conf-file --ini --env --diff-ini --diff-env --check --check-name --hash-password --debug --version --host --port --blacklist --auth-file --cache --log-dir --max-connections' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W '--help --help-options --conf-file --ini --env --diff-ini --diff-env --check --check-name --hash-password --upgrade --debug --version --host --port --blacklist --auth-file --cache --log-dir --max-connections' -- "$word")
         ;;
     esac
 }

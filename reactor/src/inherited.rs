@@ -3,7 +3,6 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 
 use mio::net::{TcpListener, UnixListener};
 use socket2::{SockRef, Socket, Type};
@@ -48,11 +47,12 @@ impl InheritedSocket {
         &self.at
     }
 
-    /// Makes it a listener with the properties of those that are opened here. A file that it has stays when it is closed.
+    /// Makes it a listener with the properties of those that are opened here. With `own` a file that it has is removed when it is
+    /// closed, else it stays.
     ///
     /// # Errors
     /// Those of listen(2); EPERM where a transparent one needs a capability that the process does not have.
-    pub fn listen(self, options: &ListenOptions) -> io::Result<ListenSocket> {
+    pub fn listen(self, options: &ListenOptions, own: bool) -> io::Result<ListenSocket> {
         let InheritedSocket { socket, at } = self;
         socket.set_nonblocking(true)?;
         if let (ListenAt::Port(address), true) = (&at, options.transparent) {
@@ -65,13 +65,12 @@ impl InheritedSocket {
         socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
         Ok(match at {
             ListenAt::Port(_) => ListenSocket::Port(TcpListener::from_std(socket.into())),
-            ListenAt::Path(path) => path_socket(socket, path),
+            ListenAt::Path(path) => {
+                let file = if own { SocketFile::new(&path)? } else { SocketFile::of_others(path) };
+                ListenSocket::Path(UnixListener::from(OwnedFd::from(socket)), file)
+            }
         })
     }
-}
-
-fn path_socket(socket: Socket, path: PathBuf) -> ListenSocket {
-    ListenSocket::Path(UnixListener::from(OwnedFd::from(socket)), SocketFile::of_others(path))
 }
 
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
@@ -98,7 +97,7 @@ mod tests {
         let address = listener.local_addr().expect("bound");
         let inherited = InheritedSocket::new(listener.into()).expect("it listens");
         assert_eq!(inherited.at(), &ListenAt::Port(address));
-        let socket = inherited.listen(&OPTIONS).expect("it goes on");
+        let socket = inherited.listen(&OPTIONS, true).expect("it goes on");
         let _client = std::net::TcpStream::connect(address).expect("connected");
         assert!(matches!(accept(&socket), Accept::Connection(..)), "the client waits there");
         assert!(matches!(accept(&socket), Accept::Empty), "and nothing waits for another");
@@ -127,8 +126,12 @@ mod tests {
         let listener = std::os::unix::net::UnixListener::bind(&path).expect("a path");
         let inherited = InheritedSocket::new(listener.into()).expect("it listens");
         assert_eq!(inherited.at().path(), Some(path.as_path()));
-        drop(inherited.listen(&OPTIONS).expect("it goes on"));
+        drop(inherited.listen(&OPTIONS, false).expect("it goes on"));
         assert!(path.exists());
-        std::fs::remove_file(path).expect("it is there");
+        std::fs::remove_file(&path).expect("it is there");
+        let listener = std::os::unix::net::UnixListener::bind(&path).expect("a path");
+        let own = InheritedSocket::new(listener.into()).expect("it listens");
+        drop(own.listen(&OPTIONS, true).expect("it goes on"));
+        assert!(!path.exists(), "that of a former version of this program is its own");
     }
 }

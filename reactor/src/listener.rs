@@ -122,6 +122,13 @@ impl ListenSocket {
         SockRef::from(self).listen(i32::try_from(backlog).unwrap_or(i32::MAX))
     }
 
+    /// Leaves its file to another process, where it has one.
+    pub fn leave_file(&mut self) {
+        if let ListenSocket::Path(_, file) = self {
+            file.leave();
+        }
+    }
+
     /// Removes its file, where it has one, so that no client connects any more.
     ///
     /// # Errors

@@ -3,6 +3,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::socket::{recv, MsgFlags};
@@ -79,8 +81,8 @@ pub fn unsent(_socket: BorrowedFd<'_>) -> usize {
 /// In which of the two processes [`fork`] returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forked {
-    /// The old process.
-    Parent,
+    /// The old process, with the number of the new one.
+    Parent(u32),
     /// The new one.
     Child,
 }
@@ -98,7 +100,7 @@ pub fn fork() -> io::Result<Forked> {
     // go on as a process like any other (signal-safety(7) limits it only after a fork beside other threads).
     match unsafe { libc::fork() } {
         0 => Ok(Forked::Child),
-        child if child > 0 => Ok(Forked::Parent),
+        child if child > 0 => Ok(Forked::Parent(child.unsigned_abs())),
         _ => Err(io::Error::last_os_error()),
     }
 }
@@ -123,25 +125,39 @@ pub fn close_on_exec(descriptor: RawFd) -> io::Result<()> {
     }
 }
 
-/// The descriptors that the process was started with beyond the three standard ones, so many of them (sd_listen_fds(3)). Only
-/// the first call gives them; it is to be made before anything is opened, or the numbers could be those of others. Programs
-/// that are started do not get them.
+/// Takes descriptors over that the process was started with, beyond the three standard ones. Only the first call gives any; it
+/// is to be made before anything is opened, or the numbers could be those of others. Programs that are started do not get them.
 ///
 /// # Errors
-/// When one of them is not open.
-pub fn take_inherited(count: usize) -> io::Result<Vec<OwnedFd>> {
-    const FIRST: RawFd = 3;
+/// When one of them is not open, or named twice.
+pub fn take_inherited(numbers: &[RawFd]) -> io::Result<Vec<OwnedFd>> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     if TAKEN.swap(true, Ordering::Relaxed) {
         return Ok(Vec::new());
     }
-    let last = RawFd::try_from(count).ok().and_then(|count| FIRST.checked_add(count));
-    let numbers = FIRST..last.ok_or_else(|| io::Error::other("there cannot be so many descriptors"))?;
-    for number in numbers.clone() {
-        close_on_exec(number).map_err(|_| io::Error::other(format!("descriptor {number} is not open")))?;
+    for (place, number) in numbers.iter().enumerate() {
+        let standard = *number <= libc::STDERR_FILENO;
+        if standard || numbers[..place].contains(number) || close_on_exec(*number).is_err() {
+            return Err(io::Error::other(format!("descriptor {number} is not there to be had")));
+        }
     }
-    // SAFETY: each is open, and no value owns it: nothing was opened before, and no other call gets here.
-    Ok(numbers.map(|number| unsafe { OwnedFd::from_raw_fd(number) }).collect())
+    // SAFETY: each is open, and no value owns it: nothing was opened before, none is named twice, and no other call gets here.
+    Ok(numbers.iter().map(|number| unsafe { OwnedFd::from_raw_fd(*number) }).collect())
+}
+
+/// Has a program get these descriptors, by their numbers; it cannot be started if one of them is not open by then.
+pub fn pass_on(command: &mut Command, numbers: Vec<RawFd>) {
+    let pass = move || {
+        for number in &numbers {
+            // SAFETY: the call sets the flags of a descriptor and touches no memory (fcntl(2)).
+            if unsafe { libc::fcntl(*number, libc::F_SETFD, 0) } == -1 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec it makes one system call for each number, and neither allocates nor locks.
+    unsafe { command.pre_exec(pass) };
 }
 
 /// Lets a later bind(2) to port 0 leave the choice of the port to connect(2), which may then share ports between

@@ -53,7 +53,7 @@ pub struct SocketFile {
 }
 
 impl SocketFile {
-    fn new(path: &Path) -> io::Result<SocketFile> {
+    pub(crate) fn new(path: &Path) -> io::Result<SocketFile> {
         let found = fs::symlink_metadata(path)?;
         Ok(SocketFile { path: path.to_owned(), made: Some((found.dev(), found.ino())) })
     }
@@ -61,6 +61,11 @@ impl SocketFile {
     /// One that another process has made, and that stays.
     pub(crate) fn of_others(path: PathBuf) -> SocketFile {
         SocketFile { path, made: None }
+    }
+
+    /// Leaves it to another process.
+    pub(crate) fn leave(&mut self) {
+        self.made = None;
     }
 
     /// Where it is.

@@ -118,6 +118,7 @@ pub(super) const SWITCHES: &[Switch] = &[
         Optional(Other("NAME")),
         "read a password, and print its hash, behind NAME if given",
     ),
+    command("", "upgrade", "", Needed(File), "have the process of a pidfile execute its next version"),
     command("d", "debug", "", Nothing, "write all messages to the log"),
     command("v", "version", "", Nothing, "print the version"),
     setting("host", Needed(Address), "listen there alone: an address, or a name such as localhost"),
@@ -141,4 +142,5 @@ pub(super) const SIGNALS: &[(&str, &str)] = &[
     ("SIGTRAP", "write all messages to the log, or no longer"),
     ("SIGUSR1", "one helper program less"),
     ("SIGUSR2", "one helper program more"),
+    ("SIGALRM", "execute the next version of the program, which stands at its path, without losing a connection"),
 ];

@@ -331,7 +331,7 @@ fn printing_has_the_form_of_the_original() {
     assert_eq!(loaded.print(PrintForm::DiffEnv), "\nexaproxy.daemon.user='root'\nexaproxy.web.port=27080\n");
     let ini = loaded.print(PrintForm::Ini);
     assert!(ini.starts_with("\n[access]\ndestination = 'stdout'\nenable = false\nformat = 'combined'\nkeep = 5\n"));
-    assert!(ini.contains("\n\n[daemon]\ndaemonize = false\ndrain-timeout = 0\nidentifier = ExaProxy\nno-new-privileges = true\npidfile = ''\n"));
+    assert!(ini.contains("\n\n[daemon]\ndaemonize = false\ndrain-delay = 0\ndrain-timeout = 0\nidentifier = ExaProxy\nno-new-privileges = true\npidfile = ''\n"));
     assert!(ini.contains("\n\n[dns]\ndefinitions = 'etc/exaproxy/dns/types'\nfqdn = true\n"));
     assert!(ini.contains("\n[security]\nconnect = '443 981 7000'\ndeny = ''\nech = 'follow'\nlocal = ''\n"));
     assert!(!ini.contains("[debug]") && !ini.contains("[proxy]"));

@@ -55,7 +55,7 @@ impl Exchange {
 
     /// Puts an answer of our own into the buffer, or clears its content behind it.
     fn advance_answer(&mut self, buf: &mut Buf, cx: &mut Context<'_>) {
-        let keep = self.keeps_client();
+        let keep = self.keeps_client() && !cx.settings.leaving;
         if self.upload.done || self.upload.eof {
             self.await_no_more();
         }
@@ -98,7 +98,7 @@ impl Exchange {
 
     /// Takes a response head, if it is complete and wanted. False when there is nothing more to do with what has come.
     fn read_response(&mut self, buf: &mut Buf, cx: &mut Context<'_>) -> bool {
-        let (keep, private) = (self.keeps_client(), self.is_private());
+        let (keep, private) = (self.keeps_client() && !cx.settings.leaving, self.is_private());
         let Phase::Relaying(relay) = &mut self.phase else { return false };
         if relay.stage != RelayStage::Await {
             return false;

@@ -87,6 +87,8 @@ pub struct Settings {
     pub keeps_hello: bool,
     /// Keep a [`Summary`] of each request, with this in it.
     pub summary: Option<Remembered>,
+    /// The process is about to leave its clients to another: each answer is the last on its connection.
+    pub leaving: bool,
 }
 
 /// What a step of the machine is given.

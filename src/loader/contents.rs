@@ -36,7 +36,7 @@ impl Block {
 }
 
 /// The files that are open, by number. As many as there are sessions at most, since each has one.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct OpenFiles {
     files: BTreeMap<u64, (Key, File, Arc<str>)>,
     payload: Vec<u8>,

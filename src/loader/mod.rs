@@ -20,7 +20,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use reactor::arena::Key;
 use reactor::bus::{self, Far, Near, Received};
@@ -50,6 +50,8 @@ mod kind {
     pub(super) const BLOCK: u8 = 4;
     /// To the thread: a file is not wanted any more; the key is its number.
     pub(super) const CLOSE: u8 = 5;
+    /// To the thread: it is to end, and to give back what it has.
+    pub(super) const PARK: u8 = 6;
 }
 
 /// Reads from the bus in a turn.
@@ -67,8 +69,11 @@ struct Job {
 pub struct Loader {
     bus: Near,
     jobs: Sender<Job>,
-    /// The thread's end, until the thread runs.
-    far: Option<(Far, Receiver<Job>)>,
+    /// The thread's part, while there is no thread.
+    parked: Option<LoaderThread>,
+    thread: Option<JoinHandle<Option<LoaderThread>>>,
+    /// Jobs that were given and are not known to be done.
+    given: u64,
     blocks: VecDeque<Block>,
     work: Work,
     delays: Delays,
@@ -89,7 +94,9 @@ impl Loader {
         Ok(Loader {
             bus,
             jobs,
-            far: Some((far, waiting)),
+            parked: Some(LoaderThread { bus: far, jobs: waiting, open: OpenFiles::default() }),
+            thread: None,
+            given: 0,
             blocks: VecDeque::new(),
             work: Work::default(),
             delays: Delays::default(),
@@ -103,10 +110,22 @@ impl Loader {
     /// # Errors
     /// When there is no thread to be had.
     pub fn start(&mut self) -> io::Result<()> {
-        let Some((far, jobs)) = self.far.take() else { return Ok(()) };
+        let Some(parked) = self.parked.take() else { return Ok(()) };
         let work = self.work.clone();
-        thread::Builder::new().name("loader".to_owned()).spawn(move || run(far, &jobs, &work))?;
+        self.thread = Some(thread::Builder::new().name("loader".to_owned()).spawn(move || parked.run(&work))?);
         Ok(())
+    }
+
+    /// Is there nothing to do for the thread?
+    pub fn is_idle(&self) -> bool {
+        self.given == 0
+    }
+
+    /// Ends the thread, which is to be idle; [`Loader::start`] starts it again. What it is given meanwhile waits.
+    pub fn park(&mut self) {
+        self.send(kind::PARK, 0);
+        self.parked = self.thread.take().and_then(|thread| thread.join().ok().flatten());
+        self.ended |= self.parked.is_none();
     }
 
     /// Has a value dropped that takes long to drop.
@@ -200,6 +219,7 @@ impl Loader {
 
     fn give(&mut self, what: impl Into<Arc<str>>, run: Box<dyn FnOnce(&mut OpenFiles) + Send>) {
         self.ended |= self.jobs.send(Job { what: what.into(), run }).is_err();
+        self.given += 1;
         self.send(kind::JOB, 0);
     }
 
@@ -210,7 +230,12 @@ impl Loader {
     fn receive(&mut self) {
         self.behind = true;
         for _ in 0..READS {
-            match self.bus.receive(|frame| self.blocks.extend(Block::of(frame))) {
+            let (blocks, given) = (&mut self.blocks, &mut self.given);
+            let received = self.bus.receive(|frame| match frame.kind {
+                kind::DONE => *given = given.saturating_sub(1),
+                _ => blocks.extend(Block::of(frame)),
+            });
+            match received {
                 Ok(Received::More) => {}
                 Ok(Received::Drained) => {
                     self.behind = false;
@@ -225,31 +250,50 @@ impl Loader {
     }
 }
 
-/// The thread: one thing after the other, until the loop is gone.
-fn run(mut bus: Far, jobs: &Receiver<Job>, work: &Work) {
-    let (mut wanted, mut open) = (Vec::new(), OpenFiles::default());
-    while let Ok(true) = bus.receive(|frame| wanted.push((frame.kind, frame.key))) {
-        for (kind, key) in wanted.drain(..) {
-            let sent = match kind {
-                kind::READ => {
-                    open.what(key).into_iter().for_each(|what| work.begin(what));
-                    open.send(key, &mut bus)
+/// What the thread has.
+#[derive(Debug)]
+struct LoaderThread {
+    bus: Far,
+    jobs: Receiver<Job>,
+    open: OpenFiles,
+}
+
+impl LoaderThread {
+    /// One thing after the other, until the loop is gone, or wants all of this back.
+    fn run(mut self, work: &Work) -> Option<LoaderThread> {
+        let mut wanted = Vec::new();
+        while let Ok(true) = self.bus.receive(|frame| wanted.push((frame.kind, frame.key))) {
+            for (kind, key) in wanted.drain(..) {
+                if kind == kind::PARK {
+                    return Some(self);
                 }
-                kind::CLOSE => {
-                    open.close(key);
-                    Ok(())
+                let sent = self.serve(kind, key, work);
+                work.end();
+                if sent.is_err() {
+                    return None;
                 }
-                _ => {
-                    for job in jobs.try_iter().take(1) {
-                        work.begin(job.what);
-                        (job.run)(&mut open);
-                    }
-                    bus.send(Frame { kind: kind::DONE, key: 0, payload: b"" })
+            }
+        }
+        None
+    }
+
+    fn serve(&mut self, kind: u8, key: u64, work: &Work) -> io::Result<()> {
+        let LoaderThread { bus, jobs, open } = self;
+        match kind {
+            kind::READ => {
+                open.what(key).into_iter().for_each(|what| work.begin(what));
+                open.send(key, bus)
+            }
+            kind::CLOSE => {
+                open.close(key);
+                Ok(())
+            }
+            _ => {
+                for job in jobs.try_iter().take(1) {
+                    work.begin(job.what);
+                    (job.run)(open);
                 }
-            };
-            work.end();
-            if sent.is_err() {
-                return;
+                bus.send(Frame { kind: kind::DONE, key: 0, payload: b"" })
             }
         }
     }

@@ -191,6 +191,20 @@ impl Messages {
         self.switches.store(switches.to_bits(), Ordering::Relaxed);
     }
 
+    /// Lines carry this number from now on: that of a process that has been divided off.
+    pub fn renumber(&self, pid: u32) {
+        let mut output = self.output.write().unwrap_or_else(PoisonError::into_inner);
+        *output = Arc::new(MessageOutput {
+            pid,
+            prefix: Prefix::new(output.prefix.identifier(), pid),
+            destination: output.destination.clone(),
+            rotation: output.rotation,
+            syslog: output.syslog,
+            directives: std::env::var("RUST_LOG").ok().as_deref().map(parse_directives),
+            handle: output.handle.clone(),
+        });
+    }
+
     /// Has a file opened anew before the next line, after another program moved it away.
     pub fn reopen(&self) {
         self.output().handle.reopen();

@@ -25,6 +25,9 @@ pub trait Output: Send {
     fn reopen(&mut self) -> io::Result<()> {
         Ok(())
     }
+
+    /// Another process writes there too from now on, and is the one that puts files aside.
+    fn share(&mut self) {}
 }
 
 /// What became of a batch.

@@ -165,6 +165,10 @@ impl Output for RotatingFile {
         report
     }
 
+    fn share(&mut self) {
+        self.rotation = Rotation::NEVER;
+    }
+
     fn reopen(&mut self) -> io::Result<()> {
         self.take_new().map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display())))
     }

@@ -1,12 +1,13 @@
 //! A writer: a bounded queue that takes lines without waiting, and a thread that writes them. Serves the message log, the
 //! usage line and the access log alike. Knows neither the form of lines nor where they go.
 
+mod parking;
 #[cfg(test)]
 mod tests;
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::batch::Batch;
@@ -85,6 +86,10 @@ struct QueueState {
     reopen: bool,
     replacement: Option<Box<dyn Output>>,
     closed: bool,
+    /// The thread is to end once nothing waits, and to leave the writer here.
+    parks: bool,
+    parked: Option<Box<Writer>>,
+    thread: Option<JoinHandle<()>>,
     /// Lines refused since the last notice, and lines lost for any reason since the start.
     refused: u64,
     lost: u64,
@@ -111,7 +116,7 @@ impl Writer {
             cry_at: 1,
             trouble: None,
         };
-        thread::Builder::new().name("log writer".to_owned()).spawn(move || writer.run())?;
+        writer.start()?;
         Ok(Handle(Arc::new(WriterOwner(queue))))
     }
 
@@ -122,6 +127,11 @@ impl Writer {
             while state.is_idle() {
                 if state.closed {
                     return;
+                }
+                if std::mem::take(&mut state.parks) {
+                    state.parked = Some(Box::new(self));
+                    drop(state);
+                    return queue.settled.notify_all();
                 }
                 state.asleep = true;
                 state = queue.work.wait(state).unwrap_or_else(PoisonError::into_inner);

@@ -2,47 +2,70 @@
 //! no gate and no client.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use reactor::inherited::InheritedSocket;
 use reactor::listener::{ListenAt, ListenOptions, ListenSocket};
 
 use super::ListenAddress;
+use crate::system::service::GivenSocket;
 
 /// Those that are not in use.
 #[derive(Debug, Default)]
 pub struct InheritedSockets {
-    fresh: Vec<(String, InheritedSocket)>,
+    fresh: Vec<UnclaimedSocket>,
+    /// Each of them is to be that of a listener.
+    all: bool,
     /// Those that were in use already. The process that opened them has them still, so that closing them would end nothing, and
     /// a new one could not be had at the same address.
     spare: Vec<(ListenAt, ListenSocket)>,
 }
 
+#[derive(Debug)]
+struct UnclaimedSocket {
+    name: String,
+    own: bool,
+    socket: InheritedSocket,
+}
+
+/// A listener that was open before.
+pub(super) struct Taken {
+    pub(super) io: ListenSocket,
+    /// Another process has it still.
+    pub(super) shared: bool,
+}
+
 impl InheritedSockets {
-    /// Looks at what was inherited, each with its name.
+    /// Looks at what was inherited. With `all` each has to be that of a listener.
     ///
     /// # Errors
     /// Which of them no listener can be made of, and why.
-    pub fn new(descriptors: Vec<(String, OwnedFd)>) -> Result<InheritedSockets, String> {
-        let look = |(place, (name, descriptor)): (usize, (String, OwnedFd))| {
+    pub fn new(given: Vec<GivenSocket>, all: bool) -> Result<InheritedSockets, String> {
+        let look = |(place, GivenSocket { name, own, descriptor }): (usize, GivenSocket)| {
             let socket = InheritedSocket::new(descriptor);
             let socket =
                 socket.map_err(|error| format!("LISTEN_FDS: socket {} ({name}) cannot be used: {error}", place + 1))?;
-            Ok((name, socket))
+            Ok(UnclaimedSocket { name, own, socket })
         };
-        let fresh = descriptors.into_iter().enumerate().map(look).collect::<Result<_, String>>()?;
-        Ok(InheritedSockets { fresh, spare: Vec::new() })
+        let fresh = given.into_iter().enumerate().map(look).collect::<Result<_, String>>()?;
+        Ok(InheritedSockets { fresh, all, spare: Vec::new() })
     }
 
     /// The socket for this place, if there is one.
-    pub(super) fn take(&mut self, place: &ListenAddress, keepalive: u64) -> Option<io::Result<ListenSocket>> {
+    pub(super) fn take(&mut self, place: &ListenAddress, keepalive: u64) -> Option<io::Result<Taken>> {
         if let Some(index) = self.spare.iter().position(|(at, _)| *at == place.at) {
-            return Some(Ok(self.spare.swap_remove(index).1));
+            return Some(Ok(Taken { io: self.spare.swap_remove(index).1, shared: true }));
         }
-        let index = self.fresh.iter().position(|(_, socket)| *socket.at() == place.at)?;
+        let index = self.fresh.iter().position(|fresh| *fresh.socket.at() == place.at)?;
         let options =
             ListenOptions { backlog: place.backlog, keepalive, shared: false, transparent: place.is_transparent() };
-        Some(self.fresh.remove(index).1.listen(&options))
+        let UnclaimedSocket { own, socket, .. } = self.fresh.remove(index);
+        Some(socket.listen(&options, own).map(|io| Taken { io, shared: !own }))
+    }
+
+    /// Those that are kept, by their descriptors.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = (i32, bool)> + '_ {
+        self.spare.iter().map(|(_, socket)| (socket.as_fd().as_raw_fd(), false))
     }
 
     /// Keeps one that is not in use any more.
@@ -50,12 +73,13 @@ impl InheritedSockets {
         self.spare.push((at, socket));
     }
 
-    /// Says which one no listener has asked for.
+    /// Says which one no listener has asked for. Of those that a former version has opened such a one is closed.
     ///
     /// # Errors
     /// Such a one; `places` are those that were opened.
-    pub(super) fn all_taken(&self, places: &[ListenAddress]) -> io::Result<()> {
-        let Some((name, socket)) = self.fresh.first() else { return Ok(()) };
+    pub(super) fn all_taken(&mut self, places: &[ListenAddress]) -> io::Result<()> {
+        let left = std::mem::take(&mut self.fresh);
+        let Some(UnclaimedSocket { name, socket, .. }) = left.first().filter(|_| self.all) else { return Ok(()) };
         let places: Vec<String> = places.iter().map(|place| place.at.to_string()).collect();
         let (at, places) = (socket.at(), places.join(", "));
         Err(io::Error::other(format!(

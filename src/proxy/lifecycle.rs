@@ -28,6 +28,10 @@ pub(super) struct Lifecycle {
     /// SIGHUP has come, SIGTRAP has come.
     reload: bool,
     toggle: bool,
+    /// SIGALRM has come.
+    upgrade: bool,
+    /// Processes that still have clients of former versions.
+    drainers: Vec<u32>,
     /// SIGTTOU has come, and SIGTTIN not since.
     shut: bool,
     /// The proxy listeners that wait for SIGTTIN.
@@ -46,6 +50,8 @@ impl Lifecycle {
             stopping: false,
             reload: false,
             toggle: false,
+            upgrade: false,
+            drainers: Vec::new(),
             shut: false,
             parked: Vec::new(),
         }
@@ -53,7 +59,7 @@ impl Lifecycle {
 
     /// When something is due.
     pub(super) fn next(&self) -> Millis {
-        if self.reload || self.toggle {
+        if self.reload || self.toggle || self.upgrade {
             return 0;
         }
         self.next
@@ -78,15 +84,38 @@ impl Lifecycle {
         if std::mem::take(&mut self.reload) {
             return Turn::Reload;
         }
-        match std::mem::take(&mut self.toggle) {
-            true => Turn::ToggleDebug,
+        if std::mem::take(&mut self.toggle) {
+            return Turn::ToggleDebug;
+        }
+        match std::mem::take(&mut self.upgrade) {
+            true => Turn::Upgrade,
             false => Turn::Continue,
         }
     }
 
+    /// This process is not the service any more, and closes the listeners when it is told to.
+    pub(super) fn leave(&mut self, now: Millis) {
+        (self.draining, self.drain_delay) = (Some(now), u64::MAX / 1000);
+        self.drainers.clear();
+        self.parked.clear();
+    }
+
+    /// A soft stop accepts no more.
+    pub(super) fn close(&mut self, now: Millis) {
+        self.closed = self.closed.or(Some(now));
+    }
+
+    pub(super) fn drainers(&self) -> &[u32] {
+        &self.drainers
+    }
+
+    pub(super) fn set_drainers(&mut self, pids: Vec<u32>) {
+        self.drainers = pids;
+    }
+
     /// Is a soft stop still accepting, and is the time for that over?
     fn is_to_close(&self, now: Millis) -> bool {
-        self.closed.is_none() && self.draining.is_some_and(|since| now >= since + self.drain_delay * 1000)
+        self.closed.is_none() && self.draining.is_some_and(|since| now >= since.saturating_add(self.drain_delay * 1000))
     }
 
     /// Has a soft stop closed the listeners?
@@ -119,6 +148,7 @@ impl Proxy {
                 Signal::Debug => self.lifecycle.toggle = true,
                 Signal::FewerHelpers => self.adjust_helpers(false),
                 Signal::MoreHelpers => self.adjust_helpers(true),
+                Signal::Upgrade => self.lifecycle.upgrade = true,
             }
         }
     }
@@ -226,7 +256,8 @@ impl Proxy {
         self.wake_the_starved();
         self.note_second();
         self.trim();
-        orphans::reap();
+        let ended = orphans::reap();
+        self.lifecycle.drainers.retain(|pid| !ended.contains(pid));
     }
 
     /// A session that found the pool of buffers empty is not told when one comes back: all are asked again within a second.
@@ -256,11 +287,6 @@ impl Proxy {
                 log::error!(target: "server", "a soft stop: clients are accepted for {delay} s more (daemon.drain-delay)")
             }
         }
-    }
-
-    fn close_for_good(&mut self) {
-        self.lifecycle.closed = Some(self.clock.now());
-        self.listeners.close(&mut self.poller, |place| !place.ingress.is_local());
     }
 
     pub(super) fn stop_listening(&mut self) {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd};
 
 use mio::net::TcpStream;
 use reactor::arena::Key;
@@ -13,7 +14,7 @@ use reactor::Millis;
 use socket2::SockRef;
 
 use super::door::{Door, Outside};
-use super::inherited::InheritedSockets;
+use super::inherited::{InheritedSockets, Taken};
 use super::place::{bind, ends, ListenAddress};
 use super::report::Trouble;
 use super::report::REPORT;
@@ -43,8 +44,8 @@ struct Listener {
     /// Different from that of every other, as long as fewer than 65,536 are opened.
     number: u16,
     accepted: u64,
-    /// Another process has opened its socket.
-    inherited: bool,
+    /// Another process has its socket too, and keeps it.
+    shared: bool,
 }
 
 /// The listeners and their gates.
@@ -116,10 +117,9 @@ impl Listeners {
         for place in missing {
             let open = self.open.iter().flatten().map(|listener| &listener.place);
             let own = open.chain(fresh.iter().map(|(_, place, _)| place)).any(|other| other.is_beside(place));
-            let inherited = self.inherited.take(place, keepalive);
-            let was_inherited = inherited.is_some();
-            match inherited.unwrap_or_else(|| bind(place, keepalive, own)) {
-                Ok(io) => fresh.push((io, place.clone(), was_inherited)),
+            let bound = || bind(place, keepalive, own).map(|io| Taken { io, shared: false });
+            match self.inherited.take(place, keepalive).unwrap_or_else(bound) {
+                Ok(taken) => fresh.push((taken.io, place.clone(), taken.shared)),
                 Err(error) if place.is_exclusive() && error.kind() == io::ErrorKind::AddrInUse => {
                     if !self.awaited.contains(place) {
                         log::error!(
@@ -139,7 +139,7 @@ impl Listeners {
         }
         self.awaited.retain(|place| !fresh.iter().any(|(_, opened, _)| opened == place));
         let opening: Vec<_> = fresh.iter().map(|(_, place, _)| place.clone()).collect();
-        for (mut io, place, inherited) in fresh {
+        for (mut io, place, shared) in fresh {
             let index = self.open.iter().position(Option::is_none).unwrap_or(self.open.len());
             let route = match poller.register(&mut io, Owner::Listener(index as u32)) {
                 Ok(route) => route,
@@ -152,8 +152,7 @@ impl Listeners {
             // An error by its level, so that it shows by default: where the program can be reached is the first question.
             log::error!(target: "server", "{} listening on {place}, for {limit} clients at most", place.ingress.name());
             self.opened = self.opened.wrapping_add(1);
-            let listener =
-                Some(Listener { io, route, place, waiting: true, number: self.opened, accepted: 0, inherited });
+            let listener = Some(Listener { io, route, place, waiting: true, number: self.opened, accepted: 0, shared });
             match self.open.get_mut(index) {
                 Some(free) => *free = listener,
                 None => self.open.push(listener),
@@ -174,6 +173,17 @@ impl Listeners {
     ) -> io::Result<()> {
         self.open(places, keepalive, poller)?;
         self.inherited.all_taken(places)
+    }
+
+    /// Those that are open or kept, by their descriptors, and whether they are our own.
+    pub(super) fn descriptors(&self) -> Vec<(i32, bool)> {
+        let open = self.open.iter().flatten().map(|listener| (listener.io.as_fd().as_raw_fd(), !listener.shared));
+        open.chain(self.inherited.descriptors()).collect()
+    }
+
+    /// Leaves the files of all to another process.
+    pub(super) fn leave_files(&mut self) {
+        self.open.iter_mut().flatten().for_each(|listener| listener.io.leave_file());
     }
 
     /// Tries again to open what waits for its address. True if something was opened.
@@ -212,7 +222,7 @@ impl Listeners {
             if let Some(mut listener) = slot.take_if(|listener| which(&listener.place)) {
                 log::info!(target: "server", "{} stops listening on {}", listener.place.ingress.name(), listener.place);
                 poller.withdraw(&mut listener.io, listener.route);
-                if listener.inherited {
+                if listener.shared {
                     self.inherited.put_back(listener.place.at, listener.io);
                     continue;
                 }

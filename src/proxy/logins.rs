@@ -137,6 +137,23 @@ impl Logins {
 }
 
 impl Proxy {
+    /// Begins no check of a password from now on, or goes on.
+    pub(super) fn hold_checks(&mut self, held: bool) {
+        if let Some(Err(error)) = self.logins.as_mut().map(|logins| logins.verifier.hold(held)) {
+            log::error!(target: "server", "no passwords can be checked: cannot start a thread: {error}");
+        }
+    }
+
+    pub(super) fn checks_are_idle(&self) -> bool {
+        self.logins.as_ref().is_none_or(|logins| logins.verifier.is_idle())
+    }
+
+    pub(super) fn park_checks(&mut self) {
+        if let Some(logins) = &mut self.logins {
+            logins.verifier.park();
+        }
+    }
+
     /// Do only users get through?
     pub(super) fn has_users(&self, realm: Realm) -> bool {
         self.logins.as_ref().is_some_and(|logins| logins.active(realm).is_some())

@@ -44,6 +44,7 @@ mod report;
 mod snapshot;
 mod status;
 mod trimming;
+mod upgrading;
 mod verdicts;
 
 use std::collections::VecDeque;
@@ -151,6 +152,8 @@ pub enum Turn {
     Reload,
     /// Debug messages are to be switched on or off.
     ToggleDebug,
+    /// The next version is to take over.
+    Upgrade,
     /// The end.
     Stop,
 }
@@ -255,7 +258,7 @@ impl Proxy {
         self.run_queue();
         self.expire();
         self.tick();
-        let empty = self.lifecycle.has_closed() && self.is_deserted();
+        let empty = self.lifecycle.has_closed() && self.is_deserted() && self.lifecycle.drainers().is_empty();
         Ok(self.lifecycle.outcome(empty, self.clock.now()))
     }
 

@@ -7,6 +7,7 @@
 pub mod dialect;
 pub mod helper;
 pub mod icap;
+mod parking;
 pub mod pool;
 pub mod question;
 pub mod url;
@@ -25,7 +26,7 @@ use reactor::Millis;
 use crate::io::owner::Owner;
 use crate::policy::shares::ClientKey;
 use dialect::Dialect;
-use helper::{kind, Program};
+use helper::{kind, HelperJoin, HelperThread, Program};
 use pool::{Answered, HelperFault, HelperPool, PoolAction, PoolCounters, Ticket};
 
 /// Reads from one bus in a turn. A helper owes a handful of replies at most.
@@ -124,6 +125,8 @@ struct HelperLink {
     program: Arc<Program>,
     /// Told to go, so that its end is nothing to worry about.
     leaving: bool,
+    thread: Option<HelperJoin>,
+    parked: Option<Box<HelperThread>>,
 }
 
 impl Redirector {
@@ -317,9 +320,10 @@ impl Redirector {
 
     fn start(&mut self, key: Key, number: u32, poller: &mut Poller<Owner>, now: Millis) {
         let program = Arc::clone(&self.program);
-        let started = helper::start(number, Arc::clone(&program)).and_then(|mut bus| {
+        let started = helper::start(number, Arc::clone(&program)).and_then(|(mut bus, thread)| {
             let route = poller.register(bus.source(), Owner::Helper(key))?;
-            Ok(HelperLink { key, number, pid: 0, bus, route, program, leaving: false })
+            let (thread, parked) = (Some(thread), None);
+            Ok(HelperLink { key, number, pid: 0, bus, route, program, leaving: false, thread, parked })
         });
         let index = key.index as usize;
         if self.links.len() <= index {

@@ -1,5 +1,8 @@
 //! Start, reload and stop: from a configuration to a running loop.
 
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use crate::config::{self, Config, Disk, Loaded, Sources, Watched};
@@ -10,11 +13,12 @@ use crate::proxy::{InheritedSockets, Options, Proxy, Turn};
 use crate::system::background::{daemonize, Daemonized, Notice};
 use crate::system::capabilities;
 use crate::system::descriptors::{keep_to_ourselves, raise_descriptors};
+use crate::system::handover::NextVersion;
 use crate::system::owner::may_remove;
 use crate::system::pidfile::{Claim, Pidfile};
 use crate::system::privileges::{drop_privileges, forgo_new_privileges, Privileges};
 use crate::system::service::Activation;
-use crate::system::signals::Signals;
+use crate::system::signals::{self, Signals};
 use crate::system::terminal;
 use budget::{budget, lowered};
 use inspect::Inspection;
@@ -22,6 +26,7 @@ use logs::Logs;
 use options::options;
 use reload::{ConfigReader, Fresh, Reload};
 use service::ServiceReport;
+use upgrade::Upgrade;
 
 mod budget;
 mod inspect;
@@ -29,6 +34,7 @@ mod logs;
 mod options;
 mod reload;
 mod service;
+pub mod upgrade;
 mod warnings;
 
 /// Longest wait for the last log lines at the end.
@@ -39,6 +45,7 @@ const FLUSH: Duration = Duration::from_secs(2);
 /// # Errors
 /// A line that says why it could not start or go on.
 pub fn run(sources: &Sources, debug: bool) -> Result<(), String> {
+    let next = NextVersion::of_process();
     let activation = crate::system::service::take()?;
     if let Err(error) = keep_to_ourselves() {
         eprintln!("warning: what was left open may reach helper programs: {error}");
@@ -49,11 +56,18 @@ pub fn run(sources: &Sources, debug: bool) -> Result<(), String> {
     for warning in &loaded.warnings {
         eprintln!("{warning}");
     }
+    if activation.is_trial() {
+        let budget = budget(&loaded.config);
+        let got = raise_descriptors(budget.need());
+        foreign_addresses(&loaded.config)?;
+        return upgrade::try_start(options(&loaded, budget.fitted(got))?, activation);
+    }
     if let Some(folder) = &sources.log_folder {
         logs::make_folder(folder, &loaded.config.daemon.user)?;
     }
-    let notice = go_to_background(&loaded.config)?;
-    let started = Supervisor::start(ConfigReader::new(sources.clone(), disk, debug), loaded, activation, debug);
+    // The former version has gone there already.
+    let notice = if activation.handover.is_some() { None } else { go_to_background(&loaded.config)? };
+    let started = Supervisor::start(ConfigReader::new(sources.clone(), disk, debug), loaded, activation, next, debug);
     match (started, notice) {
         (Ok(supervisor), notice) => {
             if let Some(notice) = notice {
@@ -90,6 +104,9 @@ struct Supervisor {
     writers: Vec<Handle>,
     pidfile: Claimed,
     service: ServiceReport,
+    upgrade: Upgrade,
+    /// Gets a byte once clients are served, where a former version waits for that.
+    ready: Option<OwnedFd>,
 }
 
 /// A pidfile that is removed however the process ends in good order, a start that fails included.
@@ -104,14 +121,24 @@ impl Drop for Claimed {
 }
 
 impl Supervisor {
-    fn start(reader: ConfigReader, loaded: Loaded, activation: Activation, debug: bool) -> Result<Supervisor, String> {
+    fn start(
+        reader: ConfigReader,
+        loaded: Loaded,
+        activation: Activation,
+        next: NextVersion,
+        debug: bool,
+    ) -> Result<Supervisor, String> {
         let config = &loaded.config;
         foreign_addresses(config)?;
         let budget = budget(config);
         let got = raise_descriptors(budget.need());
-        let signals = Signals::new().map_err(|error| format!("cannot take signals over: {error}"))?;
+        let signals = take_signals(activation.handover.is_some())?;
+        let Activation { sockets, notifier, handover } = activation;
+        let (ready, pidfile, drainers) =
+            handover.map(|handover| (handover.ready, handover.pidfile, handover.drainers)).unwrap_or_default();
         let opened = options(&loaded, budget.fitted(got)).and_then(|options| {
-            open(config, Options { inherited: InheritedSockets::new(activation.sockets)?, ..options }, signals)
+            let inherited = InheritedSockets::new(sockets, ready.is_none())?;
+            open(config, Options { inherited, ..options }, signals, pidfile)
         });
         let (pidfile, mut proxy) =
             opened.map_err(|error| Inspection::new(&loaded).before_privileges_go().told_with(error))?;
@@ -148,18 +175,25 @@ impl Supervisor {
         if let Privileges::Dropped { .. } = privileges {
             foresee(&reader, config, &log);
         }
-        let service = ServiceReport::new(activation.notifier);
+        proxy.set_drainers(drainers);
+        let service = ServiceReport::new(notifier);
         service.warning().iter().for_each(|text| warn(text));
-        Ok(Supervisor { debug, reload: Reload::new(reader), proxy, messages, log, writers, pidfile, service })
+        let (reload, upgrade) = (Reload::new(reader), Upgrade::new(next));
+        Ok(Supervisor { debug, reload, proxy, messages, log, writers, pidfile, service, upgrade, ready })
     }
 
     fn serve(mut self) -> Result<(), String> {
         self.service.ready(&self.proxy);
+        if let Some(ready) = self.ready.take() {
+            // Where that fails there is no part of the former version any more.
+            let _ = UnixStream::from(ready).write_all(b".");
+        }
         let ended = loop {
             match self.proxy.turn() {
                 Ok(Turn::Continue) => {}
                 Ok(Turn::Stop) => break Ok(()),
                 Ok(Turn::Reload) => self.begin_reload(),
+                Ok(Turn::Upgrade) => self.begin_upgrade(),
                 Ok(Turn::ToggleDebug) => {
                     let level = self.messages.toggle_debug();
                     crate::critical!(target: "signal", "log level is now {}", level.name());
@@ -167,9 +201,11 @@ impl Supervisor {
                 Err(error) => break Err(format!("the event loop failed: {error}")),
             }
             self.finish_reload();
+            self.go_on_upgrading();
             self.service.turned(&self.proxy);
         };
         self.service.stopping();
+        self.end_drainers();
         self.proxy.stop();
         drop(self.pidfile);
         crate::critical!(target: "supervisor", "exaproxy has stopped");
@@ -248,9 +284,24 @@ fn foresee(reader: &ConfigReader, config: &Config, log: &LogSettings) {
     }
 }
 
+/// Takes signals over. After an upgrade none could come until now, or it would have ended the process.
+fn take_signals(upgraded: bool) -> Result<Signals, String> {
+    let signals = Signals::new().map_err(|error| format!("cannot take signals over: {error}"))?;
+    if upgraded {
+        signals::unblock().map_err(|error| format!("cannot have signals: {error}"))?;
+    }
+    Ok(signals)
+}
+
 /// Opens what root may have to open.
-fn open(config: &Config, mut options: Options, signals: Signals) -> Result<(Claimed, Proxy), String> {
-    let pidfile = Claimed(claim_pidfile(config)?);
+fn open(
+    config: &Config,
+    mut options: Options,
+    signals: Signals,
+    handed: Option<OwnedFd>,
+) -> Result<(Claimed, Proxy), String> {
+    let handed = config.daemon.pidfile.as_deref().zip(handed).and_then(|(path, file)| Pidfile::go_on(path, file));
+    let pidfile = Claimed(handed.map_or_else(|| claim_pidfile(config), |pidfile| Ok(Some(pidfile)))?);
     options.pid_saved = pidfile.0.is_some();
     let proxy = Proxy::new(options, signals).map_err(|error| error.to_string())?;
     Ok((pidfile, proxy))

@@ -316,6 +316,7 @@ fn settings(config: &Config, icap_connections: usize) -> Settings {
         },
         keeps_hello: in_icap,
         summary: super::logs::remembered(config),
+        leaving: false,
     }
 }
 

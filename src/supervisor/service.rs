@@ -44,6 +44,11 @@ impl ServiceReport {
         ))
     }
 
+    /// The variables by which the next version finds the same supervisor.
+    pub(super) fn variables(&self) -> Vec<(&'static str, std::ffi::OsString)> {
+        self.notifier.variables()
+    }
+
     pub(super) fn reloading(&mut self) {
         let told = self.notifier.reloading();
         self.note(told);

@@ -56,7 +56,7 @@ pub fn daemonize() -> io::Result<Daemonized> {
     }
     let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
     let (reader, writer) = UnixStream::pair()?;
-    if fork()? == Forked::Parent {
+    if matches!(fork()?, Forked::Parent(_)) {
         drop(writer);
         wait_and_exit(reader);
     }
@@ -75,7 +75,7 @@ pub fn daemonize() -> io::Result<Daemonized> {
 /// the session (credentials(7)).
 fn settle(null: &File) -> io::Result<()> {
     setsid()?;
-    if fork()? == Forked::Parent {
+    if matches!(fork()?, Forked::Parent(_)) {
         process::exit(0);
     }
     dup2_stdin(null)?;

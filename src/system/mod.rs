@@ -6,6 +6,7 @@ pub mod background;
 pub mod capabilities;
 pub mod descriptors;
 pub mod files;
+pub mod handover;
 pub mod hostname;
 pub mod interfaces;
 #[cfg(target_os = "linux")]

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -75,6 +76,26 @@ impl Pidfile {
             Err(error) => return Err(error),
         }
         .map_err(io::Error::from)
+    }
+
+    /// Goes on with the file that a former version of this program has claimed for this process, and holds locked. None where it
+    /// is another file than that of `path` now.
+    pub fn go_on(path: &Path, descriptor: OwnedFd) -> Option<Self> {
+        let file = Flock::lock(File::from(descriptor), FlockArg::LockExclusiveNonblock).ok()?;
+        is_at(&file, path).ok()?.then(|| Self { path: path.to_owned(), file })
+    }
+
+    /// Its descriptor, for the next version.
+    pub fn descriptor(&self) -> RawFd {
+        self.file.as_raw_fd()
+    }
+
+    /// Lets go of the file without a trace: it is that of another process, which has the same lock.
+    pub fn leave(self) {
+        let descriptor = self.file.as_raw_fd();
+        // Dropped, it would give the lock back for both (flock(2)).
+        std::mem::forget(self.file);
+        let _ = nix::unistd::close(descriptor);
     }
 
     /// Removes the file, unless another one took its place. Where the folder does not let us, the file is emptied, which

@@ -3,17 +3,22 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::time::{clock_gettime, ClockId};
 
+use super::handover::{self, Handover, HandoverNumbers};
+
 /// The variables, all of which are meant for this process alone and would mislead the programs that it starts.
 const VARIABLES: [&str; 6] =
     ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
+
+/// The first descriptor that is given so (sd_listen_fds(3)).
+const FIRST: RawFd = 3;
 
 /// Most sockets that are taken: far more than there are listeners.
 const MOST_SOCKETS: usize = 1024;
@@ -22,12 +27,32 @@ const MOST_SOCKETS: usize = 1024;
 const SIGNS: u32 = 3;
 
 /// What the environment said.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Activation {
-    /// Sockets with their names, in their order.
-    pub sockets: Vec<(String, OwnedFd)>,
+    /// Sockets, in their order.
+    pub sockets: Vec<GivenSocket>,
     /// Who is told.
     pub notifier: Notifier,
+    /// What a former version has handed over, where this is an upgrade; the sockets are then its own.
+    pub handover: Option<Handover>,
+}
+
+impl Activation {
+    /// Is the start a trial by a former version?
+    pub fn is_trial(&self) -> bool {
+        self.handover.as_ref().is_some_and(|handover| handover.trial)
+    }
+}
+
+/// A socket that was open before the start.
+#[derive(Debug)]
+pub struct GivenSocket {
+    /// Its name, for those who have to find a mistake.
+    pub name: String,
+    /// A former version of this program has opened it, and not a supervisor.
+    pub own: bool,
+    /// The socket.
+    pub descriptor: OwnedFd,
 }
 
 /// The same before anything is opened.
@@ -66,12 +91,25 @@ impl ServiceVariables {
 /// What cannot be understood, or is not there.
 pub fn take() -> Result<Activation, String> {
     let said = ServiceVariables::read(std::process::id(), |name| std::env::var_os(name));
-    VARIABLES.into_iter().for_each(|name| std::env::remove_var(name));
+    let mine = [std::process::id(), std::os::unix::process::parent_id()];
+    let handed = std::env::var_os(handover::VARIABLE).and_then(|text| HandoverNumbers::read(&text, mine));
+    VARIABLES.into_iter().chain([handover::VARIABLE]).for_each(|name| std::env::remove_var(name));
     let said = said?;
-    let sockets = reactor::sys::take_inherited(said.names.len()).map_err(|error| format!("LISTEN_FDS: {error}"))?;
     let notifier =
         Notifier::new(said.notify.as_deref(), said.watchdog).map_err(|error| format!("NOTIFY_SOCKET: {error}"))?;
-    Ok(Activation { sockets: said.names.into_iter().zip(sockets).collect(), notifier })
+    if let Some(numbers) = handed {
+        let taken = reactor::sys::take_inherited(&numbers.descriptors());
+        let mut taken = taken.map_err(|error| format!("{}: {error}", handover::VARIABLE))?.into_iter();
+        let sockets = numbers.sockets.iter().zip(taken.by_ref());
+        let sockets =
+            sockets.map(|((_, own), descriptor)| GivenSocket { name: String::new(), own: *own, descriptor }).collect();
+        return Ok(Activation { sockets, notifier, handover: Some(Handover::new(&numbers, taken)) });
+    }
+    let numbers: Vec<RawFd> = (FIRST..).take(said.names.len()).collect();
+    let taken = reactor::sys::take_inherited(&numbers).map_err(|error| format!("LISTEN_FDS: {error}"))?;
+    let given = |(name, descriptor)| GivenSocket { name, own: false, descriptor };
+    let sockets = said.names.into_iter().zip(taken).map(given).collect();
+    Ok(Activation { sockets, notifier, handover: None })
 }
 
 /// Tells the supervisor how the service is. Where none wants to know, it does nothing.
@@ -96,6 +134,15 @@ impl Notifier {
     /// Is there a supervisor that wants to know?
     pub fn is_there(&self) -> bool {
         self.to.is_some()
+    }
+
+    /// The variables by which the next version of the program finds the same supervisor.
+    pub fn variables(&self) -> Vec<(&'static str, OsString)> {
+        let Some((_, to)) = &self.to else { return Vec::new() };
+        let path = to.as_pathname().map(|path| path.as_os_str().to_owned());
+        let to = path.or_else(|| abstract_name(to)).map(|name| ("NOTIFY_SOCKET", name));
+        let watchdog = self.watchdog().map(|time| ("WATCHDOG_USEC", time.as_micros().to_string().into()));
+        to.into_iter().chain(watchdog).collect()
     }
 
     /// The time in which a sign of life is expected, where one is.
@@ -166,6 +213,17 @@ fn line(status: &str) -> String {
     format!("STATUS={}", status.replace(['\n', '\r'], " "))
 }
 
+#[cfg(target_os = "linux")]
+fn abstract_name(address: &SocketAddr) -> Option<OsString> {
+    let name = std::os::linux::net::SocketAddrExt::as_abstract_name(address)?;
+    Some(OsString::from_vec([b"@", name].concat()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn abstract_name(_address: &SocketAddr) -> Option<OsString> {
+    None
+}
+
 fn address(to: &OsStr) -> io::Result<SocketAddr> {
     match to.as_bytes() {
         #[cfg(target_os = "linux")]
@@ -216,6 +274,8 @@ mod tests {
         }
         for (name, supervisor) in names {
             let mut notifier = Notifier::new(Some(&name), Some(Duration::from_secs(3600))).unwrap();
+            let again = notifier.variables();
+            assert_eq!(again, [("NOTIFY_SOCKET", name), ("WATCHDOG_USEC", "3600000000".into())]);
             let mut bytes = [0; 256];
             let mut heard = || {
                 let count = supervisor.recv(&mut bytes).unwrap();

@@ -29,10 +29,12 @@ pub enum Signal {
     FewerHelpers,
     /// SIGUSR2: one helper more.
     MoreHelpers,
+    /// SIGALRM: the next version takes over.
+    Upgrade,
 }
 
 impl Signal {
-    const ALL: [(Signal, i32, &'static str); 9] = [
+    const ALL: [(Signal, i32, &'static str); 10] = [
         (Signal::Terminate, SIGTERM, "SIGTERM"),
         (Signal::Interrupt, SIGINT, "SIGINT"),
         (Signal::Quit, SIGQUIT, "SIGQUIT"),
@@ -42,6 +44,7 @@ impl Signal {
         (Signal::Debug, SIGTRAP, "SIGTRAP"),
         (Signal::FewerHelpers, SIGUSR1, "SIGUSR1"),
         (Signal::MoreHelpers, SIGUSR2, "SIGUSR2"),
+        (Signal::Upgrade, SIGALRM, "SIGALRM"),
     ];
 
     /// The name in signal(7).
@@ -55,7 +58,7 @@ impl Signal {
 /// with execve(2). With SIGXFSZ taken, a write beyond the largest file size (RLIMIT_FSIZE) fails with EFBIG. SIGCHLD is
 /// here because a process started with it ignored cannot wait for its children (wait(2)). Faults keep their default:
 /// SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS.
-const WITHOUT_EFFECT: [i32; 7] = [SIGALRM, SIGCHLD, SIGIO, SIGPROF, SIGVTALRM, SIGXCPU, SIGXFSZ];
+const WITHOUT_EFFECT: [i32; 6] = [SIGCHLD, SIGIO, SIGPROF, SIGVTALRM, SIGXCPU, SIGXFSZ];
 
 /// Those that only Linux has, its real-time signals included.
 #[cfg(target_os = "linux")]
@@ -66,6 +69,22 @@ fn of_system() -> impl Iterator<Item = i32> {
 #[cfg(not(target_os = "linux"))]
 fn of_system() -> impl Iterator<Item = i32> {
     std::iter::empty()
+}
+
+/// Has a write to what is closed at its other end fail with EPIPE, where the start of the program does not hold any more.
+///
+/// # Errors
+/// Those of sigaction(2).
+pub fn forget_broken_pipes() -> io::Result<()> {
+    signal_hook::flag::register(signal_hook::consts::SIGPIPE, Arc::new(AtomicBool::new(false))).map(drop)
+}
+
+/// Lets all signals come again, which a former version of the program has kept from coming until this one knows of them.
+///
+/// # Errors
+/// Those of pthread_sigmask(3).
+pub fn unblock() -> io::Result<()> {
+    Ok(nix::sys::signal::SigSet::all().thread_unblock()?)
 }
 
 /// The signals that have come and were not yet taken.

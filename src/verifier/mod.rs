@@ -6,7 +6,7 @@ mod queue;
 use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use reactor::bus::{self, Far, Near, Received};
@@ -59,8 +59,11 @@ pub struct Checked {
 
 #[derive(Debug)]
 struct Worker {
-    jobs: Sender<(u64, PasswordCheck)>,
+    /// None has the thread end.
+    jobs: Sender<Option<(u64, PasswordCheck)>>,
     busy: bool,
+    thread: Option<JoinHandle<Option<VerifierThread>>>,
+    parked: Option<VerifierThread>,
 }
 
 /// The loop's end. Without threads until there is a check.
@@ -70,6 +73,8 @@ pub struct Verifier {
     workers: Vec<Worker>,
     running: Option<VerifierThreads>,
     last: u64,
+    /// No check is begun, so that the threads come to an end.
+    held: bool,
 }
 
 #[derive(Debug)]
@@ -117,6 +122,36 @@ impl Verifier {
         self.queue.contains(client, number)
     }
 
+    /// Begins no check from now on, or goes on. The threads that [`Verifier::park`] has ended are started again.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn hold(&mut self, held: bool) -> io::Result<()> {
+        self.held = held;
+        if !held {
+            for worker in &mut self.workers {
+                if let Some(parked) = worker.parked.take() {
+                    worker.thread = Some(parked.start()?);
+                }
+            }
+            self.serve();
+        }
+        Ok(())
+    }
+
+    /// Is no check under way?
+    pub fn is_idle(&self) -> bool {
+        self.workers.iter().all(|worker| !worker.busy)
+    }
+
+    /// Ends the threads, which are to be idle. [`Verifier::hold`] starts them again.
+    pub fn park(&mut self) {
+        self.workers.iter().for_each(|worker| drop(worker.jobs.send(None)));
+        for worker in &mut self.workers {
+            worker.parked = worker.thread.take().and_then(|thread| thread.join().ok().flatten());
+        }
+    }
+
     /// Checks that wait for a thread.
     pub fn waiting(&self) -> usize {
         self.queue.len()
@@ -151,9 +186,9 @@ impl Verifier {
 
     /// Gives checks to threads that are free.
     fn serve(&mut self) {
-        for worker in self.workers.iter_mut().filter(|worker| !worker.busy) {
+        for worker in self.workers.iter_mut().filter(|worker| !worker.busy && !self.held) {
             let Some(job) = self.queue.pop() else { return };
-            worker.busy = worker.jobs.send(job).is_ok();
+            worker.busy = worker.jobs.send(Some(job)).is_ok();
         }
     }
 
@@ -166,10 +201,8 @@ impl Verifier {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         for worker in 0..(processors / 2).clamp(1, MOST_THREADS) {
             let (jobs, waiting) = mpsc::channel();
-            let (far, results) = (Arc::clone(&far), results.clone());
-            let name = "verifier".to_owned();
-            thread::Builder::new().name(name).spawn(move || run(worker, &waiting, &results, &far))?;
-            workers.push(Worker { jobs, busy: false });
+            let thread = VerifierThread { worker, jobs: waiting, results: results.clone(), bus: Arc::clone(&far) };
+            workers.push(Worker { jobs, busy: false, thread: Some(thread.start()?), parked: None });
         }
         poller.register(bus.source(), Owner::Verifier)?;
         (self.workers, self.running) = (workers, Some(VerifierThreads { bus, done }));
@@ -177,20 +210,38 @@ impl Verifier {
     }
 }
 
-/// A thread: one check after the other, until the loop is gone. It gives way to the loop where they share a processor.
-fn run(worker: usize, jobs: &Receiver<(u64, PasswordCheck)>, results: &Sender<Checked>, bus: &Mutex<Far>) {
-    reactor::sys::be_nice();
-    while let Ok((number, check)) = jobs.recv() {
-        let start = Instant::now();
-        let matches = check.users.check(&check.user, &check.password);
-        let took = start.elapsed();
-        // With the password, before anybody can hear of it.
-        drop(check);
-        let sent = results.send(Checked { number, matches, took, worker });
-        let mut bus = bus.lock().unwrap_or_else(PoisonError::into_inner);
-        if sent.is_err() || bus.send(Frame { kind: DONE, key: 0, payload: b"" }).is_err() {
-            return;
+/// What a thread has.
+#[derive(Debug)]
+struct VerifierThread {
+    worker: usize,
+    jobs: Receiver<Option<(u64, PasswordCheck)>>,
+    results: Sender<Checked>,
+    bus: Arc<Mutex<Far>>,
+}
+
+impl VerifierThread {
+    fn start(self) -> io::Result<JoinHandle<Option<VerifierThread>>> {
+        thread::Builder::new().name("verifier".to_owned()).spawn(move || self.run())
+    }
+
+    /// One check after the other, until the loop is gone, or wants all of this back. It gives way to the loop where they share
+    /// a processor.
+    fn run(self) -> Option<VerifierThread> {
+        reactor::sys::be_nice();
+        while let Ok(job) = self.jobs.recv() {
+            let Some((number, check)) = job else { return Some(self) };
+            let start = Instant::now();
+            let matches = check.users.check(&check.user, &check.password);
+            let took = start.elapsed();
+            // With the password, before anybody can hear of it.
+            drop(check);
+            let sent = self.results.send(Checked { number, matches, took, worker: self.worker });
+            let mut bus = self.bus.lock().unwrap_or_else(PoisonError::into_inner);
+            if sent.is_err() || bus.send(Frame { kind: DONE, key: 0, payload: b"" }).is_err() {
+                return None;
+            }
         }
+        None
     }
 }
 

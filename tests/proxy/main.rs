@@ -45,6 +45,7 @@ mod loader;
 mod logs;
 mod looping;
 mod monitor;
+mod next_version;
 mod outages;
 mod pages;
 mod parents;

@@ -249,7 +249,7 @@ fn the_journal_gets_severities_and_other_streams_do_not() {
         });
         proxy.assert_serves();
         let line = |part: &str| proxy.wait_line(part);
-        for (part, severity) in [("Starting exaproxy", "<3>"), ("listening on", "<6>"), ("GET http://", "<6>")] {
+        for (part, severity) in [("Starting exaproxy", "<3>"), ("found local address", "<6>"), ("GET http://", "<6>")] {
             assert_eq!(line(part).starts_with(severity), marked, "{}", line(part));
             assert_eq!(line(part).contains('<'), marked, "{}", line(part));
         }

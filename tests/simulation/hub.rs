@@ -117,6 +117,7 @@ pub(crate) fn settings() -> Settings {
         keeps_hello: false,
         icap: Default::default(),
         summary: Some(Remembered::ALL),
+        leaving: false,
     }
 }
 

@@ -150,6 +150,7 @@ fn settings() -> Settings {
         keeps_hello: false,
         icap: ServiceSettings { header_size: 4096, connections: 100, ..ServiceSettings::default() },
         summary: None,
+        leaving: false,
     }
 }
 

@@ -6,8 +6,9 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
-use nix::sys::signal::{killpg, Signal};
+use nix::sys::signal::{kill, killpg, Signal};
 use nix::sys::wait::{waitid, Id, WaitPidFlag, WaitStatus};
 use nix::unistd::Pid;
 
@@ -103,10 +104,14 @@ impl HelperProcess {
     }
 
     /// Has the process ended? It stays unreaped, so that no other process gets its number, which is that of its group
-    /// too.
+    /// too. After an upgrade it is the child of the new version, which reaps it.
     pub(super) fn has_ended(&self) -> bool {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        !matches!(waitid(Id::Pid(self.group()), flags), Ok(WaitStatus::StillAlive))
+        match waitid(Id::Pid(self.group()), flags) {
+            Ok(WaitStatus::StillAlive) => false,
+            Err(Errno::ECHILD) => kill(self.group(), None).is_err(),
+            _ => true,
+        }
     }
 
     /// Kills the helper and what it has started.
@@ -143,7 +148,9 @@ impl HelperProcess {
     }
 
     fn signal(&self, signal: Signal) {
-        if let Err(error) = killpg(self.group(), signal) {
+        if let Err(error) =
+            killpg(self.group(), signal).or_else(|error| if error == Errno::ESRCH { Ok(()) } else { Err(error) })
+        {
             log::error!(target: "worker", "{} cannot be sent {signal}: {error}", self.name());
         }
     }
@@ -177,6 +184,7 @@ impl HelperProcess {
         let _ = self.child.kill();
         let how = match self.child.wait() {
             Ok(status) => explain(status),
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => "has ended".to_owned(),
             Err(error) => format!("cannot be waited for: {error}"),
         };
         while self.stderr.is_some() && matches!(self.read_last(), Ok(1..)) {}

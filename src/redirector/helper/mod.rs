@@ -8,11 +8,12 @@
 mod child;
 mod stderr;
 
+use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
@@ -39,6 +40,8 @@ pub mod kind {
     /// To the thread: no further question comes, and the helper may end in good order. It can still be killed. The end of
     /// the loop's side says the same.
     pub const RETIRE: u8 = 6;
+    /// To the thread: it is to end, and to give back what it has; the helper goes on.
+    pub const PARK: u8 = 7;
 }
 
 /// Bytes of stack for a thread: buffers are on the heap.
@@ -69,14 +72,28 @@ pub struct Program {
 ///
 /// # Errors
 /// When there is no descriptor or thread to be had. That the program cannot be started is told on the bus.
-pub fn start(number: u32, program: Arc<Program>) -> io::Result<Near> {
+pub fn start(number: u32, program: Arc<Program>) -> io::Result<(Near, HelperJoin)> {
     let (near, far) = bus::pair()?;
-    let run = move || HelperThread::run(number, &program, far);
-    thread::Builder::new().name(format!("worker {number}")).stack_size(STACK).spawn(run)?;
-    Ok(near)
+    Ok((near, spawn(number, move || HelperThread::run(number, &program, far))?))
 }
 
-struct HelperThread {
+/// Goes on with a helper whose thread was parked.
+///
+/// # Errors
+/// When there is no thread to be had.
+pub fn go_on(number: u32, thread: Box<HelperThread>) -> io::Result<HelperJoin> {
+    spawn(number, move || thread.go_on())
+}
+
+/// The end of a thread: what it had, where it was parked.
+pub type HelperJoin = JoinHandle<Option<Box<HelperThread>>>;
+
+fn spawn(number: u32, run: impl FnOnce() -> Option<Box<HelperThread>> + Send + 'static) -> io::Result<HelperJoin> {
+    thread::Builder::new().name(format!("worker {number}")).stack_size(STACK).spawn(run)
+}
+
+/// What a thread has.
+pub struct HelperThread {
     bus: Far,
     helper: HelperProcess,
     dialect: Dialect,
@@ -89,6 +106,12 @@ struct HelperThread {
     replied: u64,
 }
 
+impl fmt::Debug for HelperThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HelperThread")
+    }
+}
+
 /// Why a thread's work is over.
 enum HelperEnd {
     /// The loop has said that no further question comes.
@@ -99,6 +122,8 @@ enum HelperEnd {
     Ended,
     /// The helper does what it must not do.
     Unbearable(&'static str),
+    /// The loop wants the helper back.
+    Parked,
 }
 
 /// Which descriptors have something to tell.
@@ -111,8 +136,8 @@ struct HelperReady {
 }
 
 impl HelperThread {
-    fn run(number: u32, program: &Program, mut bus: Far) {
-        let text = match HelperProcess::spawn(number, program) {
+    fn run(number: u32, program: &Program, mut bus: Far) -> Option<Box<HelperThread>> {
+        match HelperProcess::spawn(number, program) {
             Ok(helper) => {
                 let mut thread = HelperThread {
                     bus,
@@ -124,26 +149,40 @@ impl HelperThread {
                     asked: 0,
                     replied: 0,
                 };
-                let text = thread.live();
-                bus = thread.bus;
-                text
+                let runs = Frame { kind: kind::RUNS, key: u64::from(thread.helper.id()), payload: b"" };
+                match thread.bus.send(runs) {
+                    Ok(()) => Box::new(thread).go_on(),
+                    Err(_) => thread.end(HelperEnd::Killed),
+                }
             }
-            Err(error) => format!("cannot be started: {}: {error}", program.path.display()),
-        };
-        // This fails where the loop is gone, which has no use for it then.
-        let _ = bus.send(Frame { kind: kind::GONE, key: 0, payload: text.as_bytes() });
+            Err(error) => {
+                let text = format!("cannot be started: {}: {error}", program.path.display());
+                say_gone(&mut bus, &text);
+                None
+            }
+        }
     }
 
-    /// From the start of the helper to its end, which the text describes.
-    fn live(&mut self) -> String {
-        let runs = Frame { kind: kind::RUNS, key: u64::from(self.helper.id()), payload: b"" };
-        let end = match self.bus.send(runs) {
-            Ok(()) => self.serve(),
-            Err(_) => HelperEnd::Killed,
-        };
+    /// Up to the end of the helper, or of the thread alone.
+    fn go_on(mut self: Box<Self>) -> Option<Box<HelperThread>> {
+        match self.serve() {
+            HelperEnd::Parked => Some(self),
+            end => self.end(end),
+        }
+    }
+
+    /// Ends the helper, and says how it ended.
+    fn end(mut self, end: HelperEnd) -> Option<Box<HelperThread>> {
+        let text = self.farewell(end);
+        say_gone(&mut self.bus, &text);
+        None
+    }
+
+    fn farewell(&mut self, end: HelperEnd) -> String {
         let (bus, mut listens) = (&mut self.bus, true);
         let mut pause = |time| pause(bus, &mut listens, time);
         match end {
+            HelperEnd::Parked => String::new(),
             HelperEnd::Retired => self.helper.retire(&mut pause),
             HelperEnd::Ended => self.helper.bury(&mut pause),
             HelperEnd::Killed => self.helper.kill(),
@@ -215,7 +254,7 @@ impl HelperThread {
     }
 
     fn read_bus(&mut self) -> io::Result<Option<HelperEnd>> {
-        let (mut killed, mut retired, mut asked) = (false, false, 0);
+        let (mut killed, mut retired, mut parked, mut asked) = (false, false, false, 0);
         let backlog = &mut self.backlog;
         let received = self.bus.receive(|frame| match frame.kind {
             kind::ASK => {
@@ -223,10 +262,15 @@ impl HelperThread {
                 backlog.extend_from_slice(frame.payload);
             }
             kind::RETIRE => retired = true,
+            kind::PARK => parked = true,
             _ => killed = true,
         });
         match received {
             _ if killed => return Ok(Some(HelperEnd::Killed)),
+            Ok(true) if parked && !retired => {
+                self.asked += asked;
+                return Ok(Some(HelperEnd::Parked));
+            }
             Ok(true) if retired => return Ok(Some(HelperEnd::Retired)),
             Ok(true) => {}
             Ok(false) => return Ok(Some(HelperEnd::Retired)),
@@ -292,6 +336,11 @@ impl HelperThread {
         }
         Ok(end)
     }
+}
+
+fn say_gone(bus: &mut Far, text: &str) {
+    // This fails where the loop is gone, which has no use for it then.
+    let _ = bus.send(Frame { kind: kind::GONE, key: 0, payload: text.as_bytes() });
 }
 
 /// Lets time pass, unless the loop has something to say. True if it wants the helper killed. `listens` turns false once

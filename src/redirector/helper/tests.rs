@@ -30,7 +30,7 @@ fn start_program(path: &str, arguments: &[&str]) -> Bench {
     let dialect = Dialect::Url(Url { line: LineForm::Exaproxy, extras: "".parse().unwrap(), concurrency: 0 });
     let arguments = arguments.iter().map(ToString::to_string).collect();
     let program = Arc::new(Program { path: path.into(), arguments, dialect });
-    Bench { near: start(1, program).unwrap(), said: Default::default() }
+    Bench { near: start(1, program).unwrap().0, said: Default::default() }
 }
 
 impl Bench {

@@ -77,6 +77,7 @@ fn settings() -> Settings {
         keeps_hello: false,
         icap: ServiceSettings { header_size: 4096, ..ServiceSettings::default() },
         summary: Some(Remembered::ALL),
+        leaving: false,
     }
 }
 

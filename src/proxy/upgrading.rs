@@ -1,0 +1,78 @@
+//! When the next version takes over: what it gets, how this process is divided, and what the part is that stays with its clients.
+
+use std::time::Instant;
+
+use super::Proxy;
+use crate::redirector::Redirector;
+
+impl Proxy {
+    /// The listening sockets by their descriptors, and whether they are our own.
+    pub fn listening(&self) -> Vec<(i32, bool)> {
+        self.listeners.descriptors()
+    }
+
+    /// Is a soft stop under way?
+    pub fn is_draining(&self) -> bool {
+        self.lifecycle.is_draining()
+    }
+
+    /// Begins nothing that would keep a thread busy.
+    ///
+    /// # Errors
+    /// What is still under way.
+    pub fn settle(&mut self) -> Result<(), &'static str> {
+        self.hold_checks(true);
+        match () {
+            () if !self.loading.loader.is_idle() => Err("files are being read"),
+            () if !self.checks_are_idle() => Err("a password is being checked"),
+            () if !self.redirector.as_ref().is_none_or(Redirector::is_settled) => Err("a helper starts or ends"),
+            () => Ok(()),
+        }
+    }
+
+    /// Ends all threads, which are to be idle; what they have to do waits. [`Proxy::go_on`] starts them again. False where one
+    /// does not end before `deadline`.
+    pub fn park(&mut self, deadline: Instant) -> bool {
+        self.loading.loader.park();
+        self.park_checks();
+        self.redirector.as_mut().is_none_or(|redirector| redirector.park(deadline))
+    }
+
+    /// Starts the threads again that were ended.
+    ///
+    /// # Errors
+    /// When there are none to be had.
+    pub fn go_on(&mut self) -> std::io::Result<()> {
+        self.loading.loader.start()?;
+        if let Some(redirector) = &mut self.redirector {
+            redirector.go_on();
+        }
+        self.hold_checks(false);
+        Ok(())
+    }
+
+    /// This process keeps the clients that are there, and is not the service any more. Until the next version accepts, it goes on
+    /// doing so for clients of the proxy.
+    pub fn leave(&mut self) {
+        self.listeners.leave_files();
+        self.listeners.close(&mut self.poller, |place| place.ingress.is_local());
+        self.settings.leaving = true;
+        self.lifecycle.leave(self.clock.now());
+    }
+
+    /// The next version accepts.
+    pub fn close_for_good(&mut self) {
+        self.lifecycle.close(self.clock.now());
+        self.listeners.close(&mut self.poller, |place| !place.ingress.is_local());
+    }
+
+    /// Processes that still have clients of former versions.
+    pub fn drainers(&self) -> &[u32] {
+        self.lifecycle.drainers()
+    }
+
+    /// There are these.
+    pub fn set_drainers(&mut self, pids: Vec<u32>) {
+        self.lifecycle.set_drainers(pids);
+    }
+}

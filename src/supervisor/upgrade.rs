@@ -1,0 +1,328 @@
+//! The next version takes over as the same process. It is tried first; then the process is divided: one part executes the next
+//! version with the listening sockets, the other, a drainer, keeps the clients that are there until they have gone.
+//!
+//! No thread comes along when a process is divided, so that all of them are ended before, with nothing lost that they had to do,
+//! and started again afterwards.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{kill, SigSet, SigmaskHow, Signal};
+use nix::unistd::Pid;
+use reactor::sys::{close_on_exec, fork, pass_on, Forked};
+
+use super::service::ServiceReport;
+use super::Supervisor;
+use crate::logs::Handle;
+use crate::proxy::{InheritedSockets, Options, Proxy};
+use crate::system::handover::{HandoverNumbers, NextVersion, VARIABLE};
+use crate::system::pidfile::Pidfile;
+use crate::system::service::{Activation, Notifier};
+use crate::system::signals::{self, Signals};
+
+/// How long the check of the next version may take, and its trial start.
+const TRIAL: Duration = Duration::from_secs(30);
+
+/// Pause between two looks at whether it has ended.
+const GLANCE: Duration = Duration::from_millis(10);
+
+/// How long what threads are at is waited for, turn after turn, before the upgrade is given up.
+const SETTLING: Duration = Duration::from_secs(10);
+
+/// How long the loop stands still, at most, until its threads have ended.
+const PARKING: Duration = Duration::from_millis(250);
+
+/// What a trial says that could start.
+const READY: &str = "exaproxy is ready";
+
+/// Most bytes that are read of what a trial says.
+const SAID: usize = 64 << 10;
+
+/// An upgrade that is under way, or what it has left here.
+pub(super) struct Upgrade {
+    next: NextVersion,
+    step: UpgradeStep,
+    /// In a drainer: says when the next version accepts.
+    accepts: Option<UnixStream>,
+}
+
+enum UpgradeStep {
+    Nothing,
+    /// The next version is tried, beside the loop.
+    Tries(Receiver<Result<(), String>>),
+    /// It is to be executed as soon as the threads have nothing to do.
+    Parts(Instant),
+}
+
+impl Upgrade {
+    /// None under way. To be made at the start, while the path of the program is that of this version.
+    pub(super) fn new(next: NextVersion) -> Upgrade {
+        Upgrade { next, step: UpgradeStep::Nothing, accepts: None }
+    }
+}
+
+impl Supervisor {
+    /// Has the next version tried, unless that is under way.
+    pub(super) fn begin_upgrade(&mut self) {
+        let program = self.upgrade.next.program().display();
+        let refused = match self.upgrade.step {
+            _ if self.proxy.is_draining() => "a soft stop is under way",
+            UpgradeStep::Nothing => "",
+            _ => "another one is under way",
+        };
+        if !refused.is_empty() {
+            return log::error!(target: "supervisor", "no upgrade: {refused}");
+        }
+        crate::critical!(target: "supervisor", "upgrade: {program} is tried");
+        let (next, sockets) = (self.upgrade.next.clone(), self.proxy.listening());
+        let (tell, told) = mpsc::channel();
+        let tries = std::thread::Builder::new().name("upgrade".to_owned());
+        match tries.spawn(move || drop(tell.send(try_out(&next, sockets)))) {
+            Ok(_) => self.upgrade.step = UpgradeStep::Tries(told),
+            Err(error) => self.stay(&format!("no thread can be started: {error}")),
+        }
+    }
+
+    /// Goes on with an upgrade, once a turn.
+    pub(super) fn go_on_upgrading(&mut self) {
+        self.look_for_next();
+        match &self.upgrade.step {
+            UpgradeStep::Nothing => {}
+            UpgradeStep::Tries(told) => match told.try_recv() {
+                Ok(Ok(())) => self.upgrade.step = UpgradeStep::Parts(Instant::now()),
+                Ok(Err(wrong)) => self.stay(&wrong),
+                Err(mpsc::TryRecvError::Empty) => {}
+                Err(mpsc::TryRecvError::Disconnected) => self.stay("it could not be tried"),
+            },
+            UpgradeStep::Parts(since) => {
+                let since = *since;
+                match self.proxy.settle().map_err(str::to_owned).and_then(|()| self.part()) {
+                    Err(why) if since.elapsed() > SETTLING => {
+                        self.go_on(false);
+                        self.stay(&why);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// In a drainer: leaves new clients to the next version once that takes them, or is no more.
+    fn look_for_next(&mut self) {
+        let Some(accepts) = &mut self.upgrade.accepts else { return };
+        if !matches!(accepts.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock) {
+            self.upgrade.accepts = None;
+            self.proxy.close_for_good();
+        }
+    }
+
+    /// There is no upgrade.
+    fn stay(&mut self, why: &str) {
+        self.upgrade.step = UpgradeStep::Nothing;
+        for line in why.lines() {
+            log::error!(target: "supervisor", "no upgrade, this version goes on: {line}");
+        }
+    }
+
+    /// Divides the process. Comes back in the part that is not the service any more, or where that was not possible.
+    fn part(&mut self) -> Result<(), String> {
+        // A signal that comes meanwhile waits for the next version, which it would else end before it knows of signals.
+        let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK).map_err(|errno| errno.to_string())?;
+        let divided = self.divide();
+        // Before there are threads, which would have the mask, and their programs too.
+        let unmasked = mask.thread_set_mask().map_err(|errno| errno.to_string());
+        match divided {
+            Ok(Some(accepts)) => {
+                self.upgrade.step = UpgradeStep::Nothing;
+                self.upgrade.accepts = Some(accepts);
+                self.become_drainer();
+                unmasked
+            }
+            Ok(None) => {
+                self.go_on(false);
+                Err("threads are at work".to_owned())
+            }
+            Err(error) => {
+                self.go_on(false);
+                Err(format!("{}: {error}", self.upgrade.next.program().display()))
+            }
+        }
+    }
+
+    /// Ends the threads, divides the process, and executes the next version in the part that has its number. In the other part
+    /// gives what tells when the next version accepts. None where threads have not ended in time.
+    fn divide(&mut self) -> io::Result<Option<UnixStream>> {
+        let deadline = Instant::now() + PARKING;
+        let park = |writer: &Handle| writer.park(deadline.saturating_duration_since(Instant::now()));
+        if !(self.proxy.park(deadline) && self.writers.iter().all(park) && park(&self.messages.handle())) {
+            return Ok(None);
+        }
+        let ((accepts, ready), (mut fate, mut tell)) = (UnixStream::pair()?, UnixStream::pair()?);
+        accepts.set_nonblocking(true)?;
+        match fork_alone(deadline)? {
+            Forked::Parent(drainer) => {
+                drop(fate);
+                let error = self.execute(ready.as_raw_fd(), drainer);
+                // It is still here, and the other part is not needed.
+                tell.write_all(b"!")?;
+                Err(error)
+            }
+            Forked::Child => {
+                drop((ready, tell));
+                // Executed, it has closed its end.
+                match fate.read(&mut [0]) {
+                    Ok(0) => Ok(Some(accepts)),
+                    _ => std::process::exit(0),
+                }
+            }
+        }
+    }
+
+    /// Becomes the next version. Comes back where that fails.
+    fn execute(&self, ready: i32, drainer: u32) -> io::Error {
+        let numbers = HandoverNumbers {
+            from: std::process::id(),
+            trial: false,
+            ready: Some(ready),
+            pidfile: self.pidfile.0.as_ref().map(Pidfile::descriptor),
+            sockets: self.proxy.listening(),
+            drainers: self.proxy.drainers().iter().copied().chain([drainer]).collect(),
+        };
+        let mut command = self.upgrade.next.command();
+        command.env(VARIABLE, numbers.text()).envs(self.service.variables());
+        pass_on(&mut command, numbers.descriptors());
+        let error = command.exec();
+        for number in numbers.descriptors() {
+            let _ = close_on_exec(number);
+        }
+        // The attempt has undone what the program's start does about it.
+        let _ = signals::forget_broken_pipes();
+        error
+    }
+
+    /// This part is not the service any more.
+    fn become_drainer(&mut self) {
+        self.pidfile.0.take().into_iter().for_each(Pidfile::leave);
+        self.service = ServiceReport::new(Notifier::default());
+        self.messages.renumber(std::process::id());
+        self.proxy.leave();
+        self.go_on(true);
+        let pid = std::process::id();
+        crate::critical!(target: "supervisor", "the next version has taken over, and process {pid} keeps the clients that were there");
+    }
+
+    /// Starts the threads again. `shared` says that the next version writes to the same logs.
+    fn go_on(&mut self, shared: bool) {
+        let messages = self.messages.handle();
+        let writers = self.writers.iter().chain([&messages]).try_for_each(|writer| writer.go_on(shared));
+        if let Err(error) = writers.and_then(|()| self.proxy.go_on()) {
+            log::error!(target: "supervisor", "a thread is missing from now on: {error}");
+        }
+    }
+
+    /// Ends what former versions have left.
+    pub(super) fn end_drainers(&self) {
+        for pid in self.proxy.drainers() {
+            // They are our children, so that no other process has got such a number; nor has any one that does not fit.
+            let pid = i32::try_from(*pid).map(Pid::from_raw);
+            let _ = pid.map(|pid| kill(pid, Signal::SIGTERM));
+        }
+    }
+}
+
+/// Divides the process once the threads that were ended have gone from the list of the system, too.
+fn fork_alone(deadline: Instant) -> io::Result<Forked> {
+    loop {
+        match fork() {
+            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_micros(100)),
+            done => return done,
+        }
+    }
+}
+
+/// Has the next version look at the configuration, and start without serving anybody.
+fn try_out(next: &NextVersion, sockets: Vec<(i32, bool)>) -> Result<(), String> {
+    let mut check = next.command();
+    check.arg("--check");
+    run(check)?;
+    let numbers = HandoverNumbers { from: std::process::id(), trial: true, sockets, ..HandoverNumbers::default() };
+    let mut start = next.command();
+    start.env(VARIABLE, numbers.text());
+    pass_on(&mut start, numbers.descriptors());
+    match run(start)? {
+        said if said.contains(READY) => Ok(()),
+        said => Err(format!("its trial start does not say that it is ready: {said}")),
+    }
+}
+
+/// Runs a program to its end, but not for long, and gives what it has said.
+fn run(mut command: Command) -> Result<String, String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let failed = |error: io::Error| format!("{program}: {error}");
+    let (mut hears, says) = UnixStream::pair().map_err(failed)?;
+    hears.set_nonblocking(true).map_err(failed)?;
+    let output = says.try_clone().map_err(failed)?;
+    let child = command.stdin(Stdio::null()).stdout(OwnedFd::from(output)).stderr(OwnedFd::from(says)).spawn();
+    // With it goes our copy of the end that says.
+    drop(command);
+    let mut child = child.map_err(failed)?;
+    let (deadline, mut said) = (Instant::now() + TRIAL, Vec::new());
+    let status = loop {
+        listen(&mut hears, &mut said);
+        match child.try_wait().map_err(failed)? {
+            Some(status) => break status,
+            None if Instant::now() > deadline => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(format!("{program} has not ended its trial in {} seconds", TRIAL.as_secs()));
+            }
+            None => std::thread::sleep(GLANCE),
+        }
+    };
+    listen(&mut hears, &mut said);
+    let said = String::from_utf8_lossy(&said).trim_end().to_owned();
+    match status.success() {
+        true => Ok(said),
+        false => Err(format!("{said}\n{program} has failed its trial: {status}").trim_start().to_owned()),
+    }
+}
+
+/// Takes what there is to be heard, and keeps the first of it.
+fn listen(from: &mut UnixStream, said: &mut Vec<u8>) {
+    let mut bytes = [0; 4096];
+    while let Ok(count @ 1..) = from.read(&mut bytes) {
+        said.extend_from_slice(&bytes[..count]);
+        said.truncate(SAID);
+    }
+}
+
+/// A start that opens neither pidfile nor log, starts no helper, and accepts nothing.
+///
+/// # Errors
+/// What a start would end with.
+pub(super) fn try_start(options: Options, activation: Activation) -> Result<(), String> {
+    let signals = Signals::new().map_err(|error| error.to_string())?;
+    let options = Options { inherited: InheritedSockets::new(activation.sockets, false)?, ..options };
+    Proxy::new(options, signals).map_err(|error| error.to_string())?;
+    println!("{READY}");
+    Ok(())
+}
+
+/// Asks the process of a pidfile to execute its next version.
+///
+/// # Errors
+/// Why it cannot be asked.
+pub fn ask(pidfile: &Path) -> Result<u32, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", pidfile.display());
+    let text = std::fs::read_to_string(pidfile).map_err(|error| failed(&error))?;
+    let pid = text.trim().parse::<i32>().ok().filter(|pid| *pid > 0);
+    let pid = pid.ok_or_else(|| failed(&"there is no process number in it"))?;
+    kill(Pid::from_raw(pid), Signal::SIGALRM).map_err(|errno| failed(&format!("process {pid}: {}", errno.desc())))?;
+    Ok(pid.unsigned_abs())
+}

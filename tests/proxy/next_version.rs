@@ -1,0 +1,211 @@
+//! The next version takes over as the same process, under clients: none is refused, reset, or kept waiting.
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::signal::{kill, Signal};
+use nix::unistd::Pid;
+
+use crate::support::{eventually, Helpers, Origin, Proxy};
+
+/// The path of the program, at which another one can be put.
+struct Installed(tempfile::TempDir);
+
+impl Installed {
+    fn new() -> Installed {
+        let installed = Installed(tempfile::tempdir().expect("a folder"));
+        symlink(env!("CARGO_BIN_EXE_exaproxy"), installed.path()).expect("a fresh folder");
+        installed
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("exaproxy")
+    }
+
+    /// Starts what is there.
+    fn start(&self, options: &[(&str, &str)]) -> Proxy {
+        Proxy::launch(options, "", |command| called(&command, &self.path()))
+    }
+
+    /// Puts a script there.
+    fn replace(&self, script: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let new = self.0.path().join("new");
+        std::fs::write(&new, script).expect("our own folder");
+        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755)).expect("our own file");
+        std::fs::rename(&new, self.path()).expect("our own folder");
+    }
+}
+
+/// The same command with the program at another path.
+fn called(command: &Command, program: &Path) -> Command {
+    let mut other = Command::new(program);
+    other.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => other.env(name, value),
+            None => other.env_remove(name),
+        };
+    }
+    other.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    other
+}
+
+/// Has the next version take over, and waits until it serves.
+fn upgrade(proxy: &Proxy, times: usize) {
+    proxy.signal(Signal::SIGALRM);
+    proxy.wait_log_times("Starting exaproxy", times + 1);
+    proxy.wait_log_times("the next version has taken over", times);
+}
+
+/// Drainers that are there: children of the process that are the same program.
+fn drainers(proxy: &Proxy) -> Vec<i32> {
+    let path = format!("/proc/{0}/task/{0}/children", proxy.pid());
+    let list = std::fs::read_to_string(path).unwrap_or_default();
+    let name = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let pids = list.split_whitespace().filter_map(|pid| pid.parse().ok());
+    pids.filter(|pid| name(pid).trim() == "exaproxy").collect()
+}
+
+#[test]
+fn the_next_version_has_the_same_process_and_old_clients_go_on() {
+    let installed = Installed::new();
+    let pidfile = installed.0.path().join("pid");
+    let mut proxy = installed.start(&[("daemon.pidfile", pidfile.to_str().expect("a path of text"))]);
+    let (origin, echo) = (Origin::site(), Origin::echo());
+    let mut kept = proxy.client();
+    assert_eq!(kept.get(&origin.url("/before")).text(), "/before");
+    let mut tunnel = proxy.client();
+    tunnel.tunnel(&echo.address().to_string());
+    let pid = proxy.pid();
+    upgrade(&proxy, 1);
+    assert!(proxy.alive());
+    assert_eq!(std::fs::read_to_string(&pidfile).expect("a pidfile"), format!("{pid}\n"));
+    assert_eq!(drainers(&proxy).len(), 1);
+    // New clients are those of the new version, whose counters begin anew.
+    eventually("a new client at the new version", || {
+        assert_eq!(proxy.client().get(&origin.url("/after")).text(), "/after");
+        (proxy.counter("clients.requests") > 0).then_some(())
+    });
+    let reply = kept.get(&origin.url("/kept"));
+    assert_eq!((reply.text().as_str(), reply.value("Connection").as_deref()), ("/kept", Some("close")));
+    kept.expect_end();
+    tunnel.send("still there");
+    assert_eq!(tunnel.read(11), b"still there");
+    upgrade(&proxy, 2);
+    eventually("the end of the drainer that has no client", || (drainers(&proxy).len() == 1).then_some(()));
+    tunnel.send("still here");
+    assert_eq!(tunnel.read(10), b"still here");
+    drop(tunnel);
+    eventually("the end of the drainers", || drainers(&proxy).is_empty().then_some(()));
+    proxy.assert_serves();
+    proxy.signal(Signal::SIGTERM);
+    assert_eq!(proxy.wait_exit().code(), Some(0));
+    assert!(!pidfile.exists());
+}
+
+#[test]
+fn a_next_version_that_cannot_start_leaves_this_one_going() {
+    let installed = Installed::new();
+    let proxy = installed.start(&[]);
+    let real = env!("CARGO_BIN_EXE_exaproxy");
+    let check_alone = "#!/bin/sh\n[ -z \"$EXAPROXY_HANDOVER\" ] || ";
+    let wrong: [(String, &str); 5] = [
+        ("#!/bin/sh\necho no library; exit 127\n".into(), "no library"),
+        (format!("{check_alone}kill -SEGV $$\nexec {real} \"$@\"\n"), "signal: 11"),
+        (format!("{check_alone}exit 0\nexec {real} \"$@\"\n"), "does not say that it is ready"),
+        ("not a program".into(), "no upgrade, this version goes on"),
+        ("#!/nowhere\n".into(), "No such file"),
+    ];
+    for (count, (script, said)) in wrong.iter().enumerate() {
+        installed.replace(script);
+        proxy.signal(Signal::SIGALRM);
+        proxy.wait_log_times("this version goes on", count + 1);
+        proxy.wait_log(said);
+        proxy.assert_serves();
+    }
+    std::fs::remove_file(installed.path()).expect("a script");
+    symlink(real, installed.path()).expect("the place is free");
+    // One with a mistake in its configuration.
+    std::fs::write(proxy.file(), "[http]\nconnections = many\n").expect("the file");
+    proxy.signal(Signal::SIGALRM);
+    proxy.wait_log("http.connections");
+    proxy.assert_serves();
+    std::fs::write(proxy.file(), "").expect("the file");
+    assert_eq!(proxy.log().matches("Starting exaproxy").count(), 1);
+    upgrade(&proxy, 1);
+    proxy.assert_serves();
+}
+
+#[test]
+fn helpers_of_the_former_version_answer_its_clients() {
+    let installed = Installed::new();
+    let helpers = Helpers::answering(|_| String::new());
+    let program = helpers.program();
+    let options = [
+        ("redirector.enable", "true"),
+        ("redirector.program", program.as_str()),
+        ("redirector.minimum", "1"),
+        ("redirector.maximum", "1"),
+    ];
+    let mut proxy = installed.start(&options);
+    let origin = Origin::site();
+    let mut kept = proxy.client();
+    assert_eq!(kept.get(&origin.url("/before")).text(), "/before");
+    let first = helpers.pids();
+    upgrade(&proxy, 1);
+    let second = helpers.wait_started(2);
+    assert_eq!(&second[..1], &first[..], "the new version has a helper of its own");
+    assert_eq!(kept.get(&origin.url("/kept")).text(), "/kept");
+    proxy.assert_serves();
+    kept.expect_end();
+    // With its last client the drainer lets its helper go.
+    eventually("the end of the drainer", || drainers(&proxy).is_empty().then_some(()));
+    crate::support::helpers::wait_gone(first[0]);
+    proxy.assert_serves();
+    proxy.signal(Signal::SIGTERM);
+    assert_eq!(proxy.wait_exit().code(), Some(0));
+}
+
+#[test]
+fn a_stop_ends_what_former_versions_have_left() {
+    let installed = Installed::new();
+    let mut proxy = installed.start(&[]);
+    let echo = Origin::echo();
+    let mut tunnel = proxy.client();
+    tunnel.tunnel(&echo.address().to_string());
+    upgrade(&proxy, 1);
+    let drainer = drainers(&proxy);
+    // A soft stop waits for it.
+    proxy.signal(Signal::SIGQUIT);
+    proxy.wait_log("SIGQUIT received");
+    tunnel.send("still there");
+    assert_eq!(tunnel.read(11), b"still there");
+    assert!(proxy.alive());
+    proxy.signal(Signal::SIGTERM);
+    assert_eq!(proxy.wait_exit().code(), Some(0));
+    tunnel.expect_end();
+    let gone = |pid: &i32| kill(Pid::from_raw(*pid), None).is_err() || is_zombie(*pid);
+    eventually("the end of the drainer", || drainer.iter().all(gone).then_some(()));
+}
+
+fn is_zombie(pid: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+}
+
+#[test]
+fn the_command_line_asks_for_it() {
+    let installed = Installed::new();
+    let pidfile = installed.0.path().join("pid");
+    let path = pidfile.to_str().expect("a path of text");
+    let proxy = installed.start(&[("daemon.pidfile", path)]);
+    let asked = Proxy::run(&["--upgrade", path], &[]);
+    assert_eq!((asked.code, asked.stderr.as_str()), (Some(0), ""));
+    assert!(asked.stdout.starts_with(&format!("process {} ", proxy.pid())), "{}", asked.stdout);
+    proxy.wait_log("the next version has taken over");
+    proxy.wait_log_times("Starting exaproxy", 2);
+    std::fs::write(installed.0.path().join("other"), "none\n").expect("a file");
+    let other = installed.0.path().join("other").display().to_string();
+    assert_eq!(Proxy::run(&["--upgrade", &other], &[]).code, Some(1));
+}
