@@ -83,8 +83,8 @@ fn requests(running: &Running, source: &dyn Source) -> Markup {
     let counters = &running.counters.exchange;
     let (allowed, blocked): (u64, u64) = (counters.allowed.iter().sum(), counters.blocked.iter().sum());
     let rest = html! {
-        (numbers::highest(PeakOf::Requests, source))
         p { (units::count(running.counters.requests)) " since the start" }
+        (numbers::highest(PeakOf::Requests, source))
         p { (units::count(allowed)) " allowed, " (units::count(blocked)) " blocked" }
         (graph("requests", history))
     };

@@ -38,8 +38,8 @@ pub(super) fn page(query: &[u8], source: &dyn Source) -> Markup {
         h1 { "Sessions" }
         (form(&filter))
         p {
-            (units::counted(sessions.total as u64, "session is", "sessions are")) " open, " (units::count(sessions.matched as u64)) " of them match, "
-            (units::count(sessions.rows.len() as u64)) " are shown."
+            (units::count(sessions.matched as u64)) " of " (units::counted(sessions.total as u64, "session", "sessions")) " match."
+            @if sessions.rows.len() < sessions.matched { " The first " (units::count(sessions.rows.len() as u64)) " are shown." }
         }
         @if !sessions.rows.is_empty() { (table(&sessions.rows)) }
     }

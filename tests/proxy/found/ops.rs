@@ -331,7 +331,7 @@ fn c_an_account_may_be_a_number_or_missing_with_all_others() {
 
 #[test]
 fn c_the_help_names_all_signals_and_fits_a_terminal() {
-    let help = Proxy::run(&["-h"], &[]).stdout;
+    let help = Proxy::run(&["--help-options"], &[]).stdout;
     for signal in ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGTTOU", "SIGTTIN", "SIGTRAP", "SIGUSR1", "SIGUSR2"] {
         assert!(help.contains(signal), "{signal}");
     }
@@ -429,8 +429,7 @@ fn c_errors_of_the_first_second_count_in_the_last_minute() {
     eventually("an error in the last minute", || {
         let page = ask(&proxy, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").text();
         let tile = page.split("id=\"tile-errors\"").nth(1).expect("a tile for errors");
-        let number = tile.split("<output>").nth(1).and_then(|rest| rest.split('<').next()).expect("a number");
-        (number == "1").then_some(())
+        tile.contains("of the requests failed in the last minute: 1 of 1<").then_some(())
     });
 }
 
