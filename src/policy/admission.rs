@@ -101,7 +101,7 @@ pub enum Arrived {
     Diverted,
     /// To a listener for diverted connections, and not from there: it has no original destination, or that is a listener of ours.
     Undiverted,
-    /// Without HTTP, from this proxy itself, which has opened it for another one.
+    /// From this proxy itself, which has opened it for another one, and without a word of that in it.
     Back,
 }
 

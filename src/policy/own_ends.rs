@@ -1,5 +1,5 @@
-//! Our ends of connections without HTTP that lead on, by which one is known that comes back to us: nothing that is said on such a
-//! connection tells of a proxy that it has passed. Knows no socket. Pure.
+//! Our ends of connections that lead on without a word of us, by which one is known that comes back to us: those without HTTP, and all
+//! where `http.transparent` leaves out Via. Knows no socket. Pure.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

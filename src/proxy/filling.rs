@@ -45,6 +45,7 @@ impl Proxy {
         let now = self.clock.now();
         let (Some(caching), Some(client)) = (&mut self.caching, self.clients.get_mut(key)) else { return };
         let (Some(origin), Some(id)) = (client.session.origin.take(), job.fetch) else { return };
+        self.own_ends.leave(key.to_bits());
         let route = origin.stream.route;
         let fill = Fill { origin, framing, pending: begun, id, keeps, touched: now, queued: false };
         let fill_key = caching.fills.insert(fill);

@@ -1,5 +1,5 @@
 //! Connections without HTTP that come back to us: through a balancer to which the name in their hello leads, or by a rule that diverts
-//! what this machine itself opens. HTTP has its Via field for that.
+//! what this machine itself opens. HTTP has its Via field for that, unless `http.transparent` leaves that out.
 
 use std::net::SocketAddr;
 
@@ -11,9 +11,9 @@ use super::Proxy;
 use crate::http::request::Request;
 
 impl Proxy {
-    /// Whether the connection of a session carries no HTTP and is one that we have opened for another session.
+    /// Whether the connection of a session carries nothing that tells of us, and is one that we have opened for another session.
     pub(super) fn comes_back(&self, key: Key) -> bool {
-        if self.own_ends.is_empty() || !self.is_opaque(key) {
+        if self.own_ends.is_empty() || !self.is_untold(key) {
             return false;
         }
         let Some(client) = self.clients.get(key) else { return false };
@@ -31,7 +31,7 @@ impl Proxy {
 
     /// A session has a connection to its origin now.
     pub(super) fn note_own_end(&mut self, key: Key) {
-        if !self.is_opaque(key) {
+        if !self.is_untold(key) {
             return;
         }
         let Some(origin) = self.clients.get(key).and_then(|client| client.session.origin.as_ref()) else { return };
@@ -40,8 +40,9 @@ impl Proxy {
         }
     }
 
-    fn is_opaque(&self, key: Key) -> bool {
-        self.request_of(key).and_then(Request::opaque_kind).is_some()
+    /// Whether what goes on for this session tells nobody that it has passed here.
+    fn is_untold(&self, key: Key) -> bool {
+        self.settings.rules.transparent || self.request_of(key).and_then(Request::opaque_kind).is_some()
     }
 }
 

@@ -11,9 +11,17 @@ const BALANCER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 /// A loop that is not seen ends here, so that the test fails and the machine does not.
 const ROUNDS: usize = 4;
 
-/// Hands connections over to the proxy, with a header that says from where it got them and where, and a first message of this
-/// length.
-fn balancer(listener: TcpListener, proxy: SocketAddr, length: usize) -> Origin {
+/// The first message of a connection.
+#[derive(Clone, Copy)]
+enum First {
+    /// So many bytes.
+    Sized(usize),
+    /// A head of HTTP, which is given another last field.
+    Head,
+}
+
+/// Hands connections over to the proxy, with a header that says from where it got them and where, and a first message.
+fn balancer(listener: TcpListener, proxy: SocketAddr, first: First) -> Origin {
     Origin::over(listener, move |peer| {
         if peer.number >= ROUNDS {
             return Ok(());
@@ -21,7 +29,11 @@ fn balancer(listener: TcpListener, proxy: SocketAddr, length: usize) -> Origin {
         let (from, to) = (peer.peer()?, peer.local());
         let mut on = Wire::new(std::net::TcpStream::connect(proxy)?)?;
         on.send(format!("PROXY TCP4 {} {} {} {}\r\n", from.ip(), to.ip(), from.port(), to.port()))?;
-        on.send(peer.exact(length)?)?;
+        let message = match first {
+            First::Sized(length) => peer.exact(length)?,
+            First::Head => [peer.until(b"\r\n\r\n")?.trim_ascii_end(), b"\r\nConnection: close\r\n\r\n"].concat(),
+        };
+        on.send(message)?;
         let rest = on.rest()?;
         peer.send(rest)
     })
@@ -38,20 +50,25 @@ struct Site {
 
 impl Site {
     fn new(kind: &str, length: usize) -> Site {
+        Site::with(kind, First::Sized(length), &[])
+    }
+
+    fn with(kind: &str, first: First, more: &[(&str, &str)]) -> Site {
         let folder = tempfile::tempdir().expect("a folder");
         let hosts = folder.path().join("hosts");
         std::fs::write(&hosts, format!("{BALANCER} balanced.test\n")).expect("a file");
         let at = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::next()));
         let port = at.port().to_string();
         let options = ["enable", "port", "proxied"].map(|name| format!("{kind}.{name}"));
-        let proxy = Proxy::start(&[
+        let own: [(&str, &str); 4] = [
             (&options[0], "true"),
             (&options[1], &port),
             (&options[2], "true"),
             ("dns.hosts", hosts.to_str().expect("a path of text")),
-        ]);
+        ];
+        let proxy = Proxy::start(&[&own[..], more].concat());
         let listener = TcpListener::bind((IpAddr::V4(BALANCER), ports::next())).expect("a free port");
-        Site { proxy, at, balancer: balancer(listener, at, length), _folder: folder }
+        Site { proxy, at, balancer: balancer(listener, at, first), _folder: folder }
     }
 }
 
@@ -75,6 +92,38 @@ fn ways_1_a_balancer_that_names_itself_as_the_destination_gets_nothing_back() {
     let mut client = Client::connect(balancer.address());
     assert_eq!(client.rest(), b"");
     assert_eq!(balancer.connections(), 2);
+}
+
+/// Without Via nothing in a request tells that it has passed here: it went round until no port was left.
+#[test]
+fn ways_1_a_transparent_request_that_comes_back_is_refused_at_the_first_turn() {
+    let request = "GET /x HTTP/1.1\r\nHost: balanced.test\r\n\r\n";
+    for transparent in ["true", "false"] {
+        let Site { proxy, balancer, .. } = &Site::with("intercept", First::Head, &[("http.transparent", transparent)]);
+        for round in 1..=2 {
+            let mut client = Client::connect(balancer.address());
+            client.send(request);
+            let reply = String::from_utf8_lossy(&client.rest()).into_owned();
+            assert!(reply.starts_with("HTTP/1.1 502 ") && reply.contains("came back to this proxy"), "{reply}");
+            // The client's, and the one that the proxy has opened.
+            assert_eq!(balancer.connections(), 2 * round, "{transparent}");
+        }
+        proxy.wait_counter("blocked.proxy_loop_detected", 2);
+    }
+}
+
+/// What an origin connection was for is over when it is put where others can use it.
+#[test]
+fn ways_1_a_transparent_proxy_serves_who_has_the_address_of_a_connection_that_it_kept() {
+    let proxy = Proxy::start(&[("http.transparent", "true"), ("http.proxied", "true")]);
+    let origin = Origin::site();
+    for _ in 0..3 {
+        let mut client = proxy.client();
+        client.send("PROXY TCP4 203.0.113.7 203.0.113.8 1 80\r\n");
+        assert_eq!(client.get(&origin.url("/")).status(), 200);
+        assert_eq!(client.get(&origin.url("/")).status(), 200);
+    }
+    assert_eq!((origin.connections(), proxy.counter("blocked.proxy_loop_detected")), (1, 0));
 }
 
 /// The system gives one port to connections of several programs on this machine, as long as they lead elsewhere.
