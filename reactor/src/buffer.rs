@@ -187,6 +187,11 @@ impl Pool {
         self.lent
     }
 
+    /// How many it lends at most.
+    pub fn budget(&self) -> usize {
+        self.budget
+    }
+
     /// False when the budget is used up: then nothing more may be read that would need a block.
     pub fn has_room(&self) -> bool {
         self.lent < self.budget

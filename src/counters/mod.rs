@@ -2,5 +2,7 @@
 //! nor the time.
 
 pub mod auth;
+pub mod decided;
 pub mod exchange;
 pub mod histogram;
+pub mod turns;

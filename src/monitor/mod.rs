@@ -22,8 +22,10 @@ use self::lists::ListFileNumbers;
 use crate::cache::status::CacheResult;
 use crate::cache::CacheNumbers;
 use crate::counters::auth::AuthCounters;
+use crate::counters::decided::DecidedCounts;
 use crate::counters::exchange::ExchangeCounters;
 use crate::counters::histogram::Histogram;
+use crate::counters::turns::TurnTimes;
 use crate::exchange::close::CloseReason;
 use crate::exchange::flow::Direction;
 use crate::exchange::Exchange;
@@ -40,6 +42,8 @@ use users::Users;
 pub struct Counters {
     /// Rounds of the loop.
     pub loops: u64,
+    /// How long they took.
+    pub turns: TurnTimes,
     /// Socket events.
     pub events: u64,
     /// Connections accepted, of any kind.
@@ -50,6 +54,12 @@ pub struct Counters {
     pub requests: u64,
     /// Requests to the monitor.
     pub monitor_requests: u64,
+    /// Connections to the monitor; they are among those that were accepted.
+    pub monitor_accepted: u64,
+    /// Bytes sent to clients of the monitor. Of sessions that are open a snapshot adds them.
+    pub to_monitor: u64,
+    /// Requests by what was decided about them.
+    pub decided: DecidedCounts,
     /// Requests refused because no address of their host may be connected to.
     pub refused: u64,
     /// Requests and tunnels refused because their client has too many connections, and because it asks too often.
@@ -129,6 +139,10 @@ impl Counters {
 
     /// Adds what the exchanges of a session have moved so far.
     pub fn add_transfer(&mut self, exchange: &Exchange) {
+        if exchange.ingress().is_local() {
+            self.to_monitor += exchange.flow(Direction::Download).moved;
+            return;
+        }
         let family = exchange.peer().family() as usize;
         self.to_clients[family] += exchange.flow(Direction::Download).moved;
         self.to_origins[family] += exchange.flow(Direction::Upload).moved;
@@ -156,10 +170,16 @@ pub struct Running {
     pub idle: u64,
     /// Parents that are left alone since they could not be reached.
     pub parents_down: u64,
-    /// Blocks lent.
+    /// Blocks lent, and most of them.
     pub blocks: u64,
-    /// Bytes of heads beyond a block each.
+    #[allow(missing_docs)]
+    pub blocks_limit: u64,
+    /// Bytes of heads beyond a block each, and most of them.
     pub head_bytes: u64,
+    #[allow(missing_docs)]
+    pub head_bytes_limit: u64,
+    /// Most connections to origins that are kept and in no session's use.
+    pub idle_limit: u64,
     /// The cache, where there is one.
     pub cache: CacheNumbers,
     /// What is in lists.
@@ -219,8 +239,10 @@ pub struct Helpers {
     pub minimum: u64,
     /// As many as there may be.
     pub maximum: u64,
-    /// Requests that wait for one.
+    /// Requests that wait for one, and most of them.
     pub queue: u64,
+    #[allow(missing_docs)]
+    pub queue_limit: u64,
     /// They end as soon as they are started.
     pub failing: bool,
     /// One of them has shown that it works.
@@ -235,6 +257,7 @@ impl Helpers {
             minimum: pool.settings().minimum as u64,
             maximum: pool.settings().maximum as u64,
             queue: pool.queue_len() as u64,
+            queue_limit: pool.settings().queue as u64,
             failing: pool.is_failing(),
             served: pool.is_served(now),
         }
@@ -293,12 +316,14 @@ impl Running {
         row("lists.urls", self.listed.urls as u64);
         self.list_rows(&mut row);
         row("load.events", counters.events);
+        row("load.longest", counters.turns.longest());
         row("load.loops", counters.loops);
         row("logs.lost.access", self.lost.access);
         row("logs.lost.messages", self.lost.messages);
         row("logs.lost.usage", self.lost.usage);
         row("memory.blocks", self.blocks);
         row("memory.heads", self.head_bytes);
+        row("monitor.accepted", counters.monitor_accepted);
         row("monitor.requests", counters.monitor_requests);
         row("names.failed", counters.name_failures);
         self.users.rows(&counters.auth, &mut row);
@@ -326,6 +351,7 @@ impl Running {
         row("transfer.client4", counters.to_clients[0]);
         row("transfer.client6", counters.to_clients[1]);
         row("transfer.client.unix", counters.to_clients[2]);
+        row("transfer.monitor", counters.to_monitor);
         row("transfer.content", counters.to_origins.iter().sum());
         row("transfer.content4", counters.to_origins[0]);
         row("transfer.content6", counters.to_origins[1]);

@@ -21,6 +21,8 @@ pub(super) struct Clock {
     now: Millis,
     /// Microseconds beyond `now`, 0 to 999.
     fraction: u16,
+    /// Microseconds from the start to the begin of this turn, those that do not count included.
+    turned: u64,
     date: String,
     date_until: Millis,
     /// Milliseconds since 1970 when `now` was 0, as the system saw it last.
@@ -30,8 +32,16 @@ pub(super) struct Clock {
 impl Clock {
     /// Starts at 0.
     pub(super) fn new() -> Clock {
-        let mut clock =
-            Clock { start: Instant::now(), lost: 0, now: 0, fraction: 0, date: String::new(), date_until: 0, epoch: 0 };
+        let mut clock = Clock {
+            start: Instant::now(),
+            lost: 0,
+            now: 0,
+            fraction: 0,
+            turned: 0,
+            date: String::new(),
+            date_until: 0,
+            epoch: 0,
+        };
         clock.write_date();
         clock
     }
@@ -44,6 +54,7 @@ impl Clock {
 
     fn pass(&mut self, micros: u64, timeout: Millis) -> Option<Millis> {
         let millis = (micros / 1000).saturating_sub(self.lost);
+        self.turned = micros;
         // Below 1000, so that it fits.
         self.fraction = (micros % 1000) as u16;
         let late = millis.saturating_sub(self.now);
@@ -57,6 +68,11 @@ impl Clock {
             self.write_date();
         }
         None
+    }
+
+    /// Microseconds that this turn has taken so far.
+    pub(super) fn spent(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX).saturating_sub(self.turned)
     }
 
     /// The time of this turn.

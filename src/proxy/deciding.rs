@@ -349,6 +349,7 @@ impl Proxy {
     /// Writes what was decided to the usage log: why, or for which host.
     fn note_usage(&mut self, key: Key, word: Word, why: Option<&str>) {
         let Some(client) = self.clients.get_mut(key) else { return };
+        self.counters.decided.note(word.name());
         if let Some(summary) = client.session.exchange.summary_mut() {
             summary.decision = Some(word.name());
         }

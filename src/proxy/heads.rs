@@ -11,7 +11,7 @@ use crate::policy::shares::{ClientKey, Resource, Shares};
 
 /// Bytes that all heads may take beyond a block of 16 KiB each: more than 1,300 heads of 64 KiB. Without a bound 32,768
 /// clients at the limit of `http.header-size` would take 4 GiB.
-const BUDGET: usize = 64 << 20;
+pub(super) const BUDGET: usize = 64 << 20;
 
 /// What is counted of a session.
 #[derive(Clone, Copy, Debug)]

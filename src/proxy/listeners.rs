@@ -486,6 +486,7 @@ impl Proxy {
             }
         });
         self.counters.accepted += 1;
+        self.counters.monitor_accepted += u64::from(arrival.ingress.is_local());
         if let Some(error) = failed {
             if self.reports.may_report(Trouble::Unwatched, now) {
                 log::error!(target: "server", "cannot watch a new connection: {error}");

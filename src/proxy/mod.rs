@@ -258,6 +258,7 @@ impl Proxy {
         self.run_queue();
         self.expire();
         self.tick();
+        self.counters.turns.note(self.clock.now(), self.clock.spent());
         let empty = self.lifecycle.has_closed() && self.is_deserted() && self.lifecycle.drainers().is_empty();
         Ok(self.lifecycle.outcome(empty, self.clock.now()))
     }

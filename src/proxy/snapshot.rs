@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use reactor::arena::Key;
 
+use super::heads::BUDGET;
 use super::lists::ActiveLists;
 use super::logins::{Login, Realm};
 use super::process::ProcessWatch;
@@ -262,9 +263,12 @@ impl Source for Proxy {
             opening: self.upstream.opening() as u64,
             established,
             idle: self.upstream.idle.len() as u64,
+            idle_limit: self.upstream.idle.limit() as u64,
             parents_down: self.parents.chain.down(self.clock.now()),
             blocks: self.shared.pool.lent() as u64,
+            blocks_limit: self.shared.pool.budget() as u64,
             head_bytes: self.shares.total(Resource::HeadBytes) as u64,
+            head_bytes_limit: BUDGET as u64,
             cache: self.caching.as_ref().map(|caching| caching.cache.numbers()).unwrap_or_default(),
             listed,
             list_files,

@@ -45,6 +45,11 @@ impl Idle {
         self.kept.len()
     }
 
+    /// Most connections that are kept.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// The other end of each.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         self.kept.iter().map(|(_, kept)| kept.origin.address)

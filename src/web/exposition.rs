@@ -59,11 +59,17 @@ impl MetricsPage {
         let _ = writeln!(self.0, "# HELP exaproxy_{name} {help}\n# TYPE exaproxy_{name} {kind}");
     }
 
+    /// A time in microseconds that rises and falls.
+    pub(super) fn span(&mut self, name: &str, help: &str, micros: u64) {
+        self.head(name, help, "gauge");
+        let _ = writeln!(self.0, "exaproxy_{name} {}", seconds(micros));
+    }
+
     /// How long something took.
     pub(super) fn times(&mut self, name: &str, help: &str, times: &Histogram) {
         self.head(name, help, "histogram");
         for (bound, count) in times.cumulative() {
-            let _ = writeln!(self.0, "exaproxy_{name}_bucket{{le=\"{}\"}} {count}", seconds(bound * 1000));
+            let _ = writeln!(self.0, "exaproxy_{name}_bucket{{le=\"{}\"}} {count}", seconds(bound));
         }
         let (count, sum) = (times.count(), seconds(times.sum()));
         let _ = writeln!(self.0, "exaproxy_{name}_bucket{{le=\"+Inf\"}} {count}");

@@ -20,6 +20,7 @@ pub(super) const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(super) fn render(running: &Running, hosts: &Top, listeners: &[ListenerRow], files: &[ListFileRow]) -> String {
     let mut page = MetricsPage::default();
     clients(&mut page, running);
+    monitor(&mut page, running);
     by_listener(&mut page, listeners);
     lists(&mut page, running, files);
     origins(&mut page, running);
@@ -34,7 +35,9 @@ pub(super) fn render(running: &Running, hosts: &Top, listeners: &[ListenerRow], 
     );
     episodes(&mut page, running);
     page.gauge("buffer_blocks", "Buffers of 16 KiB that are lent to sessions.", [("", running.blocks)]);
+    page.gauge("buffer_blocks_limit", "Most buffers that may be lent.", [("", running.blocks_limit)]);
     page.gauge("head_bytes", "Bytes of heads beyond 16 KiB each.", [("", running.head_bytes)]);
+    page.gauge("head_bytes_limit", "Most bytes of heads beyond 16 KiB each.", [("", running.head_bytes_limit)]);
     page.counter("heads_refused_total", "Heads refused for want of memory.", [("", running.counters.heads_refused)]);
     let lost = [
         ("log=\"messages\"", running.lost.messages),
@@ -43,6 +46,13 @@ pub(super) fn render(running: &Running, hosts: &Top, listeners: &[ListenerRow], 
     ];
     page.counter("log_lines_lost_total", "Lines that a log's destination did not take in time.", lost);
     page.counter("loop_turns_total", "Turns of the event loop.", [("", running.counters.loops)]);
+    let turns = &running.counters.turns;
+    page.times(
+        "loop_turn_seconds",
+        "Time that turns of the event loop took, without the wait for events.",
+        &turns.times,
+    );
+    page.span("loop_turn_longest_seconds", "The longest turn of this minute and the one before it.", turns.longest());
     page.counter("loop_events_total", "Socket events.", [("", running.counters.events)]);
     process::add(&mut page, running);
     page.finish()
@@ -115,8 +125,16 @@ fn cache(page: &mut MetricsPage, running: &Running) {
     );
     page.gauge("cache_objects", "Responses that are kept.", [("", cache.objects)]);
     page.gauge("cache_memory", "Bytes that the cache takes of cache.size.", [("", cache.bytes)]);
+    page.gauge("cache_memory_limit", "Bytes that it may take, 0 without a cache.", [("", cache.limit)]);
     page.gauge("cache_fetching", "Responses on their way that clients share.", [("", cache.fetching)]);
     page.gauge("cache_waiting", "Clients that wait for another client's response to begin.", [("", cache.waiting)]);
+}
+
+fn monitor(page: &mut MetricsPage, running: &Running) {
+    let counters = &running.counters;
+    page.counter("monitor_requests_total", "Requests to the monitor.", [("", counters.monitor_requests)]);
+    page.counter("monitor_connections_total", "Connections to the monitor.", [("", counters.monitor_accepted)]);
+    page.counter("sent_to_monitor_bytes_total", "Bytes sent to clients of the monitor.", [("", counters.to_monitor)]);
 }
 
 fn clients(page: &mut MetricsPage, running: &Running) {
@@ -129,7 +147,6 @@ fn clients(page: &mut MetricsPage, running: &Running) {
         [("", counters.accepted)],
     );
     page.counter("requests_total", "Requests to the proxy.", [("", counters.requests)]);
-    page.counter("monitor_requests_total", "Requests to the monitor.", [("", counters.monitor_requests)]);
     page.times(
         "request_seconds",
         "Time from the first byte of a request to the last of its response, or until its tunnel stood.",
@@ -162,11 +179,12 @@ fn clients(page: &mut MetricsPage, running: &Running) {
         findings.iter().map(|(label, count)| (label.as_str(), *count)),
     );
     page.gauge("clients", "Connections of proxy clients.", [("", running.clients)]);
+    page.gauge("clients_limit", "Most connections of proxy clients.", [("", running.limit)]);
     page.gauge("clients_tunnels", "Those of them in a tunnel.", [("", running.tunnels)]);
     page.gauge("clients_silent", "Those of them without a first request.", [("", running.silent)]);
     const FAMILIES: [&str; Family::ALL.len()] = ["family=\"ipv4\"", "family=\"ipv6\"", "family=\"unix\""];
     let by_family = |bytes: [u64; Family::ALL.len()]| FAMILIES.into_iter().zip(bytes);
-    page.counter("sent_to_clients_bytes_total", "Bytes sent to clients.", by_family(counters.to_clients));
+    page.counter("sent_to_clients_bytes_total", "Bytes sent to clients of the proxy.", by_family(counters.to_clients));
     page.counter("sent_to_origins_bytes_total", "Bytes sent to origins.", by_family(counters.to_origins));
     let reasons = CloseReason::COUNTED.iter().zip(counters.ended);
     let labels: Vec<(String, u64)> =
@@ -178,6 +196,17 @@ fn clients(page: &mut MetricsPage, running: &Running) {
 /// What rules allow and block.
 fn decisions(page: &mut MetricsPage, running: &Running) {
     let counters = &running.counters;
+    let decided: Vec<(String, u64)> = running
+        .counters
+        .decided
+        .by_word()
+        .map(|(word, count)| (format!("decision=\"{}\"", word.to_ascii_lowercase()), count))
+        .collect();
+    page.counter(
+        "decided_total",
+        "Requests by what was decided about them, in the words of the usage log.",
+        decided.iter().map(|(label, count)| (label.as_str(), *count)),
+    );
     let (allowed, blocked) = (counters.exchange.allowed, counters.exchange.blocked);
     let decided = [
         ("verdict=\"allowed\",kind=\"request\"", allowed[0]),
@@ -286,6 +315,7 @@ fn origins(page: &mut MetricsPage, running: &Running) {
         "Connections made to origins, by what the client came by and the family of the address.",
         ways.iter().map(|(label, count)| (label.as_str(), *count)),
     );
+    page.gauge("origin_connections_idle_limit", "Most of them that are kept idle.", [("", running.idle_limit)]);
     page.gauge("origin_connections_opening", "Connections to origins under way.", [("", running.opening)]);
     page.counter(
         "origin_failures_total",
@@ -341,6 +371,7 @@ fn helpers(page: &mut MetricsPage, running: &Running) {
         [("", u64::from(helpers.failing))],
     );
     page.gauge("helper_queue", "Requests that wait for a helper.", [("", helpers.queue)]);
+    page.gauge("helper_queue_limit", "Most requests that wait for a helper.", [("", helpers.queue_limit)]);
     page.counter("helper_questions_total", "Questions put before helpers.", [("", counters.asked)]);
     page.counter("helper_replies_total", "Replies of helpers.", [("", counters.answered)]);
     page.counter("helper_repeated_total", "Questions asked a second time.", [("", counters.again)]);

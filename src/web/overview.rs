@@ -193,7 +193,7 @@ fn latency(
     let recent = history.recent(times);
     let value = html! { (units::millis(recent.mean())) };
     let slow = match recent.quantile(0.95) {
-        Some(bound) => format!("19 of 20 within {}", units::millis(bound as f64)),
+        Some(bound) => format!("19 of 20 within {}", units::millis(bound)),
         None => "more than 1 of 20 took over 10 s".to_owned(),
     };
     let rest = html! {

@@ -16,11 +16,14 @@ const ERRORS: &str = "errors/";
 const METRICS: &str = "exaproxy_";
 
 /// What is moved by looking, by the minute, or by how busy this machine is: told apart from the rest by its end.
-const RESTLESS: [&str; 9] = [
+const RESTLESS: [&str; 12] = [
     ".age",
     "_age_seconds",
     "load.loops",
     "load.events",
+    "load.longest",
+    "loop_turn_longest_seconds",
+    "loop_turn_seconds_count",
     "loop_turns_total",
     "loop_events_total",
     "_bucket",
@@ -30,8 +33,9 @@ const RESTLESS: [&str; 9] = [
 
 /// Metrics whose numbers `/json/running` has under other names.
 const SAME: &str = "connections_total clients.accepted, connections_refused_total clients.refused, requests_total clients.requests, \
-    monitor_requests_total monitor.requests, clients clients.speaking, \
-    clients_silent clients.silent, sent_to_clients_bytes_total{family=\"ipv4\"} transfer.client4, \
+    monitor_requests_total monitor.requests, monitor_connections_total monitor.accepted, clients clients.speaking, \
+    clients_silent clients.silent, sent_to_monitor_bytes_total transfer.monitor, \
+    sent_to_clients_bytes_total{family=\"ipv4\"} transfer.client4, \
     sent_to_clients_bytes_total{family=\"ipv6\"} transfer.client6, \
     sent_to_clients_bytes_total{family=\"unix\"} transfer.client.unix, \
     sent_to_origins_bytes_total{family=\"unix\"} transfer.content.unix, \
@@ -118,6 +122,7 @@ const COMMON: [&str; 5] =
 pub fn is_common(key: &str) -> bool {
     COMMON.contains(&meaning(key).as_str())
         || key.starts_with("exaproxy_responses_total")
+        || key.starts_with("exaproxy_decided_total")
         || key.starts_with("exaproxy_reload")
 }
 
@@ -189,7 +194,7 @@ impl Reader {
         for (key, value) in &mut numbers {
             *value -= match meaning(key).as_str() {
                 "monitor.requests" => self.requests,
-                "transfer.client" | "transfer.client4" => self.bytes,
+                "transfer.monitor" => self.bytes,
                 _ => 0.0,
             };
         }

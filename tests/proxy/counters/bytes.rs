@@ -14,6 +14,7 @@ pub const KEYS: &[&str] = &[
     "transfer.content4",
     "transfer.content6",
     "transfer.content.unix",
+    "transfer.monitor",
 ];
 
 /// Enough to be passed on unseen.
@@ -65,6 +66,7 @@ fn bytes_are_counted_by_what_the_client_comes_by() {
         let (first, second) = (post(&mut client, &site), tunnel(&mut client, &echo));
         let (down, up) = (own + first.client + second.client, first.origin + second.origin);
         let wanted = |key: &str| match KEYS.iter().position(|own| *own == key) {
+            // What the monitor sends is in none of the others, and the books leave their own out.
             Some(place) if at.contains(&place) => (if place < 4 { down } else { up }) as f64,
             _ => 0.0,
         };
@@ -77,4 +79,21 @@ fn bytes_are_counted_by_what_the_client_comes_by() {
         eventually("the end of the connection", || (books.connected() == 1.0).then_some(()));
         eventually(&format!("{down} bytes down and {up} up in the end"), told);
     }
+}
+
+#[test]
+fn bytes_to_the_monitor_are_counted_apart() {
+    let proxy = Proxy::start(&[]);
+    let books = Books::open(&proxy);
+    let before = books.look();
+    let mut client = Client::connect(proxy.web());
+    client.send("GET /json/running HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let page = client.reply();
+    drop(client);
+    let size = (page.head.len() + page.body.len()) as f64;
+    let wanted = |key: &str| if key == "transfer.monitor" { size } else { 0.0 };
+    eventually("the page among the bytes of the monitor alone", || {
+        let now = books.look();
+        KEYS.iter().all(|key| now[*key] - before[*key] == wanted(key)).then_some(())
+    });
 }

@@ -53,7 +53,7 @@ pub const STEPS: &[Step<Origin>] = &[
     Step { what: "it leaves", moves: "clients.speaking -1, ended.client-left 1", act: |stage| drop(stage.held()) },
     Step {
         what: "the monitor is asked",
-        moves: "clients.accepted 1, monitor.requests 2, ended.answered 1",
+        moves: "clients.accepted 1, monitor.accepted 1, monitor.requests 2, ended.answered 1",
         act: |stage| {
             let mut client = Client::connect(stage.proxy.web());
             client.send("GET /health HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nConnection: close\r\n\r\n");
@@ -76,6 +76,9 @@ fn what_is_now_goes_up_and_down() {
 pub const KEYS: &[&str] = &[
     "load.loops",
     "load.events",
+    "exaproxy_loop_turn_seconds_count",
+    "load.longest",
+    "exaproxy_loop_turn_longest_seconds",
     "pid.saved",
     "logs.lost.usage",
     "logs.lost.messages",
@@ -89,8 +92,11 @@ fn the_loop_turns_for_who_looks() {
     let books = Books::open(&proxy);
     let before = books.look();
     let now = books.look();
-    for key in &KEYS[..2] {
+    for key in &KEYS[..3] {
         assert!(now[*key] > before[*key], "{key}: {} and {}", before[*key], now[*key]);
+    }
+    for key in &KEYS[3..5] {
+        assert!(now[*key] > 0.0 && now[*key] >= before[*key], "{key}: {} and {}", before[*key], now[*key]);
     }
 }
 

@@ -3,11 +3,18 @@
 use nix::sys::signal::Signal;
 
 use super::{ask, last_get, Books, Stage, Step};
-use crate::support::{eventually, Origin, Proxy};
+use crate::support::{eventually, Helpers, Origin, Proxy};
 
 /// Families that no step claims whole.
 pub const KEYS: &[&str] = &[
     "exaproxy_responses_total",
+    "exaproxy_decided_total",
+    "exaproxy_clients_limit",
+    "exaproxy_buffer_blocks_limit",
+    "exaproxy_head_bytes_limit",
+    "exaproxy_cache_memory_limit",
+    "exaproxy_helper_queue_limit",
+    "exaproxy_origin_connections_idle_limit",
     "exaproxy_build_info",
     "process_cpu_seconds_total",
     "process_resident_memory_bytes",
@@ -113,4 +120,50 @@ fn the_process_is_seen_as_the_system_sees_it() {
         (books.look()["process_open_fds"] >= now["process_open_fds"] + 20.0).then_some(())
     });
     drop(clients);
+}
+
+#[test]
+fn decisions_count_by_their_word() {
+    let helpers = Helpers::answering(|line| match () {
+        () if line.contains("/file") => "file://deny.html".into(),
+        () if line.contains("/redirect") => "redirect://http://elsewhere.test/".into(),
+        () if line.contains("/elsewhere") => "intercept://127.0.0.1:2".into(),
+        () => String::new(),
+    });
+    let site = Origin::site();
+    let proxy = helpers.proxy(&[]);
+    let books = Books::open(&proxy);
+    for (path, word) in [("/", "permit"), ("/file", "file"), ("/redirect", "redirect"), ("/elsewhere", "intercept")] {
+        let before = books.look();
+        ask(&proxy, &last_get(&site.url(path)));
+        let now = books.look();
+        let of = |key: &&String| key.starts_with("exaproxy_decided_total");
+        let moved: Vec<&String> = now.keys().filter(of).filter(|key| now[*key] != before[*key]).collect();
+        assert_eq!(moved, [&format!("exaproxy_decided_total{{decision=\"{word}\"}}")], "{path}");
+    }
+}
+
+#[test]
+fn limits_are_told_as_they_are() {
+    let helpers = Helpers::answering(|_| String::new());
+    let options = [
+        ("http.connections", "100"),
+        ("web.connections", "10"),
+        ("http.pool", "7"),
+        ("cache.enable", "true"),
+        ("cache.size", "16777216"),
+        ("redirector.queue", "33"),
+    ];
+    let now = Books::open(&helpers.proxy(&options)).look();
+    let wanted = [
+        ("clients_limit", 100.0),
+        ("buffer_blocks_limit", 220.0),
+        ("head_bytes_limit", 67_108_864.0),
+        ("cache_memory_limit", 16_777_216.0),
+        ("helper_queue_limit", 33.0),
+        ("origin_connections_idle_limit", 7.0),
+    ];
+    for (name, value) in wanted {
+        assert_eq!(now[&format!("exaproxy_{name}")], value, "{name}");
+    }
 }
