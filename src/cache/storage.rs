@@ -23,7 +23,7 @@ pub const MOST_VARIANTS: usize = 32;
 
 /// Bytes that a response takes beside its head, what it is filed under and its body: its slot, its place in the index with the room
 /// that a hash table leaves free, and what the allocator and shared memory add to two pieces.
-pub const OVERHEAD: usize = size_of::<SlotPlace>() + 32 + 2 * 24;
+pub const OVERHEAD: usize = size_of::<SlotPlace>() + 16 + 2 * 24;
 
 /// A response that is kept.
 #[derive(Clone, Debug)]
@@ -61,8 +61,8 @@ pub type StoredPlaces = SmallVec<[StoredPlace; 4]>;
 #[derive(Debug)]
 struct Slot {
     response: StoredResponse,
-    hash: u64,
-    /// The next with the same hash.
+    mark: u32,
+    /// The next with the same mark.
     next: u32,
 }
 
@@ -121,6 +121,17 @@ impl Hasher for ReadyHash {
     fn write_u64(&mut self, hash: u64) {
         self.0 = hash;
     }
+
+    fn write_u32(&mut self, mark: u32) {
+        // A table looks at both ends of a hash.
+        self.0 = u64::from(mark) << 32 | u64::from(mark);
+    }
+}
+
+/// What the index knows of a key.
+fn mark(key: CacheKey<'_>) -> u32 {
+    // The other half chooses nothing here.
+    (key.hash >> 32) as u32
 }
 
 /// The responses that are kept.
@@ -128,7 +139,8 @@ impl Hasher for ReadyHash {
 pub struct Storage {
     slots: Slots,
     free: Vec<u32>,
-    index: HashMap<u64, u32, BuildHasherDefault<ReadyHash>>,
+    /// The first place of each mark. What is not of one key is told apart by its key, so that half a hash does.
+    index: HashMap<u32, u32, BuildHasherDefault<ReadyHash>>,
     order: EvictionOrder,
     secret: (u64, u64),
     limit: usize,
@@ -202,7 +214,7 @@ impl Storage {
     /// All that is kept for a key.
     pub fn variants(&self, key: CacheKey<'_>) -> StoredPlaces {
         let mut found = StoredPlaces::new();
-        let mut at = self.index.get(&key.hash).copied().unwrap_or(NONE);
+        let mut at = self.index.get(&mark(key)).copied().unwrap_or(NONE);
         while let Some(SlotPlace { generation, slot: Some(slot), .. }) = self.slots.at(at) {
             if slot.response.filed.key() == key.text {
                 found.push(StoredPlace { index: at, generation: *generation });
@@ -237,7 +249,7 @@ impl Storage {
     /// as long as readers have it then.
     pub fn insert(&mut self, response: StoredResponse) -> Option<StoredPlace> {
         let key = self.key(response.filed.key());
-        let (hash, variants) = (key.hash, self.variants(key));
+        let (mark, variants) = (mark(key), self.variants(key));
         let selecting = response.filed.selecting();
         let same = |place: &&StoredPlace| self.get(**place).is_some_and(|kept| kept.filed.selecting() == selecting);
         let replaced = variants.iter().find(same).copied();
@@ -260,9 +272,9 @@ impl Storage {
             // Each takes hundreds of bytes, so that 32 bits count more than any memory holds.
             (self.slots.places.len() - 1) as u32
         });
-        let next = self.index.insert(hash, index).unwrap_or(NONE);
+        let next = self.index.insert(mark, index).unwrap_or(NONE);
         let at = self.slots.at_mut(index)?;
-        at.slot = Some(Slot { response, hash, next });
+        at.slot = Some(Slot { response, mark, next });
         let place = StoredPlace { index, generation: at.generation };
         self.order.add(index, &mut self.slots);
         Some(place)
@@ -300,7 +312,7 @@ impl Storage {
         at.generation = at.generation.wrapping_add(1);
         self.order.remove(index, &mut self.slots);
         self.free.push(index);
-        self.unlink(slot.hash, index, slot.next);
+        self.unlink(slot.mark, index, slot.next);
         self.used -= slot.response.weight();
         self.hold(slot.response.body);
         true
@@ -314,11 +326,11 @@ impl Storage {
         }
     }
 
-    fn unlink(&mut self, hash: u64, gone: u32, next: u32) {
-        let Some(first) = self.index.get_mut(&hash) else { return };
+    fn unlink(&mut self, mark: u32, gone: u32, next: u32) {
+        let Some(first) = self.index.get_mut(&mark) else { return };
         if *first == gone {
             match next {
-                NONE => drop(self.index.remove(&hash)),
+                NONE => drop(self.index.remove(&mark)),
                 next => *first = next,
             }
             return;

@@ -196,8 +196,13 @@ impl Exchange {
         };
         // What follows from elsewhere stands behind the whole body.
         let most = if answer.follows > 0 { usize::MAX } else { MAX_STORED };
-        let rest = answer.write(cx.out, &to, most);
+        let body = answer.write(cx.out, &to, 0);
         buf.append(cx.out);
+        let rest = if body <= most { 0 } else { body };
+        // What an answer to HEAD holds is not sent.
+        if body > 0 && rest == 0 {
+            buf.append(&answer.body);
+        }
         self.download.cleared = buf.len() as u32;
         self.download.eof = false;
         self.download.begin(match (self.current.head_only, self.current.version) {
