@@ -4,7 +4,6 @@ use super::error::Mistakes;
 use super::options::{find, Config};
 use super::sources::Given;
 use crate::exchange::ingress::{Diversion, HostCheck};
-use crate::http::target::Target;
 
 /// Sections whose options say where the program listens.
 const LISTENING: [&str; 9] = ["tcp4", "tcp6", "http", "unix", "intercept", "tls", "passthrough", "icap", "web"];
@@ -137,12 +136,4 @@ fn check_parents(config: &Config, rules: &mut Together) {
         "true or false beside security.deny: true = names are resolved and judged here before a parent gets them, \
          false = their addresses are for the parent to judge",
     );
-    let denied = |place: &&Target| {
-        let address = place.host.address();
-        address.is_some_and(|address| config.security.deny.iter().any(|range| range.contains(&address)))
-    };
-    if let Some(place) = parent.proxy.parents.iter().find(denied) {
-        let expected = format!("parents outside security.deny, in which {place} is");
-        rules.refuse(true, "parent", "proxy", &[("security", "deny")], &expected);
-    }
 }

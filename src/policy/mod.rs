@@ -275,11 +275,30 @@ impl Policy {
         port: u16,
         local: &LocalAddresses,
     ) -> Result<(), Refused> {
+        self.family_allowed(address)?;
+        self.destination_allowed(host, address, port, local)
+    }
+
+    /// The same for a parent that the operator has named: that is why it may be in a denied range, which is about where clients
+    /// may go. What it is asked to connect to is judged by [`Policy::destination_allowed`].
+    ///
+    /// # Errors
+    /// Those of [`Policy::address_allowed`] but for a denied range.
+    pub fn parent_allowed(
+        &self,
+        host: &str,
+        address: IpAddr,
+        port: u16,
+        local: &LocalAddresses,
+    ) -> Result<(), Refused> {
+        self.family_allowed(address)?;
+        self.place_allowed(host, address, port, local)
+    }
+
+    fn family_allowed(&self, address: IpAddr) -> Result<(), Refused> {
         let canonical = address.to_canonical();
-        match if canonical.is_ipv4() { self.config.ipv4 } else { self.config.ipv6 } {
-            true => self.destination_allowed(host, address, port, local),
-            false => Err(Refused::Family(canonical)),
-        }
+        let on = if canonical.is_ipv4() { self.config.ipv4 } else { self.config.ipv6 };
+        on.then_some(()).ok_or(Refused::Family(canonical))
     }
 
     /// The same for an address that a parent is asked to connect to, over which family it likes.
@@ -296,6 +315,10 @@ impl Policy {
         if self.denies(address, local) {
             return Err(Refused::Denied(address.to_canonical()));
         }
+        self.place_allowed(host, address, port, local)
+    }
+
+    fn place_allowed(&self, host: &str, address: IpAddr, port: u16, local: &LocalAddresses) -> Result<(), Refused> {
         match local.listener_at(address, port) {
             None if !local.contain(address) => Ok(()),
             own => self.service_allowed(host, address, port, own),

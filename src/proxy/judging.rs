@@ -66,7 +66,12 @@ impl Proxy {
 
     fn judge_parent(&self, parent: &Parent, address: IpAddr) -> Result<(), Refused> {
         let host = name_of(&parent.host);
-        let judge = |form| self.policy.address_allowed(host, form, parent.port, &self.local);
+        // One that a helper alone has named is judged like an origin.
+        let ours = self.parents.chain.has(parent);
+        let judge = |form| match ours {
+            true => self.policy.parent_allowed(host, form, parent.port, &self.local),
+            false => self.policy.address_allowed(host, form, parent.port, &self.local),
+        };
         judge(address)?;
         self.other_form(address).filter(|_| address.is_ipv4()).map_or(Ok(()), judge)
     }

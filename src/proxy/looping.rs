@@ -40,7 +40,7 @@ impl Proxy {
         }
     }
 
-    /// Whether what goes on for this session tells nobody that it has passed here.
+    /// Whether what goes on for this session carries no word of us.
     fn is_untold(&self, key: Key) -> bool {
         self.settings.rules.transparent || self.request_of(key).and_then(Request::opaque_kind).is_some()
     }

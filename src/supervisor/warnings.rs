@@ -77,12 +77,16 @@ fn open_listeners(listeners: &[Listening]) -> Vec<String> {
 /// Unix sockets through which no client gets.
 fn closed_paths(config: &Config) -> Vec<String> {
     let (web, clients) = (&config.web, &config.acl.clients);
-    let paths =
-        [(&config.unix.path, clients, "unix.path: acl.clients"), (&web.path, &web.clients, "web.path: web.clients")];
-    let closed = paths
-        .into_iter()
-        .filter(|(path, clients, _)| path.is_some() && !clients.is_empty() && !Networks::new(clients).has_users());
-    let line = |(_, _, options): (_, _, &str)| {
+    let icap = &config.icap;
+    let paths = [
+        (config.http.enable, &config.unix.path, clients, "unix.path: acl.clients"),
+        (icap.enable, &icap.path, clients, "icap.path: acl.clients"),
+        (web.enable, &web.path, &web.clients, "web.path: web.clients"),
+    ];
+    let closed = paths.into_iter().filter(|(enable, path, clients, _)| {
+        *enable && path.is_some() && !clients.is_empty() && !Networks::new(clients).has_users()
+    });
+    let line = |(_, _, _, options): (_, _, _, &str)| {
         format!("no client gets through at {options} names networks and no user (uid:1000, or uid:* for all)")
     };
     closed.map(line).collect()

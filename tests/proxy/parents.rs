@@ -264,12 +264,29 @@ fn what_names_hide_has_to_be_spoken_of_at_the_start() {
         assert!(run.code != Some(0) && text.contains("parent") && text.contains(said), "{text}");
         assert!(text.contains("true") && text.contains("false"), "it says what to do: {text}");
     }
-    let run = Proxy::run(
-        &[],
-        &[("parent.proxy", "10.0.0.1:3128"), ("security.deny", "10.0.0.0/8"), ("parent.resolve", "false")],
-    );
-    let text = format!("{}{}", run.stdout, run.stderr);
-    assert!(run.code != Some(0) && text.contains("10.0.0.1:3128"), "{text}");
+}
+
+#[test]
+fn a_parent_that_the_operator_has_named_may_be_in_a_denied_range_and_no_other() {
+    let (parent, other) = (parent(), parent());
+    let to = other.address().to_string();
+    let helpers = Helpers::answering(move |line| match line.starts_with("helped.test") {
+        true => format!("parent://{to}"),
+        false => String::new(),
+    });
+    let named = format!("localhost:{} direct", parent.port());
+    for named in [parent.address().to_string(), named] {
+        let before = parent.connections();
+        let options =
+            [("parent.proxy", &named[..]), ("security.deny", "127.0.0.0/8 ::1/128"), ("parent.resolve", "false")];
+        let proxy = helpers.proxy(&options);
+        let status = |url: &str| proxy.client().get(url).status();
+        assert_eq!(status("http://a.test/"), 200, "{named}");
+        // Clients do not get there themselves, be it through the parent, and neither does what a helper names.
+        assert_eq!([&*parent.url("/"), "http://127.0.0.1/", "http://helped.test/"].map(status)[..2], [403, 403]);
+        assert_ne!(status("http://helped.test/"), 200);
+        assert_eq!((parent.connections() - before, other.connections()), (1, 0), "{named}");
+    }
 }
 
 #[test]

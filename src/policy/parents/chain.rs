@@ -65,6 +65,11 @@ impl ParentChain {
         self.members.is_empty()
     }
 
+    /// Whether it is one of these.
+    pub fn has(&self, parent: &Parent) -> bool {
+        self.members.iter().any(|own| (&own.parent.host, own.parent.port) == (&parent.host, parent.port))
+    }
+
     /// The one that is there.
     pub fn at(&self, to: &Target) -> Option<Arc<Parent>> {
         self.members.iter().find(|member| member.parent.is_at(to)).map(|member| Arc::clone(&member.parent))

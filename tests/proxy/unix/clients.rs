@@ -1,7 +1,7 @@
 //! What clients get by a Unix socket, who they are for rules, limits, logs, helpers and pages, and what origins learn of them.
 
 use super::{own, Place};
-use crate::support::{client, eventually, pattern, Helpers, Origin};
+use crate::support::{client, eventually, pattern, ports, Helpers, Origin, Proxy};
 
 #[test]
 fn requests_of_both_forms_and_tunnels_go_through() {
@@ -56,6 +56,25 @@ fn large_bodies_arrive_whole() {
         seen.extend(slow.read((64 << 10).min(body.len() - seen.len())));
     }
     assert!(seen == body);
+}
+
+/// The socket of ICAP asks the same, and nothing was said of it.
+#[test]
+fn a_socket_of_icap_that_lets_no_client_through_is_told_of() {
+    let (place, told) = (Place::new(), "no client gets through at icap.path: acl.clients names networks and no user");
+    for (clients, closed) in [("127.0.0.1", true), ("127.0.0.1 uid:*", false)] {
+        let proxy = Proxy::start(&[
+            ("icap.enable", "true"),
+            ("icap.path", place.text()),
+            ("icap.port", &ports::next().to_string()),
+            ("acl.clients", clients),
+        ]);
+        match closed {
+            true => proxy.wait_log(told),
+            // It serves already, and what is said at a start has been said.
+            false => assert!(!proxy.log().contains(told), "{}", proxy.log()),
+        }
+    }
 }
 
 #[test]
