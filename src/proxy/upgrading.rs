@@ -16,6 +16,11 @@ impl Proxy {
         self.lifecycle.is_draining()
     }
 
+    /// Has a signal come that the next turn will obey?
+    pub fn has_signals(&self) -> bool {
+        self.signals.has_some()
+    }
+
     /// Begins nothing that would keep a thread busy.
     ///
     /// # Errors

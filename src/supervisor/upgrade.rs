@@ -134,7 +134,8 @@ impl Supervisor {
     fn part(&mut self) -> Result<(), String> {
         // A signal that comes meanwhile waits for the next version, which it would else end before it knows of signals.
         let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK).map_err(|errno| errno.to_string())?;
-        let divided = self.divide();
+        // One that has come before is obeyed first, by the part that it was sent to.
+        let divided = if self.proxy.has_signals() { Ok(None) } else { self.divide() };
         // Before there are threads, which would have the mask, and their programs too.
         let unmasked = mask.thread_set_mask().map_err(|errno| errno.to_string());
         match divided {
@@ -146,7 +147,7 @@ impl Supervisor {
             }
             Ok(None) => {
                 self.go_on(false);
-                Err("threads are at work".to_owned())
+                Err("threads are at work, or signals come".to_owned())
             }
             Err(error) => {
                 self.go_on(false);

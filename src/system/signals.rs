@@ -129,6 +129,11 @@ impl Signals {
         &mut self.pair
     }
 
+    /// Has one come that was not taken?
+    pub fn has_some(&self) -> bool {
+        self.flags.iter().any(|(_, flag)| flag.load(Ordering::Relaxed))
+    }
+
     /// Takes what has come. Several of one kind count once.
     pub fn take(&mut self) -> Vec<Signal> {
         let mut bytes = [0; 256];

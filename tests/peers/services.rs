@@ -70,9 +70,14 @@ impl Supervised {
 
     /// What its logger has written.
     fn wait_log(&self, part: &str) {
+        self.wait_log_times(part, 1);
+    }
+
+    /// The same, for what comes several times.
+    fn wait_log_times(&self, part: &str, times: usize) {
         let file = self.service().join("log/main/current");
-        eventually(&format!("{part:?} in the log"), || {
-            std::fs::read_to_string(&file).ok().filter(|text| text.contains(part))
+        eventually(&format!("{part:?} in the log {times} times"), || {
+            std::fs::read_to_string(&file).ok().filter(|text| text.matches(part).count() >= times)
         });
     }
 }
@@ -120,6 +125,12 @@ fn runit_starts_tells_logs_and_ends_the_service() {
     about("sv", &["hup"], &service).content();
     supervised.wait_log("configuration reloaded");
     let first = pid(&about("sv", &["status"], &service).text()).expect("a process");
+    // The next version has the same process, so that runsv sees no end.
+    about("sv", &["alarm"], &service).content();
+    supervised.wait_log("the next version has taken over");
+    supervised.wait_log_times("Starting exaproxy", 2);
+    supervised.wait_serves(&origin);
+    assert_eq!(pid(&about("sv", &["status"], &service).text()), Some(first));
     kill(Pid::from_raw(first), Signal::SIGKILL).expect("it runs");
     let another = || pid(&about("sv", &["status"], &service).text()).filter(|pid| *pid != first);
     eventually("another process", another);
@@ -158,6 +169,11 @@ fn daemontools_starts_tells_logs_and_ends_the_service() {
     supervised.wait_log("configuration reloaded");
     let status = || about("svstat", &[], &service).text();
     let first = pid(&status()).unwrap_or_else(|| panic!("{}", status()));
+    about("svc", &["-a"], &service).content();
+    supervised.wait_log("the next version has taken over");
+    supervised.wait_log_times("Starting exaproxy", 2);
+    supervised.wait_serves(&origin);
+    assert_eq!(pid(&status()), Some(first));
     about("svc", &["-t"], &service).content();
     eventually("another process", || pid(&status()).filter(|pid| *pid != first));
     supervised.wait_serves(&origin);

@@ -1,13 +1,15 @@
 //! The next version takes over as the same process, under clients: none is refused, reset, or kept waiting.
 
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 
-use crate::support::{eventually, Helpers, Origin, Proxy};
+use crate::support::{eventually, Client, Helpers, Origin, Proxy};
 
 /// The path of the program, at which another one can be put.
 struct Installed(tempfile::TempDir);
@@ -135,6 +137,45 @@ fn a_next_version_that_cannot_start_leaves_this_one_going() {
     std::fs::write(proxy.file(), "").expect("the file");
     assert_eq!(proxy.log().matches("Starting exaproxy").count(), 1);
     upgrade(&proxy, 1);
+    proxy.assert_serves();
+}
+
+/// Requests, and clients that send them, through so many upgrades and reloads.
+const REQUESTS: usize = 50_000;
+const CLIENTS: usize = 64;
+const TIMES: usize = 10;
+
+/// Sends requests on connections that it keeps for as long as it may. Any that fails ends the test.
+fn ask_on(proxy: SocketAddr, origin: &str, left: &AtomicUsize) {
+    let mut kept = None;
+    while left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
+        let mut client = kept.take().unwrap_or_else(|| Client::connect(proxy));
+        let reply = client.get(origin);
+        assert_eq!((reply.status(), reply.text().as_str()), (200, "/asked"), "{reply:?}");
+        kept = Some(client).filter(|_| reply.value("Connection").as_deref() != Some("close"));
+    }
+}
+
+#[test]
+fn no_request_fails_through_ten_upgrades_and_ten_reloads() {
+    let installed = Installed::new();
+    let proxy = installed.start(&[("daemon.drain-timeout", "60")]);
+    let origin = Origin::site();
+    let (url, left) = (origin.url("/asked"), AtomicUsize::new(REQUESTS));
+    let asked = |count| (left.load(Relaxed) <= REQUESTS - count).then_some(());
+    std::thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| ask_on(proxy.address(), &url, &left));
+        }
+        for time in 1..=TIMES {
+            eventually("requests between two upgrades", || asked(time * REQUESTS / (TIMES + 2)));
+            proxy.signal(Signal::SIGHUP);
+            proxy.wait_log_times("configuration reloaded", time);
+            upgrade(&proxy, time);
+        }
+        assert!(left.load(Relaxed) > 0, "requests were sent to the end");
+    });
+    eventually("the end of the drainers", || drainers(&proxy).is_empty().then_some(()));
     proxy.assert_serves();
 }
 
