@@ -35,8 +35,9 @@ const GLANCE: Duration = Duration::from_millis(10);
 /// How long what threads are at is waited for, turn after turn, before the upgrade is given up.
 const SETTLING: Duration = Duration::from_secs(10);
 
-/// How long the loop stands still, at most, until its threads have ended.
-const PARKING: Duration = Duration::from_millis(250);
+/// How long the loop stands still, at most, until its threads have ended, and how long it turns before it tries that again.
+const PARKING: Duration = Duration::from_millis(50);
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// What a trial says that could start.
 const READY: &str = "exaproxy is ready";
@@ -57,7 +58,11 @@ enum UpgradeStep {
     /// The next version is tried, beside the loop.
     Tries(Receiver<Result<(), String>>),
     /// It is to be executed as soon as the threads have nothing to do.
-    Parts(Instant),
+    Parts {
+        since: Instant,
+        /// When that is tried next.
+        at: Instant,
+    },
 }
 
 impl Upgrade {
@@ -95,22 +100,38 @@ impl Supervisor {
         match &self.upgrade.step {
             UpgradeStep::Nothing => {}
             UpgradeStep::Tries(told) => match told.try_recv() {
-                Ok(Ok(())) => self.upgrade.step = UpgradeStep::Parts(Instant::now()),
+                Ok(Ok(())) => {
+                    let since = Instant::now();
+                    self.upgrade.step = UpgradeStep::Parts { since, at: since };
+                }
                 Ok(Err(wrong)) => self.stay(&wrong),
                 Err(mpsc::TryRecvError::Empty) => {}
                 Err(mpsc::TryRecvError::Disconnected) => self.stay("it could not be tried"),
             },
-            UpgradeStep::Parts(since) => {
+            UpgradeStep::Parts { since, .. } => {
                 let since = *since;
-                match self.proxy.settle().map_err(str::to_owned).and_then(|()| self.part()) {
-                    Err(why) if since.elapsed() > SETTLING => {
-                        self.go_on(false);
-                        self.stay(&why);
-                    }
-                    _ => {}
-                }
+                let refused = match self.try_to_part() {
+                    Ok(None) => return,
+                    Ok(Some(_)) if since.elapsed() < SETTLING => return,
+                    Ok(Some(why)) => why.to_owned(),
+                    Err(error) => format!("{}: {error}", self.upgrade.next.program().display()),
+                };
+                self.go_on(false);
+                self.stay(&refused);
             }
         }
+    }
+
+    /// Divides the process if its threads have nothing to do; gives what they have to do, where that is to be tried again.
+    fn try_to_part(&mut self) -> io::Result<Option<&'static str>> {
+        if let Err(why) = self.proxy.settle() {
+            return Ok(Some(why));
+        }
+        match &mut self.upgrade.step {
+            UpgradeStep::Parts { at, .. } if *at <= Instant::now() => *at = Instant::now() + AGAIN,
+            _ => return Ok(None),
+        }
+        self.part()
     }
 
     /// In a drainer: leaves new clients to the next version once that takes them, or is no more.
@@ -131,28 +152,26 @@ impl Supervisor {
     }
 
     /// Divides the process. Comes back in the part that is not the service any more, or where that was not possible.
-    fn part(&mut self) -> Result<(), String> {
+    fn part(&mut self) -> io::Result<Option<&'static str>> {
         // A signal that comes meanwhile waits for the next version, which it would else end before it knows of signals.
-        let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK).map_err(|errno| errno.to_string())?;
+        let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
         // One that has come before is obeyed first, by the part that it was sent to.
         let divided = if self.proxy.has_signals() { Ok(None) } else { self.divide() };
         // Before there are threads, which would have the mask, and their programs too.
-        let unmasked = mask.thread_set_mask().map_err(|errno| errno.to_string());
+        let unmasked = mask.thread_set_mask();
         match divided {
             Ok(Some(accepts)) => {
                 self.upgrade.step = UpgradeStep::Nothing;
                 self.upgrade.accepts = Some(accepts);
                 self.become_drainer();
-                unmasked
+                unmasked?;
+                Ok(None)
             }
             Ok(None) => {
                 self.go_on(false);
-                Err("threads are at work, or signals come".to_owned())
+                Ok(Some("threads are at work"))
             }
-            Err(error) => {
-                self.go_on(false);
-                Err(format!("{}: {error}", self.upgrade.next.program().display()))
-            }
+            Err(error) => Err(error),
         }
     }
 
@@ -166,7 +185,8 @@ impl Supervisor {
         }
         let ((accepts, ready), (mut fate, mut tell)) = (UnixStream::pair()?, UnixStream::pair()?);
         accepts.set_nonblocking(true)?;
-        match fork_alone(deadline)? {
+        let Ok(forked) = fork_alone(deadline) else { return Ok(None) };
+        match forked {
             Forked::Parent(drainer) => {
                 drop(fate);
                 let error = self.execute(ready.as_raw_fd(), drainer);

@@ -113,21 +113,23 @@ fn a_next_version_that_cannot_start_leaves_this_one_going() {
     let proxy = installed.start(&[]);
     let real = env!("CARGO_BIN_EXE_exaproxy");
     let check_alone = "#!/bin/sh\n[ -z \"$EXAPROXY_HANDOVER\" ] || ";
-    let wrong: [(String, &str); 5] = [
-        ("#!/bin/sh\necho no library; exit 127\n".into(), "no library"),
+    let wrong: [(String, &str); 6] = [
+        ("#!/bin/sh\necho no library; exit 127\n".into(), "this version goes on: no library"),
         (format!("{check_alone}kill -SEGV $$\nexec {real} \"$@\"\n"), "signal: 11"),
         (format!("{check_alone}exit 0\nexec {real} \"$@\"\n"), "does not say that it is ready"),
-        ("not a program".into(), "no upgrade, this version goes on"),
+        ("not a program".into(), "Exec format error"),
         ("#!/nowhere\n".into(), "No such file"),
+        // The process has been divided by then.
+        (format!("{check_alone}rm \"$0\"\nexec {real} \"$@\"\n"), "exaproxy: No such file or directory"),
     ];
-    for (count, (script, said)) in wrong.iter().enumerate() {
+    for (script, said) in &wrong {
         installed.replace(script);
+        let before = proxy.log().matches(said).count();
         proxy.signal(Signal::SIGALRM);
-        proxy.wait_log_times("this version goes on", count + 1);
-        proxy.wait_log(said);
+        proxy.wait_log_times(said, before + 1);
         proxy.assert_serves();
     }
-    std::fs::remove_file(installed.path()).expect("a script");
+    eventually("no other part of the process", || drainers(&proxy).is_empty().then_some(()));
     symlink(real, installed.path()).expect("the place is free");
     // One with a mistake in its configuration.
     std::fs::write(proxy.file(), "[http]\nconnections = many\n").expect("the file");
