@@ -1,9 +1,15 @@
-//! The files that say something of parents: hosts that they are used for or not, and what they are told of us. Read with the
-//! configuration. Knows nothing of requests.
+//! The files that say something of parents: hosts that they are used for or not, and what they are told of us. Read whole, looked
+//! at again and again. Knows nothing of requests.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use reactor::Millis;
+
+use super::Look;
 use crate::http::request::{Announce, Parent};
 use crate::http::target::Target;
 use crate::policy::lists::line::ListFormat;
@@ -14,6 +20,9 @@ use crate::policy::parents::login::ParentLogins;
 use crate::policy::parents::sites::ParentSites;
 use crate::policy::parents::Parents;
 use crate::system::files;
+
+/// Milliseconds between two looks.
+const LOOK: Millis = 2_000;
 
 /// Largest file of hosts, in bytes, and largest file of users and passwords.
 const MAX_SITES: u64 = 256 << 20;
@@ -73,7 +82,73 @@ impl ParentOptions {
     }
 }
 
+/// The files as they were read last.
+#[derive(Debug)]
+pub struct ParentReader {
+    options: ParentOptions,
+    seen: Vec<ParentMark>,
+    /// What the log was told of the last look, if that was in vain.
+    told: Option<String>,
+}
+
+/// What tells a changed file from an unchanged one: its number, its length, its time of change.
+type ParentMark = Option<(u64, u64, i64, i64)>;
+
+impl ParentReader {
+    /// Takes the files for read as they are now; None if there is none. To be made before they are read, so that a change that
+    /// comes meanwhile is seen at the first look.
+    pub fn new(options: ParentOptions) -> Option<ParentReader> {
+        let seen = options.marks();
+        (!seen.is_empty()).then_some(ParentReader { options, seen, told: None })
+    }
+}
+
+impl Look for ParentReader {
+    /// The parents with what the files say now.
+    type News = Parents;
+
+    fn what(&self) -> String {
+        "reading files about parents".to_owned()
+    }
+
+    fn look(&mut self) -> Option<Parents> {
+        let marks = self.options.marks();
+        if marks == self.seen {
+            return None;
+        }
+        match self.options.read() {
+            Ok(parents) => {
+                (self.seen, self.told) = (marks, None);
+                crate::critical!(target: "configuration", "files about parents have changed and were taken over");
+                Some(parents)
+            }
+            // It is tried again: what is in the way may go without a change of the file.
+            Err(error) => {
+                if self.told.as_ref() != Some(&error) {
+                    log::error!(target: "configuration", "{error}; what was read before stays in force");
+                    self.told = Some(error);
+                }
+                None
+            }
+        }
+    }
+
+    fn pause(took: Duration) -> Millis {
+        // A large file that stays wrong is read again and again: for a tenth of the time at most.
+        LOOK.max(10 * u64::try_from(took.as_millis()).unwrap_or(LOOK))
+    }
+}
+
 impl ParentOptions {
+    fn marks(&self) -> Vec<ParentMark> {
+        let sites = self.only.iter().chain([&self.except]).flat_map(|sites| &sites.files);
+        let mark = |path: &PathBuf| {
+            let about = fs::metadata(path).ok()?;
+            Some((about.ino(), about.len(), about.ctime(), about.ctime_nsec()))
+        };
+        self.logins.iter().chain(sites).map(mark).collect()
+    }
+
     /// What is wrong with each of the files.
     pub fn mistakes(&self) -> Vec<String> {
         let logins = self.logins.as_deref().and_then(|path| logins(path).err());
@@ -129,11 +204,19 @@ mod tests {
         let parents = options.read().unwrap();
         let credentials = parents.chain.at(&place("q.test:1")).unwrap().credentials.clone();
         assert_eq!(credentials.as_deref(), Some("Basic dXNlcjpwYXNzd29yZA=="));
+        let mut reader = ParentReader::new(options.clone()).expect("there are files");
+        assert!(reader.look().is_none(), "nothing has changed");
         let takes = |host: &str| parents.sites.take(&place(host).host, 80, &[]);
         assert_eq!(["b.test:80", "a.test:80", "x.corp.test:80"].map(takes), [true, false, false]);
         fs::write(&sites, "a..b\n").unwrap();
         let shown = sites.display();
         assert_eq!(options.read().unwrap_err(), format!("parent.except: {shown}:1: neither a name nor an address"));
+        assert!(reader.look().is_none(), "what cannot be read changes nothing");
+        fs::write(&sites, "b.test\n").unwrap();
+        let changed = reader.look().expect("it can be read again");
+        assert!(!changed.sites.take(&place("b.test:80").host, 80, &[]) && reader.look().is_none(), "once");
+        let none = ParentOptions { logins: None, except: SiteSources::default(), ..options.clone() };
+        assert!(ParentReader::new(none).is_none(), "there is no file to look at");
         fs::write(&auth, "user\n").unwrap();
         assert_eq!(
             options.read().unwrap_err(),

@@ -15,6 +15,7 @@ use crate::io::owner::Owner;
 use crate::loader::folder::Folder;
 use crate::loader::lists::ListReader;
 use crate::loader::names::{NameReader, Names};
+use crate::loader::parents::ParentReader;
 use crate::loader::users::UsersReader;
 use crate::loader::{Loader, Watch};
 use crate::policy::decision::LocalPage;
@@ -35,17 +36,20 @@ struct Watches {
     pages: Option<Watch<Folder>>,
     /// None where there are no lists.
     lists: Option<Watch<ListReader>>,
+    /// None where none says anything about parents.
+    parents: Option<Watch<ParentReader>>,
     /// Those of each realm, None where there are no users.
     users: [Option<Watch<UsersReader>>; 2],
 }
 
 impl Watches {
     fn new(readers: Readers, now: Millis) -> Watches {
-        let Readers { names, pages, lists, users } = readers;
+        let Readers { names, pages, lists, parents, users } = readers;
         Watches {
             names: Watch::new(names, now),
             pages: pages.map(|pages| Watch::new(pages, now)),
             lists: lists.map(|lists| Watch::new(lists, now)),
+            parents: parents.map(|parents| Watch::new(parents, now)),
             users: users.map(|users| Some(Watch::new(users?, now))),
         }
     }
@@ -57,6 +61,9 @@ impl Watches {
         }
         if let Some(lists) = &mut self.lists {
             lists.tick(loader, now);
+        }
+        if let Some(parents) = &mut self.parents {
+            parents.tick(loader, now);
         }
         for users in self.users.iter_mut().flatten() {
             users.tick(loader, now);
@@ -153,6 +160,9 @@ impl Proxy {
         }
         if let Some(news) = self.loading.watches.lists.as_mut().and_then(Watch::take) {
             self.lists_looked_at(news);
+        }
+        if let Some(parents) = self.loading.watches.parents.as_mut().and_then(Watch::take) {
+            self.use_parents(parents);
         }
         for place in 0..self.loading.watches.users.len() {
             if let Some(news) = self.loading.watches.users[place].as_mut().and_then(Watch::take) {

@@ -8,6 +8,7 @@ use crate::exchange::Settings;
 use crate::loader::folder::Folder;
 use crate::loader::lists::ListReader;
 use crate::loader::names::{NameReader, Names};
+use crate::loader::parents::ParentReader;
 use crate::loader::users::UsersReader;
 use crate::policy::parents::Parents;
 use crate::policy::Policy;
@@ -80,6 +81,8 @@ pub struct Readers {
     pub pages: Option<Folder>,
     /// Those of lists; None without one.
     pub lists: Option<ListReader>,
+    /// Those about parents; None without one.
+    pub parents: Option<ParentReader>,
     /// Those of users, by realm; None where there are no users.
     pub users: [Option<UsersReader>; Realm::ALL.len()],
 }

@@ -22,7 +22,7 @@ use crate::policy::Refused;
 use crate::resolver::{LookupId, LookupResult, LookupStart};
 
 impl Proxy {
-    /// Takes over what a reload says of parents, of whose failures nothing is remembered.
+    /// Takes over what a reload or a changed file says of parents, of whose failures nothing is remembered.
     pub(super) fn use_parents(&mut self, parents: Parents) {
         let before = std::mem::replace(&mut self.parents, parents);
         self.loading.loader.discard(before);

@@ -26,7 +26,7 @@ use crate::icap::ServiceSettings;
 use crate::loader::folder::Folder;
 use crate::loader::lists::{ListOptions, ListReader};
 use crate::loader::names::NameOptions;
-use crate::loader::parents::{ParentOptions, SiteSources};
+use crate::loader::parents::{ParentOptions, ParentReader, SiteSources};
 use crate::loader::users::{UsersOptions, UsersReader};
 use crate::monitor::episodes::EpisodeOptions;
 use crate::policy::credentials::field::challenge;
@@ -57,6 +57,7 @@ pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options,
     let (list_reader, lists) = lists(config)?.unzip();
     let (name_reader, names) = name_options(loaded).read().map_err(unreadable_names)?;
     let (user_readers, users) = users(config)?;
+    let parent_reader = ParentReader::new(parent_options(config));
     let service = proxy::ServiceOptions {
         limits: Ingress::ALL.map(|ingress| match ingress {
             Ingress::Proxy => count(budget.http),
@@ -88,7 +89,7 @@ pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options,
         places: places(config)?,
         inherited: proxy::InheritedSockets::default(),
         service,
-        readers: Readers { names: name_reader, pages, lists: list_reader, users: user_readers },
+        readers: Readers { names: name_reader, pages, lists: list_reader, parents: parent_reader, users: user_readers },
         redirector: redirector(config),
         drain_delay: config.daemon.drain_delay.unwrap_or_default().as_secs(),
         drain: config.daemon.drain_timeout.unwrap_or_default().as_secs(),

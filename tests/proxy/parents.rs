@@ -209,6 +209,24 @@ fn names_and_networks_say_what_goes_through_a_parent() {
 }
 
 #[test]
+fn files_about_parents_are_read_again_when_they_change() {
+    let (parent, site) = (parent(), Origin::site());
+    let folder = tempfile::tempdir().expect("a folder");
+    let sites = folder.path().join("sites");
+    fs::write(&sites, "other.test\n").expect("a file");
+    let except = format!("file:{}", sites.display());
+    let proxy = through(&[parent.address()], &[("parent.except", &except)]);
+    assert_eq!(proxy.client().get(&site.url("/")).status(), 200);
+    assert_eq!((parent.connections(), site.connections()), (1, 0));
+    fs::write(&sites, "a..b\n").expect("a file");
+    proxy.wait_log("what was read before stays in force");
+    fs::write(&sites, "127.0.0.1\n").expect("a file");
+    proxy.wait_log("files about parents have changed and were taken over");
+    assert_eq!(proxy.client().get(&site.url("/")).status(), 200);
+    assert_eq!((parent.connections(), site.connections()), (1, 1));
+}
+
+#[test]
 fn no_query_leaves_for_what_a_parent_resolves() {
     let (parent, origin) = (parent(), Origin::site());
     let Some(names) = NameServer::zone(&[("direct.test", "127.0.0.1")]) else { return };
