@@ -17,16 +17,19 @@ SOAK_SECONDS ?= 1500
 BENCH      ?= --rounds 4 --seconds 3
 
 .DEFAULT_GOAL := help
-.PHONY: help all built test fast lint fmt fuzz bench soak install uninstall static deb dist clean
+.PHONY: help all built test test-threads fast lint fmt fuzz bench soak install uninstall static deb dist clean
 
 help: ## list these tasks
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 all: ## build the proxy as it ships (target/release/exaproxy)
 	$(CARGO) build --release --locked
 
 test: lint ## everything that must pass: format, lints, every test, fuzz smoke run, dependencies
 	$(CARGO) test --workspace --locked --no-fail-fast
+
+test-threads: ## the behaviour tests with two loops in each proxy
+	EXAPROXY_TEST_THREADS=2 $(CARGO) test --locked --test proxy
 
 fast: ## unit tests and style only, no sockets: a few seconds after a build
 	$(CARGO) test --workspace --locked --lib --bins

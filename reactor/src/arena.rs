@@ -28,12 +28,18 @@ impl Key {
 pub struct Arena<T> {
     entries: Slab<(u32, T)>,
     next_generation: u32,
+    step: u32,
 }
 
 impl<T> Arena<T> {
     /// An empty arena, which allocates with its first entry.
     pub fn new() -> Arena<T> {
-        Arena { entries: Slab::new(), next_generation: 1 }
+        Arena::numbered(1, 1)
+    }
+
+    /// The same, with generations that begin with `first` and rise by `step`, so that those of several arenas differ.
+    pub fn numbered(first: u32, step: u32) -> Arena<T> {
+        Arena { entries: Slab::new(), next_generation: first, step }
     }
 
     /// Number of entries.
@@ -52,7 +58,7 @@ impl<T> Arena<T> {
     /// With more than 2^32 entries, which no process has descriptors for.
     pub fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> Key {
         let generation = self.next_generation;
-        self.next_generation = self.next_generation.wrapping_add(1);
+        self.next_generation = self.next_generation.wrapping_add(self.step);
         let vacant = self.entries.vacant_entry();
         assert!(vacant.key() <= u32::MAX as usize, "more entries than a key can name");
         let key = Key { index: vacant.key() as u32, generation };
@@ -137,6 +143,13 @@ mod tests {
         assert_eq!(arena.remove(first), None);
         assert_eq!(arena.key_at(second.index), Some(second));
         assert_eq!(arena.len(), 1);
+    }
+
+    #[test]
+    fn keys_of_arenas_with_numbers_of_their_own_differ() {
+        let (mut one, mut other) = (Arena::numbered(1, 2), Arena::numbered(2, 2));
+        let keys: Vec<Key> = (0..3).flat_map(|_| [one.insert(()), other.insert(())]).collect();
+        assert_eq!(keys.iter().map(|key| key.generation).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
     }
 
     #[test]

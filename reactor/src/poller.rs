@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use mio::event::{Event, Source};
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::arena::{Arena, Key};
 use crate::ready::Ready;
@@ -57,6 +57,15 @@ impl<Owner: Copy> Poller<Owner> {
                 Err(error)
             }
         }
+    }
+
+    /// What wakes the poll from other threads: the owner has an event then.
+    ///
+    /// # Errors
+    /// Those of eventfd(2) and epoll_ctl(2).
+    pub fn waker(&mut self, owner: Owner) -> io::Result<Waker> {
+        let route = self.routes.insert(owner);
+        Waker::new(self.poll.registry(), Token(route.to_bits() as usize))
     }
 
     /// Hands the socket of this route to another owner.

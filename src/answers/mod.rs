@@ -19,7 +19,9 @@ use crate::policy::decision::LocalPage;
 use crate::policy::Refused;
 use crate::upstream::dial::DialError;
 use form::Form;
-use pages::{push_escaped, FoundPage, Pages, Values};
+use pages::{push_escaped, FoundPage, Values};
+
+pub use pages::Pages;
 
 /// The pages, and whose statuses are used.
 #[derive(Clone, Debug)]

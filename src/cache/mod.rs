@@ -233,6 +233,16 @@ impl CacheCounts {
     }
 }
 
+impl CacheCounts {
+    fn add(&mut self, other: &CacheCounts) {
+        let CacheCounts { results, unstorable, stored, purged } = other;
+        add_all(&mut self.results, results);
+        add_all(&mut self.unstorable, unstorable);
+        self.stored += stored;
+        self.purged += purged;
+    }
+}
+
 /// What a cache is at a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheNumbers {
@@ -250,6 +260,24 @@ pub struct CacheNumbers {
     pub fetching: u64,
     /// Clients that wait for heads.
     pub waiting: u64,
+}
+
+impl CacheNumbers {
+    /// Adds those of another loop's part of the cache.
+    pub fn add(&mut self, other: &CacheNumbers) {
+        let CacheNumbers { counts, objects, bytes, limit, evicted, fetching, waiting } = other;
+        self.counts.add(counts);
+        self.objects += objects;
+        self.bytes += bytes;
+        self.limit += limit;
+        self.evicted += evicted;
+        self.fetching += fetching;
+        self.waiting += waiting;
+    }
+}
+
+fn add_all(sums: &mut [u64], more: &[u64]) {
+    sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
 }
 
 /// The cache.

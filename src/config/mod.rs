@@ -24,6 +24,7 @@ mod sizes;
 mod sources;
 mod table;
 pub mod text;
+mod threads;
 mod together;
 mod units;
 pub mod unix;

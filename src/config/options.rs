@@ -19,6 +19,7 @@ use super::text::{
     BareText, Extras, FieldName, Host, Host4, Host6, Level, Line, LineFormat, Nat64, OnFailure, Protocol, Pseudonym,
     Reactor, Sink, SyslogWord, Text, User,
 };
+use super::threads::Threads;
 use super::unix::{SocketMode, SocketOwner, SocketPath};
 use super::value::{Bytes, Count, Flag, Limit, PageStatus, Percent, Port, RateLimit, Seconds, Timeout, ValueType};
 use super::words::{AnnounceWord, DivertMode, HostCheckWord, OnwardWord, RespmodWord};
@@ -139,9 +140,13 @@ options! {
             "kernel interface for events";
         speed: Count<1, 3600> = "2", Obsolete("The loop sleeps until something happens or the next timer is due."),
             "longest wait of the event loop, in seconds";
+        threads: Threads = "1", New,
+            "loops that serve clients, each in a thread of its own: 1, a number up to 64, or auto, one for each processor";
         user: User = "nobody",
             Changed("It need not exist unless the program is started as root; numbers will do, as user or user:group."),
             "account to run as when started as root, once the listeners are open";
+        watchdog: Flag = "false", New,
+            "end the process when a loop has not turned for 10 seconds, so that what supervises it starts it again";
     }
 
     /// Inner twins of the command line's switches; not printed.

@@ -20,3 +20,17 @@ pub struct AuthCounters {
     /// How long checks of hashes took.
     pub time: Histogram,
 }
+
+impl AuthCounters {
+    /// Adds what another loop has counted.
+    pub fn add(&mut self, other: &AuthCounters) {
+        let AuthCounters { missing, failed, kept, checked, slowed, busy, time } = other;
+        self.missing += missing;
+        self.failed += failed;
+        self.kept += kept;
+        self.checked += checked;
+        self.slowed += slowed;
+        self.busy += busy;
+        self.time.add(time);
+    }
+}

@@ -17,6 +17,11 @@ impl DecidedCounts {
         }
     }
 
+    /// Adds what another loop has counted.
+    pub fn add(&mut self, other: &DecidedCounts) {
+        self.0.iter_mut().zip(other.0).for_each(|(count, more)| *count += more);
+    }
+
     /// How many of each word.
     pub fn by_word(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         WORDS.into_iter().zip(self.0)

@@ -72,7 +72,24 @@ impl Default for CauseCounts {
     }
 }
 
+/// Adds numbers to numbers, place by place.
+pub fn add_all(sums: &mut [u64], more: &[u64]) {
+    sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+}
+
 impl ExchangeCounters {
+    /// Adds what the exchanges of another loop have counted.
+    pub fn add(&mut self, other: &ExchangeCounters) {
+        let ExchangeCounters { request_time, allowed, blocked, statuses, causes, failures, openings } = other;
+        self.request_time.add(request_time);
+        add_all(&mut self.allowed, allowed);
+        add_all(&mut self.blocked, blocked);
+        add_all(self.statuses.as_flattened_mut(), statuses.as_flattened());
+        add_all(&mut self.causes.0, &causes.0);
+        add_all(&mut self.failures.0, &failures.0);
+        add_all(&mut self.openings, openings);
+    }
+
     /// The proxy answers for itself, to one that asked for a tunnel or for something else.
     pub fn note_answer(&mut self, cause: Cause, tunnel: bool) {
         self.blocked[usize::from(tunnel)] += u64::from(cause.is_refusal());

@@ -29,6 +29,12 @@ impl TurnTimes {
         self.longest[0] = self.longest[0].max(micros);
     }
 
+    /// Adds the turns of another loop.
+    pub fn add(&mut self, other: &TurnTimes) {
+        self.times.add(&other.times);
+        self.longest[0] = self.longest[0].max(other.longest());
+    }
+
     /// Microseconds of the longest turn of this minute and the one before it.
     pub fn longest(&self) -> u64 {
         self.longest[0].max(self.longest[1])

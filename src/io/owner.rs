@@ -25,6 +25,8 @@ pub enum Owner {
     Loader,
     /// The bus to the threads that check passwords.
     Verifier,
+    /// Other loops of the process, which have something to say.
+    Loops,
     /// The socket on which the kernel tells of changed addresses.
     Addresses,
     /// The pair through which signals reach the loop.

@@ -117,6 +117,15 @@ pub struct Names {
     pub hosts: Arc<Hosts>,
 }
 
+impl Names {
+    /// The same for each of so many loops, which share the names that may be waited for.
+    #[must_use]
+    pub fn divided(mut self, loops: usize) -> Names {
+        self.config.max_lookups = self.config.max_lookups.div_ceil(loops);
+        self
+    }
+}
+
 /// The files as they were read last.
 #[derive(Debug)]
 pub struct NameReader {

@@ -15,6 +15,9 @@ use super::{
     sink, Destination, Handle, OpenError, Prefix, Rotation, Severity, Switches, SyslogForm, SyslogStyle, Writer,
 };
 
+/// Longest wait for lines to be written before the process is ended for a fault.
+const FLUSH: Duration = Duration::from_secs(2);
+
 /// Most bytes of memory for lines that wait for a slow destination: some 10,000 lines of usual length.
 pub const QUEUE_BYTES: usize = 1 << 20;
 
@@ -279,7 +282,9 @@ impl Log for Messages {
         }
     }
 
-    fn flush(&self) {}
+    fn flush(&self) {
+        Messages::flush(self, FLUSH);
+    }
 }
 
 fn parse_directives(text: &str) -> env_logger::Logger {

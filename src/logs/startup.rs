@@ -70,7 +70,9 @@ impl Log for Front {
         }
     }
 
-    fn flush(&self) {}
+    fn flush(&self) {
+        self.messages.get().into_iter().for_each(|messages| messages.flush());
+    }
 }
 
 #[cfg(test)]

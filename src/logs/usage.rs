@@ -93,6 +93,12 @@ impl UsageLog {
         UsageLog { handle, prefix, line: String::new(), second: 0, stamp: String::new() }
     }
 
+    /// Another one that writes to the same place.
+    #[must_use]
+    pub fn another(&self) -> UsageLog {
+        UsageLog::new(self.handle.clone(), self.prefix.clone())
+    }
+
     /// Lines of its writer that were lost since the start.
     pub fn lost(&self) -> u64 {
         self.handle.lost()

@@ -303,6 +303,9 @@ fn state_of(kind: EpisodeKind, running: &Running, options: &EpisodeOptions) -> O
             .troubles()
             .next()
             .and_then(|why| Sign::state(format!("{why}; the users that were read before may still log in"))),
+        EpisodeKind::LoopHangs if running.loops_hanging > 0 => {
+            Sign::state(format!("{} loops do not turn any more, and their clients wait", running.loops_hanging))
+        }
         EpisodeKind::PasswordsWait if running.users.waiting >= CHECKS => {
             Sign::state(format!("{} passwords wait to be checked", running.users.waiting))
         }

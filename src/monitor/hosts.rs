@@ -27,6 +27,16 @@ pub struct Hosts {
     until: Millis,
 }
 
+/// Requests by host, of the minute of a loop that shows none itself.
+#[derive(Debug)]
+pub struct HostCounts {
+    counts: Vec<(Box<[u8]>, u64)>,
+    others: u64,
+}
+
+/// How much earlier than another loop's a minute ends whose counts are added to that one.
+const EARLIER: Millis = 1_000;
+
 /// The hosts that were asked for most.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Top {
@@ -46,13 +56,34 @@ impl Default for Hosts {
 impl Hosts {
     /// A request to this host.
     pub fn note(&mut self, host: &[u8]) {
+        self.add(host, 1);
+    }
+
+    fn add(&mut self, host: &[u8], requests: u64) {
         if let Some(count) = self.counts.get_mut(host) {
-            *count += 1;
+            *count += requests;
         } else if self.counts.len() < MOST_HOSTS {
-            self.counts.insert(host.into(), 1);
+            self.counts.insert(host.into(), requests);
         } else {
-            self.others += 1;
+            self.others += requests;
         }
+    }
+
+    /// Adds what another loop has counted.
+    pub fn absorb(&mut self, counts: HostCounts) {
+        counts.counts.iter().for_each(|(host, count)| self.add(host, *count));
+        self.others += counts.others;
+    }
+
+    /// Gives up what was counted, once a minute, for the loop that shows it.
+    pub fn hand_over(&mut self, now: Millis) -> Option<HostCounts> {
+        if now + EARLIER < self.until {
+            return None;
+        }
+        self.until += MINUTE;
+        let counts = self.counts.drain().collect();
+        self.counts.shrink_to(2 * NAMED);
+        Some(HostCounts { counts, others: std::mem::take(&mut self.others) })
     }
 
     /// Closes a minute that is over. Called about once a second.
@@ -95,6 +126,19 @@ mod tests {
         assert_eq!(top.others, (1..=10).sum::<u64>());
         hosts.tick(120_000);
         assert_eq!(*hosts.top(), Top::default());
+    }
+
+    #[test]
+    fn what_another_loop_has_counted_comes_in_time_for_the_minute() {
+        let (mut first, mut further) = (Hosts::default(), Hosts::default());
+        first.note(b"a.example");
+        (0..3).for_each(|_| further.note(b"b.example"));
+        further.note(b"a.example");
+        assert!(further.hand_over(58_999).is_none());
+        first.absorb(further.hand_over(59_000).unwrap());
+        first.tick(60_000);
+        assert_eq!(first.top().hosts, [("b.example".into(), 3), ("a.example".into(), 2)]);
+        assert!(further.hand_over(118_000).is_none() && further.hand_over(119_500).is_some());
     }
 
     /// The first second was shown for a minute as if it were one.

@@ -10,6 +10,7 @@ pub mod peaks;
 pub mod process;
 pub mod sessions;
 pub mod users;
+pub mod whole;
 
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -21,11 +22,9 @@ use self::episodes::{Episode, EpisodeKind};
 use self::lists::ListFileNumbers;
 use crate::cache::status::CacheResult;
 use crate::cache::CacheNumbers;
-use crate::counters::auth::AuthCounters;
-use crate::counters::decided::DecidedCounts;
-use crate::counters::exchange::ExchangeCounters;
 use crate::counters::histogram::Histogram;
 use crate::counters::turns::TurnTimes;
+use crate::counters::{auth::AuthCounters, decided::DecidedCounts, exchange::ExchangeCounters};
 use crate::exchange::close::CloseReason;
 use crate::exchange::flow::Direction;
 use crate::exchange::Exchange;
@@ -196,6 +195,8 @@ pub struct Running {
     pub process: ProcessNumbers,
     /// Why the files of lists could not be read again, where they could not.
     pub lists_stale: Option<Arc<str>>,
+    /// Loops that do not turn any more.
+    pub loops_hanging: u64,
     /// What is wrong now.
     pub episodes: Vec<Episode>,
     /// Episodes that have begun, in the order of their kinds.

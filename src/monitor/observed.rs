@@ -101,6 +101,28 @@ pub struct ObservedHost {
     pub entry: Box<str>,
 }
 
+impl ObservedHosts {
+    /// Adds those of another loop.
+    pub fn add(&mut self, other: &ObservedHosts) {
+        self.reporting |= other.reporting;
+        self.others += other.others;
+        for more in &other.hosts {
+            match self.hosts.iter_mut().find(|row| (&row.host, row.port) == (&more.host, more.port)) {
+                Some(row) => {
+                    row.requests += more.requests;
+                    row.refused += more.refused;
+                }
+                None => self.hosts.push(more.clone()),
+            }
+        }
+        let order = |row: &ObservedHost| (std::cmp::Reverse(row.requests), row.host.clone(), row.port);
+        self.hosts = first(std::mem::take(&mut self.hosts), MOST_HOSTS, order);
+        self.allowlist.extend_from_slice(&other.allowlist);
+        self.allowlist.sort_unstable();
+        self.allowlist.dedup();
+    }
+}
+
 impl Observed {
     /// A request to this host, and what the lists of this number say of it.
     pub fn note(&mut self, target: &Target, verdict: HostVerdict, lists: u64) {

@@ -23,6 +23,8 @@ pub const ROWS: usize = 100;
 pub struct Row {
     /// The number of the connection, as in the usage log.
     pub id: u32,
+    /// The number of the loop that serves it, where there are several.
+    pub thread: Option<usize>,
     /// The client (see `exchange::identity`).
     pub client: ClientId,
     /// The process that has connected to our Unix socket.
@@ -102,6 +104,9 @@ impl Serialize for Row {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut row = serializer.serialize_map(None)?;
         row.serialize_entry("id", &self.id)?;
+        if self.thread.is_some() {
+            row.serialize_entry("loop", &self.thread)?;
+        }
         row.serialize_entry("client", &Shown(self.client))?;
         row.serialize_entry("pid", &self.pid)?;
         row.serialize_entry("user", &self.user.as_deref())?;
@@ -126,6 +131,29 @@ impl Serialize for Sessions {
         sessions.serialize_entry("matched", &self.matched)?;
         sessions.serialize_entry("sessions", &self.rows)?;
         sessions.end()
+    }
+}
+
+impl Sort {
+    /// The weight of a row: those of more come first.
+    fn weight(self, row: &Row) -> u64 {
+        match self {
+            Sort::Age => row.age,
+            Sort::Still => row.still,
+            Sort::Received => row.to_client,
+            Sort::Sent => row.to_origin,
+        }
+    }
+}
+
+impl Sessions {
+    /// Adds those of another loop, picked by the same filter.
+    pub fn add(&mut self, other: &Sessions, filter: &Filter) {
+        self.total += other.total;
+        self.matched += other.matched;
+        self.rows.extend_from_slice(&other.rows);
+        let order = |row: &Row| (std::cmp::Reverse(filter.sort.weight(row)), row.id);
+        self.rows = first(std::mem::take(&mut self.rows), filter.limit.min(MOST_ROWS), order);
     }
 }
 
@@ -169,6 +197,16 @@ impl EndPoints {
         end.connections += 1;
         end.to_clients += to_clients;
         end.to_origins += to_origins;
+    }
+
+    /// Adds those of another loop.
+    pub fn add_all(&mut self, other: &EndPoints) {
+        for (address, more) in &other.0 {
+            let end = self.0.entry(*address).or_default();
+            end.connections += more.connections;
+            end.to_clients += more.to_clients;
+            end.to_origins += more.to_origins;
+        }
     }
 
     /// Number of addresses.

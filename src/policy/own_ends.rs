@@ -40,6 +40,11 @@ impl OwnEnds {
         }
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty()

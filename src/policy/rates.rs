@@ -113,6 +113,11 @@ impl Meter {
         Meter::of_size(rate, CLIENTS)
     }
 
+    /// The same for one of so many parts of all clients.
+    pub fn part(rate: Rate, parts: usize) -> Meter {
+        Meter::of_size(rate, CLIENTS / parts.max(1))
+    }
+
     /// The table never grows, since moving it would hold the loop.
     fn of_size(rate: Rate, most: usize) -> Meter {
         Meter { rate, clients: HashMap::with_capacity(most), others: [0; REQUEST_KINDS], swept: None, most }

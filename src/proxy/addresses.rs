@@ -131,8 +131,10 @@ impl Proxy {
         });
         if self.addresses.ways != Some(ways) {
             self.addresses.ways = Some(ways);
-            let words = |way: bool| if way { "leads out" } else { "leads nowhere" };
-            log::info!(target: "server", "IPv4 {} of this machine, IPv6 {}", words(ways[0]), words(ways[1]));
+            if self.is_first() {
+                let words = |way: bool| if way { "leads out" } else { "leads nowhere" };
+                log::info!(target: "server", "IPv4 {} of this machine, IPv6 {}", words(ways[0]), words(ways[1]));
+            }
             self.use_ways(Families { v4: ways[0], v6: ways[1] });
         }
     }
@@ -160,7 +162,17 @@ impl Proxy {
     }
 
     fn note_addresses(&mut self, found: Vec<interfaces::Interface>, networks: Vec<IpNet>) {
-        for line in interfaces::changes(&self.addresses.found, &found) {
+        if self.is_first() {
+            self.tell_addresses(&found, &networks);
+        }
+        self.local.set_addresses(found.iter().map(|(_, address)| *address), &networks);
+        self.addresses.found = found;
+        self.addresses.networks = networks;
+    }
+
+    /// Says what has changed. Each loop looks for itself, and one of them tells.
+    fn tell_addresses(&self, found: &[interfaces::Interface], networks: &[IpNet]) {
+        for line in interfaces::changes(&self.addresses.found, found) {
             log::info!(target: "server", "{line}");
         }
         let listed = |net: &IpNet| net.prefix_len() == net.max_prefix_len() || net.addr().is_loopback();
@@ -168,8 +180,5 @@ impl Proxy {
         {
             log::info!(target: "server", "found local network {network}");
         }
-        self.local.set_addresses(found.iter().map(|(_, address)| *address), &networks);
-        self.addresses.found = found;
-        self.addresses.networks = networks;
     }
 }

@@ -38,7 +38,7 @@ impl Proxy {
     }
 
     fn script(&self, local: SocketAddr) -> Answer {
-        let open = self.listeners.places(Ingress::Proxy);
+        let open = self.proxy_places();
         let listeners: Vec<SocketAddr> =
             open.iter().filter(|place| !place.proxied).filter_map(|place| place.at.address()).collect();
         pac::answer(&self.watch.facts().script, &listeners, local)

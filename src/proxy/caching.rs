@@ -73,6 +73,15 @@ impl Proxy {
         Ok(())
     }
 
+    /// Forgets what has these keys.
+    pub(super) fn forget_keys(&mut self, keys: &[Vec<u8>]) {
+        if let Some(caching) = &mut self.caching {
+            for key in keys {
+                caching.cache.purge(key);
+            }
+        }
+    }
+
     /// Looks a request up that has been decided about: it is answered, waits, or goes on.
     pub(super) fn look_up(&mut self, key: Key, coming: Arriving) {
         let (Some(caching), Some(client)) = (&mut self.caching, self.clients.get(key)) else { return };

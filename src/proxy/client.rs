@@ -31,6 +31,14 @@ impl Client {
     }
 }
 
+/// Marks the keys by which helpers know sessions of other loops: no loop has so many of its own.
+pub(super) const FAR: u32 = 1 << 31;
+
+/// Whether a key stands for a session of another loop.
+pub(super) fn is_far(key: Key) -> bool {
+    key.index & FAR != 0
+}
+
 /// What a session waits for: the handle by which it is given up, and by which news that come too late are told apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Waits {
@@ -39,6 +47,8 @@ pub(super) enum Waits {
     Reply(Ticket),
     /// What comes of the check of a password.
     Check(u64),
+    /// What other loops have to tell, for a page of the monitor.
+    Reports(u64),
     /// What the loader finds in the file of a local page that a helper has named.
     Page(u64),
     Lookup(LookupId),

@@ -396,17 +396,13 @@ impl Proxy {
         let Some(client) = self.clients.get_mut(key) else { return };
         match std::mem::replace(&mut client.waits, Waits::Nothing) {
             // The file of a page is closed when the loader comes back with it.
-            Waits::Nothing | Waits::Page(_) => {}
+            Waits::Nothing | Waits::Page(_) | Waits::Reports(_) => {}
             Waits::Check(number) => {
                 if let Some(logins) = &mut self.logins {
                     logins.leave(number, key);
                 }
             }
-            Waits::Reply(ticket) => {
-                if let Some(redirector) = &mut self.redirector {
-                    redirector.cancel(ticket);
-                }
-            }
+            Waits::Reply(ticket) => self.cancel_question(ticket),
             Waits::Fetch(id) => {
                 if let Some(caching) = &mut self.caching {
                     caching.cache.leave(id, key);
@@ -420,9 +416,11 @@ impl Proxy {
                 }
             }
         }
+        let Some(client) = self.clients.get_mut(key) else { return };
         if let Some(mut origin) = client.session.origin.take() {
-            self.own_ends.leave(key.to_bits());
-            if client.session.exchange.aborts(crate::exchange::Side::Origin) {
+            let aborts = client.session.exchange.aborts(crate::exchange::Side::Origin);
+            self.forget_own_end(key);
+            if aborts {
                 use reactor::stream::Transport;
                 origin.stream.io.abort();
             }

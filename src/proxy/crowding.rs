@@ -37,13 +37,14 @@ const LOOKED_AT: usize = 2000;
 
 /// A connection that may give way.
 #[derive(Clone, Copy, Debug)]
-struct Standing {
+pub(super) struct Standing {
     /// Those of a lower place go first.
     place: u8,
     /// Milliseconds since its phase began, or since bytes moved.
     waited: Millis,
     client: ClientKey,
-    key: Key,
+    /// The number of its loop, and its key there.
+    key: (usize, Key),
 }
 
 /// The place of those that are about to say what they want, and of those that are served. They give way only to a client that
@@ -63,23 +64,34 @@ impl Proxy {
     /// Ends connections of this kind whose places others need. A client that has ended its side still gets its answer, but not
     /// at the price of one that waits outside.
     pub(super) fn make_room(&mut self, ingress: Ingress) {
+        if !self.ask_standings(ingress) {
+            self.clear(ingress, self.standings(ingress));
+        }
+    }
+
+    /// Where the clients of this kind stand.
+    pub(super) fn standings(&self, ingress: Ingress) -> Vec<Standing> {
+        let (now, number) = (self.clock.now(), self.loops.as_ref().map_or(0, |loops| loops.number()));
+        let of_kind =
+            |(key, client): &(Key, &Client)| client.session.exchange.ingress() == ingress && !self.is_background(*key);
+        let standing = |(key, client): (Key, &Client)| Standing::of((number, key), client, now);
+        self.clients.iter().filter(of_kind).map(standing).collect()
+    }
+
+    /// Ends those connections of this kind whose places others need.
+    pub(super) fn clear(&mut self, ingress: Ingress, mut standing: Vec<Standing>) {
         let now = self.clock.now();
         let mut held: HashMap<ClientKey, Held> = HashMap::new();
-        let mut standing = Vec::new();
-        for (key, client) in self.clients.iter() {
-            if client.session.exchange.ingress() == ingress && !self.is_background(key) {
-                let one = Standing::of(key, client, now);
-                let held = held.entry(one.client).or_default();
-                held.places += 1;
-                held.young += usize::from(one.place == YOUNG);
-                standing.push(one);
-            }
+        for one in &standing {
+            let held = held.entry(one.client).or_default();
+            held.places += 1;
+            held.young += usize::from(one.place == YOUNG);
         }
         let looked_at = standing.len();
         let rank = |one: &Standing| {
             // Among those that are served, and those that will be, only who has most counts, and for how long.
             let place = one.place.min(YOUNG);
-            (place, Reverse(held[&one.client].places), Reverse(one.waited), one.key.generation)
+            (place, Reverse(held[&one.client].places), Reverse(one.waited), one.key.1.generation)
         };
         let most = (self.listeners.limit(ingress) / SHARE).clamp(1, MOST);
         if standing.len() > most {
@@ -90,7 +102,7 @@ impl Proxy {
         let others = standing.split_off(standing.partition_point(|one| one.place < YOUNG));
         let changed = !standing.is_empty() || self.judge(ingress, held, others);
         for idle in standing {
-            self.displace(idle.key);
+            self.take_place(idle.key, false);
         }
         let early = now + 1 + (looked_at / LOOKED_AT) as Millis;
         self.listeners.look_again(ingress, early, if changed { early } else { now + PATIENCE });
@@ -121,9 +133,8 @@ impl Proxy {
                 self.report_crowd(greedy.client, held[&greedy.client].places, ingress);
                 held.entry(greedy.client).and_modify(|held| held.places -= 1);
                 held.entry(client).or_default().places += 1;
-                self.give_up(greedy.key);
-                self.listeners.enter(ingress);
-                self.welcome(next.stream, &next.arrival);
+                self.take_place(greedy.key, true);
+                self.place(next.stream, &next.arrival);
             } else if outside.len() < ListenAddress::OUTSIDE {
                 outside.push_back(next);
                 continue;
@@ -140,14 +151,12 @@ impl Proxy {
         changed
     }
 
-    /// Ends a request that is served, with an answer if it has none yet.
-    fn give_up(&mut self, key: Key) {
-        self.with_exchange(key, |exchange, cx| exchange.handle_crowded(cx));
-        self.drive(key);
-        self.displace(key);
-    }
-
-    fn displace(&mut self, key: Key) {
+    /// Ends the connection of a client of this loop; a request that is served gets an answer if it has none yet.
+    pub(super) fn give_way(&mut self, key: Key, served: bool) {
+        if served {
+            self.with_exchange(key, |exchange, cx| exchange.handle_crowded(cx));
+            self.drive(key);
+        }
         self.with_exchange(key, |exchange, cx| exchange.handle_displaced(cx.now));
         self.drive(key);
     }
@@ -162,7 +171,7 @@ impl Proxy {
 
 impl Standing {
     /// Where a connection stands.
-    fn of(key: Key, client: &Client, now: Millis) -> Standing {
+    fn of(key: (usize, Key), client: &Client, now: Millis) -> Standing {
         let exchange = &client.session.exchange;
         let waited = exchange.waited(now);
         let has_ended = client.session.client.ready.has(Ready::READ_CLOSED);

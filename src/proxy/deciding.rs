@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use reactor::arena::Key;
 
+use super::client::is_far;
 use super::logins::{Login, Realm};
 use super::report::Trouble;
-use super::{Proxy, Waits};
+use super::{Client, Proxy, Waits};
 use crate::exchange::ingress::Ingress;
 use crate::exchange::{Exchange, Side};
 use crate::http::answer::Answer;
@@ -27,6 +28,15 @@ use crate::redirector::helper::Program;
 use crate::redirector::pool::{Answered, HelperFault, Ticket};
 use crate::redirector::question::{Question, ReplyFault};
 use crate::redirector::{OnFailure, Redirector, RedirectorEvent};
+
+/// What came of a helper's reply.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Heeded {
+    /// It has decided.
+    Done,
+    /// Its helper says that it is broken, so that another may be asked.
+    Broken,
+}
 
 /// Bytes of an unreadable reply that are logged.
 const SAMPLE: usize = 200;
@@ -74,7 +84,7 @@ impl Proxy {
         // A walk that ends with credentials does not come to the lists.
         let known = request.user().is_some() || !self.has_users(Realm::Proxy);
         let listed = if known && stages.contains(&Stage::Lists) { self.verdict(request) } else { None };
-        let subject = self.subject(key, request, exchange.client(), self.redirector.is_some(), listed);
+        let subject = self.subject(key, request, exchange.client(), self.helper_terms().is_some(), listed);
         let judgement = admission::walk(stages, &Subject { limited, ..subject });
         if let Some(verdict) = listed.filter(|_| !matches!(judgement, Judgement::Refuse(_))) {
             self.note_listed(key, verdict);
@@ -156,10 +166,10 @@ impl Proxy {
         let Some(client) = self.clients.get(key) else { return };
         let who = ClientKey::from(client.session.exchange.client());
         let nowhere = client.session.exchange.request().is_some_and(Request::leads_nowhere);
-        let Some(redirector) = &mut self.redirector else { return self.permit(key) };
-        if nowhere && !redirector.takes_nowhere() {
+        if self.helper_terms().is_none_or(|terms| nowhere && !terms.takes_nowhere) {
             return self.permit(key);
         }
+        let Some(redirector) = &mut self.redirector else { return self.consult_afar(key) };
         match redirector.ask(key, who, now) {
             Ok(ticket) => self.set_waits(key, Waits::Reply(ticket)),
             Err(fault) => self.undecided(key, &fault.to_string()),
@@ -171,8 +181,15 @@ impl Proxy {
         let now = self.clock.now();
         while let Some(news) = self.redirector.as_mut().and_then(|helpers| helpers.poll(&mut self.poller, now)) {
             match news {
+                RedirectorEvent::Wanted { helper, channel, who, .. } if is_far(who) => {
+                    self.put_far(helper, channel, who)
+                }
                 RedirectorEvent::Wanted { helper, channel, ticket, who } => self.put(helper, channel, ticket, who),
+                RedirectorEvent::Replied { answered, program, reply } if is_far(answered.who) => {
+                    self.stranger_replied(answered, program, reply);
+                }
                 RedirectorEvent::Replied { answered, program, reply } => self.replied(&answered, &program, &reply),
+                RedirectorEvent::Failed(_, who, fault) if is_far(who) => self.stranger_fails(who, fault),
                 RedirectorEvent::Failed(ticket, who, fault) => {
                     if self.stop_waiting(who, ticket) {
                         self.undecided(who, &fault.to_string());
@@ -187,11 +204,8 @@ impl Proxy {
     fn put(&mut self, helper: Key, channel: u64, ticket: Ticket, who: Key) {
         let (Some(client), Some(redirector)) = (self.clients.get(who), &mut self.redirector) else { return };
         debug_assert!(client.waits == Waits::Reply(ticket));
-        let Some(request) = client.session.exchange.request() else { return };
-        let exchange = &client.session.exchange;
         let tells = redirector.dialect(helper).is_some_and(|dialect| dialect.tells_local());
-        let local = reached(tells, client);
-        let question = Question { request, client: exchange.client(), local, lines: lines(exchange) };
+        let Some(question) = question_of(client, tells) else { return };
         redirector.put(helper, &mut self.out, |dialect, out| dialect.encode(out, &question, channel));
         self.note_asked(who);
     }
@@ -204,25 +218,30 @@ impl Proxy {
         if !self.stop_waiting(key, answered.ticket) {
             return;
         }
+        if self.heed(key, program, reply) == Heeded::Broken {
+            let now = self.clock.now();
+            let again = self.redirector.as_mut().is_some_and(|helpers| helpers.ask_again(answered, now));
+            match again {
+                true => self.set_waits(key, Waits::Reply(answered.ticket)),
+                false => self.undecided(key, &HelperFault::Helper.to_string()),
+            }
+        }
+        self.enqueue(key);
+    }
+
+    /// Does what a helper's reply says about the request of a session.
+    pub(super) fn heed(&mut self, key: Key, program: &Program, reply: &[u8]) -> Heeded {
         if self.asks_options(key) {
             self.options_said(key, &program.dialect, reply);
-            return self.enqueue(key);
+            return Heeded::Done;
         }
-        let Some(client) = self.clients.get(key) else { return };
-        let exchange = &client.session.exchange;
-        let Some(request) = exchange.request() else { return };
-        let local = reached(program.dialect.tells_local(), client);
-        let question = Question { request, client: exchange.client(), local, lines: lines(exchange) };
+        let question = self.clients.get(key).and_then(|client| question_of(client, program.dialect.tells_local()));
+        let Some(question) = question else { return Heeded::Done };
         match program.dialect.decode(reply, &question, &self.settings.rules) {
             Ok(verdict) => self.obey(key, verdict),
             Err(ReplyFault::Broken(message)) => {
                 log::warn!(target: "manager", "a worker says that it is broken: {}", sample(message.as_bytes()));
-                let now = self.clock.now();
-                let again = self.redirector.as_mut().is_some_and(|helpers| helpers.ask_again(answered, now));
-                match again {
-                    true => self.set_waits(key, Waits::Reply(answered.ticket)),
-                    false => self.undecided(key, &HelperFault::Helper.to_string()),
-                }
+                return Heeded::Broken;
             }
             Err(ReplyFault::Unreadable(why)) => {
                 self.counters.unreadable += 1;
@@ -232,7 +251,7 @@ impl Proxy {
                 self.misread(key, &program.dialect);
             }
         }
-        self.enqueue(key);
+        Heeded::Done
     }
 
     /// A reply cannot be read. What it would have said is not known, so a line never passes for a permission; a message is
@@ -304,10 +323,10 @@ impl Proxy {
 
     /// No helper has decided about a request, and none will; `why` tells the client the reason.
     pub(super) fn undecided(&mut self, key: Key, why: &str) {
-        let Some(redirector) = self.redirector.as_ref().filter(|_| !self.asks_options(key)) else {
+        let Some(terms) = self.helper_terms().filter(|_| !self.asks_options(key)) else {
             return self.permit(key);
         };
-        match redirector.on_failure() {
+        match terms.on_failure {
             OnFailure::Permit => {
                 self.counters.undecided += 1;
                 self.permit(key);
@@ -333,6 +352,7 @@ impl Proxy {
         match waits {
             Some(Waits::Page(_)) => self.page_late(key),
             Some(Waits::Check(_)) => self.login_late(key),
+            Some(Waits::Reports(_)) => self.answer_with(key, &[]),
             _ => self.undecided(key, "no helper decided in time"),
         }
     }
@@ -377,7 +397,7 @@ impl Proxy {
     }
 
     /// True if that session waited for this reply, which it does no more.
-    fn stop_waiting(&mut self, key: Key, ticket: Ticket) -> bool {
+    pub(super) fn stop_waiting(&mut self, key: Key, ticket: Ticket) -> bool {
         let Some(client) = self.clients.get_mut(key) else { return false };
         let waited = client.waits == Waits::Reply(ticket);
         if waited {
@@ -393,9 +413,7 @@ impl Proxy {
         for key in std::mem::take(&mut self.leaving) {
             let Some(client) = self.clients.get(key) else { continue };
             let unheard = match client.waits {
-                Waits::Reply(ticket) => {
-                    self.redirector.as_ref().is_some_and(|helpers| helpers.pool().is_waiting(ticket))
-                }
+                Waits::Reply(ticket) => self.is_unheard(ticket),
                 Waits::Check(number) => self.logins.as_ref().is_some_and(|logins| logins.is_queued(number)),
                 _ => false,
             };
@@ -422,7 +440,13 @@ impl Proxy {
         let Some(redirector) = self.redirector.take() else { return };
         self.note_dismissed(&redirector);
         redirector.release(&mut self.poller);
-        let waiting = |client: &super::Client| matches!(client.waits, Waits::Reply(_));
+        self.forget_strangers();
+        self.permit_waiting();
+    }
+
+    /// Lets requests pass that wait for a helper.
+    pub(super) fn permit_waiting(&mut self) {
+        let waiting = |client: &Client| matches!(client.waits, Waits::Reply(_));
         let waiting: Vec<Key> = self.clients.iter().filter(|(_, client)| waiting(client)).map(|(key, _)| key).collect();
         for key in waiting {
             self.set_waits(key, Waits::Nothing);
@@ -432,13 +456,20 @@ impl Proxy {
     }
 }
 
+/// What helpers are asked about the request of a client; `tells` says whether where it has connected to is a part of that.
+pub(super) fn question_of(client: &Client, tells: bool) -> Option<Question<'_>> {
+    let exchange = &client.session.exchange;
+    let request = exchange.request()?;
+    Some(Question { request, client: exchange.client(), local: reached(tells, client), lines: lines(exchange) })
+}
+
 /// What helpers are told of a request of ICAP.
 fn lines(exchange: &Exchange) -> &[u8] {
     exchange.transaction().map_or(&b""[..], Transaction::lines)
 }
 
 /// What a client has connected to: where its connection was going before it was diverted, or our side of it.
-fn reached(needed: bool, client: &super::Client) -> SocketAddr {
+fn reached(needed: bool, client: &Client) -> SocketAddr {
     let original = client.session.exchange.original_destination();
     original.unwrap_or_else(|| local_address(needed, &client.session.client.io))
 }

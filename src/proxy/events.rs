@@ -50,7 +50,7 @@ impl Proxy {
             Owner::Verifier => self.note_verifier(ready),
             Owner::Loader => self.loading.loader.handle_event(ready),
             Owner::Addresses => self.addresses.handle_event(self.clock.now()),
-            Owner::Signal => {}
+            Owner::Signal | Owner::Loops => {}
         }
     }
 }

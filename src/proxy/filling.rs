@@ -43,9 +43,9 @@ impl Proxy {
     /// Takes over the origin of a session, whose response goes to all who want it.
     pub(super) fn fill(&mut self, key: Key, job: &CacheJob, (framing, keeps): (Framing, bool), begun: Vec<u8>) {
         let now = self.clock.now();
+        self.forget_own_end(key);
         let (Some(caching), Some(client)) = (&mut self.caching, self.clients.get_mut(key)) else { return };
         let (Some(origin), Some(id)) = (client.session.origin.take(), job.fetch) else { return };
-        self.own_ends.leave(key.to_bits());
         let route = origin.stream.route;
         let fill = Fill { origin, framing, pending: begun, id, keeps, touched: now, queued: false };
         let fill_key = caching.fills.insert(fill);

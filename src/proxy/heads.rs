@@ -13,6 +13,9 @@ use crate::policy::shares::{ClientKey, Resource, Shares};
 /// clients at the limit of `http.header-size` would take 4 GiB.
 pub(super) const BUDGET: usize = 64 << 20;
 
+/// The least that a loop has of it, where there are many: two heads as long as any may be, each of which is half of what is free.
+const LEAST: usize = 4 << 20;
+
 /// What is counted of a session.
 #[derive(Clone, Copy, Debug)]
 struct Charge {
@@ -27,9 +30,9 @@ pub(super) struct Heads {
 }
 
 impl Heads {
-    /// None are counted; sets what all clients share.
-    pub(super) fn new(shares: &mut Shares) -> Heads {
-        shares.set_limit(Resource::HeadBytes, BUDGET);
+    /// None are counted; sets what all clients share, of which each loop has its part.
+    pub(super) fn new(shares: &mut Shares, loops: usize) -> Heads {
+        shares.set_limit(Resource::HeadBytes, (BUDGET / loops).max(LEAST));
         Heads { charges: HashMap::new() }
     }
 }

@@ -5,8 +5,9 @@ use reactor::Millis;
 use super::listeners::KINDS;
 use super::{ListenAddress, Options, Proxy, ServiceOptions, Turn, TICK};
 use crate::exchange::ingress::Ingress;
+use crate::redirector;
 use crate::system::orphans;
-use crate::system::signals::Signal;
+use crate::system::signals::{Signal, Signals};
 
 /// The budget of the pool of buffers: one each way for every client at its limit, of any kind.
 pub(super) fn pool_budget(limits: [usize; KINDS]) -> usize {
@@ -38,13 +39,13 @@ pub(super) struct Lifecycle {
     parked: Vec<ListenAddress>,
 }
 
-impl Lifecycle {
-    pub(super) fn new(options: &Options) -> Lifecycle {
+impl Default for Lifecycle {
+    fn default() -> Lifecycle {
         Lifecycle {
             next: TICK,
-            drain_delay: options.drain_delay,
-            drain: options.drain,
-            pid_saved: options.pid_saved,
+            drain_delay: 0,
+            drain: 0,
+            pid_saved: false,
             draining: None,
             closed: None,
             stopping: false,
@@ -56,6 +57,13 @@ impl Lifecycle {
             parked: Vec::new(),
         }
     }
+}
+
+impl Lifecycle {
+    /// A soft stop begins after so many seconds and waits for as many, 0 for ever; a pidfile was written or not.
+    pub(super) fn begin(&mut self, (delay, drain): (u64, u64), pid_saved: bool) {
+        (self.drain_delay, self.drain, self.pid_saved) = (delay, drain, pid_saved);
+    }
 
     /// When something is due.
     pub(super) fn next(&self) -> Millis {
@@ -63,6 +71,11 @@ impl Lifecycle {
             return 0;
         }
         self.next
+    }
+
+    /// The end is to come.
+    pub(super) fn stop(&mut self) {
+        self.stopping = true;
     }
 
     /// Was a pidfile written?
@@ -133,7 +146,8 @@ impl Lifecycle {
 impl Proxy {
     /// Acts on the signals that have come.
     pub(super) fn take_signals(&mut self) {
-        for signal in self.signals.take() {
+        let signals = self.signals.as_mut().map(Signals::take).unwrap_or_default();
+        for signal in signals {
             crate::critical!(target: "signal", "{} received", signal.name());
             match signal {
                 Signal::Terminate | Signal::Interrupt => self.lifecycle.stopping = true,
@@ -171,15 +185,19 @@ impl Proxy {
                 return Err(error);
             }
         }
-        self.loading.watch(options.readers, self.clock.now());
+        self.loading.watch(Some(options.readers), self.clock.now());
+        let terms = options.redirector.as_ref().map(redirector::Options::terms);
+        let configured = self.configure_loops(&options.service, terms);
         self.configure(options.service);
         self.reload_helpers(options.redirector);
         (self.lifecycle.drain_delay, self.lifecycle.drain) = (options.drain_delay, options.drain);
+        configured.wait();
         Ok(())
     }
 
     /// Serves clients by these options from now on.
-    fn configure(&mut self, options: ServiceOptions) {
+    pub(super) fn configure(&mut self, options: ServiceOptions) {
+        let options = options.divided(self.loop_count());
         self.listeners.set_limits(options.limits);
         self.shared.pool.set_budget(pool_budget(options.limits));
         self.shared.pipes.set_most(options.pipes);
@@ -214,6 +232,7 @@ impl Proxy {
             self.with_exchange(key, |exchange, cx| exchange.handle_stop(cx.now));
             self.drive(key);
         }
+        self.stop_loops();
         if let Some(redirector) = self.redirector.take() {
             redirector.end(&mut self.poller);
         }
@@ -228,7 +247,7 @@ impl Proxy {
         self.lifecycle.parked = parked;
         self.listeners.close(&mut self.poller, |place| !options.places.iter().any(|wanted| wanted.is_at(place)));
         self.listeners.adjust(&options.places);
-        self.local.set_listeners(self.listeners.addresses());
+        self.tell_listeners();
         Ok(())
     }
 
@@ -249,15 +268,17 @@ impl Proxy {
         self.resolver.tick(&mut self.poller, now);
         self.loading.tick(now);
         if self.listeners.open_awaited(self.upstream.keepalive(), &mut self.poller) {
-            self.local.set_listeners(self.listeners.addresses());
+            self.tell_listeners();
         }
         self.tick_cache();
         self.tick_process();
         self.wake_the_starved();
         self.note_second();
         self.trim();
-        let ended = orphans::reap();
-        self.lifecycle.drainers.retain(|pid| !ended.contains(pid));
+        if self.is_first() {
+            let ended = orphans::reap();
+            self.lifecycle.drainers.retain(|pid| !ended.contains(pid));
+        }
     }
 
     /// A session that found the pool of buffers empty is not told when one comes back: all are asked again within a second.
@@ -271,6 +292,7 @@ impl Proxy {
     /// Has the last proxy client gone? Clients of the monitor, who may come as often as they like, hold nothing up.
     pub(super) fn is_deserted(&self) -> bool {
         self.clients.iter().all(|(_, client)| client.session.exchange.ingress().is_local())
+            && self.clients_of_others() == 0
     }
 
     /// SIGQUIT: no new clients, at once or in a while; those that are there keep full service. A second one ends everything.
@@ -310,7 +332,7 @@ impl Proxy {
         if opened.is_err() {
             self.lifecycle.parked = places;
         }
-        self.local.set_listeners(self.listeners.addresses());
+        self.tell_listeners();
         opened.map_err(|error| error.to_string())
     }
 }

@@ -2,10 +2,12 @@
 //! a look at two empty options.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use reactor::arena::Key;
 use reactor::Millis;
 
+use super::loops::common::{ByClient, Common};
 use super::report::ToldClients;
 use super::{Client, Proxy};
 use crate::exchange::ingress::Ingress;
@@ -31,14 +33,16 @@ pub struct ClientLimits {
 #[derive(Debug)]
 pub(super) struct Limiting {
     seats: Option<Seats>,
-    meter: Option<Meter>,
+    meter: Option<ByClient<Meter>>,
+    /// What all loops see, where there are several: then clients are counted there.
+    common: Option<Arc<Common>>,
     told: ToldClients,
 }
 
 /// Whose each connection is, and whether it has a place.
 #[derive(Debug)]
 struct Seats {
-    places: Places,
+    places: ByClient<Places>,
     seats: HashMap<Key, Seat>,
 }
 
@@ -49,23 +53,36 @@ struct Seat {
 }
 
 impl Limiting {
-    pub(super) fn new(limits: ClientLimits) -> Limiting {
-        let mut limiting = Limiting { seats: None, meter: None, told: ToldClients::default() };
+    pub(super) fn new(limits: ClientLimits, common: Option<Arc<Common>>) -> Limiting {
+        let mut limiting = Limiting { seats: None, meter: None, common, told: ToldClients::default() };
         limiting.configure(limits);
         limiting
     }
 
     /// Other limits hold from now on. What clients have they keep.
     pub(super) fn configure(&mut self, limits: ClientLimits) {
+        let common = self.common.as_deref();
         match (&mut self.seats, limits.connections) {
-            (_, 0) => self.seats = None,
-            (Some(seats), most) => seats.places.set_most(most),
-            (None, most) => self.seats = Some(Seats { places: Places::new(most), seats: HashMap::new() }),
+            // Places that all loops share have to be given back.
+            (seats, 0) => seats.take().into_iter().for_each(Seats::close),
+            (Some(seats), most) => seats.places.each(|places| places.set_most(most)),
+            (None, most) => {
+                let own = || ByClient::Own(Places::new(most));
+                let mut places = common.map_or_else(own, |common| ByClient::Shared(common.places(most)));
+                places.each(|places| places.set_most(most));
+                self.seats = Some(Seats { places, seats: HashMap::new() });
+            }
         }
         match (&mut self.meter, limits.requests) {
             (_, None) => self.meter = None,
-            (Some(meter), Some(rate)) => meter.set_rate(rate),
-            (None, Some(rate)) => self.meter = Some(Meter::new(rate)),
+            (Some(meter), Some(rate)) => meter.each(|meter| meter.set_rate(rate)),
+            (None, Some(rate)) => {
+                let own = || ByClient::Own(Meter::new(rate));
+                let part = |parts| Meter::part(rate, parts);
+                let mut meter = common.map_or_else(own, |common| ByClient::Shared(common.meter(part)));
+                meter.each(|meter| meter.set_rate(rate));
+                self.meter = Some(meter);
+            }
         }
     }
 
@@ -78,18 +95,22 @@ impl Limiting {
     fn judge(&mut self, key: Key, client: ClientKey, asked: RequestKind, now: Millis) -> Result<(), Refused> {
         if let Some(seats) = &mut self.seats {
             if !seats.ask(key, client) {
-                return Err(Refused::Connections(client, seats.places.most()));
+                return Err(Refused::Connections(client, seats.places.of(client, |places| places.most())));
             }
         }
         let Some(meter) = &mut self.meter else { return Ok(()) };
-        meter.take(client, asked, now).map_err(|seconds| Refused::Requests(client, meter.rate(), seconds))
+        // One clock for all loops that share a table.
+        let now = self.common.as_ref().map_or(now, |common| common.now());
+        meter.of(client, |meter| {
+            meter.take(client, asked, now).map_err(|seconds| Refused::Requests(client, meter.rate(), seconds))
+        })
     }
 }
 
 impl Seats {
     /// Counts a connection of this client. False if there is no place for it, and it may not wait for one.
     fn enter(&mut self, key: Key, client: ClientKey, may_wait: bool) -> bool {
-        let entry = self.places.enter(client, may_wait);
+        let entry = self.places.of(client, |places| places.enter(client, may_wait));
         if entry != PlaceVerdict::Refused {
             self.seats.insert(key, Seat { client, placed: entry == PlaceVerdict::Placed });
         }
@@ -98,8 +119,14 @@ impl Seats {
 
     fn leave(&mut self, key: Key) {
         if let Some(seat) = self.seats.remove(&key) {
-            self.places.leave(seat.client, seat.placed);
+            self.places.of(seat.client, |places| places.leave(seat.client, seat.placed));
         }
+    }
+
+    /// Connections are counted no more.
+    fn close(mut self) {
+        let seats: Vec<Key> = self.seats.keys().copied().collect();
+        seats.into_iter().for_each(|key| self.leave(key));
     }
 
     /// Has this connection a place by now? A balancer's connection counts for whom its present request comes from.
@@ -111,7 +138,7 @@ impl Seats {
             return false;
         }
         let Some(seat) = self.seats.get_mut(&key) else { return false };
-        seat.placed = seat.placed || self.places.place(client);
+        seat.placed = seat.placed || self.places.of(client, |places| places.place(client));
         seat.placed
     }
 }

@@ -4,30 +4,27 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
 
 use mio::net::TcpStream;
 use reactor::arena::Key;
 use reactor::listener::{accept, set_transparent, Accept, ListenAt, ListenSocket};
 use reactor::poller::Poller;
-use reactor::stream::Stream;
 use reactor::Millis;
 use socket2::SockRef;
 
 use super::door::{Door, Outside};
 use super::inherited::{InheritedSockets, Taken};
+use super::loops::common::Common;
 use super::place::{bind, ends, ListenAddress};
-use super::report::Trouble;
 use super::report::REPORT;
-use super::{Client, Proxy, Waits};
 use crate::exchange::ingress::{Arrival, Diversion, Ingress};
-use crate::exchange::Exchange;
 use crate::io::owner::Owner;
 use crate::monitor::listeners::ListenerRow;
 use crate::policy::OwnListener;
-use crate::session::Session;
 
 /// Connections taken from one listener in a turn, so that established ones are not kept waiting.
-const BATCH: usize = 64;
+pub(super) const BATCH: usize = 64;
 
 /// Milliseconds before accepting is tried again after the system had no descriptor or memory.
 const PAUSE: Millis = 100;
@@ -61,6 +58,8 @@ pub(super) struct Listeners {
     paused_until: Option<Millis>,
     /// Pauses for want of descriptors or memory.
     pauses: u64,
+    /// What all loops see, where there are several, and the number of this one.
+    common: Option<(Arc<Common>, usize)>,
 }
 
 impl Listener {
@@ -93,15 +92,16 @@ impl Listener {
 
 impl Listeners {
     /// None open; `limits` are those of each kind, by [`Ingress::index`].
-    pub(super) fn new(limits: [usize; KINDS], inherited: InheritedSockets) -> Listeners {
+    pub(super) fn new(limits: [usize; KINDS], common: Option<(Arc<Common>, usize)>) -> Listeners {
         Listeners {
             open: Vec::new(),
             doors: limits.map(Door::new),
             awaited: Vec::new(),
-            inherited,
+            inherited: InheritedSockets::default(),
             opened: 0,
             paused_until: None,
             pauses: 0,
+            common,
         }
     }
 
@@ -168,9 +168,11 @@ impl Listeners {
     pub(super) fn start(
         &mut self,
         places: &[ListenAddress],
+        inherited: InheritedSockets,
         keepalive: u64,
         poller: &mut Poller<Owner>,
     ) -> io::Result<()> {
+        self.inherited = inherited;
         self.open(places, keepalive, poller)?;
         self.inherited.all_taken(places)
     }
@@ -294,7 +296,7 @@ impl Listeners {
                 diversion: diversion.map(Diversion::name),
                 proxied,
                 clients: 0,
-                of_kind: self.doors[ingress.index()].inside as u64,
+                of_kind: self.inside(ingress) as u64,
                 limit: self.limit(ingress) as u64,
                 accepted: listener.accepted,
             };
@@ -316,17 +318,66 @@ impl Listeners {
         }
     }
 
+    /// Whether this loop is woken when a client of another leaves.
+    pub(super) fn set_alert(&self, alert: bool) {
+        if let Some((common, _)) = &self.common {
+            common.set_alert(alert);
+        }
+    }
+
     /// A client of this kind has gone.
     pub(super) fn left(&mut self, ingress: Ingress) {
+        if let Some((common, number)) = &self.common {
+            return common.leave(*number, ingress);
+        }
         let door = &mut self.doors[ingress.index()];
         door.inside = door.inside.saturating_sub(1);
+    }
+
+    /// Clients of this kind, of all loops.
+    fn inside(&self, ingress: Ingress) -> usize {
+        self.common.as_ref().map_or(self.doors[ingress.index()].inside, |(common, _)| common.inside(ingress))
+    }
+
+    /// Room for one more of this kind?
+    fn admits(&self, ingress: Ingress) -> bool {
+        self.doors[ingress.index()].gate.admits(self.inside(ingress))
+    }
+
+    /// The same, asked for one that waits: where there is no room, the loop is to hear of it when there is.
+    fn lets_in(&self, ingress: Ingress) -> bool {
+        self.admits(ingress)
+            || self.common.as_ref().is_some_and(|(common, _)| {
+                common.set_alert(true);
+                // One that has left just now has told nothing.
+                self.admits(ingress)
+            })
+    }
+
+    /// Accepting begins again. False while it pauses for want of descriptors or memory.
+    pub(super) fn go_on(&mut self, now: Millis) -> bool {
+        let pauses = self.paused_until.is_some_and(|until| now < until);
+        if !pauses {
+            self.paused_until = None;
+        }
+        !pauses
+    }
+
+    /// How many places for listeners there are, some of which may be empty.
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether it is time to look whose places others need.
+    pub(super) fn is_due(&self, ingress: Ingress, now: Millis) -> bool {
+        now >= self.doors[ingress.index()].look_at && self.is_crowded(ingress)
     }
 
     /// Whether all places of a kind are taken while a connection waits outside.
     fn is_crowded(&self, ingress: Ingress) -> bool {
         let door = &self.doors[ingress.index()];
         let waits = |listener: &Listener| listener.waiting && listener.place.ingress == ingress;
-        !door.gate.admits(door.inside) && (!door.outside.is_empty() || self.open.iter().flatten().any(waits))
+        !self.admits(ingress) && (!door.outside.is_empty() || self.open.iter().flatten().any(waits))
     }
 
     /// Connections of this kind that give way are looked for again at `at`, or at `early` if another one comes.
@@ -337,10 +388,7 @@ impl Listeners {
 
     /// When accepting goes on: at once while a connection waits that may come in, else when others may give way to it.
     pub(super) fn poll_timeout(&self) -> Option<Millis> {
-        let welcome = |ingress: Ingress| {
-            let door = &self.doors[ingress.index()];
-            door.gate.admits(door.inside)
-        };
+        let welcome = |ingress: Ingress| self.admits(ingress);
         let waiting = self.open.iter().flatten().any(|listener| listener.waiting && welcome(listener.place.ingress))
             || Ingress::ALL
                 .into_iter()
@@ -351,32 +399,34 @@ impl Listeners {
     }
 
     /// The next connection, if one waits and there is room for it.
-    fn next(&mut self, index: usize, now: Millis) -> Option<(TcpStream, Arrival)> {
+    pub(super) fn next(&mut self, index: usize, now: Millis) -> Option<(TcpStream, Arrival)> {
         let ingress = self.open.get(index)?.as_ref().filter(|listener| listener.waiting)?.place.ingress;
-        let door = &mut self.doors[ingress.index()];
-        if !door.gate.admits(door.inside) {
+        if !self.lets_in(ingress) {
+            let inside = self.inside(ingress);
+            let door = &mut self.doors[ingress.index()];
             if now >= door.report_at {
                 door.report_at = now + REPORT;
-                log::error!(target: "server", "{} is full: {} clients, the limit is {}", ingress.name(), door.inside, door.gate.limit());
+                log::error!(target: "server", "{} is full: {inside} clients, the limit is {}", ingress.name(), door.gate.limit());
             }
             return None;
         }
-        let accepted = self.accept(index, now)?;
-        self.enter(ingress);
-        Some(accepted)
+        self.accept(index, now)
     }
 
-    /// A client of this kind takes a place.
-    pub(super) fn enter(&mut self, ingress: Ingress) {
-        self.doors[ingress.index()].inside += 1;
+    /// A client of this kind takes a place, in the loop of this number.
+    pub(super) fn enter(&mut self, ingress: Ingress, number: usize) {
+        match &self.common {
+            Some((common, _)) => common.enter(number, ingress),
+            None => self.doors[ingress.index()].inside += 1,
+        }
     }
 
     /// The next connection of those that wait outside, if there is room for it.
-    fn next_outside(&mut self, ingress: Ingress) -> Option<Outside> {
-        let door = &mut self.doors[ingress.index()];
-        let next = if door.gate.admits(door.inside) { door.outside.pop_front() } else { None };
-        door.inside += usize::from(next.is_some());
-        next
+    pub(super) fn next_outside(&mut self, ingress: Ingress) -> Option<Outside> {
+        if self.doors[ingress.index()].outside.is_empty() || !self.lets_in(ingress) {
+            return None;
+        }
+        self.doors[ingress.index()].outside.pop_front()
     }
 
     /// Takes all that wait outside, to judge them.
@@ -422,10 +472,11 @@ impl Listeners {
                 Accept::Exhausted(error) | Accept::Broken(error) => {
                     self.paused_until = Some(now + PAUSE);
                     self.pauses += 1;
+                    let inside = self.inside(ingress);
                     let door = &mut self.doors[ingress.index()];
                     if now >= door.report_at {
                         door.report_at = now + REPORT;
-                        log::error!(target: "server", "{} cannot accept, {} clients are connected: {error}", ingress.name(), door.inside);
+                        log::error!(target: "server", "{} cannot accept, {inside} clients are connected: {error}", ingress.name());
                     }
                     return None;
                 }
@@ -433,68 +484,5 @@ impl Listeners {
         }
         self.paused_until = Some(now + PAUSE);
         None
-    }
-}
-
-impl Proxy {
-    /// Takes the clients that wait, as far as there is room.
-    pub(super) fn accept_waiting(&mut self) {
-        let now = self.clock.now();
-        if self.listeners.paused_until.is_some_and(|until| now < until) {
-            return;
-        }
-        self.listeners.paused_until = None;
-        for ingress in Ingress::ALL {
-            if now >= self.listeners.doors[ingress.index()].look_at && self.listeners.is_crowded(ingress) {
-                self.make_room(ingress);
-            }
-            while let Some(next) = self.listeners.next_outside(ingress) {
-                self.welcome(next.stream, &next.arrival);
-            }
-        }
-        for index in 0..self.listeners.open.len() {
-            for _ in 0..BATCH {
-                let Some((stream, arrival)) = self.listeners.next(index, now) else { break };
-                self.welcome(stream, &arrival);
-            }
-        }
-    }
-
-    pub(super) fn welcome(&mut self, mut io: TcpStream, arrival: &Arrival) {
-        let now = self.clock.now();
-        // Without a diversion the address is that of our own listener, to which nothing was going.
-        let elsewhere = |to: &SocketAddr| self.local.listener_at(to.ip(), to.port()).is_none();
-        let arrival = Arrival { original: arrival.original.filter(elsewhere), ..*arrival };
-        let (poller, settings, alarms) = (&mut self.poller, &self.settings, &mut self.alarms);
-        let mut failed = None;
-        let key = self.clients.insert_with(|key| {
-            let route = poller.register(&mut io, Owner::Client(key)).unwrap_or_else(|error| {
-                failed = Some(error);
-                key
-            });
-            let session = Session::new(Stream::new(io, route), Exchange::new(&arrival, now));
-            if let Some((_, at)) = session.exchange.poll_timeout(&settings.limits) {
-                alarms.arm(key.index, at);
-            }
-            Client {
-                session,
-                waits: Waits::Nothing,
-                queued: false,
-                heavy: false,
-                since: u32::try_from(now / 1000).unwrap_or(u32::MAX),
-                fraction: 0,
-            }
-        });
-        self.counters.accepted += 1;
-        self.counters.monitor_accepted += u64::from(arrival.ingress.is_local());
-        if let Some(error) = failed {
-            if self.reports.may_report(Trouble::Unwatched, now) {
-                log::error!(target: "server", "cannot watch a new connection: {error}");
-            }
-            self.clients.remove(key);
-            self.listeners.left(arrival.ingress);
-        } else if self.limiting.counts_connections() && !self.seat(key) {
-            self.enqueue(key);
-        }
     }
 }

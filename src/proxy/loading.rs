@@ -9,8 +9,9 @@ use reactor::arena::Key;
 use reactor::poller::Poller;
 use reactor::Millis;
 
+use super::loops::letters::Task;
 use super::{Proxy, Readers};
-use crate::answers::PageContent;
+use crate::answers::{PageContent, Pages};
 use crate::io::owner::Owner;
 use crate::loader::folder::Folder;
 use crate::loader::lists::ListReader;
@@ -18,13 +19,18 @@ use crate::loader::names::{NameReader, Names};
 use crate::loader::parents::ParentReader;
 use crate::loader::users::UsersReader;
 use crate::loader::{Loader, Watch};
+use crate::policy::credentials::users::UserTable;
 use crate::policy::decision::LocalPage;
+use crate::policy::lists::Lists;
+use crate::policy::parents::Parents;
+use crate::resolver;
 
 /// The loader, and what is asked of it again and again.
 #[derive(Debug)]
 pub(super) struct Loading {
     pub(super) loader: Loader,
-    watches: Watches,
+    /// None in a loop that is told what they find.
+    watches: Option<Watches>,
     looks: PageLooks,
 }
 
@@ -71,6 +77,15 @@ impl Watches {
     }
 }
 
+/// What was found in files that have changed.
+struct FoundInFiles {
+    names: Option<Names>,
+    lists: Option<Result<Option<Arc<Lists>>, String>>,
+    parents: Option<Parents>,
+    users: [Option<Result<Arc<UserTable>, String>>; 2],
+    pages: Option<Arc<Pages>>,
+}
+
 /// A look at the file of a page that is not kept, for a session.
 #[derive(Debug)]
 pub(super) struct PageLook {
@@ -91,9 +106,9 @@ struct PageLooks {
 }
 
 impl Loading {
-    pub(super) fn new(readers: Readers, poller: &mut Poller<Owner>, now: Millis) -> std::io::Result<Loading> {
+    pub(super) fn new(readers: Option<Readers>, poller: &mut Poller<Owner>, now: Millis) -> std::io::Result<Loading> {
         let looks = PageLooks { last: 0, waiting: 0, done: mpsc::channel() };
-        Ok(Loading { loader: Loader::new(poller)?, watches: Watches::new(readers, now), looks })
+        Ok(Loading { loader: Loader::new(poller)?, watches: readers.map(|readers| Watches::new(readers, now)), looks })
     }
 
     /// Has the file of a page looked at for a session. Gives the number of the look.
@@ -120,23 +135,30 @@ impl Loading {
     /// Has files looked at whose time has come.
     pub(super) fn tick(&mut self, now: Millis) {
         self.loader.tick(now);
-        self.watches.tick(&mut self.loader, now);
+        if let Some(watches) = &mut self.watches {
+            watches.tick(&mut self.loader, now);
+        }
     }
 
     /// Other files are looked at from now on.
-    pub(super) fn watch(&mut self, readers: Readers, now: Millis) {
+    pub(super) fn watch(&mut self, readers: Option<Readers>, now: Millis) {
         // It may hold what was read and not taken.
-        let before = std::mem::replace(&mut self.watches, Watches::new(readers, now));
+        let before = std::mem::replace(&mut self.watches, readers.map(|readers| Watches::new(readers, now)));
         self.loader.discard(before);
     }
 }
 
 impl Proxy {
-    /// Starts the loader's thread, which keeps the privileges that the process has now.
+    /// Starts the loader's thread, and those of the other loops, which keep the privileges that the process has now.
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub fn start_loader(&mut self) -> std::io::Result<()> {
+    pub fn start_threads(&mut self) -> std::io::Result<()> {
+        self.start_loader()?;
+        self.start_loops()
+    }
+
+    pub(super) fn start_loader(&mut self) -> std::io::Result<()> {
         self.loading.loader.start()
     }
 
@@ -155,28 +177,54 @@ impl Proxy {
             self.page_looked_at(look);
         }
         self.take_process();
-        if let Some(names) = self.loading.watches.names.take() {
+        let Some(watches) = &mut self.loading.watches else { return };
+        let found = FoundInFiles {
+            names: watches.names.take(),
+            lists: watches.lists.as_mut().and_then(Watch::take),
+            parents: watches.parents.as_mut().and_then(Watch::take),
+            users: watches.users.each_mut().map(|users| users.as_mut().and_then(Watch::take)),
+            pages: watches.pages.as_mut().and_then(Watch::take).map(Arc::new),
+        };
+        self.take_found(found);
+    }
+
+    /// Takes over what was found in files, and tells the other loops.
+    fn take_found(&mut self, found: FoundInFiles) {
+        if let Some(names) = found.names {
+            self.tell_loops(|| Task::Names(names.clone()));
             self.use_names(names);
         }
-        if let Some(news) = self.loading.watches.lists.as_mut().and_then(Watch::take) {
+        if let Some(news) = found.lists {
+            self.tell_loops(|| Task::Lists(news.clone()));
             self.lists_looked_at(news);
         }
-        if let Some(parents) = self.loading.watches.parents.as_mut().and_then(Watch::take) {
+        if let Some(parents) = found.parents {
+            self.tell_loops(|| Task::Parents(Box::new(parents.clone())));
             self.use_parents(parents);
         }
-        for place in 0..self.loading.watches.users.len() {
-            if let Some(news) = self.loading.watches.users[place].as_mut().and_then(Watch::take) {
-                self.users_changed(place, news);
-            }
+        for (place, news) in found.users.into_iter().enumerate() {
+            let Some(news) = news else { continue };
+            self.tell_loops(|| Task::Users(place, news.clone()));
+            self.users_changed(place, news);
         }
-        if let Some(pages) = self.loading.watches.pages.as_mut().and_then(Watch::take) {
-            let before = std::mem::replace(&mut self.answers.pages, Arc::new(pages));
-            self.loading.loader.discard(before);
+        if let Some(pages) = found.pages {
+            self.tell_loops(|| Task::Pages(Arc::clone(&pages)));
+            self.use_pages(pages);
         }
     }
 
+    /// These are the local pages from now on.
+    pub(super) fn use_pages(&mut self, pages: Arc<Pages>) {
+        let before = std::mem::replace(&mut self.answers.pages, pages);
+        self.loading.loader.discard(before);
+    }
+
     /// What is known about names, from now on.
-    pub(super) fn use_names(&mut self, Names { config, hosts }: Names) {
+    pub(super) fn use_names(&mut self, names: Names) {
+        let Names { config, hosts } = names.divided(self.loop_count());
+        if self.is_first() {
+            resolver::tell_servers(&config);
+        }
         let replaced = self.resolver.reconfigure(config, hosts, self.clock.now());
         self.loading.loader.discard(replaced);
     }

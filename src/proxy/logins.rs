@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use reactor::arena::Key;
 use reactor::ready::Ready;
+use reactor::Millis;
 use zeroize::Zeroizing;
 
+use super::loops::common::Common;
 use super::{Proxy, Waits};
 use crate::exchange::ingress::Ingress;
 use crate::http::cause::Cause;
@@ -56,8 +58,34 @@ pub(super) enum Login {
 #[derive(Debug)]
 struct ActiveUsers {
     table: Arc<UserTable>,
-    kept: KeptLogins,
+    kept: Kept,
     file: UsersFile,
+}
+
+/// Which credentials were found right: remembered by this loop alone, or by all together under the place of the realm.
+#[derive(Debug)]
+enum Kept {
+    Own(KeptLogins),
+    Shared(Arc<Common>, usize),
+}
+
+impl Kept {
+    /// Looks at them, at a time of their own clock.
+    fn at<R>(&mut self, now: Millis, look: impl FnOnce(&mut KeptLogins, Millis) -> R) -> R {
+        match self {
+            Kept::Own(kept) => look(kept, now),
+            Kept::Shared(common, realm) => look(&mut common.kept(*realm), common.now()),
+        }
+    }
+
+    /// How many there are. What all loops share is told by the first.
+    fn len(&self, first: bool) -> usize {
+        match self {
+            Kept::Own(kept) => kept.len(),
+            Kept::Shared(common, realm) if first => common.kept(*realm).len(),
+            Kept::Shared(..) => 0,
+        }
+    }
 }
 
 /// A password that is being checked, or waits for that.
@@ -77,6 +105,8 @@ pub(super) struct Logins {
     secret: (u64, u64),
     active: [Option<ActiveUsers>; Realm::ALL.len()],
     failures: LoginFailures,
+    /// What all loops see, where there are several: then failures are noted there.
+    common: Option<Arc<Common>>,
     verifier: Verifier,
     checks: HashMap<u64, UnderWay>,
     /// The checks by what they are about: who asks for the same waits for the same.
@@ -85,15 +115,24 @@ pub(super) struct Logins {
 
 impl Logins {
     /// No users yet.
-    fn new() -> Logins {
+    fn new(common: Option<Arc<Common>>) -> Logins {
         let random = RandomState::new();
         Logins {
             secret: (random.hash_one(0), random.hash_one(1)),
             active: [None, None],
             failures: LoginFailures::default(),
-            verifier: Verifier::default(),
+            verifier: if common.is_some() { Verifier::small() } else { Verifier::default() },
+            common,
             checks: HashMap::new(),
             by_fingerprint: HashMap::new(),
+        }
+    }
+
+    /// Looks at who has failed, at a time of their own clock.
+    fn failures<R>(&mut self, now: Millis, look: impl FnOnce(&mut LoginFailures, Millis) -> R) -> R {
+        match &self.common {
+            Some(common) => look(&mut common.failures(), common.now()),
+            None => look(&mut self.failures, now),
         }
     }
 
@@ -105,9 +144,12 @@ impl Logins {
     /// logged in.
     fn replace(&mut self, realm: Realm, table: Arc<UserTable>, now: u64) -> Arc<UserTable> {
         let secret = (self.secret.0, self.secret.1.wrapping_add(realm as u64));
+        let common = self.common.clone();
+        let own = || Kept::Own(KeptLogins::new(secret));
+        let kept = || common.map_or_else(own, |common| Kept::Shared(common, realm as usize));
         let active = self.active[realm as usize].get_or_insert_with(|| ActiveUsers {
             table: Arc::default(),
-            kept: KeptLogins::new(secret),
+            kept: kept(),
             file: UsersFile::default(),
         });
         let file = &mut active.file;
@@ -116,7 +158,7 @@ impl Logins {
             return table;
         }
         file.generation += 1;
-        active.kept.forget();
+        active.kept.at(0, |kept, _| kept.forget());
         std::mem::replace(&mut active.table, table)
     }
 
@@ -165,7 +207,7 @@ impl Proxy {
         let file = |realm| logins.active(realm).map_or_else(UsersFile::default, |active| active.file.clone());
         Users {
             waiting: logins.verifier.waiting() as u64,
-            kept: logins.active.iter().flatten().map(|active| active.kept.len() as u64).sum(),
+            kept: logins.active.iter().flatten().map(|active| active.kept.len(self.is_first()) as u64).sum(),
             proxy: file(Realm::Proxy),
             monitor: file(Realm::Monitor),
         }
@@ -197,8 +239,15 @@ impl Proxy {
                 return refused;
             }
         };
-        let fingerprint = token.map(|token| active.kept.fingerprint(token));
-        if let Some(user) = fingerprint.and_then(|fingerprint| active.kept.find(fingerprint, now)) {
+        let look = |token| {
+            active.kept.at(now, |kept, now| {
+                let fingerprint = kept.fingerprint(token);
+                (fingerprint, kept.find(fingerprint, now), kept.was_right(fingerprint))
+            })
+        };
+        let (fingerprint, user, known) =
+            token.map(look).map_or((None, None, false), |(fingerprint, user, known)| (Some(fingerprint), user, known));
+        if let Some(user) = user {
             self.counters.auth.kept += 1;
             return Login::User(user);
         }
@@ -213,8 +262,7 @@ impl Proxy {
                 return Login::Waits;
             }
         }
-        let known = fingerprint.is_some_and(|fingerprint| active.kept.was_right(fingerprint));
-        if !known && !logins.failures.may_check(ClientKey::from(from), now) {
+        if !known && !logins.failures(now, |failures, now| failures.may_check(ClientKey::from(from), now)) {
             self.counters.auth.slowed += 1;
             return Login::Refused(Cause::AuthenticationSlowed);
         }
@@ -243,7 +291,7 @@ impl Proxy {
             if !active.table.check(&user, &password) {
                 return self.failed(realm, client, Some(&user), 1);
             }
-            active.kept.keep(fingerprint, Arc::clone(&user), now);
+            active.kept.at(now, |kept, now| kept.keep(fingerprint, Arc::clone(&user), now));
             return Login::User(user);
         }
         let check = PasswordCheck { users: Arc::clone(&active.table), user: Arc::clone(&user), password };
@@ -266,7 +314,7 @@ impl Proxy {
     fn failed(&mut self, realm: Realm, client: ClientId, user: Option<&str>, requests: u64) -> Login {
         self.counters.auth.failed += requests;
         if let Some(logins) = self.logins.as_deref_mut() {
-            logins.failures.note(ClientKey::from(client), self.clock.now());
+            logins.failures(self.clock.now(), |failures, now| failures.note(ClientKey::from(client), now));
             let at = if realm == Realm::Monitor { " of the monitor" } else { "" };
             // A name that does not exist may be a password in the wrong place.
             match user.filter(|user| logins.active(realm).is_some_and(|active| active.table.has(user))) {
@@ -304,7 +352,7 @@ impl Proxy {
         logins.by_fingerprint.remove(&fingerprint);
         let refused = if matches {
             if let Some(active) = &mut logins.active[realm as usize] {
-                active.kept.keep(fingerprint, Arc::clone(&user), now);
+                active.kept.at(now, |kept, now| kept.keep(fingerprint, Arc::clone(&user), now));
             }
             None
         } else {
@@ -321,9 +369,10 @@ impl Proxy {
     /// An address that is slowed gets no check that has not begun yet.
     fn slow(&mut self, client: ClientId) {
         let (now, client) = (self.clock.now(), ClientKey::from(client));
-        let Some(logins) = self.logins.as_deref_mut().filter(|logins| logins.failures.is_slowed(client, now)) else {
+        let Some(logins) = self.logins.as_deref_mut() else { return };
+        if !logins.failures(now, |failures, now| failures.is_slowed(client, now)) {
             return;
-        };
+        }
         for number in logins.verifier.cancel_all(client) {
             let Some(logins) = self.logins.as_deref_mut() else { return };
             let Some(check) = logins.checks.remove(&number) else { continue };
@@ -365,7 +414,8 @@ impl Proxy {
             if setup.iter().all(Option::is_none) {
                 return;
             }
-            self.logins = Some(Box::new(Logins::new()));
+            let common = self.loops.as_ref().map(|loops| Arc::clone(loops.common()));
+            self.logins = Some(Box::new(Logins::new(common)));
         }
         for (realm, table) in Realm::ALL.into_iter().zip(setup) {
             match table {

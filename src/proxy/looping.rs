@@ -13,7 +13,7 @@ use crate::http::request::Request;
 impl Proxy {
     /// Whether the connection of a session carries nothing that tells of us, and is one that we have opened for another session.
     pub(super) fn comes_back(&self, key: Key) -> bool {
-        if self.own_ends.is_empty() || !self.is_untold(key) {
+        if !self.has_own_ends() || !self.is_untold(key) {
             return false;
         }
         let Some(client) = self.clients.get(key) else { return false };
@@ -24,9 +24,9 @@ impl Proxy {
         // there, so that it counts only where the client is on the balancer's own machine, which may be this one.
         let told = announced.is_some_and(|source| {
             let going = exchange.original_destination().filter(|_| source.ip().is_loopback());
-            self.own_ends.have(source, going)
+            self.has_own_end(source, going)
         });
-        told || peer.is_some_and(|peer| self.own_ends.have(peer, None) && self.own_ends.have(peer, going_to(io, peer)))
+        told || peer.is_some_and(|peer| self.has_own_end(peer, None) && self.has_own_end(peer, going_to(io, peer)))
     }
 
     /// A session has a connection to its origin now.
@@ -36,7 +36,31 @@ impl Proxy {
         }
         let Some(origin) = self.clients.get(key).and_then(|client| client.session.origin.as_ref()) else { return };
         if let Ok(ours) = origin.stream.io.local_addr() {
-            self.own_ends.enter(key.to_bits(), ours, origin.address);
+            let far = origin.address;
+            match &self.loops {
+                Some(loops) => loops.common().enter_end(key.to_bits(), ours, far),
+                None => self.own_ends.enter(key.to_bits(), ours, far),
+            }
+        }
+    }
+
+    /// A session has no connection to its origin any more.
+    pub(super) fn forget_own_end(&mut self, key: Key) {
+        match &self.loops {
+            Some(loops) => loops.common().leave_end(key.to_bits()),
+            None => self.own_ends.leave(key.to_bits()),
+        }
+    }
+
+    fn has_own_ends(&self) -> bool {
+        self.loops.as_ref().map_or(!self.own_ends.is_empty(), |loops| loops.common().has_ends())
+    }
+
+    /// Whether a session of any loop has opened a connection that comes from there.
+    fn has_own_end(&self, from: SocketAddr, going: Option<SocketAddr>) -> bool {
+        match &self.loops {
+            Some(loops) => loops.common().have_end(from, going),
+            None => self.own_ends.have(from, going),
         }
     }
 

@@ -4,6 +4,7 @@
 //! A turn: wait for events, note facts, take what resolver and races have finished, advance each queued session within a
 //! budget, then expire alarms.
 
+mod accepting;
 mod access_log;
 mod addresses;
 mod announcing;
@@ -34,6 +35,7 @@ mod lists;
 mod loading;
 mod logins;
 mod looping;
+mod loops;
 mod options;
 mod pages;
 mod parents;
@@ -49,6 +51,7 @@ mod verdicts;
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reactor::alarm::Alarms;
@@ -62,20 +65,22 @@ use crate::exchange::cached::HeadJudge;
 use crate::exchange::phase::PhaseKind;
 use crate::exchange::{Context, Exchange, Settings, SpareSummaries};
 use crate::io::owner::Owner;
+use crate::loader::names::Names;
 use crate::logs::{AccessLog, Messages, UsageLog};
 use crate::monitor::Counters;
 use crate::policy::own_ends::OwnEnds;
 use crate::policy::parents::Parents;
 use crate::policy::shares::Shares;
 use crate::policy::{LocalAddresses, Policy};
-use crate::redirector::Redirector;
-use crate::resolver::{Resolver, ResolverEvent};
+use crate::redirector::{self, Redirector};
+use crate::resolver::{self, Resolver, ResolverEvent};
 use crate::session::{Progress, Shared};
 use crate::system::signals::Signals;
 use crate::upstream::Upstream;
 use client::{Client, Waits};
 use clock::Clock;
 use listeners::Listeners;
+use loops::{Beats, Loops};
 use verdicts::DeskJudge;
 
 pub use diverted::DivertOptions;
@@ -132,7 +137,12 @@ pub struct Proxy {
     usage: Option<UsageLog>,
     access: Option<AccessLog>,
     messages: Option<&'static Messages>,
-    signals: Signals,
+    /// None in a loop that is not the first.
+    signals: Option<Signals>,
+    /// None where there is one loop.
+    loops: Option<Box<Loops>>,
+    /// None where no thread looks whether loops turn.
+    beats: Option<Arc<Beats>>,
     counters: Counters,
     summaries: SpareSummaries,
     watch: snapshot::MonitorState,
@@ -158,68 +168,102 @@ pub enum Turn {
     Stop,
 }
 
+/// A resolver, which the log is told of if it is to be.
+fn new_resolver(Names { config, hosts }: Names, tells: bool) -> Resolver {
+    if tells {
+        resolver::tell_servers(&config);
+    }
+    Resolver::new(config, hosts)
+}
+
 impl Proxy {
-    /// Opens the listeners and gets everything ready.
+    /// Opens the listeners and gets everything ready, in each loop.
     ///
     /// # Errors
-    /// When the poll, the signal pair or a listener cannot be had; the text names the listener.
+    /// When a poll, the signal pair or a listener cannot be had; the text names the listener.
     pub fn new(options: Options, mut signals: Signals) -> io::Result<Proxy> {
-        let mut poller = Poller::new()?;
-        poller.register(signals.source(), Owner::Signal)?;
-        let lifecycle = lifecycle::Lifecycle::new(&options);
-        let service = options.service;
-        let mut listeners = Listeners::new(service.limits, options.inherited);
-        listeners.start(&options.places, service.dial_options.keepalive, &mut poller)?;
-        let local = LocalAddresses::new([], listeners.addresses());
-        let addresses = addresses::OwnAddresses::new(service.poll_interfaces, &mut poller);
+        let count = options.threads.max(1);
+        let mut pollers = (0..count).map(|_| Poller::new()).collect::<io::Result<Vec<_>>>()?;
+        let loops = Loops::tie(&mut pollers)?;
+        let terms = options.redirector.as_ref().map(redirector::Options::terms);
+        let mut readers = Some(options.readers);
+        let mut all = Vec::new();
+        for (poller, loops) in pollers.into_iter().zip(loops) {
+            all.push(Proxy::serving(options.service.clone(), poller, loops, readers.take())?);
+        }
+        let mut further = all.split_off(1);
+        let mut first = all.remove(0);
+        first.poller.register(signals.source(), Owner::Signal)?;
+        first.signals = Some(signals);
+        first.lifecycle.begin((options.drain_delay, options.drain), options.pid_saved);
+        let keepalive = options.service.dial_options.keepalive;
+        first.listeners.start(&options.places, options.inherited, keepalive, &mut first.poller)?;
+        first.tell_listeners();
+        first.redirector = options.redirector.map(|options| Redirector::new(options, first.clock.now()));
+        further.iter_mut().for_each(|proxy| proxy.know_helpers(terms));
+        first.watch_loops(&mut further, options.watchdog);
+        first.hold(further);
+        Ok(first)
+    }
+
+    /// A loop that serves clients, without listeners, helpers and signals.
+    fn serving(
+        options: ServiceOptions,
+        mut poller: Poller<Owner>,
+        loops: Option<Box<Loops>>,
+        readers: Option<Readers>,
+    ) -> io::Result<Proxy> {
+        let count = loops.as_ref().map_or(1, |loops| loops.count());
+        let options = options.divided(count);
+        let (common, tells) = (|| loops.as_ref().map(|loops| Arc::clone(loops.common())), readers.is_some());
+        let addresses = addresses::OwnAddresses::new(options.poll_interfaces, &mut poller);
         let (mut shares, clock) = (Shares::default(), Clock::new());
-        let watch = snapshot::MonitorState::new(service.facts, clock.since_epoch(clock.now()) / 1000)?;
-        let heads = heads::Heads::new(&mut shares);
-        let upstream = Upstream::new(service.dial_options, &mut shares);
-        let loading = loading::Loading::new(options.readers, &mut poller, clock.now())?;
-        let redirector = options.redirector.map(|options| Redirector::new(options, clock.now()));
+        let watch = snapshot::MonitorState::new(options.facts, clock.since_epoch(clock.now()) / 1000)?;
+        let loading = loading::Loading::new(readers, &mut poller, clock.now())?;
         let mut proxy = Proxy {
             poller,
             events: Vec::new(),
             clock,
-            listeners,
-            clients: Arena::new(),
+            listeners: Listeners::new(options.limits, common().zip(loops.as_ref().map(|loops| loops.number()))),
+            clients: loops.as_ref().map_or_else(Arena::new, |loops| loops.clients()),
             alarms: Alarms::new(),
             queue: VecDeque::new(),
-            shared: Shared::new(lifecycle::pool_budget(service.limits), service.pipes),
+            shared: Shared::new(lifecycle::pool_budget(options.limits), options.pipes),
             out: Vec::new(),
-            settings: service.settings,
-            answers: service.answers,
-            policy: service.policy,
-            divert: service.divert,
-            parents: service.parents,
-            lists: service.lists.map(lists::ActiveLists::new),
+            settings: options.settings,
+            answers: options.answers,
+            policy: options.policy,
+            divert: options.divert,
+            parents: options.parents,
+            lists: options.lists.map(lists::ActiveLists::new),
             logins: None,
-            local,
+            local: LocalAddresses::default(),
             own_ends: OwnEnds::default(),
             addresses,
-            upstream,
-            resolver: Resolver::new(service.names.config, service.names.hosts),
+            heads: heads::Heads::new(&mut shares, count),
+            upstream: Upstream::new(options.dial_options, &mut shares),
+            resolver: new_resolver(options.names.divided(count), tells),
             shares,
-            heads,
-            limiting: limiting::Limiting::new(service.client_limits),
+            limiting: limiting::Limiting::new(options.client_limits, common()),
             trimming: trimming::Trimming::default(),
             loading,
-            redirector,
-            caching: service.cache.map(cache_desk::CacheDesk::new),
+            redirector: None,
+            caching: options.cache.map(cache_desk::CacheDesk::new),
             usage: None,
             access: None,
             messages: None,
-            signals,
+            signals: None,
+            loops,
+            beats: None,
             counters: Counters::default(),
             summaries: SpareSummaries::default(),
             watch,
-            lifecycle,
+            lifecycle: lifecycle::Lifecycle::default(),
             reports: report::Reports::default(),
             told: report::ToldClients::default(),
             leaving: Vec::new(),
         };
-        proxy.use_users(service.users);
+        proxy.use_users(options.users);
         proxy.look_at_addresses();
         Ok(proxy)
     }
@@ -245,6 +289,9 @@ impl Proxy {
             }
         }
         self.events = events;
+        self.beat();
+        self.take_letters();
+        self.check_loops()?;
         self.look_at_addresses();
         self.take_loaded();
         self.take_checked();
@@ -400,7 +447,8 @@ impl Proxy {
     ) -> Option<R> {
         let client = self.clients.get_mut(key)?;
         let (clock, rules) = (&self.clock, &self.settings.rules);
-        let mut judge = self.caching.as_deref_mut().map(|desk| DeskJudge { desk, key, clock, rules });
+        let loops = self.loops.as_deref();
+        let mut judge = self.caching.as_deref_mut().map(|desk| DeskJudge { desk, key, clock, rules, loops });
         let mut cx = Context {
             settings: &self.settings,
             session: key.generation,

@@ -19,6 +19,10 @@ use crate::web::Facts;
 /// What the hub needs to know at its start and after a reload.
 #[derive(Debug)]
 pub struct Options {
+    /// How many loops there are; a reload does not change it.
+    pub threads: usize,
+    /// End the process when a loop does not turn any more; a reload does not change it.
+    pub watchdog: bool,
     /// Where to listen.
     pub places: Vec<ListenAddress>,
     /// Sockets that the process was started with, for some of these places; none at a reload.
@@ -85,4 +89,22 @@ pub struct Readers {
     pub parents: Option<ParentReader>,
     /// Those of users, by realm; None where there are no users.
     pub users: [Option<UsersReader>; Realm::ALL.len()],
+}
+
+impl ServiceOptions {
+    /// The same for each of so many loops: what is bounded for the process is divided among them.
+    #[must_use]
+    pub(super) fn divided(mut self, loops: usize) -> ServiceOptions {
+        if loops < 2 {
+            return self;
+        }
+        self.dial_options.pool = self.dial_options.pool.div_ceil(loops);
+        self.dial_options.attempts = self.dial_options.attempts.div_ceil(loops);
+        self.pipes = self.pipes.div_ceil(loops);
+        if let Some(cache) = &mut self.cache {
+            cache.size /= loops;
+            cache.object_size = cache.object_size.min(cache.size);
+        }
+        self
+    }
 }

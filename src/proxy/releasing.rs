@@ -19,7 +19,7 @@ impl Proxy {
             return if staying && quiet { client.session.count_exchange() } else { self.hang_up(key) };
         }
         let Some(origin) = client.session.origin.take() else { return };
-        self.own_ends.leave(key.to_bits());
+        self.forget_own_end(key);
         self.keep_connection(origin);
     }
 

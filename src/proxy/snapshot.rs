@@ -10,6 +10,8 @@ use reactor::arena::Key;
 use super::heads::BUDGET;
 use super::lists::ActiveLists;
 use super::logins::{Login, Realm};
+use super::loops::letters::{LoopReport, Task};
+use super::loops::Whole;
 use super::process::ProcessWatch;
 use super::{Client, Proxy};
 use crate::exchange::flow::Direction;
@@ -131,11 +133,19 @@ impl Proxy {
     }
 
     fn answer_monitor_user(&mut self, key: Key) {
+        // Several loops are asked first what they have to tell.
+        if !self.gather(key) {
+            self.answer_with(key, &[]);
+        }
+    }
+
+    /// Answers a client of the monitor with what this loop knows and others have told.
+    pub(super) fn answer_with(&mut self, key: Key, others: &[LoopReport]) {
         let Some(client) = self.clients.get(key) else { return };
         let exchange = &client.session.exchange;
         let Some(request) = exchange.request() else { return };
         let peer = exchange.peer();
-        let answer = match web::answer(request, self) {
+        let answer = match web::answer(request, &Whole { proxy: self, others }) {
             Reply::Answer(answer) => answer,
             Reply::Order(order) => {
                 let outcome = self.carry_out(&order);
@@ -143,7 +153,7 @@ impl Proxy {
                 let Some(request) = self.clients.get(key).and_then(|client| client.session.exchange.request()) else {
                     return;
                 };
-                Box::new(web::done(order, &outcome, request, self))
+                Box::new(web::done(order, &outcome, request, &Whole { proxy: self, others }))
             }
         };
         self.with_exchange(key, |exchange, cx| exchange.handle_decision(Decision::Answer(answer), cx));
@@ -151,7 +161,10 @@ impl Proxy {
 
     fn carry_out(&mut self, order: &Order) -> Result<(), String> {
         match *order {
-            Order::Purge(ref what) => self.purge(what),
+            Order::Purge(ref what) => {
+                self.tell_loops(|| Task::Purge(what.clone()));
+                self.purge(what)
+            }
             Order::Helpers { minimum, maximum } => {
                 let redirector = self.redirector.as_mut().ok_or("there are no helpers")?;
                 redirector.set_bounds(minimum, maximum, self.clock.now());
@@ -194,6 +207,7 @@ impl Proxy {
 
     /// Where decisions are written to from now on, if anywhere.
     pub fn set_usage(&mut self, usage: Option<UsageLog>) {
+        self.tell_loops(|| Task::Usage(usage.as_ref().map(UsageLog::another)));
         let before = self.lost().usage;
         self.usage = usage;
         // A writer that it shares with messages goes on, and has counted already.
@@ -202,6 +216,7 @@ impl Proxy {
 
     /// Where requests are written to from now on, if anywhere. Whether exchanges keep accounts is for the settings to say.
     pub fn set_access(&mut self, access: Option<AccessLog>) {
+        self.tell_loops(|| Task::Access(access.as_ref().map(AccessLog::another)));
         let before = self.lost().access;
         self.access = access;
         self.watch.lost.access = before.saturating_sub(self.access.as_ref().map_or(0, AccessLog::lost));
@@ -224,8 +239,11 @@ impl Proxy {
     /// What has to be known once a second: by the log where something goes wrong for a while, and by the monitor.
     pub(super) fn note_second(&mut self) {
         let now = self.clock.now();
+        if self.reports_second() {
+            return;
+        }
         self.watch.hosts.tick(now);
-        let running = self.running();
+        let running = Whole { proxy: self, others: &[] }.running();
         for news in self.watch.episodes.look(now, &running, &self.watch.facts.episodes) {
             match news {
                 EpisodeNews::Began(text) => log::error!(target: "supervisor", "{text}"),
@@ -279,6 +297,7 @@ impl Source for Proxy {
             lists_stale: self.lists.as_ref().and_then(|lists| lists.stale.clone()),
             episodes: self.watch.episodes.current().to_vec(),
             episodes_begun: self.watch.episodes.begun(),
+            loops_hanging: self.hanging_loops(),
             draining: self.lifecycle.is_draining(),
             listening: self.listeners.serve(),
             judged_by_error: self.redirector.as_ref().is_some_and(|helpers| helpers.on_failure() == OnFailure::Error),
@@ -333,12 +352,7 @@ impl Source for Proxy {
     }
 
     fn listeners(&self) -> Vec<ListenerRow> {
-        let mut clients: HashMap<u16, u64> = HashMap::new();
-        for (_, client) in self.clients.iter() {
-            *clients.entry(client.session.exchange.listener()).or_default() += 1;
-        }
-        let counted = |(number, row)| ListenerRow { clients: clients.get(&number).copied().unwrap_or(0), ..row };
-        self.listeners.rows().map(counted).collect()
+        self.listener_rows(&self.clients_by_listener())
     }
 
     fn ends(&self, side: EndPointKind) -> EndPoints {
@@ -378,6 +392,21 @@ impl Source for Proxy {
 }
 
 impl Proxy {
+    /// Clients by the number of their listener.
+    pub(super) fn clients_by_listener(&self) -> HashMap<u16, u64> {
+        let mut clients: HashMap<u16, u64> = HashMap::new();
+        for (_, client) in self.clients.iter() {
+            *clients.entry(client.session.exchange.listener()).or_default() += 1;
+        }
+        clients
+    }
+
+    /// The listeners, with so many clients by their numbers.
+    pub(super) fn listener_rows(&self, clients: &HashMap<u16, u64>) -> Vec<ListenerRow> {
+        let counted = |(number, row)| ListenerRow { clients: clients.get(&number).copied().unwrap_or(0), ..row };
+        self.listeners.rows().map(counted).collect()
+    }
+
     fn weight(&self, client: &Client, sort: Sort) -> u64 {
         let exchange = &client.session.exchange;
         match sort {
@@ -392,6 +421,7 @@ impl Proxy {
         let (now, exchange) = (self.clock.now(), &client.session.exchange);
         Row {
             id: key.generation,
+            thread: self.loops.as_ref().map(|loops| loops.number()),
             client: exchange.client(),
             pid: exchange.opener().pid(),
             user: exchange.user().cloned(),

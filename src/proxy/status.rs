@@ -5,7 +5,8 @@ use super::Proxy;
 impl Proxy {
     /// How the service is, for what supervises the process.
     pub fn status(&self) -> String {
-        let clients = self.clients.iter().filter(|(_, client)| !client.session.exchange.ingress().is_local()).count();
+        let own = self.clients.iter().filter(|(_, client)| !client.session.exchange.ingress().is_local()).count();
+        let clients = own + self.clients_of_others();
         let clients = if clients == 1 { "1 client".to_owned() } else { format!("{clients} clients") };
         let state = match (self.lifecycle.is_draining(), self.listeners.serve()) {
             (true, _) => "soft stop",

@@ -4,11 +4,17 @@ use std::time::Instant;
 
 use super::Proxy;
 use crate::redirector::Redirector;
+use crate::system::signals::Signals;
 
 impl Proxy {
     /// The listening sockets by their descriptors, and whether they are our own.
     pub fn listening(&self) -> Vec<(i32, bool)> {
         self.listeners.descriptors()
+    }
+
+    /// Are there threads that cannot be ended for a while: of further loops, or one that looks after loops?
+    pub fn has_more_threads(&self) -> bool {
+        self.loops.is_some() || self.beats.is_some()
     }
 
     /// Is a soft stop under way?
@@ -18,7 +24,7 @@ impl Proxy {
 
     /// Has a signal come that the next turn will obey?
     pub fn has_signals(&self) -> bool {
-        self.signals.has_some()
+        self.signals.as_ref().is_some_and(Signals::has_some)
     }
 
     /// Begins nothing that would keep a thread busy.

@@ -74,6 +74,31 @@ pub struct Options {
     pub on_failure: OnFailure,
 }
 
+impl Options {
+    /// What those who ask have to know.
+    pub fn terms(&self) -> HelperTerms {
+        HelperTerms::of(&self.program.dialect, self.on_failure)
+    }
+}
+
+/// What those who ask have to know of the helpers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HelperTerms {
+    /// What becomes of requests that no helper decided about.
+    pub on_failure: OnFailure,
+    /// They can be asked about a connection of which it is not known where it is to go.
+    pub takes_nowhere: bool,
+    /// They are told where a client has connected to.
+    pub tells_local: bool,
+}
+
+impl HelperTerms {
+    fn of(dialect: &Dialect, on_failure: OnFailure) -> HelperTerms {
+        let takes_nowhere = matches!(dialect, Dialect::Icap(_));
+        HelperTerms { on_failure, takes_nowhere, tells_local: dialect.tells_local() }
+    }
+}
+
 /// What the helpers tell the hub.
 #[derive(Debug)]
 pub enum RedirectorEvent {
@@ -143,9 +168,9 @@ impl Redirector {
         }
     }
 
-    /// Whether helpers can be asked about a connection of which it is not known where it is to go.
-    pub fn takes_nowhere(&self) -> bool {
-        matches!(self.program.dialect, Dialect::Icap(_))
+    /// What those who ask have to know.
+    pub fn terms(&self) -> HelperTerms {
+        HelperTerms::of(&self.program.dialect, self.on_failure)
     }
 
     /// What becomes of requests that no helper decided about.

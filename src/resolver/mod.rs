@@ -74,7 +74,6 @@ impl std::fmt::Debug for Resolver {
 impl Resolver {
     /// A resolver that asks for both families until [`Resolver::note_ways`] knows better.
     pub fn new(config: Config, hosts: Arc<Hosts>) -> Resolver {
-        tell_servers(&config);
         let machine = dns::Resolver::new(config, hosts, Box::new(Secret::new()));
         Resolver {
             machine,
@@ -87,7 +86,6 @@ impl Resolver {
 
     /// Takes over what the files say now. What comes back takes long to drop.
     pub fn reconfigure(&mut self, config: Config, hosts: Arc<Hosts>, now: Millis) -> Replaced {
-        tell_servers(&config);
         self.machine.reconfigure(config, hosts, now)
     }
 
@@ -251,7 +249,8 @@ impl Resolver {
     }
 }
 
-fn tell_servers(config: &Config) {
+/// Says whom resolvers with these options ask.
+pub fn tell_servers(config: &Config) {
     for server in &config.servers {
         log::info!(target: "resolver", "name server {server}");
     }

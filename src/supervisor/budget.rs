@@ -21,6 +21,10 @@ const CLIENTS_PER_PIPE: usize = 32;
 const LEAST_PIPES: usize = 4;
 const MOST_PIPES: usize = 48;
 
+/// A further loop: its poll and what wakes it, its loader, what tells it of changed addresses, the verifier of passwords, empty
+/// pipes.
+const PER_LOOP: u64 = 20;
+
 /// Descriptors that the limits of the configuration could use.
 pub(super) fn budget(config: &Config) -> Budget {
     let count = |enabled: bool, value: usize| if enabled { value as u64 } else { 0 };
@@ -29,6 +33,7 @@ pub(super) fn budget(config: &Config) -> Budget {
     let tls = count(config.tls.enable, config.tls.connections);
     let passthrough = count(config.passthrough.enable, config.passthrough.connections);
     let icap = count(config.icap.enable, config.icap.connections);
+    let loops = config.daemon.threads.count() as u64;
     let clients = usize::try_from(http + intercept + tls + passthrough).unwrap_or(usize::MAX);
     Budget {
         http,
@@ -37,12 +42,12 @@ pub(super) fn budget(config: &Config) -> Budget {
         passthrough,
         icap,
         web: count(config.web.enable, config.web.connections),
-        listeners: listener_descriptors(config),
+        listeners: listener_descriptors(config) + (loops - 1) * PER_LOOP,
         pool: config.http.pool as u64,
         attempts: count(clients > 0, (clients / CLIENTS_PER_ATTEMPT).max(LEAST_ATTEMPTS)),
         pipes: count(clients > 0, (clients / CLIENTS_PER_PIPE).clamp(LEAST_PIPES, MOST_PIPES)),
         helpers: count(config.redirector.enable, config.redirector.maximum),
-        resolver: 10 * config.dns.retries as u64,
+        resolver: loops * 10 * config.dns.retries as u64,
     }
 }
 

@@ -168,7 +168,7 @@ impl Supervisor {
             let lowered = lowered(config, &budget.fitted(got)).unwrap_or_else(|| "more would be needed".into());
             log::warn!(target: "supervisor", "{got} descriptors are allowed, {lowered}");
         }
-        proxy.start_loader().map_err(|error| format!("cannot start a thread: {error}"))?;
+        proxy.start_threads().map_err(|error| format!("cannot start a thread: {error}"))?;
         let (logs, writers) = Logs::open(config, &log, debug, messages).map_err(refused)?;
         logs.hand_over(&mut proxy);
         proxy.set_messages(messages);

@@ -86,6 +86,8 @@ pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options,
         poll_interfaces: config.daemon.poll_interfaces,
     };
     Ok(proxy::Options {
+        threads: config.daemon.threads.count(),
+        watchdog: config.daemon.watchdog,
         places: places(config)?,
         inherited: proxy::InheritedSockets::default(),
         service,

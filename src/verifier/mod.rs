@@ -75,6 +75,8 @@ pub struct Verifier {
     last: u64,
     /// No check is begun, so that the threads come to an end.
     held: bool,
+    /// One thread has to do.
+    small: bool,
 }
 
 #[derive(Debug)]
@@ -84,6 +86,11 @@ struct VerifierThreads {
 }
 
 impl Verifier {
+    /// One with a single thread, for a process with several.
+    pub fn small() -> Verifier {
+        Verifier { small: true, ..Verifier::default() }
+    }
+
     /// Has a password checked as soon as a thread is free. Gives the number of the check.
     ///
     /// # Errors
@@ -199,7 +206,7 @@ impl Verifier {
         let mut workers = Vec::new();
         // A processor is left to the loop where there are several.
         let processors = thread::available_parallelism().map_or(1, usize::from);
-        for worker in 0..(processors / 2).clamp(1, MOST_THREADS) {
+        for worker in 0..(processors / 2).clamp(1, if self.small { 1 } else { MOST_THREADS }) {
             let (jobs, waiting) = mpsc::channel();
             let thread = VerifierThread { worker, jobs: waiting, results: results.clone(), bus: Arc::clone(&far) };
             workers.push(Worker { jobs, busy: false, thread: Some(thread.start()?), parked: None });

@@ -171,6 +171,42 @@ pub enum Reply {
     Order(Order),
 }
 
+/// What a page shows of all loops, where there are several: what each of them has to tell before it can be made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The numbers.
+    pub running: bool,
+    /// What lists have done.
+    pub lists: bool,
+    /// Clients by their listeners.
+    pub listeners: bool,
+    /// The sessions that a filter picks.
+    pub sessions: Option<Filter>,
+    /// Connections by address.
+    pub ends: Option<EndPointKind>,
+}
+
+/// What the page needs that a request asks for.
+pub fn needs(request: &Request) -> Needs {
+    let whole = request.path();
+    let (path, query) = whole.split_at(whole.iter().position(|byte| *byte == b'?').unwrap_or(whole.len()));
+    let query = query.strip_prefix(b"?").unwrap_or_default();
+    let mut needs = Needs { running: true, ..Needs::default() };
+    match path {
+        b"/metrics" => (needs.lists, needs.listeners) = (true, true),
+        b"/json/listeners" | b"/information/listeners.html" => needs.listeners = true,
+        b"/json/acl/lists" | b"/json/acl/observed" | b"/json/errors" => needs.lists = true,
+        b"/end-point.html" | b"/end-point/clients.html" => needs.ends = Some(EndPointKind::Clients),
+        b"/end-point/servers.html" => needs.ends = Some(EndPointKind::Origins),
+        b"/json/sessions" | b"/information/sessions.html" => needs.sessions = Some(sessions::filter(query)),
+        _ if path.starts_with(b"/information/introspection") => needs.sessions = Some(sessions::filter(query)),
+        // The lists, what they have refused, and what would have been refused.
+        _ if path.starts_with(b"/information/") => needs.lists = true,
+        _ => {}
+    }
+    needs
+}
+
 /// Answers a request to the monitor, or says what it wants done.
 pub fn answer(request: &Request, source: &dyn Source) -> Reply {
     let whole = request.path();

@@ -78,11 +78,14 @@ fn title(sort: Sort) -> &'static str {
 }
 
 fn table(rows: &[Row]) -> Markup {
+    let several = rows.iter().any(|row| row.thread.is_some());
     html! {
         div .scroll {
             table .cards.dense {
                 tr {
-                    th scope="col" .number { "Number" } th scope="col" { "Client" } th scope="col" { "User" } th scope="col" { "Phase" }
+                    th scope="col" .number { "Number" }
+                    @if several { th scope="col" .number { "Loop" } }
+                    th scope="col" { "Client" } th scope="col" { "User" } th scope="col" { "Phase" }
                     th scope="col" .number { "In phase" } th scope="col" .number { "Age" } th scope="col" .number { "Requests" }
                     th scope="col" { "Host" } th scope="col" { "Server" }
                     th scope="col" .number { "To client" } th scope="col" .number { "To server" } th scope="col" { "Last error" }
@@ -97,6 +100,7 @@ fn line(row: &Row) -> Markup {
     html! {
         tr {
             td .number data-label="Number" { (row.id) }
+            @if let Some(thread) = row.thread { td .number data-label="Loop" { (thread) } }
             td data-label="Client" { (row.client) @if let Some(pid) = row.pid { " process " (pid) } @if row.web { " (monitor)" } }
             td .wrap data-label="User" { (row.user.as_deref().unwrap_or_default()) }
             td data-label="Phase" { (row.phase) }

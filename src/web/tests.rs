@@ -135,6 +135,7 @@ impl Source for Fake {
 
     fn sessions(&self, filter: &Filter) -> Sessions {
         let row = Row {
+            thread: None,
             id: 1,
             client: IpAddr::from([192, 0, 2, 1]).into(),
             pid: None,

@@ -2,7 +2,7 @@
 
 use nix::sys::signal::Signal;
 
-use crate::support::{client, eventually, Client, Message, Origin, Proxy};
+use crate::support::{client, eventually, Client, Message, Origin, Proxy, ONE_LOOP};
 
 const FIELD: (&str, &str) = ("http.forward", "X-Client");
 
@@ -108,7 +108,7 @@ fn a_balancers_connection_counts_for_whom_its_request_comes_from() {
             peer.hold()
         }),
     );
-    let proxy = Proxy::start(&[("http.client-connections", "1"), FIELD, ("http.trusted", "127.0.0.1")]);
+    let proxy = Proxy::start(&[ONE_LOOP, ("http.client-connections", "1"), FIELD, ("http.trusted", "127.0.0.1")]);
     // Many connections of the balancer that have nothing to do are not counted.
     let mut lines: Vec<Client> = (0..6).map(|_| proxy.client()).collect();
     for (number, line) in lines.iter_mut().enumerate() {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::support::{client, eventually, Answer, NameServer, Origin, Proxy, Query, A, AAAA, PATIENCE};
+use crate::support::{client, eventually, Answer, NameServer, Origin, Proxy, Query, A, AAAA, ONE_LOOP, PATIENCE};
 
 /// A proxy that asks this server alone, by a resolv.conf with longer times than a test waits, unless told otherwise.
 pub fn proxy(names: &NameServer, more: &[(&str, &str)]) -> Proxy {
@@ -25,7 +25,7 @@ pub fn everything(query: &Query) -> Answer {
 #[test]
 fn names_are_asked_once_for_each_family_and_kept() {
     let Some(names) = NameServer::start(everything) else { return };
-    let proxy = proxy(&names, &[]);
+    let proxy = proxy(&names, &[ONE_LOOP]);
     let origin = Origin::site();
     for _ in 0..5 {
         assert_eq!(proxy.client().get(&url("kept.test", &origin)).text(), "/here");
@@ -122,7 +122,7 @@ fn a_lost_datagram_is_sent_again_before_the_timeout() {
 #[test]
 fn row_28_a_name_that_does_not_exist_is_asked_once() {
     let Some(names) = NameServer::zone(&[]) else { return };
-    let proxy = proxy(&names, &[]);
+    let proxy = proxy(&names, &[ONE_LOOP]);
     for _ in 0..5 {
         assert_eq!(proxy.client().get("http://blocked.test/").status(), 502);
     }
@@ -132,7 +132,7 @@ fn row_28_a_name_that_does_not_exist_is_asked_once() {
 #[test]
 fn row_28_a_name_without_addresses_is_asked_once() {
     let Some(names) = NameServer::start(|query| Answer::Reply(query.reply().negative(60))) else { return };
-    let proxy = proxy(&names, &[]);
+    let proxy = proxy(&names, &[ONE_LOOP]);
     for _ in 0..5 {
         assert_eq!(proxy.client().get("http://empty.test/").status(), 502);
     }
@@ -260,7 +260,7 @@ fn requests_for_one_name_share_one_question() {
 #[test]
 fn names_are_compared_without_case_and_final_dot() {
     let Some(names) = NameServer::start(everything) else { return };
-    let proxy = proxy(&names, &[]);
+    let proxy = proxy(&names, &[ONE_LOOP]);
     let origin = Origin::site();
     for name in ["same.test", "SAME.Test", "same.test."] {
         assert_eq!(proxy.client().get(&url(name, &origin)).text(), "/here", "{name}");

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::origin::serve_site;
-use crate::support::{client, Origin, Proxy};
+use crate::support::{client, Origin, Proxy, ONE_LOOP};
 
 /// Head lines of a request with more fields.
 fn request(url: &str, version: &str, fields: &str) -> String {
@@ -72,7 +72,7 @@ fn row_39_each_request_has_its_own_client_address() {
 
 #[test]
 fn clients_share_kept_origin_connections() {
-    let proxy = Proxy::start(&[]);
+    let proxy = Proxy::start(&[ONE_LOOP]);
     let origin = Origin::site();
     for number in 0..5 {
         let path = format!("/{number}");

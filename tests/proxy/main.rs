@@ -64,6 +64,7 @@ mod sni;
 mod supervised;
 mod support;
 mod tally;
+mod threads;
 mod tls_by_name;
 mod unix;
 mod upgrade;

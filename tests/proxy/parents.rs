@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::{
     alert, client, client_hello, eventually, ports, Blackhole, Client, Helpers, NameServer, Origin, Peer, Proxy,
-    Refusing, A,
+    Refusing, A, ONE_LOOP,
 };
 
 /// What a parent does: it answers with the first line of the request, and opens tunnels in which it sends back what it gets.
@@ -48,7 +48,7 @@ fn through(parents: &[SocketAddr], options: &[(&str, &str)]) -> Proxy {
 #[test]
 fn requests_go_to_the_parent_whole_and_on_one_connection() {
     let parent = parent();
-    let proxy = through(&[parent.address()], &[]);
+    let proxy = through(&[parent.address()], &[ONE_LOOP]);
     let mut client = proxy.client();
     for (url, line) in [
         ("http://a.test/x?y", "GET http://a.test/x?y HTTP/1.1"),
@@ -177,7 +177,7 @@ fn without_a_parent_there_is_an_answer_or_the_origin() {
 fn a_parent_that_comes_back_is_used_again() {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::next()));
     let refusing = Refusing::at(address);
-    let proxy = through(&[address], &[]);
+    let proxy = through(&[address], &[ONE_LOOP]);
     assert_eq!(proxy.client().get("http://a.test/").status(), 502);
     drop(refusing);
     let _parent = Origin::at(address, serve);

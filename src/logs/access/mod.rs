@@ -125,6 +125,12 @@ impl AccessLog {
         AccessLog { handle, lines: AccessLines::new(format) }
     }
 
+    /// Another one that writes to the same place.
+    #[must_use]
+    pub fn another(&self) -> AccessLog {
+        AccessLog::new(self.handle.clone(), self.lines.format.clone())
+    }
+
     /// Lines of its writer that were lost since the start.
     pub fn lost(&self) -> u64 {
         self.handle.lost()

@@ -42,11 +42,13 @@ pub enum EpisodeKind {
     AcceptingPaused,
     /// All buffers are lent.
     BuffersUsedUp,
+    /// A loop does not turn any more.
+    LoopHangs,
 }
 
 impl EpisodeKind {
     /// All kinds, in the order of their places.
-    pub const ALL: [EpisodeKind; 17] = [
+    pub const ALL: [EpisodeKind; 18] = [
         EpisodeKind::NameServersSilent,
         EpisodeKind::RequestsFail,
         EpisodeKind::HelpersUnreadable,
@@ -64,6 +66,7 @@ impl EpisodeKind {
         EpisodeKind::LinesLost,
         EpisodeKind::AcceptingPaused,
         EpisodeKind::BuffersUsedUp,
+        EpisodeKind::LoopHangs,
     ];
 
     /// The word for it in metrics, JSON and `/health?strict`.
@@ -95,13 +98,14 @@ impl EpisodeKind {
             EpisodeKind::LinesLost => ("lines_lost", "logs take all lines again", "lines were lost"),
             EpisodeKind::AcceptingPaused => ("accepting_paused", "connections are accepted again", ""),
             EpisodeKind::BuffersUsedUp => ("buffers_used_up", "there are buffers again", ""),
+            EpisodeKind::LoopHangs => ("loop_hangs", "all loops turn again", ""),
         }
     }
 
     /// For how long nothing must be seen of it until it is over. What is a state ends with it.
     pub(super) fn calm(self) -> Millis {
         match self {
-            EpisodeKind::ReloadRefused | EpisodeKind::LimitsLowered => 0,
+            EpisodeKind::ReloadRefused | EpisodeKind::LimitsLowered | EpisodeKind::LoopHangs => 0,
             EpisodeKind::ListsOutdated | EpisodeKind::UsersOutdated | EpisodeKind::NameServersSilent => 0,
             _ => CALM,
         }
@@ -111,6 +115,8 @@ impl EpisodeKind {
     pub(super) fn is_told(self) -> bool {
         let elsewhere = matches!(self, EpisodeKind::ReloadRefused | EpisodeKind::LimitsLowered);
         let loaded = matches!(self, EpisodeKind::ListsOutdated | EpisodeKind::UsersOutdated);
-        !elsewhere && !loaded && !matches!(self, EpisodeKind::HelpersBusy | EpisodeKind::AcceptingPaused)
+        !elsewhere
+            && !loaded
+            && !matches!(self, EpisodeKind::HelpersBusy | EpisodeKind::AcceptingPaused | EpisodeKind::LoopHangs)
     }
 }

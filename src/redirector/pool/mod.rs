@@ -47,6 +47,13 @@ pub struct PoolSettings {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Ticket(u64);
 
+impl Ticket {
+    /// A name for a question of an asker that has no pool, by a number of its own.
+    pub fn numbered(number: u64) -> Ticket {
+        Ticket(number)
+    }
+}
+
 /// What the owner of the pool has to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PoolAction {

@@ -88,6 +88,7 @@ impl Source for Nobody {
 
     fn sessions(&self, filter: &Filter) -> Sessions {
         let row = Row {
+            thread: None,
             id: 1,
             client: IpAddr::from([127, 0, 0, 1]).into(),
             pid: None,

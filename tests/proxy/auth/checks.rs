@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::files::BCRYPT;
 use super::{ask, assert_asks, field, Users, SLOW};
-use crate::support::{client, eventually, Client, Message, Origin, Proxy};
+use crate::support::{client, eventually, Client, Message, Origin, Proxy, ONE_LOOP};
 
 fn send(client: &mut Client, origin: &Origin, credentials: &str) {
     client.send(client::get(&origin.url("/")).replacen("\r\n\r\n", &format!("\r\n{}\r\n", field(credentials)), 1));
@@ -30,7 +30,7 @@ fn assert_busy(reply: &Message) {
 #[test]
 fn a_client_pays_for_one_check_and_those_who_ask_for_the_same_share_it() {
     let origin = Origin::site();
-    let proxy = Users::new(&format!("ann:{SLOW}\n")).proxy(&[]);
+    let proxy = Users::new(&format!("ann:{SLOW}\n")).proxy(&[ONE_LOOP]);
     let at_once = clients(&proxy, &origin, (0..20).map(|_| "ann:secret".to_owned()));
     for mut client in at_once {
         assert_eq!(client.reply().status(), 200);
@@ -63,7 +63,7 @@ fn others_are_served_while_a_password_is_checked() {
 #[test]
 fn a_queue_that_is_full_answers_at_once() {
     let origin = Origin::site();
-    let proxy = Users::new(&format!("ann:{SLOW}\n")).proxy(&[]);
+    let proxy = Users::new(&format!("ann:{SLOW}\n")).proxy(&[ONE_LOOP]);
     // One address gets half of the 256 places, and there are at most two threads.
     let waiting = clients(&proxy, &origin, (0..130).map(|number| format!("ann:wrong{number}")));
     let mut late = proxy.client();
@@ -160,7 +160,7 @@ fn so_many_wait_for_one_check_and_no_more() {
     let origin = Origin::site();
     // A check that takes seconds, so that all have asked before it ends.
     let slower = SLOW.replace("rounds=150000", "rounds=1000000");
-    let proxy = Users::new(&format!("ann:{slower}\n")).proxy(&[("http.connections", "2000")]);
+    let proxy = Users::new(&format!("ann:{slower}\n")).proxy(&[ONE_LOOP, ("http.connections", "2000")]);
     let request = format!("GET {} HTTP/1.1\r\nHost: h\r\n{}\r\n", origin.url("/"), field("ann:wrong"));
     let mut clients: Vec<Client> = (0..300).map(|_| proxy.client()).collect();
     clients.iter_mut().for_each(|client| client.send(&request));

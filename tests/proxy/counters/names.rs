@@ -2,7 +2,7 @@
 //! depend on the machine how many questions a name makes.
 
 use super::{ask, last_get, Stage, Step};
-use crate::support::{eventually, Answer, Gate, NameServer, Origin, Proxy, Query};
+use crate::support::{eventually, Answer, Gate, NameServer, Origin, Proxy, Query, ONE_LOOP};
 
 pub struct Peers {
     site: Origin,
@@ -135,6 +135,6 @@ pub const STEPS: &[Step<Peers>] = &[
 fn what_becomes_of_names_counts_once() {
     let Some(peers) = Peers::start() else { return };
     let resolver = peers.names.resolv_conf();
-    let options = [("dns.resolver", resolver.as_str()), ("tcp6.out", "false"), ("http.pool", "0")];
+    let options = [ONE_LOOP, ("dns.resolver", resolver.as_str()), ("tcp6.out", "false"), ("http.pool", "0")];
     Stage::new(Proxy::start(&options), peers).play(STEPS);
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::dns::{everything, proxy};
-use crate::support::{Client, Helpers, NameServer, Origin, Peer, Proxy};
+use crate::support::{Client, Helpers, NameServer, Origin, Peer, Proxy, ONE_LOOP};
 
 /// A balancer that picks the backend of a connection by its first Host: every response on it names that site.
 fn balancer() -> Origin {
@@ -27,7 +27,7 @@ fn get(client: &mut Client, name: &str, port: u16, fields: &str) -> String {
 #[test]
 fn a1_a_kept_connection_carries_one_name_alone() {
     let Some(names) = NameServer::start(everything) else { return };
-    let (proxy, origin) = (proxy(&names, &[]), balancer());
+    let (proxy, origin) = (proxy(&names, &[ONE_LOOP]), balancer());
     let port = origin.port();
     let mut one = proxy.client();
     for name in ["a.test", "b.test", "b.test", "a.test", "127.0.0.1", "127.0.0.1"] {
@@ -59,7 +59,7 @@ fn a1_the_name_is_that_of_the_host_field() {
     let origin = balancer();
     let port = origin.port();
     let helpers = Helpers::answering(move |_| format!("intercept://127.0.0.1:{port}"));
-    let proxy = helpers.proxy(&[]);
+    let proxy = helpers.proxy(&[ONE_LOOP]);
     for (name, asked) in [("a.test", 81), ("b.test", 81), ("a.test", 82), ("b.test", 81), ("a.test", 81)] {
         assert_eq!(get(&mut proxy.client(), name, asked, ""), format!("{name}:{asked}"));
     }
@@ -83,7 +83,7 @@ fn says_too_much(peer: &mut Peer) -> io::Result<()> {
 #[test]
 fn a2_what_one_site_sends_unasked_is_no_response_of_another() {
     let Some(names) = NameServer::start(everything) else { return };
-    let (proxy, origin) = (proxy(&names, &[]), Origin::start(says_too_much));
+    let (proxy, origin) = (proxy(&names, &[ONE_LOOP]), Origin::start(says_too_much));
     let port = origin.port();
     for _ in 0..10 {
         assert_eq!(get(&mut proxy.client(), "a.test", port, ""), "a");

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::dns::{everything, proxy, url};
-use crate::support::{eventually, Answer, Blackhole, Client, Message, NameServer, Origin, Proxy, Query, A, AAAA};
+use crate::support::{
+    eventually, Answer, Blackhole, Client, Message, NameServer, Origin, Proxy, Query, A, AAAA, ONE_LOOP,
+};
 
 /// A name server that answers the first question for IPv4 addresses like this, and the others as it should.
 fn wrong_once(wrong: impl Fn(&Query) -> Answer + Send + Sync + 'static) -> Option<NameServer> {
@@ -83,8 +85,10 @@ fn a5_names_of_one_client_leave_room_for_those_of_others() {
         false => everything(query),
     };
     let Some(names) = NameServer::start(picky) else { return };
-    let proxy =
-        proxy(&names, &[("http.forward", "X-Client"), ("http.resolve-timeout", "600"), ("dns.retries", "1000")]);
+    let proxy = proxy(
+        &names,
+        &[ONE_LOOP, ("http.forward", "X-Client"), ("http.resolve-timeout", "600"), ("dns.retries", "1000")],
+    );
     let origin = Origin::site();
     let mut waiting: Vec<_> = (0..4_200).map(|_| proxy.client()).collect();
     for (number, client) in waiting.iter_mut().enumerate() {
@@ -228,7 +232,7 @@ fn c_names_a_forbidden_address_beside_an_empty_family_is_refused_as_such() {
             (false, false) => Answer::Late(late, query.reply().negative(60)),
         };
         let Some(names) = NameServer::start(answer) else { return };
-        let proxy = proxy(&names, &[("security.local", "")]);
+        let proxy = proxy(&names, &[ONE_LOOP, ("security.local", "")]);
         for lookup in ["first", "cached"] {
             let reply = proxy.client().get("http://inner.test/");
             let why = reply.value("Proxy-Status").unwrap_or_default();

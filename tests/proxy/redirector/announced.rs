@@ -1,7 +1,7 @@
 //! Connections to hosts that a helper has named begin with a PROXY protocol header, where the helper or the configuration says so.
 
 use super::connect;
-use crate::support::{client, Client, Helpers, Origin, Peer, Proxy};
+use crate::support::{client, Client, Helpers, Origin, Peer, Proxy, ONE_LOOP};
 
 /// An origin that takes a header of version 1 or 2 in front of each connection, and answers requests with the line of it, or
 /// echoes what follows a header in a tunnel.
@@ -80,7 +80,7 @@ fn without_a_word_of_it_nobody_is_announced() {
         let origin = Origin::site();
         let reply = format!("intercept://{}{word}", origin.address());
         let helpers = Helpers::answering(move |_| reply.clone());
-        let proxy = helpers.proxy(&[("tcp4.proxy-protocol", option)]);
+        let proxy = helpers.proxy(&[ONE_LOOP, ("tcp4.proxy-protocol", option)]);
         for _ in 0..2 {
             let mut client = proxy.client();
             client.send(client::get("http://named.example/a"));

@@ -85,6 +85,10 @@ impl Proxy {
         for (key, value) in defaults().iter().chain(options) {
             command.env(variable(key), value);
         }
+        let told = given("daemon.threads").is_some() || given("cache.enable") == Some("true");
+        if let Some(threads) = loops().filter(|_| !told) {
+            command.env(variable("daemon.threads"), threads);
+        }
         let mut child = change(command).stdin(Stdio::null()).spawn().expect("the binary runs");
         let (stdout, _) = capture(child.stdout.take());
         let (stderr, _) = capture(child.stderr.take());
@@ -302,6 +306,15 @@ impl Drop for Proxy {
             eprintln!("--- output of the proxy (ended by signal {signal:?}):\n{}---", self.log());
         }
     }
+}
+
+/// For tests of what each loop keeps for itself: names, connections to origins, parents that failed.
+pub const ONE_LOOP: (&str, &str) = ("daemon.threads", "1");
+
+/// With how many loops all proxies run whose tests say nothing else (`make test-threads`). The cache is a part of each loop, so
+/// that its tests run with one.
+pub fn loops() -> Option<String> {
+    std::env::var("EXAPROXY_TEST_THREADS").ok()
 }
 
 /// The name of an option in the environment.

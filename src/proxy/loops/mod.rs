@@ -1,0 +1,346 @@
+//! Several loops in one process. The first accepts connections and hands each to the loop that has fewest; it has the signals, the
+//! monitor, the helpers and the files. Each of the others is a whole [`Proxy`] with clients, names, connections to origins of its
+//! own, and no listener. They write letters to one another. With one loop nothing of this is there.
+
+pub(super) mod common;
+mod far_helpers;
+pub(super) mod letters;
+mod mailbox;
+mod report;
+mod room;
+mod running;
+mod watchdog;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::mpsc::{self, Receiver};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use reactor::arena::Arena;
+use reactor::poller::Poller;
+
+use self::common::Common;
+use self::far_helpers::{Asking, Strangers};
+use self::letters::{News, Task};
+use self::mailbox::Mailbox;
+use self::report::Gatherings;
+use self::room::Rooms;
+use self::running::LoopThreads;
+use super::{Client, ListenAddress, Proxy, ServiceOptions};
+use crate::exchange::ingress::{Arrival, Ingress};
+use crate::io::owner::Owner;
+use crate::monitor::Running;
+use crate::redirector::HelperTerms;
+
+pub(super) use self::report::Whole;
+pub(super) use self::watchdog::Beats;
+
+/// Longest wait for loops to take a configuration over.
+const CONFIGURED: Duration = Duration::from_secs(1);
+
+/// One loop's side of what it shares with the others.
+#[derive(Debug)]
+pub(super) struct Loops {
+    common: Arc<Common>,
+    post: Arc<Post>,
+    number: usize,
+    role: LoopRole,
+}
+
+/// The boxes of all loops.
+#[derive(Debug)]
+struct Post {
+    first: Mailbox<News>,
+    /// Those of the others, from number 1 on.
+    further: Vec<Mailbox<Task>>,
+}
+
+impl Post {
+    /// The box of a loop that is not the first.
+    fn mailbox(&self, number: usize) -> Option<&Mailbox<Task>> {
+        self.further.get(number.checked_sub(1)?)
+    }
+}
+
+/// What this loop does for the others.
+#[derive(Debug)]
+enum LoopRole {
+    First(Box<First>),
+    Further(Box<Further>),
+}
+
+/// What only the first loop has.
+#[derive(Debug)]
+struct First {
+    news: Receiver<News>,
+    threads: LoopThreads,
+    /// The last numbers of each of the others.
+    seconds: Vec<Running>,
+    strangers: Strangers,
+    gatherings: Gatherings,
+    rooms: Rooms,
+    /// Why one of the others has ended.
+    failed: Option<String>,
+}
+
+/// What only the others have.
+#[derive(Debug)]
+struct Further {
+    tasks: Receiver<Task>,
+    asking: Asking,
+    /// Where clients find the proxy.
+    places: Vec<ListenAddress>,
+}
+
+impl Loops {
+    /// For each of these polls its loop, the first one first; none for a single one.
+    pub(super) fn tie(pollers: &mut [Poller<Owner>]) -> io::Result<Vec<Option<Box<Loops>>>> {
+        let count = pollers.len();
+        if count < 2 {
+            return Ok(vec![None; count].into_iter().map(|_: Option<()>| None).collect());
+        }
+        let (first, others) = pollers.split_first_mut().ok_or(io::ErrorKind::InvalidInput)?;
+        let (first, news) = Mailbox::new(first)?;
+        let boxes = others.iter_mut().map(Mailbox::new).collect::<io::Result<Vec<_>>>()?;
+        let (further, tasks): (Vec<_>, Vec<_>) = boxes.into_iter().unzip();
+        let common = Arc::new(Common::new(count, Arc::clone(first.bell())));
+        let post = Arc::new(Post { first, further });
+        let first = First {
+            news,
+            threads: LoopThreads::default(),
+            seconds: vec![Running::default(); count - 1],
+            strangers: Strangers::default(),
+            gatherings: Gatherings::default(),
+            rooms: Rooms::default(),
+            failed: None,
+        };
+        let further = tasks
+            .into_iter()
+            .map(|tasks| LoopRole::Further(Box::new(Further { tasks, asking: Asking::default(), places: Vec::new() })));
+        let roles = std::iter::once(LoopRole::First(Box::new(first))).chain(further);
+        let loops = roles.enumerate().map(|(number, role)| Loops {
+            common: Arc::clone(&common),
+            post: Arc::clone(&post),
+            number,
+            role,
+        });
+        Ok(loops.map(|one| Some(Box::new(one))).collect())
+    }
+
+    /// What all loops see.
+    pub(super) fn common(&self) -> &Arc<Common> {
+        &self.common
+    }
+
+    /// The number of this loop, from 0 on.
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+
+    /// How many loops there are.
+    pub(super) fn count(&self) -> usize {
+        self.common.count()
+    }
+
+    /// Clients whose numbers no other loop uses.
+    pub(super) fn clients(&self) -> Arena<Client> {
+        // There are at most 64 loops.
+        Arena::numbered(self.number as u32 + 1, self.count() as u32)
+    }
+
+    /// Posts a task to each of the other loops, where this is the first.
+    fn post_all(&self, task: impl Fn() -> Task) {
+        if matches!(self.role, LoopRole::First(_)) {
+            self.post.further.iter().for_each(|mailbox| mailbox.post(task()));
+        }
+    }
+
+    /// What an unsafe request has changed is to go from the parts of the cache that other loops have (RFC 9111 section 4.4).
+    pub(super) fn tell_changed(&self, keys: &[Vec<u8>]) {
+        if self.number > 0 {
+            self.post.first.post(News::Forget(keys.to_vec()));
+        }
+        let others = (1..).zip(&self.post.further).filter(|(number, _)| *number != self.number);
+        others.for_each(|(_, mailbox)| mailbox.post(Task::Forget(keys.to_vec())));
+    }
+
+    fn first(&mut self) -> Option<&mut First> {
+        match &mut self.role {
+            LoopRole::First(first) => Some(first),
+            LoopRole::Further(_) => None,
+        }
+    }
+
+    fn further(&mut self) -> Option<&mut Further> {
+        match &mut self.role {
+            LoopRole::First(_) => None,
+            LoopRole::Further(further) => Some(further),
+        }
+    }
+}
+
+/// Loops that are about to serve by other options.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Configured {
+    configured: Receiver<()>,
+    missing: usize,
+}
+
+impl Configured {
+    /// Waits until all loops do, so that what comes after a reload meets the new options everywhere. A loop comes to its letters
+    /// with its next turn, within milliseconds; one that hangs is not waited for.
+    pub(super) fn wait(self) {
+        let deadline = Instant::now() + CONFIGURED;
+        for _ in 0..self.missing {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if self.configured.recv_timeout(left).is_err() {
+                return log::error!(target: "server", "a loop has not taken the configuration over yet");
+            }
+        }
+    }
+}
+
+impl Proxy {
+    /// Whether this is the loop that has listeners, signals and the monitor.
+    pub(super) fn is_first(&self) -> bool {
+        self.loops.as_ref().is_none_or(|loops| loops.number == 0)
+    }
+
+    /// How many loops there are.
+    pub(super) fn loop_count(&self) -> usize {
+        self.loops.as_ref().map_or(1, |loops| loops.count())
+    }
+
+    /// Writes the same to all other loops, where this is the first of several.
+    pub(super) fn tell_loops(&self, task: impl Fn() -> Task) {
+        if let Some(loops) = &self.loops {
+            loops.post_all(task);
+        }
+    }
+
+    /// Gives a connection for which there is a place to the loop that has fewest clients. One to the monitor stays here.
+    pub(super) fn place(&mut self, stream: TcpStream, arrival: &Arrival) {
+        let chosen = match &self.loops {
+            Some(loops) if !arrival.ingress.is_local() => loops.common.emptiest(),
+            _ => 0,
+        };
+        self.listeners.enter(arrival.ingress, chosen);
+        match self.loops.as_ref().and_then(|loops| loops.post.mailbox(chosen)) {
+            Some(mailbox) => mailbox.post(Task::Serve(stream, *arrival)),
+            None => self.welcome(stream, arrival),
+        }
+    }
+
+    /// Has the other loops serve clients by these options, which the caller is to wait for.
+    pub(super) fn configure_loops(&self, service: &ServiceOptions, terms: Option<HelperTerms>) -> Configured {
+        let (done, configured) = mpsc::channel();
+        self.tell_loops(|| Task::Configure(Box::new((service.clone(), terms)), done.clone()));
+        Configured { configured, missing: self.loop_count() - 1 }
+    }
+
+    /// Reads the letters that have come.
+    pub(super) fn take_letters(&mut self) {
+        let Some(loops) = &mut self.loops else { return };
+        let opens = match loops.post.mailbox(loops.number) {
+            Some(mailbox) => mailbox.opens(),
+            None => loops.post.first.opens(),
+        };
+        if !opens {
+            return;
+        }
+        while let Some(task) = self.loops.as_mut().and_then(|loops| loops.further()?.tasks.try_recv().ok()) {
+            self.do_task(task);
+        }
+        while let Some(news) = self.loops.as_mut().and_then(|loops| loops.first()?.news.try_recv().ok()) {
+            self.take_news(news);
+        }
+    }
+
+    fn do_task(&mut self, task: Task) {
+        match task {
+            Task::Serve(stream, arrival) => self.welcome(stream, &arrival),
+            Task::Configure(options, done) => {
+                let (service, terms) = *options;
+                self.configure(service);
+                self.use_helpers(terms);
+                // The first loop may have given up waiting.
+                let _ = done.send(());
+            }
+            Task::Names(names) => self.use_names(names),
+            Task::Lists(news) => self.lists_looked_at(news),
+            Task::Parents(parents) => self.use_parents(*parents),
+            Task::Users(place, news) => self.users_changed(place, news),
+            Task::Pages(pages) => self.use_pages(pages),
+            Task::Listeners(addresses, places) => {
+                self.local.set_listeners(addresses);
+                let further = self.loops.as_mut().and_then(|loops| loops.further());
+                further.into_iter().for_each(|further| further.places = places.clone());
+            }
+            Task::Usage(log) => self.set_usage(log),
+            Task::Access(log) => self.set_access(log),
+            // Whether there is a cache has been told by the first loop.
+            Task::Purge(what) => drop(self.purge(&what)),
+            Task::Forget(keys) => self.forget_keys(&keys),
+            Task::Report(number, needs) => self.report_to_first(number, &needs),
+            Task::Stand(ingress) => self.tell_standings(ingress),
+            Task::GiveWay(key, served) => self.give_way(key, served),
+            Task::Replied(reply) => self.far_reply(*reply),
+            Task::Undecided(key, ticket, fault) => self.far_fault(key, ticket, Some(fault)),
+            Task::Unasked(key, ticket) => self.far_fault(key, ticket, None),
+            Task::Stop => self.lifecycle.stop(),
+        }
+    }
+
+    fn take_news(&mut self, news: News) {
+        match news {
+            News::Second(number, running) => {
+                let first = self.loops.as_mut().and_then(|loops| loops.first());
+                let known = first.and_then(|first| first.seconds.get_mut(number.checked_sub(1)?));
+                known.into_iter().for_each(|known| *known = (*running).clone());
+            }
+            News::Forget(keys) => self.forget_keys(&keys),
+            News::Hosts(counts) => self.watch.hosts.absorb(counts),
+            News::Reported(number, report) => self.take_report(number, *report),
+            News::Standing(ingress, standings) => self.take_standings(ingress, standings),
+            News::Ask(from, who, ticket, question) => self.stranger_asks(from, who, ticket, question),
+            News::AskAgain(from, ticket, reply) => self.stranger_asks_again(from, ticket, *reply),
+            News::Cancel(from, ticket) => self.stranger_leaves(from, ticket),
+            News::Failed(why) => {
+                let first = self.loops.as_mut().and_then(|loops| loops.first());
+                first.into_iter().for_each(|first| first.failed = Some(why.clone()));
+            }
+        }
+    }
+
+    /// Tells the other loops which listeners there are.
+    pub(super) fn tell_listeners(&mut self) {
+        let addresses: Vec<(_, SocketAddr)> = self.listeners.addresses();
+        self.local.set_listeners(addresses.clone());
+        self.tell_loops(|| Task::Listeners(addresses.clone(), self.listeners.places(Ingress::Proxy)));
+    }
+
+    /// Where clients find the proxy.
+    pub(super) fn proxy_places(&self) -> Vec<ListenAddress> {
+        match self.loops.as_ref().map(|loops| &loops.role) {
+            Some(LoopRole::Further(further)) => further.places.clone(),
+            _ => self.listeners.places(Ingress::Proxy),
+        }
+    }
+
+    /// Clients of all loops but the first.
+    pub(super) fn clients_of_others(&self) -> usize {
+        self.loops.as_ref().map_or(0, |loops| loops.common.clients_of_others())
+    }
+
+    /// What sessions have to know of the helpers, where there are any.
+    pub(super) fn helper_terms(&self) -> Option<HelperTerms> {
+        let far = || match &self.loops.as_ref()?.role {
+            LoopRole::Further(further) => further.asking.terms,
+            LoopRole::First(_) => None,
+        };
+        self.redirector.as_ref().map(crate::redirector::Redirector::terms).or_else(far)
+    }
+}

@@ -1,0 +1,105 @@
+//! Whether all loops turn: each notes when it begins a turn, and a thread of its own looks at that, since a loop that hangs can tell
+//! nothing.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use reactor::Millis;
+
+/// Pause between two looks. A loop turns once a second at least.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Milliseconds without a turn after which a loop hangs.
+pub(super) const HANGS: Millis = 10_000;
+
+/// When the loops began their last turns.
+#[derive(Debug)]
+pub(in crate::proxy) struct Beats {
+    start: Instant,
+    /// By the number of the loop, in milliseconds since the start.
+    last: Vec<AtomicU64>,
+    /// The process ends when a loop hangs.
+    ends: bool,
+}
+
+impl Beats {
+    /// For so many loops, all of which turn now.
+    pub(super) fn new(loops: usize, ends: bool) -> Beats {
+        Beats { start: Instant::now(), last: (0..loops).map(|_| AtomicU64::new(0)).collect(), ends }
+    }
+
+    fn now(&self) -> Millis {
+        Millis::try_from(self.start.elapsed().as_millis()).unwrap_or(Millis::MAX)
+    }
+
+    /// This loop begins a turn.
+    pub(super) fn beat(&self, number: usize) {
+        self.last[number].store(self.now(), Ordering::Relaxed);
+    }
+
+    /// The loops that hang, with the milliseconds since they began their last turns.
+    pub(super) fn hanging(&self) -> impl Iterator<Item = (usize, Millis)> + '_ {
+        let now = self.now();
+        let silences = self.last.iter().map(move |last| now.saturating_sub(last.load(Ordering::Relaxed)));
+        silences.enumerate().filter(|(_, silence)| *silence >= HANGS)
+    }
+
+    /// The process was kept from running: nothing is known of the time before.
+    fn forget(&self) {
+        let now = self.now();
+        self.last.iter().for_each(|last| last.store(now, Ordering::Relaxed));
+    }
+}
+
+/// Starts the thread. It says when a loop hangs, and ends the process then if it is to. It ends with the loops.
+///
+/// # Errors
+/// When there is no thread to be had.
+pub(super) fn start(beats: &Arc<Beats>) -> io::Result<()> {
+    let beats = Arc::downgrade(beats);
+    thread::Builder::new().name("watchdog".to_owned()).spawn(move || watch(&beats)).map(drop)
+}
+
+fn watch(beats: &Weak<Beats>) {
+    let mut told: Vec<usize> = Vec::new();
+    loop {
+        let before = Instant::now();
+        thread::sleep(LOOK);
+        let Some(beats) = beats.upgrade() else { return };
+        if before.elapsed() > 2 * LOOK {
+            beats.forget();
+            continue;
+        }
+        let hanging: Vec<(usize, Millis)> = beats.hanging().collect();
+        told.retain(|number| hanging.iter().any(|(hangs, _)| hangs == number));
+        for (number, silence) in hanging {
+            if told.contains(&number) {
+                continue;
+            }
+            told.push(number);
+            log::error!(target: "server", "loop {number} has not turned for {} s, and its clients wait", silence / 1000);
+            if beats.ends {
+                log::error!(target: "server", "the process ends, so that it is started again (daemon.watchdog)");
+                log::logger().flush();
+                std::process::abort();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_that_does_not_turn_is_found() {
+        let beats = Beats { start: Instant::now() - Duration::from_secs(60), ..Beats::new(2, false) };
+        beats.beat(1);
+        assert_eq!(beats.hanging().map(|(number, silence)| (number, silence / 1000)).collect::<Vec<_>>(), [(0, 60)]);
+        beats.forget();
+        assert_eq!(beats.hanging().count(), 0);
+    }
+}

@@ -1,0 +1,82 @@
+//! A loop that does not turn any more. The test holds its thread as a debugger does, and no other.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+
+use nix::sys::ptrace;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
+use nix::unistd::Pid;
+
+use super::{clients, proxy};
+use crate::support::{Origin, Proxy};
+
+/// The thread of this name.
+fn thread(proxy: &Proxy, name: &str) -> Pid {
+    let tasks = fs::read_dir(format!("/proc/{}/task", proxy.pid())).expect("a living process");
+    let named = |task: &fs::DirEntry| fs::read_to_string(task.path().join("comm")).is_ok_and(|own| own.trim() == name);
+    let found = tasks.flatten().find(named).expect("a thread of this name");
+    let number = found.file_name().into_string().expect("a number").parse().expect("a number");
+    Pid::from_raw(number)
+}
+
+/// A thread that is held. It goes on when this is dropped, or the end of its process would wait for it.
+struct Held(Pid);
+
+impl Held {
+    /// Holds a thread; None where that is not allowed.
+    fn new(thread: Pid) -> Option<Held> {
+        if ptrace::attach(thread).is_err() {
+            crate::support::skip("ptrace is not allowed");
+            return None;
+        }
+        waitpid(thread, Some(WaitPidFlag::__WALL)).expect("it stops");
+        Some(Held(thread))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = ptrace::detach(self.0, None::<Signal>);
+    }
+}
+
+#[test]
+fn a_loop_that_hangs_is_told_and_holds_no_page() {
+    let (proxy, origin) = (proxy("2", &[]), Origin::site());
+    let mut there = clients(&proxy, &origin, 4);
+    let Some(held) = Held::new(thread(&proxy, "loop 1")) else { return };
+    // Pages come all the same, with what it told last.
+    assert!(proxy.counter("clients.requests") >= 2);
+    proxy.wait_log("loop 1 has not turned for 10 s, and its clients wait");
+    proxy.wait_counter("episodes.loop_hangs", 1);
+    let told = "exaproxy_trouble{kind=\"loop_hangs\"} ";
+    assert!(proxy.monitor_page("/metrics").contains(&format!("{told}1\n")));
+    drop(held);
+    proxy.wait_log("all loops turn again");
+    for client in &mut there {
+        assert_eq!(client.get(&origin.url("/again")).text(), "/again");
+    }
+    assert!(proxy.monitor_page("/metrics").contains(&format!("{told}0\n")));
+}
+
+#[test]
+fn a_watchdog_ends_the_process_with_one_loop_or_several() {
+    for (threads, name) in [("1", "exaproxy"), ("2", "loop 1")] {
+        let mut proxy = proxy(threads, &[("daemon.watchdog", "true")]);
+        let held = thread(&proxy, name);
+        let Some(_held) = Held::new(held) else { return };
+        proxy.wait_log("the process ends, so that it is started again (daemon.watchdog)");
+        // Who holds a thread is told of its end, and of that of the process where it is the first one.
+        let ended = waitpid(held, Some(WaitPidFlag::__WALL)).expect("its end");
+        if threads == "1" {
+            assert_eq!(ended, WaitStatus::Signaled(held, Signal::SIGABRT, ended_with_core(&ended)));
+        } else {
+            assert_eq!(proxy.wait_exit().signal(), Some(Signal::SIGABRT as i32));
+        }
+    }
+}
+
+fn ended_with_core(status: &WaitStatus) -> bool {
+    matches!(status, WaitStatus::Signaled(_, _, true))
+}

@@ -1,0 +1,133 @@
+//! What loops share: helpers, passwords that were found right, and what is not to be used any more.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use nix::sys::signal::Signal;
+
+use super::{clients, proxy};
+use crate::auth::{field, Users, SLOW};
+use crate::support::{client, eventually, Client, Helpers, Origin};
+
+const THREADS: (&str, &str) = ("daemon.threads", "3");
+
+#[test]
+fn helpers_are_asked_for_clients_of_all_loops_and_are_as_many_as_configured() {
+    let helpers = Helpers::answering(|line| match line.contains("/bad") {
+        true => "file://bad.html".to_owned(),
+        false => String::new(),
+    });
+    let origin = Origin::site();
+    let proxy = helpers.proxy(&[THREADS, ("redirector.minimum", "2"), ("redirector.maximum", "2")]);
+    let mut there = clients(&proxy, &origin, 9);
+    assert_eq!((helpers.pids().len(), proxy.counter("processes.forked")), (2, 2));
+    for client in &mut there {
+        client.send(client::get(&origin.url("/bad")));
+        assert_ne!(client.reply().text(), "/bad", "what a helper says holds in every loop");
+    }
+    assert_eq!((proxy.counter("helpers.asked"), proxy.counter("helpers.answered")), (18, 18));
+    // A reload brings other helpers, and asks them.
+    proxy.signal(Signal::SIGHUP);
+    proxy.wait_log("configuration reloaded");
+    helpers.wait_started(4);
+    for client in &mut there {
+        assert_eq!(client.get(&origin.url("/here")).text(), "/here");
+    }
+}
+
+#[test]
+fn a_helper_that_breaks_has_another_asked_for_any_loop() {
+    let broken = AtomicUsize::new(0);
+    let helpers = Helpers::answering(move |_| match broken.fetch_add(1, Ordering::SeqCst) % 2 {
+        0 => "BH message=tired".to_owned(),
+        _ => "OK".to_owned(),
+    });
+    let origin = Origin::site();
+    let extras = [THREADS, ("redirector.minimum", "1"), ("redirector.maximum", "1")];
+    let proxy = helpers.proxy(&extras);
+    clients(&proxy, &origin, 6);
+    assert_eq!(proxy.counter("helpers.again"), 6);
+}
+
+#[test]
+fn questions_end_with_their_clients_and_with_the_helpers() {
+    let helpers = Helpers::start(|desk| desk.hang());
+    let origin = Origin::site();
+    let options =
+        [THREADS, ("redirector.minimum", "1"), ("redirector.maximum", "1"), ("redirector.on-failure", "permit")];
+    let proxy = helpers.proxy(&options);
+    let mut there: Vec<Client> = (0..6).map(|_| proxy.client()).collect();
+    there.iter_mut().for_each(|client| client.send(client::get(&origin.url("/waits"))));
+    proxy.wait_counter("queue.size", 5);
+    // Of those that wait, four go, or three and the one whose question the helper has.
+    there.drain(2..).for_each(drop);
+    eventually("fewer questions", || (proxy.counter("queue.size") <= 2).then_some(()));
+}
+
+#[test]
+fn a_password_is_checked_once_for_all_loops() {
+    let (users, origin) = (Users::new(&format!("ann:{SLOW}\n")), Origin::site());
+    let proxy = users.proxy(&[THREADS]);
+    for _ in 0..9 {
+        let mut client = proxy.client();
+        let request = client::get(&origin.url("/here"));
+        client.send(request.replacen("\r\n\r\n", &format!("\r\n{}\r\n", field("ann:secret")), 1));
+        assert_eq!(client.reply().text(), "/here");
+    }
+    assert_eq!(
+        (proxy.counter("auth.checked"), proxy.counter("auth.kept"), proxy.counter("auth.remembered")),
+        (1, 8, 1)
+    );
+    // Other users hold in every loop.
+    users.replace("bob:other\n");
+    eventually("nothing that was found right holds", || {
+        let mut all = (0..6).map(|_| {
+            let mut client = proxy.client();
+            let request = client::get(&origin.url("/here"));
+            client.send(request.replacen("\r\n\r\n", &format!("\r\n{}\r\n", field("ann:secret")), 1));
+            client.reply().status()
+        });
+        all.all(|status| matches!(status, 407 | 429)).then_some(())
+    });
+}
+
+#[test]
+fn what_an_unsafe_request_changes_is_changed_in_the_cache_of_every_loop() {
+    let count = AtomicUsize::new(0);
+    let origin = Origin::start(move |peer| {
+        while let Some(request) = peer.request()? {
+            let body = match request.start().starts_with("GET") {
+                true => count.fetch_add(1, Ordering::SeqCst).to_string(),
+                false => String::new(),
+            };
+            let head =
+                format!("HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nContent-Length: {}\r\n\r\n", body.len());
+            peer.send(format!("{head}{body}"))?;
+        }
+        Ok(())
+    });
+    let proxy = proxy("3", &[("cache.enable", "true"), ("web.debug", "true")]);
+    let mut there: Vec<Client> = (0..3).map(|_| proxy.client()).collect();
+    let bodies = |there: &mut Vec<Client>| -> Vec<String> {
+        there.iter_mut().map(|client| client.get(&origin.url("/x")).text()).collect()
+    };
+    let first = bodies(&mut there);
+    assert_eq!(bodies(&mut there), first, "each loop has kept its own");
+    assert_eq!(proxy.counter("cache.objects"), 3);
+    there[1].send(format!("PUT {} HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", origin.url("/x")));
+    assert_eq!(there[1].reply().status(), 200);
+    proxy.wait_counter("cache.objects", 0);
+    let second = bodies(&mut there);
+    assert!(second.iter().all(|body| !first.contains(body)), "{first:?} {second:?}");
+    // So is what an order names.
+    let token = proxy.monitor_page("/control/token");
+    let mut monitor = Client::connect(proxy.web());
+    let content = format!("token={}&all=true", token.trim());
+    monitor.send(format!(
+        "POST /control/cache/purge HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n{content}",
+        proxy.web(),
+        content.len()
+    ));
+    let told = monitor.reply();
+    assert_eq!(told.status(), 200, "{told:?}");
+    proxy.wait_counter("cache.objects", 0);
+}
