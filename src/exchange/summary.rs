@@ -322,8 +322,8 @@ impl Summary {
     }
 }
 
-/// Summaries of requests that are over, for the next ones: memory for a few hundred bytes that is asked for and given back
-/// with each request costs as much as half of what is written there.
+/// Summaries of requests that are over, for the next ones: to ask for their memory and to give it back with each request took a
+/// tenth of what the log costs.
 #[derive(Debug, Default)]
 pub struct SpareSummaries(#[allow(clippy::vec_box)] Vec<Box<Summary>>);
 
