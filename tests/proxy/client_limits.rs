@@ -57,7 +57,7 @@ fn more_connections_than_one_client_may_have_get_503() {
 #[test]
 fn connections_that_ask_for_nothing_count_and_are_closed_beyond_twice_the_limit() {
     let origin = Origin::site();
-    let proxy = Proxy::start(&[("http.client-connections", "2")]);
+    let proxy = Proxy::start(&[ONE_LOOP, ("http.client-connections", "2")]);
     let mut silent: Vec<Client> = (0..4).map(|_| proxy.client()).collect();
     proxy.wait_clients(4);
     proxy.client().expect_close();

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 
-use crate::support::{eventually, Client, Helpers, Origin, Proxy};
+use crate::support::{eventually, Client, Helpers, Origin, Proxy, ONE_LOOP};
 
 /// The path of the program, at which another one can be put.
 struct Installed(tempfile::TempDir);
@@ -27,7 +27,9 @@ impl Installed {
 
     /// Starts what is there.
     fn start(&self, options: &[(&str, &str)]) -> Proxy {
-        Proxy::launch(options, "", |command| called(&command, &self.path()))
+        // A process with several loops cannot be divided.
+        let options = [&[ONE_LOOP], options].concat();
+        Proxy::launch(&options, "", |command| called(&command, &self.path()))
     }
 
     /// Puts a script there.
