@@ -206,9 +206,9 @@ impl Proxy {
         let other_rules =
             self.settings.rules.transparent != options.settings.rules.transparent || self.policy != policy;
         self.loading.loader.discard((answers, policy));
-        let tag = self.settings.icap.tag;
+        let (tag, leaving) = (self.settings.icap.tag, self.settings.leaving);
         self.settings = options.settings;
-        self.settings.icap.tag = tag;
+        (self.settings.icap.tag, self.settings.leaving) = (tag, leaving);
         self.renew_service();
         self.limiting.configure(options.client_limits);
         self.divert = options.divert;

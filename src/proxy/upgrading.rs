@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::loops::letters::Task;
 use super::Proxy;
 use crate::redirector::Redirector;
 use crate::system::signals::Signals;
@@ -10,11 +11,6 @@ impl Proxy {
     /// The listening sockets by their descriptors, and whether they are our own.
     pub fn listening(&self) -> Vec<(i32, bool)> {
         self.listeners.descriptors()
-    }
-
-    /// Are there threads that cannot be ended for a while: of further loops, or one that looks after loops?
-    pub fn has_more_threads(&self) -> bool {
-        self.loops.is_some() || self.beats.is_some()
     }
 
     /// Is a soft stop under way?
@@ -37,6 +33,7 @@ impl Proxy {
             () if !self.loading.loader.is_idle() => Err("files are being read"),
             () if !self.checks_are_idle() => Err("a password is being checked"),
             () if !self.redirector.as_ref().is_none_or(Redirector::is_settled) => Err("a helper starts or ends"),
+            () if !self.settle_loops() => Err("a loop has work for its threads"),
             () => Ok(()),
         }
     }
@@ -46,7 +43,8 @@ impl Proxy {
     pub fn park(&mut self, deadline: Instant) -> bool {
         self.loading.loader.park();
         self.park_checks();
-        self.redirector.as_mut().is_none_or(|redirector| redirector.park(deadline))
+        let loops = self.park_loops(deadline);
+        loops & self.redirector.as_mut().is_none_or(|redirector| redirector.park(deadline))
     }
 
     /// Starts the threads again that were ended.
@@ -54,11 +52,12 @@ impl Proxy {
     /// # Errors
     /// When there are none to be had.
     pub fn go_on(&mut self) -> std::io::Result<()> {
-        self.loading.loader.start()?;
+        self.start_threads()?;
         if let Some(redirector) = &mut self.redirector {
             redirector.go_on();
         }
         self.hold_checks(false);
+        self.tell_loops(|| Task::GoOn);
         Ok(())
     }
 
@@ -68,6 +67,7 @@ impl Proxy {
         self.listeners.leave_files();
         self.listeners.close(&mut self.poller, |place| place.ingress.is_local());
         self.settings.leaving = true;
+        self.tell_loops(|| Task::Leave);
         self.lifecycle.leave(self.clock.now());
     }
 

@@ -78,9 +78,6 @@ impl Supervisor {
         let program = self.upgrade.next.program().display();
         let refused = match self.upgrade.step {
             _ if self.proxy.is_draining() => "a soft stop is under way",
-            _ if self.proxy.has_more_threads() => {
-                "with daemon.threads above 1, or daemon.watchdog, the program has to be started anew"
-            }
             UpgradeStep::Nothing => "",
             _ => "another one is under way",
         };

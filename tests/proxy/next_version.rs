@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 
-use crate::support::{eventually, Client, Helpers, Origin, Proxy, ONE_LOOP};
+use crate::support::{eventually, Client, Helpers, Origin, Proxy};
 
 /// The path of the program, at which another one can be put.
 struct Installed(tempfile::TempDir);
@@ -27,9 +27,7 @@ impl Installed {
 
     /// Starts what is there.
     fn start(&self, options: &[(&str, &str)]) -> Proxy {
-        // A process with several loops cannot be divided.
-        let options = [&[ONE_LOOP], options].concat();
-        Proxy::launch(&options, "", |command| called(&command, &self.path()))
+        Proxy::launch(options, "", |command| called(&command, &self.path()))
     }
 
     /// Puts a script there.
@@ -162,8 +160,18 @@ fn ask_on(proxy: SocketAddr, origin: &str, left: &AtomicUsize) {
 
 #[test]
 fn no_request_fails_through_ten_upgrades_and_ten_reloads() {
+    through_upgrades("1");
+}
+
+#[test]
+fn no_request_of_several_loops_fails_through_ten_upgrades_and_ten_reloads() {
+    through_upgrades("3");
+}
+
+fn through_upgrades(loops: &str) {
     let installed = Installed::new();
-    let proxy = installed.start(&[("daemon.drain-timeout", "60")]);
+    let proxy =
+        installed.start(&[("daemon.drain-timeout", "60"), ("daemon.threads", loops), ("daemon.watchdog", "true")]);
     let origin = Origin::site();
     let (url, left) = (origin.url("/asked"), AtomicUsize::new(REQUESTS));
     let asked = |count| (left.load(Relaxed) <= REQUESTS - count).then_some(());

@@ -34,6 +34,8 @@ pub(in crate::proxy) struct Common {
     inside: Vec<[AtomicUsize; KINDS]>,
     /// The first loop wants to know when a place becomes free.
     alert: AtomicBool,
+    /// By loop: its threads have nothing to do, and get nothing.
+    settled: Vec<AtomicBool>,
     start: Instant,
     places: OnceLock<Arc<ClientParts<Places>>>,
     meter: OnceLock<Arc<ClientParts<Meter>>>,
@@ -52,6 +54,7 @@ impl Common {
             first,
             inside: (0..count).map(|_| Default::default()).collect(),
             alert: AtomicBool::new(false),
+            settled: (0..count).map(|_| AtomicBool::new(false)).collect(),
             start: Instant::now(),
             places: OnceLock::new(),
             meter: OnceLock::new(),
@@ -101,6 +104,11 @@ impl Common {
         if self.alert.load(Ordering::Relaxed) != alert {
             self.alert.store(alert, Ordering::SeqCst);
         }
+    }
+
+    /// Whether the threads of this loop have nothing to do.
+    pub(super) fn settled(&self, number: usize) -> &AtomicBool {
+        &self.settled[number]
     }
 
     /// The loop with fewest clients, the first of several.

@@ -71,6 +71,14 @@ pub(in crate::proxy) enum Task {
     Undecided(Key, Ticket, HelperFault),
     /// There are no helpers any more.
     Unasked(Key, Ticket),
+    /// Nothing is to be begun that keeps a thread busy, since all of them are to end for a moment.
+    Settle,
+    /// The loop ends its threads, and its turns.
+    Park,
+    /// Threads may be busy again.
+    GoOn,
+    /// Clients stay with this process, which is not the service any more.
+    Leave,
     /// The end.
     Stop,
 }

@@ -6,6 +6,7 @@ pub(super) mod common;
 mod far_helpers;
 pub(super) mod letters;
 mod mailbox;
+mod parking;
 mod report;
 mod room;
 mod running;
@@ -290,6 +291,10 @@ impl Proxy {
             Task::Replied(reply) => self.far_reply(*reply),
             Task::Undecided(key, ticket, fault) => self.far_fault(key, ticket, Some(fault)),
             Task::Unasked(key, ticket) => self.far_fault(key, ticket, None),
+            Task::Settle => self.settle_further(),
+            Task::Park => self.park_further(),
+            Task::GoOn => self.go_on_further(),
+            Task::Leave => self.settings.leaving = true,
             Task::Stop => self.lifecycle.stop(),
         }
     }

@@ -19,8 +19,8 @@ const GLANCE: Duration = Duration::from_millis(2);
 /// Loops that wait for their threads, and the threads.
 #[derive(Debug, Default)]
 pub(super) struct LoopThreads {
-    waiting: Vec<Proxy>,
-    running: Vec<JoinHandle<()>>,
+    pub(super) waiting: Vec<Proxy>,
+    pub(super) running: Vec<JoinHandle<Option<Proxy>>>,
 }
 
 impl LoopThreads {
@@ -70,6 +70,7 @@ impl Proxy {
         }
         let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) else { return Ok(()) };
         for mut further in std::mem::take(&mut first.threads.waiting) {
+            further.parks = false;
             further.start_loader()?;
             let name = format!("loop {}", further.loops.as_ref().map_or(0, |loops| loops.number));
             first.threads.running.push(thread::Builder::new().name(name).spawn(move || further.run())?);
@@ -77,11 +78,12 @@ impl Proxy {
         Ok(())
     }
 
-    /// Turns until it is told to stop.
-    fn run(mut self) {
+    /// Turns until it is told to stop, or to end its turns for a moment.
+    fn run(mut self) -> Option<Proxy> {
         loop {
             match self.turn() {
                 Ok(Turn::Stop) => break,
+                Ok(_) if self.parks => return Some(self),
                 Ok(_) => {}
                 Err(error) => {
                     if let Some(loops) = &self.loops {
@@ -93,6 +95,7 @@ impl Proxy {
             }
         }
         self.stop();
+        None
     }
 
     /// Whether the other loops go on.

@@ -2,9 +2,9 @@
 //! nothing.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
-use std::thread;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use reactor::Millis;
@@ -23,12 +23,16 @@ pub(in crate::proxy) struct Beats {
     last: Vec<AtomicU64>,
     /// The process ends when a loop hangs.
     ends: bool,
+    /// The thread that looks, while there is one, and whether it is to end.
+    thread: Mutex<Option<JoinHandle<()>>>,
+    parks: AtomicBool,
 }
 
 impl Beats {
     /// For so many loops, all of which turn now.
     pub(super) fn new(loops: usize, ends: bool) -> Beats {
-        Beats { start: Instant::now(), last: (0..loops).map(|_| AtomicU64::new(0)).collect(), ends }
+        let last = (0..loops).map(|_| AtomicU64::new(0)).collect();
+        Beats { start: Instant::now(), last, ends, thread: Mutex::default(), parks: AtomicBool::new(false) }
     }
 
     fn now(&self) -> Millis {
@@ -47,6 +51,16 @@ impl Beats {
         silences.enumerate().filter(|(_, silence)| *silence >= HANGS)
     }
 
+    /// Ends the thread, which [`start`] starts again.
+    pub(super) fn park(&self) {
+        self.parks.store(true, Ordering::Release);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+
     /// The process was kept from running: nothing is known of the time before.
     fn forget(&self) {
         let now = self.now();
@@ -59,16 +73,22 @@ impl Beats {
 /// # Errors
 /// When there is no thread to be had.
 pub(super) fn start(beats: &Arc<Beats>) -> io::Result<()> {
-    let beats = Arc::downgrade(beats);
-    thread::Builder::new().name("watchdog".to_owned()).spawn(move || watch(&beats)).map(drop)
+    let mut running = beats.thread.lock().unwrap_or_else(PoisonError::into_inner);
+    if running.is_none() {
+        beats.forget();
+        beats.parks.store(false, Ordering::Release);
+        let beats = Arc::downgrade(beats);
+        *running = Some(thread::Builder::new().name("watchdog".to_owned()).spawn(move || watch(&beats))?);
+    }
+    Ok(())
 }
 
 fn watch(beats: &Weak<Beats>) {
     let mut told: Vec<usize> = Vec::new();
     loop {
         let before = Instant::now();
-        thread::sleep(LOOK);
-        let Some(beats) = beats.upgrade() else { return };
+        thread::park_timeout(LOOK);
+        let Some(beats) = beats.upgrade().filter(|beats| !beats.parks.load(Ordering::Acquire)) else { return };
         if before.elapsed() > 2 * LOOK {
             beats.forget();
             continue;

@@ -210,18 +210,6 @@ fn tunnels_and_much_content_pass_in_every_loop() {
 }
 
 #[test]
-fn an_upgrade_in_place_is_refused_and_told() {
-    for options in [("daemon.threads", "2"), ("daemon.watchdog", "true")] {
-        let (proxy, origin) = (Proxy::start(&[options]), Origin::site());
-        proxy.signal(Signal::SIGALRM);
-        proxy.wait_log(
-            "no upgrade: with daemon.threads above 1, or daemon.watchdog, the program has to be started anew",
-        );
-        assert_eq!(proxy.client().get(&origin.url("/on")).text(), "/on");
-    }
-}
-
-#[test]
 fn what_is_no_number_of_loops_stops_the_start() {
     for value in ["0", "65", "two", "-1", ""] {
         let ended = Proxy::run(&[], &[("daemon.threads", value)]);
