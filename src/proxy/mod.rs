@@ -143,8 +143,6 @@ pub struct Proxy {
     loops: Option<Box<Loops>>,
     /// None where no thread looks whether loops turn.
     beats: Option<Arc<Beats>>,
-    /// The loop, which is not the first, ends its turns for a moment.
-    parks: bool,
     counters: Counters,
     summaries: SpareSummaries,
     watch: snapshot::MonitorState,
@@ -257,7 +255,6 @@ impl Proxy {
             signals: None,
             loops,
             beats: None,
-            parks: false,
             counters: Counters::default(),
             summaries: SpareSummaries::default(),
             watch,

@@ -93,6 +93,8 @@ struct Further {
     asking: Asking,
     /// Where clients find the proxy.
     places: Vec<ListenAddress>,
+    /// The loop ends its turns for a moment.
+    parks: bool,
 }
 
 impl Loops {
@@ -117,9 +119,9 @@ impl Loops {
             rooms: Rooms::default(),
             failed: None,
         };
-        let further = tasks
-            .into_iter()
-            .map(|tasks| LoopRole::Further(Box::new(Further { tasks, asking: Asking::default(), places: Vec::new() })));
+        let further = tasks.into_iter().map(|tasks| {
+            LoopRole::Further(Box::new(Further { tasks, asking: Asking::default(), parks: false, places: Vec::new() }))
+        });
         let roles = std::iter::once(LoopRole::First(Box::new(first))).chain(further);
         let loops = roles.enumerate().map(|(number, role)| Loops {
             common: Arc::clone(&common),

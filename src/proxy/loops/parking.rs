@@ -64,6 +64,17 @@ impl Proxy {
     /// This loop, which is not the first, ends its threads, if they are idle, and its own turns.
     pub(super) fn park_further(&mut self) {
         let idle = self.settle().is_ok();
-        self.parks = idle && self.park(Instant::now());
+        let parked = idle && self.park(Instant::now());
+        self.set_parks(parked);
+    }
+
+    /// Does this loop, which is not the first, end its turns for a moment?
+    pub(super) fn parks(&mut self) -> bool {
+        self.loops.as_mut().and_then(|loops| loops.further()).is_some_and(|further| further.parks)
+    }
+
+    pub(super) fn set_parks(&mut self, parks: bool) {
+        let further = self.loops.as_mut().and_then(|loops| loops.further());
+        further.into_iter().for_each(|further| further.parks = parks);
     }
 }

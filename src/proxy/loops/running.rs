@@ -70,7 +70,7 @@ impl Proxy {
         }
         let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) else { return Ok(()) };
         for mut further in std::mem::take(&mut first.threads.waiting) {
-            further.parks = false;
+            further.set_parks(false);
             further.start_loader()?;
             let name = format!("loop {}", further.loops.as_ref().map_or(0, |loops| loops.number));
             first.threads.running.push(thread::Builder::new().name(name).spawn(move || further.run())?);
@@ -83,7 +83,7 @@ impl Proxy {
         loop {
             match self.turn() {
                 Ok(Turn::Stop) => break,
-                Ok(_) if self.parks => return Some(self),
+                Ok(_) if self.parks() => return Some(self),
                 Ok(_) => {}
                 Err(error) => {
                     if let Some(loops) = &self.loops {
