@@ -115,7 +115,8 @@ fn ways_1_a_transparent_request_that_comes_back_is_refused_at_the_first_turn() {
 /// What an origin connection was for is over when it is put where others can use it.
 #[test]
 fn ways_1_a_transparent_proxy_serves_who_has_the_address_of_a_connection_that_it_kept() {
-    let proxy = Proxy::start(&[("http.transparent", "true"), ("http.proxied", "true")]);
+    // Each loop keeps connections of its own.
+    let proxy = Proxy::start(&[("http.transparent", "true"), ("http.proxied", "true"), ("daemon.threads", "1")]);
     let origin = Origin::site();
     for _ in 0..3 {
         let mut client = proxy.client();
