@@ -12,6 +12,7 @@ use crate::cache::heads::HeadVerdict;
 use crate::cache::status::CacheResult;
 use crate::cache::{invalidate, CacheJob, Freed, Role};
 use crate::exchange::cached::{HeadJudge, Judged};
+use crate::http::cache_status::CacheReport;
 use crate::http::caching::Caching;
 use crate::http::request::Request;
 use crate::http::response::Response;
@@ -36,7 +37,7 @@ impl HeadJudge for DeskJudge<'_> {
     fn judge(&mut self, request: &Request, response: &Response<'_>, rest: &[u8], private: bool) -> Option<Judged> {
         let (key, desk) = (self.key, &mut *self.desk);
         let Some(mut job) = desk.jobs.remove(&key) else {
-            return Some(Judged { report: Default::default(), words: words(CacheResult::Bypass) });
+            return Some(Judged { report: CacheReport::BYPASS, words: words(CacheResult::Bypass) });
         };
         // A parent that does not know us says nothing of what is asked for.
         let body = BodyAtHand::of(response, rest, job.role).filter(|_| response.status() != PROXY_LOGIN);
