@@ -134,7 +134,8 @@ fn a_next_version_that_cannot_start_leaves_this_one_going() {
     // One with a mistake in its configuration.
     std::fs::write(proxy.file(), "[http]\nconnections = many\n").expect("the file");
     proxy.signal(Signal::SIGALRM);
-    proxy.wait_log("http.connections");
+    proxy.wait_log("invalid value for http.connections");
+    proxy.wait_log("has failed its trial: exit status: 1\n");
     proxy.assert_serves();
     std::fs::write(proxy.file(), "").expect("the file");
     assert_eq!(proxy.log().matches("Starting exaproxy").count(), 1);
