@@ -341,9 +341,9 @@ pub(super) fn try_start(options: Options, activation: Activation) -> Result<(), 
 /// Why it cannot be asked.
 pub fn ask(pidfile: &Path) -> Result<u32, String> {
     let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", pidfile.display());
-    let text = std::fs::read_to_string(pidfile).map_err(|error| failed(&error))?;
-    let pid = text.trim().parse::<i32>().ok().filter(|pid| *pid > 0);
-    let pid = pid.ok_or_else(|| failed(&"there is no process number in it"))?;
+    // To a program that knows of no upgrade the signal is the end.
+    let pid = Pidfile::holder(pidfile).map_err(|error| failed(&error))?;
+    let pid = pid.ok_or_else(|| failed(&"no running proxy holds it"))?;
     kill(Pid::from_raw(pid), Signal::SIGALRM).map_err(|errno| failed(&format!("process {pid}: {}", errno.desc())))?;
     Ok(pid.unsigned_abs())
 }

@@ -85,6 +85,23 @@ impl Pidfile {
         is_at(&file, path).ok()?.then(|| Self { path: path.to_owned(), file })
     }
 
+    /// The process that holds the file at `path` as its own. None where none does: the number that is left in it may be that of
+    /// any program by now.
+    ///
+    /// # Errors
+    /// What the system says when the file cannot be read, and `InvalidData` where it holds no number.
+    pub fn holder(path: &Path) -> io::Result<Option<i32>> {
+        let file = match Flock::lock(File::open(path)?, FlockArg::LockSharedNonblock) {
+            Ok(_) => return Ok(None),
+            Err((file, Errno::EWOULDBLOCK)) => file,
+            Err((_, errno)) => return Err(errno.into()),
+        };
+        match Holder::read(&mut { file })? {
+            Holder::Process(pid) => Ok(Some(pid)),
+            Holder::Nobody | Holder::Foreign => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
     /// Its descriptor, for the next version.
     pub fn descriptor(&self) -> RawFd {
         self.file.as_raw_fd()

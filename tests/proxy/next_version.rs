@@ -263,3 +263,16 @@ fn the_command_line_asks_for_it() {
     let other = installed.0.path().join("other").display().to_string();
     assert_eq!(Proxy::run(&["--upgrade", &other], &[]).code, Some(1));
 }
+
+/// The number that a proxy has left may be another program's by now, which the signal would end.
+#[test]
+fn a_pidfile_that_was_left_behind_has_no_process_signalled() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let left = folder.path().join("pid");
+    let mut other = Command::new("sleep").arg("60").spawn().expect("sleep is there");
+    std::fs::write(&left, format!("{}\n", other.id())).expect("a file");
+    let asked = Proxy::run(&["--upgrade", left.to_str().expect("a path of text")], &[]);
+    assert!(asked.code == Some(1) && asked.stderr.contains("no running proxy holds it"), "{}", asked.stderr);
+    assert_eq!(other.try_wait().expect("our child"), None, "it goes on");
+    other.kill().and_then(|()| other.wait()).expect("our child");
+}

@@ -102,7 +102,7 @@ impl Loops {
     pub(super) fn tie(pollers: &mut [Poller<Owner>]) -> io::Result<Vec<Option<Box<Loops>>>> {
         let count = pollers.len();
         if count < 2 {
-            return Ok(vec![None; count].into_iter().map(|_: Option<()>| None).collect());
+            return Ok(pollers.iter().map(|_| None).collect());
         }
         let (first, others) = pollers.split_first_mut().ok_or(io::ErrorKind::InvalidInput)?;
         let (first, news) = Mailbox::new(first)?;
