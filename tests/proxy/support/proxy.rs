@@ -204,6 +204,11 @@ impl Proxy {
         std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("a living process").count()
     }
 
+    /// How many descriptors empty pipes may take that wait for the next bulk: four pipes in each loop (`reactor::pipe`).
+    pub fn spare_pipes(&self) -> usize {
+        8 * loops().map_or(1, |threads| threads.parse::<usize>().expect("a number of loops"))
+    }
+
     /// Processor time used until now, in clock ticks.
     pub fn ticks(&self) -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("a living process");
