@@ -1,5 +1,6 @@
 """Where everything runs: private namespaces, cores, the tools, and the folder of a run."""
 import atexit
+import contextlib
 import fcntl
 import os
 import resource
@@ -82,6 +83,20 @@ class Context:
     def pin_load(self):
         os.sched_setaffinity(0, self.load_cores)
         limit_files()
+
+    @contextlib.contextmanager
+    def every_core(self):
+        """Within, proxies and tools may use all cores, those that run already included."""
+        cores = self.proxy_cores, self.load_cores
+        self.proxy_cores = self.load_cores = cores[0] | cores[1]
+        for tool in self.tools:
+            os.sched_setaffinity(tool.pid, self.load_cores)
+        try:
+            yield
+        finally:
+            self.proxy_cores, self.load_cores = cores
+            for tool in self.tools:
+                os.sched_setaffinity(tool.pid, self.load_cores)
 
     def folder(self, name):
         self.folders += 1

@@ -47,6 +47,7 @@ GOALS = [
     ('W28 not kept', 'small GET that is a miss, percent of CPU that a cache takes more', 'cost', None, 4.0, 2.0),
     ('W29', 'ICAP REQMOD of a head', 'cost', 'c-icap', 1.0, 0.5),
     ('W30', 'the same with url helpers in C, on top', 'on_top', None, 20, 15),
+    ('W32 two', 'small GET by two loops, percent more CPU than by one', 'cost', None, 10.0, 5.0),
     ('W5s', '32 uploads to a slow origin, growth in MiB', 'cost', None, 4.0, 1.4),
 ]
 # What counts as one and the same peer

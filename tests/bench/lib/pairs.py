@@ -79,12 +79,15 @@ class ByUnixSocket(Pairs):
 
 class Before(Pairs):
     name = 'W15'
-    what = ('W1, W2, W7 (helper in C) and W9 of this build against those of the build that EXAPROXY_BEFORE names, in %d pairs '
-            'of %s s' % (PAIRS, SLICE))
+    what = ('W1, W2, W3 to W5 with bodies of 16 MiB, W7 (helper in C) and W9 of this build against those of the build that '
+            'EXAPROXY_BEFORE names, in %d pairs of %s s, or of 32 bodies' % (PAIRS, SLICE))
     variants = [{'variant': name, 'first': first, **what} for first, name, what in (
         ('exaproxy', 'same', {}),
         ('exaproxy-before', 'W1', {}),
         ('exaproxy-before', 'W2', {'args': {'path': '/b/1024', 'conns': 64, 'close': True}}),
+        ('exaproxy-before', 'W3', {'args': {'path': '/b/16777216', 'conns': 8, 'requests': 32}}),
+        ('exaproxy-before', 'W4', {'mode': 'tunnel', 'args': {'path': '/b/16777216', 'conns': 8, 'requests': 32}}),
+        ('exaproxy-before', 'W5', {'mode': 'post', 'args': {'body': 16777216, 'conns': 8, 'requests': 32}}),
         ('exaproxy-before', 'W7', {'opts': {'helper': 'c'}}),
         ('exaproxy-before', 'W9', {'mode': 'churn', 'args': {'conns': 32}}))]
 

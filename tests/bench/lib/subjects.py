@@ -86,6 +86,7 @@ class HAProxy(Subject):
     name, what = 'haproxy', 'HTTP mode, fixed origin, http-reuse always, 1 thread'
     program, variable = 'haproxy', 'HAPROXY'
     mode, splice, dynamic, buffer, reuse = 'http', False, False, 0, 'always'
+    threads = 1
 
     def version(self):
         return first_line(*self.words(), '-v')
@@ -93,7 +94,7 @@ class HAProxy(Subject):
     def command(self, ctx, folder, port, opts):
         # the fd ratios: by default idle server connections are given up once 25% of the file
         # descriptors are in use, which W6 would reach
-        lines = ['global', '  nbthread 1', '  maxconn 9600', '  tune.pool-high-fd-ratio 95',
+        lines = ['global', '  nbthread %d' % self.threads, '  maxconn 9600', '  tune.pool-high-fd-ratio 95',
                  '  tune.pool-low-fd-ratio 90', 'defaults', '  mode ' + self.mode,
                  '  timeout connect 5s', '  timeout client 600s', '  timeout server 600s']
         if self.mode == 'http':
@@ -127,6 +128,10 @@ class HAProxy(Subject):
 class HAProxyDst(HAProxy):
     name, dynamic = 'haproxy-dst', True
     what = 'HTTP mode, destination taken from the Host header (do-resolve, set-dst)'
+
+
+class HAProxyTwo(HAProxy):
+    name, threads, what = 'haproxy-2', 2, 'as haproxy, with two threads'
 
 
 class HAProxySplice(HAProxy):
@@ -422,6 +427,18 @@ class ExaProxy(Exa):
         return first_line(*self.words(), '-v')
 
 
+class ExaProxyTwo(ExaProxy):
+    name, threads, what = 'exaproxy-2', 2, 'as exaproxy, with two loops'
+
+    def command(self, ctx, folder, port, opts):
+        words, env = super().command(ctx, folder, port, opts)
+        return words, dict(env, exaproxy_daemon_threads=str(self.threads))
+
+
+class ExaProxyFour(ExaProxyTwo):
+    name, threads, what = 'exaproxy-4', 4, 'as exaproxy, with four loops'
+
+
 class ExaProxyProxied(ExaProxy):
     name, announced, what = 'exaproxy-proxied', True, 'as exaproxy, with a PROXY header of version 2 in front of connections'
     settings = {'exaproxy_http_proxied': 'true'}
@@ -521,8 +538,8 @@ class CIcap(Subject):
 
 
 SUBJECTS = {s.name: s for s in (cls() for cls in (
-    Direct, Floor, Floor16, Floor64, Floor1M, FloorPipe, FloorPipe64, FloorPipe256, HAProxy, HAProxyDst, HAProxySplice, HAProxyBig, HAProxyTcp, HAProxyTcpCopy,
-    Squid, SquidLog, SquidBig, SquidChannels, Tinyproxy, Nginx, NginxDyn, NginxBig, Varnish, Sozu, Original, OriginalLog, ExaProxy, ExaProxyLog, ExaProxyAccess,
+    Direct, Floor, Floor16, Floor64, Floor1M, FloorPipe, FloorPipe64, FloorPipe256, HAProxy, HAProxyTwo, HAProxyDst, HAProxySplice, HAProxyBig, HAProxyTcp, HAProxyTcpCopy,
+    Squid, SquidLog, SquidBig, SquidChannels, Tinyproxy, Nginx, NginxDyn, NginxBig, Varnish, Sozu, Original, OriginalLog, ExaProxy, ExaProxyTwo, ExaProxyFour, ExaProxyLog, ExaProxyAccess,
     ExaProxyCombined, ExaProxyUsers, ExaProxyCached, ExaProxyBefore, ExaProxyProxied, ExaProxyIntercept, ExaProxyUnix, CIcap, ExaProxyIcap))}
 
 
