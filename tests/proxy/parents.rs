@@ -133,7 +133,7 @@ fn credentials_are_ours_and_their_refusal_too() {
 #[test]
 fn the_next_parent_is_tried_and_a_failed_one_left_alone() {
     let (refusing, second) = (Refusing::new(), parent());
-    let proxy = through(&[refusing.address(), second.address()], &[]);
+    let proxy = through(&[refusing.address(), second.address()], &[ONE_LOOP]);
     assert_eq!(proxy.client().get("http://a.test/").text(), "GET http://a.test/ HTTP/1.1");
     proxy.client().tunnel("a.test:443");
     proxy.wait_counter("parents.down", 1);

@@ -9,13 +9,15 @@ use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
 use nix::unistd::Pid;
 
 use super::{clients, proxy};
-use crate::support::{Origin, Proxy};
+use crate::support::{eventually, Origin, Proxy};
 
-/// The thread of this name.
+/// The thread of this name, which it gives itself once it runs.
 fn thread(proxy: &Proxy, name: &str) -> Pid {
-    let tasks = fs::read_dir(format!("/proc/{}/task", proxy.pid())).expect("a living process");
     let named = |task: &fs::DirEntry| fs::read_to_string(task.path().join("comm")).is_ok_and(|own| own.trim() == name);
-    let found = tasks.flatten().find(named).expect("a thread of this name");
+    let found = eventually("a thread of this name", || {
+        let tasks = fs::read_dir(format!("/proc/{}/task", proxy.pid())).expect("a living process");
+        tasks.flatten().find(named)
+    });
     let number = found.file_name().into_string().expect("a number").parse().expect("a number");
     Pid::from_raw(number)
 }
