@@ -5,6 +5,7 @@ pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod counters;
+mod decimal;
 pub mod exchange;
 pub mod http;
 pub mod icap;

@@ -12,8 +12,9 @@ use super::request::{is_alike, Request};
 use super::rewrite::connection;
 use super::rules::ToClient;
 use super::stored::StoredHead;
-use super::write::{push, push_number};
+use super::write::push;
 use super::{Method, Version};
+use crate::decimal::{push_number, push_three};
 
 /// The answer to CONNECT once the tunnel stands. It has no fields at all: some clients trip over them.
 pub const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection Established\r\n\r\n";
@@ -253,7 +254,7 @@ impl Answer {
         const OF_CONTENT: [&[u8]; 4] = [b"content-type", b"content-encoding", b"content-language", b"content-range"];
         out.reserve(head.lines().len() + 256);
         out.extend_from_slice(b"HTTP/1.1 ");
-        push_number(out, u64::from(self.status));
+        push_three(out, self.status);
         let phrase = if self.status == head.status() { head.phrase() } else { reason(self.status).as_bytes() };
         push(out, &[b" ", phrase, b"\r\n"]);
         if self.status == head.status() {
@@ -271,7 +272,7 @@ impl Answer {
     /// The start of a head of our own, or of one that a helper has written.
     fn write_own(&self, out: &mut Vec<u8>, to: &ToClient<'_>) {
         out.extend_from_slice(b"HTTP/1.1 ");
-        push_number(out, u64::from(self.status));
+        push_three(out, self.status);
         let phrase = self.foreign.as_deref().or(self.phrase.as_deref()).unwrap_or_else(|| reason(self.status));
         push(out, &[b" ", phrase.as_bytes(), b"\r\n"]);
         let dated = self.foreign.is_some() && self.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("date"));

@@ -1,7 +1,8 @@
 //! The Cache-Status field (RFC 9211): what a cache did with a request. Knows the form of the field, not who gets it.
 
 use super::proxy_status::ProxyName;
-use super::write::{push, push_number};
+use super::write::push;
+use crate::decimal::push_number;
 
 /// Why a request went on to its origin (RFC 9211 section 2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

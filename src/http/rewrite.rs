@@ -12,8 +12,9 @@ use super::request::Request;
 use super::response::Response;
 use super::rules::{Rules, ToClient};
 use super::target::TargetForm;
-use super::write::{push, push_address, push_number};
+use super::write::{push, push_address};
 use super::{Method, Version};
+use crate::decimal::{push_number, push_three};
 use crate::peer::ClientId;
 
 /// Bytes that a rewritten head may be longer than the one received, for one reservation in place of several.
@@ -162,7 +163,7 @@ fn passes_on(kind: FieldKind, request: &Request, rules: &Rules) -> bool {
 pub fn response(out: &mut Vec<u8>, response: &Response<'_>, to: &ToClient<'_>) {
     out.reserve(response.raw().len() + ADDED);
     out.extend_from_slice(b"HTTP/1.1 ");
-    push_number(out, u64::from(response.status()));
+    push_three(out, response.status());
     push(out, &[b" ", response.reason(), b"\r\n"]);
     let switches = may_switch(response, to);
     response_fields(out, response, to, switches);

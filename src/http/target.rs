@@ -86,7 +86,7 @@ impl Target {
         self.host.write(out);
         if self.port != HTTP_PORT || self.form == TargetForm::Authority {
             out.push(b':');
-            super::write::push_number(out, u64::from(self.port));
+            crate::decimal::push_number(out, u64::from(self.port));
         }
     }
 }
@@ -113,6 +113,9 @@ pub(crate) enum Schemes {
 
 /// The port of a scheme's targets that name none.
 pub(crate) fn usual_port(scheme: &[u8]) -> Option<u16> {
+    if scheme == b"http" {
+        return Some(HTTP_PORT);
+    }
     let known: [(&[u8], u16); 5] =
         [(b"http", HTTP_PORT), (b"https", 443), (b"ftp", 21), (b"ws", HTTP_PORT), (b"wss", 443)];
     known.into_iter().find(|(name, _)| scheme.eq_ignore_ascii_case(name)).map(|(_, port)| port)
@@ -237,7 +240,7 @@ impl Host {
         use std::io::Write;
         match self {
             Host::Name(name) => out.extend_from_slice(name.as_bytes()),
-            Host::V4(address) => super::write::push_ipv4(out, *address),
+            Host::V4(address) => crate::decimal::push_ipv4(out, *address),
             // Writing into a Vec cannot fail.
             Host::V6(address, _) => drop(write!(out, "[{address}]")),
         }

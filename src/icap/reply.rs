@@ -2,8 +2,9 @@
 //! written, its ISTag, and the end of the connection where that follows.
 
 use super::Respmod;
+use crate::decimal::push_number;
 use crate::http::answer::Answer;
-use crate::http::write::{push, push_number};
+use crate::http::write::push;
 
 /// What the client is asked at the end of a preview whose rest is wanted.
 pub const CONTINUE: &[u8] = b"ICAP/1.0 100 Continue\r\n\r\n";

@@ -96,9 +96,13 @@ impl RotatingFile {
 
     /// Whether a line of this length must go to a new file when the present one is filled so far.
     fn must_rotate(&self, filled: u64, line: usize) -> bool {
+        filled > 0 && self.exceeds(filled, line) && filled >= self.retry_at && self.identity.regular
+    }
+
+    /// Whether with so many more bytes a file that is filled so far has more than it may.
+    fn exceeds(&self, filled: u64, more: usize) -> bool {
         let limit = self.rotation.bytes;
-        let exceeds = limit > 0 && filled > 0 && filled.saturating_add(line as u64) > limit;
-        exceeds && filled >= self.retry_at && self.identity.regular
+        limit > 0 && filled.saturating_add(more as u64) > limit
     }
 
     fn rotate(&mut self, report: &mut Report) {
@@ -151,6 +155,10 @@ impl RotatingFile {
 impl Output for RotatingFile {
     fn write(&mut self, lines: &Batch) -> Report {
         let mut report = Report::default();
+        if !self.exceeds(self.size, lines.bytes().len()) {
+            self.put(lines.bytes(), &mut report);
+            return report;
+        }
         let (mut start, mut end) = (0, 0);
         // As many whole lines as the file may hold go out in one write; then it is rotated and the rest follows.
         for line_end in lines.ends() {

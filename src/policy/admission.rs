@@ -132,8 +132,9 @@ impl Stage {
     }
 
     /// What this stage says of a request.
+    #[inline]
     pub fn judge(self, subject: &Subject<'_>) -> Judgement {
-        let Subject { request, client, limited, arrived, rules, policy, listed, users, helpers, spared } = *subject;
+        let Subject { request, arrived, rules, policy, .. } = *subject;
         match self {
             Stage::Loop if arrived == Arrived::Back || request.via_contains(rules.via.as_bytes()) => {
                 Judgement::refuse(Cause::Loop)
@@ -144,9 +145,9 @@ impl Stage {
                 Arrived::Diverted | Arrived::Directly | Arrived::Back => Judgement::Pass,
                 Arrived::Undiverted => Judgement::refuse(Cause::Undiverted),
             },
-            Stage::Client => Judgement::of(policy.client_allowed(client)),
-            Stage::Limits => Judgement::of(limited.map_or(Ok(()), Err)),
-            Stage::Credentials if users && request.user().is_none() => Judgement::Identify,
+            Stage::Client => Judgement::of(policy.client_allowed(subject.client)),
+            Stage::Limits => Judgement::of(subject.limited.map_or(Ok(()), Err)),
+            Stage::Credentials if subject.users && request.user().is_none() => Judgement::Identify,
             // Where diverted connections may go is said by the rules of the network that divert them.
             Stage::Tunnel if request.method() == Method::Connect && request.opaque_kind().is_none() => {
                 Judgement::of(policy.connect_allowed(request.target().port))
@@ -167,20 +168,20 @@ impl Stage {
                 Host::Name(_) | Host::V4(_) | Host::V6(..) => Judgement::Pass,
             },
             Stage::Lists if request.leads_nowhere() => Judgement::Pass,
-            Stage::Lists => match listed {
+            Stage::Lists => match subject.listed {
                 Some(ListVerdict::Blocked(reason)) => Judgement::Refuse(Refusal::Policy(Refused::Listed(reason))),
                 _ => Judgement::Pass,
             },
             // What is allowed by a name that is only said spares no question.
             Stage::Helper
-                if helpers
-                    && spared
+                if subject.helpers
+                    && subject.spared
                     && request.original().is_none()
-                    && matches!(listed, Some(ListVerdict::Allowed(_))) =>
+                    && matches!(subject.listed, Some(ListVerdict::Allowed(_))) =>
             {
                 Judgement::Pass
             }
-            Stage::Helper if helpers => Judgement::Ask,
+            Stage::Helper if subject.helpers => Judgement::Ask,
             Stage::Recipient if request.leads_nowhere() => Judgement::refuse(Cause::NoDestination),
             Stage::Recipient => match (request.max_forwards(), request.method()) {
                 (Ok(Some(0)), Method::Trace) => Judgement::Answer(Box::new(Answer::trace(request))),

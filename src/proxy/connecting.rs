@@ -55,7 +55,12 @@ impl Proxy {
                 self.drop_job(key);
                 self.hang_up(key);
             }
-            Action::Record => self.write_access(key),
+            Action::Record => {
+                self.write_access(key);
+                // What the end of the request asks for, without another look at what is there to be moved.
+                let next = self.clients.get_mut(key).and_then(|client| client.session.exchange.poll());
+                next.into_iter().for_each(|action| self.act(key, action));
+            }
             Action::Done(reason) => self.end(key, reason),
         }
     }

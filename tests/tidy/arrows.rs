@@ -14,12 +14,13 @@ const SEE_CONFIG: &[&str] = &["main", "cli", "supervisor", "proxy", "config"];
 /// What may be named by whom: a room, and all the rooms that it may name.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("peer", &[]),
-    ("http", &["peer"]),
-    ("logs", &["peer"]),
+    ("decimal", &[]),
+    ("http", &["decimal", "peer"]),
+    ("logs", &["decimal", "peer"]),
     ("io", &[]),
     ("cache", &["http"]),
     ("tls", &["http"]),
-    ("icap", &["http"]),
+    ("icap", &["decimal", "http"]),
     ("counters", &["http", "policy"]),
     ("policy", &["http", "peer", "tls"]),
     ("exchange", &["http", "peer", "tls", "icap", "policy", "counters"]),

@@ -13,6 +13,7 @@ const PURE: &[&str] = &[
     "exaproxy::cache",
     "exaproxy::exchange",
     "exaproxy::peer",
+    "exaproxy::decimal",
     "exaproxy::policy",
     "exaproxy::counters",
     "exaproxy::monitor",

@@ -195,7 +195,7 @@ impl Request {
                 self.target.host.write(out);
                 if usual_port(scheme) != Some(self.target.port) {
                     out.push(b':');
-                    super::write::push_number(out, u64::from(self.target.port));
+                    crate::decimal::push_number(out, u64::from(self.target.port));
                 }
             }
         }

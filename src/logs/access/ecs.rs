@@ -6,8 +6,9 @@ use memchr::{memchr, memchr2, memmem};
 use super::escape::push_json;
 use super::json::time;
 use super::stamps::Stamps;
-use super::values::{address, client, digits, put};
+use super::values::{address, client, put};
 use super::Record;
+use crate::decimal::push_number;
 use crate::peer::ClientId;
 
 /// What stands in each line, behind its time.
@@ -45,7 +46,7 @@ fn event(out: &mut Vec<u8>, record: &Record<'_>, stamps: &mut Stamps) {
     let served = !record.cut && record.failure.is_none() && record.status.is_some_and(|status| status < 400);
     let outcome = if served { "success" } else { "failure" };
     put(out, &[CONSTANT, sort, "],\"outcome\":\"", outcome, "\",\"duration\":"]);
-    digits(out, record.duration.saturating_mul(1000));
+    push_number(out, record.duration.saturating_mul(1000));
     put(out, &[",\"end\":\""]);
     time(out, record.ended, stamps);
     put(out, &["\","]);
@@ -73,7 +74,7 @@ fn peers(out: &mut Vec<u8>, record: &Record<'_>) {
         put(out, &["\",\"ip\":\""]);
         address(out, origin.ip());
         put(out, &["\",\"port\":"]);
-        digits(out, origin.port().into());
+        push_number(out, origin.port().into());
         put(out, &["},"]);
     }
 }
@@ -166,7 +167,7 @@ fn text(out: &mut Vec<u8>, name: &str, value: &[u8]) {
 fn number(out: &mut Vec<u8>, name: &str, value: Option<u64>) {
     if let Some(value) = value {
         put(out, &["\"", name, "\":"]);
-        digits(out, value);
+        push_number(out, value);
         out.push(b',');
     }
 }

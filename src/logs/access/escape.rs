@@ -53,12 +53,17 @@ fn push_json_characters(out: &mut Vec<u8>, text: &[u8]) {
 /// Appends a text that is plain as it stands, as nearly all are; else has each byte written by itself, by `escape`
 /// where it is not plain. A dash for no bytes at all.
 fn push_with(out: &mut Vec<u8>, text: &[u8], plain: impl Fn(u8) -> bool, escape: impl Fn(&mut Vec<u8>, u8)) {
-    if text.is_empty() {
-        return out.push(b'-');
+    match text {
+        [] => out.push(b'-'),
+        _ if all(text, &plain) => out.extend_from_slice(text),
+        _ => push_escaped(out, text, plain, escape),
     }
-    if all(text, &plain) {
-        return out.extend_from_slice(text);
-    }
+}
+
+/// Apart from the rest, which has less to save and to restore without it.
+#[cold]
+#[inline(never)]
+fn push_escaped(out: &mut Vec<u8>, text: &[u8], plain: impl Fn(u8) -> bool, escape: impl Fn(&mut Vec<u8>, u8)) {
     for byte in text {
         match plain(*byte) {
             true => out.push(*byte),

@@ -2,8 +2,9 @@
 
 use super::escape::push_json;
 use super::stamps::Stamps;
-use super::values::{client, digits, padded, put, socket};
+use super::values::{client, padded, put, socket};
 use super::Record;
+use crate::decimal::push_number;
 
 /// A key behind another value: text that is known when this is compiled, so that it is appended at once.
 macro_rules! key {
@@ -76,7 +77,7 @@ fn text(out: &mut Vec<u8>, key: &str, value: &[u8]) {
 }
 
 fn number(out: &mut Vec<u8>, key: &str, value: Option<u64>) {
-    or_null(out, key, value, digits);
+    or_null(out, key, value, push_number);
 }
 
 fn or_null<T>(out: &mut Vec<u8>, key: &str, value: Option<T>, show: impl Fn(&mut Vec<u8>, T)) {

@@ -3,8 +3,9 @@
 use super::escape::{push, push_url, Escaping};
 use super::format::{Code, Format, LineLayout, Piece, TimeUnit};
 use super::stamps::Stamps;
-use super::values::{address, client, digits, padded, push_first, put, socket, status};
+use super::values::{address, client, padded, put, socket};
 use super::{ecs, json, Record};
+use crate::decimal::{push_first, push_number, push_three};
 use crate::logs::line::LINE_BYTES_MAX;
 
 /// Stands for the status of a client that got none, as in the logs of nginx: analysers know it.
@@ -53,19 +54,19 @@ fn value(out: &mut Vec<u8>, code: Code, place: Escaping, record: &Record<'_>, st
     match code {
         Code::Client => client(out, record.client),
         Code::Peer => client(out, record.peer),
-        Code::Pid => or_dash(out, record.pid.map(u64::from), digits),
+        Code::Pid => or_dash(out, record.pid.map(u64::from), push_number),
         Code::User => push(out, record.user.unwrap_or_default().as_bytes(), place),
         Code::Time => put(out, &[stamps.local(record.began() / 1000)]),
-        Code::Began(unit) => digits(out, in_unit(record.began().saturating_mul(1000), unit)),
+        Code::Began(unit) => push_number(out, in_unit(record.began().saturating_mul(1000), unit)),
         Code::Line => request_line(out, record),
         Code::Method => method(out, record.method, |out, text| push(out, text, place)),
         Code::Target => push(out, record.target, place),
         Code::Protocol => protocol(out, record),
-        Code::Status => status(out, record.status.unwrap_or(GOT_NONE)),
+        Code::Status => push_three(out, record.status.unwrap_or(GOT_NONE)),
         Code::ToClientOrDash if record.to_client == 0 => out.push(b'-'),
-        Code::ToClientOrDash | Code::ToClient => digits(out, record.to_client),
-        Code::ToOrigin => digits(out, record.to_origin),
-        Code::Duration(unit) => digits(out, in_unit(record.duration, unit)),
+        Code::ToClientOrDash | Code::ToClient => push_number(out, record.to_client),
+        Code::ToOrigin => push_number(out, record.to_origin),
+        Code::Duration(unit) => push_number(out, in_unit(record.duration, unit)),
         Code::UserAgent => push(out, record.user_agent, place),
         Code::Referer => push(out, record.referer, place),
         Code::Media => push(out, record.media, place),
@@ -77,9 +78,9 @@ fn value(out: &mut Vec<u8>, code: Code, place: Escaping, record: &Record<'_>, st
         Code::Alpn => push(out, record.alpn, place),
         Code::Trace => push(out, record.trace, place),
         Code::Cache => put(out, &[record.cache.map_or("-", |(own, _)| own)]),
-        Code::Decide => or_dash(out, record.decide, digits),
-        Code::Resolve => or_dash(out, record.resolve, digits),
-        Code::Connect => or_dash(out, record.connect, digits),
+        Code::Decide => or_dash(out, record.decide, push_number),
+        Code::Resolve => or_dash(out, record.resolve, push_number),
+        Code::Connect => or_dash(out, record.connect, push_number),
     }
 }
 
@@ -101,11 +102,11 @@ fn common(out: &mut Vec<u8>, record: &Record<'_>, stamps: &mut Stamps) {
     out.extend_from_slice(b" \"");
     request_line(out, record);
     out.extend_from_slice(b"\" ");
-    status(out, record.status.unwrap_or(GOT_NONE));
+    push_three(out, record.status.unwrap_or(GOT_NONE));
     out.push(b' ');
     match record.to_client {
         0 => out.push(b'-'),
-        bytes => digits(out, bytes),
+        bytes => push_number(out, bytes),
     }
 }
 
@@ -141,7 +142,7 @@ fn protocol(out: &mut Vec<u8>, record: &Record<'_>) {
 /// Squid's own form: end of the request, milliseconds, client, result and status, bytes, method, URL, user, way and
 /// origin, media type; behind it what Squid does not know, the entry of a list, as it puts heads there by `log_mime_hdrs`.
 fn squid(out: &mut Vec<u8>, record: &Record<'_>) {
-    digits(out, record.ended / 1000);
+    push_number(out, record.ended / 1000);
     out.push(b'.');
     padded(out, record.ended % 1000, 3, b'0');
     out.push(b' ');
@@ -149,9 +150,9 @@ fn squid(out: &mut Vec<u8>, record: &Record<'_>) {
     out.push(b' ');
     client(out, record.client);
     put(out, &[" ", result(record), if record.cut { "_ABORTED/" } else { "/" }]);
-    status(out, record.status.unwrap_or(0));
+    push_three(out, record.status.unwrap_or(0));
     out.push(b' ');
-    digits(out, record.to_client);
+    push_number(out, record.to_client);
     out.push(b' ');
     match record.method.is_empty() {
         true => put(out, &["NONE error:invalid-request"]),
