@@ -9,17 +9,24 @@ use super::storage::ReadyHash;
 /// Seconds for which it is remembered.
 pub const REMEMBERED: u64 = 120;
 
-/// Most that are remembered; then the oldest goes.
-const MOST: usize = 8192;
+/// Most that are remembered in all.
+pub const MOST: usize = 8192;
 
 /// The keys whose responses may not be shared.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Denied {
+    /// So many are remembered at most; then the oldest goes.
+    most: usize,
     until: HashMap<u64, u64, BuildHasherDefault<ReadyHash>>,
     order: VecDeque<(u64, u64)>,
 }
 
 impl Denied {
+    /// Remembers so many.
+    pub fn new(most: usize) -> Denied {
+        Denied { most, until: HashMap::default(), order: VecDeque::new() }
+    }
+
     /// The response to this key may not be shared.
     pub fn note(&mut self, hash: u64, now: u64) {
         self.expire(now);
@@ -28,7 +35,7 @@ impl Denied {
             return;
         }
         self.order.push_back((hash, until));
-        while self.until.len() > MOST || self.order.len() > 2 * MOST {
+        while self.until.len() > self.most || self.order.len() > 2 * self.most {
             self.drop_oldest();
         }
     }
@@ -64,7 +71,7 @@ mod tests {
 
     #[test]
     fn it_is_remembered_for_two_minutes() {
-        let mut denied = Denied::default();
+        let mut denied = Denied::new(MOST);
         denied.note(1, 1000);
         assert!(denied.contains(1, 1119) && !denied.contains(1, 1120) && !denied.contains(2, 1000));
         denied.note(1, 1100);
@@ -76,7 +83,7 @@ mod tests {
 
     #[test]
     fn its_memory_has_a_bound() {
-        let mut denied = Denied::default();
+        let mut denied = Denied::new(MOST);
         for hash in 0..3 * MOST as u64 {
             denied.note(hash % (2 * MOST as u64), 1000);
             denied.forget(hash / 2);

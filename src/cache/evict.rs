@@ -48,6 +48,15 @@ impl EvictionOrder {
         EvictionOrder { policy, newest: NONE, oldest: NONE, hand: NONE }
     }
 
+    pub(super) fn policy(&self) -> Eviction {
+        self.policy
+    }
+
+    /// The place of the response that came first, or with [`Eviction::Lru`] was used least recently.
+    pub(super) fn oldest(&self) -> Option<u32> {
+        (self.oldest != NONE).then_some(self.oldest)
+    }
+
     pub(super) fn set_policy(&mut self, policy: Eviction) {
         self.policy = policy;
     }
@@ -90,7 +99,7 @@ impl EvictionOrder {
     /// The place of the response that goes next, if there is one.
     pub(super) fn victim(&mut self, all: &mut impl Linked) -> Option<u32> {
         if self.policy == Eviction::Lru || self.oldest == NONE {
-            return (self.oldest != NONE).then_some(self.oldest);
+            return self.oldest();
         }
         // Each step takes a mark away, so that a second round finds one without.
         loop {

@@ -33,6 +33,7 @@ pub struct FetchId(pub u64);
 struct Fetch<W> {
     key: Box<[u8]>,
     hash: u64,
+    epoch: u64,
     /// Others that ask for the same find it.
     listed: bool,
     /// Who waits for the head, and since when.
@@ -68,11 +69,12 @@ impl<W: Copy + Eq + Hash> Default for Fetches<W> {
 }
 
 impl<W: Copy + Eq + Hash> Fetches<W> {
-    /// What is on its way for a key that would answer this request.
+    /// What is on its way for a key, asked for in its epoch, that would answer this request.
     pub fn find(&self, key: CacheKey<'_>, request: &Request) -> Option<Underway> {
         let mut asking = None;
         for id in self.listed.get(&key.hash)? {
-            match self.all.get(id).filter(|fetch| *fetch.key == *key.text).map(|fetch| &fetch.coming) {
+            let same = |fetch: &&Fetch<W>| *fetch.key == *key.text && fetch.epoch == key.epoch;
+            match self.all.get(id).filter(same).map(|fetch| &fetch.coming) {
                 Some(Some(coming)) if coming.response.filed.answers(request) && !coming.passing => {
                     return Some(Underway::Coming(*id));
                 }
@@ -91,7 +93,8 @@ impl<W: Copy + Eq + Hash> Fetches<W> {
         if listed {
             self.listed.entry(key.hash).or_default().push(id);
         }
-        let fetch = Fetch { key: key.text.into(), hash: key.hash, listed, waiters: Vec::new(), coming: None };
+        let CacheKey { text, hash, epoch } = key;
+        let fetch = Fetch { key: text.into(), hash, epoch, listed, waiters: Vec::new(), coming: None };
         self.all.insert(id, fetch);
         id
     }
@@ -241,6 +244,11 @@ impl<W: Copy + Eq + Hash> Fetches<W> {
         self.all.get(&id).and_then(|fetch| fetch.coming.as_ref()).map_or(0, |coming| coming.here() as usize)
     }
 
+    /// Hash and epoch of its key.
+    pub fn asked(&self, id: FetchId) -> (u64, u64) {
+        self.all.get(&id).map_or((0, 0), |fetch| (fetch.hash, fetch.epoch))
+    }
+
     /// Bytes of the body so far.
     pub fn length(&self, id: FetchId) -> u64 {
         self.all.get(&id).and_then(|fetch| fetch.coming.as_ref()).map_or(0, |coming| coming.length)
@@ -331,7 +339,7 @@ mod tests {
 
     /// All keys have the same hash.
     fn key(text: &str) -> CacheKey<'_> {
-        CacheKey { text: text.as_bytes(), hash: 7 }
+        CacheKey { text: text.as_bytes(), hash: 7, epoch: 0 }
     }
 
     fn coming(foo: &str) -> ComingHead {

@@ -5,13 +5,15 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::stored::{Keeping, StoredHead};
 
-/// A key with its hash, which is the storage's secret.
+/// A key with its hash, which is made with a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheKey<'a> {
     /// See [`super::invalidate::key`].
     pub text: &'a [u8],
-    /// See [`super::storage::Storage::key`].
+    /// See [`super::shards::Shards::key`].
     pub hash: u64,
+    /// How often all that was kept had been forgotten when this was asked for.
+    pub epoch: u64,
 }
 
 /// A head that is kept or is to be.

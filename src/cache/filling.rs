@@ -1,4 +1,4 @@
-//! The body of a response that is to be kept, as it comes. Knows what the storage has promised it.
+//! The body of a response that is to be kept, as it comes. Knows what room was promised to it.
 
 use std::hash::Hash;
 
@@ -24,7 +24,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             let announced = self.fetches.response(id).is_some_and(|response| response.announced.is_some());
             let refusal = match () {
                 () if length > self.settings.object_size as u64 => Some(Unstorable::TooLarge),
-                () if !announced && !self.storage.promise(bytes.len()) => Some(Unstorable::NoRoom),
+                () if !announced && !self.shards.promise(bytes.len()) => Some(Unstorable::NoRoom),
                 () => None,
             };
             match refusal {
@@ -46,17 +46,20 @@ impl<W: Copy + Eq + Hash> Cache<W> {
 
     /// A body is complete: it is kept if it may be.
     pub fn finish(&mut self, id: FetchId) {
-        if self.fetches.is_kept(id) {
-            self.take_promise(id);
-        }
+        let promised = if self.fetches.is_kept(id) { self.take_promise(id) } else { 0 };
+        let asked = self.fetches.asked(id);
         let (kept, waiting) = self.settling(id, |fetches| fetches.finish(id));
         self.fed.extend(waiting);
-        kept.into_iter().for_each(|response| self.add(response));
+        match kept {
+            Some(response) => self.add(response, asked, promised),
+            None => self.shards.release(promised),
+        }
     }
 
     /// A body will never be complete: nothing of it is kept (RFC 9111 section 3.3).
     pub fn fail(&mut self, id: FetchId) {
-        self.take_promise(id);
+        let promised = self.take_promise(id);
+        self.shards.release(promised);
         if self.fetches.is_kept(id) {
             self.counts.unstorable[Unstorable::Incomplete.index()] += 1;
         }
@@ -68,12 +71,12 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     pub(super) fn settling<R>(&mut self, id: FetchId, change: impl FnOnce(&mut Fetches<W>) -> R) -> R {
         let before = self.fetches.promised(id);
         let result = change(&mut self.fetches);
-        self.storage.release(before.saturating_sub(self.fetches.promised(id)));
+        self.shards.release(before.saturating_sub(self.fetches.promised(id)));
         result
     }
 
-    fn take_promise(&mut self, id: FetchId) {
-        let promised = self.fetches.response_mut(id).map_or(0, |response| std::mem::take(&mut response.promised));
-        self.storage.release(promised);
+    /// The room that was promised to a fetch is of its caller from now on.
+    fn take_promise(&mut self, id: FetchId) -> usize {
+        self.fetches.response_mut(id).map_or(0, |response| std::mem::take(&mut response.promised))
     }
 }

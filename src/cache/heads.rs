@@ -126,11 +126,12 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         // request is said of no other's.
         let of_client = job.asked.no_store || why == Unstorable::Authorization;
         if !of_client && why.lasts() && response.status() != 304 && response.status() < 500 {
-            self.denied.note(job.hash, moment.now);
             // What was asked about is no more what its origin would send.
-            if !job.validated.is_empty() {
-                job.selected.into_iter().for_each(|place| self.storage.remove(place));
-            }
+            let untrue = job.selected.filter(|_| !job.validated.is_empty());
+            self.shards.with(job.hash, |shard| {
+                shard.denied.note(job.hash, moment.now);
+                untrue.is_some_and(|place| shard.storage.remove(place))
+            });
         }
         self.give_up(job, Freed::Unshared);
         HeadVerdict::Pass(job.report(Some(why), false))
@@ -147,7 +148,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     ) -> HeadVerdict {
         let mut key = std::mem::take(&mut self.key);
         invalidate::write_key(&mut key, request);
-        debug_assert_eq!(self.storage.key(&key).hash, job.hash, "a request keeps its key");
+        debug_assert_eq!(self.shards.key(&key).hash, job.hash, "a request keeps its key");
         let filed = FiledHead::of(response, &keeping(&directives, moment), &key, &selecting);
         self.key = key;
         let beside = filed.head.size() + OVERHEAD;
@@ -158,14 +159,14 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         let refusal = match length {
             Some(length) if length > self.settings.object_size as u64 => Some(Unstorable::TooLarge),
             // A body that is announced fits in memory, as it is no longer than an object may be.
-            Some(length) if !self.storage.promise(beside + length as usize) => Some(Unstorable::NoRoom),
-            None if !self.storage.promise(beside) => Some(Unstorable::NoRoom),
+            Some(length) if !self.shards.promise(beside + length as usize) => Some(Unstorable::NoRoom),
+            None if !self.shards.promise(beside) => Some(Unstorable::NoRoom),
             _ => None,
         };
         if let Some(why) = refusal {
             self.counts.unstorable[why.index()] += 1;
             if why.lasts() {
-                self.denied.note(job.hash, moment.now);
+                self.shards.with(job.hash, |shard| shard.denied.note(job.hash, moment.now));
             }
             self.give_up(job, Freed::Unshared);
             return HeadVerdict::Pass(job.report(Some(why), false));
@@ -173,15 +174,14 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         self.note_shared(job, &freshness, moment);
         let promised = beside + length.unwrap_or(0) as usize;
         if let AtHand::Complete(body) = at_hand {
-            self.storage.release(promised);
-            self.add(StoredResponse { filed, body: Arc::from(body), freshness });
+            self.add(StoredResponse { filed, body: Arc::from(body), freshness }, (job.hash, job.epoch), promised);
             self.give_up(job, Freed::Come);
             return HeadVerdict::Pass(job.report(None, true));
         }
         let coming = ComingHead { filed, freshness, announced: length, promised };
         let report = job.report(None, true);
         let answer = compose::coming(&coming, &report, request.version(), moment);
-        let key = CacheKey { text: coming.filed.key(), hash: job.hash };
+        let key = CacheKey { text: coming.filed.key(), hash: job.hash, epoch: job.epoch };
         let id = *job.fetch.get_or_insert_with(|| self.fetches.begin(key, false));
         let waiters = self.fetches.handle_head(id, coming, reader);
         self.woken.extend(waiters.into_iter().map(|(who, _)| (who, Arriving::Waited)));
@@ -201,17 +201,19 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     /// A response to a job's request is kept, or still holds. Where each of those who wait would have to ask about it first, they are
     /// freed at once, and none waits for the next.
     pub(super) fn note_shared(&mut self, job: &mut CacheJob, response: &Freshness, moment: &Moment<'_>) {
-        match reuse::is_shared(response, moment.millis) {
-            true => self.denied.forget(job.hash),
-            false => {
-                self.denied.note(job.hash, moment.now);
-                self.give_up(job, Freed::Unshared);
-            }
+        let shared = reuse::is_shared(response, moment.millis);
+        self.shards.with(job.hash, |shard| match shared {
+            true => shard.denied.forget(job.hash),
+            false => shard.denied.note(job.hash, moment.now),
+        });
+        if !shared {
+            self.give_up(job, Freed::Unshared);
         }
     }
 
-    pub(super) fn add(&mut self, response: StoredResponse) {
-        if self.storage.insert(response).is_some() {
+    /// Keeps a response, of whose key these are hash and epoch, with so much room promised.
+    pub(super) fn add(&mut self, response: StoredResponse, asked: (u64, u64), promised: usize) {
+        if self.shards.insert(response, asked, promised).is_some() {
             self.counts.stored += 1;
         }
     }

@@ -9,7 +9,9 @@ use super::fetches::{FetchId, Underway};
 use super::filed::CacheKey;
 use super::inflow::ComingHead;
 use super::reuse::{self, Reuse};
+use super::shards::Shard;
 use super::status::CacheResult;
+use super::storage::{StoredPlace, StoredPlaces};
 use super::validate::Conditions;
 use super::{invalidate, validate, Arriving, Cache, CacheFinding, CacheJob, Moment, Role};
 use crate::http::answer::Answer;
@@ -18,6 +20,27 @@ use crate::http::fields::{Expectation, FieldKind};
 use crate::http::framing::Framing;
 use crate::http::request::Request;
 use crate::http::{Method, Version};
+
+/// What there is for a request in the shard of its key.
+enum ShardFinding {
+    /// This answers it.
+    Answer(Box<Answer>, CacheResult),
+    /// This answers it, and a new response is wanted.
+    Stale(Box<Answer>, Known),
+    /// Nothing that may be used as it is.
+    Miss(Known),
+}
+
+/// What is known of a request for which its origin is asked.
+struct Known {
+    forwarded: Forwarded,
+    places: StoredPlaces,
+    selected: Option<StoredPlace>,
+    /// The head that asks about what is kept.
+    validation: Option<Vec<u8>>,
+    /// The last response was not to be shared.
+    denied: bool,
+}
 
 impl<W: Copy + Eq + Hash> Cache<W> {
     /// Finds what is to become of a request (section 4).
@@ -38,7 +61,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         // Its memory is kept from one request to the next.
         let mut key = std::mem::take(&mut self.key);
         invalidate::write_key(&mut key, request);
-        let found = self.find(request, self.storage.key(&key), directives, (who, coming), moment);
+        let found = self.find(request, self.shards.key(&key), directives, (who, coming), moment);
         self.key = key;
         found
     }
@@ -52,39 +75,25 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         (who, coming): (W, Arriving),
         moment: &Moment<'_>,
     ) -> CacheFinding {
-        let places = self.storage.variants(key);
-        let selected = self.storage.select(&places, request);
-        let mut forwarded = if places.is_empty() { Forwarded::UriMiss } else { Forwarded::VaryMiss };
-        if let Some((place, kept)) = selected.and_then(|place| Some((place, self.storage.get(place)?))) {
-            let fresh = kept.freshness.is_fresh(moment.millis) && !kept.freshness.no_cache;
-            match reuse::judge(&kept.freshness, &directives, moment.millis) {
-                Reuse::Validate => forwarded = if fresh { Forwarded::Request } else { Forwarded::Stale },
-                reuse => {
-                    let report =
-                        CacheReport { ttl: Some(kept.freshness.left(moment.millis)), ..CacheReport::default() };
-                    let answer = answer(kept, &Conditions::of(request), &report, moment);
-                    self.storage.touch(place);
-                    return match reuse {
-                        Reuse::Fresh => CacheFinding::Answer(answer, CacheResult::Hit),
-                        Reuse::WhileRevalidate if request.method() == Method::Get => {
-                            let mut job =
-                                CacheJob::new(request, Role::Fill, Forwarded::Stale, directives, moment.millis);
-                            (job.validated, job.selected, job.hash) = (places, selected, key.hash);
-                            self.refresh(request, key, job, answer)
-                        }
-                        _ => CacheFinding::Answer(answer, CacheResult::Stale),
-                    };
-                }
+        let known = match self.shards.with(key.hash, |shard| shard.look_up(request, key, &directives, moment)) {
+            ShardFinding::Answer(answer, result) => return CacheFinding::Answer(answer, result),
+            ShardFinding::Stale(answer, known) => {
+                let mut job = CacheJob::new(request, Role::Fill, Forwarded::Stale, directives, moment.millis);
+                (job.validated, job.selected) = (known.places, known.selected);
+                (job.hash, job.epoch) = (key.hash, key.epoch);
+                return self.refresh(request, key, job, (answer, known.validation));
             }
-        }
+            ShardFinding::Miss(known) => known,
+        };
         if directives.only_if_cached {
-            return CacheFinding::Answer(compose::not_cached(forwarded), CacheResult::Miss);
+            return CacheFinding::Answer(compose::not_cached(known.forwarded), CacheResult::Miss);
         }
         let role = if request.method() == Method::Head { Role::Update } else { Role::Fill };
-        let mut job = CacheJob::new(request, role, forwarded, directives, moment.millis);
+        let mut job = CacheJob::new(request, role, known.forwarded, directives, moment.millis);
         job.collapsed = coming != Arriving::First;
-        (job.validated, job.selected, job.hash) = (places, selected, key.hash);
-        self.forward(request, key, job, (who, coming), moment)
+        (job.validated, job.selected) = (known.places, known.selected);
+        (job.hash, job.epoch) = (key.hash, key.epoch);
+        self.forward(request, key, job, (known.validation, known.denied), (who, coming), moment)
     }
 
     /// Answers with what is stale, and has a new one fetched unless that is under way.
@@ -93,12 +102,12 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         request: &Request,
         key: CacheKey<'_>,
         mut job: CacheJob,
-        answer: Box<Answer>,
+        (answer, validation): (Box<Answer>, Option<Vec<u8>>),
     ) -> CacheFinding {
         if self.fetches.find(key, request).is_some() {
             return CacheFinding::Answer(answer, CacheResult::Stale);
         }
-        let head = self.validation(request, &job).unwrap_or_else(|| validate::whole(request));
+        let head = validation.unwrap_or_else(|| validate::whole(request));
         job.fetch = Some(self.fetches.begin(key, true));
         CacheFinding::Refresh(answer, Box::new(job), head)
     }
@@ -109,6 +118,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         request: &Request,
         key: CacheKey<'_>,
         mut job: CacheJob,
+        (validation, denied): (Option<Vec<u8>>, bool),
         (who, coming): (W, Arriving),
         moment: &Moment<'_>,
     ) -> CacheFinding {
@@ -120,14 +130,12 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             job.validated.clear();
             return CacheFinding::Forward(Box::new(job), None);
         }
-        let validation = self.validation(request, &job);
         if validation.is_none() {
             job.validated.clear();
         }
         // What a client wants new, or has conditions of its own for, answers no other; nor does what was not shared lately.
         let own = job.directives.no_cache || job.directives.max_age == Some(0) || job.directives.no_store;
         let conditional = validation.is_none() && validate::is_conditional(request);
-        let denied = self.denied.contains(key.hash, moment.now);
         if own || conditional || denied || coming == Arriving::Alone {
             return CacheFinding::Forward(Box::new(job), validation);
         }
@@ -168,13 +176,55 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         // It was found a moment ago.
         CacheFinding::Join(id, answer.unwrap_or_else(|| compose::not_cached(job.forwarded)))
     }
+}
 
-    fn validation(&self, request: &Request, job: &CacheJob) -> Option<Vec<u8>> {
-        if job.validated.is_empty() {
+impl Shard {
+    /// What there is for a request that may be answered from what is kept under this key.
+    fn look_up(
+        &mut self,
+        request: &Request,
+        key: CacheKey<'_>,
+        directives: &Directives,
+        moment: &Moment<'_>,
+    ) -> ShardFinding {
+        let storage = &mut self.storage;
+        let places = storage.variants(key);
+        let selected = storage.select(&places, request);
+        let mut forwarded = if places.is_empty() { Forwarded::UriMiss } else { Forwarded::VaryMiss };
+        let mut stale = None;
+        if let Some((place, kept)) = selected.and_then(|place| Some((place, storage.get(place)?))) {
+            let fresh = kept.freshness.is_fresh(moment.millis) && !kept.freshness.no_cache;
+            match reuse::judge(&kept.freshness, directives, moment.millis) {
+                Reuse::Validate => forwarded = if fresh { Forwarded::Request } else { Forwarded::Stale },
+                reuse => {
+                    let report =
+                        CacheReport { ttl: Some(kept.freshness.left(moment.millis)), ..CacheReport::default() };
+                    let answer = answer(kept, &Conditions::of(request), &report, moment);
+                    storage.touch(place, moment.millis);
+                    match reuse {
+                        Reuse::Fresh => return ShardFinding::Answer(answer, CacheResult::Hit),
+                        Reuse::WhileRevalidate if request.method() == Method::Get => stale = Some(answer),
+                        _ => return ShardFinding::Answer(answer, CacheResult::Stale),
+                    }
+                }
+            }
+        }
+        let validation = self.validation(request, &places, selected);
+        let denied = self.denied.contains(key.hash, moment.now);
+        let known = Known { forwarded, places, selected, validation, denied };
+        match stale {
+            Some(answer) => ShardFinding::Stale(answer, known),
+            None => ShardFinding::Miss(known),
+        }
+    }
+
+    /// The head that asks about what is kept, where that can be asked.
+    fn validation(&self, request: &Request, places: &[StoredPlace], selected: Option<StoredPlace>) -> Option<Vec<u8>> {
+        if places.is_empty() || request.method() != Method::Get {
             return None;
         }
-        let heads: Vec<_> = job.validated.iter().filter_map(|place| Some(self.storage.get(*place)?.head())).collect();
-        let selected = job.selected.and_then(|place| Some(self.storage.get(place)?.head()));
+        let heads: Vec<_> = places.iter().filter_map(|place| Some(self.storage.get(*place)?.head())).collect();
+        let selected = selected.and_then(|place| Some(self.storage.get(place)?.head()));
         validate::conditional(request, selected, &heads)
     }
 }

@@ -1,5 +1,6 @@
 //! A shared cache by RFC 9111: what of a request may be answered from what is kept, who waits for whose response, and what of
-//! a response is kept. One file for each section of the standard, `storage` and `fetches` behind them.
+//! a response is kept. One file for each section of the standard, `shards` and `fetches` behind them: what is kept, which all loops
+//! share, and what is on its way, which is of one.
 //!
 //! Knows no socket and no clock. `W` names who asks.
 
@@ -21,6 +22,7 @@ pub mod ranges;
 mod renew;
 pub mod reuse;
 pub mod select;
+pub mod shards;
 pub mod status;
 pub mod storage;
 pub mod store;
@@ -30,16 +32,17 @@ pub mod validate;
 
 use std::collections::VecDeque;
 use std::hash::Hash;
+use std::sync::Arc;
 
 use compose::answer;
 use control::Directives;
-use denied::Denied;
 use evict::Eviction;
 use fetches::{FetchId, Fetches};
 use inflow::Portion;
 use reuse::Failure;
+use shards::Shards;
 use status::CacheResult;
-use storage::{Storage, StoredPlace, StoredPlaces};
+use storage::{StoredPlace, StoredPlaces};
 use store::{AskedFor, Unstorable};
 use validate::Conditions;
 
@@ -54,7 +57,7 @@ pub const MOST_WAITING: u64 = 10;
 /// What the operator decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheSettings {
-    /// Bytes that all that is kept may take (`cache.size`).
+    /// Bytes that all that is kept may take, of all loops together (`cache.size`).
     pub size: usize,
     /// Longest body in bytes that is kept (`cache.object-size`).
     pub object_size: usize,
@@ -148,8 +151,9 @@ pub struct CacheJob {
     /// It waited for another's response first.
     collapsed: bool,
     asked: AskedFor,
-    /// Of its key.
+    /// Hash and epoch of its key.
     hash: u64,
+    epoch: u64,
     /// In milliseconds since 1970.
     asked_at: u64,
     directives: Directives,
@@ -169,6 +173,7 @@ impl CacheJob {
             collapsed: false,
             asked: AskedFor::of(request, &directives),
             hash: 0,
+            epoch: 0,
             asked_at: millis,
             directives,
             conditions: Conditions::of(request),
@@ -263,14 +268,10 @@ pub struct CacheNumbers {
 }
 
 impl CacheNumbers {
-    /// Adds those of another loop's part of the cache.
+    /// Adds those of another loop; what is kept is one for all.
     pub fn add(&mut self, other: &CacheNumbers) {
-        let CacheNumbers { counts, objects, bytes, limit, evicted, fetching, waiting } = other;
+        let CacheNumbers { counts, fetching, waiting, .. } = other;
         self.counts.add(counts);
-        self.objects += objects;
-        self.bytes += bytes;
-        self.limit += limit;
-        self.evicted += evicted;
         self.fetching += fetching;
         self.waiting += waiting;
     }
@@ -280,13 +281,12 @@ fn add_all(sums: &mut [u64], more: &[u64]) {
     sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
 }
 
-/// The cache.
+/// The cache, as one loop has it.
 #[derive(Debug)]
 pub struct Cache<W> {
     settings: CacheSettings,
-    storage: Storage,
+    shards: Arc<Shards>,
     fetches: Fetches<W>,
-    denied: Denied,
     /// What it has done.
     pub counts: CacheCounts,
     /// Those who have waited for a head and are to look again.
@@ -298,13 +298,12 @@ pub struct Cache<W> {
 }
 
 impl<W: Copy + Eq + Hash> Cache<W> {
-    /// An empty cache; the secret keeps clients from choosing keys that collide.
-    pub fn new(settings: CacheSettings, secret: (u64, u64)) -> Cache<W> {
+    /// Nothing is on its way.
+    pub fn new(settings: CacheSettings, shards: Arc<Shards>) -> Cache<W> {
         Cache {
-            storage: Storage::new(settings.size, settings.policy, secret),
             settings,
+            shards,
             fetches: Fetches::default(),
-            denied: Denied::default(),
             counts: CacheCounts::default(),
             woken: VecDeque::new(),
             fed: Vec::new(),
@@ -314,19 +313,20 @@ impl<W: Copy + Eq + Hash> Cache<W> {
 
     /// Takes over other settings. What is kept stays, as far as there is room.
     pub fn set(&mut self, settings: CacheSettings) {
-        self.storage.set_limit(settings.size, settings.policy);
+        self.shards.set_limit(settings.size, settings.policy);
         self.settings = settings;
     }
 
     /// Its numbers now.
     pub fn numbers(&self) -> CacheNumbers {
         let (fetching, waiting) = self.fetches.counts();
+        let (objects, evicted) = self.shards.counts();
         CacheNumbers {
             counts: self.counts,
-            objects: self.storage.len() as u64,
-            bytes: self.storage.used() as u64,
-            limit: self.storage.limit() as u64,
-            evicted: self.storage.evictions(),
+            objects: objects as u64,
+            bytes: self.shards.used() as u64,
+            limit: self.shards.limit() as u64,
+            evicted,
             fetching: fetching as u64,
             waiting: waiting as u64,
         }
@@ -334,12 +334,15 @@ impl<W: Copy + Eq + Hash> Cache<W> {
 
     /// What may stand in for an origin that could not be reached (section 4.2.4). The job is over then.
     pub fn stand_in(&mut self, job: &mut CacheJob, failure: Failure, moment: &Moment<'_>) -> Option<Box<Answer>> {
-        let kept = self.storage.get(job.selected?)?;
-        if job.role != Role::Fill || !reuse::stands_in(&kept.freshness, &job.directives, failure, moment.millis) {
-            return None;
-        }
-        let ttl = Some(kept.freshness.left(moment.millis));
-        let answer = answer(kept, &job.conditions, &CacheReport { ttl, ..job.report(None, false) }, moment);
+        let selected = job.selected.filter(|_| job.role == Role::Fill)?;
+        let answer = self.shards.with(job.hash, |shard| {
+            let kept = shard.storage.get(selected)?;
+            if !reuse::stands_in(&kept.freshness, &job.directives, failure, moment.millis) {
+                return None;
+            }
+            let ttl = Some(kept.freshness.left(moment.millis));
+            Some(answer(kept, &job.conditions, &CacheReport { ttl, ..job.report(None, false) }, moment))
+        })?;
         self.give_up(job, Freed::Failed);
         Some(answer)
     }
@@ -385,19 +388,19 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     pub fn tick(&mut self, now: u64) {
         let overdue = self.fetches.overdue(now.saturating_sub(MOST_WAITING));
         self.woken.extend(overdue.into_iter().map(|who| (who, Arriving::Alone)));
-        self.storage.sweep();
+        self.shards.sweep();
     }
 
     /// Forgets what is kept for the URI that has this key: see [`invalidate::key`].
     pub fn purge(&mut self, key: &[u8]) -> usize {
-        let count = self.storage.purge(key);
+        let count = self.shards.purge(key);
         self.counts.purged += count as u64;
         count
     }
 
     /// Forgets all of a host, `name:port`, or all there is.
     pub fn purge_site(&mut self, site: Option<&[u8]>) -> usize {
-        let count = self.storage.purge_site(site);
+        let count = self.shards.purge_site(site);
         self.counts.purged += count as u64;
         count
     }

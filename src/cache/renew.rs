@@ -8,6 +8,7 @@ use super::facts::HeadFacts;
 use super::fresh::Freshness;
 use super::heads::{keeping, HeadVerdict};
 use super::select::Selecting;
+use super::shards::Shard;
 use super::status::CacheResult;
 use super::storage::{StoredPlace, StoredResponse};
 use super::store::{self, Unstorable};
@@ -37,25 +38,28 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         response: &Response<'_>,
         moment: &Moment<'_>,
     ) -> HeadVerdict {
-        let places: Vec<StoredPlace> =
-            job.validated.iter().copied().filter(|place| self.storage.get(*place).is_some()).collect();
-        let heads: Vec<&StoredHead> =
-            places.iter().filter_map(|place| Some(self.storage.get(*place)?.head())).collect();
-        let selected = job.selected.and_then(|place| places.iter().position(|one| *one == place));
-        let place =
-            validate::validated(response.field(b"etag"), &heads, selected).and_then(|at| places.get(at).copied());
-        let Some((place, kept)) = place.and_then(|place| Some((place, self.storage.get(place)?))) else {
+        let tag = response.field(b"etag");
+        let Some((place, kept)) = self.shards.with(job.hash, |shard| {
+            let places = job.validated.iter().filter_map(|place| Some((*place, shard.storage.get(*place)?)));
+            let kept: Vec<(StoredPlace, &StoredResponse)> = places.collect();
+            let heads: Vec<&StoredHead> = kept.iter().map(|(_, kept)| kept.head()).collect();
+            let selected = job.selected.and_then(|place| kept.iter().position(|(one, _)| *one == place));
+            let at = validate::validated(tag, &heads, selected)?;
+            kept.get(at).map(|(place, kept)| (*place, (*kept).clone()))
+        }) else {
             // Nothing may be updated by it, and what was asked about is not what the origin holds.
-            job.selected.take().into_iter().for_each(|place| self.storage.remove(place));
+            if let Some(place) = job.selected.take() {
+                self.shards.with(job.hash, |shard| shard.storage.remove(place));
+            }
             job.validated.clear();
             return HeadVerdict::Again(validate::whole(request));
         };
-        let told = self.updated(kept, job, response, moment);
-        let renewal = self.renewal((kept, &told), job, request, response, moment);
+        let told = self.updated(&kept, job, response, moment);
+        let renewal = self.renewal((&kept, &told), job, request, response, moment);
         let ttl = Some(told.freshness.left(moment.millis));
         let report = CacheReport { origin_status: Some(304), ttl, ..job.report(None, false) };
         let answer = answer(&told, &job.conditions, &report, moment);
-        self.renew(place, job.selected == Some(place), told.clone(), renewal, request);
+        self.renew(job, place, told.clone(), renewal, request);
         self.note_shared(job, &told.freshness, moment);
         self.give_up(job, Freed::Come);
         HeadVerdict::Answer(answer, CacheResult::Revalidated)
@@ -69,9 +73,9 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         response: &Response<'_>,
         moment: &Moment<'_>,
     ) {
-        let Some((place, kept)) = job.selected.and_then(|place| Some((place, self.storage.get(place)?))) else {
-            return;
-        };
+        let Some(place) = job.selected else { return };
+        let kept = self.shards.with(job.hash, |shard| shard.storage.get(place).cloned());
+        let Some(kept) = kept else { return };
         if response.status() != kept.head().status() {
             return;
         }
@@ -81,11 +85,13 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         };
         let length = response.length().is_none_or(|length| length == kept.body.len() as u64);
         if !same("etag") || !same("last-modified") || !length {
-            return self.storage.remove(place);
+            drop(kept);
+            self.shards.with(job.hash, |shard| shard.storage.remove(place));
+            return;
         }
-        let told = self.updated(kept, job, response, moment);
-        let renewal = self.renewal((kept, &told), job, request, response, moment);
-        self.renew(place, true, told, renewal, request);
+        let told = self.updated(&kept, job, response, moment);
+        let renewal = self.renewal((&kept, &told), job, request, response, moment);
+        self.renew(job, place, told, renewal, request);
     }
 
     /// What is kept with what a response says of it: what this client gets. What is not said stays as it was (section 3.2).
@@ -136,19 +142,23 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         selecting.map_or(Renewal::Gone, |selecting| Renewal::Kept(head, told.freshness, Some(selecting)))
     }
 
-    /// Carries a renewal out; `selected` says that the request had selected this response by its fields.
-    fn renew(&mut self, place: StoredPlace, selected: bool, told: StoredResponse, renewal: Renewal, request: &Request) {
-        let (head, freshness, selecting) = match renewal {
-            Renewal::Kept(head, freshness, selecting) => (head, freshness, selecting),
-            Renewal::Untouched => return,
-            Renewal::Gone => return self.storage.remove(place),
+    /// Carries a renewal out of what a job has asked about. What another loop has put in its place meanwhile stays.
+    fn renew(&mut self, job: &CacheJob, place: StoredPlace, told: StoredResponse, renewal: Renewal, request: &Request) {
+        // The request has selected it by its fields.
+        let (hash, selected) = (job.hash, job.selected == Some(place));
+        let remove = |shard: &mut Shard| shard.storage.remove(place);
+        let Renewal::Kept(head, freshness, selecting) = renewal else {
+            if matches!(renewal, Renewal::Gone) {
+                self.shards.with(hash, remove);
+            }
+            return;
         };
-        let kept = told.filed.selecting();
-        match selecting.as_ref().is_none_or(|selecting| selecting.bytes() == kept) {
-            true => self.storage.update(place, head.clone(), freshness),
-            false => self.storage.remove(place),
+        let same = selecting.as_ref().is_none_or(|selecting| selecting.bytes() == told.filed.selecting());
+        let moved = !same && self.shards.with(hash, remove);
+        if same {
+            self.shards.update(hash, place, head.clone(), freshness);
         }
-        if self.storage.get(place).is_none() || !selected {
+        if moved || !selected {
             // It answers this request too, as its origin says: it is found by what this one says from now on.
             let other = if selected { selecting } else { Selecting::of(head.values("vary"), request) };
             if other.is_none() && !selected {
@@ -156,7 +166,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             }
             let mut filed = told.filed.with_head(head);
             other.iter().for_each(|selecting| filed = filed.with_selecting(selecting));
-            self.add(StoredResponse { filed, freshness, ..told });
+            self.add(StoredResponse { filed, freshness, ..told }, (hash, job.epoch), 0);
         }
     }
 }

@@ -1,14 +1,13 @@
-//! Where responses are kept: by key and by what selects them, within a budget of bytes that counts all they take. Knows no
-//! rule of HTTP.
+//! Where responses are kept: by key and by what selects them, with the bytes that they take and which of them goes first. Knows
+//! no rule of HTTP, and not how much room there is.
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use siphasher::sip128::{Hasher128, SipHasher13};
 use smallvec::SmallVec;
 
 use super::evict::{Eviction, EvictionOrder, Linked, Links, NONE};
@@ -72,6 +71,8 @@ struct SlotPlace {
     /// How often it was freed.
     generation: u32,
     links: Links,
+    /// When its response was used last, in milliseconds since 1970.
+    used_at: u64,
     slot: Option<Slot>,
 }
 
@@ -129,10 +130,13 @@ impl Hasher for ReadyHash {
 }
 
 /// What the index knows of a key.
-fn mark(key: CacheKey<'_>) -> u32 {
+fn mark(hash: u64) -> u32 {
     // The other half chooses nothing here.
-    (key.hash >> 32) as u32
+    (hash >> 32) as u32
 }
+
+/// The [`Storage::rank`] of one that is empty.
+pub const EMPTY: u64 = u64::MAX;
 
 /// The responses that are kept.
 #[derive(Debug)]
@@ -142,11 +146,8 @@ pub struct Storage {
     /// The first place of each mark. What is not of one key is told apart by its key, so that half a hash does.
     index: HashMap<u32, u32, BuildHasherDefault<ReadyHash>>,
     order: EvictionOrder,
-    secret: (u64, u64),
-    limit: usize,
-    used: usize,
-    /// Bytes promised to responses that are on their way.
-    promised: usize,
+    /// Bytes that the responses take.
+    kept: usize,
     /// Bodies that went while others had them, which count until these have done. Variants may share one, so that each is known
     /// by where it is: held twice, it would never be let go.
     held: HashMap<usize, Arc<[u8]>>,
@@ -155,38 +156,44 @@ pub struct Storage {
 }
 
 impl Storage {
-    /// An empty one for that many bytes. Keys are hashed with the secret, so that no client can choose ones that collide.
-    pub fn new(limit: usize, policy: Eviction, secret: (u64, u64)) -> Storage {
+    /// An empty one.
+    pub fn new(policy: Eviction) -> Storage {
         Storage {
             slots: Slots::default(),
             free: Vec::new(),
             index: HashMap::default(),
             order: EvictionOrder::new(policy),
-            secret,
-            limit,
-            used: 0,
-            promised: 0,
+            kept: 0,
             held: HashMap::new(),
             held_bytes: 0,
             evictions: 0,
         }
     }
 
-    /// Changes budget and policy; what is too much goes at once.
-    pub fn set_limit(&mut self, limit: usize, policy: Eviction) {
-        self.limit = limit;
+    /// Has responses go by this rule from now on.
+    pub fn set_policy(&mut self, policy: Eviction) {
         self.order.set_policy(policy);
-        self.make_room(0);
     }
 
-    /// Bytes that are taken: responses, promises, and bodies that are still being read though they went.
-    pub fn used(&self) -> usize {
-        self.used + self.promised + self.held_bytes
+    /// Bytes of responses, which eviction brings back.
+    pub fn kept(&self) -> usize {
+        self.kept
     }
 
-    /// The budget in bytes.
-    pub fn limit(&self) -> usize {
-        self.limit
+    /// Bytes of bodies that are still being read though they went.
+    pub fn held(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Of several storages the one with the least rank gives what goes next: what was used least recently of all, or with SIEVE,
+    /// which looks at its own alone, one of where most are.
+    pub fn rank(&self) -> u64 {
+        let oldest = self.order.oldest().and_then(|oldest| self.slots.at(oldest)).filter(|at| at.slot.is_some());
+        oldest.map_or(EMPTY, |at| match self.order.policy() {
+            Eviction::Lru => at.used_at,
+            // Of as many the oldest, to a quarter of a second.
+            Eviction::Sieve => u64::from(!(self.len() as u32)) << 32 | (at.used_at >> 8) & u64::from(u32::MAX),
+        })
     }
 
     /// Number of responses.
@@ -204,17 +211,10 @@ impl Storage {
         self.evictions
     }
 
-    /// A key with its secret hash.
-    pub fn key<'a>(&self, text: &'a [u8]) -> CacheKey<'a> {
-        let mut hasher = SipHasher13::new_with_keys(self.secret.0, self.secret.1);
-        hasher.write(text);
-        CacheKey { text, hash: hasher.finish128().h1 }
-    }
-
     /// All that is kept for a key.
     pub fn variants(&self, key: CacheKey<'_>) -> StoredPlaces {
         let mut found = StoredPlaces::new();
-        let mut at = self.index.get(&mark(key)).copied().unwrap_or(NONE);
+        let mut at = self.index.get(&mark(key.hash)).copied().unwrap_or(NONE);
         while let Some(SlotPlace { generation, slot: Some(slot), .. }) = self.slots.at(at) {
             if slot.response.filed.key() == key.text {
                 found.push(StoredPlace { index: at, generation: *generation });
@@ -238,30 +238,28 @@ impl Storage {
         matching.max_by_key(|(_, kept)| kept.freshness.made()).map(|(place, _)| place)
     }
 
-    /// The response at a place has been used.
-    pub fn touch(&mut self, place: StoredPlace) {
-        if self.get(place).is_some() {
+    /// The response at a place is used at this moment.
+    pub fn touch(&mut self, place: StoredPlace, now: u64) {
+        if let Some(at) = self.slots.at_mut(place.index).filter(|at| at.generation == place.generation) {
+            at.used_at = now;
             self.order.touch(place.index, &mut self.slots);
         }
     }
 
-    /// Keeps a response in place of one for the same requests. None if it is larger than all the room there is; its body counts for
-    /// as long as readers have it then.
-    pub fn insert(&mut self, response: StoredResponse) -> Option<StoredPlace> {
-        let key = self.key(response.filed.key());
-        let (mark, variants) = (mark(key), self.variants(key));
+    /// Keeps a response, of whose key this is the hash, in place of one for the same requests.
+    pub fn insert(&mut self, response: StoredResponse, hash: u64) -> Option<StoredPlace> {
+        let key = CacheKey { text: response.filed.key(), hash, epoch: 0 };
+        let (mark, variants) = (mark(hash), self.variants(key));
         let selecting = response.filed.selecting();
         let same = |place: &&StoredPlace| self.get(**place).is_some_and(|kept| kept.filed.selecting() == selecting);
         let replaced = variants.iter().find(same).copied();
         // The newest is the first of its chain, so that the last is the oldest.
         let surplus = variants.last().copied().filter(|_| variants.len() >= MOST_VARIANTS);
-        replaced.or(surplus).into_iter().for_each(|place| self.remove(place));
-        let weight = response.weight();
-        if !self.make_room(weight) {
-            self.hold(response.body);
-            return None;
+        if let Some(place) = replaced.or(surplus) {
+            self.remove(place);
         }
-        self.used += weight;
+        self.kept += response.weight();
+        let used_at = response.freshness.received;
         let index = self.free.pop().unwrap_or_else(|| {
             let places = &mut self.slots.places;
             if places.len() == places.capacity() {
@@ -274,7 +272,7 @@ impl Storage {
         });
         let next = self.index.insert(mark, index).unwrap_or(NONE);
         let at = self.slots.at_mut(index)?;
-        at.slot = Some(Slot { response, mark, next });
+        (at.slot, at.used_at) = (Some(Slot { response, mark, next }), used_at);
         let place = StoredPlace { index, generation: at.generation };
         self.order.add(index, &mut self.slots);
         Some(place)
@@ -282,26 +280,18 @@ impl Storage {
 
     /// Gives a response a new head and a new age, as a validation does.
     pub fn update(&mut self, place: StoredPlace, head: StoredHead, freshness: Freshness) {
-        let Some(kept) = self.get(place) else { return };
-        let (old, new) = (kept.head().size(), head.size());
-        // What is used last is not what goes.
-        self.touch(place);
-        if new > old && !self.make_room(new - old) {
-            return self.remove(place);
+        if self.get(place).is_none() {
+            return;
         }
-        // Making room may have taken it.
-        let here = self.get(place).is_some();
-        let Some(slot) = self.slots.taken_mut(place.index).filter(|_| here) else { return };
+        let Some(slot) = self.slots.taken_mut(place.index) else { return };
+        self.kept = self.kept + head.size() - slot.response.head().size();
         slot.response.filed = slot.response.filed.with_head(head);
         slot.response.freshness = freshness;
-        self.used = self.used + new - old;
     }
 
-    /// Forgets a response.
-    pub fn remove(&mut self, place: StoredPlace) {
-        if self.get(place).is_some() {
-            self.take_out(place.index);
-        }
+    /// Forgets a response. False if it is not there any more.
+    pub fn remove(&mut self, place: StoredPlace) -> bool {
+        self.get(place).is_some() && self.take_out(place.index)
     }
 
     /// Takes out what is at a place. False if nothing is.
@@ -313,13 +303,13 @@ impl Storage {
         self.order.remove(index, &mut self.slots);
         self.free.push(index);
         self.unlink(slot.mark, index, slot.next);
-        self.used -= slot.response.weight();
+        self.kept -= slot.response.weight();
         self.hold(slot.response.body);
         true
     }
 
-    /// A body went: it counts for as long as others have it.
-    fn hold(&mut self, body: Arc<[u8]>) {
+    /// A body is not kept, or not any more: it counts for as long as others have it.
+    pub fn hold(&mut self, body: Arc<[u8]>) {
         let (place, length) = (body.as_ptr() as usize, body.len());
         if Arc::strong_count(&body) > 1 && self.held.insert(place, body).is_none() {
             self.held_bytes += length;
@@ -346,9 +336,11 @@ impl Storage {
     }
 
     /// Forgets all that is kept for a key. Gives how many there were.
-    pub fn purge(&mut self, key: &[u8]) -> usize {
-        let places = self.variants(self.key(key));
-        places.iter().for_each(|place| self.remove(*place));
+    pub fn purge(&mut self, key: CacheKey<'_>) -> usize {
+        let places = self.variants(key);
+        for place in &places {
+            self.remove(*place);
+        }
         places.len()
     }
 
@@ -364,43 +356,17 @@ impl Storage {
         places.len()
     }
 
-    /// Promises room to a response that is on its way. False if there is none.
-    pub fn promise(&mut self, bytes: usize) -> bool {
-        let room = self.make_room(bytes);
-        if room {
-            self.promised += bytes;
-        }
-        room
-    }
-
-    /// Takes a promise back.
-    pub fn release(&mut self, bytes: usize) {
-        debug_assert!(bytes <= self.promised);
-        self.promised = self.promised.saturating_sub(bytes);
-    }
-
     /// Looks which bodies that went are not read any more. To be called now and then.
     pub fn sweep(&mut self) {
         self.held.retain(|_, body| Arc::strong_count(body) > 1);
         self.held_bytes = self.held.values().map(|body| body.len()).sum();
     }
 
-    /// Evicts until there are so many bytes free. False if that cannot be.
-    fn make_room(&mut self, bytes: usize) -> bool {
-        if self.used().saturating_add(bytes) > self.limit && !self.held.is_empty() {
-            self.sweep();
-        }
-        // What cannot be evicted leaves no room that eviction would bring.
-        if (self.promised + self.held_bytes).saturating_add(bytes) > self.limit && bytes > 0 {
-            return false;
-        }
-        while self.used().saturating_add(bytes) > self.limit {
-            let victim = self.order.victim(&mut self.slots);
-            if !victim.is_some_and(|victim| self.take_out(victim)) {
-                return false;
-            }
-            self.evictions += 1;
-        }
-        true
+    /// Takes out what goes next, to make room. False if nothing is left.
+    pub fn evict(&mut self) -> bool {
+        let victim = self.order.victim(&mut self.slots);
+        let evicted = victim.is_some_and(|victim| self.take_out(victim));
+        self.evictions += u64::from(evicted);
+        evicted
     }
 }

@@ -120,7 +120,7 @@ options! {
         eviction: EvictionWord = "lru", New,
             "which response goes first: lru, the one used least recently, or sieve, one not used lately, which costs less";
         object_size: Bytes<1, 1_073_741_824> = "1048576", New, "largest body of a response that is kept, in bytes";
-        size: Bytes<65_536, 1_099_511_627_776> = "67108864", New, "bytes of memory for all that is kept";
+        size: Bytes<65_536, 1_099_511_627_776> = "67108864", New, "bytes of memory for all that is kept, by all loops together";
         targeted: FieldNames = "", New, "fields that count in place of Cache-Control, such as CDN-Cache-Control";
     }
 

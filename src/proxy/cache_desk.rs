@@ -3,13 +3,16 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use reactor::arena::{Arena, Key};
 use reactor::ready::Ready;
 
 use super::fill::{Bodies, Fill, READ};
+use super::loops::common::Common;
 use crate::cache::fetches::FetchId;
 use crate::cache::heads::HeadVerdict;
+use crate::cache::shards::{Shards, SHARDS};
 use crate::cache::{Cache, CacheJob, CacheSettings, Freed};
 use crate::http::framing::Framing;
 
@@ -54,10 +57,14 @@ impl CacheDesk {
         (&mut self.fills, Bodies { cache: &mut self.cache, buffer: &mut self.buffer })
     }
 
-    pub(super) fn new(settings: CacheSettings) -> Box<CacheDesk> {
+    /// The desk of one loop, where there are several with what all of them share.
+    pub(super) fn new(settings: CacheSettings, common: Option<&Common>) -> Box<CacheDesk> {
         let random = || RandomState::new().hash_one(0);
+        let (size, policy) = (settings.size, settings.policy);
+        let shards = |count: usize| Arc::new(Shards::new(count, size, policy, (random(), random())));
+        let shards = common.map_or_else(|| shards(1), |common| common.cached(|| shards(SHARDS)));
         Box::new(CacheDesk {
-            cache: Cache::new(settings, (random(), random())),
+            cache: Cache::new(settings, shards),
             open: true,
             jobs: HashMap::default(),
             withheld: None,

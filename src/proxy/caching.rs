@@ -28,7 +28,7 @@ const WAKES: usize = 256;
 impl Proxy {
     /// Takes over what a reload says of the cache. What is kept stays, unless it was kept under rules that are others now.
     pub(super) fn use_cache(&mut self, settings: Option<CacheSettings>, other_rules: bool) {
-        match (&mut self.caching, settings) {
+        match (&mut self.caching, settings.filter(|_| !self.settings.leaving)) {
             (Some(caching), Some(settings)) => {
                 if other_rules {
                     caching.cache.purge_site(None);
@@ -36,7 +36,10 @@ impl Proxy {
                 caching.cache.set(settings);
                 caching.open = true;
             }
-            (None, Some(settings)) => self.caching = Some(CacheDesk::new(settings)),
+            (None, Some(settings)) => {
+                let common = self.loops.as_ref().map(|loops| &**loops.common());
+                self.caching = Some(CacheDesk::new(settings, common));
+            }
             // What is under way is brought to its end; nothing is looked up or kept any more.
             (Some(caching), None) => {
                 caching.cache.purge_site(None);
@@ -44,6 +47,14 @@ impl Proxy {
                 caching.open = false;
             }
             (None, None) => {}
+        }
+    }
+
+    /// The next version keeps what is to be kept: orders and unsafe requests come to that one, so that nothing is looked up here any
+    /// more.
+    pub(super) fn close_cache(&mut self) {
+        if let Some(caching) = &mut self.caching {
+            caching.open = false;
         }
     }
 
@@ -71,15 +82,6 @@ impl Proxy {
         };
         log::info!(target: "web", "{count} responses were removed from the cache");
         Ok(())
-    }
-
-    /// Forgets what has these keys.
-    pub(super) fn forget_keys(&mut self, keys: &[Vec<u8>]) {
-        if let Some(caching) = &mut self.caching {
-            for key in keys {
-                caching.cache.purge(key);
-            }
-        }
     }
 
     /// Looks a request up that has been decided about: it is answered, waits, or goes on.

@@ -248,7 +248,7 @@ impl Proxy {
             trimming: trimming::Trimming::default(),
             loading,
             redirector: None,
-            caching: options.cache.map(cache_desk::CacheDesk::new),
+            caching: options.cache.map(|cache| cache_desk::CacheDesk::new(cache, common().as_deref())),
             usage: None,
             access: None,
             messages: None,
@@ -447,8 +447,7 @@ impl Proxy {
     ) -> Option<R> {
         let client = self.clients.get_mut(key)?;
         let (clock, rules) = (&self.clock, &self.settings.rules);
-        let loops = self.loops.as_deref();
-        let mut judge = self.caching.as_deref_mut().map(|desk| DeskJudge { desk, key, clock, rules, loops });
+        let mut judge = self.caching.as_deref_mut().map(|desk| DeskJudge { desk, key, clock, rules });
         let mut cx = Context {
             settings: &self.settings,
             session: key.generation,

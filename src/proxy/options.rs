@@ -101,10 +101,6 @@ impl ServiceOptions {
         self.dial_options.pool = self.dial_options.pool.div_ceil(loops);
         self.dial_options.attempts = self.dial_options.attempts.div_ceil(loops);
         self.pipes = self.pipes.div_ceil(loops);
-        if let Some(cache) = &mut self.cache {
-            cache.size /= loops;
-            cache.object_size = cache.object_size.min(cache.size);
-        }
         self
     }
 }

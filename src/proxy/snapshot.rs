@@ -161,10 +161,7 @@ impl Proxy {
 
     fn carry_out(&mut self, order: &Order) -> Result<(), String> {
         match *order {
-            Order::Purge(ref what) => {
-                self.tell_loops(|| Task::Purge(what.clone()));
-                self.purge(what)
-            }
+            Order::Purge(ref what) => self.purge(what),
             Order::Helpers { minimum, maximum } => {
                 let redirector = self.redirector.as_mut().ok_or("there are no helpers")?;
                 redirector.set_bounds(minimum, maximum, self.clock.now());

@@ -67,12 +67,17 @@ impl Proxy {
         self.listeners.leave_files();
         self.listeners.close(&mut self.poller, |place| place.ingress.is_local());
         self.settings.leaving = true;
+        self.close_cache();
         self.tell_loops(|| Task::Leave);
         self.lifecycle.leave(self.clock.now());
     }
 
     /// The next version accepts.
     pub fn close_for_good(&mut self) {
+        if self.settings.leaving {
+            // The memory of what is kept goes back, now that this holds no new client up.
+            self.use_cache(None, false);
+        }
         self.lifecycle.close(self.clock.now());
         self.listeners.close(&mut self.poller, |place| !place.ingress.is_local());
     }

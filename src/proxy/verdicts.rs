@@ -6,11 +6,10 @@ use reactor::arena::Key;
 use super::at_hand::BodyAtHand;
 use super::cache_desk::{CacheDesk, Withheld};
 use super::clock::Clock;
-use super::loops::Loops;
 use super::Proxy;
 use crate::cache::heads::HeadVerdict;
 use crate::cache::status::CacheResult;
-use crate::cache::{invalidate, CacheJob, Freed, Role};
+use crate::cache::{CacheJob, Freed};
 use crate::exchange::cached::{HeadJudge, Judged};
 use crate::http::cache_status::CacheReport;
 use crate::http::caching::Caching;
@@ -28,8 +27,6 @@ pub(super) struct DeskJudge<'a> {
     pub(super) desk: &'a mut CacheDesk,
     pub(super) key: Key,
     pub(super) clock: &'a Clock,
-    /// The other loops, where there are some.
-    pub(super) loops: Option<&'a Loops>,
     pub(super) rules: &'a Rules,
 }
 
@@ -49,9 +46,6 @@ impl HeadJudge for DeskJudge<'_> {
             return Some(judged);
         };
         let reader = (!desk.background.contains(&key)).then_some(key);
-        if let Some(loops) = self.loops.filter(|_| job.role == Role::Invalidate) {
-            loops.tell_changed(&invalidate::targets(request, response, self.rules));
-        }
         let (at_hand, moment) = (body.at_hand(), self.clock.moment(self.rules));
         let verdict = desk.cache.handle_head(&mut job, request, response, at_hand, (reader, private), &moment);
         if let (HeadVerdict::Pass(report), Some(_)) = (&verdict, reader) {

@@ -276,3 +276,38 @@ fn a_pidfile_that_was_left_behind_has_no_process_signalled() {
     assert_eq!(other.try_wait().expect("our child"), None, "it goes on");
     other.kill().and_then(|()| other.wait()).expect("our child");
 }
+
+/// What the next version's clients change is not changed in a drainer's copy of the cache, which takes memory, too.
+#[test]
+fn a_drainer_answers_nothing_from_the_cache_and_gives_its_memory_back() {
+    let asked = AtomicUsize::new(0);
+    let origin = Origin::start(move |peer| {
+        while peer.request()?.is_some() {
+            let body = format!("{:05}{}", asked.fetch_add(1, Relaxed), "x".repeat(899_995));
+            peer.send(format!(
+                "HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nContent-Length: 900000\r\n\r\n{body}"
+            ))?;
+        }
+        Ok(())
+    });
+    for loops in ["1", "3"] {
+        let installed = Installed::new();
+        let proxy = installed.start(&[("cache.enable", "true"), ("daemon.threads", loops)]);
+        let mut kept = [(); 4].map(|()| proxy.client());
+        for number in 0..40 {
+            kept[0].get(&origin.url(&format!("/{number}")));
+        }
+        let before = kept.each_mut().map(|client| client.get(&origin.url("/0")).text());
+        assert!(before.iter().all(|text| *text == before[0]), "a hit in each loop");
+        upgrade(&proxy, 1);
+        let after = kept[1].get(&origin.url("/0"));
+        assert!(after.text() != before[0] && !after.has("Cache-Status"), "{loops}");
+        let memory = |pid: i32| {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a living process");
+            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a VmRSS line");
+            line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number of kB")
+        };
+        let drainer = drainers(&proxy)[0];
+        eventually("less memory than what was kept takes", || (memory(drainer) < 30_000).then_some(()));
+    }
+}

@@ -91,14 +91,15 @@ fn what_a_client_says_of_its_own_request_does_not_keep_others_from_sharing() {
     for lines in ["x\nAuthorization: one", "x\nCache-Control: no-store"] {
         let mut world = World::new(1 << 20, 1 << 16);
         world.ask("x", &ok("Cache-Control: max-age=60, no-cache\nETag: \"1\"", "body"));
-        world.cache.denied = denied::Denied::default();
+        let hash = world.cache.shards.key(b"a.b:80/x").hash;
+        world.cache.shards.with(hash, |shard| shard.denied.forget(hash));
         let CacheFinding::Forward(mut job, _) = world.look_up(&request(lines), 0, Arriving::First) else { panic!() };
         // None waits for it, ...
         let CacheFinding::Forward(mut other, _) = world.look_up(&request("x"), 1, Arriving::First) else { panic!() };
         assert!(matches!(world.look_up(&request("x"), 2, Arriving::First), CacheFinding::Wait(_)));
         world.respond(&mut job, &request(lines), &ok("Cache-Control: max-age=60", "mine"), 0, false);
         // ... none loses what is kept by it, and the others go on sharing.
-        assert_eq!((world.cache.poll_woken(), world.cache.storage.len()), (None, 1), "{lines}");
+        assert_eq!((world.cache.poll_woken(), world.cache.shards.counts().0), (None, 1), "{lines}");
         assert!(matches!(world.look_up(&request("x"), 3, Arriving::First), CacheFinding::Wait(_)), "{lines}");
         world.cache.give_up(&mut other, Freed::Failed);
     }
@@ -180,10 +181,10 @@ fn a_body_that_grows_is_shared_and_kept() {
     let id = job.fetch.unwrap();
     world.cache.append(id, &[b'x'; 600]);
     world.cache.append(id, &[b'x'; 600]);
-    assert_eq!((world.cache.storage.used(), world.cache.is_wanted(id)), (600, true), "what none has read counts");
+    assert_eq!((world.cache.shards.used(), world.cache.is_wanted(id)), (600, true), "what none has read counts");
     assert!(matches!(world.look_up(&asked, 1, Arriving::First), CacheFinding::Forward(..)));
     world.cache.leave(id, 0);
-    assert_eq!((world.cache.storage.used(), world.cache.is_wanted(id)), (0, false));
+    assert_eq!((world.cache.shards.used(), world.cache.is_wanted(id)), (0, false));
 }
 
 /// Bodies of unknown length that turn out too long, each with a client that stalls: what they hold counts against the room, and a
@@ -214,7 +215,7 @@ fn what_stalled_clients_hold_of_bodies_that_are_not_kept_counts() {
         }
     }
     let here: usize = fetches.iter().map(|(_, id)| world.cache.fetches.here(*id)).sum();
-    let counted = world.cache.storage.used();
+    let counted = world.cache.shards.used();
     assert!(counted > size / 2 && counted <= size, "{counted}");
     let beyond = fetches.len() * (fetches::WINDOW + piece.len());
     assert!(here <= counted + beyond, "{here} bytes are held, and {counted} counted");
@@ -223,7 +224,7 @@ fn what_stalled_clients_hold_of_bodies_that_are_not_kept_counts() {
         world.cache.leave(*id, *who);
         world.cache.fail(*id);
     }
-    assert_eq!((world.cache.storage.used(), world.cache.fetches.counts()), (0, (0, 0)));
+    assert_eq!((world.cache.shards.used(), world.cache.fetches.counts()), (0, (0, 0)));
 }
 
 /// The room has become smaller meanwhile: its readers still have the body.
@@ -239,8 +240,39 @@ fn a_body_that_finds_no_room_in_the_end_counts_while_it_is_read() {
     world.cache.append(id, &[b'x'; 5000]);
     world.cache.set(CacheSettings { size: 1000, ..world.cache.settings.clone() });
     world.cache.finish(id);
-    assert_eq!((world.cache.storage.len(), world.cache.storage.used()), (0, 5000));
+    assert_eq!((world.cache.shards.counts().0, world.cache.shards.used()), (0, 5000));
     world.cache.leave(id, 0);
     world.cache.tick(world.now);
-    assert_eq!(world.cache.storage.used(), 0);
+    assert_eq!(world.cache.shards.used(), 0);
+}
+
+/// An order, or a rule that forbids where it comes from, is for what is on its way, too.
+#[test]
+fn what_was_asked_for_before_all_was_forgotten_is_neither_kept_nor_shared_afterwards() {
+    let mut world = World::new(1 << 20, 1 << 16);
+    let asked = request("x");
+    let text = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n\r\n";
+    let response = Response::parse(text.as_bytes(), Method::Get).unwrap();
+    for with_head in [false, true] {
+        let CacheFinding::Forward(mut job, None) = world.look_up(&asked, 0, Arriving::First) else { panic!("no miss") };
+        if with_head {
+            world.head(&mut job, &asked, &response, AtHand::Partial(Some(5000)), (Some(0), false));
+        }
+        world.cache.purge_site(None);
+        let CacheFinding::Forward(mut other, None) = world.look_up(&asked, 1, Arriving::First) else {
+            panic!("shared: {with_head}")
+        };
+        if !with_head {
+            world.head(&mut job, &asked, &response, AtHand::Partial(Some(5000)), (Some(0), false));
+        }
+        let id = job.fetch.unwrap();
+        world.cache.append(id, &[b'x'; 5000]);
+        world.cache.finish(id);
+        assert_eq!(world.cache.shards.counts().0, 0, "{with_head}");
+        world.cache.leave(id, 0);
+        world.cache.tick(world.now);
+        assert_eq!(world.cache.shards.used(), 0);
+        world.cache.give_up(&mut other, Freed::Failed);
+    }
+    assert_eq!(world.ask("x", &ok("Cache-Control: max-age=60", "new")), "stored");
 }

@@ -306,7 +306,7 @@ impl Run {
             1..=6 => self.world.now += self.random.below(6),
             _ => {}
         }
-        assert!(self.world.cache.storage.used() <= SIZE, "the budget is exceeded");
+        assert!(self.world.cache.shards.used() <= SIZE, "the budget is exceeded");
     }
 
     /// Lets all that is under way come to its end.
@@ -347,11 +347,11 @@ fn nothing_private_crosses_and_the_budget_holds() {
         (0..STEPS).for_each(|_| run.step());
         run.settle();
         assert_eq!(run.world.cache.fetches.counts(), (0, 0), "a fetch is left over");
-        run.world.cache.storage.sweep();
-        let storage = &run.world.cache.storage;
-        assert!(run.answered > 100 && storage.evictions() > 0, "{} {}", run.answered, storage.evictions());
+        run.world.cache.shards.sweep();
+        let (_, evicted) = run.world.cache.shards.counts();
+        assert!(run.answered > 100 && evicted > 0, "{} {evicted}", run.answered);
         results[0] += run.answered;
         run.world.cache.purge_site(None);
-        assert_eq!(run.world.cache.storage.used(), 0, "room is lost");
+        assert_eq!(run.world.cache.shards.used(), 0, "room is lost");
     }
 }

@@ -1,5 +1,5 @@
-//! What all loops of a process see: how many clients each has, and what clients are counted by. Counts are
-//! atomics, tables are locked for a moment. A process with one loop has none of it.
+//! What all loops of a process see: how many clients each has, and what clients are counted by, and what is
+//! kept of responses. Counts are atomics, tables are locked for a moment. A process with one loop has none of it.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -11,6 +11,7 @@ use std::time::Instant;
 use reactor::Millis;
 
 use super::mailbox::Bell;
+use crate::cache::shards::Shards;
 use crate::exchange::ingress::Ingress;
 use crate::policy::credentials::failures::LoginFailures;
 use crate::policy::credentials::kept::KeptLogins;
@@ -39,6 +40,7 @@ pub(in crate::proxy) struct Common {
     start: Instant,
     places: OnceLock<Arc<ClientParts<Places>>>,
     meter: OnceLock<Arc<ClientParts<Meter>>>,
+    cached: OnceLock<Arc<Shards>>,
     failures: Mutex<LoginFailures>,
     /// Which credentials were found right, by realm.
     kept: [Mutex<KeptLogins>; 2],
@@ -58,6 +60,7 @@ impl Common {
             start: Instant::now(),
             places: OnceLock::new(),
             meter: OnceLock::new(),
+            cached: OnceLock::new(),
             failures: Mutex::default(),
             kept: [0, 1]
                 .map(|realm: u64| Mutex::new(KeptLogins::new((random.hash_one(realm), random.hash_one(realm + 2))))),
@@ -127,6 +130,11 @@ impl Common {
     /// The rates of each client.
     pub(in crate::proxy) fn meter(&self, make: impl Fn(usize) -> Meter) -> Arc<ClientParts<Meter>> {
         Arc::clone(self.meter.get_or_init(|| Arc::new(ClientParts::new(|| make(PARTS)))))
+    }
+
+    /// What is kept of responses.
+    pub(in crate::proxy) fn cached(&self, make: impl Fn() -> Arc<Shards>) -> Arc<Shards> {
+        Arc::clone(self.cached.get_or_init(make))
     }
 
     /// Who has failed to log in.

@@ -30,7 +30,7 @@ use crate::proxy::{ListenAddress, ServiceOptions};
 use crate::redirector::helper::Program;
 use crate::redirector::pool::{Answered, HelperFault, Ticket};
 use crate::redirector::HelperTerms;
-use crate::web::{Needs, Purge};
+use crate::web::Needs;
 
 /// To a loop that is not the first.
 #[derive(Debug)]
@@ -55,10 +55,6 @@ pub(in crate::proxy) enum Task {
     Usage(Option<UsageLog>),
     /// Where requests are written to.
     Access(Option<AccessLog>),
-    /// This is to go from the cache.
-    Purge(Purge),
-    /// What has these keys is to go from the cache.
-    Forget(Vec<Vec<u8>>),
     /// What a page needs, for the gathering of this number.
     Report(u64, Needs),
     /// Where its clients of this kind stand, since places are wanted.
@@ -88,8 +84,6 @@ pub(in crate::proxy) enum Task {
 pub(in crate::proxy) enum News {
     /// The numbers of a second, of the loop of this number.
     Second(usize, Box<Running>),
-    /// What has these keys is to go from the cache.
-    Forget(Vec<Vec<u8>>),
     /// The hosts of a minute.
     Hosts(HostCounts),
     /// What a page needs, for the gathering of this number.

@@ -160,15 +160,6 @@ impl Loops {
         }
     }
 
-    /// What an unsafe request has changed is to go from the parts of the cache that other loops have (RFC 9111 section 4.4).
-    pub(super) fn tell_changed(&self, keys: &[Vec<u8>]) {
-        if self.number > 0 {
-            self.post.first.post(News::Forget(keys.to_vec()));
-        }
-        let others = (1..).zip(&self.post.further).filter(|(number, _)| *number != self.number);
-        others.for_each(|(_, mailbox)| mailbox.post(Task::Forget(keys.to_vec())));
-    }
-
     fn first(&mut self) -> Option<&mut First> {
         match &mut self.role {
             LoopRole::First(first) => Some(first),
@@ -284,9 +275,6 @@ impl Proxy {
             }
             Task::Usage(log) => self.set_usage(log),
             Task::Access(log) => self.set_access(log),
-            // Whether there is a cache has been told by the first loop.
-            Task::Purge(what) => drop(self.purge(&what)),
-            Task::Forget(keys) => self.forget_keys(&keys),
             Task::Report(number, needs) => self.report_to_first(number, &needs),
             Task::Stand(ingress) => self.tell_standings(ingress),
             Task::GiveWay(key, served) => self.give_way(key, served),
@@ -296,7 +284,10 @@ impl Proxy {
             Task::Settle => self.settle_further(),
             Task::Park => self.park_further(),
             Task::GoOn => self.go_on_further(),
-            Task::Leave => self.settings.leaving = true,
+            Task::Leave => {
+                self.settings.leaving = true;
+                self.close_cache();
+            }
             Task::Stop => self.lifecycle.stop(),
         }
     }
@@ -308,7 +299,6 @@ impl Proxy {
                 let known = first.and_then(|first| first.seconds.get_mut(number.checked_sub(1)?));
                 known.into_iter().for_each(|known| *known = (*running).clone());
             }
-            News::Forget(keys) => self.forget_keys(&keys),
             News::Hosts(counts) => self.watch.hosts.absorb(counts),
             News::Reported(number, report) => self.take_report(number, *report),
             News::Standing(ingress, standings) => self.take_standings(ingress, standings),

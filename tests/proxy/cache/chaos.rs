@@ -120,8 +120,22 @@ fn check(reply: &Message, number: usize) -> bool {
 
 #[test]
 fn nothing_is_mixed_up_or_lost_among_many() {
+    among_many("1");
+}
+
+#[test]
+fn nothing_is_mixed_up_or_lost_among_many_in_two_loops() {
+    among_many("2");
+}
+
+#[test]
+fn nothing_is_mixed_up_or_lost_among_many_in_three_loops() {
+    among_many("3");
+}
+
+fn among_many(threads: &str) {
     let origin = Origin::start(serve);
-    let options = [ON, ("cache.size", "2000000"), ("web.debug", "true")];
+    let options = [ON, ("daemon.threads", threads), ("cache.size", "2000000"), ("web.debug", "true")];
     let proxy = Proxy::start(&options);
     let whole: usize = thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod gaps;
+mod loops;
 mod rules;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

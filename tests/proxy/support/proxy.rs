@@ -85,8 +85,7 @@ impl Proxy {
         for (key, value) in defaults().iter().chain(options) {
             command.env(variable(key), value);
         }
-        let told = given("daemon.threads").is_some() || given("cache.enable") == Some("true");
-        if let Some(threads) = loops().filter(|_| !told) {
+        if let Some(threads) = loops().filter(|_| given("daemon.threads").is_none()) {
             command.env(variable("daemon.threads"), threads);
         }
         let mut child = change(command).stdin(Stdio::null()).spawn().expect("the binary runs");
@@ -313,11 +312,10 @@ impl Drop for Proxy {
     }
 }
 
-/// For tests of what each loop keeps for itself: names, connections to origins, parents that failed.
+/// For tests of what each loop keeps for itself: names, connections to origins, parents that failed, responses on their way.
 pub const ONE_LOOP: (&str, &str) = ("daemon.threads", "1");
 
-/// With how many loops all proxies run whose tests say nothing else (`make test-threads`). The cache is a part of each loop, so
-/// that its tests run with one.
+/// With how many loops all proxies run whose tests say nothing else (`make test-threads`).
 pub fn loops() -> Option<String> {
     std::env::var("EXAPROXY_TEST_THREADS").ok()
 }

@@ -25,7 +25,7 @@ fn clients(proxy: &Proxy, origin: &Origin, count: usize) -> Vec<Client> {
 }
 
 /// How many clients of the proxy each loop has, as the monitor says.
-fn spread(proxy: &Proxy) -> BTreeMap<i64, usize> {
+pub fn spread(proxy: &Proxy) -> BTreeMap<i64, usize> {
     let page = proxy.monitor_page("/json/sessions?limit=1000");
     let sessions: serde_json::Value = serde_json::from_str(&page).expect("JSON");
     let mut spread = BTreeMap::new();

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::sys::signal::Signal;
 
-use super::{clients, proxy};
+use super::clients;
 use crate::auth::{field, Users, SLOW};
 use crate::support::{client, eventually, Client, Helpers, Origin};
 
@@ -88,46 +88,4 @@ fn a_password_is_checked_once_for_all_loops() {
         });
         all.all(|status| matches!(status, 407 | 429)).then_some(())
     });
-}
-
-#[test]
-fn what_an_unsafe_request_changes_is_changed_in_the_cache_of_every_loop() {
-    let count = AtomicUsize::new(0);
-    let origin = Origin::start(move |peer| {
-        while let Some(request) = peer.request()? {
-            let body = match request.start().starts_with("GET") {
-                true => count.fetch_add(1, Ordering::SeqCst).to_string(),
-                false => String::new(),
-            };
-            let head =
-                format!("HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nContent-Length: {}\r\n\r\n", body.len());
-            peer.send(format!("{head}{body}"))?;
-        }
-        Ok(())
-    });
-    let proxy = proxy("3", &[("cache.enable", "true"), ("web.debug", "true")]);
-    let mut there: Vec<Client> = (0..3).map(|_| proxy.client()).collect();
-    let bodies = |there: &mut Vec<Client>| -> Vec<String> {
-        there.iter_mut().map(|client| client.get(&origin.url("/x")).text()).collect()
-    };
-    let first = bodies(&mut there);
-    assert_eq!(bodies(&mut there), first, "each loop has kept its own");
-    assert_eq!(proxy.counter("cache.objects"), 3);
-    there[1].send(format!("PUT {} HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", origin.url("/x")));
-    assert_eq!(there[1].reply().status(), 200);
-    proxy.wait_counter("cache.objects", 0);
-    let second = bodies(&mut there);
-    assert!(second.iter().all(|body| !first.contains(body)), "{first:?} {second:?}");
-    // So is what an order names.
-    let token = proxy.monitor_page("/control/token");
-    let mut monitor = Client::connect(proxy.web());
-    let content = format!("token={}&all=true", token.trim());
-    monitor.send(format!(
-        "POST /control/cache/purge HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n{content}",
-        proxy.web(),
-        content.len()
-    ));
-    let told = monitor.reply();
-    assert_eq!(told.status(), 200, "{told:?}");
-    proxy.wait_counter("cache.objects", 0);
 }
