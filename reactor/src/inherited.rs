@@ -66,7 +66,9 @@ impl InheritedSocket {
         Ok(match at {
             ListenAt::Port(_) => ListenSocket::Port(TcpListener::from_std(socket.into())),
             ListenAt::Path(path) => {
-                let file = if own { SocketFile::new(&path)? } else { SocketFile::of_others(path) };
+                // One whose file has been removed has none: that is no reason not to serve at the other places.
+                let made = if own { SocketFile::new(&path).ok() } else { None };
+                let file = made.unwrap_or_else(|| SocketFile::of_others(path));
                 ListenSocket::Path(UnixListener::from(OwnedFd::from(socket)), file)
             }
         })

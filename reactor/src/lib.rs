@@ -1,7 +1,7 @@
 //! Readiness, buffers, alarms and streams for one mio event loop. Knows no protocol.
 //!
 //! What is pure here (`arena`, `ready`, `buffer`, `alarm`) can be tested without a socket; what touches the system is
-//! `stream`, `pipe`, `listener`, `inherited`, `unix`, `poller`, and `sys`, the only module of the project that may say `unsafe`.
+//! `stream`, `packets`, `pipe`, `listener`, `inherited`, `unix`, `poller`, and `sys`, the only module of the project that may say `unsafe`.
 
 pub mod alarm;
 pub mod arena;
@@ -10,6 +10,7 @@ pub mod bus;
 pub mod frame;
 pub mod inherited;
 pub mod listener;
+pub mod packets;
 pub mod pipe;
 pub mod poller;
 pub mod ready;

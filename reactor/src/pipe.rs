@@ -39,6 +39,20 @@ impl Pipe {
         }
     }
 
+    /// The pipe with these ends, which another process has filled with `len` bytes.
+    ///
+    /// # Errors
+    /// When they are not those of a pipe, or it cannot hold so much.
+    pub fn of(output: OwnedFd, input: OwnedFd, len: usize) -> io::Result<Pipe> {
+        let size = size_of_pipe(&output)?;
+        let fits = len > 0 && len <= size && size_of_pipe(&input)? == size;
+        if fits {
+            Ok(Pipe { output, input, size, len })
+        } else {
+            Err(io::ErrorKind::InvalidInput.into())
+        }
+    }
+
     /// The end that bytes are written to.
     pub fn input(&self) -> BorrowedFd<'_> {
         self.input.as_fd()
@@ -82,8 +96,20 @@ fn open(size: usize) -> io::Result<(OwnedFd, OwnedFd, usize)> {
     let wanted = libc::c_int::try_from(size).unwrap_or(libc::c_int::MAX);
     // A failure leaves the size that it has.
     let _ = fcntl(&input, FcntlArg::F_SETPIPE_SZ(wanted));
-    let size = fcntl(&input, FcntlArg::F_GETPIPE_SZ)?;
-    Ok((output, input, usize::try_from(size).unwrap_or(0)))
+    let size = size_of_pipe(&input)?;
+    Ok((output, input, size))
+}
+
+#[cfg(target_os = "linux")]
+fn size_of_pipe(end: &OwnedFd) -> io::Result<usize> {
+    let size = nix::fcntl::fcntl(end, nix::fcntl::FcntlArg::F_GETPIPE_SZ)?;
+    Ok(usize::try_from(size).unwrap_or(0))
+}
+
+/// Elsewhere there is no splice(2).
+#[cfg(not(target_os = "linux"))]
+fn size_of_pipe(_end: &OwnedFd) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Elsewhere there is no splice(2).
@@ -125,7 +151,7 @@ impl Pipes {
     /// An empty pipe, to be filled and drained before another is asked for, or [`Pipes::keep`]. None where there are too many
     /// already, or the system has none.
     pub fn empty(&mut self) -> Option<&mut Pipe> {
-        if self.kept.len() >= self.most.min(usize::from(u16::MAX)) {
+        if !self.has_room() {
             return None;
         }
         if self.spare.is_empty() {
@@ -147,6 +173,27 @@ impl Pipes {
         let key = u16::try_from(self.kept.vacant_key() + 1).ok().and_then(NonZeroU16::new)?;
         self.kept.insert(pipe);
         Some(PipeKey(key))
+    }
+
+    /// Gives a pipe that was kept away with the bytes in it.
+    pub fn give(&mut self, key: PipeKey) -> Pipe {
+        self.kept.remove(key.index())
+    }
+
+    /// Whether another one may hold bytes.
+    pub fn has_room(&self) -> bool {
+        self.kept.len() < self.most.min(usize::from(u16::MAX))
+    }
+
+    /// Keeps a pipe with bytes in it that was given; gives it back where there are too many already.
+    ///
+    /// # Errors
+    /// The pipe.
+    pub fn take(&mut self, pipe: Pipe) -> Result<PipeKey, Pipe> {
+        let key = u16::try_from(self.kept.vacant_key() + 1).ok().and_then(NonZeroU16::new);
+        let Some(key) = key else { return Err(pipe) };
+        self.kept.insert(pipe);
+        Ok(PipeKey(key))
     }
 
     /// Throws away what is in the pipe that [`Pipes::empty`] gave last.
@@ -222,6 +269,23 @@ mod tests {
         fill(pipes.empty().expect("another"), b"some");
         pipes.discard();
         assert!(pipes.empty().is_some_and(|pipe| pipe.is_empty()));
+    }
+
+    #[test]
+    fn a_pipe_goes_elsewhere_with_its_bytes() {
+        let (mut pipes, mut others) = (Pipes::new(1), Pipes::new(1));
+        fill(pipes.empty().expect("a pipe"), b"some");
+        let key = pipes.keep().expect("it was given");
+        let Pipe { output, input, len, .. } = pipes.give(key);
+        assert_eq!((pipes.kept(), others.has_room()), (0, true));
+        let pipe = Pipe::of(output, input, len).expect("a pipe");
+        let key = others.take(pipe).expect("room");
+        assert_eq!((others.get(key).len(), others.has_room()), (4, false));
+        let mut into = [0; 8];
+        let count = nix::unistd::read(others.get(key).output(), &mut into).expect("bytes");
+        assert_eq!(&into[..count], b"some");
+        let file = || OwnedFd::from(std::fs::File::open("/dev/null").expect("it is there"));
+        assert!(Pipe::of(file(), file(), 1).is_err());
     }
 
     #[test]

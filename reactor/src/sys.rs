@@ -1,13 +1,13 @@
 //! Every unsafe system call that no crate wraps, each behind a safe function, and those that only some systems have.
 #![allow(unsafe_code)]
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::sys::socket::{recv, MsgFlags};
+use nix::sys::socket::{recv, sendmsg, ControlMessage, MsgFlags};
 #[cfg(target_os = "linux")]
 use socket2::{Domain, SockRef};
 
@@ -258,3 +258,70 @@ pub fn look_up_without_libraries() {
 /// Other programs have the libraries of the system, or a C library that knows files alone.
 #[cfg(not(all(target_env = "gnu", target_feature = "crt-static")))]
 pub fn look_up_without_libraries() {}
+
+/// Most descriptors that come with one packet (unix(7), SCM_MAX_FD).
+const MOST_DESCRIPTORS: usize = 253;
+
+/// A message that has come over a socket that keeps their bounds.
+#[derive(Debug)]
+pub struct Packet {
+    /// How many bytes of it are there.
+    pub length: usize,
+    /// The descriptors that came with it.
+    pub descriptors: Vec<OwnedFd>,
+    /// Neither bytes nor descriptors are missing.
+    pub whole: bool,
+}
+
+/// Sends a message with descriptors, whole or not at all, and waits for nothing.
+///
+/// # Errors
+/// What sendmsg(2) says.
+pub fn send_packet(socket: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let numbers: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+    let rights = [ControlMessage::ScmRights(&numbers)];
+    let control = if numbers.is_empty() { &[][..] } else { &rights[..] };
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+    sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(bytes)], control, flags, None)?;
+    Ok(())
+}
+
+/// Takes the next message with its descriptors, which programs that are started do not get, and waits for nothing. A length of 0
+/// is the end. By hand, because a wrapper that refuses what lacks a descriptor would lose the others.
+///
+/// # Errors
+/// What recvmsg(2) says.
+pub fn receive_packet(socket: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<Packet> {
+    // SAFETY: the call computes a number.
+    const SPACE: usize = unsafe { libc::CMSG_SPACE((MOST_DESCRIPTORS * size_of::<RawFd>()) as libc::c_uint) as usize };
+    // In words, so that the headers in it are aligned.
+    let mut control = [0_u64; SPACE.div_ceil(size_of::<u64>())];
+    let mut part = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
+    // SAFETY: all of its fields are numbers and pointers, for which zero is a value.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    (message.msg_iov, message.msg_iovlen) = (&raw mut part, 1);
+    (message.msg_control, message.msg_controllen) = (control.as_mut_ptr().cast(), SPACE as _);
+    // SAFETY: the descriptor is open for as long as the borrow lives; `message` names `into` and `control` with their sizes, and
+    // nothing else uses them during the call.
+    let got =
+        unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC) };
+    let length = usize::try_from(got).map_err(|_| io::Error::last_os_error())?;
+    let mut descriptors = Vec::new();
+    // SAFETY: the kernel has filled `control` as far as `msg_controllen` says, which the macros stay within; the length of a header
+    // says how many descriptors are behind it. Each was made by this call for this process, so that no value owns it.
+    unsafe {
+        let mut header = libc::CMSG_FIRSTHDR(&raw const message);
+        while !header.is_null() {
+            if (*header).cmsg_level == libc::SOL_SOCKET && (*header).cmsg_type == libc::SCM_RIGHTS {
+                let data = libc::CMSG_DATA(header).cast::<RawFd>();
+                let bytes = ((*header).cmsg_len as usize).saturating_sub(libc::CMSG_LEN(0) as usize);
+                for place in 0..bytes / size_of::<RawFd>() {
+                    descriptors.push(OwnedFd::from_raw_fd(data.add(place).read_unaligned()));
+                }
+            }
+            header = libc::CMSG_NXTHDR(&raw const message, header);
+        }
+    }
+    let whole = message.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) == 0;
+    Ok(Packet { length, descriptors, whole })
+}

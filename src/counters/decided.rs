@@ -7,6 +7,11 @@ const WORDS: [&str; 8] = ["PERMIT", "REWRITE", "FILE", "REDIRECT", "INTERCEPT", 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DecidedCounts([u64; WORDS.len()]);
 
+/// The word as it stands here, if it is one of them.
+pub fn known(word: &str) -> Option<&'static str> {
+    WORDS.into_iter().find(|own| *own == word)
+}
+
 impl DecidedCounts {
     /// This was decided about a request.
     pub fn note(&mut self, word: &str) {

@@ -73,7 +73,8 @@ impl Exchange {
             Phase::Tunnel { of, .. } => {
                 let half = self.upload.eof || self.download.eof;
                 let timer = if half { Timer::HalfClose } else { Timer::Tunnel };
-                let silent = self.ingress == Ingress::Passthrough && self.upload.moved + self.download.moved == 0;
+                let moved = self.upload.moved + self.download.moved + of.before.up + of.before.down;
+                let silent = self.ingress == Ingress::Passthrough && moved == 0;
                 let first = silent.then_some((Timer::First, entered));
                 ((timer, touched), of.opening.as_ref().and_then(|opening| opening.timer(entered)).or(first))
             }

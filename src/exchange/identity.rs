@@ -37,6 +37,11 @@ impl Identity {
         self.noted.map_or(self.peer.id(), ClientId::Address)
     }
 
+    /// What the present request notes, and is believed.
+    pub fn noted(&self) -> Option<IpAddr> {
+        self.noted
+    }
+
     /// The connection's PROXY protocol header has announced its source, which holds for all of its requests.
     pub fn announce(&mut self, source: SocketAddr) {
         self.peer = source.into();

@@ -19,6 +19,7 @@ pub mod ingress;
 mod interest;
 mod local;
 mod movement;
+mod moving;
 mod notice;
 pub mod opening;
 mod parent;
@@ -57,6 +58,7 @@ use flow::{Direction, Flow};
 use identity::Identity;
 use ingress::{Arrival, Ingress, Onward, Provenance};
 use phase::{AnswerState, Ending, Phase, PhaseKind, Relay, RelayStage};
+pub use summary::moved::NewHome;
 pub use summary::{Moved, Remembered, SpareSummaries, Summary};
 use timers::Limits;
 

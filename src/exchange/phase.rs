@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::close::CloseReason;
 use super::opening::Opening;
+use super::summary::Moved;
 use crate::http::answer::{Answer, AnswerBody};
 use crate::http::cause::Cause;
 use crate::http::head::HeadScan;
@@ -73,6 +74,10 @@ pub struct TunnelOrigin {
     pub through_parent: bool,
     /// The client's first bytes are still to be judged, and wait for that.
     pub opening: Option<Box<Opening>>,
+    /// What was moved for the connection before this process had it.
+    pub before: Moved,
+    /// No other process takes it.
+    pub stays: bool,
 }
 
 /// What relaying needs to know of the request and of the response so far.
@@ -191,7 +196,8 @@ impl Phase {
     pub fn tunnel(greet: bool, request: Request, opening: Option<Box<Opening>>) -> Phase {
         let (user, through_parent) = (request.user().cloned(), request.parent().is_some());
         let target = request.into_destination();
-        Phase::Tunnel { greet, of: Box::new(TunnelOrigin { user, target, through_parent, opening }) }
+        let of = TunnelOrigin { user, target, through_parent, opening, before: Moved::default(), stays: false };
+        Phase::Tunnel { greet, of: Box::new(of) }
     }
 
     /// The request that the phase carries, when nothing else of the phase is wanted any more.

@@ -1,6 +1,8 @@
 //! What is remembered of a request until the line about it can be written: its words, its moments and how it ended. Knows
 //! no form of a line and no place where lines go.
 
+pub(super) mod moved;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -104,11 +106,14 @@ pub struct Summary {
     pub connected: Option<Millis>,
     /// What both directions had moved when it began; from its end on, what they moved for it.
     moved: Moved,
+    /// Microseconds that it took, and bytes that were moved for it, in another process before.
+    age_before: u64,
+    moved_before: Moved,
     end: Option<(Millis, CloseReason)>,
 }
 
 /// Bytes that were sent for a request, heads included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moved {
     /// To the origin.
     pub up: u64,
@@ -140,6 +145,8 @@ impl Summary {
             resolved: None,
             connected: None,
             moved,
+            age_before: 0,
+            moved_before: Moved::default(),
             end: None,
         }
     }
@@ -242,8 +249,9 @@ impl Summary {
     /// It is over. `moved` is what both directions have moved since the connection began. Only the first end counts.
     pub fn finish(&mut self, reason: CloseReason, now: Millis, moved: Moved) {
         if self.end.is_none() {
-            let Moved { up, down } = self.moved;
-            self.moved = Moved { up: moved.up.saturating_sub(up), down: moved.down.saturating_sub(down) };
+            let (Moved { up, down }, before) = (self.moved, self.moved_before);
+            let (up, down) = (moved.up.saturating_sub(up), moved.down.saturating_sub(down));
+            self.moved = Moved { up: up.saturating_add(before.up), down: down.saturating_add(before.down) };
             self.end = Some((now, reason));
         }
     }
@@ -251,6 +259,11 @@ impl Summary {
     /// When its first byte came, in microseconds.
     pub fn began_micros(&self) -> u64 {
         self.began.saturating_mul(1000).saturating_add(self.fraction.into())
+    }
+
+    /// Microseconds that it took in another process before.
+    pub fn age_before(&self) -> u64 {
+        self.age_before
     }
 
     /// When it ended and why, if it has.

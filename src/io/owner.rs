@@ -31,4 +31,8 @@ pub enum Owner {
     Addresses,
     /// The pair through which signals reach the loop.
     Signal,
+    /// The line to a drainer, by its process.
+    Drainer(u32),
+    /// In a drainer: the line to the service.
+    Next,
 }

@@ -1,5 +1,6 @@
 //! Counters, and what can be seen of them. Rendered from snapshots only, so that pages can be tested without a proxy.
 
+pub mod drainers;
 pub mod episodes;
 pub mod history;
 pub mod hosts;
@@ -291,8 +292,7 @@ impl Running {
 
     /// The numbers with their keys, sorted by them.
     pub fn rows(&self) -> Vec<(String, String)> {
-        let counters = &self.counters;
-        let mut rows: Vec<(String, String)> = Vec::new();
+        let (counters, mut rows) = (&self.counters, Vec::<(String, String)>::new());
         let mut row = |key: &str, value: u64| rows.push((key.to_string(), value.to_string()));
         row("clients.accepted", counters.accepted);
         row("clients.refused", counters.turned_away);

@@ -40,7 +40,7 @@ impl Proxy {
             to_client: down,
             to_origin: up,
             ended: self.clock.since_epoch(ended),
-            duration: self.clock.micros(ended).saturating_sub(summary.began_micros()),
+            duration: self.clock.micros(ended).saturating_sub(summary.began_micros()) + summary.age_before(),
             decide: between(Some(summary.began), summary.decided),
             resolve: between(summary.decided, summary.resolved),
             connect: between(summary.resolved, summary.connected),

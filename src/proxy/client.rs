@@ -2,6 +2,7 @@
 
 use mio::net::TcpStream;
 use reactor::arena::Key;
+use reactor::Millis;
 
 use super::clock::Clock;
 use crate::cache::fetches::FetchId;
@@ -17,7 +18,7 @@ pub(super) struct Client {
     pub(super) queued: bool,
     /// Its heads are among those that are counted.
     pub(super) heavy: bool,
-    /// The second of the loop's clock in which it connected.
+    /// The second of the loop's clock in which it connected; below 0, by as much as is missing to 2^32, if it was before.
     pub(super) since: u32,
     /// What the clock's milliseconds left out, in microseconds, when something was last asked for: a helper's reply, a name,
     /// a connection.
@@ -25,6 +26,11 @@ pub(super) struct Client {
 }
 
 impl Client {
+    /// Seconds since it connected, which may have been to a process before this one.
+    pub(super) fn age(&self, now: Millis) -> u64 {
+        ((now / 1000) as u32).wrapping_sub(self.since).into()
+    }
+
     /// Microseconds since its exchange entered its present phase, in which it asked for something.
     pub(super) fn waited(&self, clock: &Clock) -> u64 {
         clock.since(self.session.exchange.waited(clock.now()), self.fraction)

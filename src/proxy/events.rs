@@ -50,6 +50,7 @@ impl Proxy {
             Owner::Verifier => self.note_verifier(ready),
             Owner::Loader => self.loading.loader.handle_event(ready),
             Owner::Addresses => self.addresses.handle_event(self.clock.now()),
+            Owner::Drainer(_) | Owner::Next => self.note_version(owner),
             Owner::Signal | Owner::Loops => {}
         }
     }

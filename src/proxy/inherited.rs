@@ -73,6 +73,19 @@ impl InheritedSockets {
         self.spare.push((at, socket));
     }
 
+    /// Keeps those for these places, which are not in use, where another process has them still.
+    ///
+    /// # Errors
+    /// What is wrong with one.
+    pub(super) fn keep(&mut self, places: &[ListenAddress], keepalive: u64) -> io::Result<()> {
+        for place in places {
+            if let Some(Taken { io, shared: true }) = self.take(place, keepalive).transpose()? {
+                self.put_back(place.at.clone(), io);
+            }
+        }
+        Ok(())
+    }
+
     /// Says which one no listener has asked for. Of those that a former version has opened such a one is closed.
     ///
     /// # Errors

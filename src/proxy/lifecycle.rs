@@ -31,8 +31,6 @@ pub(super) struct Lifecycle {
     toggle: bool,
     /// SIGALRM has come.
     upgrade: bool,
-    /// Processes that still have clients of former versions.
-    drainers: Vec<u32>,
     /// SIGTTOU has come, and SIGTTIN not since.
     shut: bool,
     /// The proxy listeners that wait for SIGTTIN.
@@ -52,7 +50,6 @@ impl Default for Lifecycle {
             reload: false,
             toggle: false,
             upgrade: false,
-            drainers: Vec::new(),
             shut: false,
             parked: Vec::new(),
         }
@@ -71,6 +68,24 @@ impl Lifecycle {
             return 0;
         }
         self.next
+    }
+
+    /// Has the listeners of the proxy wait for SIGTTIN if they are shut from the start: those that wait, and the others.
+    pub(super) fn park(&mut self, places: Vec<ListenAddress>, shut: bool) -> (Vec<ListenAddress>, Vec<ListenAddress>) {
+        self.shut = shut;
+        let (parked, open) = places.into_iter().partition(|place| self.waits(place));
+        self.parked = parked;
+        (self.parked.clone(), open)
+    }
+
+    /// Does a listener here wait for SIGTTIN?
+    fn waits(&self, place: &ListenAddress) -> bool {
+        self.shut && place.ingress == Ingress::Proxy
+    }
+
+    /// Are the listeners of the proxy shut?
+    pub(super) fn is_shut(&self) -> bool {
+        self.shut
     }
 
     /// The end is to come.
@@ -109,7 +124,6 @@ impl Lifecycle {
     /// This process is not the service any more, and closes the listeners when it is told to.
     pub(super) fn leave(&mut self, now: Millis) {
         (self.draining, self.drain_delay) = (Some(now), u64::MAX / 1000);
-        self.drainers.clear();
         self.parked.clear();
     }
 
@@ -118,12 +132,9 @@ impl Lifecycle {
         self.closed = self.closed.or(Some(now));
     }
 
-    pub(super) fn drainers(&self) -> &[u32] {
-        &self.drainers
-    }
-
-    pub(super) fn set_drainers(&mut self, pids: Vec<u32>) {
-        self.drainers = pids;
+    /// When a soft stop ends at the latest, if it does.
+    pub(super) fn drained_at(&self) -> Option<Millis> {
+        self.closed.filter(|_| self.drain > 0).map(|since| since.saturating_add(self.drain * 1000))
     }
 
     /// Is a soft stop still accepting, and is the time for that over?
@@ -138,7 +149,7 @@ impl Lifecycle {
 
     /// Has everything come to its end?
     fn is_over(&self, empty: bool, now: Millis) -> bool {
-        let late = self.closed.is_some_and(|since| self.drain > 0 && now >= since + self.drain * 1000);
+        let late = self.drained_at().is_some_and(|at| now >= at);
         self.stopping || late || empty
     }
 }
@@ -228,6 +239,7 @@ impl Proxy {
 
     /// Ends everything at once.
     pub fn stop(&mut self) {
+        self.tell_next_the_last();
         for key in self.clients.keys() {
             self.with_exchange(key, |exchange, cx| exchange.handle_stop(cx.now));
             self.drive(key);
@@ -241,7 +253,7 @@ impl Proxy {
 
     /// Opens the listeners that are new, and closes those that are not wanted any more.
     fn move_listeners(&mut self, options: &Options) -> std::io::Result<()> {
-        let waits = |place: &ListenAddress| self.lifecycle.shut && place.ingress == Ingress::Proxy;
+        let waits = |place: &ListenAddress| self.lifecycle.waits(place);
         let (parked, open): (Vec<_>, Vec<_>) = options.places.iter().cloned().partition(waits);
         self.listeners.open(&open, options.service.dial_options.keepalive, &mut self.poller)?;
         self.lifecycle.parked = parked;
@@ -277,7 +289,7 @@ impl Proxy {
         self.trim();
         if self.is_first() {
             let ended = orphans::reap();
-            self.lifecycle.drainers.retain(|pid| !ended.contains(pid));
+            self.forget_drainers(&ended);
         }
     }
 
@@ -293,6 +305,7 @@ impl Proxy {
     pub(super) fn is_deserted(&self) -> bool {
         self.clients.iter().all(|(_, client)| client.session.exchange.ingress().is_local())
             && self.clients_of_others() == 0
+            && self.nothing_departs()
     }
 
     /// SIGQUIT: no new clients, at once or in a while; those that are there keep full service. A second one ends everything.

@@ -161,19 +161,20 @@ impl Listeners {
         Ok(())
     }
 
-    /// Opens those of the start, with all the sockets that the process was started with.
+    /// Opens those of the start, with all the sockets that the process was started with. Those of the second places stay shut.
     ///
     /// # Errors
     /// What cannot be opened; a socket that no listener has asked for.
     pub(super) fn start(
         &mut self,
-        places: &[ListenAddress],
+        (places, parked): (&[ListenAddress], &[ListenAddress]),
         inherited: InheritedSockets,
         keepalive: u64,
         poller: &mut Poller<Owner>,
     ) -> io::Result<()> {
         self.inherited = inherited;
         self.open(places, keepalive, poller)?;
+        self.inherited.keep(parked, keepalive)?;
         self.inherited.all_taken(places)
     }
 
@@ -304,6 +305,15 @@ impl Listeners {
         })
     }
 
+    /// The number of the listener by which a connection came whose own end is there, or of another one of its kind.
+    pub(super) fn number_of(&self, ingress: Ingress, local: Option<SocketAddr>) -> u16 {
+        let own = || self.open.iter().flatten().filter(|listener| listener.place.ingress == ingress);
+        let port = |listener: &&Listener| {
+            local.is_some_and(|local| listener.place.at.address().is_some_and(|at| at.port() == local.port()))
+        };
+        own().find(port).or_else(|| own().next()).map_or(0, |listener| listener.number)
+    }
+
     /// Whether clients of any kind but the monitor's are let in.
     pub(super) fn serve(&self) -> bool {
         self.open.iter().flatten().any(|listener| !listener.place.ingress.is_local())
@@ -340,7 +350,7 @@ impl Listeners {
     }
 
     /// Room for one more of this kind?
-    fn admits(&self, ingress: Ingress) -> bool {
+    pub(super) fn admits(&self, ingress: Ingress) -> bool {
         self.doors[ingress.index()].gate.admits(self.inside(ingress))
     }
 

@@ -31,9 +31,20 @@ impl Proxy {
 
     /// A session has a connection to its origin now.
     pub(super) fn note_own_end(&mut self, key: Key) {
-        if !self.is_untold(key) {
-            return;
+        if self.is_untold(key) {
+            self.enter_own_end(key);
         }
+    }
+
+    /// A session has a tunnel that came from another loop or process.
+    pub(super) fn note_moved_end(&mut self, key: Key) {
+        let spoke = |client: &super::Client| client.session.exchange.ingress().speaks_http();
+        if self.settings.rules.transparent || !self.clients.get(key).is_some_and(spoke) {
+            self.enter_own_end(key);
+        }
+    }
+
+    fn enter_own_end(&mut self, key: Key) {
         let Some(origin) = self.clients.get(key).and_then(|client| client.session.origin.as_ref()) else { return };
         if let Ok(ours) = origin.stream.io.local_addr() {
             let far = origin.address;

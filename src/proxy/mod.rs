@@ -90,6 +90,7 @@ pub use lists::ListSetup;
 pub use logins::{Realm, UsersSetup};
 pub use options::{Options, Readers, ServiceOptions};
 pub use place::ListenAddress;
+pub use upgrading::MOST_DRAINERS;
 
 /// Values that a session's actions may take in a row before others get their turn: requests that are all answered from
 /// what is at hand, such as a long pipeline.
@@ -141,6 +142,8 @@ pub struct Proxy {
     signals: Option<Signals>,
     /// None where there is one loop.
     loops: Option<Box<Loops>>,
+    /// None where no other version of the program is there.
+    versions: Option<Box<upgrading::Versions>>,
     /// None where no thread looks whether loops turn.
     beats: Option<Arc<Beats>>,
     counters: Counters,
@@ -197,7 +200,8 @@ impl Proxy {
         first.signals = Some(signals);
         first.lifecycle.begin((options.drain_delay, options.drain), options.pid_saved);
         let keepalive = options.service.dial_options.keepalive;
-        first.listeners.start(&options.places, options.inherited, keepalive, &mut first.poller)?;
+        let (parked, places) = first.lifecycle.park(options.places, options.shut);
+        first.listeners.start((&places, &parked), options.inherited, keepalive, &mut first.poller)?;
         first.tell_listeners();
         first.redirector = options.redirector.map(|options| Redirector::new(options, first.clock.now()));
         further.iter_mut().for_each(|proxy| proxy.know_helpers(terms));
@@ -216,11 +220,11 @@ impl Proxy {
         let count = loops.as_ref().map_or(1, |loops| loops.count());
         let options = options.divided(count);
         let (common, tells) = (|| loops.as_ref().map(|loops| Arc::clone(loops.common())), readers.is_some());
-        let addresses = addresses::OwnAddresses::new(options.poll_interfaces, &mut poller);
         let (mut shares, clock) = (Shares::default(), Clock::new());
         let watch = snapshot::MonitorState::new(options.facts, clock.since_epoch(clock.now()) / 1000)?;
         let loading = loading::Loading::new(readers, &mut poller, clock.now())?;
         let mut proxy = Proxy {
+            addresses: addresses::OwnAddresses::new(options.poll_interfaces, &mut poller),
             poller,
             events: Vec::new(),
             clock,
@@ -239,7 +243,6 @@ impl Proxy {
             logins: None,
             local: LocalAddresses::default(),
             own_ends: OwnEnds::default(),
-            addresses,
             heads: heads::Heads::new(&mut shares, count),
             upstream: Upstream::new(options.dial_options, &mut shares),
             resolver: new_resolver(options.names.divided(count), tells),
@@ -254,6 +257,7 @@ impl Proxy {
             messages: None,
             signals: None,
             loops,
+            versions: None,
             beats: None,
             counters: Counters::default(),
             summaries: SpareSummaries::default(),
@@ -291,6 +295,7 @@ impl Proxy {
         self.events = events;
         self.beat();
         self.take_letters();
+        self.hear_versions();
         self.check_loops()?;
         self.look_at_addresses();
         self.take_loaded();
@@ -306,14 +311,14 @@ impl Proxy {
         self.expire();
         self.tick();
         self.counters.turns.note(self.clock.now(), self.clock.spent());
-        let empty = self.lifecycle.has_closed() && self.is_deserted() && self.lifecycle.drainers().is_empty();
+        let empty = self.lifecycle.has_closed() && self.is_deserted() && self.drainer_pids().is_empty();
         Ok(self.lifecycle.outcome(empty, self.clock.now()))
     }
 
     /// Milliseconds until something is due.
     fn timeout(&self) -> Millis {
         let filling = self.caching.as_ref().is_some_and(|caching| caching.is_busy());
-        if !self.queue.is_empty() || filling || self.loading.loader.is_behind() {
+        if !self.queue.is_empty() || filling || self.loading.loader.is_behind() || self.has_unheard() {
             return 0;
         }
         let now = self.clock.now();

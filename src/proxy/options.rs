@@ -27,6 +27,8 @@ pub struct Options {
     pub places: Vec<ListenAddress>,
     /// Sockets that the process was started with, for some of these places; none at a reload.
     pub inherited: InheritedSockets,
+    /// The listeners of the proxy are shut, as a former version has left them; none at a reload.
+    pub shut: bool,
     /// What serving clients needs.
     pub service: ServiceOptions,
     /// Files that are looked at again.

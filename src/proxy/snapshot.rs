@@ -19,6 +19,7 @@ use crate::exchange::ingress::Ingress;
 use crate::exchange::phase::PhaseKind;
 use crate::http::cause::Cause;
 use crate::logs::{self, recent::RecentLine, AccessLog, UsageLog};
+use crate::monitor::drainers::DrainerRow;
 use crate::monitor::episodes::{EpisodeNews, Episodes};
 use crate::monitor::history::History;
 use crate::monitor::hosts::{Hosts, Top};
@@ -247,6 +248,7 @@ impl Proxy {
                 EpisodeNews::Ended(text) => crate::critical!(target: "supervisor", "{text}"),
             }
         }
+        self.tell_next(&running, false);
         if !self.listeners.places(Ingress::Web).is_empty() {
             self.watch.history.push(now, running);
         }
@@ -352,6 +354,10 @@ impl Source for Proxy {
         self.listener_rows(&self.clients_by_listener())
     }
 
+    fn drainers(&self) -> Vec<DrainerRow> {
+        self.drainer_rows()
+    }
+
     fn ends(&self, side: EndPointKind) -> EndPoints {
         let mut ends = EndPoints::default();
         for (_, client) in self.clients.iter() {
@@ -407,7 +413,7 @@ impl Proxy {
     fn weight(&self, client: &Client, sort: Sort) -> u64 {
         let exchange = &client.session.exchange;
         match sort {
-            Sort::Age => u64::from(u32::MAX - client.since),
+            Sort::Age => client.age(self.clock.now()),
             Sort::Still => exchange.waited(self.clock.now()),
             Sort::Received => exchange.flow(Direction::Download).moved,
             Sort::Sent => exchange.flow(Direction::Upload).moved,
@@ -416,6 +422,7 @@ impl Proxy {
 
     fn row(&self, key: Key, client: &Client) -> Row {
         let (now, exchange) = (self.clock.now(), &client.session.exchange);
+        let before = exchange.moved_before();
         Row {
             id: key.generation,
             thread: self.loops.as_ref().map(|loops| loops.number()),
@@ -424,13 +431,13 @@ impl Proxy {
             user: exchange.user().cloned(),
             web: exchange.ingress() == Ingress::Web,
             phase: exchange.phase().kind().name(),
-            age: (now / 1000).saturating_sub(client.since.into()),
+            age: client.age(now),
             still: exchange.waited(now) / 1000,
             requests: exchange.requests(),
             host: exchange.target().map_or_else(String::new, |target| format!("{}:{}", target.host, target.port)),
             origin: client.session.origin.as_ref().map(|origin| origin.address),
-            to_client: exchange.flow(Direction::Download).moved,
-            to_origin: exchange.flow(Direction::Upload).moved,
+            to_client: before.down + exchange.flow(Direction::Download).moved,
+            to_origin: before.up + exchange.flow(Direction::Upload).moved,
             trouble: exchange.trouble().map(Cause::word),
         }
     }

@@ -4,6 +4,7 @@
 //! moves bytes: it asks what is wanted, does what is ready, and stops when nothing that is wanted is ready.
 
 mod content;
+pub mod moving;
 mod passing;
 mod peek;
 mod shared;

@@ -13,7 +13,7 @@ use crate::proxy::{InheritedSockets, Options, Proxy, Turn};
 use crate::system::background::{daemonize, Daemonized, Notice};
 use crate::system::capabilities;
 use crate::system::descriptors::{keep_to_ourselves, raise_descriptors};
-use crate::system::handover::NextVersion;
+use crate::system::handover::{Handover, NextVersion};
 use crate::system::owner::may_remove;
 use crate::system::pidfile::{Claim, Pidfile};
 use crate::system::privileges::{drop_privileges, forgo_new_privileges, Privileges};
@@ -105,7 +105,7 @@ struct Supervisor {
     pidfile: Claimed,
     service: ServiceReport,
     upgrade: Upgrade,
-    /// Gets a byte once clients are served, where a former version waits for that.
+    /// Gets a byte once clients are served, where a former version waits for that and knows of no line.
     ready: Option<OwnedFd>,
 }
 
@@ -134,11 +134,11 @@ impl Supervisor {
         let got = raise_descriptors(budget.need());
         let signals = take_signals(activation.handover.is_some())?;
         let Activation { sockets, notifier, handover } = activation;
-        let (ready, pidfile, drainers) =
-            handover.map(|handover| (handover.ready, handover.pidfile, handover.drainers)).unwrap_or_default();
+        let upgraded = handover.is_some();
+        let Handover { shut, ready, pidfile, drainers, .. } = handover.unwrap_or_default();
         let opened = options(&loaded, budget.fitted(got)).and_then(|options| {
-            let inherited = InheritedSockets::new(sockets, ready.is_none())?;
-            open(config, Options { inherited, ..options }, signals, pidfile)
+            let inherited = InheritedSockets::new(sockets, !upgraded)?;
+            open(config, Options { inherited, shut, ..options }, signals, pidfile)
         });
         let (pidfile, mut proxy) =
             opened.map_err(|error| Inspection::new(&loaded).before_privileges_go().told_with(error))?;
@@ -184,6 +184,7 @@ impl Supervisor {
 
     fn serve(mut self) -> Result<(), String> {
         self.service.ready(&self.proxy);
+        self.proxy.greet_drainers();
         if let Some(ready) = self.ready.take() {
             // Where that fails there is no part of the former version any more.
             let _ = UnixStream::from(ready).write_all(b".");

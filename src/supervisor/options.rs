@@ -96,6 +96,7 @@ pub(super) fn options(loaded: &Loaded, budget: Budget) -> Result<proxy::Options,
         drain_delay: config.daemon.drain_delay.unwrap_or_default().as_secs(),
         drain: config.daemon.drain_timeout.unwrap_or_default().as_secs(),
         pid_saved: false,
+        shut: false,
     })
 }
 

@@ -59,13 +59,15 @@ impl ServiceReport {
         self.note(told);
     }
 
-    /// The loop has turned.
+    /// The first loop has turned. The process lives as long as all of them do.
     pub(super) fn turned(&mut self, proxy: &Proxy) {
         if !self.notifier.is_there() {
             return;
         }
-        let told = self.notifier.alive();
-        self.note(told);
+        if self.notifier.watchdog().is_some_and(|time| proxy.turns(time)) {
+            let told = self.notifier.alive();
+            self.note(told);
+        }
         let now = Instant::now();
         if now < self.look_at {
             return;

@@ -4,8 +4,8 @@
 //! No thread comes along when a process is divided, so that all of them are ended before, with nothing lost that they had to do,
 //! and started again afterwards.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -15,14 +15,17 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{kill, SigSet, SigmaskHow, Signal};
 use nix::unistd::Pid;
+use reactor::packets::Packets;
 use reactor::sys::{close_on_exec, fork, pass_on, Forked};
 
 use super::service::ServiceReport;
 use super::Supervisor;
 use crate::logs::Handle;
-use crate::proxy::{InheritedSockets, Options, Proxy};
+use crate::proxy::{InheritedSockets, Options, Proxy, MOST_DRAINERS};
+use crate::system::capabilities;
 use crate::system::handover::{HandoverNumbers, NextVersion, VARIABLE};
 use crate::system::pidfile::Pidfile;
+use crate::system::privileges::is_privileged;
 use crate::system::service::{Activation, Notifier};
 use crate::system::signals::{self, Signals};
 
@@ -45,18 +48,23 @@ const READY: &str = "exaproxy is ready";
 /// Most bytes that are read of what a trial says.
 const SAID: usize = 64 << 10;
 
+/// TriedWith sockets by their descriptors, and whether they are our own; whether those of the proxy are shut.
+type TriedWith = (Vec<(i32, bool)>, bool);
+
 /// An upgrade that is under way, or what it has left here.
 pub(super) struct Upgrade {
     next: NextVersion,
     step: UpgradeStep,
-    /// In a drainer: says when the next version accepts.
-    accepts: Option<UnixStream>,
 }
 
 enum UpgradeStep {
     Nothing,
     /// The next version is tried, beside the loop.
-    Tries(Receiver<Result<(), String>>),
+    Tries {
+        told: Receiver<Result<(), String>>,
+        /// With these listeners.
+        with: TriedWith,
+    },
     /// It is to be executed as soon as the threads have nothing to do.
     Parts {
         since: Instant,
@@ -68,7 +76,7 @@ enum UpgradeStep {
 impl Upgrade {
     /// None under way. To be made at the start, while the path of the program is that of this version.
     pub(super) fn new(next: NextVersion) -> Upgrade {
-        Upgrade { next, step: UpgradeStep::Nothing, accepts: None }
+        Upgrade { next, step: UpgradeStep::Nothing }
     }
 }
 
@@ -76,33 +84,49 @@ impl Supervisor {
     /// Has the next version tried, unless that is under way.
     pub(super) fn begin_upgrade(&mut self) {
         let program = self.upgrade.next.program().display();
-        let refused = match self.upgrade.step {
-            _ if self.proxy.is_draining() => "a soft stop is under way",
-            UpgradeStep::Nothing => "",
-            _ => "another one is under way",
-        };
-        if !refused.is_empty() {
-            return log::error!(target: "supervisor", "no upgrade: {refused}");
+        let (left, idle) = (self.proxy.drainer_pids().len(), matches!(self.upgrade.step, UpgradeStep::Nothing));
+        match () {
+            () if self.proxy.is_draining() => return refuse("a soft stop is under way"),
+            () if !idle => return refuse("another one is under way"),
+            () if left >= MOST_DRAINERS => {
+                return refuse(&format!(
+                    "{left} processes with clients of former versions are left, and more there cannot be"
+                ))
+            }
+            () => {}
         }
         crate::critical!(target: "supervisor", "upgrade: {program} is tried");
-        let (next, sockets) = (self.upgrade.next.clone(), self.proxy.listening());
+        self.try_next();
+    }
+
+    fn try_next(&mut self) {
+        let (next, with) = (self.upgrade.next.clone(), self.listening());
         let (tell, told) = mpsc::channel();
         let tries = std::thread::Builder::new().name("upgrade".to_owned());
-        match tries.spawn(move || drop(tell.send(try_out(&next, sockets)))) {
-            Ok(_) => self.upgrade.step = UpgradeStep::Tries(told),
+        let listening = with.clone();
+        match tries.spawn(move || drop(tell.send(try_out(&next, listening)))) {
+            Ok(_) => self.upgrade.step = UpgradeStep::Tries { told, with },
             Err(error) => self.stay(&format!("no thread can be started: {error}")),
         }
     }
 
+    fn listening(&self) -> TriedWith {
+        (self.proxy.listening(), self.proxy.is_shut())
+    }
+
     /// Goes on with an upgrade, once a turn.
     pub(super) fn go_on_upgrading(&mut self) {
-        self.look_for_next();
         match &self.upgrade.step {
             UpgradeStep::Nothing => {}
-            UpgradeStep::Tries(told) => match told.try_recv() {
+            UpgradeStep::Tries { told, with } => match told.try_recv() {
                 Ok(Ok(())) => {
                     let since = Instant::now();
                     self.upgrade.step = UpgradeStep::Parts { since, at: since };
+                }
+                // A reload has opened or closed some: with what there is now it may well start.
+                Ok(Err(_)) if *with != self.listening() => {
+                    crate::critical!(target: "supervisor", "upgrade: listeners have changed meanwhile, it is tried again");
+                    self.try_next();
                 }
                 Ok(Err(wrong)) => self.stay(&wrong),
                 Err(mpsc::TryRecvError::Empty) => {}
@@ -134,15 +158,6 @@ impl Supervisor {
         self.part()
     }
 
-    /// In a drainer: leaves new clients to the next version once that takes them, or is no more.
-    fn look_for_next(&mut self) {
-        let Some(accepts) = &mut self.upgrade.accepts else { return };
-        if !matches!(accepts.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock) {
-            self.upgrade.accepts = None;
-            self.proxy.close_for_good();
-        }
-    }
-
     /// There is no upgrade.
     fn stay(&mut self, why: &str) {
         self.upgrade.step = UpgradeStep::Nothing;
@@ -160,10 +175,9 @@ impl Supervisor {
         // Before there are threads, which would have the mask, and their programs too.
         let unmasked = mask.thread_set_mask();
         match divided {
-            Ok(Some(accepts)) => {
+            Ok(Some(line)) => {
                 self.upgrade.step = UpgradeStep::Nothing;
-                self.upgrade.accepts = Some(accepts);
-                self.become_drainer();
+                self.become_drainer(line);
                 unmasked?;
                 Ok(None)
             }
@@ -176,29 +190,28 @@ impl Supervisor {
     }
 
     /// Ends the threads, divides the process, and executes the next version in the part that has its number. In the other part
-    /// gives what tells when the next version accepts. None where threads have not ended in time.
-    fn divide(&mut self) -> io::Result<Option<UnixStream>> {
+    /// gives the line to that version. None where threads have not ended in time.
+    fn divide(&mut self) -> io::Result<Option<Packets>> {
         let deadline = Instant::now() + PARKING;
         let park = |writer: &Handle| writer.park(deadline.saturating_duration_since(Instant::now()));
         if !(self.proxy.park(deadline) && self.writers.iter().all(park) && park(&self.messages.handle())) {
             return Ok(None);
         }
-        let ((accepts, ready), (mut fate, mut tell)) = (UnixStream::pair()?, UnixStream::pair()?);
-        accepts.set_nonblocking(true)?;
+        let ((here, there), (mut fate, mut tell)) = (Packets::pair()?, UnixStream::pair()?);
         let Ok(forked) = fork_alone(deadline) else { return Ok(None) };
         match forked {
             Forked::Parent(drainer) => {
                 drop(fate);
-                let error = self.execute(ready.as_raw_fd(), drainer);
+                let error = self.execute(there.descriptor(), drainer);
                 // It is still here, and the other part is not needed.
                 tell.write_all(b"!")?;
                 Err(error)
             }
             Forked::Child => {
-                drop((ready, tell));
+                drop((there, tell));
                 // Executed, it has closed its end.
                 match fate.read(&mut [0]) {
-                    Ok(0) => Ok(Some(accepts)),
+                    Ok(0) => Ok(Some(here)),
                     _ => std::process::exit(0),
                 }
             }
@@ -206,19 +219,26 @@ impl Supervisor {
     }
 
     /// Becomes the next version. Comes back where that fails.
-    fn execute(&self, ready: i32, drainer: u32) -> io::Error {
+    fn execute(&self, line: i32, drainer: u32) -> io::Error {
         let numbers = HandoverNumbers {
             from: std::process::id(),
             trial: false,
-            ready: Some(ready),
+            // A version that knows of no line hears that it is to say when it serves.
+            ready: Some(line),
             pidfile: self.pidfile.0.as_ref().map(Pidfile::descriptor),
             sockets: self.proxy.listening(),
-            drainers: self.proxy.drainers().iter().copied().chain([drainer]).collect(),
+            shut: self.proxy.is_shut(),
+            drainers: self.proxy.drainer_pids().into_iter().chain([drainer]).collect(),
+            lines: self.proxy.drainer_lines().into_iter().chain([(drainer, line)]).collect(),
         };
         let mut command = self.upgrade.next.command();
         command.env(VARIABLE, numbers.text()).envs(self.service.variables());
         pass_on(&mut command, numbers.descriptors());
-        let error = command.exec();
+        let error = match hand_on(true) {
+            Ok(()) => command.exec(),
+            Err(error) => error,
+        };
+        let _ = hand_on(false);
         for number in numbers.descriptors() {
             let _ = close_on_exec(number);
         }
@@ -228,11 +248,12 @@ impl Supervisor {
     }
 
     /// This part is not the service any more.
-    fn become_drainer(&mut self) {
+    fn become_drainer(&mut self, line: Packets) {
         self.pidfile.0.take().into_iter().for_each(Pidfile::leave);
         self.service = ServiceReport::new(Notifier::default());
         self.messages.renumber(std::process::id());
         self.proxy.leave();
+        self.proxy.follow(line);
         self.go_on(true);
         let pid = std::process::id();
         crate::critical!(target: "supervisor", "the next version has taken over, and process {pid} keeps the clients that were there");
@@ -249,12 +270,25 @@ impl Supervisor {
 
     /// Ends what former versions have left.
     pub(super) fn end_drainers(&self) {
-        for pid in self.proxy.drainers() {
+        for pid in self.proxy.drainer_pids() {
             // They are our children, so that no other process has got such a number; nor has any one that does not fit.
-            let pid = i32::try_from(*pid).map(Pid::from_raw);
+            let pid = i32::try_from(pid).map(Pid::from_raw);
             let _ = pid.map(|pid| kill(pid, Signal::SIGTERM));
         }
     }
+}
+
+/// Has the next version have the one capability that this process has kept (`intercept.mode=tproxy`), or other programs not get it any
+/// more. Root hands all on by itself.
+fn hand_on(on: bool) -> io::Result<()> {
+    if is_privileged() {
+        return Ok(());
+    }
+    capabilities::hand_on(on).map_err(|error| io::Error::other(error.to_string()))
+}
+
+fn refuse(why: &str) {
+    log::error!(target: "supervisor", "no upgrade: {why}");
 }
 
 /// Divides the process once the threads that were ended have gone from the list of the system, too.
@@ -268,11 +302,14 @@ fn fork_alone(deadline: Instant) -> io::Result<Forked> {
 }
 
 /// Has the next version look at the configuration, and start without serving anybody.
-fn try_out(next: &NextVersion, sockets: Vec<(i32, bool)>) -> Result<(), String> {
+fn try_out(next: &NextVersion, (sockets, shut): TriedWith) -> Result<(), String> {
+    // Of this thread, which ends with it.
+    hand_on(true).map_err(|error| error.to_string())?;
     let mut check = next.command();
     check.arg("--check");
     run(check)?;
-    let numbers = HandoverNumbers { from: std::process::id(), trial: true, sockets, ..HandoverNumbers::default() };
+    let from = std::process::id();
+    let numbers = HandoverNumbers { from, trial: true, sockets, shut, ..HandoverNumbers::default() };
     let mut start = next.command();
     start.env(VARIABLE, numbers.text());
     pass_on(&mut start, numbers.descriptors());
@@ -329,7 +366,8 @@ fn listen(from: &mut UnixStream, said: &mut Vec<u8>) {
 /// What a start would end with.
 pub(super) fn try_start(options: Options, activation: Activation) -> Result<(), String> {
     let signals = Signals::new().map_err(|error| error.to_string())?;
-    let options = Options { inherited: InheritedSockets::new(activation.sockets, false)?, ..options };
+    let shut = activation.handover.is_some_and(|handover| handover.shut);
+    let options = Options { inherited: InheritedSockets::new(activation.sockets, false)?, shut, ..options };
     Proxy::new(options, signals).map_err(|error| error.to_string())?;
     println!("{READY}");
     Ok(())

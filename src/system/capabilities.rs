@@ -1,5 +1,6 @@
 //! The one capability that a process without the rights of root keeps where it has to use addresses that are not its machine's
-//! (IP_TRANSPARENT): CAP_NET_RAW, or CAP_NET_ADMIN where it was given that alone. Programs that it starts never get it.
+//! (IP_TRANSPARENT): CAP_NET_RAW, or CAP_NET_ADMIN where it was given that alone. Programs that it starts never get it, but
+//! for its next version.
 
 use std::fmt;
 
@@ -76,6 +77,21 @@ mod system {
         Ok(())
     }
 
+    /// Has a program that this thread executes, or starts, have the one too, or not any more: the next version of this one, which
+    /// confines it again (capabilities(7): the ambient set survives an execve).
+    ///
+    /// # Errors
+    /// The system refuses. Without the capability there is nothing to do.
+    pub fn hand_on(on: bool) -> Outcome {
+        let Some(one) = held() else { return Ok(()) };
+        if !on {
+            lose(one, CapSet::Ambient, "ambient")?;
+            return lose(one, CapSet::Inheritable, "inheritable");
+        }
+        step("inheritable", caps::raise(None, CapSet::Inheritable, one))?;
+        step("ambient", caps::raise(None, CapSet::Ambient, one))
+    }
+
     /// Systems before 4.3 have no ambient set, and what is not in a set need not be taken out.
     fn lose(one: Capability, set: CapSet, name: &'static str) -> Outcome {
         match caps::has_cap(None, set, one).unwrap_or(false) {
@@ -126,6 +142,10 @@ mod system {
         }
     }
 
+    pub fn hand_on(_on: bool) -> Outcome {
+        Ok(())
+    }
+
     pub fn hold() -> Outcome {
         require()
     }
@@ -135,4 +155,4 @@ mod system {
     }
 }
 
-pub use system::{confine, hold, keep_one, require};
+pub use system::{confine, hand_on, hold, keep_one, require};

@@ -24,8 +24,12 @@ pub struct HandoverNumbers {
     pub pidfile: Option<RawFd>,
     /// Listening sockets, and whether this program has opened them.
     pub sockets: Vec<(RawFd, bool)>,
+    /// Those of the proxy are shut for now (SIGTTOU).
+    pub shut: bool,
     /// Processes with clients of former versions.
     pub drainers: Vec<u32>,
+    /// What they are spoken with, by their numbers. One of them may be what gets the byte, too.
+    pub lines: Vec<(u32, RawFd)>,
 }
 
 impl HandoverNumbers {
@@ -33,12 +37,14 @@ impl HandoverNumbers {
     pub fn text(&self) -> String {
         let mut words = vec![format!("from={}", self.from)];
         words.extend(self.trial.then(|| "trial".to_owned()));
+        words.extend(self.shut.then(|| "shut".to_owned()));
         words.extend(self.ready.map(|number| format!("ready={number}")));
         words.extend(self.pidfile.map(|number| format!("pidfile={number}")));
         words.extend(
             self.sockets.iter().map(|(number, own)| format!("{}={number}", if *own { "own" } else { "given" })),
         );
         words.extend(self.drainers.iter().map(|pid| format!("drainer={pid}")));
+        words.extend(self.lines.iter().map(|(pid, number)| format!("line={pid}:{number}")));
         words.join(" ")
     }
 
@@ -50,11 +56,13 @@ impl HandoverNumbers {
             match (name, value.parse::<RawFd>()) {
                 ("from", Ok(pid)) => read.from = pid.unsigned_abs(),
                 ("trial", _) => read.trial = true,
+                ("shut", _) => read.shut = true,
                 ("ready", Ok(number)) => read.ready = Some(number),
                 ("pidfile", Ok(number)) => read.pidfile = Some(number),
                 ("own", Ok(number)) => read.sockets.push((number, true)),
                 ("given", Ok(number)) => read.sockets.push((number, false)),
                 ("drainer", Ok(pid)) => read.drainers.push(pid.unsigned_abs()),
+                ("line", _) => read.lines.extend(numbers_of(value)),
                 _ => {}
             }
         }
@@ -63,30 +71,65 @@ impl HandoverNumbers {
 
     /// All descriptors, in the order in which [`Handover::new`] takes them.
     pub fn descriptors(&self) -> Vec<RawFd> {
-        self.sockets.iter().map(|(number, _)| *number).chain(self.ready).chain(self.pidfile).collect()
+        let lines = self.lines.iter().map(|(_, number)| *number);
+        self.sockets
+            .iter()
+            .map(|(number, _)| *number)
+            .chain(self.own_ready())
+            .chain(self.pidfile)
+            .chain(lines)
+            .collect()
+    }
+
+    /// What gets the byte, where it is no line.
+    fn own_ready(&self) -> Option<RawFd> {
+        self.ready.filter(|ready| !self.lines.iter().any(|(_, number)| number == ready))
     }
 }
 
-/// What was handed over, but for the listening sockets.
+/// Two numbers with a colon between.
+fn numbers_of(text: &str) -> Option<(u32, RawFd)> {
+    let (pid, number) = text.split_once(':')?;
+    Some((pid.parse().ok()?, number.parse().ok()?))
+}
+
+/// A process with clients of a former version.
 #[derive(Debug)]
+pub struct DrainerLine {
+    /// Its number.
+    pub pid: u32,
+    /// What it is spoken with, where it knows how to.
+    pub line: Option<OwnedFd>,
+}
+
+/// What was handed over, but for the listening sockets.
+#[derive(Debug, Default)]
 pub struct Handover {
     /// The start is a trial.
     pub trial: bool,
-    /// Gets a byte once this version serves.
+    /// The listeners of the proxy are shut for now.
+    pub shut: bool,
+    /// Gets a byte once this version serves, where the former one knows of no line.
     pub ready: Option<OwnedFd>,
     /// The pidfile.
     pub pidfile: Option<OwnedFd>,
     /// Processes with clients of former versions.
-    pub drainers: Vec<u32>,
+    pub drainers: Vec<DrainerLine>,
 }
 
 impl Handover {
     /// Takes what follows the sockets of [`HandoverNumbers::descriptors`].
     pub fn new(numbers: &HandoverNumbers, rest: impl IntoIterator<Item = OwnedFd>) -> Handover {
         let mut rest = rest.into_iter();
-        let ready = numbers.ready.and_then(|_| rest.next());
+        let ready = numbers.own_ready().and_then(|_| rest.next());
         let pidfile = numbers.pidfile.and_then(|_| rest.next());
-        Handover { trial: numbers.trial, ready, pidfile, drainers: numbers.drainers.clone() }
+        let mut lines: Vec<(u32, OwnedFd)> = numbers.lines.iter().map(|(pid, _)| *pid).zip(rest).collect();
+        let with_line = |pid: &u32| {
+            let at = lines.iter().position(|(owner, _)| owner == pid);
+            DrainerLine { pid: *pid, line: at.map(|at| lines.swap_remove(at).1) }
+        };
+        let drainers = numbers.drainers.iter().map(with_line).collect();
+        Handover { trial: numbers.trial, shut: numbers.shut, ready, pidfile, drainers }
     }
 }
 
@@ -144,18 +187,44 @@ mod tests {
             ready: Some(9),
             pidfile: Some(5),
             sockets: vec![(7, true), (11, false)],
+            shut: true,
             drainers: vec![80, 81],
+            lines: vec![(81, 12)],
         };
         let text = OsString::from(numbers.text());
-        assert_eq!(text, "from=77 trial ready=9 pidfile=5 own=7 given=11 drainer=80 drainer=81");
+        assert_eq!(text, "from=77 trial shut ready=9 pidfile=5 own=7 given=11 drainer=80 drainer=81 line=81:12");
         assert_eq!(HandoverNumbers::read(&text, [77, 1]), Some(numbers.clone()));
         assert_eq!(HandoverNumbers::read(&text, [99, 77]), Some(numbers.clone()));
         assert_eq!(HandoverNumbers::read(&text, [99, 1]), None);
-        assert_eq!(numbers.descriptors(), [7, 11, 9, 5]);
-        let newer = OsString::from("from=77 kitchen=sink ready=none own=7");
+        assert_eq!(numbers.descriptors(), [7, 11, 9, 5, 12]);
+        assert_eq!(
+            HandoverNumbers { ready: Some(12), ..numbers }.descriptors(),
+            [7, 11, 5, 12],
+            "a line is passed on once"
+        );
+        let newer = OsString::from("from=77 kitchen=sink ready=none own=7 line=81 line=x:1 line=1:x");
         let read = HandoverNumbers::read(&newer, [77, 1]).unwrap();
-        assert_eq!((read.ready, read.sockets), (None, vec![(7, true)]));
+        assert_eq!((read.ready, read.sockets, read.lines), (None, vec![(7, true)], vec![]));
         assert_eq!(HandoverNumbers::read(OsStr::new(""), [1, 1]), None);
+    }
+
+    #[test]
+    fn each_drainer_gets_its_line() {
+        let ends = || std::os::unix::net::UnixStream::pair().unwrap();
+        let ((ready, other), (line, _)) = (ends(), ends());
+        let numbers = HandoverNumbers {
+            ready: Some(1),
+            pidfile: None,
+            drainers: vec![80, 81],
+            lines: vec![(81, 2)],
+            ..HandoverNumbers::default()
+        };
+        let taken = Handover::new(&numbers, [ready.into(), line.into()]);
+        let drainers: Vec<(u32, bool)> = taken.drainers.iter().map(|one| (one.pid, one.line.is_some())).collect();
+        assert_eq!((taken.ready.is_some(), drainers), (true, vec![(80, false), (81, true)]));
+        let numbers = HandoverNumbers { ready: Some(2), ..numbers };
+        let taken = Handover::new(&numbers, [other.into()]);
+        assert!(taken.ready.is_none() && taken.drainers[1].line.is_some());
     }
 
     #[test]

@@ -101,8 +101,13 @@ pub fn take() -> Result<Activation, String> {
         let taken = reactor::sys::take_inherited(&numbers.descriptors());
         let mut taken = taken.map_err(|error| format!("{}: {error}", handover::VARIABLE))?.into_iter();
         let sockets = numbers.sockets.iter().zip(taken.by_ref());
-        let sockets =
-            sockets.map(|((_, own), descriptor)| GivenSocket { name: String::new(), own: *own, descriptor }).collect();
+        // The files of a process that goes on stay where they are when a trial ends.
+        let sockets = sockets.map(|((_, own), descriptor)| GivenSocket {
+            name: String::new(),
+            own: *own && !numbers.trial,
+            descriptor,
+        });
+        let sockets = sockets.collect();
         return Ok(Activation { sockets, notifier, handover: Some(Handover::new(&numbers, taken)) });
     }
     let numbers: Vec<RawFd> = (FIRST..).take(said.names.len()).collect();

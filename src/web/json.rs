@@ -5,6 +5,7 @@ use serde_json::{json, Map, Value};
 
 use super::OptionFact;
 use crate::exchange::close::CloseReason;
+use crate::monitor::drainers::DrainerRow;
 use crate::monitor::listeners::ListenerRow;
 use crate::monitor::lists::ListFileRow;
 use crate::monitor::observed::{ObservedHost, ObservedHosts};
@@ -12,12 +13,13 @@ use crate::monitor::Running;
 
 /// Addresses that exist, with the original's own spelling of the key.
 pub(super) fn index() -> String {
-    const PATHS: [&str; 7] = [
+    const PATHS: [&str; 8] = [
         "/json/running",
         "/json/configuration",
         "/json/errors",
         "/json/sessions",
         "/json/listeners",
+        "/json/drainers",
         "/json/acl/lists",
         "/json/acl/observed",
     ];
@@ -37,6 +39,11 @@ pub(super) fn configuration(options: &[OptionFact]) -> String {
 /// The listeners that are open.
 pub(super) fn listeners(rows: &[ListenerRow]) -> String {
     text(&rows.iter().map(ListenerRow::to_json).collect::<Value>())
+}
+
+/// Processes with clients of former versions.
+pub(super) fn drainers(rows: &[DrainerRow]) -> String {
+    text(&rows.iter().map(DrainerRow::to_json).collect::<Value>())
 }
 
 /// What went wrong, by the side at fault; refusals of lists by `FILE:LINE`.

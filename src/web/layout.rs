@@ -95,6 +95,7 @@ const HEAD: [(&str, &[(&str, &str)]); 2] = [
         &[
             ("/information/sessions.html", "Sessions"),
             ("/information/listeners.html", "Listeners"),
+            ("/information/drainers.html", "Drainers"),
             ("/information/statistics.html", "Statistics"),
             ("/information/errors.html", "Errors"),
             ("/information/lists.html", "Lists"),
@@ -124,6 +125,7 @@ const TAIL: [(&str, &[(&str, &str)]); 4] = [
             ("/json/errors", "errors"),
             ("/json/sessions", "sessions"),
             ("/json/listeners", "listeners"),
+            ("/json/drainers", "drainers"),
             ("/json/acl/lists", "lists"),
             ("/json/acl/observed", "observed hosts"),
             ("/metrics", "metrics"),

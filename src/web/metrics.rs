@@ -5,6 +5,7 @@ use super::process;
 use crate::cache::status::CacheResult;
 use crate::cache::store::Unstorable;
 use crate::exchange::close::CloseReason;
+use crate::monitor::drainers::{DrainerNumbers, DrainerRow};
 use crate::monitor::episodes::EpisodeKind;
 use crate::monitor::hosts::Top;
 use crate::monitor::listeners::ListenerRow;
@@ -17,11 +18,17 @@ use crate::peer::Family;
 pub(super) const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All metrics of one moment.
-pub(super) fn render(running: &Running, hosts: &Top, listeners: &[ListenerRow], files: &[ListFileRow]) -> String {
+pub(super) fn render(
+    running: &Running,
+    hosts: &Top,
+    (listeners, left): (&[ListenerRow], &[DrainerRow]),
+    files: &[ListFileRow],
+) -> String {
     let mut page = MetricsPage::default();
     clients(&mut page, running);
     monitor(&mut page, running);
     by_listener(&mut page, listeners);
+    drainers(&mut page, left);
     lists(&mut page, running, files);
     origins(&mut page, running);
     top(&mut page, hosts);
@@ -98,6 +105,14 @@ fn by_listener(page: &mut MetricsPage, listeners: &[ListenerRow]) {
         "Most clients of a kind of listener.",
         limits.iter().map(|(label, limit)| (label.as_str(), *limit)),
     );
+}
+
+fn drainers(page: &mut MetricsPage, drainers: &[DrainerRow]) {
+    let sum = |of: fn(&DrainerNumbers) -> u64| drainers.iter().filter_map(|row| row.told.as_ref().map(of)).sum();
+    let (clients, tunnels): (u64, u64) = (sum(|told| told.clients), sum(|told| told.tunnels));
+    page.gauge("drainers", "Processes with clients of former versions.", [("", drainers.len() as u64)]);
+    page.gauge("drainer_clients", "Clients of former versions, which are in no other number.", [("", clients)]);
+    page.gauge("drainer_tunnels", "Those of them in a tunnel.", [("", tunnels)]);
 }
 
 fn cache(page: &mut MetricsPage, running: &Running) {
@@ -395,7 +410,7 @@ mod tests {
 
     #[test]
     fn every_metric_has_help_and_type_and_a_number() {
-        let text = render(&Running::default(), &Top::default(), &[], &[]);
+        let text = render(&Running::default(), &Top::default(), (&[], &[]), &[]);
         let mut named = std::collections::HashSet::new();
         for line in text.lines() {
             match line.strip_prefix("# ") {
@@ -427,7 +442,7 @@ mod tests {
         let mut running = Running::default();
         running.counters.helper_time.note(3001);
         running.counters.helper_time.note(1_500_000);
-        let text = render(&running, &Top::default(), &[], &[]);
+        let text = render(&running, &Top::default(), (&[], &[]), &[]);
         for line in [
             "exaproxy_helper_seconds_bucket{le=\"0.002\"} 0",
             "exaproxy_helper_seconds_bucket{le=\"0.005\"} 1",

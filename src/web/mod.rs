@@ -35,6 +35,7 @@ use crate::http::cause::Cause;
 use crate::http::media::{PLAIN, SCRIPT, SVG};
 use crate::http::request::Request;
 use crate::http::Method;
+use crate::monitor::drainers::DrainerRow;
 use crate::monitor::episodes::EpisodeOptions;
 use crate::monitor::history::History;
 use crate::monitor::hosts::Top;
@@ -154,6 +155,8 @@ pub trait Source {
     fn sessions(&self, filter: &Filter) -> Sessions;
     /// The listeners that are open.
     fn listeners(&self) -> Vec<ListenerRow>;
+    /// Processes with clients of former versions.
+    fn drainers(&self) -> Vec<DrainerRow>;
     /// Connections by address.
     fn ends(&self, side: EndPointKind) -> EndPoints;
     /// The newest messages, oldest first, at most `limit`.
@@ -277,13 +280,15 @@ fn for_programs(path: &str, query: &[u8], source: &dyn Source) -> Option<Answer>
         "/json/errors" => of_kind(JSON, json::text(&json::errors(&source.running(), &source.refusals()))),
         "/json/sessions" => of_kind(JSON, json::text(&source.sessions(&sessions::filter(query)))),
         "/json/listeners" => of_kind(JSON, json::listeners(&source.listeners())),
+        "/json/drainers" => of_kind(JSON, json::drainers(&source.drainers())),
         "/json/acl/lists" => of_kind(JSON, json::text(&json::lists(&source.list_files()))),
         "/json/acl/observed" => of_kind(JSON, json::text(&json::observed(&source.observed()))),
         "/information/allowlist.txt" => of_kind(PLAIN, lists::allowlist_text(&source.observed())),
-        "/metrics" => of_kind(
-            metrics::KIND,
-            metrics::render(&source.running(), source.hosts(), &source.listeners(), &source.list_files()),
-        ),
+        "/metrics" => {
+            let (listeners, drainers) = (source.listeners(), source.drainers());
+            let rows = (&listeners[..], &drainers[..]);
+            of_kind(metrics::KIND, metrics::render(&source.running(), source.hosts(), rows, &source.list_files()))
+        }
         "/health" => health(&source.running(), query == b"strict"),
         "/style.css" => of_kind(STYLE, include_str!("style.css")),
         "/refresh.js" => of_kind(SCRIPT, include_str!("refresh.js")),
@@ -300,6 +305,7 @@ fn page(path: &str, query: &[u8], source: &dyn Source) -> WebPage {
         "/information.html" => WebPage::new("Information", information::overview()),
         "/information/sessions.html" => WebPage::new("Sessions", sessions::page(query, source)).every(5),
         "/information/listeners.html" => WebPage::new("Listeners", information::listeners(source)).every(5),
+        "/information/drainers.html" => WebPage::new("Drainers", information::drainers(source)).every(5),
         "/information/configuration.html" => WebPage::new("Configuration", configuration::page(query, source)),
         "/information/statistics.html" => WebPage::new("Statistics", numbers::page(source)).every(2),
         "/information/errors.html" => WebPage::new("Errors", errors::page(source)).every(5),

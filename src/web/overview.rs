@@ -97,10 +97,22 @@ fn connections(running: &Running, source: &dyn Source) -> Markup {
     let rest = html! {
         p { "of at most " (units::counted(running.limit, "client", "clients")) ", " (units::count(running.silent)) " silent, " (units::count(running.tunnels)) " in tunnels" }
         (numbers::highest(PeakOf::Clients, source))
+        @if let Some(text) = of_former_versions(source) { p { a href="/information/drainers.html" { (text) } } }
         p { (units::count(running.established)) " to servers, " (units::count(running.idle)) " of them idle" }
         (graph("connections", history))
     };
     tile("connections", "/information/sessions.html", "Open connections", &value, &rest)
+}
+
+/// Clients that are not among the others, where there are some.
+fn of_former_versions(source: &dyn Source) -> Option<String> {
+    let drainers = source.drainers();
+    let clients = drainers.iter().filter_map(|row| row.told.as_ref()).map(|told| told.clients).sum();
+    let count = drainers.len() as u64;
+    (count > 0).then(|| {
+        let clients = units::counted(clients, "client", "clients");
+        format!("{clients} of former versions in {}", units::counted(count, "drainer", "drainers"))
+    })
 }
 
 fn transfer(running: &Running, source: &dyn Source) -> Markup {

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use super::*;
 use crate::http::media::HTML;
 use crate::http::rules::Rules;
+use crate::monitor::drainers::DrainerNumbers;
 use crate::monitor::episodes::{EpisodeOptions, Episodes};
 use crate::monitor::lists::ListFileNumbers;
 use crate::monitor::observed::{HostVerdict, ObservedHost};
@@ -131,6 +132,20 @@ impl Source for Fake {
             limit: 7,
             accepted: 11,
         }]
+    }
+
+    fn drainers(&self) -> Vec<DrainerRow> {
+        let numbers = |clients, until| DrainerNumbers {
+            since: 1_090_000,
+            until,
+            clients,
+            tunnels: 2,
+            ..DrainerNumbers::default()
+        };
+        let mut rows = [4711, 4712, 4713].map(DrainerRow::new);
+        rows[0].note(numbers(17, 1_090_121), 1000);
+        rows[1].note(numbers(1, 0), 1000);
+        rows.into()
     }
 
     fn sessions(&self, filter: &Filter) -> Sessions {

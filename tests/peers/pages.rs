@@ -28,7 +28,7 @@ pub(crate) const GRAPHS: [&str; 11] = [
 ];
 
 /// Pages other than graphs.
-const PAGES: [&str; 15] = [
+const PAGES: [&str; 16] = [
     "/",
     "/information.html",
     "/information/sessions.html",
@@ -36,6 +36,7 @@ const PAGES: [&str; 15] = [
     "/information/statistics.html",
     "/information/errors.html",
     "/information/listeners.html",
+    "/information/drainers.html",
     "/information/logs.html",
     "/information/errs.html",
     "/graph.html",

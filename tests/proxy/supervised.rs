@@ -14,17 +14,24 @@ use crate::support::proxy::{command, variable};
 use crate::support::{client, eventually, ports, superuser, Client, Helpers, Origin, Proxy, PATIENCE};
 
 /// What a supervisor is told.
-struct Notices(UnixDatagram);
+pub struct Notices(UnixDatagram);
 
 impl Notices {
-    fn at(path: &Path) -> Notices {
+    /// Waits until nothing more is told for so long as signs of life are apart.
+    pub fn wait_silence(&self) {
+        self.0.set_read_timeout(Some(std::time::Duration::from_secs(3))).expect("a time");
+        eventually("the last sign of life", || self.0.recv(&mut [0; 4096]).is_err().then_some(()));
+        self.0.set_read_timeout(Some(PATIENCE)).expect("a time");
+    }
+
+    pub fn at(path: &Path) -> Notices {
         let socket = UnixDatagram::bind(path).expect("a socket in a folder of the test");
         socket.set_read_timeout(Some(PATIENCE)).expect("a time");
         Notices(socket)
     }
 
     /// Waits for the next that begins so, and gives it.
-    fn wait(&self, beginning: &str) -> String {
+    pub fn wait(&self, beginning: &str) -> String {
         let mut bytes = [0; 4096];
         loop {
             let count = self.0.recv(&mut bytes).unwrap_or_else(|error| panic!("{beginning} is not told: {error}"));
@@ -134,7 +141,7 @@ fn is_listener(link: &Path) -> bool {
 }
 
 /// Has a command start the program with these sockets as its descriptors 3 and following.
-fn with_sockets(command: &Command, sockets: &[OwnedFd]) -> Command {
+pub fn with_sockets(command: &Command, sockets: &[OwnedFd]) -> Command {
     let mut script = "LISTEN_PID=$$ LISTEN_FDS=".to_owned() + &sockets.len().to_string() + " exec \"$0\" \"$@\"";
     for (place, socket) in sockets.iter().enumerate() {
         // A shell knows one digit: what is beyond is reached from there.

@@ -11,6 +11,7 @@ mod icap;
 mod limits;
 mod local;
 mod moves;
+mod moving;
 mod opening;
 mod parent;
 mod proxy_header;

@@ -26,6 +26,7 @@ use crate::policy::lists::Lists;
 use crate::policy::parents::Parents;
 use crate::policy::OwnListener;
 use crate::proxy::crowding::Standing;
+use crate::proxy::upgrading::parcel::{IncomingTunnel, Parcel};
 use crate::proxy::{ListenAddress, ServiceOptions};
 use crate::redirector::helper::Program;
 use crate::redirector::pool::{Answered, HelperFault, Ticket};
@@ -75,6 +76,10 @@ pub(in crate::proxy) enum Task {
     GoOn,
     /// Clients stay with this process, which is not the service any more.
     Leave,
+    /// A tunnel of another process is its own from now on.
+    Adopt(Box<IncomingTunnel>),
+    /// Up to so many of its tunnels are to go on in another process.
+    Depart(usize),
     /// The end.
     Stop,
 }
@@ -96,6 +101,8 @@ pub(in crate::proxy) enum News {
     AskAgain(usize, Ticket, Box<FarReply>),
     /// That loop does not wait for this reply any more.
     Cancel(usize, Ticket),
+    /// These tunnels of that loop are to go on in another process.
+    Departs(usize, Vec<Parcel>),
     /// A loop cannot go on.
     Failed(String),
 }

@@ -29,6 +29,7 @@ use self::mailbox::Mailbox;
 use self::report::Gatherings;
 use self::room::Rooms;
 use self::running::LoopThreads;
+use super::upgrading::parcel::IncomingTunnel;
 use super::{Client, ListenAddress, Proxy, ServiceOptions};
 use crate::exchange::ingress::{Arrival, Ingress};
 use crate::io::owner::Owner;
@@ -228,6 +229,31 @@ impl Proxy {
         }
     }
 
+    /// Gives a tunnel of another process to the loop that has fewest clients.
+    pub(super) fn place_moved(&mut self, arriving: IncomingTunnel) {
+        let chosen = self.loops.as_ref().map_or(0, |loops| loops.common.emptiest());
+        self.listeners.enter(arriving.ingress(), chosen);
+        match self.loops.as_ref().and_then(|loops| loops.post.mailbox(chosen)) {
+            Some(mailbox) => mailbox.post(Task::Adopt(Box::new(arriving))),
+            None => self.adopt(arriving),
+        }
+    }
+
+    /// Tells the first loop which tunnels of this one are to go on in another process.
+    fn give_tunnels(&mut self, most: usize) {
+        let parcels = self.pack_tunnels(most);
+        if let Some(loops) = &self.loops {
+            loops.post.first.post(News::Departs(loops.number, parcels));
+        }
+    }
+
+    /// Clients of that loop belong to the first now, which has counted them already.
+    pub(super) fn leave_loop(&self, number: usize, clients: impl Iterator<Item = Ingress>) {
+        if let Some(loops) = &self.loops {
+            clients.for_each(|ingress| loops.common.leave(number, ingress));
+        }
+    }
+
     /// Has the other loops serve clients by these options, which the caller is to wait for.
     pub(super) fn configure_loops(&self, service: &ServiceOptions, terms: Option<HelperTerms>) -> Configured {
         let (done, configured) = mpsc::channel();
@@ -288,6 +314,8 @@ impl Proxy {
                 self.settings.leaving = true;
                 self.close_cache();
             }
+            Task::Adopt(arriving) => self.adopt(*arriving),
+            Task::Depart(most) => self.give_tunnels(most),
             Task::Stop => self.lifecycle.stop(),
         }
     }
@@ -305,6 +333,7 @@ impl Proxy {
             News::Ask(from, who, ticket, question) => self.stranger_asks(from, who, ticket, question),
             News::AskAgain(from, ticket, reply) => self.stranger_asks_again(from, ticket, *reply),
             News::Cancel(from, ticket) => self.stranger_leaves(from, ticket),
+            News::Departs(number, parcels) => self.take_departing(number, parcels),
             News::Failed(why) => {
                 let first = self.loops.as_mut().and_then(|loops| loops.first());
                 first.into_iter().for_each(|first| first.failed = Some(why.clone()));

@@ -52,12 +52,7 @@ impl Proxy {
         while !first.threads.running.iter().all(|thread| thread.is_finished()) && Instant::now() < deadline {
             thread::sleep(GLANCE);
         }
-        for running in std::mem::take(&mut first.threads.running) {
-            match running.is_finished() {
-                true => first.threads.waiting.extend(running.join().ok().flatten()),
-                false => first.threads.running.push(running),
-            }
-        }
+        first.threads.collect();
         first.threads.running.is_empty()
     }
 

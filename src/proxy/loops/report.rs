@@ -7,6 +7,7 @@ use reactor::Millis;
 
 use super::letters::{LoopReport, News, Task};
 use super::LoopRole;
+use crate::monitor::drainers::DrainerRow;
 use crate::monitor::history::History;
 use crate::monitor::hosts::Top;
 use crate::monitor::listeners::ListenerRow;
@@ -191,6 +192,10 @@ impl Source for Whole<'_> {
             *clients.entry(*number).or_default() += count;
         }
         self.proxy.listener_rows(&clients)
+    }
+
+    fn drainers(&self) -> Vec<DrainerRow> {
+        self.proxy.drainer_rows()
     }
 
     fn ends(&self, side: EndPointKind) -> EndPoints {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use reactor::Millis;
+
 use super::letters::{News, Task};
 use super::watchdog::{self, Beats};
-use super::LoopRole;
 use crate::proxy::{Proxy, Turn};
 
 /// How long the other loops may take to end.
@@ -24,9 +25,17 @@ pub(super) struct LoopThreads {
 }
 
 impl LoopThreads {
-    /// Whether a thread has ended, which none does by itself.
-    fn is_broken(&self) -> bool {
-        self.running.iter().any(JoinHandle::is_finished)
+    /// Takes the loops back whose threads have ended, which none does by itself. Says how many threads have.
+    pub(super) fn collect(&mut self) -> usize {
+        if !self.running.iter().any(JoinHandle::is_finished) {
+            return 0;
+        }
+        let (ended, running): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.running).into_iter().partition(JoinHandle::is_finished);
+        self.running = running;
+        let count = ended.len();
+        self.waiting.extend(ended.into_iter().filter_map(|thread| thread.join().ok().flatten()));
+        count
     }
 }
 
@@ -58,6 +67,12 @@ impl Proxy {
     /// Loops that do not turn any more.
     pub(in crate::proxy) fn hanging_loops(&self) -> u64 {
         self.beats.as_ref().map_or(0, |beats| beats.hanging().count() as u64)
+    }
+
+    /// Have all loops turned within this time, or within the time after which one hangs?
+    pub fn turns(&self, within: Duration) -> bool {
+        let most = Millis::try_from(within.as_millis()).unwrap_or(Millis::MAX).min(watchdog::HANGS);
+        self.beats.as_ref().is_none_or(|beats| beats.silence() < most)
     }
 
     /// Starts the threads of the other loops, and the one that looks after all of them.
@@ -98,16 +113,19 @@ impl Proxy {
         None
     }
 
-    /// Whether the other loops go on.
+    /// Whether the other loops go on. One that was to end its turns for a moment, and came to that too late, is started again.
     ///
     /// # Errors
     /// Why one of them does not: without it its clients would wait for ever.
-    pub(in crate::proxy) fn check_loops(&self) -> io::Result<()> {
-        let Some(LoopRole::First(first)) = self.loops.as_ref().map(|loops| &loops.role) else { return Ok(()) };
-        match &first.failed {
-            Some(why) => Err(io::Error::other(why.clone())),
-            None if first.threads.is_broken() => Err(io::Error::other("the thread of a loop has ended")),
-            None => Ok(()),
+    pub(in crate::proxy) fn check_loops(&mut self) -> io::Result<()> {
+        let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) else { return Ok(()) };
+        if let Some(why) = &first.failed {
+            return Err(io::Error::other(why.clone()));
+        }
+        match first.threads.collect() {
+            0 => Ok(()),
+            _ if first.threads.waiting.is_empty() => Err(io::Error::other("the thread of a loop has ended")),
+            _ => self.start_loops(),
         }
     }
 

@@ -51,6 +51,12 @@ impl Beats {
         silences.enumerate().filter(|(_, silence)| *silence >= HANGS)
     }
 
+    /// The longest time since a loop began its last turn.
+    pub(super) fn silence(&self) -> Millis {
+        let now = self.now();
+        self.last.iter().map(|last| now.saturating_sub(last.load(Ordering::Relaxed))).max().unwrap_or(0)
+    }
+
     /// Ends the thread, which [`start`] starts again.
     pub(super) fn park(&self) {
         self.parks.store(true, Ordering::Release);
@@ -119,7 +125,8 @@ mod tests {
         let beats = Beats { start: Instant::now() - Duration::from_secs(60), ..Beats::new(2, false) };
         beats.beat(1);
         assert_eq!(beats.hanging().map(|(number, silence)| (number, silence / 1000)).collect::<Vec<_>>(), [(0, 60)]);
+        assert_eq!(beats.silence() / 1000, 60);
         beats.forget();
-        assert_eq!(beats.hanging().count(), 0);
+        assert_eq!((beats.hanging().count(), beats.silence() / 1000), (0, 0));
     }
 }

@@ -3,7 +3,7 @@
 use super::{Fake, EVIL, HTML};
 
 /// Every address of the original, and what came since.
-pub(super) const PAGES: [&str; 51] = [
+pub(super) const PAGES: [&str; 53] = [
     "/",
     "/index.html",
     "/information.html",
@@ -16,6 +16,7 @@ pub(super) const PAGES: [&str; 51] = [
     "/information/statistics.html",
     "/information/errors.html",
     "/information/listeners.html",
+    "/information/drainers.html",
     "/information/lists.html",
     "/information/observed.html",
     "/information/allowlist.txt",
@@ -51,6 +52,7 @@ pub(super) const PAGES: [&str; 51] = [
     "/json/running",
     "/json/sessions?limit=1",
     "/json/listeners",
+    "/json/drainers",
     "/json/acl/lists",
     "/json/acl/observed",
     "/metrics",

@@ -79,3 +79,24 @@ fn a_cache_has_a_tile_a_graph_and_forms_that_purge() {
         (Some(Purge::All), None, None, None)
     );
 }
+
+#[test]
+fn clients_of_former_versions_are_told_apart() {
+    let fake = Fake::new();
+    let text = |path: &str| fake.get(path).1;
+    let page = text("/information/drainers.html");
+    for cell in ["4711", ">17<", "tells nothing of itself", "as long as it needs", "1 min"] {
+        assert!(page.contains(cell), "{cell}: {page}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&text("/json/drainers")).unwrap();
+    assert_eq!(
+        (&json[0]["clients"], &json[0]["until"], &json[1]["until"]),
+        (&17.into(), &1_090_121.into(), &().into())
+    );
+    assert_eq!((&json[2]["pid"], &json[2]["clients"]), (&4713.into(), &().into()));
+    let metrics = text("/metrics");
+    for line in ["exaproxy_drainers 3\n", "exaproxy_drainer_clients 18\n", "exaproxy_drainer_tunnels 4\n"] {
+        assert!(metrics.contains(line), "{line} is missing in {metrics}");
+    }
+    assert!(text("/").contains("18 clients of former versions in 3 drainers"));
+}

@@ -5,6 +5,7 @@ use super::{outcome, rough};
 use exaproxy::http::request::Request;
 use exaproxy::http::rules::{Rules, ToClient};
 use exaproxy::http::{Method, Version};
+use exaproxy::monitor::drainers::DrainerRow;
 use exaproxy::monitor::history::History;
 use exaproxy::monitor::hosts::Top;
 use exaproxy::monitor::listeners::ListenerRow;
@@ -105,6 +106,10 @@ impl Source for Nobody {
             trouble: None,
         };
         Sessions { total: 1, matched: 1, rows: vec![row; filter.limit.min(2)] }
+    }
+
+    fn drainers(&self) -> Vec<DrainerRow> {
+        Vec::new()
     }
 
     fn ends(&self, _: EndPointKind) -> EndPoints {

@@ -9,6 +9,7 @@ use nix::sys::wait::{waitpid, WaitPidFlag, WaitStatus};
 use nix::unistd::Pid;
 
 use super::{clients, proxy};
+use crate::supervised::Notices;
 use crate::support::{eventually, Origin, Proxy};
 
 /// The thread of this name, which it gives itself once it runs.
@@ -77,6 +78,24 @@ fn a_watchdog_ends_the_process_with_one_loop_or_several() {
             assert_eq!(proxy.wait_exit().signal(), Some(Signal::SIGABRT as i32));
         }
     }
+}
+
+/// systemd would start the service again of which a loop hangs.
+#[test]
+fn a_loop_that_hangs_ends_the_signs_of_life() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("notify");
+    let notices = Notices::at(&path);
+    let proxy = Proxy::launch(&[("daemon.threads", "2")], "", |mut command| {
+        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "3000000");
+        command
+    });
+    notices.wait("WATCHDOG=1");
+    let Some(held) = Held::new(thread(&proxy, "loop 1")) else { return };
+    notices.wait_silence();
+    drop(held);
+    notices.wait("WATCHDOG=1");
+    proxy.assert_serves();
 }
 
 fn ended_with_core(status: &WaitStatus) -> bool {

@@ -1,16 +1,44 @@
 //! When the next version takes over: what it gets, how this process is divided, and what the part is that stays with its clients.
 
+mod arriving;
+mod departing;
+mod drainers;
+mod following;
+mod lines;
+mod packing;
+pub(super) mod parcel;
+
 use std::time::Instant;
 
+use self::drainers::Drainer;
+use self::following::Following;
+use self::lines::VersionLine;
 use super::loops::letters::Task;
 use super::Proxy;
+use crate::io::owner::Owner;
 use crate::redirector::Redirector;
 use crate::system::signals::Signals;
+
+pub use self::drainers::MOST_DRAINERS;
+
+/// Processes of other versions.
+#[derive(Debug, Default)]
+pub(super) struct Versions {
+    /// With clients of former ones.
+    drainers: Vec<Drainer>,
+    /// In a drainer: the service.
+    next: Option<Following>,
+}
 
 impl Proxy {
     /// The listening sockets by their descriptors, and whether they are our own.
     pub fn listening(&self) -> Vec<(i32, bool)> {
         self.listeners.descriptors()
+    }
+
+    /// Are those of the proxy shut for now?
+    pub fn is_shut(&self) -> bool {
+        self.lifecycle.is_shut()
     }
 
     /// Is a soft stop under way?
@@ -82,13 +110,26 @@ impl Proxy {
         self.listeners.close(&mut self.poller, |place| !place.ingress.is_local());
     }
 
-    /// Processes that still have clients of former versions.
-    pub fn drainers(&self) -> &[u32] {
-        self.lifecycle.drainers()
+    /// Another version has an event.
+    pub(super) fn note_version(&mut self, owner: Owner) {
+        let Owner::Drainer(pid) = owner else { return self.note_next() };
+        let drainers = self.versions.iter_mut().flat_map(|versions| &mut versions.drainers);
+        drainers.filter(|one| one.row.pid == pid).filter_map(|one| one.line.as_mut()).for_each(VersionLine::note);
     }
 
-    /// There are these.
-    pub fn set_drainers(&mut self, pids: Vec<u32>) {
-        self.lifecycle.set_drainers(pids);
+    /// Have other versions said more than was heard?
+    pub(super) fn has_unheard(&self) -> bool {
+        let Some(versions) = &self.versions else { return false };
+        let lines = versions.drainers.iter().map(|drainer| &drainer.line);
+        lines.chain(versions.next.iter().map(|next| &next.line)).flatten().any(VersionLine::is_due)
+    }
+
+    /// Hears what other versions say.
+    pub(super) fn hear_versions(&mut self) {
+        if self.versions.is_some() {
+            self.hear_drainers();
+            self.hear_next();
+            self.depart();
+        }
     }
 }

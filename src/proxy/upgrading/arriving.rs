@@ -1,0 +1,47 @@
+//! Tunnels that a drainer gives away, as the service takes them.
+
+use reactor::sys::Packet;
+
+use super::lines::{LATER, REFUSED};
+use super::parcel::{tell, IncomingTunnel, Label, Parcel};
+use crate::cache::status::CacheResult;
+use crate::exchange::NewHome;
+use crate::io::origin::Scope;
+use crate::proxy::Proxy;
+
+/// What stands in place of a host for connections that carry a tunnel, and never anything else.
+const MOVED: &str = "moved";
+
+impl Proxy {
+    /// Takes a tunnel that a drainer offers, or says why not. False where it cannot be told which it is.
+    pub(super) fn take_tunnel(&mut self, place: usize, said: &[u8], packet: Packet) -> bool {
+        let Packet { descriptors, whole, .. } = packet;
+        let line = self.versions.as_ref().and_then(|versions| versions.drainers.get(place)?.line.as_ref());
+        let (Some(answer), Some(label)) = (line.map(|line| line.packets().clone()), Label::read(said)) else {
+            return false;
+        };
+        let number = label.number;
+        // Descriptors are missing where this process may have no more.
+        if !whole {
+            return tell(&answer, LATER, number);
+        }
+        let key = self.upstream.keys.key(&MOVED, 0, Scope::Shared);
+        let home = NewHome { now: self.clock.now(), fraction: self.clock.fraction(), cache_words: &cache_words };
+        let wanted = self.settings.summary;
+        let Some(mut parcel) = Parcel::read(&label, said, descriptors, (wanted, home, key)) else {
+            return tell(&answer, REFUSED, number);
+        };
+        let ingress = parcel.session.exchange.ingress();
+        if self.lifecycle.is_draining() || !self.listeners.admits(ingress) {
+            return tell(&answer, LATER, number);
+        }
+        let local = parcel.session.client.local_addr().ok();
+        parcel.session.exchange.set_listener(self.listeners.number_of(ingress, local));
+        self.place_moved(IncomingTunnel { parcel, number, answer });
+        true
+    }
+}
+
+fn cache_words(word: &str) -> Option<(&'static str, &'static str)> {
+    CacheResult::ALL.into_iter().find(|result| result.word() == word).map(|result| (result.word(), result.squid()))
+}
