@@ -197,8 +197,8 @@ impl Redirector {
     }
 
     /// The reply is not wanted any more.
-    pub fn cancel(&mut self, ticket: Ticket) {
-        self.pool.cancel(ticket);
+    pub fn cancel(&mut self, ticket: Ticket, now: Millis) {
+        self.pool.cancel(ticket, now);
     }
 
     /// A reply was of no use because the helper is in trouble: the question goes to another. False when that was done

@@ -118,7 +118,7 @@ impl Proxy {
     /// A reply is not wanted any more.
     pub(in crate::proxy) fn cancel_question(&mut self, ticket: Ticket) {
         if let Some(redirector) = &mut self.redirector {
-            return redirector.cancel(ticket);
+            return redirector.cancel(ticket, self.clock.now());
         }
         let Some(loops) = &mut self.loops else { return };
         let number = loops.number;
@@ -209,11 +209,12 @@ impl Proxy {
 
     /// A session of another loop does not wait any more.
     pub(super) fn stranger_leaves(&mut self, from: usize, ticket: Ticket) {
+        let now = self.clock.now();
         let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) else { return };
         let far = first.strangers.by_ticket.get(&(from, ticket)).copied();
         let pooled = far.and_then(|far| first.strangers.leave(far)?.pooled);
         if let (Some(pooled), Some(redirector)) = (pooled, &mut self.redirector) {
-            redirector.cancel(pooled);
+            redirector.cancel(pooled, now);
         }
     }
 

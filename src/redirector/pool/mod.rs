@@ -243,16 +243,36 @@ impl HelperPool {
     }
 
     /// The session of this question has gone.
-    pub fn cancel(&mut self, ticket: Ticket) {
+    pub fn cancel(&mut self, ticket: Ticket, now: Millis) {
         if self.waiting.remove(ticket).is_some() {
             return;
         }
         // The helper still owes the reply: the flight stays, so that the reply is not taken for that to the next
         // question.
-        let mut flights = self.helpers.iter_mut().flat_map(|(_, helper)| helper.flights.iter_mut());
-        if let Some(flight) = flights.find(|flight| flight.ticket == ticket) {
+        let found = self.helpers.iter_mut().find_map(|(key, helper)| {
+            let flight = helper.flights.iter_mut().find(|flight| flight.ticket == ticket)?;
             flight.who = None;
+            Some((key, flight.channel))
+        });
+        let Some((key, number)) = found else { return };
+        let puts = |action: &PoolAction| matches!(action, PoolAction::Ask { helper, channel, .. } if (*helper, *channel) == (key, number));
+        // Unless it has not got the question yet: then it will get none, and owes nothing.
+        if let Some(place) = self.actions.iter().position(puts) {
+            self.actions.remove(place);
+            self.take_back(key, number);
+            self.settle(now);
         }
+    }
+
+    /// A question that a helper was to get is not put before it.
+    fn take_back(&mut self, key: Key, channel: u64) {
+        let Some(helper) = self.helpers.get_mut(key) else { return };
+        let Some(flight) = helper.land(channel) else { return };
+        // What its thread counts are the questions that it got. Where more than one is before it, replies say their numbers.
+        helper.asked -= u64::from(helper.asked == channel);
+        self.counters.asked -= 1;
+        self.waiting.give_back(flight.client);
+        self.offer(key);
     }
 
     /// A helper has written a reply, under the number of a question or, with None, without a readable number. Gives the

@@ -147,7 +147,7 @@ fn row_3_a_full_queue_refuses_and_goes_on() {
     let who = play.sessions.insert(());
     assert_eq!(play.pool.ask(who, client(), play.now), Err(HelperFault::QueueFull));
     assert_eq!(play.pool.counters().refused, 1);
-    play.pool.cancel(tickets[2]);
+    play.pool.cancel(tickets[2], play.now);
     assert!(play.pool.ask(who, client(), play.now).is_ok());
     play.done();
     assert_eq!(play.reply(helpers[0], 1).map(|answered| answered.ticket), Some(tickets[0]));
@@ -158,10 +158,28 @@ fn a_client_that_leaves_frees_its_place_and_its_reply_is_dropped() {
     let (mut play, helpers) = serving(1, 1);
     let (asked, waiting, last) = (play.ask(), play.ask(), play.ask());
     play.done();
-    play.pool.cancel(asked);
-    play.pool.cancel(waiting);
+    play.pool.cancel(asked, play.now);
+    play.pool.cancel(waiting, play.now);
     assert_eq!(play.pool.queue_len(), 1);
     assert_eq!(play.reply(helpers[0], 1), None);
+    assert_eq!(play.asked(), [(helpers[0], 2, last)]);
+}
+
+#[test]
+fn a_question_that_no_helper_has_got_when_its_client_leaves_keeps_none_busy() {
+    let (mut play, helpers) = serving(1, 1);
+    let (gone, next) = (play.ask(), play.ask());
+    play.pool.cancel(gone, play.now);
+    // As the first that the helper gets, which is what its thread counts.
+    assert_eq!(play.asked(), [(helpers[0], 1, next)]);
+    assert_eq!(play.reply(helpers[0], 1).map(|answered| answered.ticket), Some(next));
+    let alone = play.ask();
+    play.pool.cancel(alone, play.now);
+    play.pass(20_000);
+    assert_eq!(play.done(), []);
+    let counters = play.pool.counters();
+    assert_eq!((counters.asked, counters.answered, counters.hung), (1, 1, 0));
+    let last = play.ask();
     assert_eq!(play.asked(), [(helpers[0], 2, last)]);
 }
 

@@ -319,3 +319,35 @@ fn leaver(proxy: &Proxy, origin: &Origin) -> Wire {
     wire.send(client::get(&origin.url("/given-up"))).expect("the proxy takes it");
     wire
 }
+
+/// The question of a client that is gone before a helper has got it is put before none. A helper that was to get it would
+/// owe a reply for ever, and be killed for that.
+#[test]
+fn clients_that_leave_at_once_keep_no_helper_busy() {
+    let origin = Origin::site();
+    for threads in ["1", "3"] {
+        let helpers = Helpers::answering(|_| String::new());
+        let few = [("redirector.minimum", "2"), ("redirector.maximum", "2"), ("daemon.threads", threads)];
+        let proxy = helpers.proxy(&few);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..300 {
+                        let mut client = proxy.client();
+                        client.get(&origin.url("/stayed"));
+                        client.send(client::get(&origin.url("/left")));
+                        client.reset();
+                    }
+                });
+            }
+        });
+        proxy.wait_clients(0);
+        proxy.assert_serves();
+        crate::support::eventually("a reply to each question", || {
+            let counters = proxy.counters();
+            (counters["helpers.asked"] == counters["helpers.answered"]).then_some(())
+        });
+        assert_eq!((proxy.counter("helpers.hung"), proxy.counter("helpers.lost")), (0, 0));
+        assert!(proxy.counter("helpers.asked") > 1, "helpers were asked");
+    }
+}
