@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use mio::event::{Event, Source};
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
 use crate::arena::{Arena, Key};
 use crate::ready::Ready;
@@ -24,6 +24,18 @@ const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 /// A token is the key of a route, generation and all, and a token is a usize: with 32 bits the generation would be lost
 /// and no event would find its owner.
 const _: () = assert!(usize::BITS >= u64::BITS, "pointers of 64 bits are needed");
+
+/// Takes sockets out of a poll, from every thread. Their routes stay for the poll's owner to forget.
+#[derive(Debug)]
+pub struct Withdrawal(Registry);
+
+impl Withdrawal {
+    /// Takes a socket out that stays open.
+    pub fn withdraw(&self, source: &mut impl Source) {
+        // One that cannot be taken out is not in it.
+        let _ = self.0.deregister(source);
+    }
+}
 
 /// The poll and its routes. `Owner` is what the loop wants to know about a socket that has an event.
 #[derive(Debug)]
@@ -66,6 +78,14 @@ impl<Owner: Copy> Poller<Owner> {
     pub fn waker(&mut self, owner: Owner) -> io::Result<Waker> {
         let route = self.routes.insert(owner);
         Waker::new(self.poll.registry(), Token(route.to_bits() as usize))
+    }
+
+    /// What takes sockets out of it from other threads.
+    ///
+    /// # Errors
+    /// Those of fcntl(2), which duplicates its descriptor.
+    pub fn withdrawal(&self) -> io::Result<Withdrawal> {
+        self.poll.registry().try_clone().map(Withdrawal)
     }
 
     /// Hands the socket of this route to another owner.

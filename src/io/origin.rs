@@ -42,11 +42,11 @@ pub enum Scope {
 pub struct OriginKey([u64; 2]);
 
 /// Makes keys, with a secret of this process.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct OriginKeys(KeySecret);
 
 /// What no client knows.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct KeySecret(u64, u64);
 
 impl Default for KeySecret {

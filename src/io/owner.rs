@@ -13,6 +13,8 @@ pub enum Owner {
     Origin(Key),
     /// A kept origin connection, which no session uses.
     Idle(Key),
+    /// The same, which its loop offers to others.
+    Offered(Key),
     /// The origin of a response that is read for all who want it.
     Fill(Key),
     /// One attempt of a race for a connection.

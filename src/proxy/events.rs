@@ -25,14 +25,7 @@ impl Proxy {
                 }
             }
             Owner::Listener(index) => self.listeners.note(index),
-            Owner::Idle(key) => {
-                // A kept connection that says something unasked, or ends, is of no use any more.
-                if ready.has(Ready::READ | Ready::READ_CLOSED | Ready::ERROR) {
-                    if let Some(origin) = self.upstream.idle.remove(key) {
-                        self.poller.forget(origin.stream.route);
-                    }
-                }
-            }
+            Owner::Idle(_) | Owner::Offered(_) => self.upstream.handle_kept(owner, ready, &mut self.poller),
             Owner::Attempt(key, lane) => {
                 self.upstream.handle_event(key, lane, ready, &mut self.poller, &mut self.shares, self.clock.now());
             }

@@ -274,9 +274,7 @@ impl Proxy {
         if self.lifecycle.is_to_close(now) {
             self.close_for_good();
         }
-        for origin in self.upstream.idle.sweep(now) {
-            self.poller.forget(origin.stream.route);
-        }
+        self.upstream.tick(&mut self.poller, now);
         self.resolver.tick(&mut self.poller, now);
         self.loading.tick(now);
         if self.listeners.open_awaited(self.upstream.keepalive(), &mut self.poller) {

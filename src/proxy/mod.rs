@@ -244,7 +244,7 @@ impl Proxy {
             local: LocalAddresses::default(),
             own_ends: OwnEnds::default(),
             heads: heads::Heads::new(&mut shares, count),
-            upstream: Upstream::new(options.dial_options, &mut shares),
+            upstream: Upstream::new(options.dial_options, &mut shares, loops.as_ref().map(|loops| loops.offering())),
             resolver: new_resolver(options.names.divided(count), tells),
             shares,
             limiting: limiting::Limiting::new(options.client_limits, common()),

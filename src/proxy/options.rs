@@ -100,7 +100,10 @@ impl ServiceOptions {
         if loops < 2 {
             return self;
         }
-        self.dial_options.pool = self.dial_options.pool.div_ceil(loops);
+        // One half is divided, the other half is what loops offer one another.
+        let pool = self.dial_options.pool;
+        self.dial_options.pool = pool / (2 * loops);
+        self.dial_options.offers = pool - loops * self.dial_options.pool;
         self.dial_options.attempts = self.dial_options.attempts.div_ceil(loops);
         self.pipes = self.pipes.div_ceil(loops);
         self

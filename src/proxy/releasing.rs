@@ -7,7 +7,6 @@ use reactor::ready::Ready;
 use super::Proxy;
 use crate::exchange::phase::Phase;
 use crate::io::origin::Origin;
-use crate::io::owner::Owner;
 
 impl Proxy {
     /// Puts a session's origin connection where others can use it, unless it is the client's own.
@@ -25,18 +24,10 @@ impl Proxy {
 
     /// Puts a connection that no request uses where others can take it.
     pub(super) fn keep_connection(&mut self, mut origin: Box<Origin<TcpStream>>) {
-        let now = self.clock.now();
         if !is_quiet(&mut origin) {
             return self.poller.forget(origin.stream.route);
         }
-        let route = origin.stream.route;
-        let (kept, displaced) = self.upstream.idle.put(origin, now);
-        if let Some(kept) = kept {
-            self.poller.assign(route, Owner::Idle(kept));
-        }
-        if let Some(displaced) = displaced {
-            self.poller.forget(displaced.stream.route);
-        }
+        self.upstream.keep(origin, &mut self.poller, self.clock.now());
     }
 }
 

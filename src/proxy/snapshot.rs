@@ -259,7 +259,7 @@ impl Source for Proxy {
     fn running(&self) -> Running {
         let mut counters = Counters { pauses: self.listeners.pauses(), ..self.counters.clone() };
         let (mut clients, mut silent, mut tunnels) = (0, 0, 0);
-        let mut established = self.upstream.idle.len() as u64;
+        let mut established = self.upstream.kept() as u64;
         for (_, client) in self.clients.iter() {
             counters.add_transfer(&client.session.exchange);
             established += u64::from(client.session.origin.is_some());
@@ -279,8 +279,8 @@ impl Source for Proxy {
             limit: self.listeners.places_for_clients() as u64,
             opening: self.upstream.opening() as u64,
             established,
-            idle: self.upstream.idle.len() as u64,
-            idle_limit: self.upstream.idle.limit() as u64,
+            idle: self.upstream.kept() as u64,
+            idle_limit: self.upstream.kept_limit() as u64,
             parents_down: self.parents.chain.down(self.clock.now()),
             blocks: self.shared.pool.lent() as u64,
             blocks_limit: self.shared.pool.budget() as u64,
@@ -372,7 +372,7 @@ impl Source for Proxy {
             }
         }
         if side == EndPointKind::Origins {
-            self.upstream.idle.addresses().for_each(|address| ends.add(address.ip().into(), 0, 0));
+            self.upstream.kept_addresses().for_each(|address| ends.add(address.ip().into(), 0, 0));
         }
         ends
     }

@@ -420,6 +420,7 @@ fn dial_options(config: &Config, pool: usize, attempts: usize) -> DialOptions {
         bind6: (!bind6.is_unspecified()).then_some(bind6),
         keepalive: config.http.keepalive.unwrap_or_default().as_secs(),
         pool,
+        offers: 0,
         pool_timeout: millis(config.http.pool_timeout),
         attempts,
     }

@@ -3,7 +3,10 @@
 
 pub mod dial;
 mod failures;
-pub mod idle;
+mod idle;
+mod keeping;
+mod offering;
+mod offers;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -25,6 +28,8 @@ use dial::{DialError, Race, Step};
 use failures::Failures;
 use idle::Idle;
 
+pub use offering::{OfferDesk, Offering};
+
 /// Milliseconds after which an attempt counts as hanging when its session has given up.
 const SLOW: Millis = 1000;
 
@@ -39,6 +44,8 @@ pub struct DialOptions {
     pub keepalive: u64,
     /// Most kept connections.
     pub pool: usize,
+    /// Most of those that several loops offer one another, together.
+    pub offers: usize,
     /// Milliseconds that an unused connection is kept.
     pub pool_timeout: Millis,
     /// Most attempts to connect beside the first of each race.
@@ -120,8 +127,10 @@ struct Attempt {
 #[derive(Debug)]
 pub struct Upstream {
     dial_options: DialOptions,
-    /// Kept connections.
-    pub idle: Idle,
+    /// Kept connections of this loop.
+    idle: Idle<Box<Origin<TcpStream>>>,
+    /// None where there is one loop.
+    offering: Option<Offering>,
     /// What they are found by.
     pub keys: OriginKeys,
     dials: Arena<Dial>,
@@ -132,24 +141,27 @@ pub struct Upstream {
 
 impl Upstream {
     /// Nothing under way.
-    pub fn new(dial_options: DialOptions, shares: &mut Shares) -> Upstream {
+    pub fn new(dial_options: DialOptions, shares: &mut Shares, offering: Option<Offering>) -> Upstream {
         shares.set_limit(Resource::Attempts, dial_options.attempts);
-        Upstream {
-            idle: Idle::new(dial_options.pool, dial_options.pool_timeout),
-            keys: OriginKeys::default(),
+        let mut upstream = Upstream {
+            idle: Idle::new(0, 0),
+            keys: offering.as_ref().map_or_else(OriginKeys::default, Offering::keys),
+            offering,
             dial_options,
             dials: Arena::new(),
             alarms: Alarms::new(),
             failures: Failures::default(),
             finished: Vec::new(),
-        }
+        };
+        upstream.configure_kept();
+        upstream
     }
 
     /// Takes new options over, on a reload.
     pub fn configure(&mut self, dial_options: DialOptions, shares: &mut Shares) {
         shares.set_limit(Resource::Attempts, dial_options.attempts);
-        self.idle.configure(dial_options.pool, dial_options.pool_timeout);
         self.dial_options = dial_options;
+        self.configure_kept();
     }
 
     /// Seconds before keep-alive probes.
@@ -173,12 +185,9 @@ impl Upstream {
         // A kept connection may be dead already, since its origin may close it at any time. The request then has to be
         // sent again, which only a repeatable one may be (RFC 9110 §9.2.2).
         if !request.fresh && request.repeatable {
-            for address in request.addresses {
-                if let Some(mut origin) = self.idle.take(request.key, request.place(*address)) {
-                    origin.exchanges += 1;
-                    poller.assign(origin.stream.route, Owner::Origin(request.session));
-                    return Connect::Ready(origin);
-                }
+            if let Some(mut origin) = self.take_kept(request, poller) {
+                origin.exchanges += 1;
+                return Connect::Ready(origin);
             }
         }
         let failures = &self.failures;
@@ -256,6 +265,7 @@ impl Upstream {
                 self.go_on(key, poller, shares, now);
             }
         }
+        self.offer_unused(poller, now);
     }
 
     /// When something is due: at once while a finished race waits to be taken.
@@ -263,7 +273,7 @@ impl Upstream {
         if !self.finished.is_empty() {
             return Some(0);
         }
-        self.alarms.next()
+        self.alarms.next().into_iter().chain(self.next_offer()).min()
     }
 
     /// A race that has ended: the session, and its connection or why there is none.
@@ -474,8 +484,8 @@ mod tests {
     #[test]
     fn an_exhausted_host_is_no_fault_of_the_address() {
         let dial_options =
-            DialOptions { bind4: None, bind6: None, keepalive: 0, pool: 0, pool_timeout: 0, attempts: 0 };
-        let mut upstream = Upstream::new(dial_options, &mut Shares::default());
+            DialOptions { bind4: None, bind6: None, keepalive: 0, pool: 0, offers: 0, pool_timeout: 0, attempts: 0 };
+        let mut upstream = Upstream::new(dial_options, &mut Shares::default(), None);
         for (last, errno, failed) in
             [(1, libc::EMFILE, false), (2, libc::EADDRNOTAVAIL, false), (3, libc::EHOSTUNREACH, true)]
         {

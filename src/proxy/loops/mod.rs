@@ -35,6 +35,7 @@ use crate::exchange::ingress::{Arrival, Ingress};
 use crate::io::owner::Owner;
 use crate::monitor::Running;
 use crate::redirector::HelperTerms;
+use crate::upstream::{OfferDesk, Offering};
 
 pub(super) use self::report::Whole;
 pub(super) use self::watchdog::Beats;
@@ -47,6 +48,7 @@ const CONFIGURED: Duration = Duration::from_secs(1);
 pub(super) struct Loops {
     common: Arc<Common>,
     post: Arc<Post>,
+    offers: Arc<OfferDesk>,
     number: usize,
     role: LoopRole,
 }
@@ -105,6 +107,8 @@ impl Loops {
         if count < 2 {
             return Ok(pollers.iter().map(|_| None).collect());
         }
+        let polls = pollers.iter().map(Poller::withdrawal).collect::<io::Result<Vec<_>>>()?;
+        let offers = Arc::new(OfferDesk::new(polls));
         let (first, others) = pollers.split_first_mut().ok_or(io::ErrorKind::InvalidInput)?;
         let (first, news) = Mailbox::new(first)?;
         let boxes = others.iter_mut().map(Mailbox::new).collect::<io::Result<Vec<_>>>()?;
@@ -127,6 +131,7 @@ impl Loops {
         let loops = roles.enumerate().map(|(number, role)| Loops {
             common: Arc::clone(&common),
             post: Arc::clone(&post),
+            offers: Arc::clone(&offers),
             number,
             role,
         });
@@ -146,6 +151,11 @@ impl Loops {
     /// How many loops there are.
     pub(super) fn count(&self) -> usize {
         self.common.count()
+    }
+
+    /// Its way to what all loops offer of their kept connections.
+    pub(super) fn offering(&self) -> Offering {
+        Offering::new(Arc::clone(&self.offers), self.number)
     }
 
     /// Clients whose numbers no other loop uses.

@@ -13,7 +13,7 @@ use crate::supervised::Notices;
 use crate::support::{eventually, Origin, Proxy};
 
 /// The thread of this name, which it gives itself once it runs.
-fn thread(proxy: &Proxy, name: &str) -> Pid {
+pub(super) fn thread(proxy: &Proxy, name: &str) -> Pid {
     let named = |task: &fs::DirEntry| fs::read_to_string(task.path().join("comm")).is_ok_and(|own| own.trim() == name);
     let found = eventually("a thread of this name", || {
         let tasks = fs::read_dir(format!("/proc/{}/task", proxy.pid())).expect("a living process");
@@ -24,11 +24,11 @@ fn thread(proxy: &Proxy, name: &str) -> Pid {
 }
 
 /// A thread that is held. It goes on when this is dropped, or the end of its process would wait for it.
-struct Held(Pid);
+pub(super) struct Held(Pid);
 
 impl Held {
     /// Holds a thread; None where that is not allowed.
-    fn new(thread: Pid) -> Option<Held> {
+    pub(super) fn new(thread: Pid) -> Option<Held> {
         if ptrace::attach(thread).is_err() {
             crate::support::skip("ptrace is not allowed");
             return None;

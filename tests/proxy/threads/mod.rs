@@ -1,6 +1,7 @@
 //! Several loops in one process: clients spread over them, and what a process is to all who look at it from outside stays one.
 
 mod hang;
+mod kept;
 mod limits;
 mod shared;
 
