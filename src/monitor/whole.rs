@@ -2,92 +2,81 @@
 //! taken from that one.
 
 use super::lists::ListFileNumbers;
+use super::users::Users;
 use super::{Counters, Running};
 use crate::counters::exchange::add_all;
 
-impl Counters {
-    /// The plain counts, in the order in which they are added.
-    fn plain(&mut self) -> [&mut u64; 23] {
-        [
-            &mut self.loops,
-            &mut self.events,
-            &mut self.accepted,
-            &mut self.turned_away,
-            &mut self.requests,
-            &mut self.monitor_requests,
-            &mut self.refused,
-            &mut self.listed_allowed,
-            &mut self.listed_blocked,
-            &mut self.listed_reported,
-            &mut self.host_mismatch,
-            &mut self.pauses,
-            &mut self.starved,
-            &mut self.name_failures,
-            &mut self.heads_refused,
-            &mut self.dial_failures,
-            &mut self.parent_requests,
-            &mut self.parent_failures,
-            &mut self.undecided,
-            &mut self.unreadable,
-            &mut self.reused,
-            &mut self.monitor_accepted,
-            &mut self.to_monitor,
-        ]
-    }
+/// Adds the counts of a type, each to that of the same name, and gives names to `others`, which the caller adds. `same` stay as they
+/// are. All that a type has is to be listed: the compiler finds what is not.
+macro_rules! add_up {
+    ($sums:expr, $more:expr => $type:ident { counts: $($count:ident)*; others: $($other:ident)*; same: $($same:ident)*; }) => {
+        let $type { $($count,)* $($other,)* $($same: _,)* } = $more;
+        $($sums.$count += $count;)*
+    };
+}
 
-    /// Adds what another loop has counted, but for how often lists were read: all loops take the same over.
+impl Counters {
+    /// Adds what another loop has counted.
     pub fn add(&mut self, other: &Counters) {
-        let mut other = other.clone();
-        self.plain().into_iter().zip(other.plain()).for_each(|(sum, more)| *sum += *more);
-        add_all(self.limited.as_flattened_mut(), other.limited.as_flattened());
-        add_all(&mut self.to_clients, &other.to_clients);
-        add_all(&mut self.to_origins, &other.to_origins);
-        add_all(self.families.as_flattened_mut(), other.families.as_flattened());
-        add_all(&mut self.ended, &other.ended);
-        self.turns.add(&other.turns);
-        self.decided.add(&other.decided);
-        self.auth.add(&other.auth);
-        self.name_time.add(&other.name_time);
-        self.connect_time.add(&other.connect_time);
-        self.helper_time.add(&other.helper_time);
-        self.exchange.add(&other.exchange);
+        add_up!(self, other => Counters {
+            counts: loops events accepted turned_away requests monitor_requests monitor_accepted to_monitor refused listed_allowed
+                listed_blocked listed_reported host_mismatch pauses starved name_failures heads_refused dial_failures
+                parent_requests parent_failures undecided unreadable reused;
+            others: turns decided limited auth name_time connect_time helper_time to_clients to_origins families exchange ended;
+            // All loops take the same lists over.
+            same: lists_loaded;
+        });
+        add_all(self.limited.as_flattened_mut(), limited.as_flattened());
+        add_all(&mut self.to_clients, to_clients);
+        add_all(&mut self.to_origins, to_origins);
+        add_all(self.families.as_flattened_mut(), families.as_flattened());
+        add_all(&mut self.ended, ended);
+        self.turns.add(turns);
+        self.decided.add(decided);
+        self.auth.add(auth);
+        self.name_time.add(name_time);
+        self.connect_time.add(connect_time);
+        self.helper_time.add(helper_time);
+        self.exchange.add(exchange);
     }
 }
 
 impl Running {
     /// Adds the numbers of another loop to those of the first.
     pub fn add(&mut self, other: &Running) {
-        self.counters.add(&other.counters);
-        for (sum, more) in [
-            (&mut self.silent, other.silent),
-            (&mut self.clients, other.clients),
-            (&mut self.tunnels, other.tunnels),
-            (&mut self.opening, other.opening),
-            (&mut self.established, other.established),
-            (&mut self.idle, other.idle),
-            (&mut self.idle_limit, other.idle_limit),
-            (&mut self.blocks, other.blocks),
-            (&mut self.head_bytes, other.head_bytes),
-            (&mut self.users.waiting, other.users.waiting),
-            (&mut self.users.kept, other.users.kept),
-        ] {
-            *sum += more;
-        }
+        add_up!(self, other => Running {
+            counts: silent clients tunnels opening established idle idle_limit blocks head_bytes;
+            others: counters parents_down users cache dns list_files;
+            // Of the whole process, or of what the first loop alone has.
+            same: limit blocks_limit head_bytes_limit listed unloaded reloads process lists_stale loops_hanging episodes
+                episodes_begun draining listening judged_by_error pid_saved helpers helped lost;
+        });
+        self.counters.add(counters);
         // Each loop finds out for itself which parents it cannot reach.
-        self.parents_down = self.parents_down.max(other.parents_down);
-        self.cache.add(&other.cache);
-        self.dns.add(&other.dns);
-        for ((_, sum), (_, more)) in self.list_files.iter_mut().zip(&other.list_files) {
+        self.parents_down = self.parents_down.max(*parents_down);
+        self.users.add(users);
+        self.cache.add(cache);
+        self.dns.add(dns);
+        for ((_, sum), (_, more)) in self.list_files.iter_mut().zip(list_files) {
             sum.add(more);
         }
+    }
+}
+
+impl Users {
+    /// Adds those whose passwords another loop checks.
+    fn add(&mut self, other: &Users) {
+        add_up!(self, other => Users { counts: waiting kept; others: ; same: proxy monitor; });
     }
 }
 
 impl ListFileNumbers {
     /// Adds what the same file has done in another loop.
     pub fn add(&mut self, other: &ListFileNumbers) {
-        self.allowed += other.allowed;
-        self.blocked += other.blocked;
-        self.reported += other.reported;
+        add_up!(self, other => ListFileNumbers {
+            counts: allowed blocked reported;
+            others: ;
+            same: entries age generation;
+        });
     }
 }
