@@ -114,12 +114,12 @@ impl Common {
         &self.settled[number]
     }
 
-    /// The loop with fewest clients, the first of several.
-    pub(super) fn emptiest(&self) -> usize {
+    /// The loop with fewest clients of those that can take one, the first of several.
+    pub(super) fn emptiest(&self, can: impl Fn(usize) -> bool) -> usize {
         let clients =
             |kinds: &[AtomicUsize; KINDS]| kinds.iter().map(|kind| kind.load(Ordering::Relaxed)).sum::<usize>();
         let counted = self.inside.iter().map(clients).enumerate();
-        counted.min_by_key(|(_, count)| *count).map_or(0, |(number, _)| number)
+        counted.filter(|(number, _)| can(*number)).min_by_key(|(_, count)| *count).map_or(0, |(number, _)| number)
     }
 
     /// The places of each client.
@@ -233,16 +233,16 @@ mod tests {
 
     #[test]
     fn the_emptiest_loop_is_found_and_the_fullest_is_never_far_from_the_mean() {
-        let (first, _letters) = Mailbox::<()>::new(&mut Poller::new().unwrap()).unwrap();
+        let first = Mailbox::<u32>::new(&mut Poller::new().unwrap()).unwrap();
         let common = Common::new(3, Arc::clone(first.bell()));
         for _ in 0..64 {
-            common.enter(common.emptiest(), Ingress::Proxy);
+            common.enter(common.emptiest(|_| true), Ingress::Proxy);
         }
         let counts: Vec<usize> = common.inside.iter().map(|kinds| kinds[0].load(Ordering::Relaxed)).collect();
         assert_eq!(counts, [22, 21, 21]);
         assert_eq!((common.inside(Ingress::Proxy), common.clients_of_others()), (64, 42));
         (0..21).for_each(|_| common.leave(1, Ingress::Proxy));
-        assert_eq!(common.emptiest(), 1);
+        assert_eq!((common.emptiest(|_| true), common.emptiest(|number| number != 1)), (1, 2));
     }
 
     #[test]

@@ -75,6 +75,9 @@ impl Proxy {
     pub(in crate::proxy) fn consult_afar(&mut self, key: Key) {
         let Some(question) = self.far_question(key) else { return };
         let Some(loops) = self.loops.as_mut() else { return };
+        if loops.post.first.is_long() {
+            return self.undecided(key, &HelperFault::QueueFull.to_string());
+        }
         let number = loops.number;
         let Some(further) = loops.further() else { return };
         further.asking.last += 1;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use mio::net::TcpStream;
 use reactor::arena::Key;
 
+use super::mailbox::Letter;
 use crate::answers::Pages;
 use crate::exchange::ingress::{Arrival, Ingress};
 use crate::http::request::Request;
@@ -84,6 +85,26 @@ pub(in crate::proxy) enum Task {
     Stop,
 }
 
+impl Letter for Task {
+    fn replaces(&self, older: &Task) -> bool {
+        match (self, older) {
+            // That nothing more was found says nothing of what was found before.
+            (Task::Lists(news), Task::Lists(old)) => matches!(news, Ok(Some(_))) || !matches!(old, Ok(Some(_))),
+            (Task::Users(place, news), Task::Users(other, old)) => place == other && (news.is_ok() || old.is_err()),
+            (Task::Stand(ingress), Task::Stand(other)) => ingress == other,
+            (Task::Configure(..), Task::Configure(..))
+            | (Task::Names(_), Task::Names(_))
+            | (Task::Parents(_), Task::Parents(_))
+            | (Task::Pages(_), Task::Pages(_))
+            | (Task::Listeners(..), Task::Listeners(..))
+            | (Task::Usage(_), Task::Usage(_))
+            | (Task::Access(_), Task::Access(_))
+            | (Task::Settle, Task::Settle) => true,
+            _ => false,
+        }
+    }
+}
+
 /// To the first loop.
 #[derive(Debug)]
 pub(in crate::proxy) enum News {
@@ -93,8 +114,8 @@ pub(in crate::proxy) enum News {
     Hosts(HostCounts),
     /// What a page needs, for the gathering of this number.
     Reported(u64, Box<LoopReport>),
-    /// Where clients of a kind stand.
-    Standing(Ingress, Vec<Standing>),
+    /// Where clients of a kind stand in the loop of this number.
+    Standing(usize, Ingress, Vec<Standing>),
     /// A session of that loop asks helpers.
     Ask(usize, Key, Ticket, Box<FarQuestion>),
     /// A reply was of no use, and the question goes to another helper.
@@ -105,6 +126,12 @@ pub(in crate::proxy) enum News {
     Departs(usize, Vec<Parcel>),
     /// A loop cannot go on.
     Failed(String),
+}
+
+impl Letter for News {
+    fn replaces(&self, older: &News) -> bool {
+        matches!((self, older), (News::Second(number, _), News::Second(other, _)) if number == other)
+    }
 }
 
 /// A question for helpers by a session of another loop.

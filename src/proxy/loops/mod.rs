@@ -78,7 +78,6 @@ enum LoopRole {
 /// What only the first loop has.
 #[derive(Debug)]
 struct First {
-    news: Receiver<News>,
     threads: LoopThreads,
     /// The last numbers of each of the others.
     seconds: Vec<Running>,
@@ -90,9 +89,8 @@ struct First {
 }
 
 /// What only the others have.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Further {
-    tasks: Receiver<Task>,
     asking: Asking,
     /// Where clients find the proxy.
     places: Vec<ListenAddress>,
@@ -110,13 +108,11 @@ impl Loops {
         let polls = pollers.iter().map(Poller::withdrawal).collect::<io::Result<Vec<_>>>()?;
         let offers = Arc::new(OfferDesk::new(polls));
         let (first, others) = pollers.split_first_mut().ok_or(io::ErrorKind::InvalidInput)?;
-        let (first, news) = Mailbox::new(first)?;
-        let boxes = others.iter_mut().map(Mailbox::new).collect::<io::Result<Vec<_>>>()?;
-        let (further, tasks): (Vec<_>, Vec<_>) = boxes.into_iter().unzip();
+        let first = Mailbox::new(first)?;
+        let further = others.iter_mut().map(Mailbox::new).collect::<io::Result<Vec<_>>>()?;
         let common = Arc::new(Common::new(count, Arc::clone(first.bell())));
         let post = Arc::new(Post { first, further });
         let first = First {
-            news,
             threads: LoopThreads::default(),
             seconds: vec![Running::default(); count - 1],
             strangers: Strangers::default(),
@@ -124,9 +120,7 @@ impl Loops {
             rooms: Rooms::default(),
             failed: None,
         };
-        let further = tasks.into_iter().map(|tasks| {
-            LoopRole::Further(Box::new(Further { tasks, asking: Asking::default(), parks: false, places: Vec::new() }))
-        });
+        let further = (1..count).map(|_| LoopRole::Further(Box::default()));
         let roles = std::iter::once(LoopRole::First(Box::new(first))).chain(further);
         let loops = roles.enumerate().map(|(number, role)| Loops {
             common: Arc::clone(&common),
@@ -226,10 +220,28 @@ impl Proxy {
         }
     }
 
-    /// Gives a connection for which there is a place to the loop that has fewest clients. One to the monitor stays here.
+    /// Which loops can be reckoned with: those that turn, and keep up with their letters.
+    fn heeding(&self) -> impl Fn(usize) -> bool + '_ {
+        let turning = self.beats.as_ref().map(|beats| beats.turning());
+        move |number| {
+            let mailbox = self.loops.as_ref().and_then(|loops| loops.post.mailbox(number));
+            mailbox.is_none_or(|mailbox| !mailbox.is_long()) && turning.as_ref().is_none_or(|turns| turns(number))
+        }
+    }
+
+    /// Writes the same to all other loops that can be reckoned with, and says which these are.
+    fn ask_loops(&self, task: impl Fn() -> Task) -> Vec<usize> {
+        let (Some(loops), heeding) = (&self.loops, self.heeding()) else { return Vec::new() };
+        let asked: Vec<usize> = (1..loops.count()).filter(|number| heeding(*number)).collect();
+        asked.iter().filter_map(|number| loops.post.mailbox(*number)).for_each(|mailbox| mailbox.post(task()));
+        asked
+    }
+
+    /// Gives a connection for which there is a place to the loop that has fewest clients, of those that can be reckoned with. One to
+    /// the monitor stays here.
     pub(super) fn place(&mut self, stream: TcpStream, arrival: &Arrival) {
         let chosen = match &self.loops {
-            Some(loops) if !arrival.ingress.is_local() => loops.common.emptiest(),
+            Some(loops) if !arrival.ingress.is_local() => loops.common.emptiest(self.heeding()),
             _ => 0,
         };
         self.listeners.enter(arrival.ingress, chosen);
@@ -241,7 +253,7 @@ impl Proxy {
 
     /// Gives a tunnel of another process to the loop that has fewest clients.
     pub(super) fn place_moved(&mut self, arriving: IncomingTunnel) {
-        let chosen = self.loops.as_ref().map_or(0, |loops| loops.common.emptiest());
+        let chosen = self.loops.as_ref().map_or(0, |loops| loops.common.emptiest(self.heeding()));
         self.listeners.enter(arriving.ingress(), chosen);
         match self.loops.as_ref().and_then(|loops| loops.post.mailbox(chosen)) {
             Some(mailbox) => mailbox.post(Task::Adopt(Box::new(arriving))),
@@ -273,19 +285,10 @@ impl Proxy {
 
     /// Reads the letters that have come.
     pub(super) fn take_letters(&mut self) {
-        let Some(loops) = &mut self.loops else { return };
-        let opens = match loops.post.mailbox(loops.number) {
-            Some(mailbox) => mailbox.opens(),
-            None => loops.post.first.opens(),
-        };
-        if !opens {
-            return;
-        }
-        while let Some(task) = self.loops.as_mut().and_then(|loops| loops.further()?.tasks.try_recv().ok()) {
-            self.do_task(task);
-        }
-        while let Some(news) = self.loops.as_mut().and_then(|loops| loops.first()?.news.try_recv().ok()) {
-            self.take_news(news);
+        let Some(loops) = &self.loops else { return };
+        match loops.post.mailbox(loops.number) {
+            Some(mailbox) => mailbox.open().into_iter().for_each(|task| self.do_task(task)),
+            None => loops.post.first.open().into_iter().for_each(|news| self.take_news(news)),
         }
     }
 
@@ -335,11 +338,13 @@ impl Proxy {
             News::Second(number, running) => {
                 let first = self.loops.as_mut().and_then(|loops| loops.first());
                 let known = first.and_then(|first| first.seconds.get_mut(number.checked_sub(1)?));
-                known.into_iter().for_each(|known| *known = (*running).clone());
+                if let Some(known) = known {
+                    *known = *running;
+                }
             }
             News::Hosts(counts) => self.watch.hosts.absorb(counts),
             News::Reported(number, report) => self.take_report(number, *report),
-            News::Standing(ingress, standings) => self.take_standings(ingress, standings),
+            News::Standing(from, ingress, standings) => self.take_standings(from, ingress, standings),
             News::Ask(from, who, ticket, question) => self.stranger_asks(from, who, ticket, question),
             News::AskAgain(from, ticket, reply) => self.stranger_asks_again(from, ticket, *reply),
             News::Cancel(from, ticket) => self.stranger_leaves(from, ticket),

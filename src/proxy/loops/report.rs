@@ -44,14 +44,17 @@ impl Proxy {
         let now = self.clock.now();
         let request = self.clients.get(key).and_then(|client| client.session.exchange.request());
         let Some(needs) = request.filter(|_| self.loops.is_some()).map(web::needs) else { return false };
-        let Some(loops) = &mut self.loops else { return false };
-        let missing = loops.count() - 1;
-        let Some(first) = loops.first() else { return false };
+        let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) else { return false };
         first.gatherings.last += 1;
         let number = first.gatherings.last;
+        let missing = self.ask_loops(|| Task::Report(number, needs.clone())).len();
+        if missing == 0 {
+            return false;
+        }
         let gathering = Gathering { session: key, reports: Vec::new(), missing, since: now };
-        first.gatherings.open.insert(number, gathering);
-        loops.post_all(|| Task::Report(number, needs.clone()));
+        if let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) {
+            first.gatherings.open.insert(number, gathering);
+        }
         self.set_waits(key, Waits::Reports(number));
         true
     }
@@ -105,10 +108,11 @@ impl Proxy {
             late.into_iter().for_each(|number| self.end_gathering(number));
             return false;
         }
-        let (running, hosts) = (Box::new(self.running()), self.watch.hosts.hand_over(now));
+        let running = Box::new(self.running());
         if let Some(loops) = &self.loops {
             let first = &loops.post.first;
             first.post(News::Second(loops.number, running));
+            let hosts = if first.is_long() { None } else { self.watch.hosts.hand_over(now) };
             hosts.into_iter().for_each(|hosts| first.post(News::Hosts(hosts)));
         }
         true

@@ -19,7 +19,8 @@ pub(super) struct Rooms([Option<Room>; Ingress::ALL.len()]);
 #[derive(Debug)]
 struct Room {
     standings: Vec<Standing>,
-    missing: usize,
+    /// The loops that have not answered yet.
+    missing: Vec<usize>,
     since: Millis,
 }
 
@@ -27,34 +28,38 @@ impl Proxy {
     /// Asks the other loops where their clients of this kind stand. False where there are none.
     pub(in crate::proxy) fn ask_standings(&mut self, ingress: Ingress) -> bool {
         let now = self.clock.now();
-        let Some(others) = self.loop_count().checked_sub(1).filter(|others| *others > 0) else { return false };
-        let own = self.standings(ingress);
         let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) else { return false };
-        let room = &mut first.rooms.0[ingress.index()];
-        if room.as_ref().is_some_and(|room| now < room.since + AGAIN) {
+        if first.rooms.0[ingress.index()].as_ref().is_some_and(|room| now < room.since + AGAIN) {
             return true;
         }
-        *room = Some(Room { standings: own, missing: others, since: now });
-        self.listeners.look_again(ingress, now + AGAIN, now + AGAIN);
-        self.tell_loops(|| Task::Stand(ingress));
-        true
+        let missing = self.ask_loops(|| Task::Stand(ingress));
+        let room = (!missing.is_empty()).then(|| Room { standings: self.standings(ingress), missing, since: now });
+        let asked = room.is_some();
+        if let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) {
+            first.rooms.0[ingress.index()] = room;
+        }
+        if asked {
+            self.listeners.look_again(ingress, now + AGAIN, now + AGAIN);
+        }
+        asked
     }
 
     /// Says where the clients of this kind stand.
     pub(super) fn tell_standings(&self, ingress: Ingress) {
         if let Some(loops) = &self.loops {
-            loops.post.first.post(News::Standing(ingress, self.standings(ingress)));
+            loops.post.first.post(News::Standing(loops.number, ingress, self.standings(ingress)));
         }
     }
 
-    /// A loop has said so. With the last of them it is decided who gives way.
-    pub(super) fn take_standings(&mut self, ingress: Ingress, mut standings: Vec<Standing>) {
+    /// A loop has said so. With the last of them it is decided who gives way. A loop that was asked twice is heard once.
+    pub(super) fn take_standings(&mut self, from: usize, ingress: Ingress, mut standings: Vec<Standing>) {
         let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) else { return };
         let place = &mut first.rooms.0[ingress.index()];
         let Some(room) = place else { return };
+        let Some(at) = room.missing.iter().position(|number| *number == from) else { return };
+        room.missing.swap_remove(at);
         room.standings.append(&mut standings);
-        room.missing -= 1;
-        if room.missing == 0 {
+        if room.missing.is_empty() {
             let all = place.take().map(|room| room.standings).unwrap_or_default();
             self.clear(ingress, all);
         }

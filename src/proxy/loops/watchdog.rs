@@ -15,6 +15,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Milliseconds without a turn after which a loop hangs.
 pub(super) const HANGS: Millis = 10_000;
 
+/// Milliseconds without a turn after which others do without a loop, which turns once a second at least.
+const SILENT: Millis = 3_000;
+
 /// When the loops began their last turns.
 #[derive(Debug)]
 pub(in crate::proxy) struct Beats {
@@ -55,6 +58,12 @@ impl Beats {
     pub(super) fn silence(&self) -> Millis {
         let now = self.now();
         self.last.iter().map(|last| now.saturating_sub(last.load(Ordering::Relaxed))).max().unwrap_or(0)
+    }
+
+    /// The loops that turn.
+    pub(super) fn turning(&self) -> impl Fn(usize) -> bool + '_ {
+        let now = self.now();
+        move |number| now.saturating_sub(self.last[number].load(Ordering::Relaxed)) < SILENT
     }
 
     /// Ends the thread, which [`start`] starts again.
@@ -126,7 +135,8 @@ mod tests {
         beats.beat(1);
         assert_eq!(beats.hanging().map(|(number, silence)| (number, silence / 1000)).collect::<Vec<_>>(), [(0, 60)]);
         assert_eq!(beats.silence() / 1000, 60);
+        assert_eq!([0, 1].map(|number| beats.turning()(number)), [false, true]);
         beats.forget();
-        assert_eq!((beats.hanging().count(), beats.silence() / 1000), (0, 0));
+        assert_eq!((beats.hanging().count(), beats.silence() / 1000, beats.turning()(0)), (0, 0, true));
     }
 }

@@ -55,6 +55,10 @@ fn a_loop_that_hangs_is_told_and_holds_no_page() {
     proxy.wait_counter("episodes.loop_hangs", 1);
     let told = "exaproxy_trouble{kind=\"loop_hangs\"} ";
     assert!(proxy.monitor_page("/metrics").contains(&format!("{told}1\n")));
+    // Those who come now find the other loop, also where it has more clients.
+    for client in &mut clients(&proxy, &origin, 8) {
+        assert_eq!(client.get(&origin.url("/meanwhile")).text(), "/meanwhile");
+    }
     drop(held);
     proxy.wait_log("all loops turn again");
     for client in &mut there {
