@@ -65,7 +65,7 @@ impl Proxy {
         self.counters.accepted += 1;
         self.counters.monitor_accepted += u64::from(arrival.ingress.is_local());
         if let Some(error) = failed {
-            if self.reports.may_report(Trouble::Unwatched, now) {
+            if self.may_report(Trouble::Unwatched) {
                 log::error!(target: "server", "cannot watch a new connection: {error}");
             }
             self.clients.remove(key);

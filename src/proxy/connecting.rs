@@ -340,7 +340,6 @@ impl Proxy {
 
     /// No connection has come about; `rest` is the lookup that will bring more addresses.
     pub(super) fn dial_failed(&mut self, key: Key, error: DialError, rest: Option<LookupId>) {
-        let now = self.clock.now();
         let Some(client) = self.clients.get_mut(key) else { return };
         if let Some(id) = rest {
             client.waits = Waits::Rest(id);
@@ -354,7 +353,7 @@ impl Proxy {
             self.note_unreached(key);
         } else {
             self.counters.dial_failures += 1;
-            if self.reports.may_report(Trouble::Exhausted, now) {
+            if self.may_report(Trouble::Exhausted) {
                 log::error!(target: "download", "cannot open connections to origins: {error}");
             }
         }
@@ -443,7 +442,7 @@ impl Proxy {
         }
         let name = SessionName { number: key.generation, client: client.session.exchange.client() };
         log::debug!(target: "client", "{name} connection closed: {}", reason.explain());
-        if reason == CloseReason::ProxyHeader && self.reports.may_report(Trouble::ProxyHeader, self.clock.now()) {
+        if reason == CloseReason::ProxyHeader && self.may_report(Trouble::ProxyHeader) {
             let peer = client.session.exchange.peer();
             log::info!(target: "client", "connection of {peer} refused: {}, and http.proxied asks for one", reason.explain());
         }

@@ -162,7 +162,7 @@ impl Proxy {
     }
 
     fn report_crowd(&mut self, client: ClientKey, held: usize, ingress: Ingress) {
-        if self.reports.may_report(Trouble::Crowded, self.clock.now()) {
+        if self.may_report(Trouble::Crowded) {
             let name = ingress.name();
             log::error!(target: "server", "{client} has {held} connections to {name}, more than others, and gives up some for them");
         }

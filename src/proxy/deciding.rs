@@ -245,7 +245,7 @@ impl Proxy {
             }
             Err(ReplyFault::Unreadable(why)) => {
                 self.counters.unreadable += 1;
-                if self.reports.may_report(Trouble::UnreadableReply, self.clock.now()) {
+                if self.may_report(Trouble::UnreadableReply) {
                     log::error!(target: "manager", "a worker's reply cannot be read, {why}: {}", sample(reply));
                 }
                 self.misread(key, &program.dialect);

@@ -162,13 +162,10 @@ impl Proxy {
     /// The host that a request names is not where its connection was going. True if it is refused for that.
     fn refuses_mismatch(&mut self, key: Key, original: SocketAddr) -> bool {
         self.counters.host_mismatch += 1;
-        let now = self.clock.now();
-        if let Some(client) = self.clients.get(key) {
-            let (peer, request) = (client.session.exchange.client(), client.session.exchange.request());
-            let host = request.map_or_else(String::new, |request| request.target().to_string());
-            if self.told.may_tell(peer, now) {
-                log::warn!(target: "client", "{peer} asks for {host} on a connection to {original}, which is no address of it");
-            }
+        let peer = self.clients.get(key).map(|client| client.session.exchange.client());
+        if let Some(peer) = peer.filter(|peer| self.may_tell_doubt(*peer)) {
+            let host = self.request_of(key).map_or_else(String::new, |request| request.target().to_string());
+            log::warn!(target: "client", "{peer} asks for {host} on a connection to {original}, which is no address of it");
         }
         if self.divert.host_check != HostCheck::Refuse {
             return false;

@@ -76,7 +76,7 @@ impl Proxy {
             return false;
         }
         self.counters.heads_refused += 1;
-        if self.reports.may_report(Trouble::TooManyHeads, self.clock.now()) {
+        if self.may_report(Trouble::TooManyHeads) {
             let held = self.shares.held(client, Resource::HeadBytes) >> 10;
             log::error!(target: "client", "{client} has large heads or pages of {held} KiB in all, and may not have more");
         }

@@ -8,7 +8,6 @@ use reactor::arena::Key;
 use reactor::Millis;
 
 use super::loops::common::{ByClient, Common};
-use super::report::ToldClients;
 use super::{Client, Proxy};
 use crate::exchange::ingress::Ingress;
 use crate::exchange::phase::PhaseKind;
@@ -36,7 +35,6 @@ pub(super) struct Limiting {
     meter: Option<ByClient<Meter>>,
     /// What all loops see, where there are several: then clients are counted there.
     common: Option<Arc<Common>>,
-    told: ToldClients,
 }
 
 /// Whose each connection is, and whether it has a place.
@@ -54,7 +52,7 @@ struct Seat {
 
 impl Limiting {
     pub(super) fn new(limits: ClientLimits, common: Option<Arc<Common>>) -> Limiting {
-        let mut limiting = Limiting { seats: None, meter: None, common, told: ToldClients::default() };
+        let mut limiting = Limiting { seats: None, meter: None, common };
         limiting.configure(limits);
         limiting
     }
@@ -199,7 +197,7 @@ impl Proxy {
     }
 
     fn tell_limit(&mut self, client: ClientId, refused: &Refused) {
-        if self.limiting.told.may_tell(client, self.clock.now()) {
+        if self.may_tell_limit(client) {
             log::error!(target: "client", "a request of {client} was refused: {refused}");
         }
     }

@@ -150,8 +150,8 @@ pub struct Proxy {
     summaries: SpareSummaries,
     watch: snapshot::MonitorState,
     lifecycle: lifecycle::Lifecycle,
-    reports: report::Reports,
-    told: report::ToldClients,
+    /// Of this loop, where it is the only one.
+    told: report::Told,
     /// Clients that ended their side in this turn.
     leaving: Vec<Key>,
 }
@@ -263,8 +263,7 @@ impl Proxy {
             summaries: SpareSummaries::default(),
             watch,
             lifecycle: lifecycle::Lifecycle::default(),
-            reports: report::Reports::default(),
-            told: report::ToldClients::default(),
+            told: report::Told::default(),
             leaving: Vec::new(),
         };
         proxy.use_users(options.users);

@@ -243,7 +243,7 @@ impl Proxy {
     /// Tells the operator of a parent that wants other credentials, once in a while.
     pub(super) fn note_parent_login(&mut self, key: Key) {
         let Some(parent) = self.parent_of(key).cloned() else { return };
-        if self.reports.may_report(super::report::Trouble::ParentLogin, self.clock.now()) {
+        if self.may_report(super::report::Trouble::ParentLogin) {
             log::error!(target: "download", "the parent {parent} does not take our credentials (parent.auth-file)");
         }
     }

@@ -34,11 +34,11 @@ pub(super) enum Trouble {
 
 /// When each kind of trouble may be written to the log again.
 #[derive(Debug, Default)]
-pub(super) struct Reports(HashMap<Trouble, Millis>);
+struct Reports(HashMap<Trouble, Millis>);
 
 impl Reports {
     /// May a trouble that every request runs into be written to the log again?
-    pub(super) fn may_report(&mut self, trouble: Trouble, now: Millis) -> bool {
+    fn may_report(&mut self, trouble: Trouble, now: Millis) -> bool {
         let at = self.0.entry(trouble).or_default();
         let may = now >= *at;
         if may {
@@ -56,11 +56,11 @@ const ADDRESSES: usize = 1024;
 
 /// What the log was told of single clients, and when.
 #[derive(Debug, Default)]
-pub(super) struct ToldClients(HashMap<ClientKey, Millis>);
+struct ToldClients(HashMap<ClientKey, Millis>);
 
 impl ToldClients {
     /// May the log be told of this client? Addresses of one network that count as one client are told as one.
-    pub(super) fn may_tell(&mut self, client: ClientId, now: Millis) -> bool {
+    fn may_tell(&mut self, client: ClientId, now: Millis) -> bool {
         let client = ClientKey::from(client);
         if self.0.get(&client).is_some_and(|told| now < told + AGAIN) {
             return false;
@@ -76,11 +76,43 @@ impl ToldClients {
     }
 }
 
+/// What the log was told of, by all loops of a process together.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    troubles: Reports,
+    /// Clients that are not believed.
+    doubts: ToldClients,
+    /// Clients that ask for more than they may.
+    limited: ToldClients,
+}
+
 impl super::Proxy {
+    /// May a trouble that every request runs into be written to the log again?
+    pub(super) fn may_report(&mut self, trouble: Trouble) -> bool {
+        self.with_told(|told, now| told.troubles.may_report(trouble, now))
+    }
+
+    /// May the log be told that this client is not believed?
+    pub(super) fn may_tell_doubt(&mut self, client: ClientId) -> bool {
+        self.with_told(|told, now| told.doubts.may_tell(client, now))
+    }
+
+    /// May the log be told that this client asks for more than it may?
+    pub(super) fn may_tell_limit(&mut self, client: ClientId) -> bool {
+        self.with_told(|told, now| told.limited.may_tell(client, now))
+    }
+
+    fn with_told<R>(&mut self, look: impl FnOnce(&mut Told, Millis) -> R) -> R {
+        match self.loops.as_ref().map(|loops| loops.common()) {
+            Some(common) => look(&mut common.told(), common.now()),
+            None => look(&mut self.told, self.clock.now()),
+        }
+    }
+
     /// Tells that a client waits for too many names, or that all together do.
     pub(super) fn report_names(&mut self, key: Key) {
         let Some(client) = self.clients.get(key).map(|client| client.session.exchange.client()) else { return };
-        if self.reports.may_report(Trouble::TooManyNames, self.clock.now()) {
+        if self.may_report(Trouble::TooManyNames) {
             let held = self.shares.held(ClientKey::from(client), Resource::Lookups);
             log::error!(target: "resolver", "{client} waits for {held} names, and may not wait for more");
         }
@@ -88,7 +120,7 @@ impl super::Proxy {
 
     /// Tells of one that names clients and is not believed.
     pub(super) fn tell_doubt(&mut self, client: ClientId, what: &str) {
-        if self.told.may_tell(client, self.clock.now()) {
+        if self.may_tell_doubt(client) {
             log::error!(target: "client", "{client} sends {what} and is not believed: http.trusted does not name it");
         }
     }

@@ -19,6 +19,7 @@ use crate::policy::own_ends::OwnEnds;
 use crate::policy::places::Places;
 use crate::policy::rates::Meter;
 use crate::policy::shares::ClientKey;
+use crate::proxy::report::Told;
 
 /// Kinds of listeners.
 const KINDS: usize = Ingress::ALL.len();
@@ -42,6 +43,7 @@ pub(in crate::proxy) struct Common {
     meter: OnceLock<Arc<ClientParts<Meter>>>,
     cached: OnceLock<Arc<Shards>>,
     failures: Mutex<LoginFailures>,
+    told: Mutex<Told>,
     /// Which credentials were found right, by realm.
     kept: [Mutex<KeptLogins>; 2],
     ends: Mutex<OwnEnds>,
@@ -62,6 +64,7 @@ impl Common {
             meter: OnceLock::new(),
             cached: OnceLock::new(),
             failures: Mutex::default(),
+            told: Mutex::default(),
             kept: [0, 1]
                 .map(|realm: u64| Mutex::new(KeptLogins::new((random.hash_one(realm), random.hash_one(realm + 2))))),
             ends: Mutex::default(),
@@ -140,6 +143,11 @@ impl Common {
     /// Who has failed to log in.
     pub(in crate::proxy) fn failures(&self) -> MutexGuard<'_, LoginFailures> {
         locked(&self.failures)
+    }
+
+    /// What the log was told of.
+    pub(in crate::proxy) fn told(&self) -> MutexGuard<'_, Told> {
+        locked(&self.told)
     }
 
     /// Which credentials of a realm were found right, by its place.

@@ -61,6 +61,9 @@ fn connections_of_one_client_are_counted_over_all_loops() {
         assert_eq!(more.reply().status(), 503);
     }
     assert_eq!(others(&proxy, 2, 1)[0].get(&origin.url("/other")).text(), "/other");
+    // The log hears of it from one loop.
+    proxy.wait_log("a request of 127.0.0.1 was refused");
+    assert_eq!(proxy.log().matches("a request of 127.0.0.1 was refused").count(), 1, "{}", proxy.log());
     drop(there);
     proxy.wait_clients(0);
     clients(&proxy, &origin, 5);
