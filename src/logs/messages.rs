@@ -26,6 +26,13 @@ const SCRATCH_BYTES_KEPT: usize = 4 * 1024;
 
 thread_local! {
     static SCRATCH: Cell<String> = const { Cell::new(String::new()) };
+    /// The number of the loop that this thread turns, where there are several.
+    static LOOP: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// Lines of DEBUG that this thread writes name the loop of this number from now on.
+pub fn name_loop(number: usize) {
+    LOOP.set(Some(number));
 }
 
 /// What the message log needs to know.
@@ -269,7 +276,10 @@ impl Log for Messages {
         // A message whose parts log in their turn finds an empty scratch text, and that is all.
         let mut line = SCRATCH.take();
         line.clear();
-        let start = output.prefix.append(&mut line, target, *record.args());
+        let start = match LOOP.get().filter(|_| severity == Severity::Debug) {
+            Some(number) => output.prefix.append(&mut line, target, format_args!("loop {number}: {}", record.args())),
+            None => output.prefix.append(&mut line, target, *record.args()),
+        };
         output.handle.write(severity, &line);
         self.recent.push(
             SystemTime::now(),
@@ -340,13 +350,23 @@ mod tests {
         assert_eq!(messages.toggle_debug(), Severity::Warning);
         say(&messages, log::Level::Info, "daemon", "not written");
         say(&messages, log::Level::Warn, "worker 3", "late");
+        messages.set_debug(true);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                name_loop(2);
+                say(&messages, log::Level::Debug, "client", "bye");
+                say(&messages, log::Level::Info, "client", "hello");
+            });
+        });
         let expected = [
             "ExaProxy 4049   signal        SIG TERM",
             "ExaProxy 4049   web           written\\r\\nnow",
             "ExaProxy 4049   worker 3      late",
+            "ExaProxy 4049   client        loop 2: bye",
+            "ExaProxy 4049   client        hello",
         ];
         assert_eq!(written(&messages, &path), expected);
-        let recent = messages.recent(|subsystem| subsystem != "signal", 10);
+        let recent = messages.recent(|subsystem| !["signal", "client"].contains(&subsystem), 10);
         let recent: Vec<_> = recent.iter().map(|line| (&*line.subsystem, line.severity, &*line.text)).collect();
         let wanted = [("web", Severity::Debug, "written\\r\\nnow"), ("worker 3", Severity::Warning, "late")];
         assert_eq!(recent, wanted);

@@ -111,7 +111,7 @@ impl Offering {
         if let Some(key) = key {
             // Where another loop has it by now, the route waits to be forgotten.
             poller.assign(route, Owner::Offered(key));
-            log::debug!(target: "download", "loop {} offers a connection to {address}", self.number);
+            log::debug!(target: "download", "offering a connection to {address} to other loops");
         }
         displaced.into_iter().for_each(|displaced| self.close(displaced, poller));
     }
@@ -149,7 +149,7 @@ impl Offering {
         self.desk.polls[offer.from].withdraw(&mut origin.stream.io);
         // What comes between the look at it and this is an event here: the poll tells how a socket is when it gets it.
         origin.stream.route = poller.register(&mut origin.stream.io, owner).ok()?;
-        log::debug!(target: "download", "loop {} takes a connection to {} from loop {}", self.number, origin.address, offer.from);
+        log::debug!(target: "download", "taking a connection to {} that loop {} offers", origin.address, offer.from);
         Some(offer.connection)
     }
 

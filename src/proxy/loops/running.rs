@@ -9,6 +9,7 @@ use reactor::Millis;
 
 use super::letters::{News, Task};
 use super::watchdog::{self, Beats};
+use crate::logs::messages::name_loop;
 use crate::proxy::{Proxy, Turn};
 
 /// How long the other loops may take to end.
@@ -84,6 +85,7 @@ impl Proxy {
             watchdog::start(beats)?;
         }
         let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) else { return Ok(()) };
+        name_loop(0);
         for mut further in std::mem::take(&mut first.threads.waiting) {
             further.set_parks(false);
             further.start_loader()?;
@@ -95,6 +97,7 @@ impl Proxy {
 
     /// Turns until it is told to stop, or to end its turns for a moment.
     fn run(mut self) -> Option<Proxy> {
+        name_loop(self.loops.as_ref().map_or(0, |loops| loops.number));
         loop {
             match self.turn() {
                 Ok(Turn::Stop) => break,

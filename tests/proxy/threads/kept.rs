@@ -60,12 +60,12 @@ fn what_a_loop_has_not_used_for_a_moment_is_for_all() {
     let mut there = one_each(&proxy, 2);
     for (number, client) in there.iter_mut().enumerate() {
         assert_eq!(client.get(&origin.url("/")).text(), "/");
-        proxy.wait_log_times("offers a connection to", number + 1);
+        proxy.wait_log_times("offering a connection to", number + 1);
     }
     // What it has offered itself it takes back.
     assert_eq!(there[1].get(&origin.url("/again")).text(), "/again");
     assert_eq!((origin.connections(), proxy.counter("origins.reused")), (1, 2));
-    assert_eq!(proxy.log().matches("takes a connection to").count(), 1);
+    assert_eq!(proxy.log().matches("taking a connection to").count(), 1);
 }
 
 #[test]

@@ -62,10 +62,26 @@ fn clients_spread_so_that_no_loop_has_much_more_than_the_mean() {
 
 #[test]
 fn one_loop_names_none() {
-    let (proxy, origin) = (proxy("1", &[]), Origin::site());
-    let _there = clients(&proxy, &origin, 2);
+    let (proxy, origin) = (proxy("1", &[("log.level", "DEBUG")]), Origin::site());
+    let there = clients(&proxy, &origin, 2);
     assert!(!proxy.monitor_page("/json/sessions").contains("\"loop\""));
     assert!(!proxy.monitor_page("/information/sessions.html").contains("Loop"));
+    drop(there);
+    proxy.wait_log_times("127.0.0.1 connection closed", 2);
+    assert!(!proxy.log().contains("loop 0"));
+}
+
+#[test]
+fn lines_of_debug_name_the_loop_and_others_do_not() {
+    let (proxy, origin) = (proxy("2", &[("log.level", "DEBUG")]), Origin::site());
+    drop(clients(&proxy, &origin, 4));
+    for number in 0..2 {
+        let line = proxy.wait_line(&format!("loop {number}: ["));
+        assert!(line.contains("] 127.0.0.1 connection closed: "), "{line}");
+    }
+    proxy.signal(Signal::SIGHUP);
+    let line = proxy.wait_line("configuration reloaded");
+    assert!(!line.contains("loop"), "{line}");
 }
 
 #[test]
