@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
 
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
@@ -65,6 +66,29 @@ fn a_loop_that_hangs_is_told_and_holds_no_page() {
         assert_eq!(client.get(&origin.url("/again")).text(), "/again");
     }
     assert!(proxy.monitor_page("/metrics").contains(&format!("{told}0\n")));
+}
+
+/// The threads of an upgrade are waited for only for a moment: this one is held for longer than that, again and again.
+#[test]
+fn a_loop_that_comes_too_late_for_an_upgrade_goes_on() {
+    let (mut proxy, origin) = (proxy("3", &[]), Origin::site());
+    let mut there = clients(&proxy, &origin, 6);
+    let late = thread(&proxy, "loop 1");
+    proxy.signal(Signal::SIGALRM);
+    let is_over = || ["the next version has taken over", "no upgrade"].iter().any(|line| proxy.log().contains(line));
+    let until = Instant::now() + Duration::from_secs(4);
+    while Instant::now() < until && !is_over() {
+        let Some(held) = Held::new(late) else { break };
+        std::thread::sleep(Duration::from_millis(400));
+        drop(held);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    eventually("an upgrade or none", || is_over().then_some(()));
+    assert!(proxy.alive());
+    for client in &mut there {
+        assert_eq!(client.get(&origin.url("/again")).text(), "/again");
+    }
+    proxy.assert_serves();
 }
 
 #[test]
