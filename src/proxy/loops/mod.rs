@@ -154,8 +154,8 @@ impl Loops {
 
     /// Clients whose numbers no other loop uses.
     pub(super) fn clients(&self) -> Arena<Client> {
-        // There are at most 64 loops.
-        Arena::numbered(self.number as u32 + 1, self.count() as u32)
+        let (first, step) = numbering(self.number, self.count());
+        Arena::numbered(first, step)
     }
 
     /// Posts a task to each of the other loops, where this is the first.
@@ -178,6 +178,13 @@ impl Loops {
             LoopRole::Further(further) => Some(further),
         }
     }
+}
+
+/// With which generation the keys of a loop begin, and by how much they rise. A power of two divides all numbers there are, so that
+/// those of two loops differ also when they begin anew.
+fn numbering(number: usize, count: usize) -> (u32, u32) {
+    // There are at most 64 loops.
+    (number as u32 + 1, count.next_power_of_two() as u32)
 }
 
 /// Loops that are about to serve by other options.
@@ -383,5 +390,24 @@ impl Proxy {
             LoopRole::First(_) => None,
         };
         self.redirector.as_ref().map(crate::redirector::Redirector::terms).or_else(far)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_two_loops_differ_also_when_they_begin_anew() {
+        for count in 2..=64 {
+            let numbers: Vec<(u32, u32)> = (0..count).map(|number| numbering(number, count)).collect();
+            // What the arena does when its numbers end.
+            let last = |(first, step): (u32, u32)| first.wrapping_sub(step);
+            let mut classes: Vec<u32> = numbers.iter().map(|one| last(*one) % one.1).collect();
+            assert!(numbers.iter().zip(&classes).all(|((first, step), class)| first % step == *class), "{count}");
+            classes.sort_unstable();
+            classes.dedup();
+            assert_eq!(classes.len(), count);
+        }
     }
 }
