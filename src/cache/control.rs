@@ -4,7 +4,9 @@
 //! What limits a cache is read leniently, what allows it to reuse something strictly: a lifetime that is no plain number is
 //! none at all, so that the response counts as stale (section 4.2.1).
 
-use crate::http::syntax::{decimal, elements, trim};
+use memchr::memchr;
+
+use crate::http::syntax::{decimal, elements, is_word, trim};
 
 /// The greatest number of seconds that is told apart: a larger one is taken for this one (section 1.2.2).
 pub const MOST_SECONDS: u32 = 1 << 31;
@@ -50,9 +52,9 @@ impl Directives {
     pub fn of<'a>(values: impl Iterator<Item = &'a [u8]>) -> Directives {
         let mut found = Directives::default();
         for value in values {
-            match value.contains(&b'"') {
-                false => elements(value).for_each(|element| found.take(element)),
-                true => split(value).for_each(|element| found.take(element)),
+            match memchr(b'"', value) {
+                None => elements(value).for_each(|element| found.take(element)),
+                Some(_) => split(value).for_each(|element| found.take(element)),
             }
         }
         found
@@ -69,9 +71,10 @@ impl Directives {
             Some(at) => (&element[..at], Some(&element[at + 1..])),
             None => (element, None),
         };
+        let word = trim(name);
         // Section 5.2.3: what is not known is passed over.
-        let Some(directive) = Directive::of(trim(name)) else { return };
-        let seconds = || argument.map_or(0, |argument| seconds(name, argument));
+        let Some(directive) = Directive::of(word) else { return };
+        let seconds = || argument.filter(|_| word.len() == name.len()).map_or(0, seconds);
         match directive {
             Directive::MaxAge => first(&mut self.max_age, seconds),
             Directive::SharedMaxAge => first(&mut self.shared_max_age, seconds),
@@ -144,7 +147,7 @@ impl Directive {
             (22, b's') => (b"stale-while-revalidate", Directive::WhileRevalidate),
             _ => return None,
         };
-        name.eq_ignore_ascii_case(candidate).then_some(directive)
+        is_word(name, candidate).then_some(directive)
     }
 }
 
@@ -175,14 +178,14 @@ fn unquoted(argument: &[u8]) -> &[u8] {
 }
 
 /// Section 1.2.2: a number in digits, quoted or not (section 5.2). Anything else, with blanks beside the sign too, is 0.
-fn seconds(name: &[u8], argument: &[u8]) -> u32 {
-    let bare = trim(name).len() == name.len() && trim(argument).len() == argument.len();
+fn seconds(argument: &[u8]) -> u32 {
     let digits = unquoted(argument);
-    let all_digits = bare && !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    if !all_digits {
-        return 0;
+    match decimal(digits) {
+        _ if trim(argument).len() != argument.len() => 0,
+        Some(seconds) => u32::try_from(seconds).unwrap_or(MOST_SECONDS).min(MOST_SECONDS),
+        None if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => MOST_SECONDS,
+        None => 0,
     }
-    decimal(digits).and_then(|value| u32::try_from(value).ok()).unwrap_or(MOST_SECONDS).min(MOST_SECONDS)
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         let plain = matches!(request.method(), Method::Get | Method::Head);
         if invalidate::is_unsafe(request) {
             let job = CacheJob::new(request, Role::Invalidate, Forwarded::Method, directives, moment.millis);
-            return CacheFinding::Forward(Box::new(job), None);
+            return CacheFinding::Forward(job, None);
         }
         // What may switch protocols, or waits for a word of the origin, is between the two.
         let alone = request.upgrade().is_some() || request.expectation() != Expectation::None;
@@ -101,7 +101,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         &mut self,
         request: &Request,
         key: CacheKey<'_>,
-        mut job: CacheJob,
+        mut job: Box<CacheJob>,
         (answer, validation): (Box<Answer>, Option<Vec<u8>>),
     ) -> CacheFinding {
         if self.fetches.find(key, request).is_some() {
@@ -109,7 +109,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         }
         let head = validation.unwrap_or_else(|| validate::whole(request));
         job.fetch = Some(self.fetches.begin(key, true));
-        CacheFinding::Refresh(answer, Box::new(job), head)
+        CacheFinding::Refresh(answer, job, head)
     }
 
     /// Sends a request on, or has it wait for another that is under way for the same.
@@ -117,7 +117,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         &mut self,
         request: &Request,
         key: CacheKey<'_>,
-        mut job: CacheJob,
+        mut job: Box<CacheJob>,
         (validation, denied): (Option<Vec<u8>>, bool),
         (who, coming): (W, Arriving),
         moment: &Moment<'_>,
@@ -128,7 +128,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         }
         if job.role == Role::Update {
             job.validated.clear();
-            return CacheFinding::Forward(Box::new(job), None);
+            return CacheFinding::Forward(job, None);
         }
         if validation.is_none() {
             job.validated.clear();
@@ -137,7 +137,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         let own = job.directives.no_cache || job.directives.max_age == Some(0) || job.directives.no_store;
         let conditional = validation.is_none() && validate::is_conditional(request);
         if own || conditional || denied || coming == Arriving::Alone {
-            return CacheFinding::Forward(Box::new(job), validation);
+            return CacheFinding::Forward(job, validation);
         }
         let since = match coming {
             Arriving::First => Some(moment.now),
@@ -159,7 +159,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             Some(Underway::Coming(_) | Underway::Full) => {}
             None => job.fetch = Some(self.fetches.begin(key, true)),
         }
-        CacheFinding::Forward(Box::new(job), validation)
+        CacheFinding::Forward(job, validation)
     }
 
     /// Whether a response that is on its way may be used for this job's request as it is.

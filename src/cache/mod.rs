@@ -165,8 +165,8 @@ pub struct CacheJob {
 }
 
 impl CacheJob {
-    fn new(request: &Request, role: Role, forwarded: Forwarded, directives: Directives, millis: u64) -> CacheJob {
-        CacheJob {
+    fn new(request: &Request, role: Role, forwarded: Forwarded, directives: Directives, millis: u64) -> Box<CacheJob> {
+        Box::new(CacheJob {
             role,
             fetch: None,
             forwarded,
@@ -179,7 +179,7 @@ impl CacheJob {
             conditions: Conditions::of(request),
             validated: StoredPlaces::new(),
             selected: None,
-        }
+        })
     }
 
     /// Its request goes on with what its client says: a 304 is about what that one holds.

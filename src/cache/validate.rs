@@ -127,6 +127,9 @@ pub struct Conditions {
 impl Conditions {
     /// Those of a request.
     pub fn of(request: &Request) -> Conditions {
+        if !is_conditional(request) {
+            return Conditions::default();
+        }
         let joined = |kind: FieldKind| {
             let fields = request.section();
             let values = || fields.values(request.raw(), kind).collect::<Vec<_>>();

@@ -1,5 +1,7 @@
 //! Which field a name means, for those that a proxy or its cache treats in a way of its own. Knows names alone.
 
+use super::syntax::is_word;
+
 /// The fields that a proxy treats in a way of its own; all others are `Other`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -85,9 +87,7 @@ impl FieldKind {
             (19, Some(b'p')) => (b"proxy-authorization", FieldKind::ProxyAuthorization),
             _ => return FieldKind::Other,
         };
-        // Without an early end this takes fewer instructions for each byte; the lengths are the same.
-        let differ = |found, (byte, wanted): (&u8, &u8)| found | (byte.to_ascii_lowercase() ^ wanted);
-        if name.iter().zip(candidate).fold(0, differ) == 0 {
+        if is_word(name, candidate) {
             return kind;
         }
         let same = |(byte, wanted): (&u8, &u8)| byte.to_ascii_lowercase() == *wanted;

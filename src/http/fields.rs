@@ -6,7 +6,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 pub(crate) use super::field_kind::FieldKind;
-use super::syntax::{decimal, elements, offset_in, trim, words};
+use super::syntax::{decimal, elements, is_word, offset_in, trim, words};
 
 /// Most fields in one head. Browsers send about 20, origins up to 50; each costs 16 bytes while its head is kept.
 pub const MAX_FIELDS: usize = 256;
@@ -221,9 +221,9 @@ impl Connection {
 
     fn bit(option: &[u8]) -> u8 {
         match option.len() {
-            5 if option.eq_ignore_ascii_case(b"close") => Connection::CLOSE,
-            7 if option.eq_ignore_ascii_case(b"upgrade") => Connection::UPGRADE,
-            10 if option.eq_ignore_ascii_case(b"keep-alive") => Connection::KEEP_ALIVE,
+            5 if is_word(option, b"close") => Connection::CLOSE,
+            7 if is_word(option, b"upgrade") => Connection::UPGRADE,
+            10 if is_word(option, b"keep-alive") => Connection::KEEP_ALIVE,
             _ => Connection::NOMINATES,
         }
     }

@@ -21,7 +21,7 @@ impl HeadScan {
     /// `bytes` must start with the same bytes at each call; what was searched is not searched again. Start anew with
     /// `HeadScan::default()` for the next head.
     pub fn find(&mut self, bytes: &[u8]) -> Option<usize> {
-        let mut at = self.0 as usize;
+        let mut at = skipped(bytes, self.0 as usize);
         while let Some(offset) = memchr(b'\n', bytes.get(at..)?) {
             let end = at + offset;
             match bytes.get(end + 1..) {
@@ -42,6 +42,21 @@ impl HeadScan {
     fn stop_at(&mut self, position: usize) {
         self.0 = u32::try_from(position).unwrap_or(u32::MAX);
     }
+}
+
+/// Where to go on from there: behind as many pieces as there are in which no line end has the start of a blank line behind it. To look
+/// at all bytes of a piece at once takes a third of what it takes to look for each line end.
+fn skipped(bytes: &[u8], mut at: usize) -> usize {
+    const PIECE: usize = 64;
+    let piece = |at: usize| bytes.get(at..)?.first_chunk::<PIECE>();
+    while let (Some(these), Some(next)) = (piece(at), piece(at + 1)) {
+        let begins = |(byte, next): (&u8, &u8)| (*byte == b'\n') & ((*next == b'\n') | (*next == b'\r'));
+        if these.iter().zip(next).map(begins).fold(0, |any, begins| any | u8::from(begins)) != 0 {
+            break;
+        }
+        at += PIECE;
+    }
+    at
 }
 
 /// How many bytes of empty lines stand before a message; RFC 9112 section 2.2 wants at least one ignored. A CR without its
@@ -91,6 +106,19 @@ mod tests {
         ];
         for (bytes, want) in table {
             assert_eq!(HeadScan::default().find(bytes), *want, "{:?}", bytes.escape_ascii().to_string());
+        }
+    }
+
+    /// Behind line ends of all kinds, and as many of them as there may be.
+    #[test]
+    fn finds_a_blank_line_at_every_place() {
+        for length in 0..300 {
+            for (end, filler) in [("\r\n\r\n", "a"), ("\n\n", "a\n"), ("\r\n\n", "\ra"), ("\n\r\n", "b\n\r\rb")] {
+                let head = filler.repeat(length) + "G" + end;
+                let bytes = head.clone() + &end.repeat(length % 90);
+                assert_eq!(HeadScan::default().find(bytes.as_bytes()), Some(head.len()), "{head:?}");
+                assert_eq!(HeadScan::default().find(&head.as_bytes()[..head.len() - 1]), None, "{head:?}");
+            }
         }
     }
 

@@ -3,6 +3,8 @@
 //! Each head is written from its parsed form: our version, our Host, our framing, our Connection. A field that stays as
 //! it is and stands as we would write it is copied together with its neighbours; all others are written anew.
 
+use std::ops::Range;
+
 use memchr::memchr2;
 
 use super::cache_status::{self, CacheReport};
@@ -313,9 +315,17 @@ impl<'h> Run<'h> {
         Run { head, start: 0, end: 0 }
     }
 
+    #[inline]
     pub(super) fn add(&mut self, out: &mut Vec<u8>, span: &Span) {
         match span.verbatim() {
             Some(line) if line.start == self.end => self.end = line.end,
+            line => self.add_apart(out, span, line),
+        }
+    }
+
+    /// Adds a field that is not the next line of this run.
+    fn add_apart(&mut self, out: &mut Vec<u8>, span: &Span, line: Option<Range<usize>>) {
+        match line {
             Some(line) => {
                 self.flush(out);
                 (self.start, self.end) = (line.start, line.end);

@@ -121,6 +121,7 @@ impl StoredHead {
 
 /// Whether a field is for one hop, is written anew with each answer, or holds credentials of this hop (RFC 9111 section 3.1), or was
 /// named as one not to keep.
+#[inline]
 pub(crate) fn is_unkept(response: &Response<'_>, keeping: &Keeping<'_>, span: &Span) -> bool {
     let name = || span.name(response.raw());
     let told = match span.kind {

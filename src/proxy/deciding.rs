@@ -82,8 +82,9 @@ impl Proxy {
         let exchange = &client.session.exchange;
         let Some(request) = exchange.request() else { return };
         // A walk that ends with credentials does not come to the lists.
-        let known = request.user().is_some() || !self.has_users(Realm::Proxy);
-        let listed = if known && stages.contains(&Stage::Lists) { self.verdict(request) } else { None };
+        let known = || request.user().is_some() || !self.has_users(Realm::Proxy);
+        let judged = self.lists.is_some() && known() && stages.contains(&Stage::Lists);
+        let listed = if judged { self.verdict(request) } else { None };
         let subject = self.subject(key, request, exchange.client(), self.helper_terms().is_some(), listed);
         let judgement = admission::walk(stages, &Subject { limited, ..subject });
         if let Some(verdict) = listed.filter(|_| !matches!(judgement, Judgement::Refuse(_))) {

@@ -250,11 +250,14 @@ impl<T: Transport> Session<T> {
         stored.has_storage() || pipe.is_some() || self.exchange.has_own(direction) || self.reads(direction)
     }
 
-    /// Moves bytes in one direction. True if anything changed.
+    /// Moves bytes in one direction, if there are some to be moved. True if anything changed.
+    #[inline]
     fn pump(&mut self, direction: Direction, shared: &mut Shared, cx: &mut Context<'_>, left: &mut usize) -> bool {
-        if !self.is_due(direction) {
-            return false;
-        }
+        self.is_due(direction) && self.pump_due(direction, shared, cx, left)
+    }
+
+    #[inline(never)]
+    fn pump_due(&mut self, direction: Direction, shared: &mut Shared, cx: &mut Context<'_>, left: &mut usize) -> bool {
         let stored = self.stored_mut(direction);
         let room = stored.has_storage() || shared.pool.has_room();
         // Without stored bytes the work is done in the shared buffer, and an idle session owns none.
