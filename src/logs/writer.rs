@@ -327,7 +327,7 @@ impl Queue {
 
     /// Waits for lines to gather, unless that is not wanted.
     fn pause(&self) {
-        let waits = |state: &mut QueueState| !state.urgent && !state.closed;
+        let waits = |state: &mut QueueState| !state.urgent && !state.closed && !state.parks;
         drop(self.work.wait_timeout_while(self.lock(), PAUSE, waits).unwrap_or_else(PoisonError::into_inner));
     }
 }

@@ -66,13 +66,9 @@ impl DrainerNumbers {
     }
 }
 
-/// So many clients, in words.
-pub fn clients_in_words(count: u64) -> String {
-    if count == 1 {
-        "1 client".to_owned()
-    } else {
-        format!("{count} clients")
-    }
+/// So many of something, in words.
+pub fn in_words(count: u64, of: &str) -> String {
+    format!("{count} {of}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A drainer as its service knows it.

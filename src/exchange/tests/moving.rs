@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::exchange::close::CloseReason;
+use crate::exchange::phase::Phase;
 use crate::exchange::{Moved, NewHome};
 
 const CONNECT: &str = "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\nUser-Agent: a\u{e9}\r\n\r\n";
@@ -138,6 +139,16 @@ fn a_user_of_this_machine_and_what_a_balancer_has_said_go_along() {
         unique_id: vec![0, 255, 7].into(),
         authority: b"b.example"[..].into(),
     }));
-    let exchange = moved(&scenario.exchange, scenario.now, 0).unwrap();
+    let Phase::Tunnel { of, .. } = &mut scenario.exchange.phase else { panic!("it is a tunnel") };
+    of.user = Some("an".into());
+    scenario.exchange.summary_mut().unwrap().user = Some("an".into());
+    let mut exchange = moved(&scenario.exchange, scenario.now, 0).unwrap();
     assert_eq!((exchange.identity.opener(), &exchange.provenance), (peer, &scenario.exchange.provenance));
+    assert_eq!(exchange.user().map(|user| &**user), Some("an"));
+    let summary = exchange.summary_mut().unwrap();
+    assert_eq!(summary.user.as_deref(), Some("an"));
+    assert_eq!(
+        summary.announced.as_deref().map(|(id, host)| (&id[..], &host[..])),
+        Some((&[0, 255, 7][..], &b"b.example"[..]))
+    );
 }

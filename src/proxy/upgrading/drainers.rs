@@ -6,7 +6,7 @@ use reactor::sys::Packet;
 use super::lines::{VersionLine, BATCH, READY, STATE, TUNNEL, TUNNELS};
 use super::Versions;
 use crate::io::owner::Owner;
-use crate::monitor::drainers::{clients_in_words, DrainerNumbers, DrainerRow};
+use crate::monitor::drainers::{in_words, DrainerNumbers, DrainerRow};
 use crate::proxy::Proxy;
 use crate::system::handover::DrainerLine;
 use crate::web::Source;
@@ -143,7 +143,7 @@ impl Proxy {
 }
 
 fn tell_begin(pid: u32, told: &DrainerNumbers) {
-    let (clients, tunnels) = (clients_in_words(told.clients), told.tunnels);
+    let (clients, tunnels) = (in_words(told.clients, "client"), told.tunnels);
     crate::critical!(target: "supervisor", "process {pid} keeps {clients} of a former version, {tunnels} in tunnels");
 }
 
@@ -152,8 +152,11 @@ fn tell_end(row: &DrainerRow, now: u64) {
     let Some(told) = &row.told else {
         return crate::critical!(target: "supervisor", "process {pid} has ended, which kept clients of a former version");
     };
-    let (clients, seconds) = (clients_in_words(told.clients), now.saturating_sub(told.since));
-    let moved = if told.moved > 0 { format!(", {} tunnels of it have moved on", told.moved) } else { String::new() };
+    let (clients, seconds) = (in_words(told.clients, "client"), now.saturating_sub(told.since));
+    let moved = match told.moved {
+        0 => String::new(),
+        moved => format!(", with {} moved on", in_words(moved, "tunnel")),
+    };
     let ended = format!("process {pid} has ended, {seconds} s after the upgrade{moved}");
     match told {
         DrainerNumbers { last: 0, .. } => {

@@ -27,8 +27,8 @@ pub(super) const STATE: u8 = b's';
 /// From a drainer: a tunnel that can go on in another process.
 pub(super) const TUNNEL: u8 = b't';
 
-/// Packets that are read of a line in a turn.
-pub(super) const BATCH: usize = 64;
+/// Packets that are read of a line in a turn: all that a drainer may have said before it ended.
+pub(super) const BATCH: usize = 256;
 
 /// An end of what both are connected by.
 #[derive(Debug)]

@@ -11,10 +11,13 @@ use crate::proxy::Proxy;
 use crate::session::Session;
 
 impl Proxy {
-    /// Takes up to so many tunnels out of this loop that can go on elsewhere.
+    /// Takes up to so many tunnels out of this loop that can go on elsewhere. Begins at another place each time, so that those for
+    /// which there is no room now hold up no others.
     pub(in crate::proxy) fn pack_tunnels(&mut self, most: usize) -> Vec<Parcel> {
         let fit = |client: &Client| client.waits == Waits::Nothing && client.session.may_move();
-        let fitting = self.clients.iter().filter(|(_, client)| fit(client)).map(|(key, _)| key);
+        let begin = self.counters.loops as usize % self.clients.len().max(1);
+        let all = self.clients.iter().skip(begin).chain(self.clients.iter().take(begin));
+        let fitting = all.filter(|(_, client)| fit(client)).map(|(key, _)| key);
         let keys: Vec<Key> = fitting.take(most).collect();
         keys.into_iter().filter_map(|key| self.pack(key)).collect()
     }

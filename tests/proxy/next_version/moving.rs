@@ -157,7 +157,7 @@ fn a_crowd_of_tunnels_moves_with_its_limits() {
     crowd.iter_mut().for_each(|client| client.tunnel(&at));
     upgrade(&proxy, 1);
     all_moved(&proxy, CROWD as i64);
-    proxy.wait_line(&format!("{CROWD} tunnels of it have moved on: its last client has gone"));
+    proxy.wait_line(&format!("with {CROWD} tunnels moved on: its last client has gone"));
     for (number, client) in crowd.iter_mut().enumerate() {
         client.send(format!("{number:05}"));
     }
@@ -172,6 +172,34 @@ fn a_crowd_of_tunnels_moves_with_its_limits() {
     let mut more = proxy.client();
     more.send(format!("CONNECT {at} HTTP/1.1\r\nHost: {at}\r\n\r\n"));
     assert_eq!(more.reply().status(), 503, "all places of this client are taken");
+}
+
+/// Its client is a process, which has no address.
+#[test]
+fn a_tunnel_of_a_unix_socket_goes_on() {
+    let installed = Installed::new();
+    let socket = installed.path().with_file_name("socket");
+    let unix = ("unix.path", socket.to_str().expect("a path of text"));
+    let (proxy, log) = logging(&installed, "%{c}a %{User-Agent}i %I %O", &[unix]);
+    let echo = Origin::echo();
+    let at = echo.address();
+    let mut client = Client::connect_path(&socket);
+    client.send(format!("CONNECT {at} HTTP/1.1\r\nHost: {at}\r\nUser-Agent: mine\r\n\r\n"));
+    assert_eq!(client.reply_to("CONNECT").status(), 200);
+    for time in 1..=2 {
+        upgrade(&proxy, time);
+        all_moved(&proxy, 1);
+        client.send("still there");
+        assert_eq!(client.read(11), b"still there");
+    }
+    let page = proxy.monitor_page("/json/sessions?phase=tunnel");
+    let sessions: serde_json::Value = serde_json::from_str(&page).expect("JSON");
+    let (row, uid) = (&sessions["sessions"][0], format!("uid:{}", nix::unistd::geteuid()));
+    assert_eq!((row["client"].as_str(), row["pid"].as_u64()), (Some(&uid[..]), Some(std::process::id().into())));
+    assert_eq!((row["to-server"].as_u64(), row["to-client"].as_u64()), (Some(22), Some(GREETING + 22)));
+    client.shut();
+    client.expect_close();
+    assert_eq!(lines(&log, 1), [format!("{uid} mine 22 {}", GREETING + 22)]);
 }
 
 #[test]
