@@ -486,7 +486,7 @@ mod tests {
 
     #[test]
     fn every_number_is_explained_to_operators_and_nothing_else() {
-        let page = include_str!("../../docs/operations.md");
+        let page = include_str!("../../docs/monitor.md");
         let (_, numbers) = page.split_once("\n## Numbers\n").expect("the section");
         let (numbers, _) = numbers.split_once("\n## ").expect("another section behind it");
         let (counters, reasons) = numbers.split_once("`ended.*` counts").expect("the second table");

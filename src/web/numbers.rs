@@ -1,4 +1,4 @@
-//! The page of all numbers, each with what it counts. The words are those of docs/operations.md, whose tables a test holds to
+//! The page of all numbers, each with what it counts. The words are those of docs/monitor.md, whose tables a test holds to
 //! the numbers that there are.
 
 use maud::{html, Markup};
@@ -7,7 +7,7 @@ use super::facts::{facts, sentence, Fact};
 use super::{units, Source};
 use crate::monitor::peaks::{Peak, PeakOf};
 
-const DOCUMENT: &str = include_str!("../../docs/operations.md");
+const DOCUMENT: &str = include_str!("../../docs/monitor.md");
 
 /// What the keys of the second table begin with.
 const ENDED: &str = "ended.";

@@ -60,7 +60,7 @@ const SAYS: &[(&str, i32, &str)] = &[
 
 /// What has to run before each block of a document.
 const BEFORE: &[(&str, &str)] = &[(
-    "docs/operations.md",
+    "docs/monitor.md",
     "exaproxy_web_debug=true exaproxy_redirector_enable=true exaproxy_redirector_program=/usr/local/bin/no-example exaproxy",
 )];
 
