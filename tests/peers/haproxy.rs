@@ -27,8 +27,8 @@ const CLIENTS: u8 = 40;
 const REQUESTS: usize = 5;
 
 /// A running HAProxy with the ways to ask it.
-struct Balancer {
-    _server: Server,
+pub(crate) struct Balancer {
+    server: Server,
     _folder: tempfile::TempDir,
     port: u16,
     control: PathBuf,
@@ -36,7 +36,7 @@ struct Balancer {
 
 impl Balancer {
     /// Runs the example in front of these, with what is `replaced` in it, and waits until it takes all of them for well.
-    fn start(nodes: &[Proxy; 3], replaced: &[(&str, &str)]) -> Balancer {
+    pub(crate) fn start(nodes: &[Proxy; 3], replaced: &[(&str, &str)]) -> Balancer {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (port, control) = (ports::next(), folder.path().join("control"));
         let mut text = std::fs::read_to_string(EXAMPLE).expect("the example");
@@ -62,7 +62,7 @@ impl Balancer {
         haproxy.arg("-db").arg("-f").arg(&file);
         let listens = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let server = Server::start(haproxy, folder.path().join("output"), listens);
-        let balancer = Balancer { _server: server, _folder: folder, port, control };
+        let balancer = Balancer { server, _folder: folder, port, control };
         (0..NODES.len()).for_each(|node| balancer.wait_status(node, "UP"));
         balancer
     }
@@ -92,11 +92,16 @@ impl Balancer {
     }
 
     /// Waits until HAProxy has come to see a proxy so.
-    fn wait_status(&self, node: usize, status: &str) {
+    pub(crate) fn wait_status(&self, node: usize, status: &str) {
         eventually(&format!("proxy {node} to be {status}"), || {
             // While a state is about to change, it tells how far the change is, as in "UP 1/2".
             self.look(node).filter(|(now, _)| now.starts_with(status) && !now.contains('/'))
         });
+    }
+
+    /// All that HAProxy has written.
+    pub(crate) fn said(&self) -> String {
+        self.server.said()
     }
 
     /// Connections that a proxy has got.
@@ -105,7 +110,7 @@ impl Balancer {
     }
 
     /// A connection of the client of this number, 127.0.1.x.
-    fn client(&self, number: u8) -> io::Result<Wire> {
+    pub(crate) fn client(&self, number: u8) -> io::Result<Wire> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 1, number), 0)).into())?;
         socket.connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)).into(), PATIENCE)?;
@@ -120,7 +125,7 @@ impl Balancer {
     }
 
     /// The tunnel of a client.
-    fn tunnel(&self, number: u8, authority: &str) -> Wire {
+    pub(crate) fn tunnel(&self, number: u8, authority: &str) -> Wire {
         let mut wire = self.client(number).expect("a connection");
         wire.send(format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n")).expect("a request is taken");
         assert_eq!(wire.response("CONNECT").expect("a response").status(), 200);
@@ -145,11 +150,11 @@ impl Balancer {
     }
 }
 
-fn possible() -> bool {
+pub(crate) fn possible() -> bool {
     have(&["haproxy", "timeout"])
 }
 
-fn nodes(options: &[&[(&str, &str)]; 3]) -> [Proxy; 3] {
+pub(crate) fn nodes(options: &[&[(&str, &str)]; 3]) -> [Proxy; 3] {
     options.map(|options| Proxy::start(&[&[PROXIED], options].concat()))
 }
 

@@ -19,6 +19,7 @@ mod haproxy_tls;
 mod hellos;
 mod icap;
 mod installed;
+mod killed;
 mod lines_by_schema;
 mod logrotate;
 mod names;

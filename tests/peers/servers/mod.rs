@@ -28,7 +28,8 @@ impl Server {
         server
     }
 
-    fn said(&self) -> String {
+    /// What it has written.
+    pub(crate) fn said(&self) -> String {
         std::fs::read_to_string(&self.output).unwrap_or_default()
     }
 }
