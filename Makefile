@@ -11,8 +11,11 @@ VERSION     = $(shell tools/version)
 
 # Mutated inputs for each fuzz target in `make fuzz`, and in the smoke run that is part of `make test`.
 FUZZ_RUNS  ?= 200000
-# How long `make soak` sends mixed traffic, in seconds: longer than every default timer but that of idle tunnels.
+# How long `make soak` sends mixed traffic, in seconds: longer than every default timer but that of idle tunnels; and with how
+# many loops, several numbers for soaks side by side. SOAK_RELOAD, _UPGRADE, _KILL and _STALL are the seconds between two
+# reloads, upgrades, kills of a helper, stalls of the name server, 0 for none; tests/soak/plan.rs has the usual ones.
 SOAK_SECONDS ?= 1500
+SOAK_THREADS ?= 1
 # Words for the benchmark harness; tests/bench/README.md lists them.
 BENCH      ?= --rounds 4 --seconds 3
 
@@ -48,8 +51,8 @@ fuzz: ## mutated inputs for every parser (FUZZ_RUNS= for each target)
 bench: all ## measure against other proxies (BENCH= words for tests/bench/run)
 	EXAPROXY="$${EXAPROXY:-$(TARGET)/release/exaproxy}" tests/bench/run $(BENCH)
 
-soak: ## mixed traffic for SOAK_SECONDS; memory and descriptors must return to the start
-	SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --release --locked --test soak -- --nocapture
+soak: ## mixed traffic for SOAK_SECONDS through upgrades and reloads; memory and descriptors must return to the start
+	SOAK_SECONDS=$(SOAK_SECONDS) SOAK_THREADS='$(SOAK_THREADS)' $(CARGO) test --release --locked --test soak -- --nocapture
 
 # Where things are installed: below PREFIX, and below DESTDIR where a package is made.
 ROOT       := $(DESTDIR)$(PREFIX)

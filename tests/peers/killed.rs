@@ -121,6 +121,7 @@ fn a_killed_proxy_fails_only_the_requests_that_it_had_in_hand() {
     let (in_flight, later): (Vec<&Failure>, Vec<&Failure>) = failures.iter().partition(|one| one.sent < killed);
     for failure in &failures {
         assert_eq!(taker(&balancer, failure.from), KILLED, "{failure:?}");
+        assert_ne!(failure.error.kind(), io::ErrorKind::TimedOut, "its client is told at once: {failure:?}");
     }
     // A request that a client sends on a connection of the killed proxy before it sees the end of it.
     assert!(later.iter().all(|failure| failure.repeatable), "{later:?}");

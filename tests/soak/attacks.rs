@@ -1,14 +1,14 @@
 //! What clients and origins do to others, beside ordinary traffic: the attacks of `tests/proxy/found`, by the numbers of their
 //! faults. The other scenarios notice when one succeeds; each of these looks at what the attacker itself gets.
 
-use crate::scenarios::{authority, compare, connect, echoed, exchange, open_tunnel, request, said, Outcome};
+use crate::scenarios::{authority, compare, connect, echoed, exchange, open_tunnel, request, said, Kept, Outcome};
 use crate::site::{Sum, BURST};
 use crate::support::{pattern, Client, Wire};
 use crate::traffic::{Chance, Surroundings};
 use std::time::Duration;
 
 /// Where greedy clients come from: what they hold is counted apart from what the others do.
-const GREEDY: [u8; 4] = [127, 0, 0, 66];
+pub(crate) const GREEDY: [u8; 4] = [127, 0, 0, 66];
 
 /// Connections, or names, that a greedy client uses in one go.
 const GREED: usize = 16;
@@ -19,11 +19,11 @@ pub(crate) fn a1_names_share_an_address(around: &Surroundings, chance: &mut Chan
         return Ok(());
     }
     let (port, number) = (around.sites[0].port(), chance.below(50));
-    let mut wire = connect(around)?;
+    let mut kept = Kept::new(around);
     for side in ["a", "b", "b", "a"] {
         let authority = format!("ok-{side}{number}.test:{port}");
         let asked = request("GET", &authority, "/first", "");
-        exchange(&mut wire, "GET", &asked, 200, authority.as_bytes())?;
+        kept.exchange("GET", &asked, 200, authority.as_bytes())?;
     }
     Ok(())
 }
@@ -105,5 +105,5 @@ pub(crate) fn a9_urgent_bytes(around: &Surroundings, chance: &mut Chance) -> Out
     let asked = request("POST", &authority(around, chance), "/sum", &format!("Content-Length: {}\r\n", whole.len()));
     wire.send(&asked).map_err(said)?;
     send(&mut wire).map_err(said)?;
-    compare(&mut wire, "POST", &asked, 200, Sum::of(&whole).to_string().as_bytes())
+    compare(&mut wire, "POST", &asked, 200, Sum::of(&whole).to_string().as_bytes()).map(drop)
 }

@@ -4,7 +4,7 @@
 use crate::attacks::*;
 use crate::site::Sum;
 use crate::support::nameserver::Answer;
-use crate::support::{pattern, Query, Wire};
+use crate::support::{pattern, Message, Query, Wire};
 use crate::traffic::{Chance, Surroundings};
 use std::io;
 use std::net::{Ipv4Addr, TcpStream};
@@ -92,13 +92,49 @@ pub(crate) fn said(error: io::Error) -> String {
     error.to_string()
 }
 
+/// A client connection that is kept for as long as the proxy keeps it, which may say with each answer that it does not.
+pub(crate) struct Kept<'a> {
+    around: &'a Surroundings,
+    wire: Option<Wire>,
+}
+
+impl<'a> Kept<'a> {
+    pub(crate) fn new(around: &'a Surroundings) -> Kept<'a> {
+        Kept { around, wire: None }
+    }
+
+    /// Sends requests.
+    fn send(&mut self, bytes: &str) -> Outcome {
+        let wire = match self.wire.take() {
+            Some(wire) => wire,
+            None => connect(self.around)?,
+        };
+        self.wire.insert(wire).send(bytes).map_err(said)
+    }
+
+    /// Compares the answer to one of them. False when the connection ends with it, and what was asked behind it is to be
+    /// asked again (RFC 9112 section 9.3.2).
+    fn compare(&mut self, method: &str, asked: &str, status: u16, body: &[u8]) -> Result<bool, String> {
+        let wire = self.wire.as_mut().ok_or("no connection was opened")?;
+        let reply = compare(wire, method, asked, status, body)?;
+        self.wire.take_if(|_| reply.lists("Connection", "close"));
+        Ok(self.wire.is_some())
+    }
+
+    pub(crate) fn exchange(&mut self, method: &str, bytes: &str, status: u16, body: &[u8]) -> Outcome {
+        self.send(bytes)?;
+        self.compare(method, bytes, status, body).map(drop)
+    }
+}
+
 /// Sends a request and compares status and body.
 pub(crate) fn exchange(wire: &mut Wire, method: &str, bytes: &str, status: u16, body: &[u8]) -> Outcome {
     wire.send(bytes).map_err(said)?;
-    compare(wire, method, bytes, status, body)
+    compare(wire, method, bytes, status, body).map(drop)
 }
 
-pub(crate) fn compare(wire: &mut Wire, method: &str, asked: &str, status: u16, body: &[u8]) -> Outcome {
+/// Compares an answer, and gives it.
+pub(crate) fn compare(wire: &mut Wire, method: &str, asked: &str, status: u16, body: &[u8]) -> Result<Message, String> {
     let mut reply = wire.response(method).map_err(|error| format!("{asked:?}: {error}"))?;
     while (100..200).contains(&reply.status()) && reply.status() != 101 {
         reply = wire.response(method).map_err(|error| format!("after an interim answer to {asked:?}: {error}"))?;
@@ -109,12 +145,12 @@ pub(crate) fn compare(wire: &mut Wire, method: &str, asked: &str, status: u16, b
     if reply.body != body {
         return Err(format!("{asked:?}: {} bytes came, not the {} expected", reply.body.len(), body.len()));
     }
-    Ok(())
+    Ok(reply)
 }
 
 /// A kept client connection carries one answer after the other, in every framing.
 fn kept_requests(around: &Surroundings, chance: &mut Chance) -> Outcome {
-    let mut wire = connect(around)?;
+    let mut kept = Kept::new(around);
     for _ in 0..1 + chance.below(12) {
         let (length, seed) = (chance.length(17), chance.below(1000));
         let (method, kind, status) = match chance.below(8) {
@@ -127,14 +163,14 @@ fn kept_requests(around: &Surroundings, chance: &mut Chance) -> Outcome {
         };
         let body = if method == "GET" && status == 200 { pattern(length, seed as u64) } else { Vec::new() };
         let asked = request(method, &authority(around, chance), &format!("/{kind}/{length}/{seed}"), "");
-        exchange(&mut wire, method, &asked, status, &body)?;
+        kept.exchange(method, &asked, status, &body)?;
     }
     Ok(())
 }
 
 /// Requests sent at once, for different hosts, are answered in order.
 fn pipelined(around: &Surroundings, chance: &mut Chance) -> Outcome {
-    let mut wire = connect(around)?;
+    let mut kept = Kept::new(around);
     let asked: Vec<(usize, usize, String)> = (0..2 + chance.below(8))
         .map(|seed| {
             let length = chance.length(13);
@@ -142,11 +178,15 @@ fn pipelined(around: &Surroundings, chance: &mut Chance) -> Outcome {
             (length, seed, request("GET", &authority(around, chance), &format!("/{kind}/{length}/{seed}"), ""))
         })
         .collect();
-    let all: String = asked.iter().map(|(_, _, request)| request.as_str()).collect();
-    wire.send(all).map_err(said)?;
-    asked.iter().try_for_each(|(length, seed, request)| {
-        compare(&mut wire, "GET", request, 200, &pattern(*length, *seed as u64))
-    })
+    let mut together = false;
+    for (at, (length, seed, request)) in asked.iter().enumerate() {
+        if !together {
+            let all: String = asked[at..].iter().map(|(_, _, request)| request.as_str()).collect();
+            kept.send(&all)?;
+        }
+        together = kept.compare("GET", request, 200, &pattern(*length, *seed as u64))?;
+    }
+    Ok(())
 }
 
 fn large_download(around: &Surroundings, chance: &mut Chance) -> Outcome {
@@ -204,7 +244,7 @@ fn upload(around: &Surroundings, chance: &mut Chance) -> Outcome {
         0 if bytes.len() < 100_000 => wire.send_pieces(bytes, 1 + chance.below(2000)).map_err(said)?,
         _ => wire.send(bytes).map_err(said)?,
     }
-    compare(&mut wire, "POST", &asked, 200, Sum::of(&body).to_string().as_bytes())
+    compare(&mut wire, "POST", &asked, 200, Sum::of(&body).to_string().as_bytes()).map(drop)
 }
 
 fn upload_with_expectation(around: &Surroundings, chance: &mut Chance) -> Outcome {
@@ -218,7 +258,7 @@ fn upload_with_expectation(around: &Surroundings, chance: &mut Chance) -> Outcom
         return Err(format!("{asked:?}: {} instead of 100", interim.start()));
     }
     wire.send(&body).map_err(said)?;
-    compare(&mut wire, "POST", &asked, 200, Sum::of(&body).to_string().as_bytes())
+    compare(&mut wire, "POST", &asked, 200, Sum::of(&body).to_string().as_bytes()).map(drop)
 }
 
 /// The origin refuses before it has the body; the client sees why although it is still sending.
@@ -228,7 +268,7 @@ fn early_answer(around: &Surroundings, chance: &mut Chance) -> Outcome {
     wire.send(&asked).map_err(said)?;
     // The connection may be closed under the body: the answer counts.
     let _ = wire.send(pattern(300_000, 3));
-    compare(&mut wire, "POST", &asked, 403, b"no")
+    compare(&mut wire, "POST", &asked, 403, b"no").map(drop)
 }
 
 /// A tunnel to this port.
@@ -356,14 +396,21 @@ fn nonsense(around: &Surroundings, chance: &mut Chance) -> Outcome {
     }
 }
 
-/// Asks for so many names that do not exist.
-pub(crate) fn ask_for_names(around: &Surroundings, count: usize) -> Outcome {
-    let mut wire = connect(around)?;
-    for number in 0..if around.names { count } else { 0 } {
+/// Asks for so many names that do not exist, on each of so many connections at a time: of as many loops each gets one.
+pub(crate) fn ask_for_names(around: &Surroundings, count: usize, loops: usize) -> Outcome {
+    let ask = |wire: &mut Wire, number: usize| -> Outcome {
         wire.send(request("GET", &format!("absent{number}.test"), "/", "")).map_err(said)?;
-        wire.response("GET").map_err(said)?;
-    }
-    Ok(())
+        wire.response("GET").map(drop).map_err(said)
+    };
+    let mut wires =
+        (0..if around.names { loops } else { 0 }).map(|_| connect(around)).collect::<Result<Vec<_>, _>>()?;
+    // Whose loop is whose is settled before they are busy.
+    wires.iter_mut().try_for_each(|wire| ask(wire, 0))?;
+    std::thread::scope(|scope| {
+        let asks = |mut wire| move || (1..count).try_for_each(|number| ask(&mut wire, number));
+        let asking: Vec<_> = wires.into_iter().map(|wire| scope.spawn(asks(wire))).collect();
+        asking.into_iter().try_for_each(|one| one.join().expect("what goes wrong is told"))
+    })
 }
 
 fn dead_names(around: &Surroundings, chance: &mut Chance) -> Outcome {

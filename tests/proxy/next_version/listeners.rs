@@ -5,8 +5,9 @@ use std::os::fd::OwnedFd;
 
 use nix::sys::signal::Signal;
 
-use super::{called, upgrade, Installed};
+use super::{upgrade, Installed};
 use crate::supervised::with_sockets;
+use crate::support::proxy::called;
 use crate::support::{client, eventually, ports, superuser, Client, Origin, Proxy};
 
 #[test]

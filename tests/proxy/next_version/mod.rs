@@ -6,13 +6,14 @@ mod moving;
 
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 
+use crate::support::proxy::called;
 use crate::support::{eventually, Client, Helpers, Origin, Proxy};
 
 /// The path of the program, at which another one can be put.
@@ -42,20 +43,6 @@ impl Installed {
         std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755)).expect("our own file");
         std::fs::rename(&new, self.path()).expect("our own folder");
     }
-}
-
-/// The same command with the program at another path.
-pub fn called(command: &Command, program: &Path) -> Command {
-    let mut other = Command::new(program);
-    other.args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => other.env(name, value),
-            None => other.env_remove(name),
-        };
-    }
-    other.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    other
 }
 
 /// Has the next version take over, and waits until it serves.

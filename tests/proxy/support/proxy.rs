@@ -343,6 +343,20 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// The same command with the program at another path.
+pub fn called(command: &Command, program: &Path) -> Command {
+    let mut other = Command::new(program);
+    other.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => other.env(name, value),
+            None => other.env_remove(name),
+        };
+    }
+    other.stdout(Stdio::piped()).stderr(Stdio::piped());
+    other
+}
+
 /// Lets this process and its children have as many descriptors as are allowed: clients and origins of several tests
 /// are all in here.
 fn raise_descriptors() {
