@@ -51,8 +51,9 @@ fuzz: ## mutated inputs for every parser (FUZZ_RUNS= for each target)
 bench: all ## measure against other proxies (BENCH= words for tests/bench/run)
 	EXAPROXY="$${EXAPROXY:-$(TARGET)/release/exaproxy}" tests/bench/run $(BENCH)
 
-soak: ## mixed traffic for SOAK_SECONDS through upgrades and reloads; memory and descriptors must return to the start
-	SOAK_SECONDS=$(SOAK_SECONDS) SOAK_THREADS='$(SOAK_THREADS)' $(CARGO) test --release --locked --test soak -- --nocapture
+soak: all ## mixed traffic for SOAK_SECONDS through upgrades and reloads; memory and descriptors must return to the start
+	EXAPROXY="$${EXAPROXY:-$(TARGET)/release/exaproxy}" SOAK_SECONDS=$(SOAK_SECONDS) SOAK_THREADS='$(SOAK_THREADS)' \
+	    $(CARGO) test --profile fuzz --locked --test soak -- --nocapture
 
 # Where things are installed: below PREFIX, and below DESTDIR where a package is made.
 ROOT       := $(DESTDIR)$(PREFIX)

@@ -84,7 +84,7 @@ impl Service {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let [program, helper, pidfile] = ["exaproxy", "helper", "pid"].map(|name| folder.path().join(name));
         // A copy, so that what is built meanwhile does not take over.
-        std::fs::copy(env!("CARGO_BIN_EXE_exaproxy"), &program).expect("our own folder");
+        std::fs::copy(crate::support::proxy::program(), &program).expect("our own folder");
         std::fs::write(&helper, HELPER).expect("our own folder");
         let stalled = Arc::new(AtomicBool::new(false));
         let names = NameServer::start({

@@ -327,7 +327,7 @@ pub fn variable(key: &str) -> String {
 
 /// The program under test: the one that was built with the tests, or another that `EXAPROXY` names, so that a test can be
 /// seen to fail on an older one.
-fn program() -> std::ffi::OsString {
+pub fn program() -> std::ffi::OsString {
     std::env::var_os("EXAPROXY").unwrap_or_else(|| env!("CARGO_BIN_EXE_exaproxy").into())
 }
 
