@@ -100,9 +100,9 @@ impl ServiceOptions {
         if loops < 2 {
             return self;
         }
-        // One half is divided, the other half is what loops offer one another.
+        // A quarter is divided, the rest is what loops offer one another.
         let pool = self.dial_options.pool;
-        self.dial_options.pool = pool / (2 * loops);
+        self.dial_options.pool = pool / (4 * loops);
         self.dial_options.offers = pool - loops * self.dial_options.pool;
         self.dial_options.attempts = self.dial_options.attempts.div_ceil(loops);
         self.pipes = self.pipes.div_ceil(loops);

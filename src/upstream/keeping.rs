@@ -98,18 +98,23 @@ impl Upstream {
         }
     }
 
-    /// What this loop has not used for a moment is for all.
+    /// What this loop has not used for a moment is for all, while there are places for that.
     pub(super) fn offer_unused(&mut self, poller: &mut Poller<Owner>, now: Millis) {
-        let Some(since) = now.checked_sub(OFFERED_AFTER).filter(|_| self.offering.is_some()) else { return };
-        while let Some(unused) = self.idle.take_older(since) {
+        let Some(since) = now.checked_sub(OFFERED_AFTER) else { return };
+        while self.can_offer() {
+            let Some(unused) = self.idle.take_older(since) else { return };
             self.part_with(unused, poller, now);
         }
     }
 
+    fn can_offer(&self) -> bool {
+        self.offering.as_ref().is_some_and(Offering::has_room)
+    }
+
     /// When something is to be offered.
     pub(super) fn next_offer(&self) -> Option<Millis> {
-        self.offering.as_ref()?;
-        Some(self.idle.oldest()? + OFFERED_AFTER)
+        let oldest = self.can_offer().then(|| self.idle.oldest()).flatten()?;
+        Some(oldest + OFFERED_AFTER)
     }
 
     /// What is due once a second.

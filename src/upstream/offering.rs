@@ -34,6 +34,8 @@ pub struct OfferDesk {
     offers: Mutex<Offers<OfferedOrigin>>,
     /// How many there are. Where there is none, no loop needs the lock to see it.
     count: AtomicUsize,
+    /// Most of them.
+    limit: AtomicUsize,
     start: Instant,
 }
 
@@ -41,7 +43,14 @@ impl OfferDesk {
     /// For the loops with these polls.
     pub fn new(polls: Vec<Withdrawal>) -> OfferDesk {
         let offers = Mutex::new(Offers::new(polls.len()));
-        OfferDesk { keys: OriginKeys::default(), polls, offers, count: AtomicUsize::new(0), start: Instant::now() }
+        OfferDesk {
+            keys: OriginKeys::default(),
+            polls,
+            offers,
+            count: AtomicUsize::new(0),
+            limit: AtomicUsize::new(0),
+            start: Instant::now(),
+        }
     }
 
     /// Looks at the offers, or changes them. No call of the system is made meanwhile.
@@ -85,6 +94,7 @@ impl Offering {
     /// Changes the bounds of the offers of all loops.
     pub(super) fn configure(&self, limit: usize, timeout: Millis) {
         self.desk.with(|offers| offers.idle.configure(limit, timeout));
+        self.desk.limit.store(limit, Ordering::Release);
     }
 
     /// How many connections all loops offer.
@@ -94,7 +104,12 @@ impl Offering {
 
     /// Most that they offer.
     pub(super) fn limit(&self) -> usize {
-        self.desk.with(|offers| offers.idle.limit())
+        self.desk.limit.load(Ordering::Acquire)
+    }
+
+    /// Whether one more would not cost another its place.
+    pub(super) fn has_room(&self) -> bool {
+        self.len() < self.limit()
     }
 
     /// The other end of each.
