@@ -182,9 +182,14 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         let report = job.report(None, true);
         let answer = compose::coming(&coming, &report, request.version(), moment);
         let key = CacheKey { text: coming.filed.key(), hash: job.hash, epoch: job.epoch };
+        let asked = job.fetch;
         let id = *job.fetch.get_or_insert_with(|| self.fetches.begin(key, false));
         let waiters = self.fetches.handle_head(id, coming, reader);
         self.woken.extend(waiters.into_iter().map(|(who, _)| (who, Arriving::Waited)));
+        if asked.is_some() {
+            // Its body is read for the clients of this loop.
+            self.tell_others(job.hash, Freed::Failed);
+        }
         HeadVerdict::Fill(answer)
     }
 

@@ -81,7 +81,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
                 let mut job = CacheJob::new(request, Role::Fill, Forwarded::Stale, directives, moment.millis);
                 (job.validated, job.selected) = (known.places, known.selected);
                 (job.hash, job.epoch) = (key.hash, key.epoch);
-                return self.refresh(request, key, job, (answer, known.validation));
+                return self.refresh(request, key, job, (answer, known.validation), moment);
             }
             ShardFinding::Miss(known) => known,
         };
@@ -103,8 +103,11 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         key: CacheKey<'_>,
         mut job: Box<CacheJob>,
         (answer, validation): (Box<Answer>, Option<Vec<u8>>),
+        moment: &Moment<'_>,
     ) -> CacheFinding {
-        if self.fetches.find(key, request).is_some() {
+        let underway =
+            self.fetches.find(key, request).is_some() || self.find_elsewhere(key, true, moment.now).is_some();
+        if underway {
             return CacheFinding::Answer(answer, CacheResult::Stale);
         }
         let head = validation.unwrap_or_else(|| validate::whole(request));
@@ -157,7 +160,13 @@ impl<W: Copy + Eq + Hash> Cache<W> {
                 }
             }
             Some(Underway::Coming(_) | Underway::Full) => {}
-            None => job.fetch = Some(self.fetches.begin(key, true)),
+            None => {
+                if let Some(id) = self.find_elsewhere(key, coming == Arriving::First, moment.now) {
+                    self.fetches.wait(id, who, moment.now);
+                    return CacheFinding::Wait(id);
+                }
+                job.fetch = Some(self.fetches.begin(key, true));
+            }
         }
         CacheFinding::Forward(job, validation)
     }

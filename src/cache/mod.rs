@@ -10,6 +10,7 @@ pub mod dates;
 pub mod denied;
 pub mod evict;
 pub mod facts;
+pub mod far;
 pub mod fetches;
 pub mod filed;
 pub mod filling;
@@ -37,6 +38,7 @@ use std::sync::Arc;
 use compose::answer;
 use control::Directives;
 use evict::Eviction;
+use far::Far;
 use fetches::{FetchId, Fetches};
 use inflow::Portion;
 use reuse::Failure;
@@ -109,6 +111,17 @@ pub enum Freed {
     Failed,
     /// It is not to be shared, and neither is the next.
     Unshared,
+}
+
+impl Freed {
+    /// How one looks again who has waited since then.
+    fn coming(self, since: u64) -> Arriving {
+        match self {
+            Freed::Come => Arriving::Waited,
+            Freed::Failed => Arriving::Again(since),
+            Freed::Unshared => Arriving::Alone,
+        }
+    }
 }
 
 /// What is to become of a request.
@@ -287,6 +300,8 @@ pub struct Cache<W> {
     settings: CacheSettings,
     shards: Arc<Shards>,
     fetches: Fetches<W>,
+    /// None where there is one loop.
+    far: Option<Far>,
     /// What it has done.
     pub counts: CacheCounts,
     /// Those who have waited for a head and are to look again.
@@ -298,12 +313,13 @@ pub struct Cache<W> {
 }
 
 impl<W: Copy + Eq + Hash> Cache<W> {
-    /// Nothing is on its way.
-    pub fn new(settings: CacheSettings, shards: Arc<Shards>) -> Cache<W> {
+    /// Nothing is on its way. `number` is that of the loop, where several share what is kept.
+    pub fn new(settings: CacheSettings, shards: Arc<Shards>, number: Option<usize>) -> Cache<W> {
         Cache {
             settings,
             shards,
             fetches: Fetches::default(),
+            far: number.map(Far::new),
             counts: CacheCounts::default(),
             woken: VecDeque::new(),
             fed: Vec::new(),
@@ -327,7 +343,8 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             bytes: self.shards.used() as u64,
             limit: self.shards.limit() as u64,
             evicted,
-            fetching: fetching as u64,
+            // Those of other loops are counted there.
+            fetching: (fetching - self.far.as_ref().map_or(0, Far::len)) as u64,
             waiting: waiting as u64,
         }
     }
@@ -349,14 +366,15 @@ impl<W: Copy + Eq + Hash> Cache<W> {
 
     /// None is to wait for the response to a job any more. To be called for every job that ends before its response has a head.
     pub fn give_up(&mut self, job: &mut CacheJob, why: Freed) {
-        let coming = |since| match why {
-            Freed::Come => Arriving::Waited,
-            Freed::Failed => Arriving::Again(since),
-            Freed::Unshared => Arriving::Alone,
-        };
         if let Some(id) = job.fetch.take() {
-            self.woken.extend(self.fetches.end(id).into_iter().map(|(who, since)| (who, coming(since))));
+            self.free(id, why);
+            self.tell_others(job.hash, why);
         }
+    }
+
+    /// None waits for a fetch any more.
+    fn free(&mut self, id: FetchId, why: Freed) {
+        self.woken.extend(self.fetches.end(id).into_iter().map(|(who, since)| (who, why.coming(since))));
     }
 
     /// One waits or reads no more.
@@ -374,9 +392,9 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         self.woken.pop_front()
     }
 
-    /// Whether there are such.
+    /// Whether there are such, or something is to be told to other loops.
     pub fn is_waking(&self) -> bool {
-        !self.woken.is_empty()
+        !self.woken.is_empty() || self.far.as_ref().is_some_and(Far::has_words)
     }
 
     /// A reader for whom there is more; to be asked until there are none.
@@ -388,6 +406,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     pub fn tick(&mut self, now: u64) {
         let overdue = self.fetches.overdue(now.saturating_sub(MOST_WAITING));
         self.woken.extend(overdue.into_iter().map(|who| (who, Arriving::Alone)));
+        self.tick_far(now);
         self.shards.sweep();
     }
 

@@ -13,6 +13,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::denied::{self, Denied};
 use super::evict::Eviction;
+use super::far::Askings;
 use super::filed::CacheKey;
 use super::fresh::Freshness;
 use super::storage::{Storage, StoredPlace, StoredResponse, EMPTY};
@@ -31,6 +32,8 @@ pub struct Shard {
     pub storage: Storage,
     /// What was not to be shared.
     pub denied: Denied,
+    /// What loops have asked for.
+    pub askings: Askings,
 }
 
 /// A shard with its lock, in a cache line that is not another's.
@@ -68,7 +71,11 @@ impl Shards {
     /// collide.
     pub fn new(count: usize, limit: usize, policy: Eviction, secret: (u64, u64)) -> Shards {
         debug_assert!(count.is_power_of_two());
-        let shard = || Shard { storage: Storage::new(policy), denied: Denied::new(denied::MOST / count) };
+        let shard = || Shard {
+            storage: Storage::new(policy),
+            denied: Denied::new(denied::MOST / count),
+            askings: Askings::default(),
+        };
         let locked = || Locked { shard: Mutex::new(shard()), rank: AtomicU64::new(EMPTY) };
         Shards {
             all: (0..count).map(|_| locked()).collect(),

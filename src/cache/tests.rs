@@ -1,5 +1,6 @@
 //! The cache as a whole: requests and responses in tables, and many clients before an origin that does everything.
 
+mod several;
 mod sharing;
 mod simulation;
 
@@ -11,18 +12,56 @@ use crate::http::Method;
 
 const NOW: u64 = 1_800_000_000;
 
-/// A cache with a clock.
+/// A cache with a clock, as one loop or several have it.
 struct World {
+    /// Of the loop whose turn it is, which has this number.
     cache: Cache<u32>,
+    number: usize,
+    others: Vec<(usize, Cache<u32>)>,
     rules: Rules,
     now: u64,
 }
 
 impl World {
     fn new(size: usize, object_size: usize) -> World {
+        World::of_loops(1, size, object_size)
+    }
+
+    fn of_loops(count: usize, size: usize, object_size: usize) -> World {
         let settings = CacheSettings { size, object_size, policy: Eviction::Lru, targeted: Vec::new() };
-        let shards = Arc::new(Shards::new(1, size, Eviction::Lru, (1, 2)));
-        World { cache: Cache::new(settings, shards), rules: Rules { via: "me".into(), ..Rules::default() }, now: NOW }
+        let shards = Arc::new(Shards::new(if count > 1 { shards::SHARDS } else { 1 }, size, Eviction::Lru, (1, 2)));
+        let cache = |number| Cache::new(settings.clone(), Arc::clone(&shards), (count > 1).then_some(number));
+        World {
+            cache: cache(0),
+            number: 0,
+            others: (1..count).map(|number| (number, cache(number))).collect(),
+            rules: Rules { via: "me".into(), ..Rules::default() },
+            now: NOW,
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.others.len() + 1
+    }
+
+    /// It is the turn of the loop of this number.
+    fn turn(&mut self, number: usize) {
+        if let Some((other, cache)) = self.others.iter_mut().find(|(other, _)| *other == number) {
+            std::mem::swap(&mut self.number, other);
+            std::mem::swap(&mut self.cache, cache);
+        }
+    }
+
+    /// What loops have to tell one another, with the number of the one that is to hear it.
+    fn words(&mut self) -> Vec<(usize, far::FarWord)> {
+        let others = self.others.iter_mut().map(|(_, cache)| cache);
+        let all = std::iter::once(&mut self.cache).chain(others);
+        all.flat_map(|cache| std::iter::from_fn(|| cache.poll_word()).collect::<Vec<_>>()).collect()
+    }
+
+    fn hear(&mut self, (number, word): (usize, far::FarWord)) {
+        self.turn(number);
+        self.cache.handle_word(word);
     }
 
     fn look_up(&mut self, request: &Request, who: u32, coming: Arriving) -> CacheFinding {

@@ -9,7 +9,7 @@ use reactor::arena::{Arena, Key};
 use reactor::ready::Ready;
 
 use super::fill::{Bodies, Fill, READ};
-use super::loops::common::Common;
+use super::loops::Loops;
 use crate::cache::fetches::FetchId;
 use crate::cache::heads::HeadVerdict;
 use crate::cache::shards::{Shards, SHARDS};
@@ -58,13 +58,13 @@ impl CacheDesk {
     }
 
     /// The desk of one loop, where there are several with what all of them share.
-    pub(super) fn new(settings: CacheSettings, common: Option<&Common>) -> Box<CacheDesk> {
+    pub(super) fn new(settings: CacheSettings, loops: Option<&Loops>) -> Box<CacheDesk> {
         let random = || RandomState::new().hash_one(0);
         let (size, policy) = (settings.size, settings.policy);
         let shards = |count: usize| Arc::new(Shards::new(count, size, policy, (random(), random())));
-        let shards = common.map_or_else(|| shards(1), |common| common.cached(|| shards(SHARDS)));
+        let shards = loops.map_or_else(|| shards(1), |loops| loops.common().cached(|| shards(SHARDS)));
         Box::new(CacheDesk {
-            cache: Cache::new(settings, shards),
+            cache: Cache::new(settings, shards, loops.map(Loops::number)),
             open: true,
             jobs: HashMap::default(),
             withheld: None,

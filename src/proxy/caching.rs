@@ -6,6 +6,7 @@ use reactor::arena::Key;
 use super::cache_desk::CacheDesk;
 use super::client::Waits;
 use super::Proxy;
+use crate::cache::far::FarWord;
 use crate::cache::fetches::FetchId;
 use crate::cache::inflow::Portion;
 use crate::cache::reuse::Failure;
@@ -36,10 +37,7 @@ impl Proxy {
                 caching.cache.set(settings);
                 caching.open = true;
             }
-            (None, Some(settings)) => {
-                let common = self.loops.as_ref().map(|loops| &**loops.common());
-                self.caching = Some(CacheDesk::new(settings, common));
-            }
+            (None, Some(settings)) => self.caching = Some(CacheDesk::new(settings, self.loops.as_deref())),
             // What is under way is brought to its end; nothing is looked up or kept any more.
             (Some(caching), None) => {
                 caching.cache.purge_site(None);
@@ -215,6 +213,13 @@ impl Proxy {
         }
     }
 
+    /// Another loop has, or has not, got what clients of this one wait for.
+    pub(super) fn fetched_elsewhere(&mut self, word: FarWord) {
+        if let Some(caching) = &mut self.caching {
+            caching.cache.handle_word(word);
+        }
+    }
+
     /// Gives a session what follows its answer. True if it can go on at once.
     pub(super) fn serve_content(&mut self, key: Key, request: ContentRequest) -> bool {
         match request {
@@ -271,6 +276,11 @@ impl Proxy {
         while let Some(key) = self.caching.as_mut().and_then(|caching| caching.cache.poll_fed()) {
             if self.feed(key) {
                 self.enqueue(key);
+            }
+        }
+        if let (Some(caching), Some(loops)) = (&mut self.caching, &self.loops) {
+            while let Some((number, word)) = caching.cache.poll_word() {
+                loops.tell_fetched(number, word);
             }
         }
     }

@@ -251,7 +251,7 @@ impl Proxy {
             trimming: trimming::Trimming::default(),
             loading,
             redirector: None,
-            caching: options.cache.map(|cache| cache_desk::CacheDesk::new(cache, common().as_deref())),
+            caching: options.cache.map(|cache| cache_desk::CacheDesk::new(cache, loops.as_deref())),
             usage: None,
             access: None,
             messages: None,

@@ -12,6 +12,7 @@ use reactor::arena::Key;
 
 use super::mailbox::Letter;
 use crate::answers::Pages;
+use crate::cache::far::FarWord;
 use crate::exchange::ingress::{Arrival, Ingress};
 use crate::http::request::Request;
 use crate::loader::names::Names;
@@ -57,6 +58,8 @@ pub(in crate::proxy) enum Task {
     Usage(Option<UsageLog>),
     /// Where requests are written to.
     Access(Option<AccessLog>),
+    /// What its clients wait for has come, or not.
+    Fetched(FarWord),
     /// What a page needs, for the gathering of this number.
     Report(u64, Needs),
     /// Where its clients of this kind stand, since places are wanted.
@@ -110,6 +113,8 @@ impl Letter for Task {
 pub(in crate::proxy) enum News {
     /// The numbers of a second, of the loop of this number.
     Second(usize, Box<Running>),
+    /// What clients of the first loop wait for has come, or not.
+    Fetched(FarWord),
     /// The hosts of a minute.
     Hosts(HostCounts),
     /// What a page needs, for the gathering of this number.

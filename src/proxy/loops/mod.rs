@@ -31,6 +31,7 @@ use self::room::Rooms;
 use self::running::LoopThreads;
 use super::upgrading::parcel::IncomingTunnel;
 use super::{Client, ListenAddress, Proxy, ServiceOptions};
+use crate::cache::far::FarWord;
 use crate::exchange::ingress::{Arrival, Ingress};
 use crate::io::owner::Owner;
 use crate::monitor::Running;
@@ -162,6 +163,14 @@ impl Loops {
     fn post_all(&self, task: impl Fn() -> Task) {
         if matches!(self.role, LoopRole::First(_)) {
             self.post.further.iter().for_each(|mailbox| mailbox.post(task()));
+        }
+    }
+
+    /// Tells the loop of this number what has become of a response that its clients wait for.
+    pub(super) fn tell_fetched(&self, number: usize, word: FarWord) {
+        match self.post.mailbox(number) {
+            Some(mailbox) => mailbox.post(Task::Fetched(word)),
+            None => self.post.first.post(News::Fetched(word)),
         }
     }
 
@@ -321,6 +330,7 @@ impl Proxy {
             }
             Task::Usage(log) => self.set_usage(log),
             Task::Access(log) => self.set_access(log),
+            Task::Fetched(word) => self.fetched_elsewhere(word),
             Task::Report(number, needs) => self.report_to_first(number, &needs),
             Task::Stand(ingress) => self.tell_standings(ingress),
             Task::GiveWay(key, served) => self.give_way(key, served),
@@ -349,6 +359,7 @@ impl Proxy {
                     *known = *running;
                 }
             }
+            News::Fetched(word) => self.fetched_elsewhere(word),
             News::Hosts(counts) => self.watch.hosts.absorb(counts),
             News::Reported(number, report) => self.take_report(number, *report),
             News::Standing(from, ingress, standings) => self.take_standings(from, ingress, standings),

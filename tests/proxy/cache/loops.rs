@@ -84,6 +84,53 @@ fn what_one_loop_keeps_answers_in_all_until_one_changes_it() {
     assert_eq!((proxy.counter("cache.purged"), count.load(Ordering::SeqCst)), (9, 16));
 }
 
+/// The origin sends nothing before all have asked.
+#[test]
+fn clients_of_all_loops_share_one_request_for_what_is_small() {
+    const CLIENTS: usize = 300;
+    let origin = Origin::start(|peer| {
+        while peer.request()?.is_some() {
+            peer.hold()?;
+            peer.send(ok("Cache-Control: max-age=600\r\n", b"ours"))?;
+        }
+        Ok(())
+    });
+    let proxy = Proxy::start(&[ON, THREADS]);
+    let url = origin.url("/x");
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| proxy.client()).collect();
+    clients[0].send(client::get(&url));
+    origin.wait_connections(1);
+    clients[1..].iter_mut().for_each(|client| client.send(client::get(&url)));
+    proxy.wait_counter("cache.waiting", CLIENTS as i64 - 1);
+    origin.release();
+    clients.iter_mut().for_each(|client| assert_eq!(client.reply().text(), "ours"));
+    let counters = proxy.counters();
+    assert_eq!(["cache.stored", "cache.waiting", "cache.fetching"].map(|name| counters[name]), [1, 0, 0]);
+    assert_eq!(origin.connections(), 1);
+}
+
+/// A first client that goes leaves its place to others, in each loop.
+#[test]
+fn clients_of_other_loops_do_not_wait_for_one_that_has_gone() {
+    let origin = Origin::start(|peer| {
+        let request = peer.expect_request()?;
+        if request.has("First") {
+            peer.hold()?;
+        }
+        peer.send(ok("Cache-Control: max-age=600\r\n", b"ours"))
+    });
+    let proxy = Proxy::start(&[ON, THREADS]);
+    let url = origin.url("/x");
+    let [mut first, mut others @ ..] = three(&proxy);
+    first.send(client::get(&url).replacen("\r\n\r\n", "\r\nFirst: 1\r\n\r\n", 1));
+    origin.wait_connections(1);
+    others.iter_mut().for_each(|client| client.send(client::get(&url)));
+    proxy.wait_counter("cache.waiting", 2);
+    drop(first);
+    others.iter_mut().for_each(|client| assert_eq!(client.reply().text(), "ours"));
+    origin.release();
+}
+
 /// So that no loop has its clients wait for what another knows to be for one alone.
 #[test]
 fn what_is_not_to_be_shared_is_remembered_for_all_loops() {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::thread;
 
-use crate::support::{client, eventually, pattern, Client, Helpers, Message, Origin, Proxy, Refusing};
+use crate::support::{client, eventually, loops, pattern, Client, Helpers, Message, Origin, Proxy, Refusing};
 
 const ON: (&str, &str) = ("cache.enable", "true");
 
@@ -188,7 +188,9 @@ fn many_who_ask_at_once_share_one_request() {
         let reply = reader.join().expect("a reply");
         assert!(reply.status() == 200 && reply.body == body, "{}", reply.body.len());
     }
-    assert_eq!(count.load(Ordering::SeqCst), 1);
+    // Its body takes time, so that loops do not wait for one another's.
+    let loops = loops().map_or(1, |threads| threads.parse().expect("a number of loops"));
+    assert!((1..=loops).contains(&count.load(Ordering::SeqCst)));
     assert!(told(&ask(&mut proxy.client(), &url, "")).starts_with("hit"));
 }
 

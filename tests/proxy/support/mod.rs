@@ -24,7 +24,7 @@ pub use helpers::{Desk, Gate, Helpers};
 pub use message::Message;
 pub use nameserver::{Answer, NameServer};
 pub use origin::{Origin, Peer};
-pub use proxy::{Finished, Proxy, ONE_LOOP};
+pub use proxy::{loops, Finished, Proxy, ONE_LOOP};
 pub use query::{Query, A, AAAA};
 pub use wire::Wire;
 
