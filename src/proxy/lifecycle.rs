@@ -14,6 +14,9 @@ pub(super) fn pool_budget(limits: [usize; KINDS]) -> usize {
     2 * limits.iter().sum::<usize>()
 }
 
+/// Milliseconds that a soft stop may take longer while tunnels go to another process.
+const GRACE: Millis = 10_000;
+
 /// What is due when, and whether the end is near.
 #[derive(Debug)]
 pub(super) struct Lifecycle {
@@ -104,9 +107,10 @@ impl Lifecycle {
     }
 
     /// What the caller of the loop has to do now: one thing at a time, the level last, since a reload sets it anew.
-    /// `empty` says that a soft stop has no client left to wait for.
-    pub(super) fn outcome(&mut self, empty: bool, now: Millis) -> Turn {
-        if self.is_over(empty, now) {
+    /// `empty` says that a soft stop has no client left to wait for, `departing` that some of them are about to go to another
+    /// process, for which it may take a little longer.
+    pub(super) fn outcome(&mut self, empty: bool, departing: bool, now: Millis) -> Turn {
+        if self.is_over(empty, departing, now) {
             return Turn::Stop;
         }
         if std::mem::take(&mut self.reload) {
@@ -148,8 +152,9 @@ impl Lifecycle {
     }
 
     /// Has everything come to its end?
-    fn is_over(&self, empty: bool, now: Millis) -> bool {
-        let late = self.drained_at().is_some_and(|at| now >= at);
+    fn is_over(&self, empty: bool, departing: bool, now: Millis) -> bool {
+        let grace = if departing { GRACE } else { 0 };
+        let late = self.drained_at().is_some_and(|at| now >= at.saturating_add(grace));
         self.stopping || late || empty
     }
 }

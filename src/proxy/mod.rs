@@ -311,7 +311,7 @@ impl Proxy {
         self.tick();
         self.counters.turns.note(self.clock.now(), self.clock.spent());
         let empty = self.lifecycle.has_closed() && self.is_deserted() && self.drainer_pids().is_empty();
-        Ok(self.lifecycle.outcome(empty, self.clock.now()))
+        Ok(self.lifecycle.outcome(empty, self.more_depart(), self.clock.now()))
     }
 
     /// Milliseconds until something is due.

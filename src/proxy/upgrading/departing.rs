@@ -31,6 +31,9 @@ pub(super) struct Departing {
     missing: usize,
     /// When they are asked next.
     at: Millis,
+    /// What was found since they were asked, and whether that was something the last time.
+    found: usize,
+    more: bool,
     /// How many have gone.
     pub(super) moved: u64,
 }
@@ -52,10 +55,16 @@ impl Proxy {
         next.is_none_or(|next| next.departing.is_idle())
     }
 
+    /// Are there tunnels that go as soon as those before have gone? The end of a drainer's time waits for them.
+    pub(in crate::proxy) fn more_depart(&self) -> bool {
+        let next = self.versions.as_ref().and_then(|versions| versions.next.as_ref());
+        next.is_some_and(|next| next.departing.taken && (next.departing.more || !next.departing.is_idle()))
+    }
+
     /// The service accepts, and says what it can take over.
     pub(super) fn hear_what_is_taken(&mut self, words: &[u8]) {
         let taken = words.split(|byte| *byte == b' ').any(|word| word == TUNNELS.as_bytes());
-        self.departing().into_iter().for_each(|departing| departing.taken = taken);
+        self.departing().into_iter().for_each(|departing| (departing.taken, departing.more) = (taken, taken));
     }
 
     /// Has tunnels go, once those before have gone.
@@ -68,7 +77,7 @@ impl Proxy {
         if !departing.taken || !departing.is_idle() || now < departing.at {
             return;
         }
-        (departing.missing, departing.at) = (loops, now + AGAIN);
+        (departing.missing, departing.found, departing.at) = (loops, 0, now + AGAIN);
         let share = AT_ONCE.div_ceil(loops);
         self.tell_loops(|| Task::Depart(share));
         let own = self.pack_tunnels(share);
@@ -83,6 +92,10 @@ impl Proxy {
         }
         let Some(departing) = self.departing() else { return };
         departing.missing = departing.missing.saturating_sub(1);
+        departing.found += parcels.len();
+        if departing.missing == 0 {
+            departing.more = departing.found > 0;
+        }
         departing.waiting.extend(parcels);
         match departing.taken {
             true => self.offer(),
@@ -127,7 +140,7 @@ impl Proxy {
                 self.listeners.left(exchange.ingress());
             }
             LATER => {
-                departing.at = now + FULL;
+                (departing.at, departing.more) = (now + FULL, false);
                 self.take_back(parcel, false);
             }
             _ => self.take_back(parcel, true),
