@@ -234,6 +234,8 @@ impl Redirector {
     pub fn handle_event(&mut self, key: Key, ready: Ready, poller: &mut Poller<Owner>, now: Millis) {
         if ready.has(Ready::WRITE) {
             if let Some(error) = self.link(key).and_then(|link| link.bus.flush().err()) {
+                // How it has ended was said before it took no more.
+                self.read(key, poller, now);
                 return self.lose(key, &error.to_string(), poller, now);
             }
         }

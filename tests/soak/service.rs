@@ -46,6 +46,9 @@ const EXPECTED: &[&str] = &[
     " is tried",
     "the next version has taken over",
     "exaproxy has stopped",
+    // What is told of former versions; that the end of one has cut clients off is not among it.
+    " of a former version, ",
+    "its last client has gone",
     // Killed by the soak, so that for a moment more requests wait than there are helpers.
     "was killed by signal 9",
     "there are helpers enough again",

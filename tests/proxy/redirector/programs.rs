@@ -158,3 +158,33 @@ fn helpers_are_not_started_when_they_are_not_wanted() {
     let proxy = Proxy::start(&[("redirector.program", "/no/such/program")]);
     assert_eq!(get(&proxy, &origin, "/x").text(), "/x");
 }
+
+/// A helper that ends while a question is on its way to it, after twenty others.
+const TIRED: &str = "n=0\nwhile read -r line; do echo; n=$((n + 1)); [ $n -lt 20 ] || exit 3; done\n";
+
+#[test]
+fn how_a_helper_ended_is_told_also_where_it_could_not_be_asked_any_more() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let script = folder.path().join("tired");
+    std::fs::write(&script, TIRED).expect("our own folder");
+    let program = format!("/bin/sh {}", script.display());
+    let proxy = Proxy::start(&options(&program, "error"));
+    let origin = Origin::site();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut client = proxy.client();
+                // Some get no decision: two helpers in a row may end over one question.
+                (0..300).for_each(|_| drop(client.get(&origin.url("/asked"))));
+            });
+        }
+    });
+    let ends = proxy.log().matches(" exited with code 3").count();
+    assert!(ends >= 40, "{ends} helpers have ended");
+    let log = proxy.log();
+    let other: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains(" worker ") && !line.contains("started") && !line.contains("exited"))
+        .collect();
+    assert!(other.is_empty(), "{other:#?}");
+}
