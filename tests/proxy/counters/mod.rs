@@ -202,5 +202,7 @@ fn row_54_every_number_is_moved_by_some_test() {
 }
 
 /// The first only changes once a minute, which is longer than a test should take; the others are what `clients.*` is, by
-/// listener, with its address in the name; and troubles that last, which have tests of their own in `outages` and beside the code.
-const UNSEEN: [&str; 4] = ["exaproxy_host_requests", "exaproxy_listener_", "exaproxy_trouble", "episodes."];
+/// listener, with its address in the name; troubles that last, which have tests of their own in `outages` and beside the code; and
+/// what former versions have left, which `next_version::drainers` moves.
+const UNSEEN: [&str; 5] =
+    ["exaproxy_host_requests", "exaproxy_listener_", "exaproxy_trouble", "episodes.", "exaproxy_drainer"];
