@@ -32,6 +32,9 @@ use pool::{Answered, HelperFault, HelperPool, PoolAction, PoolCounters, Ticket};
 /// Reads from one bus in a turn. A helper owes a handful of replies at most.
 const READS: usize = 16;
 
+/// Milliseconds between two looks at threads that came too late to be parked.
+const LATE: Millis = 10;
+
 /// How long all helpers together may take to end when the proxy stops, and again when they are killed.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -138,6 +141,8 @@ pub struct Redirector {
     /// Helpers from whose bus not everything was read.
     behind: Vec<Key>,
     saturated: bool,
+    /// When threads are looked at that came too late to be parked.
+    late: Option<Millis>,
 }
 
 #[derive(Debug)]
@@ -152,6 +157,8 @@ struct HelperLink {
     leaving: bool,
     thread: Option<HelperJoin>,
     parked: Option<Box<HelperThread>>,
+    /// Its thread was told to end, and none was started again since.
+    parking: bool,
 }
 
 impl Redirector {
@@ -165,6 +172,7 @@ impl Redirector {
             replies: VecDeque::new(),
             behind: Vec::new(),
             saturated: false,
+            late: None,
         }
     }
 
@@ -249,6 +257,9 @@ impl Redirector {
         for key in std::mem::take(&mut self.behind) {
             self.read(key, poller, now);
         }
+        if self.late.is_some_and(|at| at <= now) {
+            self.late = self.resume().then_some(now + LATE);
+        }
         self.pool.handle_timeout(now);
         self.note_saturation(now);
     }
@@ -256,7 +267,7 @@ impl Redirector {
     /// When [`Redirector::handle_timeout`] is to be called next.
     pub fn poll_timeout(&self) -> Option<Millis> {
         match self.behind.is_empty() {
-            true => self.pool.poll_timeout(),
+            true => [self.pool.poll_timeout(), self.late].into_iter().flatten().min(),
             false => Some(0),
         }
     }
@@ -350,7 +361,7 @@ impl Redirector {
         let started = helper::start(number, Arc::clone(&program)).and_then(|(mut bus, thread)| {
             let route = poller.register(bus.source(), Owner::Helper(key))?;
             let (thread, parked) = (Some(thread), None);
-            Ok(HelperLink { key, number, pid: 0, bus, route, program, leaving: false, thread, parked })
+            Ok(HelperLink { key, number, pid: 0, bus, route, program, leaving: false, thread, parked, parking: false })
         });
         let index = key.index as usize;
         if self.links.len() <= index {
