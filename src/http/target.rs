@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 
-use memchr::{memchr, memchr2, memmem};
+use memchr::{memchr, memchr2};
 
 use super::fault::Fault;
 use super::Method;
@@ -151,7 +151,8 @@ fn locate_absolute(
     host: Option<&[u8]>,
     schemes: Schemes,
 ) -> Result<(Target, Path), Fault> {
-    let colon = memmem::find(text, b"://").ok_or(Fault::BadTarget)?;
+    // No scheme holds a colon.
+    let colon = memchr(b':', text).filter(|colon| text[*colon..].starts_with(b"://")).ok_or(Fault::BadTarget)?;
     let (scheme, start) = (&text[..colon], colon + 3);
     let may_be = scheme.eq_ignore_ascii_case(b"http") || schemes == Schemes::Any && is_scheme(scheme);
     if !may_be {
