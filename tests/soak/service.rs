@@ -51,6 +51,8 @@ const EXPECTED: &[&str] = &[
     "its last client has gone",
     // Killed by the soak, so that for a moment more requests wait than there are helpers.
     "was killed by signal 9",
+    // The same of a drainer's, whose parent is the service.
+    ") has ended",
     "there are helpers enough again",
 ];
 
