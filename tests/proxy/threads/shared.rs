@@ -19,6 +19,7 @@ fn helpers_are_asked_for_clients_of_all_loops_and_are_as_many_as_configured() {
     let origin = Origin::site();
     let proxy = helpers.proxy(&[THREADS, ("redirector.minimum", "2"), ("redirector.maximum", "2")]);
     let mut there = clients(&proxy, &origin, 9);
+    helpers.wait_started(2);
     assert_eq!((helpers.pids().len(), proxy.counter("processes.forked")), (2, 2));
     for client in &mut there {
         client.send(client::get(&origin.url("/bad")));
