@@ -10,7 +10,7 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 
 use crate::haproxy::{nodes, possible, Balancer};
-use crate::support::{client, eventually, Origin, Peer, Wire};
+use crate::support::{client, eventually, Origin, Peer, Proxy, Wire};
 
 /// Clients that ask without a pause, and others that have a request, or a tunnel, open when the proxy is killed.
 const CLIENTS: u8 = 24;
@@ -80,6 +80,14 @@ fn takers(balancer: &Balancer) -> BTreeMap<String, String> {
     pairs.map(|(from, taker)| (from.to_owned(), taker.to_owned())).collect()
 }
 
+/// Kills a proxy, and gives the moment at which it has ended: until then the kernel takes connections for it, which are among what it
+/// had in hand.
+fn kill(node: &mut Proxy) -> Instant {
+    node.signal(Signal::SIGKILL);
+    node.wait_exit();
+    Instant::now()
+}
+
 /// Waits until it is known which proxy had this connection.
 fn taker(balancer: &Balancer, from: SocketAddr) -> String {
     eventually(&format!("what HAProxy says of {from}"), || takers(balancer).remove(&from.to_string()))
@@ -108,10 +116,7 @@ fn a_killed_proxy_fails_only_the_requests_that_it_had_in_hand() {
             .map(|(number, balancer, url, asked, stop)| scope.spawn(move || ask(balancer, number, url, asked, stop)))
             .collect();
         wait_asked(BEFORE);
-        nodes[0].signal(Signal::SIGKILL);
-        // Until it has ended, the kernel takes connections for it, which are among what it had in hand.
-        nodes[0].wait_exit();
-        let killed = Instant::now();
+        let killed = kill(&mut nodes[0]);
         wait_asked(asked.load(Ordering::Acquire) + AFTER);
         balancer.wait_status(0, "DOWN");
         wait_asked(asked.load(Ordering::Acquire) + AFTER);
