@@ -78,9 +78,11 @@ impl Packets {
             return match sys::receive_packet(self.io.as_fd(), into) {
                 Ok(Packet { length: 0, .. }) => Ok(Incoming::Ended),
                 Ok(packet) => Ok(Incoming::Packet(packet)),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // An end that went without having read all is told once, before the messages that it has sent (unix(7)).
+                Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionReset) => {
+                    continue
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Incoming::Nothing),
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(Incoming::Ended),
                 Err(error) => Err(error),
             };
         }
@@ -149,6 +151,19 @@ mod tests {
         drop(one);
         assert!(matches!(other.receive(&mut space).unwrap(), Incoming::Ended));
         assert!(other.send(b"x", &[]).is_err());
+    }
+
+    /// Else a tunnel that the other side has taken would be taken back.
+    #[test]
+    fn what_an_end_has_said_is_heard_though_it_went_without_having_read_all() {
+        let (one, other) = Packets::pair().unwrap();
+        assert!(one.send(b"offered", &[]).unwrap() && other.send(b"taken", &[]).unwrap());
+        drop(other);
+        let mut space = [0; 16];
+        let packet = received(&one, &mut space);
+        assert_eq!(&space[..packet.length], b"taken");
+        assert!(matches!(one.receive(&mut space).unwrap(), Incoming::Ended));
+        assert!(matches!(one.receive(&mut space).unwrap(), Incoming::Ended));
     }
 
     #[test]
