@@ -6,6 +6,7 @@
 
 mod account;
 mod arrived;
+mod beginning;
 pub mod cached;
 pub mod close;
 mod current;
@@ -56,7 +57,7 @@ use current::{Current, Persistence};
 use ending::note_own_answer;
 use flow::{Direction, Flow};
 use identity::Identity;
-use ingress::{Arrival, Ingress, Onward, Provenance};
+use ingress::{Ingress, Onward, Provenance};
 use phase::{AnswerState, Ending, Phase, PhaseKind, Relay, RelayStage};
 pub use summary::moved::NewHome;
 pub use summary::{Moved, Remembered, SpareSummaries, Summary};
@@ -204,33 +205,6 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// A client has connected.
-    pub fn new(arrival: &Arrival, now: Millis) -> Exchange {
-        Exchange {
-            // With a PROXY protocol header to come, nothing is done with the connection before that is complete.
-            phase: if arrival.proxied { Phase::ProxyHeader { begun: false } } else { Phase::Idle },
-            upload: Flow::new(),
-            download: Flow::new(),
-            action: None,
-            ingress: arrival.ingress,
-            listener: arrival.listener,
-            identity: Identity::new(arrival.peer),
-            provenance: arrival.original.map(|original| Box::new(Provenance::of(original))),
-            requests: 0,
-            current: Current::begun(now, 0),
-            icap: None,
-            private: false,
-            exclusive: false,
-            abort_client: false,
-            abort_origin: false,
-            client_reset: false,
-            origin_reset: false,
-            trouble: None,
-            entered: now,
-            touched: now,
-        }
-    }
-
     /// Where the exchange stands.
     pub fn phase(&self) -> &Phase {
         &self.phase

@@ -108,26 +108,14 @@ impl Exchange {
         // A time before this process began counts from there.
         let before = |name: &str| Some(home.now.saturating_sub(number(name)?));
         Some(Exchange {
-            phase: Phase::Tunnel { greet: false, of: Box::new(of) },
             upload: flow(Direction::Upload as usize)?,
             download: flow(Direction::Download as usize)?,
-            action: None,
-            ingress,
-            listener: 0,
-            identity,
             provenance,
             requests: u32::try_from(number("requests")?).ok()?,
             current,
-            icap: None,
-            private: false,
-            exclusive: false,
-            abort_client: false,
-            abort_origin: false,
-            client_reset: false,
-            origin_reset: false,
-            trouble: None,
             entered: before("waited")?,
             touched: before("still")?,
+            ..Exchange::at(Phase::Tunnel { greet: false, of: Box::new(of) }, ingress, identity, home.now)
         })
     }
 

@@ -256,6 +256,7 @@ impl<T: Transport> Session<T> {
         self.is_due(direction) && self.pump_due(direction, shared, cx, left)
     }
 
+    /// The same where there are some. Apart, so that a direction in which nothing moves, as most do, costs no call.
     #[inline(never)]
     fn pump_due(&mut self, direction: Direction, shared: &mut Shared, cx: &mut Context<'_>, left: &mut usize) -> bool {
         let stored = self.stored_mut(direction);

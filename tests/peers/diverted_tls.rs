@@ -36,14 +36,7 @@ impl Far {
                 if at.port() == MAIL {
                     peer.send("+OK\r\n")?;
                 }
-                loop {
-                    let count = peer.fill()?;
-                    if count == 0 {
-                        return Ok(());
-                    }
-                    let bytes = peer.exact(count)?;
-                    peer.send(bytes)?;
-                }
+                peer.echo()
             })
         });
         Far { _origins: origins.collect(), peers: Arc::clone(&peers) }

@@ -18,14 +18,7 @@ fn serve(peer: &mut Peer) -> io::Result<()> {
         let start = request.start();
         if start.starts_with("CONNECT ") {
             peer.send("HTTP/1.1 200 OK\r\nX-Parent: yes\r\n\r\n")?;
-            loop {
-                let count = peer.fill()?;
-                if count == 0 {
-                    return Ok(());
-                }
-                let bytes = peer.exact(count)?;
-                peer.send(bytes)?;
-            }
+            return peer.echo();
         }
         peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{start}", start.len()))?;
     }

@@ -15,14 +15,7 @@ fn switch(peer: &mut Peer) -> std::io::Result<()> {
     let request = peer.expect_request()?;
     let protocol = request.value("Upgrade").unwrap_or_else(|| "none".to_owned());
     peer.send(format!("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\nhi"))?;
-    loop {
-        let count = peer.fill()?;
-        if count == 0 {
-            return Ok(());
-        }
-        let bytes = peer.exact(count)?;
-        peer.send(bytes)?;
-    }
+    peer.echo()
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Tunnels go on in the next version: no byte is lost, and each has one line in the access log, with all of it.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::{drainers, upgrade, Installed, TIMES};
-use crate::support::{eventually, pattern, Client, Origin, Proxy, Wire};
+use crate::support::{client_hello, eventually, pattern, ports, Client, Origin, Proxy, Wire};
 
 const GREETING: u64 = "HTTP/1.1 200 Connection Established\r\n\r\n".len() as u64;
 
@@ -209,14 +210,7 @@ fn a_websocket_goes_on() {
     let origin = Origin::start(|peer| {
         peer.expect_request()?;
         peer.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")?;
-        loop {
-            let count = peer.fill()?;
-            if count == 0 {
-                return Ok(());
-            }
-            let bytes = peer.exact(count)?;
-            peer.send(bytes)?;
-        }
+        peer.echo()
     });
     let mut client = proxy.client();
     client.send(format!("GET {} HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n", origin.url("/")));
@@ -228,6 +222,49 @@ fn a_websocket_goes_on() {
     client.shut();
     client.expect_close();
     origin.wait_ended(1);
+}
+
+/// Connections of TLS by their name and of anything else, which a parent opens as tunnels.
+#[test]
+fn what_is_no_http_and_goes_through_a_parent_goes_on() {
+    let installed = Installed::new();
+    let parent = Origin::start(|peer| {
+        peer.expect_request()?;
+        peer.send("HTTP/1.1 200 OK\r\n\r\n")?;
+        peer.echo()
+    });
+    let (at, tls, passthrough) = (parent.address().to_string(), ports::next(), ports::next());
+    let (tls_port, passthrough_port) = (tls.to_string(), passthrough.to_string());
+    let options = [
+        ("parent.proxy", &at[..]),
+        ("tls.enable", "true"),
+        ("tls.port", &tls_port),
+        ("passthrough.enable", "true"),
+        ("passthrough.port", &passthrough_port),
+        ("passthrough.proxied", "true"),
+    ];
+    let (proxy, log) = logging(&installed, "%{c}a %O", &options);
+    let hello = client_hello(Some("a.test"), true);
+    let [mut named, mut other] =
+        [tls, passthrough].map(|port| Client::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))));
+    named.send(&hello);
+    assert_eq!(named.read(hello.len()), hello);
+    other.send("PROXY TCP4 203.0.113.7 192.0.2.9 56324 2222\r\nhello");
+    assert_eq!(other.read(5), b"hello");
+    for time in 1..=2 {
+        upgrade(&proxy, time);
+        all_moved(&proxy, 2);
+        for client in [&mut named, &mut other] {
+            client.send("still there");
+            assert_eq!(client.read(11), b"still there");
+        }
+    }
+    for (mut client, count) in [(named, 1), (other, 2)] {
+        client.shut();
+        client.expect_close();
+        lines(&log, count);
+    }
+    assert_eq!(lines(&log, 2), [format!("127.0.0.1 {}", hello.len() + 22), "203.0.113.7 27".to_owned()]);
 }
 
 /// A tunnel whose beginning is judged stays until that is done, and goes then.

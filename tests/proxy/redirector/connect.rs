@@ -9,14 +9,7 @@ use crate::support::{origin, Client, Gate, Helpers, Origin};
 fn named(address: SocketAddr, name: &'static str) -> Origin {
     Origin::at(address, move |peer| {
         peer.send(name)?;
-        loop {
-            let count = peer.fill()?;
-            if count == 0 {
-                return Ok(());
-            }
-            let bytes = peer.exact(count)?;
-            peer.send(bytes)?;
-        }
+        peer.echo()
     })
 }
 

@@ -95,14 +95,7 @@ impl Origin {
 
     /// Sends back every byte it gets, and ends when the other side does.
     pub fn echo() -> Origin {
-        Origin::start(|peer| loop {
-            let count = peer.fill()?;
-            if count == 0 {
-                return Ok(());
-            }
-            let bytes = peer.exact(count)?;
-            peer.send(bytes)?;
-        })
+        Origin::start(Peer::echo)
     }
 
     /// Where it listens.
@@ -170,6 +163,18 @@ impl Drop for Origin {
 }
 
 impl Peer {
+    /// Sends back what comes, until its end.
+    pub fn echo(&mut self) -> io::Result<()> {
+        loop {
+            let count = self.fill()?;
+            if count == 0 {
+                return Ok(());
+            }
+            let bytes = self.exact(count)?;
+            self.send(bytes)?;
+        }
+    }
+
     /// Keeps the connection open without reading until the origin is dropped.
     pub fn hold(&mut self) -> io::Result<()> {
         let mut held = self.shared.held.lock().expect("no holder panics");
