@@ -3,6 +3,7 @@
 
 use crate::attacks::*;
 use crate::site::Sum;
+use crate::support::client::silent;
 use crate::support::nameserver::Answer;
 use crate::support::{pattern, Message, Query, Wire};
 use crate::traffic::{Chance, Surroundings};
@@ -372,6 +373,7 @@ fn origin_breaks_off(around: &Surroundings, chance: &mut Chance) -> Outcome {
     match wire.response("GET") {
         Ok(reply) if reply.status() == 502 => Ok(()),
         Ok(reply) => Err(format!("{asked:?}: taken for whole: {} and {} bytes", reply.start(), reply.body.len())),
+        Err(error) if silent(&error) => Err(said(error)),
         Err(_) => Ok(()),
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::files::BCRYPT;
-use super::{ask, assert_asks, field, Users, SLOW};
+use super::{ask, assert_asks, field, Users, SLOW, SLOWER};
 use crate::support::{client, eventually, Client, Message, Origin, Proxy, ONE_LOOP};
 
 fn send(client: &mut Client, origin: &Origin, credentials: &str) {
@@ -64,8 +64,9 @@ fn others_are_served_while_a_password_is_checked() {
 fn a_queue_that_is_full_answers_at_once() {
     let origin = Origin::site();
     let proxy = Users::new(&format!("ann:{SLOW}\n")).proxy(&[ONE_LOOP]);
-    // One address gets half of the 256 places, and there are at most two threads.
-    let waiting = clients(&proxy, &origin, (0..130).map(|number| format!("ann:wrong{number}")));
+    // One address gets half of the 256 places, and there are at most two threads. More ask, so that a check that ends before the
+    // last has asked leaves no place.
+    let waiting = clients(&proxy, &origin, (0..200).map(|number| format!("ann:wrong{number}")));
     let mut late = proxy.client();
     send(&mut late, &origin, "ann:secret");
     assert_busy(&late.reply());
@@ -83,7 +84,7 @@ fn a_queue_that_is_full_answers_at_once() {
 #[test]
 fn a_check_that_comes_too_late_lets_nobody_through() {
     let origin = Origin::site();
-    let proxy = Users::new(&format!("ann:{SLOW}\n")).proxy(&[("http.decision-timeout", "1")]);
+    let proxy = Users::new(&format!("ann:{SLOWER}\n")).proxy(&[("http.decision-timeout", "1")]);
     let waiting = clients(&proxy, &origin, (0..19).map(|number| format!("ann:wrong{number}")));
     let mut late = proxy.client();
     send(&mut late, &origin, "ann:secret");
@@ -159,8 +160,7 @@ fn after_twenty_failures_an_address_is_slowed_and_no_other() {
 fn so_many_wait_for_one_check_and_no_more() {
     let origin = Origin::site();
     // A check that takes long, so that all have asked before it ends; the start makes one such hash of its own.
-    let slower = SLOW.replace("rounds=150000", "rounds=400000");
-    let proxy = Users::new(&format!("ann:{slower}\n")).proxy(&[ONE_LOOP, ("http.connections", "2000")]);
+    let proxy = Users::new(&format!("ann:{SLOWER}\n")).proxy(&[ONE_LOOP, ("http.connections", "2000")]);
     let request = format!("GET {} HTTP/1.1\r\nHost: h\r\n{}\r\n", origin.url("/"), field("ann:wrong"));
     let mut clients: Vec<Client> = (0..300).map(|_| proxy.client()).collect();
     clients.iter_mut().for_each(|client| client.send(&request));

@@ -15,6 +15,10 @@ use crate::support::{Client, Message, Origin, Proxy};
 pub const SLOW: &str =
     "$6$rounds=150000$slow$jhmp.P4gXeXHWr9s.6ziujyO02cZm4eoFKxJHDaelolBqFp6WCHZFYBKHQ5ISfLdsnNwQFjdNhR6a2WtVLiDZ.";
 
+/// The same with rounds for more than a second.
+pub const SLOWER: &str =
+    "$6$rounds=400000$slow$w3lDlDcPQK2Dd1raxZMwRh68/XOrjunJ7yJQRy1g4LjlJMTys8kJR5dluvP6Sa7POpujAKp1sasBr74wGHe2x1";
+
 /// A file of users that lives as long as a test.
 pub struct Users(tempfile::TempDir);
 

@@ -99,9 +99,9 @@ fn ask_around(proxy: &Proxy, origin: &Origin, seed: u64) -> usize {
             client = Client::connect(proxy.address());
             continue;
         }
-        match client.wire().response("GET") {
-            Ok(reply) => whole += usize::from(check(&reply, number)),
-            Err(_) => client = Client::connect(proxy.address()),
+        match client.reply_unless_cut("GET") {
+            Some(reply) => whole += usize::from(check(&reply, number)),
+            None => client = Client::connect(proxy.address()),
         }
         if version == "1.0" {
             client = Client::connect(proxy.address());

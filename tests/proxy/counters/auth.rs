@@ -109,7 +109,7 @@ fn what_comes_of_passwords_counts_once() {
 
 #[test]
 fn checks_that_are_late_count_once() {
-    play(&format!("ann:{}\n", crate::auth::SLOW), &[("http.decision-timeout", "1")], SLOW);
+    play(&format!("ann:{}\n", crate::auth::SLOWER), &[("http.decision-timeout", "1")], SLOW);
 }
 
 #[test]

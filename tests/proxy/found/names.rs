@@ -175,7 +175,8 @@ fn b3_races_shrink_before_descriptors_run_out() {
         ("dns.resolver", resolver.as_str()),
         ("tcp6.out", "false"),
         ("http.connections", "1000"),
-        ("http.connect-timeout", "6"),
+        // All are on their way before the first of them gives up, on a busy machine.
+        ("http.connect-timeout", "10"),
         ("http.forward", "X-Client"),
     ];
     let proxy = Proxy::launch(&options, "", |command| crate::limits::limited(&command, 2_800));

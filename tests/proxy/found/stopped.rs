@@ -41,6 +41,7 @@ fn c_what_comes_while_the_proxy_is_stopped_was_in_time() {
     let timers = ["http.head-timeout", "http.idle-connect", "http.inactive-timeout", "redirector.timeout"];
     let helpers = Helpers::answering(|_| String::new());
     let proxy = helpers.proxy(&timers.map(|name| (name, TIMER)));
+    helpers.wait_started(1);
     let (tell, told) = channel();
     let (origin, site) = (halves(told), Origin::site());
 

@@ -58,8 +58,10 @@ fn drainers_show_in_the_monitor_until_they_end() {
 #[test]
 fn what_the_end_of_a_drainer_has_cut_off_is_told() {
     let installed = Installed::new();
-    let proxy =
-        installed.start(&[("daemon.drain-timeout", "1"), ("http.head-timeout", "0"), ("http.idle-connect", "0")]);
+    let endless = [("http.head-timeout", "0"), ("http.idle-connect", "0")];
+    let proxy = installed.start_with(&endless, "[daemon]\ndrain-timeout = 1\n");
+    // The next version has time enough to be seen and killed when its turn comes.
+    std::fs::write(proxy.file(), "[daemon]\ndrain-timeout = 600\n").expect("the ini file");
     let mut client = begun(&proxy);
     upgrade(&proxy, 1);
     client.expect_end();

@@ -32,7 +32,12 @@ impl Installed {
 
     /// Starts what is there.
     pub fn start(&self, options: &[(&str, &str)]) -> Proxy {
-        Proxy::launch(options, "", |command| called(&command, &self.path()))
+        self.start_with(options, "")
+    }
+
+    /// The same, with an ini file of this text.
+    pub fn start_with(&self, options: &[(&str, &str)], ini: &str) -> Proxy {
+        Proxy::launch(options, ini, |command| called(&command, &self.path()))
     }
 
     /// Puts a script there.

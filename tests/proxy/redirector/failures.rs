@@ -44,6 +44,8 @@ fn first_fails(end: impl Fn(&mut Desk) -> io::Result<()> + Send + Sync + 'static
 fn served_by_another(helpers: &Helpers, options: &[(&str, &str)]) -> Proxy {
     let proxy = helpers.proxy(options);
     let origin = Origin::site();
+    // One that is still starting would be taken for one that hangs.
+    helpers.wait_started(2);
     assert_eq!(get(&proxy, &origin, "/served").text(), "/served");
     let asked = helpers.asked();
     assert_eq!(asked.len(), 2, "{asked:?}");
@@ -149,6 +151,7 @@ fn a_helper_that_closes_standard_input_is_replaced() {
     });
     let proxy = helpers.proxy(&[("redirector.timeout", "2")]);
     let origin = Origin::site();
+    helpers.wait_started(1);
     assert_eq!(get(&proxy, &origin, "/1").text(), "/1");
     assert_eq!(get(&proxy, &origin, "/2").text(), "/2");
     assert_eq!(helpers.wait_started(2).len(), 2);
@@ -294,6 +297,7 @@ fn helpers_that_all_hang_are_asked_twice() {
     });
     let proxy = helpers.proxy(&pair_and("redirector.timeout", "1"));
     let origin = Origin::site();
+    helpers.wait_started(2);
     assert_failed(&get(&proxy, &origin, "/"));
     assert_eq!(helpers.asked().len(), 2);
     proxy.wait_counter("helpers.hung", 2);

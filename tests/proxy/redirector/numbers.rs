@@ -132,8 +132,12 @@ fn row_54_every_counter_of_helpers_moves() {
     });
     let proxy = helpers.proxy(&[("redirector.timeout", "1"), ("redirector.queue", "1")]);
     let origin = Origin::site();
-    for path in ["/x", "/die", "/twice", "/nonsense"] {
-        get(&proxy, &origin, path);
+    // A helper that takes too long to start is one that hangs.
+    for (path, name) in [("/x", "answered"), ("/die", "lost"), ("/twice", "unasked"), ("/nonsense", "unreadable")] {
+        eventually(path, || {
+            get(&proxy, &origin, path);
+            (proxy.counter(&format!("helpers.{name}")) > 0).then_some(())
+        });
     }
     let clients: Vec<_> = (0..3).map(|_| send_get(&proxy, &origin, "/hang")).collect();
     for mut client in clients {

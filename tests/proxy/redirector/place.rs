@@ -94,7 +94,8 @@ fn a_stop_does_not_wait_for_requests_in_the_queue() {
 #[test]
 fn a_helper_that_was_stopped_is_replaced() {
     let helpers = permitting();
-    let proxy = helpers.proxy(&[("redirector.timeout", "1")]);
+    // The one that takes its place has to be up within that time, on a busy machine.
+    let proxy = helpers.proxy(&[("redirector.timeout", "4")]);
     let origin = Origin::site();
     let first = helpers.wait_started(1)[0];
     assert_eq!(get(&proxy, &origin, "/1").text(), "/1");

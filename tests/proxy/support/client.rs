@@ -99,6 +99,14 @@ impl Client {
         self.wire.response(method).unwrap_or_else(|error| panic!("no whole response to {method}: {error}"))
     }
 
+    /// Reads a response that may be cut off; None when it was. Silence is neither.
+    pub fn reply_unless_cut(&mut self, method: &str) -> Option<Message> {
+        self.wire
+            .response(method)
+            .map_err(|error| assert!(!silent(&error), "neither a response nor an end: {error}"))
+            .ok()
+    }
+
     /// Sends a GET in absolute form and reads the response.
     pub fn get(&mut self, url: &str) -> Message {
         self.send(get(url));
@@ -149,6 +157,11 @@ pub fn get(url: &str) -> String {
     let rest = url.strip_prefix("http://").expect("an http URL");
     let authority = rest.split(['/', '?']).next().unwrap_or(rest);
     format!("GET {url} HTTP/1.1\r\nHost: {authority}\r\n\r\n")
+}
+
+/// Whether the peer has neither said nor ended anything in all the time given.
+pub fn silent(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::TimedOut
 }
 
 /// Whether this is how a reset by the peer shows.
