@@ -12,6 +12,9 @@ pub struct Key {
 }
 
 impl Key {
+    /// No entry ever has this key: an arena would have to be full.
+    pub const NONE: Key = Key { index: u32::MAX, generation: u32::MAX };
+
     /// The key as one number, for places that carry an opaque u64.
     pub fn to_bits(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)

@@ -7,7 +7,7 @@ use reactor::stream::Stream;
 
 use super::listeners::BATCH;
 use super::report::Trouble;
-use super::{Client, Proxy, Waits};
+use super::{Client, Proxy};
 use crate::exchange::ingress::{Arrival, Ingress};
 use crate::exchange::Exchange;
 use crate::io::owner::Owner;
@@ -38,7 +38,7 @@ impl Proxy {
     }
 
     pub(super) fn welcome(&mut self, mut io: TcpStream, arrival: &Arrival) {
-        let now = self.clock.now();
+        let (now, since) = (self.clock.now(), self.clock.second());
         // Without a diversion the address is that of our own listener, to which nothing was going.
         let elsewhere = |to: &SocketAddr| self.local.listener_at(to.ip(), to.port()).is_none();
         let arrival = Arrival { original: arrival.original.filter(elsewhere), ..*arrival };
@@ -53,14 +53,7 @@ impl Proxy {
             if let Some((_, at)) = session.exchange.poll_timeout(&settings.limits) {
                 alarms.arm(key.index, at);
             }
-            Client {
-                session,
-                waits: Waits::Nothing,
-                queued: false,
-                heavy: false,
-                since: u32::try_from(now / 1000).unwrap_or(u32::MAX),
-                fraction: 0,
-            }
+            Client::new(session, since)
         });
         self.counters.accepted += 1;
         self.counters.monitor_accepted += u64::from(arrival.ingress.is_local());

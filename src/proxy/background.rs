@@ -6,7 +6,7 @@ use reactor::arena::Key;
 use reactor::stream::Stream;
 use socket2::{Domain, Socket, Type};
 
-use super::client::{Client, Waits};
+use super::client::Client;
 use super::Proxy;
 use crate::cache::{CacheJob, Freed};
 use crate::exchange::ingress::Arrival;
@@ -17,9 +17,6 @@ use crate::session::Session;
 
 /// Most of them at a time: each takes a connection to an origin, and one that is not made now is made with the next request.
 const MOST_BACKGROUND: usize = 64;
-
-/// A route that is none.
-const NO_ROUTE: Key = Key { index: u32::MAX, generation: u32::MAX };
 
 impl Proxy {
     /// Fetches a response behind the answer to this client.
@@ -37,15 +34,8 @@ impl Proxy {
         }
         let arrival = Arrival::direct(exchange.ingress(), exchange.peer());
         let exchange = Exchange::fetching(&arrival, request, self.clock.now());
-        let since = u32::try_from(self.clock.now() / 1000).unwrap_or(u32::MAX);
-        let key = self.clients.insert(Client {
-            session: Session::new(Stream::new(io, NO_ROUTE), exchange),
-            waits: Waits::Nothing,
-            queued: false,
-            heavy: false,
-            since,
-            fraction: 0,
-        });
+        let session = Session::new(Stream::new(io, Key::NONE), exchange);
+        let key = self.clients.insert(Client::new(session, self.clock.second()));
         caching.background.insert(key);
         caching.begin(key, job);
         self.enqueue(key);

@@ -2,7 +2,6 @@
 
 use mio::net::TcpStream;
 use reactor::arena::Key;
-use reactor::Millis;
 
 use super::clock::Clock;
 use crate::cache::fetches::FetchId;
@@ -18,7 +17,7 @@ pub(super) struct Client {
     pub(super) queued: bool,
     /// Its heads are among those that are counted.
     pub(super) heavy: bool,
-    /// The second of the loop's clock in which it connected; below 0, by as much as is missing to 2^32, if it was before.
+    /// The [`Clock::second`] in which it connected; one before the clock began counts down from 2^32.
     pub(super) since: u32,
     /// What the clock's milliseconds left out, in microseconds, when something was last asked for: a helper's reply, a name,
     /// a connection.
@@ -26,9 +25,14 @@ pub(super) struct Client {
 }
 
 impl Client {
+    /// A client that waits for nothing and connected in this [`Clock::second`].
+    pub(super) fn new(session: Session<TcpStream>, since: u32) -> Client {
+        Client { session, waits: Waits::Nothing, queued: false, heavy: false, since, fraction: 0 }
+    }
+
     /// Seconds since it connected, which may have been to a process before this one.
-    pub(super) fn age(&self, now: Millis) -> u64 {
-        ((now / 1000) as u32).wrapping_sub(self.since).into()
+    pub(super) fn age(&self, clock: &Clock) -> u32 {
+        clock.second().wrapping_sub(self.since)
     }
 
     /// Microseconds since its exchange entered its present phase, in which it asked for something.

@@ -80,6 +80,11 @@ impl Clock {
         self.now
     }
 
+    /// The second of this turn, modulo 2^32.
+    pub(super) fn second(&self) -> u32 {
+        (self.now / 1000) as u32
+    }
+
     /// What `now` leaves out of the time of this turn, in microseconds, for what is measured and not waited for.
     pub(super) fn fraction(&self) -> u16 {
         self.fraction

@@ -413,7 +413,7 @@ impl Proxy {
     fn weight(&self, client: &Client, sort: Sort) -> u64 {
         let exchange = &client.session.exchange;
         match sort {
-            Sort::Age => client.age(self.clock.now()),
+            Sort::Age => client.age(&self.clock).into(),
             Sort::Still => exchange.waited(self.clock.now()),
             Sort::Received => exchange.flow(Direction::Download).moved,
             Sort::Sent => exchange.flow(Direction::Upload).moved,
@@ -431,7 +431,7 @@ impl Proxy {
             user: exchange.user().cloned(),
             web: exchange.ingress() == Ingress::Web,
             phase: exchange.phase().kind().name(),
-            age: client.age(now),
+            age: client.age(&self.clock).into(),
             still: exchange.waited(now) / 1000,
             requests: exchange.requests(),
             host: exchange.target().map_or_else(String::new, |target| format!("{}:{}", target.host, target.port)),

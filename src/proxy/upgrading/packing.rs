@@ -4,7 +4,7 @@ use reactor::arena::Key;
 use reactor::ready::Ready;
 
 use super::lines::{ADOPTED, LATER};
-use super::parcel::{tell, IncomingTunnel, Parcel, NOTHING};
+use super::parcel::{tell, IncomingTunnel, Parcel};
 use crate::io::owner::Owner;
 use crate::proxy::client::{Client, Waits};
 use crate::proxy::Proxy;
@@ -28,7 +28,7 @@ impl Proxy {
         let client = self.clients.remove(key)?;
         self.forget_heads(key, &client);
         self.forget_seat(key);
-        let age = self.second().wrapping_sub(client.since);
+        let age = client.age(&self.clock);
         let route = client.session.client.route;
         let mut session = Box::new(client.session.part(&mut self.shared)?);
         // The other process has the same sockets, so that closing them would not take them out of the poll.
@@ -41,10 +41,10 @@ impl Proxy {
     /// Makes a session of what was taken apart, which is lost where that cannot be done. Its place is taken already.
     pub(super) fn unpack(&mut self, parcel: Parcel) -> Option<Key> {
         let Parcel { mut session, age } = parcel;
-        let nobody = Owner::Client(NOTHING);
-        let route = self.poller.register(&mut session.client, nobody).ok()?;
+        let unowned = Owner::Client(Key::NONE);
+        let route = self.poller.register(&mut session.client, unowned).ok()?;
         let origin = &mut session.origin.stream;
-        let Ok(far) = self.poller.register(&mut origin.io, nobody) else {
+        let Ok(far) = self.poller.register(&mut origin.io, unowned) else {
             self.poller.withdraw(&mut session.client, route);
             return None;
         };
@@ -58,15 +58,8 @@ impl Proxy {
                 return None;
             }
         };
-        let since = self.second().wrapping_sub(age);
-        let key = self.clients.insert(Client {
-            session,
-            waits: Waits::Nothing,
-            queued: false,
-            heavy: false,
-            since,
-            fraction: 0,
-        });
+        let since = self.clock.second().wrapping_sub(age);
+        let key = self.clients.insert(Client::new(session, since));
         self.poller.assign(route, Owner::Client(key));
         self.poller.assign(far, Owner::Origin(key));
         self.note_moved_end(key);
@@ -92,10 +85,5 @@ impl Proxy {
         }
         self.listeners.left(ingress);
         tell(&answer, LATER, number);
-    }
-
-    /// The second of the loop's clock, as clients note it.
-    fn second(&self) -> u32 {
-        (self.clock.now() / 1000) as u32
     }
 }

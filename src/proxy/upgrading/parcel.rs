@@ -19,9 +19,6 @@ use crate::exchange::{Exchange, NewHome, Remembered};
 use crate::io::origin::{Origin, OriginKey};
 use crate::session::moving::{MovingSession, MOST_HELD};
 
-/// A key and a route that none has.
-pub(super) const NOTHING: Key = Key { index: u32::MAX, generation: u32::MAX };
-
 /// A tunnel that was taken apart.
 #[derive(Debug)]
 pub(in crate::proxy) struct Parcel {
@@ -105,7 +102,7 @@ impl Parcel {
         let address: SocketAddr = words["origin"].as_str()?.parse().ok()?;
         let exchange = Exchange::from_words(&words["tunnel"], wanted, home)?;
         let age = u32::try_from(words["age"].as_u64()?).unwrap_or(u32::MAX);
-        let origin = Box::new(Origin { stream: Stream::new(origin, NOTHING), address, key, exchanges: 0 });
+        let origin = Box::new(Origin { stream: Stream::new(origin, Key::NONE), address, key, exchanges: 0 });
         let held = [held[..up].to_vec(), held[up..].to_vec()];
         Some(Parcel { session: Box::new(MovingSession { client, origin, exchange, held, pipes }), age })
     }
