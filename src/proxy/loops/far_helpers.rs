@@ -103,7 +103,7 @@ impl Proxy {
 
     /// Helpers have these terms from now on, or there are none any more. Requests that wait for a reply of those pass.
     pub(super) fn use_helpers(&mut self, terms: Option<HelperTerms>) {
-        let Some(further) = self.loops.as_mut().and_then(|loops| loops.further()) else { return };
+        let Some(further) = self.further_loop() else { return };
         further.asking.terms = terms;
         if terms.is_none() {
             further.asking.taken.clear();
@@ -113,7 +113,7 @@ impl Proxy {
 
     /// The first loop has helpers of these terms when this one begins.
     pub(in crate::proxy) fn know_helpers(&mut self, terms: Option<HelperTerms>) {
-        if let Some(further) = self.loops.as_mut().and_then(|loops| loops.further()) {
+        if let Some(further) = self.further_loop() {
             further.asking.terms = terms;
         }
     }
@@ -156,7 +156,7 @@ impl Proxy {
                 reply.question.taken.store(false, Ordering::Relaxed);
                 loops.post.first.post(News::AskAgain(loops.number, ticket, Box::new(reply)));
             }
-        } else if let Some(further) = self.loops.as_mut().and_then(|loops| loops.further()) {
+        } else if let Some(further) = self.further_loop() {
             further.asking.taken.remove(&ticket);
         }
         self.enqueue(key);
@@ -164,7 +164,7 @@ impl Proxy {
 
     /// No helper will reply to a question of this loop; without a fault because there are none any more.
     pub(super) fn far_fault(&mut self, key: Key, ticket: Ticket, fault: Option<HelperFault>) {
-        if let Some(further) = self.loops.as_mut().and_then(|loops| loops.further()) {
+        if let Some(further) = self.further_loop() {
             further.asking.taken.remove(&ticket);
         }
         if !self.stop_waiting(key, ticket) {
@@ -192,7 +192,9 @@ impl Proxy {
         let far = first.strangers.enter(Stranger { from, who, ticket, pooled: None, question });
         match redirector.ask(far, client, now) {
             Ok(pooled) => {
-                first.strangers.get_mut(far).into_iter().for_each(|stranger| stranger.pooled = Some(pooled));
+                if let Some(stranger) = first.strangers.get_mut(far) {
+                    stranger.pooled = Some(pooled);
+                }
             }
             Err(fault) => self.stranger_fails(far, fault),
         }
@@ -202,7 +204,7 @@ impl Proxy {
     pub(super) fn stranger_asks_again(&mut self, from: usize, ticket: Ticket, reply: FarReply) {
         let now = self.clock.now();
         let FarReply { who, answered, question, .. } = reply;
-        let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) else { return };
+        let Some(first) = self.first_loop() else { return };
         let far = first.strangers.enter(Stranger { from, who, ticket, pooled: Some(answered.ticket), question });
         let again = self.redirector.as_mut().map(|helpers| helpers.ask_again(&Answered { who: far, ..answered }, now));
         if again != Some(true) {
@@ -213,7 +215,7 @@ impl Proxy {
     /// A session of another loop does not wait any more.
     pub(super) fn stranger_leaves(&mut self, from: usize, ticket: Ticket) {
         let now = self.clock.now();
-        let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) else { return };
+        let Some(first) = self.first_loop() else { return };
         let far = first.strangers.by_ticket.get(&(from, ticket)).copied();
         let pooled = far.and_then(|far| first.strangers.leave(far)?.pooled);
         if let (Some(pooled), Some(redirector)) = (pooled, &mut self.redirector) {
@@ -254,7 +256,7 @@ impl Proxy {
 
     /// There are no helpers any more: questions of other loops, which hear of it themselves, are forgotten.
     pub(in crate::proxy) fn forget_strangers(&mut self) {
-        if let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) {
+        if let Some(first) = self.first_loop() {
             first.strangers = Strangers::default();
         }
     }

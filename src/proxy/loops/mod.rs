@@ -219,6 +219,16 @@ impl Configured {
 }
 
 impl Proxy {
+    /// What only the first of several loops has, in that loop.
+    fn first_loop(&mut self) -> Option<&mut First> {
+        self.loops.as_mut()?.first()
+    }
+
+    /// What only the others have, in one of those.
+    fn further_loop(&mut self) -> Option<&mut Further> {
+        self.loops.as_mut()?.further()
+    }
+
     /// Whether this is the loop that has listeners, signals and the monitor.
     pub(super) fn is_first(&self) -> bool {
         self.loops.as_ref().is_none_or(|loops| loops.number == 0)
@@ -325,8 +335,9 @@ impl Proxy {
             Task::Pages(pages) => self.use_pages(pages),
             Task::Listeners(addresses, places) => {
                 self.local.set_listeners(addresses);
-                let further = self.loops.as_mut().and_then(|loops| loops.further());
-                further.into_iter().for_each(|further| further.places = places.clone());
+                if let Some(further) = self.further_loop() {
+                    further.places = places;
+                }
             }
             Task::Usage(log) => self.set_usage(log),
             Task::Access(log) => self.set_access(log),
@@ -353,8 +364,7 @@ impl Proxy {
     fn take_news(&mut self, news: News) {
         match news {
             News::Second(number, running) => {
-                let first = self.loops.as_mut().and_then(|loops| loops.first());
-                let known = first.and_then(|first| first.seconds.get_mut(number.checked_sub(1)?));
+                let known = self.first_loop().and_then(|first| first.seconds.get_mut(number.checked_sub(1)?));
                 if let Some(known) = known {
                     *known = *running;
                 }
@@ -368,8 +378,9 @@ impl Proxy {
             News::Cancel(from, ticket) => self.stranger_leaves(from, ticket),
             News::Departs(number, parcels) => self.take_departing(number, parcels),
             News::Failed(why) => {
-                let first = self.loops.as_mut().and_then(|loops| loops.first());
-                first.into_iter().for_each(|first| first.failed = Some(why.clone()));
+                if let Some(first) = self.first_loop() {
+                    first.failed = Some(why);
+                }
             }
         }
     }

@@ -48,7 +48,7 @@ impl Proxy {
         if let Some(beats) = &self.beats {
             beats.park();
         }
-        let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) else { return true };
+        let Some(first) = self.first_loop() else { return true };
         while !first.threads.running.iter().all(|thread| thread.is_finished()) && Instant::now() < deadline {
             thread::sleep(GLANCE);
         }
@@ -65,11 +65,12 @@ impl Proxy {
 
     /// Does this loop, which is not the first, end its turns for a moment?
     pub(super) fn parks(&mut self) -> bool {
-        self.loops.as_mut().and_then(|loops| loops.further()).is_some_and(|further| further.parks)
+        self.further_loop().is_some_and(|further| further.parks)
     }
 
     pub(super) fn set_parks(&mut self, parks: bool) {
-        let further = self.loops.as_mut().and_then(|loops| loops.further());
-        further.into_iter().for_each(|further| further.parks = parks);
+        if let Some(further) = self.further_loop() {
+            further.parks = parks;
+        }
     }
 }

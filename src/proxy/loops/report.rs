@@ -44,7 +44,7 @@ impl Proxy {
         let now = self.clock.now();
         let request = self.clients.get(key).and_then(|client| client.session.exchange.request());
         let Some(needs) = request.filter(|_| self.loops.is_some()).map(web::needs) else { return false };
-        let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) else { return false };
+        let Some(first) = self.first_loop() else { return false };
         first.gatherings.last += 1;
         let number = first.gatherings.last;
         let missing = self.ask_loops(|| Task::Report(number, needs.clone())).len();
@@ -52,7 +52,7 @@ impl Proxy {
             return false;
         }
         let gathering = Gathering { session: key, reports: Vec::new(), missing, since: now };
-        if let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) {
+        if let Some(first) = self.first_loop() {
             first.gatherings.open.insert(number, gathering);
         }
         self.set_waits(key, Waits::Reports(number));
@@ -77,7 +77,7 @@ impl Proxy {
 
     /// A loop has told what a page needs. With the last of them the page is made.
     pub(super) fn take_report(&mut self, number: u64, report: LoopReport) {
-        let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) else { return };
+        let Some(first) = self.first_loop() else { return };
         let Some(gathering) = first.gatherings.open.get_mut(&number) else { return };
         gathering.reports.push(report);
         gathering.missing -= 1;
@@ -87,7 +87,7 @@ impl Proxy {
     }
 
     fn end_gathering(&mut self, number: u64) {
-        let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) else { return };
+        let Some(first) = self.first_loop() else { return };
         let Some(Gathering { session, reports, .. }) = first.gatherings.open.remove(&number) else { return };
         let Some(client) = self.clients.get_mut(session).filter(|client| client.waits == Waits::Reports(number)) else {
             return;

@@ -28,14 +28,14 @@ impl Proxy {
     /// Asks the other loops where their clients of this kind stand. False where there are none.
     pub(in crate::proxy) fn ask_standings(&mut self, ingress: Ingress) -> bool {
         let now = self.clock.now();
-        let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) else { return false };
+        let Some(first) = self.first_loop() else { return false };
         if first.rooms.0[ingress.index()].as_ref().is_some_and(|room| now < room.since + AGAIN) {
             return true;
         }
         let missing = self.ask_loops(|| Task::Stand(ingress));
         let room = (!missing.is_empty()).then(|| Room { standings: self.standings(ingress), missing, since: now });
         let asked = room.is_some();
-        if let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) {
+        if let Some(first) = self.first_loop() {
             first.rooms.0[ingress.index()] = room;
         }
         if asked {
@@ -53,7 +53,7 @@ impl Proxy {
 
     /// A loop has said so. With the last of them it is decided who gives way. A loop that was asked twice is heard once.
     pub(super) fn take_standings(&mut self, from: usize, ingress: Ingress, mut standings: Vec<Standing>) {
-        let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) else { return };
+        let Some(first) = self.first_loop() else { return };
         let place = &mut first.rooms.0[ingress.index()];
         let Some(room) = place else { return };
         let Some(at) = room.missing.iter().position(|number| *number == from) else { return };

@@ -43,7 +43,7 @@ impl LoopThreads {
 impl Proxy {
     /// Has these loops turn as soon as threads may be started.
     pub(in crate::proxy) fn hold(&mut self, further: Vec<Proxy>) {
-        if let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) {
+        if let Some(first) = self.first_loop() {
             first.threads.waiting = further;
         }
     }
@@ -84,7 +84,7 @@ impl Proxy {
         if let Some(beats) = &self.beats {
             watchdog::start(beats)?;
         }
-        let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) else { return Ok(()) };
+        let Some(first) = self.first_loop() else { return Ok(()) };
         name_loop(0);
         for mut further in std::mem::take(&mut first.threads.waiting) {
             further.set_parks(false);
@@ -121,7 +121,7 @@ impl Proxy {
     /// # Errors
     /// Why one of them does not: without it its clients would wait for ever.
     pub(in crate::proxy) fn check_loops(&mut self) -> io::Result<()> {
-        let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) else { return Ok(()) };
+        let Some(first) = self.first_loop() else { return Ok(()) };
         if let Some(why) = &first.failed {
             return Err(io::Error::other(why.clone()));
         }
@@ -135,7 +135,7 @@ impl Proxy {
     /// Ends the other loops, and waits for them, but not for long.
     pub(in crate::proxy) fn stop_loops(&mut self) {
         self.tell_loops(|| Task::Stop);
-        let Some(first) = self.loops.as_mut().and_then(|loops| loops.first()) else { return };
+        let Some(first) = self.first_loop() else { return };
         let deadline = Instant::now() + FAREWELL;
         let running = std::mem::take(&mut first.threads.running);
         while Instant::now() < deadline && !running.iter().all(JoinHandle::is_finished) {
