@@ -80,16 +80,18 @@ impl Answers {
     /// The answer to a request that cannot be served. `comment` is what is known beyond the cause.
     pub fn explain(&self, cause: Cause, request: Option<&Request>, client: ClientId, comment: &str) -> Box<Answer> {
         let status = self.unmistakable(cause.status(self.compatible), cause.status(false), request);
-        self.compose((cause, status), request, client, (comment, ""))
+        self.compose(cause, status, request, client, comment, "")
     }
 
     /// `list` is what the client is told of the entry of a list that refuses the request.
     fn compose(
         &self,
-        (cause, status): (Cause, u16),
+        cause: Cause,
+        status: u16,
         request: Option<&Request>,
         client: ClientId,
-        (comment, list): (&str, &str),
+        comment: &str,
+        list: &str,
     ) -> Box<Answer> {
         let mut answer = Answer { status, ..Answer::of(cause, self.compatible) };
         let text = if comment.is_empty() { cause.to_string() } else { comment.to_string() };
@@ -99,7 +101,7 @@ impl Answers {
             Form::Problem => Some(form::problem(cause, status, &text, list)),
             Form::Line => Some(form::line(cause, &text, list)),
             Form::Page => {
-                match with_values(request, client, (&text, list), |values| self.pages.find(cause.page(), values)) {
+                match with_values(request, client, &text, list, |values| self.pages.find(cause.page(), values)) {
                     Ok(FoundPage::Whole { bytes, kind }) => Some((bytes, kind)),
                     // Without a page, or with one that is too large for a few words, the line of text stays.
                     _ => None,
@@ -125,7 +127,7 @@ impl Answers {
     /// The answer with a local page: with its status, or 403 in place of 200 to CONNECT, whose client must not take the answer
     /// for a tunnel.
     pub fn page(&self, page: &LocalPage, request: &Request, client: ClientId) -> Served {
-        match with_values(Some(request), client, (&page.comment, ""), |values| self.pages.find(&page.name, values)) {
+        match with_values(Some(request), client, &page.comment, "", |values| self.pages.find(&page.name, values)) {
             Ok(FoundPage::Whole { bytes, kind }) => Served::Answer(whole(self.page_status(page, request), bytes, kind)),
             Ok(FoundPage::Elsewhere(path)) => Served::Elsewhere(path),
             Err(why) => Served::Answer(self.missing(&page.name, why, request, client)),
@@ -150,8 +152,7 @@ impl Answers {
             }
             Err(_) => None,
         };
-        let comment = (page.comment.as_str(), "");
-        match with_values(Some(request), client, comment, |values| self.pages.of_file(name, bytes, values)) {
+        match with_values(Some(request), client, &page.comment, "", |values| self.pages.of_file(name, bytes, values)) {
             Some(FoundPage::Whole { bytes, kind }) => whole(status, bytes, kind),
             _ => self.missing(name, &file.err().unwrap_or_default(), request, client),
         }
@@ -233,7 +234,7 @@ impl Answers {
             }
         };
         let status = self.unmistakable(refused.status(self.compatible), refused.status(false), request);
-        let mut answer = self.compose((cause, status), request, client, (&refused.to_string(), list));
+        let mut answer = self.compose(cause, status, request, client, &refused.to_string(), list);
         if let Refused::Requests(_, _, seconds) = refused {
             answer.fields.push(("Retry-After".into(), seconds.to_string().into()));
         }
@@ -253,7 +254,8 @@ fn whole(status: u16, bytes: AnswerBody, kind: &'static str) -> PageAnswer {
 fn with_values<T>(
     request: Option<&Request>,
     client: ClientId,
-    (comment, list): (&str, &str),
+    comment: &str,
+    list: &str,
     write: impl FnOnce(&Values<'_>) -> T,
 ) -> T {
     let host = request.map(|request| request.target().host.to_string()).unwrap_or_default();

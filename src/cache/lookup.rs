@@ -61,7 +61,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         // Its memory is kept from one request to the next.
         let mut key = std::mem::take(&mut self.key);
         invalidate::write_key(&mut key, request);
-        let found = self.find(request, self.shards.key(&key), directives, (who, coming), moment);
+        let found = self.find(request, self.shards.key(&key), directives, who, coming, moment);
         self.key = key;
         found
     }
@@ -72,7 +72,8 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         request: &Request,
         key: CacheKey<'_>,
         directives: Directives,
-        (who, coming): (W, Arriving),
+        who: W,
+        coming: Arriving,
         moment: &Moment<'_>,
     ) -> CacheFinding {
         let known = match self.shards.with(key.hash, |shard| shard.look_up(request, key, &directives, moment)) {

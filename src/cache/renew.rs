@@ -55,7 +55,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             return HeadVerdict::Again(validate::whole(request));
         };
         let told = self.updated(&kept, job, response, moment);
-        let renewal = self.renewal((&kept, &told), job, request, response, moment);
+        let renewal = self.renewal(&kept, &told, job, request, response, moment);
         let ttl = Some(told.freshness.left(moment.millis));
         let report = CacheReport { origin_status: Some(304), ttl, ..job.report(None, false) };
         let answer = answer(&told, &job.conditions, &report, moment);
@@ -90,7 +90,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             return;
         }
         let told = self.updated(&kept, job, response, moment);
-        let renewal = self.renewal((&kept, &told), job, request, response, moment);
+        let renewal = self.renewal(&kept, &told, job, request, response, moment);
         self.renew(job, place, told, renewal, request);
     }
 
@@ -112,7 +112,8 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     /// Judges whether `told` may be kept in place of what is, and what of it.
     fn renewal(
         &self,
-        (kept, told): (&StoredResponse, &StoredResponse),
+        kept: &StoredResponse,
+        told: &StoredResponse,
         job: &CacheJob,
         request: &Request,
         response: &Response<'_>,

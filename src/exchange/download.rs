@@ -121,8 +121,8 @@ impl Exchange {
                     }
                 }
                 let Phase::Relaying(relay) = &mut self.phase else { return false };
-                let to_client = (keep, self.upload.done, private);
-                take_response(relay, self.current.summary.as_deref_mut(), length, buf, to_client, cx)
+                let client = ClientState { keep, uploaded: self.upload.done, private };
+                take_response(relay, self.current.summary.as_deref_mut(), length, buf, client, cx)
             }
             _ => Err(OriginFault::HeadTooLarge),
         };
@@ -254,13 +254,16 @@ fn judged(
     response: &Response<'_>,
     rest: &[u8],
     private: bool,
-    (cx, summary): (&mut Context<'_>, Option<&mut Summary>),
+    cx: &mut Context<'_>,
+    summary: Option<&mut Summary>,
 ) -> Option<Caching> {
     let (Caching::Judge, Some(judge)) = (*request.caching(), cx.judge.as_deref_mut()) else {
         return Some(*request.caching());
     };
     let judged = judge.judge(request, response, rest, private)?;
-    summary.into_iter().for_each(|summary| summary.cache = Some(judged.words));
+    if let Some(summary) = summary {
+        summary.cache = Some(judged.words);
+    }
     Some(Caching::Told(judged.report))
 }
 
@@ -293,6 +296,17 @@ impl ResponseKind {
     }
 }
 
+/// What a response has to know of the client that it is for.
+#[derive(Clone, Copy)]
+struct ClientState {
+    /// The client's connection may carry another request afterwards.
+    keep: bool,
+    /// All of the request has come.
+    uploaded: bool,
+    /// The connection to the origin belongs to this client alone.
+    private: bool,
+}
+
 /// Parses the head at the front of the buffer and puts what the client gets in its place. None where a cache has something else for
 /// its client.
 fn take_response(
@@ -300,7 +314,7 @@ fn take_response(
     mut summary: Option<&mut Summary>,
     length: usize,
     buf: &mut Buf,
-    (keep, uploaded, private): (bool, bool, bool),
+    client: ClientState,
     cx: &mut Context<'_>,
 ) -> Result<Option<Head>, OriginFault> {
     let request = &relay.request;
@@ -309,18 +323,18 @@ fn take_response(
     login_fault(request, &response)?;
     cx.out.clear();
     // Content that is still to come goes on, if the origin means to read it.
-    let goes_on = uploaded || response.keep_alive() && request.expectation() == Expectation::None;
+    let goes_on = client.uploaded || response.keep_alive() && request.expectation() == Expectation::None;
     let to = ToClient {
         version: request.version(),
         method: request.method(),
         // What a client sends behind a CONNECT is not its next request, whether or not the tunnel came about.
-        keep_alive: keep && goes_on && request.method() != Method::Connect,
+        keep_alive: client.keep && goes_on && request.method() != Method::Connect,
         upgrade: true,
         date: cx.date,
         rules: &cx.settings.rules,
     };
     let kind = if response.status() == 101 {
-        if !may_switch(request, &response, uploaded) {
+        if !may_switch(request, &response, client.uploaded) {
             return Err(OriginFault::UnaskedSwitch);
         }
         rewrite::response(cx.out, &response, &to);
@@ -335,7 +349,7 @@ fn take_response(
         ResponseKind::Interim
     } else {
         let rest = &buf.bytes()[length..];
-        let told = judged(request, &response, rest, private, (cx, summary.as_deref_mut()));
+        let told = judged(request, &response, rest, client.private, cx, summary.as_deref_mut());
         let Some(told) = told else { return Ok(None) };
         caching = told;
         rewrite::response(cx.out, &response, &to);
@@ -346,7 +360,9 @@ fn take_response(
             rewrite::append_cache_status(cx.out, report, &cx.settings.rules);
         }
         cx.counters.note_response(ResponseSource::Origin, response.status());
-        summary.into_iter().for_each(|summary| summary.note_response(&response));
+        if let Some(summary) = summary {
+            summary.note_response(&response);
+        }
     }
     buf.replace_front(length, cx.out);
     Ok(Some(Head { length: cx.out.len() as u32, kind }))

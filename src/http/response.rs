@@ -45,7 +45,7 @@ impl<'h> Response<'h> {
         if head.len() > MAX_HEAD {
             return Err(OriginFault::HeadTooLarge);
         }
-        match Response::read(head, (head, 0), to, Strictness::Strict) {
+        match Response::read(head, head, 0, to, Strictness::Strict) {
             Err(fault) => Response::read_again(head, to, fault),
             strict => strict,
         }
@@ -54,12 +54,12 @@ impl<'h> Response<'h> {
     /// Reads a head that has this fault with the liberties of an origin.
     fn read_again(head: &'h [u8], to: Method, fault: OriginFault) -> Result<Response<'h>, OriginFault> {
         let lenient = match fault {
-            OriginFault::BadField => Response::read(head, (head, 0), to, Strictness::Lenient),
+            OriginFault::BadField => Response::read(head, head, 0, to, Strictness::Lenient),
             fault => Err(fault),
         };
         match lenient {
             Err(fault @ (OriginFault::NotHttp | OriginFault::BadByte)) => match reread::response(head) {
-                Some((copy, longer)) => Response::read(head, (&copy, longer), to, Strictness::Lenient),
+                Some((copy, longer)) => Response::read(head, &copy, longer, to, Strictness::Lenient),
                 None => Err(fault),
             },
             result => result,
@@ -69,7 +69,8 @@ impl<'h> Response<'h> {
     /// Reads `text`, which is the head or a copy of it that is `longer` at its front, and takes what it says from the head.
     fn read(
         head: &'h [u8],
-        (text, longer): (&[u8], usize),
+        text: &[u8],
+        longer: usize,
         to: Method,
         strictness: Strictness,
     ) -> Result<Response<'h>, OriginFault> {

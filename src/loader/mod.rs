@@ -143,7 +143,8 @@ impl Loader {
     pub fn look_at(
         &mut self,
         path: PathBuf,
-        (session, id): (Key, u64),
+        session: Key,
+        id: u64,
         deliver: impl FnOnce(Result<PageContent, String>) + Send + 'static,
     ) {
         let what: Arc<str> = format!("reading {}", path.display()).into();

@@ -126,7 +126,7 @@ impl Proxy {
             Host::V4(address) => IpAddr::V4(*address),
             Host::V6(address, _) => IpAddr::V6(*address),
             Host::Name(name) => {
-                match self.resolver.lookup(name, (key, client_key), &mut self.shares, now) {
+                match self.resolver.lookup(name, key, client_key, &mut self.shares, now) {
                     crate::resolver::LookupStart::Cached(found) => self.resolved(key, found, None),
                     crate::resolver::LookupStart::Pending(id) => {
                         client.waits = Waits::Lookup(id);

@@ -90,8 +90,8 @@ impl Proxy {
         if self.policy.name_allowed(name).is_err() {
             return self.host_resolved(key, &[], None, None);
         }
-        let who = (key, ClientKey::from(client.session.exchange.client()));
-        match self.resolver.lookup(name, who, &mut self.shares, now) {
+        let client = ClientKey::from(client.session.exchange.client());
+        match self.resolver.lookup(name, key, client, &mut self.shares, now) {
             LookupStart::Cached(found) => self.resolved(key, found, None),
             LookupStart::Pending(id) => {
                 self.set_waits(key, Waits::Lookup(id));

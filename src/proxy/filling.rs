@@ -41,7 +41,7 @@ impl CacheDesk {
 
 impl Proxy {
     /// Takes over the origin of a session, whose response goes to all who want it.
-    pub(super) fn fill(&mut self, key: Key, job: &CacheJob, (framing, keeps): (Framing, bool), begun: Vec<u8>) {
+    pub(super) fn fill(&mut self, key: Key, job: &CacheJob, framing: Framing, keeps: bool, begun: Vec<u8>) {
         let now = self.clock.now();
         self.forget_own_end(key);
         let (Some(caching), Some(client)) = (&mut self.caching, self.clients.get_mut(key)) else { return };

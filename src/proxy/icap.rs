@@ -36,8 +36,8 @@ impl Proxy {
         if !ranges && !self.policy.needs_address((!tunnel).then_some(to.port)) {
             return self.vetted(key);
         }
-        let (now, who) = (self.clock.now(), (key, ClientKey::from(exchange.client())));
-        match self.resolver.lookup(name, who, &mut self.shares, now) {
+        let (now, client) = (self.clock.now(), ClientKey::from(exchange.client()));
+        match self.resolver.lookup(name, key, client, &mut self.shares, now) {
             LookupStart::Cached(found) => self.resolved(key, found, None),
             LookupStart::Pending(id) => {
                 self.set_waits(key, Waits::Lookup(id));

@@ -60,9 +60,9 @@ impl Default for Lifecycle {
 }
 
 impl Lifecycle {
-    /// A soft stop begins after so many seconds and waits for as many, 0 for ever; a pidfile was written or not.
-    pub(super) fn begin(&mut self, (delay, drain): (u64, u64), pid_saved: bool) {
-        (self.drain_delay, self.drain, self.pid_saved) = (delay, drain, pid_saved);
+    /// A soft stop closes the listeners after `drain_delay` seconds and waits `drain` seconds for clients, 0 for ever.
+    pub(super) fn begin(&mut self, drain_delay: u64, drain: u64, pid_saved: bool) {
+        (self.drain_delay, self.drain, self.pid_saved) = (drain_delay, drain, pid_saved);
     }
 
     /// When something is due.

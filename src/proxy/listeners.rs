@@ -167,7 +167,8 @@ impl Listeners {
     /// What cannot be opened; a socket that no listener has asked for.
     pub(super) fn start(
         &mut self,
-        (places, parked): (&[ListenAddress], &[ListenAddress]),
+        places: &[ListenAddress],
+        parked: &[ListenAddress],
         inherited: InheritedSockets,
         keepalive: u64,
         poller: &mut Poller<Owner>,

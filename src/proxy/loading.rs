@@ -116,7 +116,7 @@ impl Loading {
         let PageLooks { last, waiting, done } = &mut self.looks;
         (*last, *waiting) = (*last + 1, *waiting + 1);
         let (id, done) = (*last, done.0.clone());
-        self.loader.look_at(path, (session, id), move |content| {
+        self.loader.look_at(path, session, id, move |content| {
             drop(done.send(PageLook { session, id, page, content }));
         });
         id

@@ -270,7 +270,7 @@ impl Proxy {
         let (Some(Credentials { user, password }), Some(fingerprint)) = (credentials, fingerprint) else {
             return self.failed(realm, from, None, 1);
         };
-        self.check(key, realm, fingerprint, from, (user.into(), password))
+        self.check(key, realm, fingerprint, from, user.into(), password)
     }
 
     /// Checks a password, at once where that is quick.
@@ -280,7 +280,8 @@ impl Proxy {
         realm: Realm,
         fingerprint: Fingerprint,
         client: ClientId,
-        (user, password): (Arc<str>, Zeroizing<Vec<u8>>),
+        user: Arc<str>,
+        password: Zeroizing<Vec<u8>>,
     ) -> Login {
         let now = self.clock.now();
         let busy = Login::Refused(Cause::AuthenticationBusy);

@@ -198,10 +198,10 @@ impl Proxy {
         let mut first = all.remove(0);
         first.poller.register(signals.source(), Owner::Signal)?;
         first.signals = Some(signals);
-        first.lifecycle.begin((options.drain_delay, options.drain), options.pid_saved);
+        first.lifecycle.begin(options.drain_delay, options.drain, options.pid_saved);
         let keepalive = options.service.dial_options.keepalive;
         let (parked, places) = first.lifecycle.park(options.places, options.shut);
-        first.listeners.start((&places, &parked), options.inherited, keepalive, &mut first.poller)?;
+        first.listeners.start(&places, &parked, options.inherited, keepalive, &mut first.poller)?;
         first.tell_listeners();
         first.redirector = options.redirector.map(|options| Redirector::new(options, first.clock.now()));
         further.iter_mut().for_each(|proxy| proxy.know_helpers(terms));

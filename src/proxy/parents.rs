@@ -143,8 +143,8 @@ impl Proxy {
             let address: Vec<IpAddr> = parent.host.address().into_iter().collect();
             return self.dial(key, &address, None);
         };
-        let who = (key, ClientKey::from(client.session.exchange.client()));
-        match self.resolver.lookup(name, who, &mut self.shares, now) {
+        let client = ClientKey::from(client.session.exchange.client());
+        match self.resolver.lookup(name, key, client, &mut self.shares, now) {
             LookupStart::Cached(found) => self.parent_resolved(key, found, None),
             LookupStart::Pending(id) => {
                 self.set_waits(key, Waits::Lookup(id));

@@ -87,7 +87,7 @@ impl Proxy {
             }
             HeadVerdict::Again(head) => self.send_again(key, job, &head, complete),
             HeadVerdict::Fill(answer) => {
-                self.fill(key, &job, (framing, keeps), begun);
+                self.fill(key, &job, framing, keeps, begun);
                 match job.fetch.filter(|_| !background) {
                     Some(id) => self.read_along(key, id, answer, CacheResult::Miss),
                     None => self.dismiss(key),

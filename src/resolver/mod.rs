@@ -125,7 +125,8 @@ impl Resolver {
     pub fn lookup(
         &mut self,
         name: &str,
-        (session, client): (Key, ClientKey),
+        session: Key,
+        client: ClientKey,
         shares: &mut Shares,
         now: Millis,
     ) -> LookupStart {
@@ -303,7 +304,7 @@ mod tests {
         let mut resolver = Resolver::new(config(Families { v4: true, v6: false }), Arc::default());
         let mut poller = Poller::new().expect("a poll");
         let (client, mut shares) = (ClientKey::from(std::net::IpAddr::from([192, 0, 2, 1])), Shares::default());
-        let started = resolver.lookup("name.test", (SESSION, client), &mut shares, 0);
+        let started = resolver.lookup("name.test", SESSION, client, &mut shares, 0);
         assert!(matches!(started, LookupStart::Pending(_)) && shares.held(client, Resource::Lookups) == 1);
         resolver.flush(&mut poller, 0);
         // An only server gets a second chance before it counts as unreachable.
@@ -328,7 +329,8 @@ mod tests {
         let client = |last: u8| ClientKey::from(std::net::IpAddr::from([192, 0, 2, last]));
         let mut ask = |resolver: &mut Resolver, name: String, last: u8| match resolver.lookup(
             &name,
-            (SESSION, client(last)),
+            SESSION,
+            client(last),
             &mut shares,
             0,
         ) {

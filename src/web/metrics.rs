@@ -21,7 +21,8 @@ pub(super) const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(super) fn render(
     running: &Running,
     hosts: &Top,
-    (listeners, left): (&[ListenerRow], &[DrainerRow]),
+    listeners: &[ListenerRow],
+    left: &[DrainerRow],
     files: &[ListFileRow],
 ) -> String {
     let mut page = MetricsPage::default();
@@ -410,7 +411,7 @@ mod tests {
 
     #[test]
     fn every_metric_has_help_and_type_and_a_number() {
-        let text = render(&Running::default(), &Top::default(), (&[], &[]), &[]);
+        let text = render(&Running::default(), &Top::default(), &[], &[], &[]);
         let mut named = std::collections::HashSet::new();
         for line in text.lines() {
             match line.strip_prefix("# ") {
@@ -442,7 +443,7 @@ mod tests {
         let mut running = Running::default();
         running.counters.helper_time.note(3001);
         running.counters.helper_time.note(1_500_000);
-        let text = render(&running, &Top::default(), (&[], &[]), &[]);
+        let text = render(&running, &Top::default(), &[], &[], &[]);
         for line in [
             "exaproxy_helper_seconds_bucket{le=\"0.002\"} 0",
             "exaproxy_helper_seconds_bucket{le=\"0.005\"} 1",

@@ -285,9 +285,9 @@ fn for_programs(path: &str, query: &[u8], source: &dyn Source) -> Option<Answer>
         "/json/acl/observed" => of_kind(JSON, json::text(&json::observed(&source.observed()))),
         "/information/allowlist.txt" => of_kind(PLAIN, lists::allowlist_text(&source.observed())),
         "/metrics" => {
-            let (listeners, drainers) = (source.listeners(), source.drainers());
-            let rows = (&listeners[..], &drainers[..]);
-            of_kind(metrics::KIND, metrics::render(&source.running(), source.hosts(), rows, &source.list_files()))
+            let (listeners, drainers, files) = (source.listeners(), source.drainers(), source.list_files());
+            let text = metrics::render(&source.running(), source.hosts(), &listeners, &drainers, &files);
+            of_kind(metrics::KIND, text)
         }
         "/health" => health(&source.running(), query == b"strict"),
         "/style.css" => of_kind(STYLE, include_str!("style.css")),

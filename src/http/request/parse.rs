@@ -62,9 +62,9 @@ impl Request {
         if head.len() > limit {
             return Err(oversized(head, limit));
         }
-        match Request::read((host, schemes), head, head, rules) {
+        match Request::read(host, schemes, head, head, rules) {
             Err(Unread::Refused(error)) => match reread::request(head) {
-                Some(copy) => Request::read((host, schemes), head, &copy, rules).map_err(|unread| unread.fault(head)),
+                Some(copy) => Request::read(host, schemes, head, &copy, rules).map_err(|unread| unread.fault(head)),
                 None => Err(diagnose_request(head, error)),
             },
             result => result.map_err(|unread| unread.fault(head)),
@@ -73,7 +73,8 @@ impl Request {
 
     /// Reads `text`, which is the head or a copy of it, and takes what it says from the head.
     fn read(
-        (host, schemes): (Option<&[u8]>, Schemes),
+        host: Option<&[u8]>,
+        schemes: Schemes,
         head: &[u8],
         text: &[u8],
         rules: &Rules,
