@@ -13,7 +13,9 @@ impl Exchange {
             let head = matches!(self.phase.kind(), PhaseKind::Head | PhaseKind::Hello);
             let began = if head { (self.entered, self.current.fraction) } else { (cx.now, cx.fraction) };
             let mut summary = cx.summaries.begin(began, self.moved(), wanted);
-            self.provenance.iter().for_each(|provenance| summary.note_provenance(provenance));
+            if let Some(provenance) = &self.provenance {
+                summary.note_provenance(provenance);
+            }
             self.current.summary = Some(summary);
         }
     }

@@ -102,7 +102,9 @@ impl Exchange {
         current.client = Persistence::Last;
         if let (Some(wanted), true) = (wanted, words["summary"].is_object()) {
             let mut summary = Summary::from_words(&words["summary"], wanted, home)?;
-            provenance.iter().for_each(|provenance| summary.note_provenance(provenance));
+            if let Some(provenance) = &provenance {
+                summary.note_provenance(provenance);
+            }
             current.summary = Some(Box::new(summary));
         }
         // A time before this process began counts from there.

@@ -233,7 +233,11 @@ fn response_fields(out: &mut Vec<u8>, response: &Response<'_>, to: &ToClient<'_>
 fn response_framing(out: &mut Vec<u8>, response: &Response<'_>, to: &ToClient<'_>) {
     match response.framing(to.version) {
         Framing::Empty if response.status() < 200 || response.status() == 204 => {}
-        Framing::Empty => response.length().into_iter().for_each(|length| framing(out, &Framing::Sized(length))),
+        Framing::Empty => {
+            if let Some(length) = response.length() {
+                framing(out, &Framing::Sized(length));
+            }
+        }
         Framing::Chunked(_) if to.version == Version::Http10 => {}
         body => framing(out, &body),
     }

@@ -152,7 +152,9 @@ impl Loader {
             let what = Arc::clone(&what);
             move |open: &mut OpenFiles| {
                 let looked = folder::look_at(&path).map(|(content, file)| {
-                    file.into_iter().for_each(|file| open.keep(id, session, file, Arc::clone(&what)));
+                    if let Some(file) = file {
+                        open.keep(id, session, file, Arc::clone(&what));
+                    }
                     content
                 });
                 deliver(looked.map_err(|error| error.to_string()));
@@ -282,7 +284,9 @@ impl LoaderThread {
         let LoaderThread { bus, jobs, open } = self;
         match kind {
             kind::READ => {
-                open.what(key).into_iter().for_each(|what| work.begin(what));
+                if let Some(what) = open.what(key) {
+                    work.begin(what);
+                }
                 open.send(key, bus)
             }
             kind::CLOSE => {

@@ -71,7 +71,9 @@ impl Log for Front {
     }
 
     fn flush(&self) {
-        self.messages.get().into_iter().for_each(|messages| messages.flush());
+        if let Some(messages) = self.messages.get() {
+            messages.flush();
+        }
     }
 }
 

@@ -59,7 +59,9 @@ impl Proxy {
                 self.write_access(key);
                 // What the end of the request asks for, without another look at what is there to be moved.
                 let next = self.clients.get_mut(key).and_then(|client| client.session.exchange.poll());
-                next.into_iter().for_each(|action| self.act(key, action));
+                if let Some(action) = next {
+                    self.act(key, action);
+                }
             }
             Action::Done(reason) => self.end(key, reason),
         }

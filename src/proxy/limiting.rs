@@ -62,7 +62,11 @@ impl Limiting {
         let common = self.common.as_deref();
         match (&mut self.seats, limits.connections) {
             // Places that all loops share have to be given back.
-            (seats, 0) => seats.take().into_iter().for_each(Seats::close),
+            (seats, 0) => {
+                if let Some(seats) = seats.take() {
+                    seats.close();
+                }
+            }
             (Some(seats), most) => seats.places.each(|places| places.set_most(most)),
             (None, most) => {
                 let own = || ByClient::Own(Places::new(most));

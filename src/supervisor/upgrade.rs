@@ -249,7 +249,9 @@ impl Supervisor {
 
     /// This part is not the service any more.
     fn become_drainer(&mut self, line: Packets) {
-        self.pidfile.0.take().into_iter().for_each(Pidfile::leave);
+        if let Some(pidfile) = self.pidfile.0.take() {
+            pidfile.leave();
+        }
         self.service = ServiceReport::new(Notifier::default());
         self.messages.renumber(std::process::id());
         self.proxy.leave();

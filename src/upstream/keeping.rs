@@ -42,7 +42,9 @@ impl Upstream {
     pub(super) fn configure_kept(&mut self) {
         let (limit, timeout) = (self.dial_options.offers, self.dial_options.pool_timeout);
         self.idle.configure(self.dial_options.pool, timeout);
-        self.counted().into_iter().for_each(|offering| offering.configure(limit, timeout));
+        if let Some(offering) = self.counted() {
+            offering.configure(limit, timeout);
+        }
     }
 
     /// Keeps a connection that no request uses.

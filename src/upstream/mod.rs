@@ -379,7 +379,9 @@ impl Upstream {
                     return None;
                 }
                 Step::WaitForEnd => {
-                    until.into_iter().for_each(|until| self.alarms.arm(key.index, until));
+                    if let Some(until) = until {
+                        self.alarms.arm(key.index, until);
+                    }
                     return None;
                 }
                 Step::Lost(error) => return Some(error),

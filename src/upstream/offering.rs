@@ -128,7 +128,9 @@ impl Offering {
             poller.assign(route, Owner::Offered(key));
             log::debug!(target: "download", "offering a connection to {address} to other loops");
         }
-        displaced.into_iter().for_each(|displaced| self.close(displaced, poller));
+        if let Some(displaced) = displaced {
+            self.close(displaced, poller);
+        }
     }
 
     /// Takes the connection of a site that was offered last and is still good for a request.

@@ -115,7 +115,9 @@ impl Folder {
                 Err(error) => {
                     survey.note_trouble(&found.path, error);
                     // Descriptors are used up, or only root may read it, as at the start: better what it was than nothing.
-                    before.into_iter().for_each(|page| pile.put(found.name.clone(), page.clone()));
+                    if let Some(page) = before {
+                        pile.put(found.name.clone(), page.clone());
+                    }
                 }
             }
         }

@@ -87,7 +87,9 @@ impl LoginFailures {
             return;
         }
         let oldest = self.0.iter().min_by_key(|(_, known)| known.times.back().copied()).map(|(client, _)| *client);
-        oldest.into_iter().for_each(|client| drop(self.0.remove(&client)));
+        if let Some(client) = oldest {
+            self.0.remove(&client);
+        }
     }
 }
 

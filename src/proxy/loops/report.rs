@@ -113,7 +113,9 @@ impl Proxy {
             let first = &loops.post.first;
             first.post(News::Second(loops.number, running));
             let hosts = if first.is_long() { None } else { self.watch.hosts.hand_over(now) };
-            hosts.into_iter().for_each(|hosts| first.post(News::Hosts(hosts)));
+            if let Some(hosts) = hosts {
+                first.post(News::Hosts(hosts));
+            }
         }
         true
     }

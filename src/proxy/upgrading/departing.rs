@@ -64,7 +64,9 @@ impl Proxy {
     /// The service accepts, and says what it can take over.
     pub(super) fn hear_what_is_taken(&mut self, words: &[u8]) {
         let taken = words.split(|byte| *byte == b' ').any(|word| word == TUNNELS.as_bytes());
-        self.departing().into_iter().for_each(|departing| (departing.taken, departing.more) = (taken, taken));
+        if let Some(departing) = self.departing() {
+            (departing.taken, departing.more) = (taken, taken);
+        }
     }
 
     /// Has tunnels go, once those before have gone.

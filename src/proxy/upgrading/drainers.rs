@@ -137,7 +137,9 @@ impl Proxy {
             let Some(at) = drainers.iter().position(|drainer| drainer.row.pid == *pid) else { continue };
             let Drainer { row, line } = drainers.remove(at);
             tell_end(&row, now);
-            line.into_iter().for_each(|line| line.close(&mut self.poller));
+            if let Some(line) = line {
+                line.close(&mut self.poller);
+            }
         }
     }
 }

@@ -83,7 +83,9 @@ impl Proxy {
 
     /// The service has an event.
     pub(super) fn note_next(&mut self) {
-        self.next_line().into_iter().for_each(VersionLine::note);
+        if let Some(line) = self.next_line() {
+            line.note();
+        }
     }
 
     /// Tells the service how this drainer is.
