@@ -27,7 +27,7 @@ use crate::policy::shares::ClientKey;
 use crate::resolver::{LookupId, LookupResult};
 use crate::system::interfaces;
 use crate::upstream::dial::DialError;
-use crate::upstream::{Connect, ConnectRequest};
+use crate::upstream::{Connect, ConnectRequest, DialContext};
 
 /// What tells connections to parents from those to an origin at the same place.
 const PARENT: &str = "parent";
@@ -245,7 +245,8 @@ impl Proxy {
             repeatable,
             patience,
         };
-        match self.upstream.connect(&wanted, &mut self.poller, &mut self.shares, now) {
+        let mut cx = DialContext { poller: &mut self.poller, shares: &mut self.shares, now };
+        match self.upstream.connect(&wanted, &mut cx) {
             Connect::Ready(origin) => self.connected(key, origin),
             Connect::Pending(dial) => {
                 self.set_waits(key, Waits::Dial(dial, rest));
@@ -289,7 +290,9 @@ impl Proxy {
         match client.waits {
             Waits::Dial(dial, Some(id)) if id == lookup => {
                 self.set_waits(key, Waits::Dial(dial, None));
-                self.upstream.extend(dial, &allowed, &mut self.poller, &mut self.shares, self.clock.now());
+                let now = self.clock.now();
+                let mut cx = DialContext { poller: &mut self.poller, shares: &mut self.shares, now };
+                self.upstream.extend(dial, &allowed, &mut cx);
             }
             Waits::Rest(id) if id == lookup => {
                 self.set_waits(key, Waits::Nothing);
@@ -416,9 +419,11 @@ impl Proxy {
             }
             Waits::Lookup(id) | Waits::Rest(id) => self.resolver.cancel(id, &mut self.shares, self.clock.now()),
             Waits::Dial(dial, lookup) => {
-                self.upstream.cancel(dial, &mut self.poller, &mut self.shares, self.clock.now());
+                let now = self.clock.now();
+                let mut cx = DialContext { poller: &mut self.poller, shares: &mut self.shares, now };
+                self.upstream.cancel(dial, &mut cx);
                 if let Some(id) = lookup {
-                    self.resolver.cancel(id, &mut self.shares, self.clock.now());
+                    self.resolver.cancel(id, &mut self.shares, now);
                 }
             }
         }

@@ -4,6 +4,7 @@ use reactor::ready::Ready;
 
 use super::Proxy;
 use crate::io::owner::Owner;
+use crate::upstream::DialContext;
 
 impl Proxy {
     /// Notes what an event says; work happens later.
@@ -27,7 +28,9 @@ impl Proxy {
             Owner::Listener(index) => self.listeners.note(index),
             Owner::Idle(_) | Owner::Offered(_) => self.upstream.handle_kept(owner, ready, &mut self.poller),
             Owner::Attempt(key, lane) => {
-                self.upstream.handle_event(key, lane, ready, &mut self.poller, &mut self.shares, self.clock.now());
+                let now = self.clock.now();
+                let mut cx = DialContext { poller: &mut self.poller, shares: &mut self.shares, now };
+                self.upstream.handle_event(key, lane, ready, &mut cx);
             }
             Owner::Resolver(key) => self.resolver.handle_event(key, ready, &mut self.poller, self.clock.now()),
             Owner::Fill(key) => {

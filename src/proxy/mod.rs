@@ -76,7 +76,7 @@ use crate::redirector::{self, Redirector};
 use crate::resolver::{self, Resolver, ResolverEvent};
 use crate::session::{Progress, Shared};
 use crate::system::signals::Signals;
-use crate::upstream::Upstream;
+use crate::upstream::{DialContext, Upstream};
 use client::{Client, Waits};
 use clock::Clock;
 use listeners::Listeners;
@@ -372,7 +372,8 @@ impl Proxy {
 
     fn expire(&mut self) {
         let now = self.clock.now();
-        self.upstream.handle_timeout(&mut self.poller, &mut self.shares, now);
+        let mut cx = DialContext { poller: &mut self.poller, shares: &mut self.shares, now };
+        self.upstream.handle_timeout(&mut cx);
         self.resolver.handle_timeout(&mut self.poller, now);
         if let Some(redirector) = &mut self.redirector {
             redirector.handle_timeout(&mut self.poller, now);

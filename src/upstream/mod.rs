@@ -88,6 +88,17 @@ impl ConnectRequest<'_> {
     }
 }
 
+/// What the loop lends for a step of a race.
+#[derive(Debug)]
+pub struct DialContext<'a> {
+    /// Where sockets are watched.
+    pub poller: &'a mut Poller<Owner>,
+    /// What clients hold of the attempts.
+    pub shares: &'a mut Shares,
+    /// The time of this turn.
+    pub now: Millis,
+}
+
 /// What came of a request.
 #[derive(Debug)]
 pub enum Connect {
@@ -175,22 +186,16 @@ impl Upstream {
     }
 
     /// Finds a connection.
-    pub fn connect(
-        &mut self,
-        request: &ConnectRequest<'_>,
-        poller: &mut Poller<Owner>,
-        shares: &mut Shares,
-        now: Millis,
-    ) -> Connect {
+    pub fn connect(&mut self, request: &ConnectRequest<'_>, cx: &mut DialContext<'_>) -> Connect {
         // A kept connection may be dead already, since its origin may close it at any time. The request then has to be
         // sent again, which only a repeatable one may be (RFC 9110 §9.2.2).
         if !request.fresh && request.repeatable {
-            if let Some(mut origin) = self.take_kept(request, poller) {
+            if let Some(mut origin) = self.take_kept(request, cx.poller) {
                 origin.exchanges += 1;
                 return Connect::Ready(origin);
             }
         }
-        let failures = &self.failures;
+        let (failures, now) = (&self.failures, cx.now);
         let addresses = dial::order(request.addresses, |address| failures.holds(address, now));
         let addresses = addresses.into_iter().map(|address| request.place(address)).collect();
         let key = self.dials.insert(Dial {
@@ -203,7 +208,7 @@ impl Upstream {
             race: Race::new(addresses, now),
             attempts: Vec::new(),
         });
-        match self.advance(key, poller, shares, now) {
+        match self.advance(key, cx) {
             None => Connect::Pending(key),
             Some(error) => {
                 self.dials.remove(key);
@@ -213,59 +218,44 @@ impl Upstream {
     }
 
     /// More addresses of the same name have become known.
-    pub fn extend(
-        &mut self,
-        key: Key,
-        addresses: &[IpAddr],
-        poller: &mut Poller<Owner>,
-        shares: &mut Shares,
-        now: Millis,
-    ) {
+    pub fn extend(&mut self, key: Key, addresses: &[IpAddr], cx: &mut DialContext<'_>) {
         if let Some(dial) = self.dials.get_mut(key) {
-            dial.race.extend(addresses, now);
-            self.go_on(key, poller, shares, now);
+            dial.race.extend(addresses, cx.now);
+            self.go_on(key, cx);
         }
     }
 
     /// The session of this race has given up.
-    pub fn cancel(&mut self, key: Key, poller: &mut Poller<Owner>, shares: &mut Shares, now: Millis) {
+    pub fn cancel(&mut self, key: Key, cx: &mut DialContext<'_>) {
         if let Some(dial) = self.dials.remove(key) {
             // Addresses that hang are tried last next time, or the first few dead ones would hide the others for good.
-            for slow in dial.attempts.iter().flatten().filter(|attempt| attempt.since + SLOW <= now) {
-                self.failures.note(slow.address.ip(), now);
+            for slow in dial.attempts.iter().flatten().filter(|attempt| attempt.since + SLOW <= cx.now) {
+                self.failures.note(slow.address.ip(), cx.now);
             }
-            dial.close(poller, shares);
+            dial.close(cx);
         }
     }
 
     /// An attempt has had an event.
-    pub fn handle_event(
-        &mut self,
-        key: Key,
-        lane: u8,
-        ready: Ready,
-        poller: &mut Poller<Owner>,
-        shares: &mut Shares,
-        now: Millis,
-    ) {
+    pub fn handle_event(&mut self, key: Key, lane: u8, ready: Ready, cx: &mut DialContext<'_>) {
         let Some(dial) = self.dials.get_mut(key) else { return };
         let Some(Some(attempt)) = dial.attempts.get_mut(lane as usize) else { return };
         attempt.stream.ready |= ready;
         if ready.has(Ready::ERROR) {
-            self.attempt_failed(key, lane, poller, shares, now);
+            self.attempt_failed(key, lane, cx);
         } else if ready.has(Ready::WRITE) {
-            self.attempt_won(key, lane, poller, shares, now);
+            self.attempt_won(key, lane, cx);
         }
     }
 
     /// Time has passed: another address may be due.
-    pub fn handle_timeout(&mut self, poller: &mut Poller<Owner>, shares: &mut Shares, now: Millis) {
-        while let Some(slot) = self.alarms.pop_due(now) {
+    pub fn handle_timeout(&mut self, cx: &mut DialContext<'_>) {
+        while let Some(slot) = self.alarms.pop_due(cx.now) {
             if let Some(key) = self.dials.key_at(slot) {
-                self.go_on(key, poller, shares, now);
+                self.go_on(key, cx);
             }
         }
-        self.offer_unused(poller, now);
+        self.offer_unused(cx.poller, cx.now);
     }
 
     /// When something is due: at once while a finished race waits to be taken.
@@ -281,22 +271,22 @@ impl Upstream {
         self.finished.pop()
     }
 
-    fn attempt_won(&mut self, key: Key, lane: u8, poller: &mut Poller<Owner>, shares: &mut Shares, now: Millis) {
+    fn attempt_won(&mut self, key: Key, lane: u8, cx: &mut DialContext<'_>) {
         let Some(mut dial) = self.dials.remove(key) else { return };
         let Some(attempt) = dial.attempts.get_mut(lane as usize).and_then(Option::take) else { return };
         self.failures.forget(attempt.address.ip());
         // Those that were tried first and still hang are not to be tried first again.
         for slow in dial.attempts.iter().flatten() {
-            self.failures.note(slow.address.ip(), now);
+            self.failures.note(slow.address.ip(), cx.now);
         }
         let (session, site) = (dial.session, dial.key);
-        dial.close(poller, shares);
-        poller.assign(attempt.stream.route, Owner::Origin(session));
+        dial.close(cx);
+        cx.poller.assign(attempt.stream.route, Owner::Origin(session));
         let origin = Origin { stream: attempt.stream, address: attempt.address, key: site, exchanges: 0 };
         self.finished.push((session, Ok(Box::new(origin))));
     }
 
-    fn attempt_failed(&mut self, key: Key, lane: u8, poller: &mut Poller<Owner>, shares: &mut Shares, now: Millis) {
+    fn attempt_failed(&mut self, key: Key, lane: u8, cx: &mut DialContext<'_>) {
         let Some(dial) = self.dials.get_mut(key) else { return };
         let Some(attempt) = dial.attempts.get_mut(lane as usize).and_then(Option::take) else { return };
         let error = match attempt.stream.io.take_error() {
@@ -304,11 +294,11 @@ impl Upstream {
             Ok(None) => io::ErrorKind::ConnectionReset.into(),
         };
         log::debug!(target: "download", "[{}] {} connecting to {} failed: {error}", dial.session.generation, dial.client, attempt.address);
-        poller.forget(attempt.stream.route);
+        cx.poller.forget(attempt.stream.route);
         let error = DialError::of(&error);
-        dial.race.handle_failed(attempt.address, error, now);
-        self.note_failure(attempt.address.ip(), error, now);
-        self.go_on(key, poller, shares, now);
+        dial.race.handle_failed(attempt.address, error, cx.now);
+        self.note_failure(attempt.address.ip(), error, cx.now);
+        self.go_on(key, cx);
     }
 
     /// Remembers that an address failed. Where this host has nothing left to connect with, that says nothing about it.
@@ -318,31 +308,26 @@ impl Upstream {
         }
     }
 
-    fn go_on(&mut self, key: Key, poller: &mut Poller<Owner>, shares: &mut Shares, now: Millis) {
-        if let Some(error) = self.advance(key, poller, shares, now) {
+    fn go_on(&mut self, key: Key, cx: &mut DialContext<'_>) {
+        if let Some(error) = self.advance(key, cx) {
             if let Some(dial) = self.dials.remove(key) {
                 self.finished.push((dial.session, Err(error)));
-                dial.close(poller, shares);
+                dial.close(cx);
             }
         }
     }
 
     /// Starts the attempts that are due, as far as the client's share allows. Gives the error of a race that is lost.
-    fn advance(&mut self, key: Key, poller: &mut Poller<Owner>, shares: &mut Shares, now: Millis) -> Option<DialError> {
-        let lost = self.start_attempts(key, poller, shares, now);
+    fn advance(&mut self, key: Key, cx: &mut DialContext<'_>) -> Option<DialError> {
+        let lost = self.start_attempts(key, cx);
         if let Some(dial) = self.dials.get_mut(key) {
-            dial.give_back(dial.race.running().saturating_sub(1), shares);
+            dial.give_back(dial.race.running().saturating_sub(1), cx.shares);
         }
         lost
     }
 
-    fn start_attempts(
-        &mut self,
-        key: Key,
-        poller: &mut Poller<Owner>,
-        shares: &mut Shares,
-        now: Millis,
-    ) -> Option<DialError> {
+    fn start_attempts(&mut self, key: Key, cx: &mut DialContext<'_>) -> Option<DialError> {
+        let now = cx.now;
         loop {
             let dial = self.dials.get_mut(key)?;
             if dial.until.is_some_and(|until| until <= now) {
@@ -353,14 +338,14 @@ impl Upstream {
             // The place of an attempt that has just ended is still this race's.
             let free = *beside as usize >= dial.race.running();
             let may_add = || {
-                let taken = !free && shares.take(client, Resource::Attempts, 1);
+                let taken = !free && cx.shares.take(client, Resource::Attempts, 1);
                 *beside += u32::from(taken);
                 free || taken
             };
             match dial.race.poll(now, may_add) {
                 Step::Try(address) => {
                     let lane = free_lane(&mut dial.attempts);
-                    match open(address, source, &self.dial_options, poller, Owner::Attempt(key, lane)) {
+                    match open(address, source, &self.dial_options, cx.poller, Owner::Attempt(key, lane)) {
                         Ok(stream) => dial.attempts[lane as usize] = Some(Attempt { stream, address, since: now }),
                         Err(error) => {
                             log::debug!(target: "download", "[{number}] {client} connecting to {address} failed: {error}");
@@ -371,7 +356,7 @@ impl Upstream {
                     }
                 }
                 Step::GiveUp(address) => {
-                    give_up(dial, address, poller);
+                    give_up(dial, address, cx.poller);
                     self.note_failure(address.ip(), DialError::TimedOut, now);
                 }
                 Step::Wait(at) => {
@@ -401,10 +386,10 @@ impl Dial {
     }
 
     /// Ends all attempts.
-    fn close(mut self, poller: &mut Poller<Owner>, shares: &mut Shares) {
-        self.give_back(0, shares);
+    fn close(mut self, cx: &mut DialContext<'_>) {
+        self.give_back(0, cx.shares);
         for attempt in self.attempts.into_iter().flatten() {
-            poller.forget(attempt.stream.route);
+            cx.poller.forget(attempt.stream.route);
         }
     }
 }
