@@ -16,7 +16,7 @@ impl Proxy {
     /// Takes a tunnel that a drainer offers, or says why not. False where it cannot be told which it is.
     pub(super) fn take_tunnel(&mut self, place: usize, said: &[u8], packet: Packet) -> bool {
         let Packet { descriptors, whole, .. } = packet;
-        let line = self.versions.as_ref().and_then(|versions| versions.drainers.get(place)?.line.as_ref());
+        let line = self.drainer_mut(place).and_then(|drainer| drainer.line.as_ref());
         let (Some(answer), Some(label)) = (line.map(|line| line.packets().clone()), Label::read(said)) else {
             return false;
         };

@@ -46,19 +46,17 @@ impl Departing {
 
 impl Proxy {
     fn departing(&mut self) -> Option<&mut Departing> {
-        Some(&mut self.versions.as_mut()?.next.as_mut()?.departing)
+        self.following_mut().map(|next| &mut next.departing)
     }
 
     /// Is no tunnel on its way out of this process?
     pub(in crate::proxy) fn nothing_departs(&self) -> bool {
-        let next = self.versions.as_ref().and_then(|versions| versions.next.as_ref());
-        next.is_none_or(|next| next.departing.is_idle())
+        self.following().is_none_or(|next| next.departing.is_idle())
     }
 
     /// Are there tunnels that go as soon as those before have gone? The end of a drainer's time waits for them.
     pub(in crate::proxy) fn more_depart(&self) -> bool {
-        let next = self.versions.as_ref().and_then(|versions| versions.next.as_ref());
-        next.is_some_and(|next| next.departing.taken && (next.departing.more || !next.departing.is_idle()))
+        self.following().is_some_and(|next| next.departing.taken && (next.departing.more || !next.departing.is_idle()))
     }
 
     /// The service accepts, and says what it can take over.
@@ -109,7 +107,7 @@ impl Proxy {
     fn offer(&mut self) {
         let (now, fraction) = (self.clock.now(), self.clock.fraction());
         loop {
-            let Some(next) = self.versions.as_mut().and_then(|versions| versions.next.as_mut()) else { return };
+            let Some(next) = self.following_mut() else { return };
             let (Some(line), departing) = (&next.line, &mut next.departing) else { return };
             if departing.offered.len() >= AT_ONCE {
                 return;

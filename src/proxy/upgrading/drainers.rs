@@ -77,8 +77,7 @@ impl Proxy {
         let mut space = vec![0; MAX_PACKET];
         for place in places {
             for _ in 0..BATCH {
-                let line = self.versions.as_mut().and_then(|versions| versions.drainers.get_mut(place)?.line.as_mut());
-                let Some(line) = line else { break };
+                let Some(line) = self.drainer_mut(place).and_then(|drainer| drainer.line.as_mut()) else { break };
                 match line.next(&mut space) {
                     Incoming::Packet(packet) => self.hear_drainer(place, &space[..packet.length], packet),
                     Incoming::Nothing => break,
@@ -94,8 +93,7 @@ impl Proxy {
             // It keeps what it gets no answer for, as soon as none can come.
             [TUNNEL, said @ ..] if !self.take_tunnel(place, said, packet) => self.hang_up_on_drainer(place),
             [STATE, text @ ..] => {
-                let drainer = self.versions.as_mut().and_then(|versions| versions.drainers.get_mut(place));
-                let Some(Drainer { row, .. }) = drainer else { return };
+                let Some(Drainer { row, .. }) = self.drainer_mut(place) else { return };
                 let told = DrainerNumbers::read(&String::from_utf8_lossy(text));
                 if row.told.is_none() {
                     tell_begin(row.pid, &told);
@@ -108,10 +106,8 @@ impl Proxy {
 
     /// It says nothing more.
     fn hang_up_on_drainer(&mut self, place: usize) {
-        let drainer = self.versions.as_mut().and_then(|versions| versions.drainers.get_mut(place));
-        let Some((pid, line)) = drainer.and_then(|drainer| Some((drainer.row.pid, drainer.line.take()?))) else {
-            return;
-        };
+        let Some(drainer) = self.drainer_mut(place) else { return };
+        let (pid, Some(line)) = (drainer.row.pid, drainer.line.take()) else { return };
         line.close(&mut self.poller);
         // Where no process is told of the ends of its children, this is all that is known.
         if cfg!(not(target_os = "linux")) {

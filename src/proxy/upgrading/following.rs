@@ -44,7 +44,7 @@ impl Proxy {
     }
 
     fn next_line(&mut self) -> Option<&mut VersionLine> {
-        self.versions.as_mut()?.next.as_mut()?.line.as_mut()
+        self.following_mut()?.line.as_mut()
     }
 
     /// Hears what the service says.
@@ -56,8 +56,7 @@ impl Proxy {
                 Incoming::Packet(packet) => self.hear_service(&space[..packet.length]),
                 Incoming::Nothing => return,
                 Incoming::Ended => {
-                    let next = self.versions.as_mut().and_then(|versions| versions.next.as_mut());
-                    if let Some(line) = next.and_then(|next| next.line.take()) {
+                    if let Some(line) = self.following_mut().and_then(|next| next.line.take()) {
                         line.close(&mut self.poller);
                     }
                     self.take_back_all();
@@ -91,7 +90,7 @@ impl Proxy {
     /// Tells the service how this drainer is.
     pub(in crate::proxy) fn tell_next(&self, running: &Running, last: bool) {
         let until = self.lifecycle.drained_at().map_or(0, |at| self.clock.since_epoch(at) / 1000);
-        let Some(next) = self.versions.as_ref().and_then(|versions| versions.next.as_ref()) else { return };
+        let Some(next) = self.following() else { return };
         let Some(line) = &next.line else { return };
         let [to_clients, to_origins] = sent(running);
         let told = DrainerNumbers {

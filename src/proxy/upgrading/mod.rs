@@ -31,6 +31,21 @@ pub(super) struct Versions {
 }
 
 impl Proxy {
+    /// In a drainer: what it knows of the service.
+    fn following(&self) -> Option<&Following> {
+        self.versions.as_ref()?.next.as_ref()
+    }
+
+    /// The same, to change it.
+    fn following_mut(&mut self) -> Option<&mut Following> {
+        self.versions.as_mut()?.next.as_mut()
+    }
+
+    /// The drainer in this place.
+    fn drainer_mut(&mut self, place: usize) -> Option<&mut Drainer> {
+        self.versions.as_mut()?.drainers.get_mut(place)
+    }
+
     /// The listening sockets by their descriptors, and whether they are our own.
     pub fn listening(&self) -> Vec<(i32, bool)> {
         self.listeners.descriptors()
