@@ -13,7 +13,7 @@ use super::identity::Identity;
 use super::ingress::{Ingress, Provenance, MAX_AUTHORITY, MAX_UNIQUE_ID};
 use super::phase::{Phase, TunnelOrigin};
 use super::summary::moved::{bytes_of, text_of, NewHome};
-use super::{Exchange, Moved, Remembered, Summary};
+use super::{Exchange, Moved, Summary};
 use crate::http::framing::Framing;
 use crate::http::target::Target;
 use crate::peer::Peer;
@@ -74,9 +74,8 @@ impl Exchange {
         Some(words)
     }
 
-    /// The exchange of a tunnel that another process has had. None where something is missing, or cannot be. What it is to remember is
-    /// asked for by `wanted`.
-    pub fn from_words(words: &Value, wanted: Option<Remembered>, home: NewHome<'_>) -> Option<Exchange> {
+    /// The exchange of a tunnel that another process has had. None where something is missing, or cannot be.
+    pub fn from_words(words: &Value, home: NewHome<'_>) -> Option<Exchange> {
         let text = |name: &str| words[name].as_str();
         let number = |name: &str| words[name].as_u64();
         let ingress = Ingress::ALL.into_iter().find(|kind| Some(kind.name()) == text("ingress"))?;
@@ -100,7 +99,7 @@ impl Exchange {
         };
         let mut current = Current::begun(home.now, home.fraction);
         current.client = Persistence::Last;
-        if let (Some(wanted), true) = (wanted, words["summary"].is_object()) {
+        if let (Some(wanted), true) = (home.remembers, words["summary"].is_object()) {
             let mut summary = Summary::from_words(&words["summary"], wanted, home)?;
             if let Some(provenance) = &provenance {
                 summary.note_provenance(provenance);

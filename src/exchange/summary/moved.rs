@@ -13,13 +13,15 @@ use crate::http::target::Host;
 use crate::http::Version;
 use crate::tls::hello::ClientHello;
 
-/// What a process says of itself that takes a tunnel over.
+/// What the process that takes a tunnel over has to say about it.
 #[derive(Clone, Copy)]
 pub struct NewHome<'a> {
     /// The time of its loop.
     pub now: Millis,
     /// What that leaves out, in microseconds.
     pub fraction: u16,
+    /// What is to be remembered of its request; None where nothing is.
+    pub remembers: Option<Remembered>,
     /// Finds the words for what a cache did with a request, by our own.
     pub cache_words: &'a dyn Fn(&str) -> Option<(&'static str, &'static str)>,
 }

@@ -24,7 +24,8 @@ fn moved(exchange: &Exchange, at: Millis, now: Millis) -> Option<Exchange> {
 
 fn read(words: &Value, now: Millis) -> Option<Exchange> {
     let cache_words = |word: &str| (word == "MISS").then_some(("MISS", "TCP_MISS"));
-    Exchange::from_words(words, Some(Remembered::ALL), NewHome { now, fraction: 0, cache_words: &cache_words })
+    let remembers = Some(Remembered::ALL);
+    Exchange::from_words(words, NewHome { now, fraction: 0, remembers, cache_words: &cache_words })
 }
 
 #[test]

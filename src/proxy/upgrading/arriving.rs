@@ -26,9 +26,13 @@ impl Proxy {
             return tell(&answer, LATER, number);
         }
         let key = self.upstream.keys.key(&MOVED, 0, Scope::Shared);
-        let home = NewHome { now: self.clock.now(), fraction: self.clock.fraction(), cache_words: &cache_words };
-        let wanted = self.settings.summary;
-        let Some(mut parcel) = Parcel::read(&label, said, descriptors, (wanted, home, key)) else {
+        let home = NewHome {
+            now: self.clock.now(),
+            fraction: self.clock.fraction(),
+            remembers: self.settings.summary,
+            cache_words: &cache_words,
+        };
+        let Some(mut parcel) = Parcel::read(&label, said, descriptors, home, key) else {
             return tell(&answer, REFUSED, number);
         };
         let ingress = parcel.session.exchange.ingress();

@@ -15,7 +15,7 @@ use socket2::{Domain, SockRef, Type};
 
 use super::lines::TUNNEL;
 use crate::exchange::ingress::Ingress;
-use crate::exchange::{Exchange, NewHome, Remembered};
+use crate::exchange::{Exchange, NewHome};
 use crate::io::origin::{Origin, OriginKey};
 use crate::session::moving::{MovingSession, MOST_HELD};
 
@@ -76,7 +76,8 @@ impl Parcel {
         label: &Label,
         bytes: &[u8],
         descriptors: Vec<OwnedFd>,
-        (wanted, home, key): (Option<Remembered>, NewHome<'_>, OriginKey),
+        home: NewHome<'_>,
+        key: OriginKey,
     ) -> Option<Parcel> {
         let words = &label.words;
         let length = |name: &str, place: usize| usize::try_from(words[name][place].as_u64()?).ok();
@@ -100,7 +101,7 @@ impl Parcel {
             return None;
         }
         let address: SocketAddr = words["origin"].as_str()?.parse().ok()?;
-        let exchange = Exchange::from_words(&words["tunnel"], wanted, home)?;
+        let exchange = Exchange::from_words(&words["tunnel"], home)?;
         let age = u32::try_from(words["age"].as_u64()?).unwrap_or(u32::MAX);
         let origin = Box::new(Origin { stream: Stream::new(origin, Key::NONE), address, key, exchanges: 0 });
         let held = [held[..up].to_vec(), held[up..].to_vec()];
