@@ -410,8 +410,8 @@ impl Proxy {
     /// Clients that have ended while their requests wait for a helper, or for a password to be checked, give their places to
     /// others, before a helper that becomes free within this turn is given the question of a request that is gone. A client that had ended its side
     /// before it asked is taken for one that listens on.
-    pub(super) fn take_leavers(&mut self) {
-        for key in std::mem::take(&mut self.leaving) {
+    pub(super) fn take_half_closed(&mut self) {
+        for key in std::mem::take(&mut self.half_closed) {
             let Some(client) = self.clients.get(key) else { continue };
             let unheard = match client.waits {
                 Waits::Reply(ticket) => self.is_unheard(ticket),

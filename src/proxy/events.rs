@@ -15,7 +15,7 @@ impl Proxy {
                     client.session.client.note(ready);
                     self.enqueue(key);
                     if ready.has(Ready::READ_CLOSED) {
-                        self.leaving.push(key);
+                        self.half_closed.push(key);
                     }
                 }
             }

@@ -37,7 +37,7 @@ pub(super) struct Lifecycle {
     /// SIGTTOU has come, and SIGTTIN not since.
     shut: bool,
     /// The proxy listeners that wait for SIGTTIN.
-    parked: Vec<ListenAddress>,
+    held_back: Vec<ListenAddress>,
 }
 
 impl Default for Lifecycle {
@@ -54,7 +54,7 @@ impl Default for Lifecycle {
             toggle: false,
             upgrade: false,
             shut: false,
-            parked: Vec::new(),
+            held_back: Vec::new(),
         }
     }
 }
@@ -73,12 +73,17 @@ impl Lifecycle {
         self.next
     }
 
-    /// Has the listeners of the proxy wait for SIGTTIN if they are shut from the start: those that wait, and the others.
-    pub(super) fn park(&mut self, places: Vec<ListenAddress>, shut: bool) -> (Vec<ListenAddress>, Vec<ListenAddress>) {
+    /// Holds the listeners of the proxy back if they are shut from the start, until SIGTTIN comes. Gives the others.
+    pub(super) fn hold_back(&mut self, places: Vec<ListenAddress>, shut: bool) -> Vec<ListenAddress> {
         self.shut = shut;
-        let (parked, open) = places.into_iter().partition(|place| self.waits(place));
-        self.parked = parked;
-        (self.parked.clone(), open)
+        let (held_back, open) = places.into_iter().partition(|place| self.waits(place));
+        self.held_back = held_back;
+        open
+    }
+
+    /// The listeners of the proxy that wait for SIGTTIN.
+    pub(super) fn held_back(&self) -> &[ListenAddress] {
+        &self.held_back
     }
 
     /// Does a listener here wait for SIGTTIN?
@@ -128,7 +133,7 @@ impl Lifecycle {
     /// This process is not the service any more, and closes the listeners when it is told to.
     pub(super) fn leave(&mut self, now: Millis) {
         (self.draining, self.drain_delay) = (Some(now), u64::MAX / 1000);
-        self.parked.clear();
+        self.held_back.clear();
     }
 
     /// A soft stop accepts no more.
@@ -259,9 +264,9 @@ impl Proxy {
     /// Opens the listeners that are new, and closes those that are not wanted any more.
     fn move_listeners(&mut self, options: &Options) -> std::io::Result<()> {
         let waits = |place: &ListenAddress| self.lifecycle.waits(place);
-        let (parked, open): (Vec<_>, Vec<_>) = options.places.iter().cloned().partition(waits);
+        let (held_back, open): (Vec<_>, Vec<_>) = options.places.iter().cloned().partition(waits);
         self.listeners.open(&open, options.service.dial_options.keepalive, &mut self.poller)?;
-        self.lifecycle.parked = parked;
+        self.lifecycle.held_back = held_back;
         self.listeners.close(&mut self.poller, |place| !options.places.iter().any(|wanted| wanted.is_at(place)));
         self.listeners.adjust(&options.places);
         self.tell_listeners();
@@ -318,7 +323,7 @@ impl Proxy {
             return;
         }
         self.lifecycle.draining = Some(self.clock.now());
-        self.lifecycle.parked.clear();
+        self.lifecycle.held_back.clear();
         match self.lifecycle.drain_delay {
             0 => self.close_for_good(),
             delay => {
@@ -329,8 +334,8 @@ impl Proxy {
 
     pub(super) fn stop_listening(&mut self) {
         self.lifecycle.shut = true;
-        let parked = self.listeners.places(Ingress::Proxy);
-        self.lifecycle.parked.extend(parked);
+        let held_back = self.listeners.places(Ingress::Proxy);
+        self.lifecycle.held_back.extend(held_back);
         self.listeners.close(&mut self.poller, |place| place.ingress == Ingress::Proxy);
     }
 
@@ -343,10 +348,10 @@ impl Proxy {
             return Err("a soft stop is under way".to_owned());
         }
         self.lifecycle.shut = false;
-        let places = std::mem::take(&mut self.lifecycle.parked);
+        let places = std::mem::take(&mut self.lifecycle.held_back);
         let opened = self.listeners.open(&places, self.upstream.keepalive(), &mut self.poller);
         if opened.is_err() {
-            self.lifecycle.parked = places;
+            self.lifecycle.held_back = places;
         }
         self.tell_listeners();
         opened.map_err(|error| error.to_string())

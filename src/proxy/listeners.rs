@@ -161,21 +161,21 @@ impl Listeners {
         Ok(())
     }
 
-    /// Opens those of the start, with all the sockets that the process was started with. Those of the second places stay shut.
+    /// Opens those of the start, with all the sockets that the process was started with. Those in `held_back` stay shut.
     ///
     /// # Errors
     /// What cannot be opened; a socket that no listener has asked for.
     pub(super) fn start(
         &mut self,
         places: &[ListenAddress],
-        parked: &[ListenAddress],
+        held_back: &[ListenAddress],
         inherited: InheritedSockets,
         keepalive: u64,
         poller: &mut Poller<Owner>,
     ) -> io::Result<()> {
         self.inherited = inherited;
         self.open(places, keepalive, poller)?;
-        self.inherited.keep(parked, keepalive)?;
+        self.inherited.keep(held_back, keepalive)?;
         self.inherited.all_taken(places)
     }
 

@@ -153,7 +153,7 @@ pub struct Proxy {
     /// Of this loop, where it is the only one.
     told: report::Told,
     /// Clients that ended their side in this turn.
-    leaving: Vec<Key>,
+    half_closed: Vec<Key>,
 }
 
 /// Why the loop came back to its caller.
@@ -200,8 +200,9 @@ impl Proxy {
         first.signals = Some(signals);
         first.lifecycle.begin(options.drain_delay, options.drain, options.pid_saved);
         let keepalive = options.service.dial_options.keepalive;
-        let (parked, places) = first.lifecycle.park(options.places, options.shut);
-        first.listeners.start(&places, &parked, options.inherited, keepalive, &mut first.poller)?;
+        let places = first.lifecycle.hold_back(options.places, options.shut);
+        let held_back = first.lifecycle.held_back();
+        first.listeners.start(&places, held_back, options.inherited, keepalive, &mut first.poller)?;
         first.tell_listeners();
         first.redirector = options.redirector.map(|options| Redirector::new(options, first.clock.now()));
         further.iter_mut().for_each(|proxy| proxy.know_helpers(terms));
@@ -264,7 +265,7 @@ impl Proxy {
             watch,
             lifecycle: lifecycle::Lifecycle::default(),
             told: report::Told::default(),
-            leaving: Vec::new(),
+            half_closed: Vec::new(),
         };
         proxy.use_users(options.users);
         proxy.look_at_addresses();
@@ -303,7 +304,7 @@ impl Proxy {
             return Err(io::Error::other("the loader's thread has ended"));
         }
         self.accept_waiting();
-        self.take_leavers();
+        self.take_half_closed();
         self.take_finished();
         // What has come is read before the time counts in which it was to come.
         self.run_queue();
