@@ -34,7 +34,7 @@ fn succeed(proxy: &Proxy, path: &str, content: &str) {
 
 #[test]
 fn the_bounds_of_helpers_can_be_moved() {
-    let helpers = Helpers::answering(|_| String::new());
+    let helpers = Helpers::permitting();
     let proxy = helpers.proxy(&[("web.debug", "true"), ("redirector.minimum", "1"), ("redirector.maximum", "3")]);
     helpers.wait_started(1);
     let workers = "/control/workers/commit";
@@ -111,7 +111,7 @@ fn a_soft_stop_of_a_proxy_without_clients_is_answered_before_the_end() {
 
 #[test]
 fn row_68_nobody_changes_anything_who_may_not() {
-    let helpers = Helpers::answering(|_| String::new());
+    let helpers = Helpers::permitting();
     let proxy = helpers.proxy(&[
         ("web.debug", "true"),
         ("security.monitor", "true"),

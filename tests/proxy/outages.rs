@@ -103,16 +103,7 @@ fn helpers_that_write_garbage_are_told_once() {
 #[test]
 fn helpers_that_hang_are_told_before_requests_fail() {
     let gate = Gate::default();
-    let helpers = Helpers::start({
-        let gate = gate.clone();
-        move |desk| {
-            while desk.line()?.is_some() {
-                gate.pass()?;
-                desk.say("\n")?;
-            }
-            Ok(())
-        }
-    });
+    let helpers = Helpers::gated(&gate);
     let proxy = helpers.proxy(&[("redirector.timeout", "60"), ("http.decision-timeout", "60")]);
     let origin = Origin::site();
     assert_well(&proxy, "helpers_hang");

@@ -107,7 +107,7 @@ fn helpers_get_nothing_of_what_the_supervisor_has_said() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("notify");
     let _notices = Notices::at(&path);
-    let helpers = Helpers::answering(|_| String::new());
+    let helpers = Helpers::permitting();
     let program = helpers.program();
     let (port, options) = (ports::next(), [("redirector.enable", "true"), ("redirector.program", program.as_str())]);
     let listener = TcpListener::bind(("127.0.0.1", port)).expect("a free port");

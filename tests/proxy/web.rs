@@ -153,7 +153,7 @@ fn health_fails_with_helpers_that_do() {
 
 #[test]
 fn metrics_move() {
-    let helpers = crate::support::Helpers::answering(|_| String::new());
+    let helpers = crate::support::Helpers::permitting();
     let proxy = helpers.proxy(&[]);
     let origin = Origin::site();
     let metric = |name: &str| -> f64 {

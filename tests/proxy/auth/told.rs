@@ -52,7 +52,7 @@ fn helpers_are_told_the_user_and_no_password() {
     let users = Users::new(USERS);
     let path = users.path();
     let on = [("auth.enable", "true"), ("auth.users", &path[..])];
-    let url = Helpers::answering(|_| String::new());
+    let url = Helpers::permitting();
     for (line, wanted) in [("exaproxy", " 127.0.0.1 an%20na GET -"), ("squid", " 127.0.0.1/- an%20na GET myip=")] {
         let proxy = url.proxy(&[&on[..], &[("redirector.line", line)]].concat());
         assert_eq!(ask(&mut proxy.client(), &origin, "/", "").status(), 407);

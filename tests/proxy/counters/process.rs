@@ -145,7 +145,7 @@ fn decisions_count_by_their_word() {
 
 #[test]
 fn limits_are_told_as_they_are() {
-    let helpers = Helpers::answering(|_| String::new());
+    let helpers = Helpers::permitting();
     let options = [
         ("http.connections", "100"),
         ("web.connections", "10"),

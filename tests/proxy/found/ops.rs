@@ -384,7 +384,7 @@ fn c_a_log_is_not_for_all_even_without_a_umask() {
 #[test]
 fn c_helpers_gain_no_rights_unless_they_are_to() {
     for (options, expected) in [(&[][..], "1"), (&[("daemon.no-new-privileges", "false")], "0")] {
-        let helpers = Helpers::answering(|_| String::new());
+        let helpers = Helpers::permitting();
         let proxy = helpers.proxy(options);
         let helper = helpers.wait_started(1)[0];
         for pid in [proxy.pid(), helper] {
@@ -464,7 +464,7 @@ fn c_an_installation_has_pages_and_pictures_and_its_unit_leads_to_its_documents(
 /// Times are read once a turn of the loop, and a request that goes to an origin takes several.
 #[test]
 fn c_times_are_told_in_microseconds() {
-    let helpers = Helpers::answering(|_| String::new());
+    let helpers = Helpers::permitting();
     let proxy = helpers.proxy(&[("access.enable", "true"), ("access.format", "took %D"), ("http.pool", "0")]);
     let origin = Origin::site();
     let mut client = proxy.client();

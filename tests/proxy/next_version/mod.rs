@@ -190,7 +190,7 @@ fn through_upgrades(loops: &str) {
 #[test]
 fn helpers_of_the_former_version_answer_its_clients() {
     let installed = Installed::new();
-    let helpers = Helpers::answering(|_| String::new());
+    let helpers = Helpers::permitting();
     let program = helpers.program();
     let options = [
         ("redirector.enable", "true"),

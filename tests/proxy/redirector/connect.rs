@@ -117,16 +117,7 @@ fn replies_of_no_use_open_no_tunnel() {
 #[test]
 fn bytes_that_come_before_the_decision_are_kept_for_the_tunnel() {
     let gate = Gate::default();
-    let helpers = Helpers::start({
-        let gate = gate.clone();
-        move |desk| {
-            while desk.line()?.is_some() {
-                gate.pass()?;
-                desk.say("\n")?;
-            }
-            Ok(())
-        }
-    });
+    let helpers = Helpers::gated(&gate);
     let proxy = helpers.proxy(&[]);
     let target = Origin::echo();
     let mut client = proxy.client();
@@ -142,7 +133,7 @@ fn bytes_that_come_before_the_decision_are_kept_for_the_tunnel() {
 /// The list of ports holds for what the client asks; what a helper says is held to the rules for addresses.
 #[test]
 fn a_port_that_is_not_allowed_needs_no_helper() {
-    let helpers = Helpers::answering(|_| String::new());
+    let helpers = Helpers::permitting();
     let proxy = helpers.proxy(&[("security.connect", "443")]);
     let target = Origin::start(origin::serve_site);
     let answer = connect(&mut proxy.client(), &target.address().to_string());

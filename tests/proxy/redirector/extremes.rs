@@ -14,21 +14,10 @@ use crate::support::{client, eventually, patiently, pattern, show, Gate, Helpers
 const PAGE: &[u8] =
     b"ICAP/1.0 200 OK\nEncapsulated: res-hdr=0, res-body=19\n\nHTTP/1.1 200 Fine\n\n5\r\nhello\r\n0\r\n\r\n";
 
-fn gated(gate: &Gate) -> Helpers {
-    let gate = gate.clone();
-    Helpers::start(move |desk| {
-        while desk.line()?.is_some() {
-            gate.pass()?;
-            desk.say("\n")?;
-        }
-        Ok(())
-    })
-}
-
 #[test]
 fn long_targets_and_long_heads_are_asked_about() {
     let long = "p".repeat(60_000);
-    let helpers = Helpers::answering(|_| String::new());
+    let helpers = Helpers::permitting();
     let proxy = helpers.proxy(&[]);
     let origin = Origin::site();
     let url = origin.url(&format!("/{long}"));
@@ -80,7 +69,7 @@ fn replies_may_come_byte_by_byte() {
 #[test]
 fn an_upload_is_held_back_while_a_helper_thinks() {
     let gate = Gate::default();
-    let helpers = gated(&gate);
+    let helpers = Helpers::gated(&gate);
     let proxy = helpers.proxy(&[]);
     let origin = Origin::site();
     let body = pattern(8 << 20, 9);
@@ -109,7 +98,7 @@ fn an_upload_is_held_back_while_a_helper_thinks() {
 #[test]
 fn a_client_that_pours_requests_is_held_back() {
     let gate = Gate::default();
-    let helpers = gated(&gate);
+    let helpers = Helpers::gated(&gate);
     let proxy = helpers.proxy(&[]);
     let origin = Origin::site();
     let before = proxy.rss();
@@ -161,7 +150,7 @@ fn expectations_wait_for_the_decision() {
 
 #[test]
 fn an_upgrade_passes_when_it_is_permitted() {
-    let helpers = Helpers::answering(|_| String::new());
+    let helpers = Helpers::permitting();
     let proxy = helpers.proxy(&[]);
     let origin = Origin::start(|peer| {
         peer.until(b"\r\n\r\n")?;
@@ -221,7 +210,7 @@ fn a_helper_that_ends_before_its_children_has_ended() {
 
 #[test]
 fn many_reloads_at_once_end_with_the_right_number() {
-    let helpers = Helpers::answering(|_| String::new());
+    let helpers = Helpers::permitting();
     let proxy = helpers.proxy(&[("redirector.minimum", "4"), ("redirector.maximum", "4")]);
     let origin = Origin::site();
     let old = helpers.wait_started(4);
@@ -239,7 +228,7 @@ fn many_reloads_at_once_end_with_the_right_number() {
 #[test]
 fn requests_that_wait_when_helpers_are_switched_off_pass() {
     let gate = Gate::default();
-    let helpers = gated(&gate);
+    let helpers = Helpers::gated(&gate);
     let program = helpers.program();
     let ini = format!("[redirector]\nenable = true\nprogram = {program}\nminimum = 1\nmaximum = 1\n");
     let proxy = Proxy::start_with(&[], &ini);

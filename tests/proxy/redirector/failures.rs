@@ -17,14 +17,6 @@ fn pair_and(name: &'static str, value: &'static str) -> [(&'static str, &'static
     [PAIR[0], PAIR[1], (name, value)]
 }
 
-/// Permits every request, until the end.
-fn permit(desk: &mut Desk) -> io::Result<()> {
-    while desk.line()?.is_some() {
-        desk.say("\n")?;
-    }
-    Ok(())
-}
-
 /// The first question that any of the helpers reads is the end of its reader, in the way of `end`.
 fn first_fails(end: impl Fn(&mut Desk) -> io::Result<()> + Send + Sync + 'static) -> Helpers {
     let first = Gate::default();
@@ -147,7 +139,7 @@ fn a_helper_that_closes_standard_input_is_replaced() {
             return desk.hang();
         }
         desk.say("\n")?;
-        permit(desk)
+        desk.permit()
     });
     let proxy = helpers.proxy(&[("redirector.timeout", "2")]);
     let origin = Origin::site();
@@ -161,7 +153,7 @@ fn a_helper_that_closes_standard_input_is_replaced() {
 fn closing_standard_error_is_no_failure() {
     let helpers = Helpers::start(|desk| {
         desk.close(&[2])?;
-        permit(desk)
+        desk.permit()
     });
     let proxy = helpers.proxy(&[]);
     let origin = Origin::site();
@@ -222,7 +214,7 @@ fn a_helper_that_answers_before_it_is_asked_is_replaced() {
         if desk.number == 0 {
             desk.say("redirect://http://elsewhere.test/\n")?;
         }
-        permit(desk)
+        desk.permit()
     });
     let proxy = helpers.proxy(&[]);
     let origin = Origin::site();

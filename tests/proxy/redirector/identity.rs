@@ -4,7 +4,7 @@ use super::CONTENT;
 use crate::support::{Helpers, Message, NameServer, Origin, Proxy};
 
 fn allowing(options: &[(&str, &str)]) -> (Helpers, Proxy) {
-    let helpers = Helpers::answering(|_| String::new());
+    let helpers = Helpers::permitting();
     let proxy = helpers.proxy(options);
     (helpers, proxy)
 }

@@ -6,21 +6,6 @@ use super::{get, send_get};
 use crate::support::helpers::gone;
 use crate::support::{eventually, Gate, Helpers, Origin, Proxy};
 
-fn gated(gate: &Gate) -> Helpers {
-    let gate = gate.clone();
-    Helpers::start(move |desk| {
-        while desk.line()?.is_some() {
-            gate.pass()?;
-            desk.say("\n")?;
-        }
-        Ok(())
-    })
-}
-
-fn permitting() -> Helpers {
-    Helpers::answering(|_| String::new())
-}
-
 /// Waits until the bounds and the number of helpers are these.
 fn wait_numbers(proxy: &Proxy, minimum: i64, maximum: i64, running: i64) {
     proxy.wait_counter("processes.min", minimum);
@@ -30,7 +15,7 @@ fn wait_numbers(proxy: &Proxy, minimum: i64, maximum: i64, running: i64) {
 
 #[test]
 fn the_minimum_runs_from_the_start() {
-    let helpers = permitting();
+    let helpers = Helpers::permitting();
     let proxy = helpers.proxy(&[("redirector.minimum", "4"), ("redirector.maximum", "9")]);
     wait_numbers(&proxy, 4, 9, 4);
     assert_eq!(helpers.wait_started(4).len(), 4);
@@ -39,7 +24,7 @@ fn the_minimum_runs_from_the_start() {
 #[test]
 fn row_6_helpers_are_added_while_requests_wait_and_go_when_none_do() {
     let gate = Gate::default();
-    let helpers = gated(&gate);
+    let helpers = Helpers::gated(&gate);
     let proxy = helpers.proxy(&[("redirector.minimum", "2"), ("redirector.maximum", "6")]);
     let origin = Origin::site();
     let clients: Vec<_> = (0..20).map(|number| send_get(&proxy, &origin, &format!("/{number}"))).collect();
@@ -58,7 +43,7 @@ fn row_6_helpers_are_added_while_requests_wait_and_go_when_none_do() {
 
 #[test]
 fn usr1_lowers_the_maximum() {
-    let helpers = permitting();
+    let helpers = Helpers::permitting();
     let proxy = helpers.proxy(&[("redirector.minimum", "2"), ("redirector.maximum", "3")]);
     wait_numbers(&proxy, 2, 3, 2);
     proxy.signal(Signal::SIGUSR1);
@@ -76,7 +61,7 @@ fn usr1_lowers_the_maximum() {
 #[test]
 fn usr1_lets_a_busy_helper_finish() {
     let gate = Gate::default();
-    let helpers = gated(&gate);
+    let helpers = Helpers::gated(&gate);
     let proxy = helpers.proxy(&[("redirector.minimum", "2"), ("redirector.maximum", "2")]);
     let origin = Origin::site();
     let clients: Vec<_> = (0..2).map(|number| send_get(&proxy, &origin, &format!("/{number}"))).collect();
@@ -94,7 +79,7 @@ fn usr1_lets_a_busy_helper_finish() {
 
 #[test]
 fn usr2_raises_the_minimum() {
-    let helpers = permitting();
+    let helpers = Helpers::permitting();
     let proxy = helpers.proxy(&[("redirector.minimum", "1"), ("redirector.maximum", "2")]);
     wait_numbers(&proxy, 1, 2, 1);
     proxy.signal(Signal::SIGUSR2);

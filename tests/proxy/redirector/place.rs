@@ -8,10 +8,6 @@ use crate::support::helpers::{signal, wait_gone};
 use crate::support::proxy::{command, variable};
 use crate::support::{eventually, ports, skip, superuser, Client, Helpers, Origin, Proxy};
 
-fn permitting() -> Helpers {
-    Helpers::answering(|_| String::new())
-}
-
 /// Children of a process.
 fn children(parent: u32) -> Vec<u32> {
     let above = |pid: u32| {
@@ -45,7 +41,7 @@ fn helpers_run_under_the_account_of_the_proxy() {
 
 #[test]
 fn helpers_work_for_a_proxy_in_the_background() {
-    let helpers = permitting();
+    let helpers = Helpers::permitting();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("exaproxy.pid");
     let (port, web) = (ports::next(), ports::next());
@@ -93,7 +89,7 @@ fn a_stop_does_not_wait_for_requests_in_the_queue() {
 /// A process that was stopped can neither read, nor end, nor be asked to.
 #[test]
 fn a_helper_that_was_stopped_is_replaced() {
-    let helpers = permitting();
+    let helpers = Helpers::permitting();
     // The one that takes its place has to be up within that time, on a busy machine.
     let proxy = helpers.proxy(&[("redirector.timeout", "4")]);
     let origin = Origin::site();

@@ -9,10 +9,6 @@ use super::get;
 use crate::support::helpers::{gone, signal, wait_gone};
 use crate::support::{eventually, Helpers, Origin, Proxy};
 
-fn permitting() -> Helpers {
-    Helpers::answering(|_| String::new())
-}
-
 fn trio(helpers: &Helpers) -> (Proxy, Vec<u32>) {
     let proxy = helpers.proxy(&[("redirector.minimum", "3"), ("redirector.maximum", "3")]);
     let pids = helpers.wait_started(3);
@@ -48,7 +44,7 @@ fn descriptors(pid: u32) -> Vec<(u32, String)> {
 /// A helper that inherited a listener would keep its port; one that inherited a connection, its end.
 #[test]
 fn helpers_hold_nothing_but_their_pipes() {
-    let helpers = permitting();
+    let helpers = Helpers::permitting();
     // Descriptors that the proxy itself inherited do not reach helpers either.
     let inherited = std::fs::File::open("/dev/null").expect("a file");
     let program = helpers.program();
@@ -84,7 +80,7 @@ fn leaking(command: std::process::Command, file: &std::fs::File) -> std::process
 
 #[test]
 fn each_helper_leads_a_group_of_its_own() {
-    let helpers = permitting();
+    let helpers = Helpers::permitting();
     let (proxy, pids) = trio(&helpers);
     for pid in pids {
         let process = Pid::from_raw(i32::try_from(pid).expect("a process id fits"));
@@ -114,7 +110,7 @@ fn helpers_get_their_arguments() {
 
 #[test]
 fn no_zombie_is_left() {
-    let helpers = permitting();
+    let helpers = Helpers::permitting();
     let (proxy, pids) = trio(&helpers);
     let origin = Origin::site();
     for round in 0..4 {
@@ -135,7 +131,7 @@ fn no_zombie_is_left() {
 
 #[test]
 fn descriptors_come_back_when_helpers_go() {
-    let helpers = permitting();
+    let helpers = Helpers::permitting();
     let (proxy, _) = trio(&helpers);
     let origin = Origin::site();
     assert_eq!(get(&proxy, &origin, "/x").text(), "/x");
@@ -151,7 +147,7 @@ fn descriptors_come_back_when_helpers_go() {
 #[test]
 fn helpers_end_with_the_proxy() {
     for how in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT] {
-        let helpers = permitting();
+        let helpers = Helpers::permitting();
         let (mut proxy, pids) = trio(&helpers);
         proxy.signal(how);
         assert_eq!(proxy.wait_exit().code(), Some(0), "{how}");
@@ -162,7 +158,7 @@ fn helpers_end_with_the_proxy() {
 /// A proxy that could say nothing at its end: the helpers see the end of their input.
 #[test]
 fn helpers_end_with_a_proxy_that_was_killed() {
-    let helpers = permitting();
+    let helpers = Helpers::permitting();
     let (mut proxy, pids) = trio(&helpers);
     proxy.signal(Signal::SIGKILL);
     proxy.wait_exit();
@@ -189,16 +185,7 @@ fn a_helper_that_ignores_its_end_does_not_hold_the_proxy() {
 #[test]
 fn a_soft_stop_waits_for_decisions() {
     let gate = crate::support::Gate::default();
-    let helpers = Helpers::start({
-        let gate = gate.clone();
-        move |desk| {
-            while desk.line()?.is_some() {
-                gate.pass()?;
-                desk.say("\n")?;
-            }
-            Ok(())
-        }
-    });
+    let helpers = Helpers::gated(&gate);
     let mut proxy = helpers.proxy(&[]);
     let origin = Origin::site();
     let mut first = super::send_get(&proxy, &origin, "/first");

@@ -1,25 +1,10 @@
 //! Requests that wait for a helper: their order, their number, and that a client that has left holds no place.
 
-use std::io;
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 
 use super::{assert_failed, get, send_get};
-use crate::support::{client, Client, Desk, Gate, Helpers, Origin, Proxy, Wire};
-
-/// Helpers that permit each request once the gate lets it pass.
-fn gated(gate: &Gate) -> Helpers {
-    let gate = gate.clone();
-    Helpers::start(move |desk| permit(desk, &gate))
-}
-
-fn permit(desk: &mut Desk, gate: &Gate) -> io::Result<()> {
-    while desk.line()?.is_some() {
-        gate.pass()?;
-        desk.say("\n")?;
-    }
-    Ok(())
-}
+use crate::support::{client, Client, Gate, Helpers, Origin, Proxy, Wire};
 
 /// The paths that helpers were asked about, in order.
 fn paths(helpers: &Helpers) -> Vec<String> {
@@ -37,7 +22,7 @@ fn queue_up(proxy: &Proxy, origin: &Origin, number: i64) -> Client {
 #[test]
 fn requests_are_asked_about_in_the_order_of_their_arrival() {
     let gate = Gate::default();
-    let helpers = gated(&gate);
+    let helpers = Helpers::gated(&gate);
     let proxy = helpers.proxy(&[]);
     let origin = Origin::site();
     let clients: Vec<_> = (0..12).map(|number| queue_up(&proxy, &origin, number)).collect();
@@ -61,7 +46,7 @@ fn queue_up_as(proxy: &Proxy, origin: &Origin, who: &str, path: &str, number: i6
 #[test]
 fn b2_clients_take_turns_at_the_helpers() {
     let gate = Gate::default();
-    let helpers = gated(&gate);
+    let helpers = Helpers::gated(&gate);
     let proxy = helpers.proxy(&[("http.forward", "x-client"), ("redirector.queue", "10")]);
     let origin = Origin::site();
     let mut clients = vec![queue_up_as(&proxy, &origin, "192.0.2.1", "/a0", 0)];
@@ -132,7 +117,7 @@ fn a_request_that_is_asked_again_is_first() {
                 gate.pass()?;
                 return desk.exit(1);
             }
-            permit(desk, &gate)
+            desk.permit_through(&gate)
         }
     });
     let proxy = helpers.proxy(&[]);
@@ -149,7 +134,7 @@ fn a_request_that_is_asked_again_is_first() {
 fn row_3_a_full_queue_sheds_by_policy() {
     for (policy, status) in [("error", 503), ("deny", 403), ("permit", 200)] {
         let gate = Gate::default();
-        let helpers = gated(&gate);
+        let helpers = Helpers::gated(&gate);
         let proxy = helpers.proxy(&[("redirector.queue", "2"), ("redirector.on-failure", policy)]);
         let origin = Origin::site();
         let waiting: Vec<_> = (0..3).map(|number| queue_up(&proxy, &origin, number)).collect();
@@ -172,7 +157,7 @@ fn row_3_a_full_queue_sheds_by_policy() {
 #[test]
 fn a_queue_of_none_asks_whoever_is_free() {
     let gate = Gate::default();
-    let helpers = gated(&gate);
+    let helpers = Helpers::gated(&gate);
     let proxy = helpers.proxy(&[("redirector.queue", "0")]);
     let origin = Origin::site();
     helpers.wait_started(1);
@@ -190,7 +175,7 @@ fn a_queue_of_none_asks_whoever_is_free() {
 #[test]
 fn a_client_that_leaves_the_queue_frees_its_place() {
     let gate = Gate::default();
-    let helpers = gated(&gate);
+    let helpers = Helpers::gated(&gate);
     let proxy = helpers.proxy(&[("redirector.queue", "3")]);
     let origin = Origin::site();
     let leave: [fn(Client); 3] = [Client::reset, drop, |mut client| client.shut()];
@@ -213,7 +198,7 @@ fn a_client_that_leaves_the_queue_frees_its_place() {
 #[test]
 fn a_client_that_leaves_while_its_helper_thinks_is_gone() {
     let gate = Gate::default();
-    let helpers = gated(&gate);
+    let helpers = Helpers::gated(&gate);
     let proxy = helpers.proxy(&[]);
     let origin = Origin::site();
     helpers.wait_started(1);
@@ -296,7 +281,7 @@ fn row_3_many_requests_wait_for_few_helpers() {
 #[test]
 fn a_stampede_of_clients_that_give_up_leaves_nothing() {
     let gate = Gate::default();
-    let helpers = gated(&gate);
+    let helpers = Helpers::gated(&gate);
     let proxy = helpers.proxy(&[("redirector.queue", "100")]);
     let origin = Origin::site();
     let mut first = queue_up(&proxy, &origin, 0);
@@ -326,7 +311,7 @@ fn leaver(proxy: &Proxy, origin: &Origin) -> Wire {
 fn clients_that_leave_at_once_keep_no_helper_busy() {
     let origin = Origin::site();
     for threads in ["1", "3"] {
-        let helpers = Helpers::answering(|_| String::new());
+        let helpers = Helpers::permitting();
         let few = [("redirector.minimum", "2"), ("redirector.maximum", "2"), ("daemon.threads", threads)];
         let proxy = helpers.proxy(&few);
         std::thread::scope(|scope| {

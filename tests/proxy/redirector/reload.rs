@@ -25,17 +25,13 @@ fn reload(proxy: &Proxy, ini: &str) {
     proxy.wait_log_times("HUP", before + 1);
 }
 
-fn permitting() -> Helpers {
-    Helpers::answering(|_| String::new())
-}
-
 fn redirecting() -> Helpers {
     Helpers::answering(|_| "redirect://http://elsewhere.test/".to_owned())
 }
 
 #[test]
 fn a_reload_restarts_the_helpers() {
-    let helpers = permitting();
+    let helpers = Helpers::permitting();
     let proxy = Proxy::start_with(&[], &ini(&helpers, ""));
     let origin = Origin::site();
     let old = helpers.wait_started(4);
@@ -50,7 +46,7 @@ fn a_reload_restarts_the_helpers() {
 
 #[test]
 fn row_7_a_reload_under_load_fails_no_request() {
-    let helpers = permitting();
+    let helpers = Helpers::permitting();
     let proxy = Proxy::start_with(&[], &ini(&helpers, ""));
     let origin = Origin::site();
     let old = helpers.wait_started(4);
@@ -131,7 +127,7 @@ fn a_reload_waits_for_helpers_that_think() {
 
 #[test]
 fn row_57_a_program_that_is_missing_keeps_the_old_one() {
-    let helpers = permitting();
+    let helpers = Helpers::permitting();
     let proxy = Proxy::start_with(&[], &ini(&helpers, ""));
     let origin = Origin::site();
     let old = helpers.wait_started(4);
@@ -144,7 +140,7 @@ fn row_57_a_program_that_is_missing_keeps_the_old_one() {
 /// A new program that ends as soon as it starts does not take the place of one that works.
 #[test]
 fn a_new_program_that_fails_leaves_the_old_helpers_at_work() {
-    let helpers = permitting();
+    let helpers = Helpers::permitting();
     let proxy = Proxy::start_with(&[], &ini(&helpers, ""));
     let origin = Origin::site();
     helpers.wait_started(4);
@@ -176,7 +172,7 @@ fn helpers_can_be_switched_on_and_off() {
 
 #[test]
 fn bounds_change_with_a_reload() {
-    let helpers = permitting();
+    let helpers = Helpers::permitting();
     let proxy = Proxy::start_with(&[], &ini(&helpers, ""));
     proxy.wait_counter("processes.forked", 4);
     for (minimum, maximum) in [(6, 8), (2, 2), (1, 5)] {
@@ -194,7 +190,7 @@ fn bounds_change_with_a_reload() {
 
 #[test]
 fn the_language_may_change_with_a_reload() {
-    let lines = permitting();
+    let lines = Helpers::permitting();
     let proxy = Proxy::start_with(&[], &ini(&lines, ""));
     let origin = Origin::site();
     assert_eq!(get(&proxy, &origin, "/x").text(), "/x");
@@ -209,7 +205,7 @@ fn the_language_may_change_with_a_reload() {
 /// What was counted of helpers was gone with them.
 #[test]
 fn helpers_that_are_dismissed_have_counted_all_the_same() {
-    let helpers = Helpers::answering(|_| String::new());
+    let helpers = Helpers::permitting();
     let program = helpers.program();
     let ini = |enable: bool| format!("[redirector]\nenable = {enable}\nminimum = 1\nmaximum = 1\n");
     let proxy = Proxy::start_with(&[("redirector.program", &program)], &ini(true));

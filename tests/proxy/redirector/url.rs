@@ -170,7 +170,7 @@ fn every_reply_to_a_post_in_chunks() {
 
 #[test]
 fn lines_have_the_form_of_the_original() {
-    let helpers = Helpers::answering(|_| String::new());
+    let helpers = Helpers::permitting();
     let proxy = helpers.proxy(&[]);
     let origin = Origin::site();
     let six = Origin::on(std::net::Ipv6Addr::LOCALHOST.into(), crate::support::origin::serve_site);
@@ -193,7 +193,7 @@ fn lines_have_the_form_of_the_original() {
 /// The host of a Host field counts where the target names none.
 #[test]
 fn requests_in_origin_form_are_asked_about_with_their_host() {
-    let helpers = Helpers::answering(|_| String::new());
+    let helpers = Helpers::permitting();
     let proxy = helpers.proxy(&[]);
     let origin = Origin::site();
     let mut client = proxy.client();
@@ -205,7 +205,7 @@ fn requests_in_origin_form_are_asked_about_with_their_host() {
 /// One request must stay one line, with any bytes in its target.
 #[test]
 fn no_target_breaks_the_line() {
-    let helpers = Helpers::answering(|_| String::new());
+    let helpers = Helpers::permitting();
     let proxy = helpers.proxy(&[]);
     let origin = Origin::site();
     for bytes in [&b"\x0b"[..], b"\xc3\xa9", b"\xff", b"\x7f", b"\t", b"\0", b"%0a", b"\"", b"\\"] {
@@ -322,7 +322,7 @@ fn what_a_client_says_is_inert_in_a_local_page() {
 
 #[test]
 fn the_line_of_squid() {
-    let helpers = Helpers::answering(|_| String::new());
+    let helpers = Helpers::permitting();
     let proxy = helpers.proxy(&[("redirector.line", "squid")]);
     let origin = Origin::site();
     let mut client = proxy.client();

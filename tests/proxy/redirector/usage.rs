@@ -102,7 +102,7 @@ fn words_of_the_policy() {
 
 #[test]
 fn a_tunnel_and_a_client_behind_a_balancer() {
-    let helpers = Helpers::answering(|_| String::new());
+    let helpers = Helpers::permitting();
     let logged = Logged::start(Some(&helpers), &[("http.forward", "x-forwarded-for")]);
     let origin = Origin::echo();
     let mut client = logged.proxy.client();

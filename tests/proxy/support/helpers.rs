@@ -74,6 +74,17 @@ impl Helpers {
         })
     }
 
+    /// Helpers that permit everything.
+    pub fn permitting() -> Helpers {
+        Helpers::start(Desk::permit)
+    }
+
+    /// The same, each question once the gate lets it pass.
+    pub fn gated(gate: &Gate) -> Helpers {
+        let gate = gate.clone();
+        Helpers::start(move |desk| desk.permit_through(&gate))
+    }
+
     /// Helpers that answer each ICAP question by itself.
     pub fn answering_icap(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Helpers {
         Helpers::start(move |desk| {
@@ -166,6 +177,23 @@ impl Desk {
         }
         question.extend(self.ahead.drain(..length));
         Ok(Some(self.note(question)))
+    }
+
+    /// Permits each question, until there are no more.
+    pub fn permit(&mut self) -> io::Result<()> {
+        while self.line()?.is_some() {
+            self.say("\n")?;
+        }
+        Ok(())
+    }
+
+    /// The same, each once the gate lets it pass.
+    pub fn permit_through(&mut self, gate: &Gate) -> io::Result<()> {
+        while self.line()?.is_some() {
+            gate.pass()?;
+            self.say("\n")?;
+        }
+        Ok(())
     }
 
     /// Writes to standard output.

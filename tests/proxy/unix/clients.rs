@@ -112,7 +112,7 @@ fn helpers_get_the_user_in_the_place_of_the_address() {
     let (place, site) = (Place::new(), Origin::site());
     let squid = format!(" {}/- - GET myip=- myport=-", own());
     for (line, wanted) in [("exaproxy", format!(" {} - GET -", own())), ("squid", squid)] {
-        let helpers = Helpers::answering(|_| String::new());
+        let helpers = Helpers::permitting();
         let _proxy = helpers.proxy(&[("unix.path", place.text()), ("redirector.line", line)]);
         assert_eq!(place.client().get(&site.url("/")).status(), 200);
         let asked = helpers.asked();
