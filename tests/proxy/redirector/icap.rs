@@ -1,10 +1,9 @@
 //! ICAP messages over standard input and output: the exact question, and what every reply does to a request.
 
-use std::io;
 use std::sync::{Arc, Mutex};
 
-use super::{assert_failed, carry_on, connect, post, CONTENT};
-use crate::support::{eventually, Client, Helpers, Message, Origin, Peer, Proxy};
+use super::{assert_failed, carry_on, connect, other_site, post, CONTENT};
+use crate::support::{eventually, Client, Helpers, Message, Origin, Proxy};
 
 /// What has to come of a request for `/path`.
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +99,7 @@ impl Site {
         });
         let options = [&[("redirector.protocol", "icap://filter/x")], options].concat();
         let proxy = helpers.proxy(&options);
-        Site { origin: Origin::site(), other: Origin::start(serve_other), reply, proxy, helpers }
+        Site { origin: Origin::site(), other: other_site(), reply, proxy, helpers }
     }
 
     fn say(&self, text: &str) {
@@ -144,15 +143,6 @@ fn measured(text: &str) -> Vec<u8> {
     let content = text.split_once("\n\n").or_else(|| text.split_once("\r\n\r\n")).map_or("", |(_, content)| content);
     let length = content.split('|').next().unwrap_or_default().len();
     text.replace("LEN", &length.to_string()).replace('|', "").into_bytes()
-}
-
-fn serve_other(peer: &mut Peer) -> io::Result<()> {
-    while let Some(request) = peer.request()? {
-        let target = request.start().split(' ').nth(1).unwrap_or_default().to_owned();
-        let body = format!("other {target} {}", String::from_utf8_lossy(&request.body));
-        peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()))?;
-    }
-    Ok(())
 }
 
 #[test]

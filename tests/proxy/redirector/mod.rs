@@ -22,6 +22,18 @@ use crate::support::{client, Client, Message, Origin, Proxy};
 /// A request whose content the origin sends back.
 pub const CONTENT: &str = "some content";
 
+/// An origin that answers with a text of its own, so that a test cannot take it for `Origin::site`.
+pub fn other_site() -> Origin {
+    Origin::start(|peer| {
+        while let Some(request) = peer.request()? {
+            let target = request.start().split(' ').nth(1).unwrap_or_default().to_owned();
+            let body = format!("other {target} {}", String::from_utf8_lossy(&request.body));
+            peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()))?;
+        }
+        Ok(())
+    })
+}
+
 /// Sends a request with [`CONTENT`] and reads the response.
 pub fn post(client: &mut Client, url: &str) -> Message {
     let length = CONTENT.len();

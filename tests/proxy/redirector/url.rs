@@ -1,10 +1,9 @@
 //! Squid's line protocol: the exact lines that helpers read, and what every reply does to a request.
 
-use std::io;
 use std::sync::{Arc, Mutex};
 
-use super::{assert_failed, assert_unreadable, carry_on, connect, post, CONTENT};
-use crate::support::{Client, Helpers, Message, Origin, Peer, Proxy};
+use super::{assert_failed, assert_unreadable, carry_on, connect, other_site, post, CONTENT};
+use crate::support::{Client, Helpers, Message, Origin, Proxy};
 
 /// What has to come of a request for `/path`.
 enum Outcome {
@@ -94,7 +93,7 @@ impl Site {
             false => String::new(),
         });
         let proxy = helpers.proxy(options);
-        Site { origin: Origin::site(), other: Origin::start(serve_other), reply, proxy, helpers }
+        Site { origin: Origin::site(), other: other_site(), reply, proxy, helpers }
     }
 
     fn fill(&self, text: &str) -> String {
@@ -136,16 +135,6 @@ impl Site {
         }
         assert!(!answer.has("X-A"), "a reply has written a field");
     }
-}
-
-/// Answers with a text of its own, so that a test cannot take it for `Origin::site`.
-fn serve_other(peer: &mut Peer) -> io::Result<()> {
-    while let Some(request) = peer.request()? {
-        let target = request.start().split(' ').nth(1).unwrap_or_default().to_owned();
-        let body = format!("other {target} {}", String::from_utf8_lossy(&request.body));
-        peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()))?;
-    }
-    Ok(())
 }
 
 #[test]
