@@ -16,56 +16,36 @@ const SLOW_PAUSE: Duration = Duration::from_millis(2);
 const UNASKED_PAUSE: Duration = Duration::from_millis(20);
 const HANG: Duration = Duration::from_millis(500);
 
-/// A web server.
-pub(crate) struct Site(Listener);
-
-/// A server that sends back what it gets.
-pub(crate) struct Echo(Listener);
-
-/// A server that sends [`BURST`] bytes, and resets when they are acknowledged.
-pub(crate) struct Burst(Listener);
-
 /// More than a socket and the proxy hold together.
 pub(crate) const BURST: usize = 400_000;
 
-/// An accepting thread; ends when it is dropped.
-struct Listener {
+/// A server with a thread for each connection; ends when it is dropped.
+pub(crate) struct Server {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
 }
 
-impl Site {
-    pub(crate) fn start() -> Site {
-        Site(Listener::start(serve))
+impl Server {
+    /// A web server.
+    pub(crate) fn site() -> Server {
+        Server::start(serve)
+    }
+
+    /// Sends back what it gets.
+    pub(crate) fn echo() -> Server {
+        Server::start(echo)
+    }
+
+    /// Sends [`BURST`] bytes, and resets when they are acknowledged.
+    pub(crate) fn burst() -> Server {
+        Server::start(burst)
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.0.address.port()
-    }
-}
-
-impl Echo {
-    pub(crate) fn start() -> Echo {
-        Echo(Listener::start(echo))
+        self.address.port()
     }
 
-    pub(crate) fn port(&self) -> u16 {
-        self.0.address.port()
-    }
-}
-
-impl Burst {
-    pub(crate) fn start() -> Burst {
-        Burst(Listener::start(burst))
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.0.address.port()
-    }
-}
-
-impl Listener {
-    fn start(serve: fn(&mut Wire) -> io::Result<After>) -> Listener {
+    fn start(serve: fn(&mut Wire) -> io::Result<After>) -> Server {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port from the kernel");
         let address = listener.local_addr().expect("a bound socket has an address");
         let stop = Arc::new(AtomicBool::new(false));
@@ -84,11 +64,11 @@ impl Listener {
                 });
             }
         });
-        Listener { address, stop }
+        Server { address, stop }
     }
 }
 
-impl Drop for Listener {
+impl Drop for Server {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
         // One more connection lets the thread look at `stop`.

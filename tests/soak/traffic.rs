@@ -2,7 +2,7 @@
 //! what they have to tell. The order in which a worker runs its scenarios depends on its seed alone.
 
 use crate::scenarios::{connect, exchange, request, Scenario, SCENARIOS};
-use crate::site::{Burst, Echo, Site};
+use crate::site::Server;
 use crate::support::pattern;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,9 +19,9 @@ const PROBING: Duration = Duration::from_millis(20);
 /// Everything that the proxy is between.
 pub(crate) struct Surroundings {
     pub(crate) proxy: SocketAddr,
-    pub(crate) sites: [Site; 2],
-    pub(crate) echo: Echo,
-    pub(crate) burst: Burst,
+    pub(crate) sites: [Server; 2],
+    pub(crate) echo: Server,
+    pub(crate) burst: Server,
     /// Whether names can be asked for.
     pub(crate) names: bool,
     /// Whether the name server says nothing.
@@ -32,7 +32,7 @@ pub(crate) struct Surroundings {
 
 impl Surroundings {
     pub(crate) fn new(proxy: SocketAddr, names: bool, stalled: Arc<AtomicBool>) -> Surroundings {
-        let (sites, echo, burst) = ([Site::start(), Site::start()], Echo::start(), Burst::start());
+        let (sites, echo, burst) = ([Server::site(), Server::site()], Server::echo(), Server::burst());
         Surroundings { proxy, sites, echo, burst, names, stalled, upgrading: AtomicBool::new(false) }
     }
 }
