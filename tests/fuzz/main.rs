@@ -3,10 +3,12 @@
 //!
 //! `FUZZ_RUNS` inputs per target, `FUZZ_SEED` for other inputs, `FUZZ_TARGET` and `FUZZ_INPUT` to repeat one.
 
+mod chance;
 mod mutate;
 mod targets;
 
-use mutate::{Chance, Corpus};
+use chance::Chance;
+use mutate::Corpus;
 use std::collections::HashSet;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::PathBuf;

@@ -1,6 +1,8 @@
 //! Inputs for the targets: seeds, changed at random but repeatably, and grown by what led somewhere new. Knows nothing
 //! of what the bytes mean, but for a list of texts that protocols like ours react to.
 
+use crate::chance::Chance;
+
 /// Longest input, in bytes: beyond every limit of the parsers, so that the limits are met too.
 const LONGEST: usize = 160 * 1024;
 
@@ -74,27 +76,6 @@ const WORDS: &[&[u8]] = &[
     b"options ",
     b"search ",
 ];
-
-/// xorshift64*: small, fast, and the same everywhere.
-pub(crate) struct Chance(u64);
-
-impl Chance {
-    pub(crate) fn new(seed: u64) -> Chance {
-        Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    /// Below `end`, which is not 0.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-}
 
 /// Seeds and what was kept on the way.
 pub(crate) struct Corpus {

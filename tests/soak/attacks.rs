@@ -1,10 +1,11 @@
 //! What clients and origins do to others, beside ordinary traffic: the attacks of `tests/proxy/found`, by the numbers of their
 //! faults. The other scenarios notice when one succeeds; each of these looks at what the attacker itself gets.
 
+use crate::chance::Chance;
 use crate::scenarios::{authority, compare, connect, echoed, exchange, open_tunnel, request, said, Kept, Outcome};
 use crate::site::{Sum, BURST};
 use crate::support::{pattern, Client, Wire};
-use crate::traffic::{Chance, Surroundings};
+use crate::traffic::Surroundings;
 use std::time::Duration;
 
 /// Where greedy clients come from: what they hold is counted apart from what the others do.

@@ -6,6 +6,9 @@
 //! Does nothing unless `SOAK_SECONDS` is set: `make soak` sets it.
 
 mod attacks;
+// The same random numbers as those of the fuzz targets.
+#[path = "../fuzz/chance.rs"]
+mod chance;
 mod events;
 mod plan;
 mod processes;

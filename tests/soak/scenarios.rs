@@ -2,11 +2,12 @@
 //! where a peer breaks off, the expected is an end that shows that the message is not whole.
 
 use crate::attacks::*;
+use crate::chance::Chance;
 use crate::site::Sum;
 use crate::support::client::silent;
 use crate::support::nameserver::Answer;
 use crate::support::{pattern, Message, Query, Wire};
-use crate::traffic::{Chance, Surroundings};
+use crate::traffic::Surroundings;
 use std::io;
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! Workers that run scenarios drawn at random until the time is up, one that only looks how long a new connection waits, and
 //! what they have to tell. The order in which a worker runs its scenarios depends on its seed alone.
 
+use crate::chance::Chance;
 use crate::scenarios::{connect, exchange, request, Scenario, SCENARIOS};
 use crate::site::Server;
 use crate::support::pattern;
@@ -37,26 +38,7 @@ impl Surroundings {
     }
 }
 
-/// Random numbers of one worker (xorshift64*).
-pub(crate) struct Chance(u64);
-
 impl Chance {
-    pub(crate) fn new(seed: u64) -> Chance {
-        Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    /// From 0 to `end`, which is left out and not 0.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
     /// A length up to 2 to the power of `bits`, short ones as likely as long ones.
     pub(crate) fn length(&mut self, bits: usize) -> usize {
         let bits = self.below(bits + 1);
