@@ -44,7 +44,7 @@ impl Packets {
     /// The end that this descriptor is.
     ///
     /// # Errors
-    /// When it is none.
+    /// When it is another kind of socket or none at all.
     pub fn of(io: OwnedFd) -> io::Result<Packets> {
         let socket = Socket::from(io);
         if (socket.domain()?, socket.r#type()?) != (Domain::UNIX, Type::SEQPACKET) {
@@ -69,22 +69,22 @@ impl Packets {
         }
     }
 
-    /// Takes the next message.
+    /// Takes the next message. What does not fit into the space is lost, and [`Packet::whole`] is false.
     ///
     /// # Errors
-    /// What recvmsg(2) says.
+    /// Those of recvmsg(2) that say more than that there is no message, or no other end.
     pub fn receive(&self, into: &mut [u8]) -> io::Result<Incoming> {
         loop {
-            return match sys::receive_packet(self.io.as_fd(), into) {
-                Ok(Packet { length: 0, .. }) => Ok(Incoming::Ended),
-                Ok(packet) => Ok(Incoming::Packet(packet)),
-                // An end that went without having read all is told once, before the messages that it has sent (unix(7)).
-                Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionReset) => {
-                    continue
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Incoming::Nothing),
-                Err(error) => Err(error),
-            };
+            match sys::receive_packet(self.io.as_fd(), into) {
+                Ok(Packet { length: 0, .. }) => return Ok(Incoming::Ended),
+                Ok(packet) => return Ok(Incoming::Packet(packet)),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(Incoming::Nothing),
+                    // An end that went without having read all is told once, before the messages that it has sent (unix(7)).
+                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionReset => {}
+                    _ => return Err(error),
+                },
+            }
         }
     }
 
@@ -94,7 +94,7 @@ impl Packets {
     }
 }
 
-/// Is that a matter of time? What is on its way has to be read first: too many bytes, or too many descriptors of this account.
+/// Can it be sent later? Too many bytes, or descriptors of this account, are on their way and have to be read first (unix(7)).
 fn is_full(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
         || matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM | libc::ETOOMANYREFS))

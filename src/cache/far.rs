@@ -1,5 +1,5 @@
-//! What other loops have asked for, so that clients of several loops share one request. What is on its way is read by the loop that
-//! has asked: the others wait until its head has come, and look then. What is small is kept by then; of what is not, each asks for
+//! What other loops have asked for, so that clients of several loops share one request. The loop that has asked reads the response.
+//! The others wait until its head has come, and look it up again: a small response is kept by then; for a large one each loop asks
 //! itself.
 
 use std::collections::HashMap;
@@ -15,13 +15,13 @@ use super::{Cache, Freed, MOST_WAITING};
 /// Loops by their numbers.
 type LoopNumbers = SmallVec<[usize; 4]>;
 
-/// A loop asks for a response.
+/// A response that a loop has asked for.
 #[derive(Debug)]
 struct LoopAsking {
     by: usize,
     epoch: u64,
     since: u64,
-    /// Those who wait for it.
+    /// The loops that wait for it.
     others: LoopNumbers,
 }
 
@@ -30,7 +30,8 @@ struct LoopAsking {
 pub struct Askings(HashMap<u64, LoopAsking, BuildHasherDefault<ReadyHash>>);
 
 impl Askings {
-    /// Whether this loop is to ask; else it is told when another has a response. One that would not wait asks.
+    /// Whether the loop of this number is to ask the origin: another has not asked yet, or `waits` is false. If not, it is told when
+    /// that one has the head.
     fn ask(&mut self, key: CacheKey<'_>, number: usize, now: u64, waits: bool) -> bool {
         let mut others = LoopNumbers::new();
         if let Some(asking) = self.0.get_mut(&key.hash) {
@@ -46,7 +47,7 @@ impl Askings {
         true
     }
 
-    /// This loop asks no more. Gives those who waited for it.
+    /// This loop asks no more. Gives the loops that waited for it.
     fn end(&mut self, hash: u64, number: usize) -> LoopNumbers {
         match self.0.get(&hash) {
             Some(asking) if asking.by == number => self.0.remove(&hash).map(|asking| asking.others).unwrap_or_default(),
@@ -62,7 +63,7 @@ pub struct FarWord {
     why: Freed,
 }
 
-/// What a loop has to do with the others.
+/// What a loop waits for from others, and what it has to tell them.
 #[derive(Debug)]
 pub(super) struct Far {
     number: usize,

@@ -105,7 +105,7 @@ impl Shards {
 
     /// Changes a shard, which uses up so many bytes that were promised.
     fn change<R>(&self, locked: &Locked, spent: usize, change: impl FnOnce(&mut Shard) -> R) -> R {
-        // What a thread has left behind that panicked is as good as before.
+        // That a thread has panicked with a shard does no harm: none is ever left half changed.
         let mut shard = locked.shard.lock().unwrap_or_else(PoisonError::into_inner);
         let (kept, held) = (shard.storage.kept(), shard.storage.held());
         let result = change(&mut shard);
@@ -116,7 +116,7 @@ impl Shards {
             locked.rank.store(rank, Ordering::Relaxed);
         }
         drop(shard);
-        // Sums modulo the width of a word: less is more of the other sign.
+        // Differences wrap around, and so does adding them: a large number stands for a negative one.
         add(&self.room.firm, more_firm);
         add(&self.room.used, more_kept.wrapping_add(more_firm));
         result

@@ -55,7 +55,7 @@ impl OfferDesk {
 
     /// Looks at the offers, or changes them. No call of the system is made meanwhile.
     fn with<R>(&self, change: impl FnOnce(&mut Offers<OfferedOrigin>) -> R) -> R {
-        // What a thread has left behind that panicked is as good as before.
+        // That a thread has panicked with the offers does no harm: they are never left half changed.
         let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
         let result = change(&mut offers);
         self.count.store(offers.idle.len(), Ordering::Release);

@@ -29,7 +29,7 @@ impl<T: Keepable> Keepable for Offer<T> {
 #[derive(Debug)]
 pub(super) struct Offers<T> {
     pub(super) idle: Idle<Offer<T>>,
-    /// By loop: routes of connections that others have taken, as many as there may be offers at most for each time that it looks.
+    /// By loop: routes of connections that others have taken, until it forgets them, once a second.
     taken: Vec<Vec<Key>>,
 }
 

@@ -1,5 +1,5 @@
-//! What all loops of a process see: how many clients each has, and what clients are counted by, and what is
-//! kept of responses. Counts are atomics, tables are locked for a moment. A process with one loop has none of it.
+//! What the loops of a process share: how many clients each has, the tables that clients are counted in, and the cache. Counts
+//! are atomics; a table is locked for a moment. A process with one loop has none of it.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -36,7 +36,7 @@ pub(in crate::proxy) struct Common {
     inside: Vec<[AtomicUsize; KINDS]>,
     /// The first loop wants to know when a place becomes free.
     alert: AtomicBool,
-    /// By loop: its threads have nothing to do, and get nothing.
+    /// By loop: its threads are idle, and the loop gives them nothing to do.
     settled: Vec<AtomicBool>,
     start: Instant,
     places: OnceLock<Arc<ClientParts<Places>>>,
@@ -51,7 +51,7 @@ pub(in crate::proxy) struct Common {
 }
 
 impl Common {
-    /// For so many loops, the first of which is woken so.
+    /// For `count` loops; `first` wakes the first of them.
     pub(super) fn new(count: usize, first: Arc<Bell>) -> Common {
         let random = RandomState::new();
         Common {
@@ -87,7 +87,7 @@ impl Common {
         self.inside[number][ingress.index()].fetch_add(1, Ordering::AcqRel);
     }
 
-    /// It belongs to it no more.
+    /// A client of this kind has left that loop.
     pub(in crate::proxy) fn leave(&self, number: usize, ingress: Ingress) {
         self.inside[number][ingress.index()].fetch_sub(1, Ordering::SeqCst);
         if number > 0 && self.alert.load(Ordering::SeqCst) {
@@ -117,7 +117,7 @@ impl Common {
         &self.settled[number]
     }
 
-    /// The loop with fewest clients of those that can take one, the first of several.
+    /// The loop with fewest clients of those for which `can` holds: of equal ones the first, and of none at all the first loop.
     pub(super) fn emptiest(&self, can: impl Fn(usize) -> bool) -> usize {
         let clients =
             |kinds: &[AtomicUsize; KINDS]| kinds.iter().map(|kind| kind.load(Ordering::Relaxed)).sum::<usize>();
@@ -135,7 +135,7 @@ impl Common {
         Arc::clone(self.meter.get_or_init(|| Arc::new(ClientParts::new(|| make(PARTS)))))
     }
 
-    /// What is kept of responses.
+    /// The cache that all loops share.
     pub(in crate::proxy) fn cached(&self, make: impl Fn() -> Arc<Shards>) -> Arc<Shards> {
         Arc::clone(self.cached.get_or_init(make))
     }
@@ -150,7 +150,7 @@ impl Common {
         locked(&self.told)
     }
 
-    /// Which credentials of a realm were found right, by its place.
+    /// The credentials that were found right in the realm of this index.
     pub(in crate::proxy) fn kept(&self, realm: usize) -> MutexGuard<'_, KeptLogins> {
         locked(&self.kept[realm])
     }
@@ -162,7 +162,7 @@ impl Common {
         self.open_ends.store(ends.len(), Ordering::Release);
     }
 
-    /// A session has none any more.
+    /// That connection has ended.
     pub(in crate::proxy) fn leave_end(&self, session: u64) {
         if self.has_ends() {
             let mut ends = locked(&self.ends);
@@ -176,7 +176,7 @@ impl Common {
         self.open_ends.load(Ordering::Acquire) > 0
     }
 
-    /// Whether one of them comes from there, and leads there where that is known.
+    /// Whether one of them comes `from` there, and leads to `going` where that is known.
     pub(in crate::proxy) fn have_end(&self, from: SocketAddr, going: Option<SocketAddr>) -> bool {
         locked(&self.ends).have(from, going)
     }
@@ -227,7 +227,7 @@ impl<T> ByClient<T> {
     }
 }
 
-/// What a thread has left behind that panicked is as good as before: no table is changed by halves.
+/// Locks a table. That a thread has panicked with it does no harm: none is ever left half changed.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

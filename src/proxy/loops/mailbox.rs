@@ -10,17 +10,17 @@ use reactor::poller::Poller;
 
 use crate::io::owner::Owner;
 
-/// Letters with which a box is long: its loop does not keep up, or hangs. From then on a letter that says all that older ones have said
-/// takes their place, and what can do without the loop does. So the rest is bounded by what the loop has begun itself.
+/// With this many letters a box is long: its loop hangs, or does not keep up. A letter then takes the place of older ones that it
+/// makes useless, and those who can do without this loop do so. What still comes is bounded by what the loop itself has begun.
 const LONG: usize = 1024;
 
 /// What can be in a box.
 pub(super) trait Letter {
-    /// Does it say all that this older one has said?
+    /// Does it make this older one useless?
     fn replaces(&self, older: &Self) -> bool;
 }
 
-/// Wakes a loop, once until it looks.
+/// Wakes a loop. Until that has looked, waking it again costs no system call.
 #[derive(Debug)]
 pub(super) struct Bell {
     waker: Waker,
@@ -32,7 +32,7 @@ impl Bell {
     /// Wakes the loop, unless that is done already.
     pub(super) fn ring(&self) {
         if !self.woken.swap(true, Ordering::AcqRel) {
-            // Its next second shows the letter to the loop, if nothing else does.
+            // Where that fails, the loop finds its letters within a second, as it turns that often.
             let _ = self.waker.wake();
         }
     }

@@ -69,7 +69,7 @@ impl Post {
     }
 }
 
-/// What this loop does for the others.
+/// What the first loop does for the others, or what one of the others keeps for itself.
 #[derive(Debug)]
 enum LoopRole {
     First(Box<First>),
@@ -100,7 +100,7 @@ struct Further {
 }
 
 impl Loops {
-    /// For each of these polls its loop, the first one first; none for a single one.
+    /// What the loops with these polls share, for each of them in their order; None for a single one.
     pub(super) fn tie(pollers: &mut [Poller<Owner>]) -> io::Result<Vec<Option<Box<Loops>>>> {
         let count = pollers.len();
         if count < 2 {
@@ -148,12 +148,12 @@ impl Loops {
         self.common.count()
     }
 
-    /// Its way to what all loops offer of their kept connections.
+    /// How it offers its kept connections to the others, and takes theirs.
     pub(super) fn offering(&self) -> Offering {
         Offering::new(Arc::clone(&self.offers), self.number)
     }
 
-    /// Clients whose numbers no other loop uses.
+    /// A place for clients, with keys that no other loop gives to any of its own.
     pub(super) fn clients(&self) -> Arena<Client> {
         let (first, step) = numbering(self.number, self.count());
         Arena::numbered(first, step)

@@ -97,8 +97,8 @@ impl Proxy {
         self.enqueue(session);
     }
 
-    /// What is due once a second: a loop that is not the first tells that one its numbers, which is true then. The first makes
-    /// pages that have waited for too long.
+    /// What is due once a second. The first loop makes pages that have waited for too long; the others tell it their numbers. True
+    /// in one of the others.
     pub(in crate::proxy) fn reports_second(&mut self) -> bool {
         let now = self.clock.now();
         let Some(loops) = &mut self.loops else { return false };

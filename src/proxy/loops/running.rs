@@ -26,7 +26,7 @@ pub(super) struct LoopThreads {
 }
 
 impl LoopThreads {
-    /// Takes the loops back whose threads have ended, which none does by itself. Says how many threads have.
+    /// Takes back the loops whose threads have ended, and says how many threads that were. None ends unasked unless its poll fails.
     pub(super) fn collect(&mut self) -> usize {
         if !self.running.iter().any(JoinHandle::is_finished) {
             return 0;

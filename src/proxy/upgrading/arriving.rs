@@ -9,11 +9,12 @@ use crate::exchange::NewHome;
 use crate::io::origin::Scope;
 use crate::proxy::Proxy;
 
-/// What stands in place of a host for connections that carry a tunnel, and never anything else.
+/// The host by which a connection to an origin is known that has come with a tunnel: no request is ever for it.
 const MOVED: &str = "moved";
 
 impl Proxy {
-    /// Takes a tunnel that a drainer offers, or says why not. False where it cannot be told which it is.
+    /// Takes a tunnel that a drainer offers, or tells the drainer that it cannot. False where the packet does not even say the
+    /// number of the tunnel, so that no answer is possible.
     pub(super) fn take_tunnel(&mut self, place: usize, said: &[u8], packet: Packet) -> bool {
         let Packet { descriptors, whole, .. } = packet;
         let line = self.drainer_mut(place).and_then(|drainer| drainer.line.as_ref());

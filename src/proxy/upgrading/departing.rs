@@ -31,8 +31,9 @@ pub(super) struct Departing {
     missing: usize,
     /// When they are asked next.
     at: Millis,
-    /// What was found since they were asked, and whether that was something the last time.
+    /// How many tunnels they have found since then.
     found: usize,
+    /// Whether the last search has found one.
     more: bool,
     /// How many have gone.
     pub(super) moved: u64,
@@ -147,7 +148,7 @@ impl Proxy {
         }
     }
 
-    /// Goes on with a tunnel that was to go; with `stays` for as long as it lives.
+    /// Goes on with a tunnel that was to go. With `stays` it is not offered again.
     fn take_back(&mut self, mut parcel: Parcel, stays: bool) {
         let ingress = parcel.session.exchange.ingress();
         if stays {
@@ -159,7 +160,7 @@ impl Proxy {
         }
     }
 
-    /// No other process takes any more. What was not answered for it has not touched.
+    /// The service takes no more tunnels. It has not touched those for which no answer has come, so they go on here.
     pub(super) fn take_back_all(&mut self) {
         let Some(departing) = self.departing() else { return };
         departing.taken = false;
@@ -168,7 +169,7 @@ impl Proxy {
         all.into_iter().for_each(|parcel| self.take_back(parcel, false));
     }
 
-    /// The end: what was not offered yet ends here.
+    /// This process is about to end: tunnels that were not offered yet end with it, like all its other clients.
     pub(super) fn take_back_waiting(&mut self) {
         let Some(departing) = self.departing() else { return };
         let waiting = std::mem::take(&mut departing.waiting);

@@ -30,7 +30,7 @@ pub(super) const TUNNEL: u8 = b't';
 /// Packets that are read of a line in a turn: all that a drainer may have said before it ended.
 pub(super) const BATCH: usize = 256;
 
-/// An end of what both are connected by.
+/// This process's end of the line to a process of another version.
 #[derive(Debug)]
 pub(super) struct VersionLine {
     io: Packets,
@@ -66,7 +66,7 @@ impl VersionLine {
         next
     }
 
-    /// Says something short. What the other side does not read is lost, as it is where there is none.
+    /// Sends a short message. It is lost where the other side is gone, or has not read for so long that its socket is full.
     pub(super) fn say(&self, kind: u8, text: &str) {
         let _ = self.io.send(&[&[kind], text.as_bytes()].concat(), &[]);
     }
@@ -79,7 +79,7 @@ impl VersionLine {
         self.io.send(packet, descriptors)
     }
 
-    /// What other loops may send by.
+    /// Its socket, on which any loop may answer.
     pub(super) fn packets(&self) -> &Packets {
         &self.io
     }
@@ -89,7 +89,7 @@ impl VersionLine {
         self.io.descriptor()
     }
 
-    /// Lets go of it. Another process may have it, too.
+    /// Closes it. It is taken out of the poll first, because another process may have the same socket.
     pub(super) fn close(mut self, poller: &mut Poller<Owner>) {
         poller.withdraw(&mut self.io, self.route);
     }

@@ -1,4 +1,5 @@
-//! When the next version takes over: what it gets, how this process is divided, and what the part is that stays with its clients.
+//! When the next version takes over: what it gets, how this process is divided, and how the part goes on that stays with its
+//! clients.
 
 mod arriving;
 mod departing;
@@ -24,9 +25,9 @@ pub use self::drainers::MOST_DRAINERS;
 /// Processes of other versions.
 #[derive(Debug, Default)]
 pub(super) struct Versions {
-    /// With clients of former ones.
+    /// In the service: the drainers, which have clients of former versions.
     drainers: Vec<Drainer>,
-    /// In a drainer: the service.
+    /// In a drainer: the service, which is of the next version.
     next: Option<Following>,
 }
 
@@ -66,10 +67,10 @@ impl Proxy {
         self.signals.as_ref().is_some_and(Signals::has_some)
     }
 
-    /// Begins nothing that would keep a thread busy.
+    /// Gives threads nothing new to do, and looks whether they are idle.
     ///
     /// # Errors
-    /// What is still under way.
+    /// What one of them still does.
     pub fn settle(&mut self) -> Result<(), &'static str> {
         self.hold_checks(true);
         match () {

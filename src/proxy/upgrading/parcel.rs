@@ -36,7 +36,7 @@ pub(in crate::proxy) struct IncomingTunnel {
     pub(super) answer: Packets,
 }
 
-/// What a packet says before it is looked at whole.
+/// The first line of a packet, which is enough to answer it.
 #[derive(Debug)]
 pub(super) struct Label {
     words: Value,
@@ -126,12 +126,12 @@ impl Label {
     }
 }
 
-/// Tells a drainer what becomes of its tunnel. False where it does not take that now; one that is no more needs it not.
+/// Tells a drainer what becomes of its tunnel. False where its socket is full. A drainer that is gone needs no answer.
 pub(super) fn tell(answer: &Packets, kind: u8, number: u64) -> bool {
     answer.send(&[&[kind], number.to_string().as_bytes()].concat(), &[]).unwrap_or(true)
 }
 
-/// A connection of a kind that sessions have.
+/// The connection that a descriptor is. None where it is no stream socket of a family that sessions have.
 fn stream(descriptor: OwnedFd) -> Option<TcpStream> {
     let socket = SockRef::from(&descriptor);
     let (domain, kind) = (socket.domain().ok()?, socket.r#type().ok()?);
