@@ -1,5 +1,7 @@
 //! A client in its slot, and what it waits for.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use mio::net::TcpStream;
 use reactor::arena::Key;
 
@@ -8,6 +10,9 @@ use crate::cache::fetches::FetchId;
 use crate::redirector::pool::Ticket;
 use crate::resolver::LookupId;
 use crate::session::Session;
+
+/// What stands for an address that is not known.
+pub(super) const UNKNOWN_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// One client and what is under way for it.
 #[derive(Debug)]
@@ -33,6 +38,11 @@ impl Client {
     /// Seconds since it connected, which may have been to a process before this one.
     pub(super) fn age(&self, clock: &Clock) -> u32 {
         clock.second().wrapping_sub(self.since)
+    }
+
+    /// Our side of its connection, which costs a system call; [`UNKNOWN_ADDRESS`] where the system does not tell.
+    pub(super) fn local_address(&self) -> SocketAddr {
+        self.session.client.io.local_addr().unwrap_or(UNKNOWN_ADDRESS)
     }
 
     /// Microseconds since its exchange entered its present phase, in which it asked for something.

@@ -24,6 +24,7 @@ mod events;
 mod fill;
 mod filling;
 mod heads;
+mod helpers;
 mod icap;
 mod inherited;
 mod judging;

@@ -11,7 +11,7 @@ use super::letters::{FarQuestion, FarReply, News, Task};
 use super::LoopRole;
 use crate::policy::shares::ClientKey;
 use crate::proxy::client::{Waits, FAR};
-use crate::proxy::deciding::{question_of, Heeded};
+use crate::proxy::helpers::{question_of, Heeded};
 use crate::proxy::Proxy;
 use crate::redirector::helper::Program;
 use crate::redirector::pool::{Answered, HelperFault, Ticket};
