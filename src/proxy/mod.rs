@@ -6,6 +6,7 @@
 
 mod accepting;
 mod access_log;
+mod acting;
 mod addresses;
 mod announcing;
 mod at_hand;
