@@ -98,11 +98,11 @@ pub struct Summary {
     pub began: Millis,
     /// What `began` leaves out of that time, in microseconds.
     fraction: u16,
-    /// When it was decided about, when its addresses were known, and when there was a connection.
+    /// When it was decided about.
     pub decided: Option<Millis>,
-    #[allow(missing_docs)]
+    /// When its addresses were known.
     pub resolved: Option<Millis>,
-    #[allow(missing_docs)]
+    /// When there was a connection for it.
     pub connected: Option<Millis>,
     /// What both directions had moved when it began; from its end on, what they moved for it.
     moved: Moved,

@@ -168,13 +168,13 @@ pub struct Running {
     pub idle: u64,
     /// Parents that are left alone since they could not be reached.
     pub parents_down: u64,
-    /// Blocks lent, and most of them.
+    /// Blocks that the pool has lent.
     pub blocks: u64,
-    #[allow(missing_docs)]
+    /// Most of them.
     pub blocks_limit: u64,
-    /// Bytes of heads beyond a block each, and most of them.
+    /// Bytes of heads beyond a block each.
     pub head_bytes: u64,
-    #[allow(missing_docs)]
+    /// Most of them.
     pub head_bytes_limit: u64,
     /// Most connections to origins that are kept and in no session's use.
     pub idle_limit: u64,
@@ -239,9 +239,9 @@ pub struct Helpers {
     pub minimum: u64,
     /// As many as there may be.
     pub maximum: u64,
-    /// Requests that wait for one, and most of them.
+    /// Requests that wait for one.
     pub queue: u64,
-    #[allow(missing_docs)]
+    /// Most of them.
     pub queue_limit: u64,
     /// They end as soon as they are started.
     pub failing: bool,

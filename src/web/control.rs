@@ -26,9 +26,9 @@ pub enum Order {
     Purge(Purge),
     /// As few and as many helpers as there may be, the first not above the second.
     Helpers {
-        #[allow(missing_docs)]
+        /// As few as there may be.
         minimum: usize,
-        #[allow(missing_docs)]
+        /// As many as there may be.
         maximum: usize,
     },
     /// Debug messages on or off.

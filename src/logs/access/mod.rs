@@ -64,9 +64,9 @@ pub struct Record<'a> {
     pub failure: Option<&'static str>,
     /// File and line of the list that refused it, or would have; empty where none did.
     pub list: &'a [u8],
-    /// What a balancer calls its connection, and the host that its client asked the balancer for; perhaps empty.
+    /// What a balancer calls its connection; perhaps empty.
     pub unique_id: &'a [u8],
-    #[allow(missing_docs)]
+    /// The host that its client asked the balancer for; perhaps empty.
     pub authority: &'a [u8],
     /// The name in the hello of TLS with which the client or its tunnel began; empty where none was read.
     pub sni: &'a [u8],
