@@ -101,11 +101,6 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether servers were silent, as opposed to an answer that says no: the difference between 504 and 502.
-    pub fn is_timeout(self) -> bool {
-        matches!(self, Failure::Timeout)
-    }
-
     /// Whether servers said for sure that there is no address, so that asking again is useless for a while.
     pub fn is_final(self) -> bool {
         matches!(self, Failure::BadName | Failure::NotFound | Failure::NoAddress)
@@ -266,7 +261,6 @@ mod tests {
         for failure in [Failure::BadName, Failure::NotFound, Failure::Timeout, Failure::Overloaded] {
             assert!(!failure.to_string().ends_with('.'));
         }
-        assert!(Failure::Timeout.is_timeout() && !Failure::NotFound.is_timeout());
         assert!(Failure::NotFound.is_final() && !Failure::ServerFailure.is_final());
     }
 }

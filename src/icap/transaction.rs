@@ -32,8 +32,6 @@ pub struct Transaction {
     /// The client waits at the end of the preview to be asked for the rest.
     previewing: bool,
     said: SaidOfClient,
-    /// The head that goes back, where no request is read from it.
-    head: Box<[u8]>,
     /// What helpers of the dialect icap are told of the ICAP head, in lines.
     lines: Box<[u8]>,
     echo: Echo,
@@ -57,7 +55,6 @@ impl Transaction {
             body: request.parts.body,
             previewing,
             said: if trusted { request.said } else { SaidOfClient::default() },
-            head: Box::default(),
             lines: Box::default(),
             echo: Echo::Off,
             held: Vec::new(),
@@ -77,16 +74,6 @@ impl Transaction {
         &self.said
     }
 
-    /// Keeps the head that goes back where 204 may not be said.
-    pub fn keep_head(&mut self, head: &[u8]) {
-        self.head = head.into();
-    }
-
-    /// That head.
-    pub fn take_head(&mut self) -> Box<[u8]> {
-        std::mem::take(&mut self.head)
-    }
-
     /// Keeps lines for helpers.
     pub fn keep_lines(&mut self, lines: Vec<u8>) {
         self.lines = lines.into();
@@ -95,11 +82,6 @@ impl Transaction {
     /// The lines for helpers, each with its end.
     pub fn lines(&self) -> &[u8] {
         &self.lines
-    }
-
-    /// Whether content follows the heads.
-    pub fn has_content(&self) -> bool {
-        self.body
     }
 
     /// Whether 204 may be said in place of the message (RFC 3507 section 4.6).

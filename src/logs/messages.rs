@@ -197,7 +197,8 @@ impl Messages {
     }
 
     /// Writes these subsystems only.
-    pub fn set_switches(&self, switches: Switches) {
+    #[cfg(test)]
+    fn set_switches(&self, switches: Switches) {
         self.switches.store(switches.to_bits(), Ordering::Relaxed);
     }
 

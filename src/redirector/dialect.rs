@@ -58,11 +58,6 @@ impl Dialect {
         }
     }
 
-    /// Does a helper say what a service of ICAP can do (OPTIONS)?
-    pub fn tells_service(&self) -> bool {
-        matches!(self, Dialect::Icap(_))
-    }
-
     /// What it says of that, as lines of a head.
     ///
     /// # Errors

@@ -134,7 +134,8 @@ impl List {
     }
 
     /// Bytes of the table of names.
-    pub fn name_bytes(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn name_bytes(&self) -> usize {
         self.names.bytes()
     }
 

@@ -186,6 +186,7 @@ impl NameTable {
     }
 
     /// Bytes that it holds.
+    #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.prints.len() * 12 + self.starts.len() * 4 + self.ported.len() * 8
     }

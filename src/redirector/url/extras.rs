@@ -10,7 +10,8 @@ use crate::http::Method;
 use crate::redirector::question::Question;
 
 /// Squid's own default of `url_rewrite_extras`.
-pub const DEFAULT: &str = "%>a/%>A %un %>rm myip=%la myport=%lp";
+#[cfg(test)]
+pub(super) const DEFAULT: &str = "%>a/%>A %un %>rm myip=%la myport=%lp";
 
 /// Most codes and texts between them: a line is not to become endless by them.
 const MAX_PIECES: usize = 128;
