@@ -6,6 +6,17 @@ use std::io;
 use ipnet::IpNet;
 use mio::event::Source;
 
+/// What has changed, were there a kernel that tells of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// Nothing that is of use here.
+    Nothing,
+    /// A route to elsewhere.
+    Route,
+    /// An address of this machine.
+    Address,
+}
+
 /// A socket that there is none of.
 #[derive(Debug)]
 pub enum AddressWatch {}
@@ -19,8 +30,8 @@ impl AddressWatch {
         Ok(None)
     }
 
-    /// Whether an address has changed.
-    pub fn has_changed(&mut self) -> bool {
+    /// What has changed.
+    pub fn changed(&mut self) -> Changed {
         match *self {}
     }
 }
@@ -45,4 +56,12 @@ impl Source for AddressWatch {
 /// Never.
 pub fn local_routes() -> io::Result<Vec<IpNet>> {
     Ok(Vec::new())
+}
+
+/// Not known: the addresses of this machine have to do.
+///
+/// # Errors
+/// Always.
+pub fn ways_out() -> io::Result<[bool; 2]> {
+    Err(io::ErrorKind::Unsupported.into())
 }

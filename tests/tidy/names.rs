@@ -9,7 +9,7 @@ const SHARED: &[(&[&str], &str)] = &[
         &["Extras", "Host", "Hosts", "OnFailure", "Pages", "Program", "Resolver"],
         "a kind of configuration value bears the name of its option, and stands in the table of options only",
     ),
-    (&["AddressWatch"], "one for Linux, one for the systems that have none"),
+    (&["AddressWatch", "Changed"], "one for Linux, one for the systems that have none"),
     (&["Options"], "always written with its module elsewhere: proxy::Options, redirector::Options, resolver::Options"),
 ];
 
