@@ -164,18 +164,7 @@ pub fn pass_on(command: &mut Command, numbers: Vec<RawFd>) {
 /// destinations (ip(7), IP_BIND_ADDRESS_NO_PORT).
 #[cfg(target_os = "linux")]
 pub fn bind_address_no_port(socket: &impl AsRawFd) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    let size = std::mem::size_of::<libc::c_int>() as libc::socklen_t;
-    // SAFETY: the descriptor is open for as long as `socket` is borrowed; the option value is a live int of that size.
-    let done = unsafe {
-        let value = std::ptr::from_ref(&on).cast();
-        libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, value, size)
-    };
-    if done == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    switch_on(socket, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT)
 }
 
 /// Elsewhere the port is chosen at bind(2).
@@ -190,17 +179,19 @@ pub fn bind_address_no_port(_socket: &impl AsRawFd) -> io::Result<()> {
 /// Before Linux 4.20.
 #[cfg(target_os = "linux")]
 pub fn netlink_strict(socket: &impl AsRawFd) -> io::Result<()> {
+    switch_on(socket, libc::SOL_NETLINK, libc::NETLINK_GET_STRICT_CHK)
+}
+
+/// Sets an option of a socket to 1 that nix does not know.
+#[cfg(target_os = "linux")]
+fn switch_on(socket: &impl AsRawFd, level: libc::c_int, option: libc::c_int) -> io::Result<()> {
     let on: libc::c_int = 1;
     let size = std::mem::size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the descriptor is open for as long as `socket` is borrowed; the option value is a live int of that size.
-    let done = unsafe {
-        let value = std::ptr::from_ref(&on).cast();
-        libc::setsockopt(socket.as_raw_fd(), libc::SOL_NETLINK, libc::NETLINK_GET_STRICT_CHK, value, size)
-    };
-    if done == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
+    let done = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, std::ptr::from_ref(&on).cast(), size) };
+    match done {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
