@@ -20,11 +20,12 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use reactor::arena::Key;
 use reactor::bus::{self, Far, Near, Received};
 use reactor::frame::Frame;
+use reactor::parking::Parkable;
 use reactor::poller::Poller;
 use reactor::ready::Ready;
 use reactor::Millis;
@@ -69,9 +70,7 @@ struct Job {
 pub struct Loader {
     bus: Near,
     jobs: Sender<Job>,
-    /// The thread's part, while there is no thread.
-    parked: Option<LoaderThread>,
-    thread: Option<JoinHandle<Option<LoaderThread>>>,
+    thread: Parkable<LoaderThread>,
     /// Jobs that were given and are not known to be done.
     given: u64,
     blocks: VecDeque<Block>,
@@ -94,8 +93,7 @@ impl Loader {
         Ok(Loader {
             bus,
             jobs,
-            parked: Some(LoaderThread { bus: far, jobs: waiting, open: OpenFiles::default() }),
-            thread: None,
+            thread: Parkable::Parked(LoaderThread { bus: far, jobs: waiting, open: OpenFiles::default() }),
             given: 0,
             blocks: VecDeque::new(),
             work: Work::default(),
@@ -110,10 +108,8 @@ impl Loader {
     /// # Errors
     /// When there is no thread to be had.
     pub fn start(&mut self) -> io::Result<()> {
-        let Some(parked) = self.parked.take() else { return Ok(()) };
         let work = self.work.clone();
-        self.thread = Some(thread::Builder::new().name("loader".to_owned()).spawn(move || parked.run(&work))?);
-        Ok(())
+        self.thread.start(|parked| thread::Builder::new().name("loader".to_owned()).spawn(move || parked.run(&work)))
     }
 
     /// Is there nothing to do for the thread?
@@ -124,8 +120,8 @@ impl Loader {
     /// Ends the thread, which is to be idle; [`Loader::start`] starts it again. What it is given meanwhile waits.
     pub fn park(&mut self) {
         self.send(kind::PARK, 0);
-        self.parked = self.thread.take().and_then(|thread| thread.join().ok().flatten());
-        self.ended |= self.parked.is_none();
+        self.thread.join();
+        self.ended |= self.thread.is_gone();
     }
 
     /// Has a value dropped that takes long to drop.

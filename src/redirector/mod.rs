@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use reactor::arena::Key;
 use reactor::bus::{Near, Received};
 use reactor::frame::Frame;
+use reactor::parking::Parkable;
 use reactor::poller::Poller;
 use reactor::ready::Ready;
 use reactor::Millis;
@@ -26,7 +27,7 @@ use reactor::Millis;
 use crate::io::owner::Owner;
 use crate::policy::shares::ClientKey;
 use dialect::Dialect;
-use helper::{kind, HelperJoin, HelperThread, Program};
+use helper::{kind, HelperThread, Program};
 use pool::{Answered, HelperFault, HelperPool, PoolAction, PoolCounters, Ticket};
 
 /// Reads from one bus in a turn. A helper owes a handful of replies at most.
@@ -155,8 +156,7 @@ struct HelperLink {
     program: Arc<Program>,
     /// Told to go, so that its end is nothing to worry about.
     leaving: bool,
-    thread: Option<HelperJoin>,
-    parked: Option<Box<HelperThread>>,
+    thread: Parkable<Box<HelperThread>>,
     /// Its thread was told to end, and none was started again since.
     parking: bool,
 }
@@ -360,8 +360,8 @@ impl Redirector {
         let program = Arc::clone(&self.program);
         let started = helper::start(number, Arc::clone(&program)).and_then(|(mut bus, thread)| {
             let route = poller.register(bus.source(), Owner::Helper(key))?;
-            let (thread, parked) = (Some(thread), None);
-            Ok(HelperLink { key, number, pid: 0, bus, route, program, leaving: false, thread, parked, parking: false })
+            let thread = Parkable::Running(thread);
+            Ok(HelperLink { key, number, pid: 0, bus, route, program, leaving: false, thread, parking: false })
         });
         let index = key.index as usize;
         if self.links.len() <= index {

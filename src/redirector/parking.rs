@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use reactor::frame::Frame;
 
 use super::helper::{self, kind};
-use super::Redirector;
+use super::{HelperLink, Redirector};
 
 /// Pause between two looks at whether a thread has ended.
 const GLANCE: Duration = Duration::from_micros(100);
@@ -26,16 +26,12 @@ impl Redirector {
         }
         let mut all = true;
         for link in self.links.iter_mut().flatten() {
-            while link.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < deadline {
+            while link.thread.is_running() && Instant::now() < deadline {
                 // What it waits for may be the rest of a question.
                 let _ = link.bus.flush();
                 std::thread::sleep(GLANCE);
             }
-            if let Some(thread) = link.thread.take_if(|thread| thread.is_finished()) {
-                // A helper that has ended just now has said so on its bus.
-                link.parked = thread.join().ok().flatten();
-            }
-            all &= link.thread.is_none();
+            all &= link.take_back();
         }
         all
     }
@@ -48,17 +44,24 @@ impl Redirector {
     /// The same for the helpers whose threads have ended by now. True where one has not, which came too late to be parked.
     pub(super) fn resume(&mut self) -> bool {
         for link in self.links.iter_mut().flatten().filter(|link| link.parking) {
-            if let Some(thread) = link.thread.take_if(|thread| thread.is_finished()) {
-                link.parked = thread.join().ok().flatten();
-            }
-            link.parking = link.thread.is_some();
-            let Some(parked) = link.parked.take() else { continue };
-            match helper::go_on(link.number, parked) {
-                Ok(thread) => link.thread = Some(thread),
-                Err(error) => log::error!(target: "manager", "worker {} is lost: {error}", link.number),
+            link.parking = !link.take_back();
+            let number = link.number;
+            if let Err(error) = link.thread.start(|parked| helper::go_on(number, parked)) {
+                log::error!(target: "manager", "worker {number} is lost: {error}");
             }
         }
         self.links.iter().flatten().any(|link| link.parking)
+    }
+}
+
+impl HelperLink {
+    /// Takes back what its thread had, if that has ended. False while it runs. A helper that has ended says so on its bus.
+    fn take_back(&mut self) -> bool {
+        let ended = !self.thread.is_running();
+        if ended {
+            self.thread.join();
+        }
+        ended
     }
 }
 

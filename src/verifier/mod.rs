@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use reactor::bus::{self, Far, Near, Received};
 use reactor::frame::Frame;
+use reactor::parking::Parkable;
 use reactor::poller::Poller;
 use reactor::ready::Ready;
 use zeroize::Zeroizing;
@@ -62,8 +63,7 @@ struct Worker {
     /// None has the thread end.
     jobs: Sender<Option<(u64, PasswordCheck)>>,
     busy: bool,
-    thread: Option<JoinHandle<Option<VerifierThread>>>,
-    parked: Option<VerifierThread>,
+    thread: Parkable<VerifierThread>,
 }
 
 /// The loop's end. Without threads until there is a check.
@@ -137,9 +137,7 @@ impl Verifier {
         self.held = held;
         if !held {
             for worker in &mut self.workers {
-                if let Some(parked) = worker.parked.take() {
-                    worker.thread = Some(parked.start()?);
-                }
+                worker.thread.start(VerifierThread::start)?;
             }
             self.serve();
         }
@@ -154,9 +152,7 @@ impl Verifier {
     /// Ends the threads, which are to be idle. [`Verifier::hold`] starts them again.
     pub fn park(&mut self) {
         self.workers.iter().for_each(|worker| drop(worker.jobs.send(None)));
-        for worker in &mut self.workers {
-            worker.parked = worker.thread.take().and_then(|thread| thread.join().ok().flatten());
-        }
+        self.workers.iter_mut().for_each(|worker| worker.thread.join());
     }
 
     /// Checks that wait for a thread.
@@ -209,7 +205,7 @@ impl Verifier {
         for worker in 0..(processors / 2).clamp(1, if self.small { 1 } else { MOST_THREADS }) {
             let (jobs, waiting) = mpsc::channel();
             let thread = VerifierThread { worker, jobs: waiting, results: results.clone(), bus: Arc::clone(&far) };
-            workers.push(Worker { jobs, busy: false, thread: Some(thread.start()?), parked: None });
+            workers.push(Worker { jobs, busy: false, thread: Parkable::Running(thread.start()?) });
         }
         poller.register(bus.source(), Owner::Verifier)?;
         (self.workers, self.running) = (workers, Some(VerifierThreads { bus, done }));
