@@ -53,67 +53,22 @@ pub struct Counters {
     pub dropped_malformed: u64,
 }
 
+/// Adds each of these numbers to that of the same name. The compiler finds what is not listed.
+macro_rules! add_up {
+    ($sums:expr, $more:expr => $($count:ident)*) => {
+        let Counters { $($count,)* } = $more;
+        $($sums.$count += $count;)*
+    };
+}
+
 impl Counters {
     /// Adds what another resolver has counted.
     pub fn add(&mut self, other: &Counters) {
-        for (sum, more) in self.all_mut().into_iter().zip(other.clone().all_mut()) {
-            *sum += *more;
-        }
-    }
-
-    fn all_mut(&mut self) -> [&mut u64; 24] {
-        let Counters {
-            lookups,
-            cache_hits,
-            joined,
-            overloaded,
-            queries,
-            sent,
-            retries,
-            tcp,
-            links,
-            probes,
-            answers,
-            not_found,
-            no_address,
-            server_errors,
-            truncated,
-            case_changed,
-            edns_refused,
-            timeouts,
-            unreachable,
-            failed,
-            dropped_source,
-            dropped_id,
-            dropped_question,
-            dropped_malformed,
-        } = self;
-        [
-            lookups,
-            cache_hits,
-            joined,
-            overloaded,
-            queries,
-            sent,
-            retries,
-            tcp,
-            links,
-            probes,
-            answers,
-            not_found,
-            no_address,
-            server_errors,
-            truncated,
-            case_changed,
-            edns_refused,
-            timeouts,
-            unreachable,
-            failed,
-            dropped_source,
-            dropped_id,
-            dropped_question,
-            dropped_malformed,
-        ]
+        add_up!(self, other =>
+            lookups cache_hits joined overloaded queries sent retries tcp links probes answers not_found no_address
+            server_errors truncated case_changed edns_refused timeouts unreachable failed dropped_source dropped_id
+            dropped_question dropped_malformed
+        );
     }
 
     /// All responses that were thrown away.
