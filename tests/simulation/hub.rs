@@ -248,20 +248,11 @@ impl Hub {
 
     fn drive(&mut self, key: Key) {
         for _ in 0..ACTIONS {
-            let Some(client) = self.clients.get_mut(key) else { return };
-            client.queued = false;
-            let mut cx = Context {
-                session: 1,
-                settings: &self.settings,
-                now: self.now,
-                fraction: 0,
-                date: "NOW",
-                out: &mut self.out,
-                counters: &mut self.counters,
-                judge: None,
-                summaries: &mut self.summaries,
-            };
-            let progress = client.session.run(&mut self.shared, &mut cx);
+            let progress = self.step(key, |client, shared, cx| {
+                client.queued = false;
+                client.session.run(shared, cx)
+            });
+            let (Some(progress), Some(client)) = (progress, self.clients.get_mut(key)) else { return };
             if let Some(request) = client.session.poll_content() {
                 self.files.serve(key, request);
             }
@@ -464,7 +455,16 @@ impl Hub {
     }
 
     fn with_exchange(&mut self, key: Key, tell: impl FnOnce(&mut Exchange, &mut Context<'_>)) {
-        let Some(client) = self.clients.get_mut(key) else { return };
+        self.step(key, |client, _, cx| tell(&mut client.session.exchange, cx));
+    }
+
+    /// Lends a client what a step of its session needs. None if it has gone.
+    fn step<R>(
+        &mut self,
+        key: Key,
+        advance: impl FnOnce(&mut Client, &mut Shared, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        let client = self.clients.get_mut(key)?;
         let mut cx = Context {
             session: 1,
             settings: &self.settings,
@@ -476,7 +476,7 @@ impl Hub {
             judge: None,
             summaries: &mut self.summaries,
         };
-        tell(&mut client.session.exchange, &mut cx);
+        Some(advance(client, &mut self.shared, &mut cx))
     }
 
     fn count_timer(&mut self, key: Key) {

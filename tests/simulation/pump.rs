@@ -153,7 +153,8 @@ impl Bench {
         stream.ready |= Ready::READ;
     }
 
-    fn once(&mut self) -> Progress {
+    /// Lends the session what a step of it needs.
+    fn step<R>(&mut self, advance: impl FnOnce(&mut Session<Fake>, &mut Shared, &mut Context<'_>) -> R) -> R {
         let mut cx = Context {
             session: 1,
             settings: &self.settings,
@@ -165,7 +166,11 @@ impl Bench {
             judge: None,
             summaries: &mut self.summaries,
         };
-        let progress = self.session.run(&mut self.shared, &mut cx);
+        advance(&mut self.session, &mut self.shared, &mut cx)
+    }
+
+    fn once(&mut self) -> Progress {
+        let progress = self.step(|session, shared, cx| session.run(shared, cx));
         self.fed = matches!(self.session.poll_content(), Some(ContentRequest::Block(_)));
         if self.fed {
             let count = self.file.min(CONTENT_BLOCK);
@@ -190,18 +195,7 @@ impl Bench {
     }
 
     fn tell(&mut self, what: impl FnOnce(&mut Exchange, &mut Context<'_>)) {
-        let mut cx = Context {
-            session: 1,
-            settings: &self.settings,
-            now: 0,
-            fraction: 0,
-            date: "NOW",
-            out: &mut self.out,
-            counters: &mut self.counters,
-            judge: None,
-            summaries: &mut self.summaries,
-        };
-        what(&mut self.session.exchange, &mut cx);
+        self.step(|session, _, cx| what(&mut session.exchange, cx));
     }
 
     /// Answers the request that is there with a file of so many bytes.
