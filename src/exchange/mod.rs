@@ -4,7 +4,6 @@
 //! Inputs are the `handle_*` methods and `advance`; after each, `poll` tells what the owner has to do. Interest is never
 //! stored: `wants_input` and `wants_shutdown` compute it from the phase and the flows.
 
-mod account;
 mod arrived;
 mod beginning;
 pub mod cached;
@@ -27,6 +26,7 @@ mod parent;
 pub mod phase;
 mod proxy_header;
 pub mod proxy_protocol;
+mod remembering;
 mod summary;
 #[cfg(test)]
 mod tests;

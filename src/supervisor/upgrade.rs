@@ -48,7 +48,8 @@ const READY: &str = "exaproxy is ready";
 /// Most bytes that are read of what a trial says.
 const SAID: usize = 64 << 10;
 
-/// TriedWith sockets by their descriptors, and whether they are our own; whether those of the proxy are shut.
+/// What a trial is started with: listening sockets by their descriptors, with whether they are our own; whether those of the proxy
+/// are shut.
 type TriedWith = (Vec<(i32, bool)>, bool);
 
 /// An upgrade that is under way, or what it has left here.

@@ -51,9 +51,9 @@ struct Client {
     session: Session<Socket>,
     waits: Option<(Millis, Wait)>,
     queued: bool,
-    /// What the accounts of its requests add up to.
-    accounts: u32,
-    accounted: Moved,
+    /// How many requests it was told the summaries of, and what these add up to.
+    summed_up: u32,
+    moved: Moved,
 }
 
 /// The hub.
@@ -161,7 +161,7 @@ impl Hub {
             Exchange::new(&Arrival::direct(Ingress::Proxy, IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))), self.now);
         let key = self.clients.insert_with(|key| {
             let session = Session::new(Stream::new(Socket::new(&wire), key), exchange);
-            Client { session, waits: None, queued: false, accounts: 0, accounted: Moved { up: 0, down: 0 } }
+            Client { session, waits: None, queued: false, summed_up: 0, moved: Moved { up: 0, down: 0 } }
         });
         self.enqueue(key);
         wire
@@ -434,9 +434,9 @@ impl Hub {
     fn take_summary(&mut self, key: Key) {
         let Some(client) = self.clients.get_mut(key) else { return };
         let Some(summary) = client.session.exchange.take_summary() else { return };
-        client.accounts += 1;
-        client.accounted.up += summary.moved().up;
-        client.accounted.down += summary.moved().down;
+        client.summed_up += 1;
+        client.moved.up += summary.moved().up;
+        client.moved.down += summary.moved().down;
         self.summaries.put(summary);
     }
 
@@ -444,12 +444,12 @@ impl Hub {
         self.hang_up(key);
         let client = self.clients.remove(key).expect("a session ends once");
         let exchange = &client.session.exchange;
-        // Every byte that was sent belongs to one request, and every request has an summary; so has a head that never
+        // Every byte that was sent belongs to one request, and every request has a summary; so has a head that never
         // came.
         let moved = [Direction::Upload, Direction::Download].map(|direction| exchange.flow(direction).moved);
-        assert_eq!([client.accounted.up, client.accounted.down], moved);
-        let unread = client.accounts.checked_sub(exchange.requests());
-        assert!(matches!(unread, Some(0 | 1)), "{} accounts of {} requests", client.accounts, exchange.requests());
+        assert_eq!([client.moved.up, client.moved.down], moved);
+        let unread = client.summed_up.checked_sub(exchange.requests());
+        assert!(matches!(unread, Some(0 | 1)), "{} summaries of {} requests", client.summed_up, exchange.requests());
         assert_eq!(client.session.exchange.phase().kind(), PhaseKind::Closed);
         drop(client.session.dismantle(&mut self.shared));
     }

@@ -7,12 +7,12 @@ use crate::http::cause::Cause;
 
 const CONNECT: &str = "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example\r\n\r\n";
 
-/// A client whose requests are accounted for.
+/// A client whose requests are summed up.
 fn keeping() -> Scenario {
     Scenario::with(|settings| settings.summary = Some(Remembered::ALL))
 }
 
-/// The stand-in for the pump polls until nothing is asked for, so that an summary has to be taken before it runs.
+/// The stand-in for the pump polls until nothing is asked for, so that a summary has to be taken before it runs.
 fn over(scenario: &mut Scenario, last: impl FnOnce(&mut Scenario)) -> Box<Summary> {
     scenario.stops_at_record = true;
     last(scenario);

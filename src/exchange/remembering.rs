@@ -1,4 +1,4 @@
-//! The account that an exchange keeps of its request: opened with its first byte, closed with its end. Knows no log.
+//! What an exchange remembers of its request: the summary is opened with the first byte, and finished with the end. Knows no log.
 
 use reactor::Millis;
 
