@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use nix::sys::signal::Signal;
 
-use super::support::{eventually, Helpers, Origin, Proxy};
+use super::support::{eventually, file_lines, Helpers, Origin, Proxy};
 
 /// Starts with an access log in a file of its own, with these options beside.
 fn logging(format: &str, options: &[(&str, &str)]) -> (Proxy, tempfile::TempDir) {
@@ -20,12 +20,7 @@ fn logging(format: &str, options: &[(&str, &str)]) -> (Proxy, tempfile::TempDir)
 
 /// The lines of the log, once there are as many.
 fn lines(folder: &tempfile::TempDir, count: usize) -> Vec<String> {
-    let path = folder.path().join("access");
-    eventually(&format!("{count} lines in the access log"), || {
-        let text = std::fs::read_to_string(&path).ok().filter(|text| text.ends_with('\n'))?;
-        let found: Vec<String> = text.lines().map(str::to_owned).collect();
-        (found.len() >= count).then_some(found)
-    })
+    file_lines(&folder.path().join("access"), count)
 }
 
 #[test]

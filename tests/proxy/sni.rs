@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{alert, client_hello, eventually, in_small_records, pattern, Client, Origin, Proxy};
+use crate::support::{alert, client_hello, in_small_records, pattern, wait_in_file, Client, Origin, Proxy};
 
 /// Names of this machine, and their file.
 const HOSTS: &str = "127.0.0.1 a.test b.test\n";
@@ -62,9 +62,7 @@ impl Site {
     }
 
     fn wait_line(&self, line: &str) {
-        let path = self.folder.path().join("access");
-        let found = || fs::read_to_string(&path).ok().filter(|text| text.contains(line));
-        eventually(&format!("{line:?} in the access log"), found);
+        wait_in_file(&self.folder.path().join("access"), line);
     }
 }
 

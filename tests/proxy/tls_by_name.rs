@@ -5,7 +5,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::support::{
-    alert, client_hello, eventually, in_small_records, ports, superuser, Client, Helpers, Origin, Proxy,
+    alert, client_hello, eventually, in_small_records, ports, superuser, wait_in_file, Client, Helpers, Origin, Proxy,
 };
 
 struct Site {
@@ -64,10 +64,7 @@ impl Site {
     }
 
     fn wait_line(&self, line: &str) {
-        let path = self.folder.path().join("access");
-        eventually(&format!("{line:?} in the access log"), || {
-            fs::read_to_string(&path).ok().filter(|text| text.contains(line))
-        });
+        wait_in_file(&self.folder.path().join("access"), line);
     }
 }
 

@@ -6,7 +6,7 @@ mod helpers;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::support::{eventually, ports, Client, Helpers, Proxy};
+use crate::support::{eventually, ports, wait_in_file, Client, Helpers, Proxy};
 
 struct Service {
     proxy: Proxy,
@@ -50,10 +50,7 @@ impl Service {
     }
 
     fn wait_line(&self, line: &str) {
-        let path = self.folder.path().join("access");
-        eventually(&format!("{line:?} in the access log"), || {
-            fs::read_to_string(&path).ok().filter(|text| text.contains(line))
-        });
+        wait_in_file(&self.folder.path().join("access"), line);
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::{drainers, upgrade, Installed, TIMES};
-use crate::support::{client_hello, eventually, pattern, ports, Client, Origin, Proxy, Wire};
+use crate::support::{client_hello, eventually, file_lines, pattern, ports, Client, Origin, Proxy, Wire};
 
 const GREETING: u64 = "HTTP/1.1 200 Connection Established\r\n\r\n".len() as u64;
 
@@ -18,14 +18,6 @@ fn logging(installed: &Installed, format: &str, more: &[(&str, &str)]) -> (Proxy
     let mut options = vec![("access.enable", "true"), ("access.destination", file), ("access.format", format)];
     options.extend(more);
     (installed.start(&options), path)
-}
-
-fn lines(path: &std::path::Path, count: usize) -> Vec<String> {
-    eventually(&format!("{count} lines in the access log"), || {
-        let text = std::fs::read_to_string(path).ok().filter(|text| text.ends_with('\n'))?;
-        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        (lines.len() >= count).then_some(lines)
-    })
 }
 
 /// Waits until so many tunnels are those of the service, and no former version is left.
@@ -100,7 +92,7 @@ fn through_upgrades(loops: &str) {
         let sent = sent.load(Relaxed);
         format!("CONNECT {at} 200 {sent} {} -", sent + GREETING)
     });
-    let mut found = lines(&log, 2);
+    let mut found = file_lines(&log, 2);
     found.sort();
     wanted.sort();
     assert_eq!(found, wanted);
@@ -126,7 +118,7 @@ fn a_tunnel_of_which_one_side_has_ended_goes_on() {
     all_moved(&proxy, 1);
     origin.release();
     assert_eq!(client.rest(), b"early");
-    assert_eq!(lines(&log, 1), [format!("CONNECT 200 5 {} -", GREETING + 5)]);
+    assert_eq!(file_lines(&log, 1), [format!("CONNECT 200 5 {} -", GREETING + 5)]);
 }
 
 /// What its client does not take stands in buffers of the proxy, and in a pipe.
@@ -146,7 +138,7 @@ fn a_tunnel_whose_client_does_not_read_keeps_what_is_in_it() {
     assert!(slow.read(LENGTH) == pattern(LENGTH, 9), "bytes were lost or changed");
     slow.expect_close();
     drop(slow);
-    assert_eq!(lines(&log, 1), [format!("CONNECT 200 0 {} -", GREETING + LENGTH as u64)]);
+    assert_eq!(file_lines(&log, 1), [format!("CONNECT 200 0 {} -", GREETING + LENGTH as u64)]);
 }
 
 #[test]
@@ -204,7 +196,7 @@ fn a_tunnel_of_a_unix_socket_goes_on() {
     assert_eq!((row["to-server"].as_u64(), row["to-client"].as_u64()), (Some(22), Some(GREETING + 22)));
     client.shut();
     client.expect_close();
-    assert_eq!(lines(&log, 1), [format!("{uid} mine 22 {}", GREETING + 22)]);
+    assert_eq!(file_lines(&log, 1), [format!("{uid} mine 22 {}", GREETING + 22)]);
 }
 
 #[test]
@@ -266,9 +258,9 @@ fn what_is_no_http_and_goes_through_a_parent_goes_on() {
     for (mut client, count) in [(named, 1), (other, 2)] {
         client.shut();
         client.expect_close();
-        lines(&log, count);
+        file_lines(&log, count);
     }
-    assert_eq!(lines(&log, 2), [format!("127.0.0.1 {}", hello.len() + 22), "203.0.113.7 27".to_owned()]);
+    assert_eq!(file_lines(&log, 2), [format!("127.0.0.1 {}", hello.len() + 22), "203.0.113.7 27".to_owned()]);
 }
 
 /// A tunnel whose beginning is judged stays until that is done, and goes then.

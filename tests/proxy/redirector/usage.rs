@@ -1,7 +1,7 @@
 //! The usage log: one line for each decision, of a helper or the proxy's own, in the form of the original.
 
 use super::{connect, get};
-use crate::support::{client, eventually, Helpers, Origin, Proxy};
+use crate::support::{client, eventually, file_lines, Helpers, Origin, Proxy};
 
 /// A proxy with a usage log in a file of its own.
 struct Logged {
@@ -24,11 +24,7 @@ impl Logged {
 
     /// Waits for so many lines, and gives their fields from the client on.
     fn lines(&self, count: usize) -> Vec<String> {
-        let lines = eventually(&format!("{count} lines"), || {
-            let text = std::fs::read_to_string(self.folder.path().join("usage")).ok()?;
-            let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-            (lines.len() >= count).then_some(lines)
-        });
+        let lines = file_lines(&self.folder.path().join("usage"), count);
         lines.iter().map(|line| self.split(line)).collect()
     }
 

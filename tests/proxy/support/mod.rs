@@ -15,6 +15,7 @@ pub mod proxy;
 pub mod query;
 pub mod wire;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub use blackhole::{Blackhole, Refusing};
@@ -50,6 +51,21 @@ pub fn patiently<T>(mut condition: impl FnMut() -> Option<T>) -> Option<T> {
         }
         std::thread::sleep(LOOK_AGAIN);
     }
+}
+
+/// Waits until a file has so many whole lines, and gives all that it has.
+pub fn file_lines(path: &Path, count: usize) -> Vec<String> {
+    eventually(&format!("{count} lines in {}", path.display()), || {
+        let text = std::fs::read_to_string(path).ok().filter(|text| text.ends_with('\n'))?;
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        (lines.len() >= count).then_some(lines)
+    })
+}
+
+/// Waits until this stands in a file.
+pub fn wait_in_file(path: &Path, part: &str) {
+    let found = || std::fs::read_to_string(path).ok().filter(|text| text.contains(part));
+    eventually(&format!("{part:?} in {}", path.display()), found);
 }
 
 /// Bytes that do not repeat within a buffer or a chunk, so that loss, doubling and reordering show.
