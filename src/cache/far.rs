@@ -8,7 +8,7 @@ use std::hash::{BuildHasherDefault, Hash};
 use smallvec::SmallVec;
 
 use super::fetches::{FetchId, MOST_WAITERS};
-use super::filed::CacheKey;
+use super::filed::{CacheKey, Epoch};
 use super::storage::ReadyHash;
 use super::{Cache, Freed, MOST_WAITING};
 
@@ -19,7 +19,7 @@ type LoopNumbers = SmallVec<[usize; 4]>;
 #[derive(Debug)]
 struct LoopAsking {
     by: usize,
-    epoch: u64,
+    epoch: Epoch,
     since: u64,
     /// The loops that wait for it.
     others: LoopNumbers,
@@ -35,7 +35,7 @@ impl Askings {
     fn ask(&mut self, key: CacheKey<'_>, number: usize, now: u64, waits: bool) -> bool {
         let mut others = LoopNumbers::new();
         if let Some(asking) = self.0.get_mut(&key.hash) {
-            if asking.by != number && asking.epoch == key.epoch && now < asking.since + MOST_WAITING {
+            if asking.by != number && asking.epoch >= key.since && now < asking.since + MOST_WAITING {
                 if waits && !asking.others.contains(&number) {
                     asking.others.push(number);
                 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
-use super::filed::CacheKey;
+use super::filed::{CacheKey, Epoch};
 use super::inflow::{BodyProgress, ComingHead, Inflow, Portion};
 use super::storage::{ReadyHash, StoredResponse};
 use crate::http::request::Request;
@@ -33,7 +33,7 @@ pub struct FetchId(pub u64);
 struct Fetch<W> {
     key: Box<[u8]>,
     hash: u64,
-    epoch: u64,
+    epoch: Epoch,
     /// Others that ask for the same find it.
     listed: bool,
     /// Who waits for the head, and since when.
@@ -69,11 +69,11 @@ impl<W: Copy + Eq + Hash> Default for Fetches<W> {
 }
 
 impl<W: Copy + Eq + Hash> Fetches<W> {
-    /// What is on its way for a key, asked for in its epoch, that would answer this request.
+    /// What is on its way for a key that would answer this request, and is still true.
     pub fn find(&self, key: CacheKey<'_>, request: &Request) -> Option<Underway> {
         let mut asking = None;
         for id in self.listed.get(&key.hash)? {
-            let same = |fetch: &&Fetch<W>| *fetch.key == *key.text && fetch.epoch == key.epoch;
+            let same = |fetch: &&Fetch<W>| *fetch.key == *key.text && fetch.epoch >= key.since;
             match self.all.get(id).filter(same).map(|fetch| &fetch.coming) {
                 Some(Some(coming)) if coming.response.filed.answers(request) && !coming.passing => {
                     return Some(Underway::Coming(*id));
@@ -93,7 +93,7 @@ impl<W: Copy + Eq + Hash> Fetches<W> {
         if listed {
             self.listed.entry(key.hash).or_default().push(id);
         }
-        let CacheKey { text, hash, epoch } = key;
+        let CacheKey { text, hash, epoch, .. } = key;
         let fetch = Fetch { key: text.into(), hash, epoch, listed, waiters: Vec::new(), coming: None };
         self.all.insert(id, fetch);
         id
@@ -244,8 +244,8 @@ impl<W: Copy + Eq + Hash> Fetches<W> {
         self.all.get(&id).and_then(|fetch| fetch.coming.as_ref()).map_or(0, |coming| coming.here() as usize)
     }
 
-    /// Hash and epoch of its key.
-    pub fn asked(&self, id: FetchId) -> (u64, u64) {
+    /// The hash of its key, and when it was asked for.
+    pub fn asked(&self, id: FetchId) -> (u64, Epoch) {
         self.all.get(&id).map_or((0, 0), |fetch| (fetch.hash, fetch.epoch))
     }
 
@@ -339,7 +339,7 @@ mod tests {
 
     /// All keys have the same hash.
     fn key(text: &str) -> CacheKey<'_> {
-        CacheKey { text: text.as_bytes(), hash: 7, epoch: 0 }
+        CacheKey { text: text.as_bytes(), hash: 7, epoch: 0, since: 0 }
     }
 
     fn coming(foo: &str) -> ComingHead {

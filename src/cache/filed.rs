@@ -5,6 +5,9 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::stored::{Keeping, StoredHead};
 
+/// A moment by the order of events in a shard: how often something had been forgotten of it.
+pub type Epoch = u64;
+
 /// A key with its hash, which is made with a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheKey<'a> {
@@ -12,8 +15,10 @@ pub struct CacheKey<'a> {
     pub text: &'a [u8],
     /// See [`super::shards::Shards::key`].
     pub hash: u64,
-    /// How often all that was kept had been forgotten when this was asked for.
-    pub epoch: u64,
+    /// When it was looked up; 0 before that.
+    pub epoch: Epoch,
+    /// Since when what was asked for under it is true; 0 before it is looked up.
+    pub since: Epoch,
 }
 
 /// A head that is kept or is to be.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::compose;
 use super::control::Directives;
 use super::facts::HeadFacts;
-use super::filed::{CacheKey, FiledHead};
+use super::filed::{CacheKey, Epoch, FiledHead};
 use super::fresh::{age_value, Exchanged, Freshness};
 use super::inflow::ComingHead;
 use super::reuse::{self, Failure};
@@ -88,12 +88,21 @@ impl<W: Copy + Eq + Hash> Cache<W> {
             }
         }
         match self.judge(job, request, response, moment) {
+            Ok(_) if self.is_forgotten(job) => {
+                self.give_up(job, Freed::Failed);
+                HeadVerdict::Pass(job.report(None, false))
+            }
             Ok(storable) => match self.keep(job, request, response, storable, (at_hand, reader), moment) {
                 HeadVerdict::Fill(answer) => HeadVerdict::Fill(self.told_in_full(answer, response, moment)),
                 verdict => verdict,
             },
             Err(why) => self.pass(job, response, why, moment),
         }
+    }
+
+    /// Whether an unsafe request or an order came between this request and its response, which may tell how it was before.
+    fn is_forgotten(&self, job: &CacheJob) -> bool {
+        self.shards.with(job.hash, |shard| job.epoch < shard.forgotten.since(job.hash))
     }
 
     /// A response that may be kept: what is known of it then.
@@ -181,7 +190,7 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         let coming = ComingHead { filed, freshness, announced: length, promised };
         let report = job.report(None, true);
         let answer = compose::coming(&coming, &report, request.version(), moment);
-        let key = CacheKey { text: coming.filed.key(), hash: job.hash, epoch: job.epoch };
+        let key = CacheKey { text: coming.filed.key(), hash: job.hash, epoch: job.epoch, since: job.epoch };
         let asked = job.fetch;
         let id = *job.fetch.get_or_insert_with(|| self.fetches.begin(key, false));
         let waiters = self.fetches.handle_head(id, coming, reader);
@@ -216,8 +225,8 @@ impl<W: Copy + Eq + Hash> Cache<W> {
         }
     }
 
-    /// Keeps a response, of whose key these are hash and epoch, with so much room promised.
-    pub(super) fn add(&mut self, response: StoredResponse, asked: (u64, u64), promised: usize) {
+    /// Keeps a response that was asked for then under a key with this hash, with so much room promised.
+    pub(super) fn add(&mut self, response: StoredResponse, asked: (u64, Epoch), promised: usize) {
         if self.shards.insert(response, asked, promised).is_some() {
             self.counts.stored += 1;
         }

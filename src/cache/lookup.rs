@@ -70,13 +70,20 @@ impl<W: Copy + Eq + Hash> Cache<W> {
     fn find(
         &mut self,
         request: &Request,
-        key: CacheKey<'_>,
+        mut key: CacheKey<'_>,
         directives: Directives,
         who: W,
         coming: Arriving,
         moment: &Moment<'_>,
     ) -> CacheFinding {
-        let known = match self.shards.with(key.hash, |shard| shard.look_up(request, key, &directives, moment)) {
+        let found = self.shards.with(key.hash, |shard| {
+            let found = shard.look_up(request, key, &directives, moment);
+            if !matches!(found, ShardFinding::Answer(..)) {
+                (key.epoch, key.since) = (shard.forgotten.epoch(), shard.forgotten.since(key.hash));
+            }
+            found
+        });
+        let known = match found {
             ShardFinding::Answer(answer, result) => return CacheFinding::Answer(answer, result),
             ShardFinding::Stale(answer, known) => {
                 let mut job = CacheJob::new(request, Role::Fill, Forwarded::Stale, directives, moment.millis);

@@ -14,6 +14,7 @@ pub mod far;
 pub mod fetches;
 pub mod filed;
 pub mod filling;
+pub mod forgotten;
 pub mod fresh;
 pub mod heads;
 pub mod inflow;
@@ -40,6 +41,7 @@ use control::Directives;
 use evict::Eviction;
 use far::Far;
 use fetches::{FetchId, Fetches};
+use filed::Epoch;
 use inflow::Portion;
 use reuse::Failure;
 use shards::Shards;
@@ -164,9 +166,9 @@ pub struct CacheJob {
     /// It waited for another's response first.
     collapsed: bool,
     asked: AskedFor,
-    /// Hash and epoch of its key.
+    /// The hash of its key, and when it was looked up.
     hash: u64,
-    epoch: u64,
+    epoch: Epoch,
     /// In milliseconds since 1970.
     asked_at: u64,
     directives: Directives,

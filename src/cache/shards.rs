@@ -14,7 +14,8 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use super::denied::{self, Denied};
 use super::evict::Eviction;
 use super::far::Askings;
-use super::filed::CacheKey;
+use super::filed::{CacheKey, Epoch};
+use super::forgotten::{self, Forgotten};
 use super::fresh::Freshness;
 use super::storage::{Storage, StoredPlace, StoredResponse, EMPTY};
 use crate::http::stored::StoredHead;
@@ -32,6 +33,8 @@ pub struct Shard {
     pub storage: Storage,
     /// What was not to be shared.
     pub denied: Denied,
+    /// What is not true any more.
+    pub forgotten: Forgotten,
     /// What loops have asked for.
     pub askings: Askings,
 }
@@ -50,8 +53,6 @@ struct Locked {
 pub struct Shards {
     all: Box<[Locked]>,
     secret: (u64, u64),
-    /// How often all was forgotten.
-    epoch: AtomicU64,
     room: ShardBudget,
 }
 
@@ -74,13 +75,13 @@ impl Shards {
         let shard = || Shard {
             storage: Storage::new(policy),
             denied: Denied::new(denied::MOST / count),
+            forgotten: Forgotten::new(forgotten::MOST / count),
             askings: Askings::default(),
         };
         let locked = || Locked { shard: Mutex::new(shard()), rank: AtomicU64::new(EMPTY) };
         Shards {
             all: (0..count).map(|_| locked()).collect(),
             secret,
-            epoch: AtomicU64::new(0),
             room: ShardBudget { limit: AtomicUsize::new(limit), used: AtomicUsize::new(0), firm: AtomicUsize::new(0) },
         }
     }
@@ -89,7 +90,7 @@ impl Shards {
     pub fn key<'a>(&self, text: &'a [u8]) -> CacheKey<'a> {
         let mut hasher = SipHasher13::new_with_keys(self.secret.0, self.secret.1);
         hasher.write(text);
-        CacheKey { text, hash: hasher.finish128().h1, epoch: self.epoch() }
+        CacheKey { text, hash: hasher.finish128().h1, epoch: 0, since: 0 }
     }
 
     /// Looks at the shard of keys with this hash, and changes it. What it takes then is no more than it took before, or was
@@ -120,10 +121,6 @@ impl Shards {
         add(&self.room.firm, more_firm);
         add(&self.room.used, more_kept.wrapping_add(more_firm));
         result
-    }
-
-    fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Acquire)
     }
 
     /// Changes budget and policy; what is too much goes at once.
@@ -187,9 +184,14 @@ impl Shards {
         add(&self.room.used, bytes.wrapping_neg());
     }
 
-    /// Keeps a response, of whose key these are hash and epoch, with so much room promised. None if it needs more and there is none,
-    /// or if all was forgotten since it was asked for; its body counts for as long as readers have it then.
-    pub fn insert(&self, response: StoredResponse, (hash, epoch): (u64, u64), promised: usize) -> Option<StoredPlace> {
+    /// Keeps a response that was asked for then under a key with this hash, with so much room promised. None if it needs more and
+    /// there is none, or if its key was forgotten since; its body counts for as long as readers have it then.
+    pub fn insert(
+        &self,
+        response: StoredResponse,
+        (hash, asked): (u64, Epoch),
+        promised: usize,
+    ) -> Option<StoredPlace> {
         let (shard, weight) = (self.of(hash), response.weight());
         if weight < promised {
             self.release(promised - weight);
@@ -197,9 +199,8 @@ impl Shards {
             self.change(shard, promised, |shard| shard.storage.hold(response.body));
             return None;
         }
-        let place = self.change(shard, weight, |shard| match epoch == self.epoch() {
+        let place = self.change(shard, weight, |shard| match asked >= shard.forgotten.since(hash) {
             true => shard.storage.insert(response, hash),
-            // Where it is the same, who forgets all comes to this shard after us.
             false => {
                 shard.storage.hold(response.body);
                 None
@@ -232,18 +233,23 @@ impl Shards {
         });
     }
 
-    /// Forgets all that is kept for a key. Gives how many there were.
+    /// Forgets all that is kept for a key, or is on its way to be. Gives how many were kept.
     pub fn purge(&self, key: &[u8]) -> usize {
         let key = self.key(key);
-        self.with(key.hash, |shard| shard.storage.purge(key))
+        self.with(key.hash, |shard| {
+            shard.forgotten.note(key.hash);
+            shard.storage.purge(key)
+        })
     }
 
-    /// Forgets all of a host with its port, `name:port`, or all there is. Looks at each response.
+    /// Forgets all of a host with its port, `name:port`, or all there is, and all that is on its way: whose that is does not show by
+    /// its hash. Looks at each response.
     pub fn purge_site(&self, site: Option<&[u8]>) -> usize {
-        if site.is_none() {
-            self.epoch.fetch_add(1, Ordering::AcqRel);
-        }
-        self.all.iter().map(|locked| self.change(locked, 0, |shard| shard.storage.purge_site(site))).sum()
+        let purge = |shard: &mut Shard| {
+            shard.forgotten.note_all();
+            shard.storage.purge_site(site)
+        };
+        self.all.iter().map(|locked| self.change(locked, 0, purge)).sum()
     }
 
     /// Looks which bodies that went are not read any more. To be called now and then.

@@ -248,7 +248,7 @@ impl Storage {
 
     /// Keeps a response, of whose key this is the hash, in place of one for the same requests.
     pub fn insert(&mut self, response: StoredResponse, hash: u64) -> Option<StoredPlace> {
-        let key = CacheKey { text: response.filed.key(), hash, epoch: 0 };
+        let key = CacheKey { text: response.filed.key(), hash, epoch: 0, since: 0 };
         let (mark, variants) = (mark(hash), self.variants(key));
         let selecting = response.filed.selecting();
         let same = |place: &&StoredPlace| self.get(**place).is_some_and(|kept| kept.filed.selecting() == selecting);

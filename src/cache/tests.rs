@@ -1,5 +1,6 @@
 //! The cache as a whole: requests and responses in tables, and many clients before an origin that does everything.
 
+mod forgetting;
 mod several;
 mod sharing;
 mod simulation;

@@ -25,7 +25,12 @@ fn shards(limit: usize) -> Shards {
 /// A response with its place, and the hash of its key.
 fn insert(all: &Shards, response: StoredResponse) -> Option<(u64, StoredPlace)> {
     let hash = all.key(response.filed.key()).hash;
-    all.insert(response, (hash, all.epoch()), 0).map(|place| (hash, place))
+    all.insert(response, (hash, epoch(all, hash)), 0).map(|place| (hash, place))
+}
+
+/// The present of keys with this hash.
+fn epoch(all: &Shards, hash: u64) -> Epoch {
+    all.with(hash, |shard| shard.forgotten.epoch())
 }
 
 /// The body at a place.
@@ -91,11 +96,11 @@ fn the_sum_never_exceeds_the_budget_of_many_threads() {
                             0 if all.promise(weight) => all.release(weight),
                             1..=3 if all.promise(weight) => {
                                 readers.push(response.body.clone());
-                                all.insert(response, (hash, all.epoch()), weight);
+                                all.insert(response, (hash, epoch(all, hash)), weight);
                             }
                             4 if number % 500 == 0 => drop(all.purge_site(None)),
                             5 => drop(all.purge(response.filed.key())),
-                            _ => drop(all.insert(response, (hash, all.epoch()), 0)),
+                            _ => drop(all.insert(response, (hash, epoch(all, hash)), 0)),
                         }
                         readers.truncate(random.below(5) as usize);
                         assert!(all.used() <= LIMIT);

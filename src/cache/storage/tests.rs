@@ -31,7 +31,7 @@ pub(in crate::cache) fn request(foo: &str) -> Request {
 
 /// All keys have the same hash.
 fn key(text: &str) -> CacheKey<'_> {
-    CacheKey { text: text.as_bytes(), hash: 7 << 32, epoch: 0 }
+    CacheKey { text: text.as_bytes(), hash: 7 << 32, epoch: 0, since: 0 }
 }
 
 fn storage() -> Storage {

@@ -245,34 +245,3 @@ fn a_body_that_finds_no_room_in_the_end_counts_while_it_is_read() {
     world.cache.tick(world.now);
     assert_eq!(world.cache.shards.used(), 0);
 }
-
-/// An order, or a rule that forbids where it comes from, is for what is on its way, too.
-#[test]
-fn what_was_asked_for_before_all_was_forgotten_is_neither_kept_nor_shared_afterwards() {
-    let mut world = World::new(1 << 20, 1 << 16);
-    let asked = request("x");
-    let text = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n\r\n";
-    let response = Response::parse(text.as_bytes(), Method::Get).unwrap();
-    for with_head in [false, true] {
-        let CacheFinding::Forward(mut job, None) = world.look_up(&asked, 0, Arriving::First) else { panic!("no miss") };
-        if with_head {
-            world.head(&mut job, &asked, &response, AtHand::Partial(Some(5000)), (Some(0), false));
-        }
-        world.cache.purge_site(None);
-        let CacheFinding::Forward(mut other, None) = world.look_up(&asked, 1, Arriving::First) else {
-            panic!("shared: {with_head}")
-        };
-        if !with_head {
-            world.head(&mut job, &asked, &response, AtHand::Partial(Some(5000)), (Some(0), false));
-        }
-        let id = job.fetch.unwrap();
-        world.cache.append(id, &[b'x'; 5000]);
-        world.cache.finish(id);
-        assert_eq!(world.cache.shards.counts().0, 0, "{with_head}");
-        world.cache.leave(id, 0);
-        world.cache.tick(world.now);
-        assert_eq!(world.cache.shards.used(), 0);
-        world.cache.give_up(&mut other, Freed::Failed);
-    }
-    assert_eq!(world.ask("x", &ok("Cache-Control: max-age=60", "new")), "stored");
-}

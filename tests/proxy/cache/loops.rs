@@ -84,6 +84,42 @@ fn what_one_loop_keeps_answers_in_all_until_one_changes_it() {
     assert_eq!((proxy.counter("cache.purged"), count.load(Ordering::SeqCst)), (9, 16));
 }
 
+/// Neither an unsafe request nor an order misses what is on its way, in whichever loop.
+#[test]
+fn what_was_asked_for_before_it_changed_is_not_kept() {
+    for (threads, what) in
+        ["1", "3"].into_iter().flat_map(|threads| ["", "url", "host", "all"].map(|what| (threads, what)))
+    {
+        let origin = Origin::start(|peer| {
+            while let Some(request) = peer.request()? {
+                let slow = request.has("Slow");
+                if slow {
+                    peer.hold()?;
+                }
+                peer.send(ok("Cache-Control: max-age=600\r\n", if slow { b"old" } else { b"new" }))?;
+            }
+            Ok(())
+        });
+        let proxy = Proxy::start(&[ON, ("daemon.threads", threads), ("web.debug", "true")]);
+        let (url, mut there) = (origin.url("/x"), [(); 3].map(|()| proxy.client()));
+        there[0].send(client::get(&url).replacen("\r\n\r\n", "\r\nSlow: 1\r\n\r\n", 1));
+        origin.wait_connections(1);
+        match what {
+            "" => {
+                there[1].send(format!("PUT {url} HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"));
+                assert_eq!(there[1].reply().status(), 200);
+            }
+            "url" => assert_eq!(purge(&proxy, &format!("url={url}")).status(), 200),
+            "host" => assert_eq!(purge(&proxy, &format!("host={}", origin.address())).status(), 200),
+            _ => assert_eq!(purge(&proxy, "all=true").status(), 200),
+        }
+        origin.release();
+        assert_eq!(there[0].reply().text(), "old");
+        assert_eq!(all(&mut there, &url), ["new"; 3], "{threads} {what}");
+        assert!(told(&ask(&mut there[0], &url, "")).starts_with("hit"));
+    }
+}
+
 /// The origin sends nothing before all have asked.
 #[test]
 fn clients_of_all_loops_share_one_request_for_what_is_small() {
