@@ -73,11 +73,11 @@ impl Strangers {
 impl Proxy {
     /// Has the first loop ask helpers about the request of a session of this one.
     pub(in crate::proxy) fn consult_afar(&mut self, key: Key) {
-        let Some(question) = self.far_question(key) else { return };
-        let Some(loops) = self.loops.as_mut() else { return };
-        if loops.post.first.is_long() {
+        if self.first_hangs() {
             return self.undecided(key, &HelperFault::QueueFull.to_string());
         }
+        let Some(question) = self.far_question(key) else { return };
+        let Some(loops) = self.loops.as_mut() else { return };
         let number = loops.number;
         let Some(further) = loops.further() else { return };
         further.asking.last += 1;
@@ -86,6 +86,13 @@ impl Proxy {
         loops.post.first.post(News::Ask(number, key, ticket, Box::new(question)));
         self.set_waits(key, Waits::Reply(ticket));
         self.note_asked(key);
+    }
+
+    /// Whether the first loop is not to be waited for. A long box alone says nothing: it may come of one long turn of that loop, and how
+    /// many questions wait is for `redirector.queue` to bound, as with one loop. Until then there is one for each session.
+    fn first_hangs(&self) -> bool {
+        let is_long = self.loops.as_ref().is_some_and(|loops| loops.post.first.is_long());
+        is_long && self.beats.as_ref().is_some_and(|beats| beats.hanging().any(|(number, _)| number == 0))
     }
 
     /// What helpers are asked about it.

@@ -11,7 +11,8 @@ use reactor::poller::Poller;
 use crate::io::owner::Owner;
 
 /// With this many letters a box is long: its loop hangs, or does not keep up. A letter then takes the place of older ones that it
-/// makes useless, and those who can do without this loop do so. What still comes is bounded by what the loop itself has begun.
+/// makes useless, and those who can do without this loop do so. What still comes is bounded by what the loop itself has begun, and by
+/// what waits in the sessions of the others.
 const LONG: usize = 1024;
 
 /// What can be in a box.
@@ -60,7 +61,8 @@ impl<T: Letter> Mailbox<T> {
     /// Puts a letter in, and wakes the loop.
     pub(super) fn post(&self, letter: T) {
         let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
-        if letters.len() >= LONG {
+        // One that does not stand for another like it stands for none, so that not all are looked at for it.
+        if letters.len() >= LONG && letter.replaces(&letter) {
             letters.retain(|older| !letter.replaces(older));
         }
         letters.push_back(letter);

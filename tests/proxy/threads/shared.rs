@@ -1,10 +1,12 @@
 //! What loops share: helpers, passwords that were found right, and what is not to be used any more.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::sys::signal::Signal;
 
 use super::clients;
+use super::hang::{thread, Held};
 use crate::auth::{field, Users, SLOW};
 use crate::support::{client, eventually, Client, Helpers, Origin};
 
@@ -47,6 +49,37 @@ fn a_helper_that_breaks_has_another_asked_for_any_loop() {
     let proxy = helpers.proxy(&extras);
     clients(&proxy, &origin, 6);
     assert_eq!(proxy.counter("helpers.again"), 6);
+}
+
+/// More questions come in one long turn of the first loop than letters make its box long.
+#[test]
+fn questions_of_many_clients_wait_for_a_first_loop_that_is_busy() {
+    const CLIENTS: usize = 1200;
+    // Of eight loops the seven others have 1050 of them.
+    const READ: usize = 1040;
+    let helpers = Helpers::answering(|_| "redirect://http://elsewhere.test/".to_owned());
+    let proxy = helpers.proxy(&[("daemon.threads", "8")]);
+    let mut there: Vec<Client> = (0..CLIENTS).map(|_| proxy.client()).collect();
+    proxy.wait_counter("clients.silent", CLIENTS as i64);
+    let Some(held) = Held::new(thread(&proxy, "exaproxy")) else { return };
+    there.iter_mut().for_each(|client| client.send(client::get("http://here.test/")));
+    eventually("requests read by the other loops", || (unread(proxy.address()) <= CLIENTS - READ).then_some(()));
+    drop(held);
+    there.iter_mut().for_each(|client| assert_eq!(client.reply().status(), 302));
+    let counters = proxy.counters();
+    let numbers = ["helpers.asked", "helpers.undecided", "helpers.failed"].map(|name| counters[name]);
+    assert_eq!(numbers, [CLIENTS as i64, 0, 0]);
+}
+
+/// How many connections that were accepted at this address have bytes that are not read.
+fn unread(address: SocketAddr) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's table");
+    let port = format!(":{:04X}", address.port());
+    let waits = |line: &&str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields[1].ends_with(&port) && fields[3] == "01" && !fields[4].ends_with(":00000000")
+    };
+    table.lines().skip(1).filter(waits).count()
 }
 
 #[test]
