@@ -117,8 +117,8 @@ pub(in crate::proxy) enum News {
     Fetched(FarWord),
     /// The hosts of a minute.
     Hosts(HostCounts),
-    /// What a page needs, for the gathering of this number.
-    Reported(u64, Box<LoopReport>),
+    /// What a page needs, of the loop of this number, for the gathering of that one.
+    Reported(usize, u64, Box<LoopReport>),
     /// Where clients of a kind stand in the loop of this number.
     Standing(usize, Ingress, Vec<Standing>),
     /// A session of that loop asks helpers.

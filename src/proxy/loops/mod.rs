@@ -81,7 +81,7 @@ enum LoopRole {
 struct First {
     threads: LoopThreads,
     /// The last numbers of each of the others.
-    seconds: Vec<Running>,
+    told: Vec<Running>,
     strangers: Strangers,
     gatherings: Gatherings,
     rooms: Rooms,
@@ -115,7 +115,7 @@ impl Loops {
         let post = Arc::new(Post { first, further });
         let first = First {
             threads: LoopThreads::default(),
-            seconds: vec![Running::default(); count - 1],
+            told: vec![Running::default(); count - 1],
             strangers: Strangers::default(),
             gatherings: Gatherings::default(),
             rooms: Rooms::default(),
@@ -363,15 +363,10 @@ impl Proxy {
 
     fn take_news(&mut self, news: News) {
         match news {
-            News::Second(number, running) => {
-                let known = self.first_loop().and_then(|first| first.seconds.get_mut(number.checked_sub(1)?));
-                if let Some(known) = known {
-                    *known = *running;
-                }
-            }
+            News::Second(from, running) => self.note_numbers(from, *running),
             News::Fetched(word) => self.fetched_elsewhere(word),
             News::Hosts(counts) => self.watch.hosts.absorb(counts),
-            News::Reported(number, report) => self.take_report(number, *report),
+            News::Reported(from, number, report) => self.take_report(from, number, *report),
             News::Standing(from, ingress, standings) => self.take_standings(from, ingress, standings),
             News::Ask(from, who, ticket, question) => self.stranger_asks(from, who, ticket, question),
             News::AskAgain(from, ticket, reply) => self.stranger_asks_again(from, ticket, *reply),

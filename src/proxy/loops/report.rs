@@ -72,11 +72,21 @@ impl Proxy {
             observed: lists.map(ActiveLists::observed).unwrap_or_default(),
             refusals: lists.map(|lists| owned(&lists.refusals.rows())).unwrap_or_default(),
         };
-        loops.post.first.post(News::Reported(number, Box::new(report)));
+        loops.post.first.post(News::Reported(loops.number, number, Box::new(report)));
+    }
+
+    /// The last numbers of a loop.
+    pub(super) fn note_numbers(&mut self, from: usize, running: Running) {
+        if let Some(told) = self.first_loop().and_then(|first| first.told.get_mut(from.checked_sub(1)?)) {
+            *told = running;
+        }
     }
 
     /// A loop has told what a page needs. With the last of them the page is made.
-    pub(super) fn take_report(&mut self, number: u64, report: LoopReport) {
+    pub(super) fn take_report(&mut self, from: usize, number: u64, mut report: LoopReport) {
+        if let Some(running) = report.running.take() {
+            self.note_numbers(from, running);
+        }
         let Some(first) = self.first_loop() else { return };
         let Some(gathering) = first.gatherings.open.get_mut(&number) else { return };
         gathering.reports.push(report);
@@ -130,12 +140,9 @@ pub(in crate::proxy) struct Whole<'a> {
 impl Source for Whole<'_> {
     fn running(&self) -> Running {
         let mut running = self.proxy.running();
-        let told: Vec<&Running> = self.others.iter().filter_map(|report| report.running.as_ref()).collect();
-        match self.proxy.loops.as_ref().map(|loops| &loops.role) {
-            Some(LoopRole::First(first)) if told.len() < first.seconds.len() => {
-                first.seconds.iter().for_each(|second| running.add(second));
-            }
-            _ => told.into_iter().for_each(|other| running.add(other)),
+        // What each has told last, so that no number goes back where one tells nothing.
+        if let Some(LoopRole::First(first)) = self.proxy.loops.as_ref().map(|loops| &loops.role) {
+            first.told.iter().for_each(|other| running.add(other));
         }
         running
     }

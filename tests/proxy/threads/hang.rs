@@ -68,6 +68,21 @@ fn a_loop_that_hangs_is_told_and_holds_no_page() {
     assert!(proxy.monitor_page("/metrics").contains(&format!("{told}0\n")));
 }
 
+/// Who takes rates of them would see a restart.
+#[test]
+fn numbers_do_not_go_back_when_a_loop_tells_nothing() {
+    let (proxy, origin) = (proxy("2", &[]), Origin::site());
+    let mut there = clients(&proxy, &origin, 4);
+    let late = thread(&proxy, "loop 1");
+    for _ in 0..3 {
+        there.iter_mut().for_each(|client| assert_eq!(client.get(&origin.url("/more")).text(), "/more"));
+        let before = proxy.counter("clients.requests");
+        let Some(_held) = Held::new(late) else { return };
+        let after = proxy.counter("clients.requests");
+        assert!(after >= before, "{after} after {before}");
+    }
+}
+
 /// The threads of an upgrade are waited for only for a moment: this one is held for longer than that, again and again.
 #[test]
 fn a_loop_that_comes_too_late_for_an_upgrade_goes_on() {
