@@ -68,9 +68,11 @@ impl Beats {
 
     /// Ends the thread, which [`start`] starts again.
     pub(super) fn park(&self) {
+        // Held until it has ended: a loop that comes too late for an upgrade parks while the first starts all threads again, and a
+        // start must not call off an end that is waited for.
+        let mut running = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         self.parks.store(true, Ordering::Release);
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
+        if let Some(thread) = running.take() {
             thread.thread().unpark();
             let _ = thread.join();
         }
@@ -128,6 +130,24 @@ fn watch(beats: &Weak<Beats>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc;
+
+    /// As when a loop comes too late for an upgrade.
+    #[test]
+    fn an_end_that_meets_a_start_is_not_waited_for_for_ever() {
+        let beats = Arc::new(Beats::new(2, false));
+        let (done, ended) = mpsc::channel();
+        let same = Arc::clone(&beats);
+        thread::spawn(move || {
+            (0..2_000).for_each(|_| same.park());
+            done.send(()).unwrap();
+        });
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while ended.try_recv().is_err() {
+            start(&beats).unwrap();
+            assert!(Instant::now() < deadline, "it waits for ever");
+        }
+    }
 
     #[test]
     fn a_loop_that_does_not_turn_is_found() {
