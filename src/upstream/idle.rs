@@ -36,8 +36,8 @@ pub(super) struct Unused<T> {
 pub(super) struct Idle<T> {
     kept: Arena<Unused<T>>,
     by_site: HashMap<Site, Vec<Key>, RandomState>,
-    /// In the order in which they came; some have gone meanwhile.
-    order: VecDeque<Key>,
+    /// Since when each is unused, the longest first; some have gone meanwhile.
+    order: VecDeque<(Millis, Key)>,
     limit: usize,
     timeout: Millis,
 }
@@ -69,26 +69,30 @@ impl<T: Keepable> Idle<T> {
         self.kept.iter().map(|(_, kept)| kept.connection.site().1)
     }
 
-    /// Keeps a connection, and gives its key. Where there is no room the one that was kept for longest is given back; the
+    /// Keeps a connection, and gives its key. Where there is no room the one that is unused for longest is given back; the
     /// connection itself where none may be kept at all.
     pub(super) fn put(&mut self, unused: Unused<T>) -> (Option<Key>, Option<Unused<T>>) {
         if self.limit == 0 {
             return (None, Some(unused));
         }
         let displaced = if self.kept.len() >= self.limit { self.remove_oldest() } else { None };
-        let site = unused.connection.site();
+        let (site, since) = (unused.connection.site(), unused.since);
         let key = self.kept.insert(unused);
-        self.by_site.entry(site).or_default().push(key);
+        let kept = &self.kept;
+        // Most come as soon as they are unused. One that its loop has kept to itself for long ends when it would have ended there.
+        let keys = self.by_site.entry(site).or_default();
+        let before = |other: &Key| kept.get(*other).is_some_and(|other| other.since <= since);
+        keys.insert(keys.iter().rposition(before).map_or(0, |at| at + 1), key);
         if self.order.len() >= 2 * self.limit {
-            let kept = &self.kept;
-            self.order.retain(|key| kept.get(*key).is_some());
+            self.order.retain(|(_, key)| kept.get(*key).is_some());
         }
-        self.order.push_back(key);
+        let at = self.order.partition_point(|(before, _)| *before <= since);
+        self.order.insert(at, (since, key));
         (Some(key), displaced)
     }
 
     fn remove_oldest(&mut self) -> Option<Unused<T>> {
-        while let Some(key) = self.order.pop_front() {
+        while let Some((_, key)) = self.order.pop_front() {
             if let Some(unused) = self.take_out(key) {
                 return Some(unused);
             }
@@ -96,16 +100,16 @@ impl<T: Keepable> Idle<T> {
         None
     }
 
-    /// Since when the connection is unused that has been here for longest.
+    /// Since when the connection is unused that is so for longest.
     pub(super) fn oldest(&self) -> Option<Millis> {
-        self.order.iter().find_map(|key| self.kept.get(*key)).map(|unused| unused.since)
+        self.order.iter().find(|(_, key)| self.kept.get(*key).is_some()).map(|(since, _)| *since)
     }
 
-    /// Takes out the connection that has been here for longest, if it is unused since then, or for longer.
+    /// Takes out the connection that is unused for longest, if it is so since then, or for longer.
     pub(super) fn take_older(&mut self, since: Millis) -> Option<Unused<T>> {
         // Those that have gone are not to be passed over again and again.
         let kept = &self.kept;
-        let gone = self.order.iter().take_while(|key| kept.get(**key).is_none()).count();
+        let gone = self.order.iter().take_while(|(_, key)| kept.get(*key).is_none()).count();
         self.order.drain(..gone);
         if self.oldest()? > since {
             return None;
@@ -127,7 +131,7 @@ impl<T: Keepable> Idle<T> {
     fn take_out(&mut self, key: Key) -> Option<Unused<T>> {
         let unused = self.kept.remove(key)?;
         if let Some(keys) = self.by_site.get_mut(&unused.connection.site()) {
-            // The one that has been here for longest stands in front.
+            // The one that is unused for longest stands in front.
             keys.iter().position(|other| *other == key).map(|at| keys.remove(at));
         }
         Some(unused)

@@ -156,5 +156,10 @@ mod tests {
         );
         assert_eq!((desk.offers.forgotten(0), desk.offers.sweep(120, 2).len()), (vec![], 1));
         assert_eq!(desk.offers.forgotten(1), [route(20)]);
+        // Also what its loop offers late, since there was no place.
+        assert_eq!((desk.put(0, 90), desk.put(1, 30), desk.put(1, 60)), (None, None, None));
+        assert_eq!(desk.offers.idle.oldest(), Some(30));
+        let ended = [130, 159, 160, 189, 190].map(|now| desk.offers.sweep(now, 2).len());
+        assert_eq!((ended, desk.offers.idle.len()), ([1, 0, 1, 0, 1], 0));
     }
 }
