@@ -283,7 +283,7 @@ impl Proxy {
         let mut events = std::mem::take(&mut self.events);
         self.poller.wait(Some(Duration::from_millis(timeout)), &mut events)?;
         if let Some(lost) = self.clock.turn(timeout) {
-            log::warn!(target: "server", "the proxy was kept from running for {lost} ms: no timer counts them");
+            self.tell_stall(lost);
         }
         self.counters.loops += 1;
         self.counters.events += events.len() as u64;

@@ -30,6 +30,8 @@ pub(super) enum Trouble {
     ProxyHeader,
     /// A parent does not take our credentials.
     ParentLogin,
+    /// All loops were kept from running.
+    Stalled,
 }
 
 /// When each kind of trouble may be written to the log again.
@@ -115,6 +117,13 @@ impl super::Proxy {
         if self.may_report(Trouble::TooManyNames) {
             let held = self.shares.held(ClientKey::from(client), Resource::Lookups);
             log::error!(target: "resolver", "{client} waits for {held} names, and may not wait for more");
+        }
+    }
+
+    /// Tells that the process was kept from running, which each of several loops finds out for itself.
+    pub(super) fn tell_stall(&mut self, lost: Millis) {
+        if self.loops.is_none() || self.may_report(Trouble::Stalled) {
+            log::warn!(target: "server", "the proxy was kept from running for {lost} ms: no timer counts them");
         }
     }
 

@@ -15,13 +15,13 @@ const TIMER: &str = "3";
 /// The time for which the proxy is stopped, longer than its timers.
 const STOP: Duration = Duration::from_secs(5);
 
-/// Stops the proxy, has `meanwhile` happen, and lets it go on when its timers would be over.
-fn stopped(proxy: &Proxy, meanwhile: impl FnOnce()) {
+/// Stops the proxy, has `meanwhile` happen, and lets it go on after so long.
+fn stopped(proxy: &Proxy, time: Duration, meanwhile: impl FnOnce()) {
     proxy.signal(Signal::SIGSTOP);
     let state = || std::fs::read_to_string(format!("/proc/{}/stat", proxy.pid())).expect("a process");
     eventually("the proxy to stop", || state().contains(") T ").then_some(()));
     meanwhile();
-    sleep(STOP);
+    sleep(time);
     proxy.signal(Signal::SIGCONT);
 }
 
@@ -56,7 +56,7 @@ fn c_what_comes_while_the_proxy_is_stopped_was_in_time() {
     asker.send(begin);
     proxy.wait_clients(4);
 
-    stopped(&proxy, || {
+    stopped(&proxy, STOP, || {
         tell.send(()).expect("the origin waits");
         sender.send("other");
         asker.send(rest);
@@ -68,4 +68,17 @@ fn c_what_comes_while_the_proxy_is_stopped_was_in_time() {
         assert_eq!(client.reply().status(), 200);
     }
     proxy.wait_log("the proxy was kept from running for");
+}
+
+#[test]
+fn a_stop_of_several_loops_is_told_once() {
+    const LINE: &str = "the proxy was kept from running for";
+    let (proxy, origin) = (Proxy::start(&[("daemon.threads", "3")]), Origin::site());
+    stopped(&proxy, Duration::from_secs(3), || {});
+    proxy.wait_log(LINE);
+    // Each loop has begun a turn when a reload is told.
+    proxy.signal(Signal::SIGHUP);
+    proxy.wait_log("configuration reloaded");
+    assert_eq!(proxy.log().matches(LINE).count(), 1, "{}", proxy.log());
+    assert_eq!(proxy.client().get(&origin.url("/here")).text(), "/here");
 }
