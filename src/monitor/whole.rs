@@ -46,14 +46,12 @@ impl Running {
     pub fn add(&mut self, other: &Running) {
         add_up!(self, other => Running {
             counts: silent clients tunnels opening established idle idle_limit blocks head_bytes;
-            others: counters parents_down users cache dns list_files;
+            others: counters users cache dns list_files;
             // Of the whole process, or of what the first loop alone has.
-            same: limit blocks_limit head_bytes_limit listed unloaded reloads process lists_stale loops_hanging episodes
+            same: parents_down limit blocks_limit head_bytes_limit listed unloaded reloads process lists_stale loops_hanging episodes
                 episodes_begun draining listening judged_by_error pid_saved helpers helped lost;
         });
         self.counters.add(counters);
-        // Each loop finds out for itself which parents it cannot reach.
-        self.parents_down = self.parents_down.max(*parents_down);
         self.users.add(users);
         self.cache.add(cache);
         self.dns.add(dns);

@@ -28,6 +28,16 @@ impl Proxy {
         self.loading.loader.discard(before);
     }
 
+    /// How many of them are left alone.
+    pub(super) fn parents_down(&self) -> u64 {
+        self.parents.chain.down(self.parents_now())
+    }
+
+    /// The time by which failures of parents are noted, one for all loops.
+    fn parents_now(&self) -> Millis {
+        self.loops.as_ref().map_or(self.clock.now(), |loops| loops.common().now())
+    }
+
     /// A helper names the parent that a request goes through.
     pub(super) fn name_parent(&mut self, key: Key, to: Target) {
         if self.is_vetted(key) {
@@ -95,7 +105,7 @@ impl Proxy {
 
     /// Sends a request to the next place in the chain that it has not tried.
     fn next_hop(&mut self, key: Key) {
-        let now = self.clock.now();
+        let now = self.parents_now();
         let Some(request) = self.request_of(key) else { return };
         let (named, tried) = request.hop().map_or((None, 0), |hop| (hop.named.clone(), hop.tried));
         let next = match named {
@@ -213,7 +223,7 @@ impl Proxy {
             // It may have moved since its addresses were looked up.
             self.resolver.forget(name, now);
         }
-        match self.parents.chain.note_failure(&parent, now) {
+        match self.parents.chain.note_failure(&parent, self.parents_now()) {
             Some(rest) => log::error!(
                 target: "download",
                 "the parent {parent} cannot be reached: {why}; it is left alone for {} seconds where there is another way",

@@ -281,7 +281,7 @@ impl Source for Proxy {
             established,
             idle: self.upstream.kept() as u64,
             idle_limit: self.upstream.kept_limit() as u64,
-            parents_down: self.parents.chain.down(self.clock.now()),
+            parents_down: self.parents_down(),
             blocks: self.shared.pool.lent() as u64,
             blocks_limit: self.shared.pool.budget() as u64,
             head_bytes: self.shares.total(Resource::HeadBytes) as u64,

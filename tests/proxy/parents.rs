@@ -126,7 +126,7 @@ fn credentials_are_ours_and_their_refusal_too() {
 #[test]
 fn the_next_parent_is_tried_and_a_failed_one_left_alone() {
     let (refusing, second) = (Refusing::new(), parent());
-    let proxy = through(&[refusing.address(), second.address()], &[ONE_LOOP]);
+    let proxy = through(&[refusing.address(), second.address()], &[]);
     assert_eq!(proxy.client().get("http://a.test/").text(), "GET http://a.test/ HTTP/1.1");
     proxy.client().tunnel("a.test:443");
     proxy.wait_counter("parents.down", 1);
@@ -135,6 +135,20 @@ fn the_next_parent_is_tried_and_a_failed_one_left_alone() {
     eventually("the front page to tell", || {
         proxy.monitor_page("/").contains("1 parent cannot be reached").then_some(())
     });
+}
+
+/// One loop finds out, and one tells.
+#[test]
+fn a_parent_that_has_failed_is_left_alone_by_all_loops() {
+    let (refusing, second) = (Refusing::new(), parent());
+    let proxy = through(&[refusing.address(), second.address()], &[("daemon.threads", "3")]);
+    let mut there: Vec<Client> = (0..6).map(|_| proxy.client()).collect();
+    there.iter_mut().for_each(|client| assert_eq!(client.get("http://a.test/").status(), 200));
+    let counters = proxy.counters();
+    assert_eq!(["parents.requests", "parents.failed", "parents.down"].map(|name| counters[name]), [6, 1, 1]);
+    const LINE: &str = "it is left alone for";
+    proxy.wait_log(LINE);
+    assert_eq!(proxy.log().matches(LINE).count(), 1, "{}", proxy.log());
 }
 
 #[test]
@@ -170,7 +184,7 @@ fn without_a_parent_there_is_an_answer_or_the_origin() {
 fn a_parent_that_comes_back_is_used_again() {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::next()));
     let refusing = Refusing::at(address);
-    let proxy = through(&[address], &[ONE_LOOP]);
+    let proxy = through(&[address], &[]);
     assert_eq!(proxy.client().get("http://a.test/").status(), 502);
     drop(refusing);
     let _parent = Origin::at(address, serve);

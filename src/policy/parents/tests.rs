@@ -40,7 +40,7 @@ fn get(authority: &str) -> Box<Request> {
 }
 
 /// The place in the chain of what is chosen, or a word.
-fn chosen(chain: &mut ParentChain, tried: u32, now: u64) -> String {
+fn chosen(chain: &ParentChain, tried: u32, now: u64) -> String {
     match chain.choose(tried, now) {
         Some(NextHop::Parent { parent, last, .. }) => format!("{}{}", parent.port, if last { " last" } else { "" }),
         Some(NextHop::Direct) => "direct".into(),
@@ -112,55 +112,71 @@ fn names_are_resolved_where_it_is_said_or_where_addresses_are_judged() {
 #[test]
 fn parents_are_tried_in_order_and_a_failed_one_is_left_alone() {
     let all: Vec<_> = ["p:1", "p:2"].map(parent).into();
-    let mut chain = ParentChain::new(all.clone(), false);
-    assert_eq!(chosen(&mut chain, 0, 0), "1");
+    let chain = ParentChain::new(all.clone(), false);
+    assert_eq!(chosen(&chain, 0, 0), "1");
     assert_eq!(chain.note_failure(&all[0], 0), Some(10_000));
     assert_eq!(chain.note_failure(&all[0], 5), None, "it was on its way at the same time");
-    assert_eq!((chosen(&mut chain, 1, 5), chosen(&mut chain, 0, 9_999)), ("2 last".into(), "2".into()));
+    assert_eq!((chosen(&chain, 1, 5), chosen(&chain, 0, 9_999)), ("2 last".into(), "2".into()));
     // One goes and looks, the others do not wait for it.
-    assert_eq!((chosen(&mut chain, 0, 10_000), chosen(&mut chain, 0, 10_000)), ("1".into(), "2".into()));
+    assert_eq!((chosen(&chain, 0, 10_000), chosen(&chain, 0, 10_000)), ("1".into(), "2".into()));
     assert_eq!(chain.note_failure(&all[0], 10_001), Some(20_000));
     for (at, rest) in [(30_001, 40_000), (70_001, 60_000), (130_001, 60_000)] {
-        assert_eq!((chosen(&mut chain, 0, at), chain.note_failure(&all[0], at)), ("1".into(), Some(rest)));
+        assert_eq!((chosen(&chain, 0, at), chain.note_failure(&all[0], at)), ("1".into(), Some(rest)));
     }
     assert_eq!((chain.down(140_000), chain.down(190_001)), (1, 0));
     assert!(chain.note_success(&all[0]) && !chain.note_success(&all[0]));
-    assert_eq!(chosen(&mut chain, 0, 140_000), "1");
+    assert_eq!(chosen(&chain, 0, 140_000), "1");
     assert_eq!(chain.note_failure(&all[0], 140_000), Some(10_000), "from the start");
+}
+
+/// With the same parents, as each loop has them.
+#[test]
+fn copies_of_a_chain_know_what_one_of_them_has_found_out() {
+    let all: Vec<_> = ["p:1", "p:2"].map(parent).into();
+    let chain = ParentChain::new(all.clone(), false);
+    let copy = chain.clone();
+    assert_eq!((chain.note_failure(&all[0], 0), copy.note_failure(&all[0], 5)), (Some(10_000), None));
+    assert_eq!((chosen(&copy, 0, 9_999), copy.down(9_999)), ("2".into(), 1));
+    assert_eq!((chosen(&copy, 0, 10_000), chosen(&chain, 0, 10_000)), ("1".into(), "2".into()), "one looks for all");
+    assert!(copy.note_success(&all[0]) && !chain.note_success(&all[0]));
+    assert_eq!((chosen(&chain, 0, 10_001), chain.down(0)), ("1".into(), 0));
+    // Others have nothing in common with them.
+    chain.note_failure(&all[0], 0);
+    assert_eq!(ParentChain::new(all, false).down(1), 0);
 }
 
 #[test]
 fn a_look_that_never_ended_is_followed_by_another() {
     let all = vec![parent("p:1"), parent("p:2")];
-    let mut chain = ParentChain::new(all.clone(), false);
+    let chain = ParentChain::new(all.clone(), false);
     chain.note_failure(&all[0], 0);
-    assert_eq!((chosen(&mut chain, 0, 10_000), chosen(&mut chain, 0, 14_999)), ("1".into(), "2".into()));
-    assert_eq!(chosen(&mut chain, 0, 15_000), "1");
+    assert_eq!((chosen(&chain, 0, 10_000), chosen(&chain, 0, 14_999)), ("1".into(), "2".into()));
+    assert_eq!(chosen(&chain, 0, 15_000), "1");
 }
 
 #[test]
 fn where_all_have_failed_the_first_to_wake_is_tried_or_none() {
     let all = vec![parent("p:1"), parent("p:2")];
-    let fail = |chain: &mut ParentChain| {
+    let fail = |chain: &ParentChain| {
         chain.note_failure(&all[1], 0);
         chain.note_failure(&all[0], 1);
     };
-    let mut chain = ParentChain::new(all.clone(), false);
-    fail(&mut chain);
-    assert_eq!(chosen(&mut chain, 0, 2), "2");
-    assert_eq!((chosen(&mut chain, 0b10, 2), chosen(&mut chain, 0b11, 2)), ("1 last".into(), "none".into()));
-    let mut chain = ParentChain::new(all.clone(), true);
-    assert_eq!(chosen(&mut chain, 0b01, 0), "2", "there is the origin behind it");
-    fail(&mut chain);
-    assert_eq!((chosen(&mut chain, 0, 2), chosen(&mut chain, 0b11, 2)), ("direct".into(), "direct".into()));
+    let chain = ParentChain::new(all.clone(), false);
+    fail(&chain);
+    assert_eq!(chosen(&chain, 0, 2), "2");
+    assert_eq!((chosen(&chain, 0b10, 2), chosen(&chain, 0b11, 2)), ("1 last".into(), "none".into()));
+    let chain = ParentChain::new(all.clone(), true);
+    assert_eq!(chosen(&chain, 0b01, 0), "2", "there is the origin behind it");
+    fail(&chain);
+    assert_eq!((chosen(&chain, 0, 2), chosen(&chain, 0b11, 2)), ("direct".into(), "direct".into()));
 }
 
 #[test]
 fn more_parents_than_can_be_remembered_do_not_count() {
     let many: Vec<_> = (1..100).map(|port| parent(&format!("p:{port}"))).collect();
-    let mut chain = ParentChain::new(many, false);
-    assert_eq!(chosen(&mut chain, 0xffff, 0), "none");
-    assert_eq!(chosen(&mut chain, 0x7fff, 0), "16 last");
+    let chain = ParentChain::new(many, false);
+    assert_eq!(chosen(&chain, 0xffff, 0), "none");
+    assert_eq!(chosen(&chain, 0x7fff, 0), "16 last");
 }
 
 #[test]

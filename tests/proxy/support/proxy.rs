@@ -312,7 +312,7 @@ impl Drop for Proxy {
     }
 }
 
-/// For tests of what each loop keeps for itself: names, connections to origins, parents that failed, responses on their way.
+/// For tests of what each loop keeps for itself: names, connections to origins, responses on their way.
 pub const ONE_LOOP: (&str, &str) = ("daemon.threads", "1");
 
 /// With how many loops all proxies run whose tests say nothing else (`make test-threads`).
