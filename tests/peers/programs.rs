@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 /// A client that runs longer than this, in seconds, is ended and has failed.
-const LONGEST_RUN: &str = "60";
+const LONGEST_RUN: &str = "120";
 
 /// Folders of programs that are not in the search path of every account.
 const SYSTEM: &[&str] = &["/usr/sbin", "/sbin", "/usr/local/sbin"];

@@ -180,7 +180,7 @@ fn stalled_peers_cost_no_processor_time() {
     client.wire().send_until_stuck(&pattern(64 << 10, 1), MUCH, QUIET).expect("no reset");
     let mut tunnel = proxy.client();
     tunnel.tunnel(&origin.address().to_string());
-    tunnel.wire().send_until_stuck(b"no blank line in here", MUCH, QUIET).expect("no reset");
+    tunnel.wire().send_until_stuck(&b"no blank line in here".repeat(1000), MUCH, QUIET).expect("no reset");
     let share = proxy.share(Duration::from_secs(1));
     assert!(share < 30.0, "{share} % of a core for nothing");
 }

@@ -112,10 +112,11 @@ pub const STEPS: &[Step<Peers>] = &[
         act: |stage| see(stage, "silent.test", 504),
     },
     Step {
+        // On a busy machine the second one may come so late that the question was repeated.
         what: "two ask for one name at a time",
         moves: "clients.accepted 2, clients.requests 2, ended.complete 2, dns.lookups 2, dns.joined 1, dns.queries 1, \
-            dns.sent 1, dns.answers 1, exaproxy_dns_seconds_count 2, exaproxy_connect_seconds_count 2, families.ipv4.ipv4 2, \
-            exaproxy_request_seconds_count 2",
+            dns.sent ~, dns.timeouts ~, dns.retries ~, dns.answers 1, exaproxy_dns_seconds_count 2, exaproxy_connect_seconds_count 2, \
+            families.ipv4.ipv4 2, exaproxy_request_seconds_count 2",
         act: |stage| {
             let before = stage.books.number("dns.joined");
             let url = format!("http://slow.test:{}/", stage.peers.site.port());

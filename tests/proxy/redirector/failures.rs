@@ -141,9 +141,8 @@ fn a_helper_that_closes_standard_input_is_replaced() {
         desk.say("\n")?;
         desk.permit()
     });
-    let proxy = helpers.proxy(&[("redirector.timeout", "2")]);
+    let proxy = helpers.proxy(&[]);
     let origin = Origin::site();
-    helpers.wait_started(1);
     assert_eq!(get(&proxy, &origin, "/1").text(), "/1");
     assert_eq!(get(&proxy, &origin, "/2").text(), "/2");
     assert_eq!(helpers.wait_started(2).len(), 2);

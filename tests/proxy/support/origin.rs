@@ -67,7 +67,8 @@ impl Origin {
     /// Answers each request on every connection with these bytes, and closes after the first when they say so.
     pub fn fixed(answer: impl Into<Vec<u8>>) -> Origin {
         let answer = answer.into();
-        let closes = answer.windows(17).any(|part| part.eq_ignore_ascii_case(b"connection: close"));
+        let head = answer.windows(4).position(|part| part == b"\r\n\r\n").unwrap_or(answer.len());
+        let closes = answer[..head].windows(17).any(|part| part.eq_ignore_ascii_case(b"connection: close"));
         Origin::start(move |peer| {
             while peer.request()?.is_some() {
                 peer.send(&answer)?;

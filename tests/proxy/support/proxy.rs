@@ -15,7 +15,7 @@ use nix::sys::resource::{getrlimit, setrlimit, Resource};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 
-use super::{eventually, ports, superuser, Client, Wire};
+use super::{eventually, ports, superuser, Client, Wire, PATIENCE};
 
 /// Starts that may fail because another process took the port in between.
 const STARTS: usize = 5;
@@ -265,7 +265,7 @@ impl Proxy {
     }
 
     fn try_counters(&self) -> Option<BTreeMap<String, i64>> {
-        let stream = TcpStream::connect_timeout(&self.web(), Duration::from_secs(2)).ok()?;
+        let stream = TcpStream::connect_timeout(&self.web(), PATIENCE).ok()?;
         let mut wire = Wire::new(stream).ok()?;
         wire.send("GET /json/running HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
         let reply = wire.response("GET").ok()?;

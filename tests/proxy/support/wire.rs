@@ -46,6 +46,11 @@ impl Wire {
         Wire::new(self.stream.try_clone()?)
     }
 
+    /// Waits longer for what comes from now on: for what takes processor time that others have, and not a moment.
+    pub fn wait_longer(&mut self) {
+        self.stream.set_read_timeout(Some(PATIENCE * 4)).expect("a timeout above zero");
+    }
+
     /// Address of this end.
     pub fn local(&self) -> SocketAddr {
         self.stream.local_addr().expect("a bound socket has an address")
