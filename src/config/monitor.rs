@@ -25,7 +25,6 @@ pub(super) fn of(values: &[Value], config: &Config) -> Vec<OptionFact> {
         let text = match name.as_str() {
             "daemon.reactor" => REACTOR.to_owned(),
             "redirector.program" => program(&value.text, config),
-            "security.local" => tuples(&value.text),
             _ => value.text.clone(),
         };
         let plain = text == "true" || text == "false" || text.parse::<i64>().is_ok();
@@ -68,15 +67,6 @@ fn program(text: &str, config: &Config) -> String {
     path + if program.arguments.is_empty() { "" } else { " …" }
 }
 
-/// `host:port` as the original wrote it, which was as Python writes a tuple.
-fn tuples(text: &str) -> String {
-    let tuple = |word: &str| match word.rsplit_once(':') {
-        Some((host, port)) => format!("('{host}', {port})"),
-        None => word.to_owned(),
-    };
-    text.split_whitespace().map(tuple).collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::place::tests::Shelf;
@@ -101,11 +91,5 @@ mod tests {
             assert_eq!(fact.place.as_deref(), Some("environment exaproxy_redirector_program"));
             assert!(facts.iter().all(|fact| fact.name.starts_with(PREFIX) && !fact.section.is_empty()), "{facts:?}");
         }
-    }
-
-    #[test]
-    fn services_are_written_as_tuples() {
-        assert_eq!(tuples("*:27900 *:27901"), "('*', 27900) ('*', 27901)");
-        assert_eq!(tuples(""), "");
     }
 }

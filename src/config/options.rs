@@ -455,7 +455,7 @@ options! {
             "networks (and users, as uid:1000) of those who may see the pages, /health and /metrics included; empty = everybody";
         connections: Connections = "100", Kept, "most clients at a time";
         debug: Flag = "false", Changed("It allowed a page that runs Python code, which does not exist any more."),
-            "let the pages of control change things: helpers, debug messages, listening, soft stop";
+            "let the pages of control change things: helpers, debug messages, listening, soft stop, cache";
         enable: Flag = "true", Kept, "serve the monitoring pages";
         host: Host = "127.0.0.1", Kept, "address to listen on";
         html: Pages = PAGES, Changed("Pages are built in; a folder overrides them."),

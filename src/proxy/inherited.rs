@@ -51,6 +51,11 @@ impl InheritedSockets {
         Ok(InheritedSockets { fresh, all, spare: Vec::new() })
     }
 
+    /// Is there one for this place that no listener has asked for?
+    pub fn has(&self, at: &ListenAt) -> bool {
+        self.fresh.iter().any(|fresh| fresh.socket.at() == at)
+    }
+
     /// The socket for this place, if there is one.
     pub(super) fn take(&mut self, place: &ListenAddress, keepalive: u64) -> Option<io::Result<Taken>> {
         if let Some(index) = self.spare.iter().position(|(at, _)| *at == place.at) {

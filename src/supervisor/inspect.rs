@@ -5,20 +5,61 @@ use super::options::{
     answers, list_options, name_options, parent_options, parents_fit, places, script, unreadable_names, users_options,
 };
 use super::{foreign_addresses, logs};
+use crate::config::listeners::Listening;
 use crate::config::{Config, Loaded};
+use crate::exchange::ingress::Ingress;
+use crate::proxy::InheritedSockets;
 use crate::system::pidfile::Pidfile;
+use crate::system::service::Activation;
 use crate::system::{privileges, programs};
 use reactor::listener;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+/// What a start finds open, and need not be able to open itself.
+#[derive(Default)]
+pub(super) struct Inherited {
+    sockets: InheritedSockets,
+    /// Those of the proxy are shut for now.
+    shut: bool,
+    pidfile: Option<OwnedFd>,
+}
+
+impl Inherited {
+    /// Takes it.
+    ///
+    /// # Errors
+    /// Which socket no listener can be made of, and why.
+    pub(super) fn new(Activation { sockets, handover, .. }: Activation) -> Result<Inherited, String> {
+        let handover = handover.unwrap_or_default();
+        let sockets = InheritedSockets::new(sockets, false)?;
+        Ok(Inherited { sockets, shut: handover.shut, pidfile: handover.pidfile })
+    }
+
+    fn has_listener(&self, one: &Listening) -> bool {
+        self.sockets.has(&one.at) || self.shut && one.ingress == Ingress::Proxy
+    }
+
+    fn has_pidfile(&self, path: &Path) -> bool {
+        self.pidfile.as_ref().is_some_and(|file| Pidfile::is_claimed(path, file))
+    }
+}
 
 /// What was found so far.
 pub(super) struct Inspection<'a> {
     loaded: &'a Loaded,
+    inherited: Inherited,
     lines: Vec<String>,
 }
 
 impl<'a> Inspection<'a> {
     pub(super) fn new(loaded: &'a Loaded) -> Inspection<'a> {
-        Inspection { loaded, lines: Vec::new() }
+        Inspection { loaded, inherited: Inherited::default(), lines: Vec::new() }
+    }
+
+    /// With what the start finds open.
+    pub(super) fn with(self, inherited: Inherited) -> Inspection<'a> {
+        Inspection { inherited, ..self }
     }
 
     /// A line for each thing that is wrong.
@@ -31,13 +72,20 @@ impl<'a> Inspection<'a> {
         self = self.for_reload();
         let config = &self.loaded.config;
         self.note(foreign_addresses(config));
-        for one in config.listeners() {
+        let mut listeners = config.listeners();
+        listeners.retain(|one| !self.inherited.has_listener(one));
+        for one in listeners {
             let transparent = config.uses_foreign_addresses() && one.diversion.is_some();
             let checked = listener::check(&one.at, transparent);
             let (name, at) = (one.ingress.name(), &one.at);
-            self.note_of(one.option, checked.map_err(|error| format!("{name} unable to listen on {at}: {error}")));
+            let options = [one.option, (one.option.0, "port")];
+            let set = options.into_iter().find(|(section, key)| self.loaded.is_set(section, key));
+            self.note_of(
+                set.unwrap_or(one.option),
+                checked.map_err(|error| format!("{name} unable to listen on {at}: {error}")),
+            );
         }
-        if let Some(path) = &config.daemon.pidfile {
+        if let Some(path) = config.daemon.pidfile.as_ref().filter(|path| !self.inherited.has_pidfile(path)) {
             let checked = Pidfile::check(path).map_err(|error| format!("daemon.pidfile {}: {error}", path.display()));
             self.note_of(("daemon", "pidfile"), checked);
         }

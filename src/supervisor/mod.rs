@@ -21,7 +21,7 @@ use crate::system::service::Activation;
 use crate::system::signals::{self, Signals};
 use crate::system::terminal;
 use budget::{budget, lowered};
-use inspect::Inspection;
+use inspect::{Inherited, Inspection};
 use logs::Logs;
 use options::options;
 use reload::{ConfigReader, Fresh, Reload};
@@ -34,6 +34,7 @@ mod logs;
 mod options;
 mod reload;
 mod service;
+mod trial;
 pub mod upgrade;
 mod warnings;
 
@@ -60,7 +61,7 @@ pub fn run(sources: &Sources, debug: bool) -> Result<(), String> {
         let budget = budget(&loaded.config);
         let got = raise_descriptors(budget.need());
         foreign_addresses(&loaded.config)?;
-        return upgrade::try_start(options(&loaded, budget.fitted(got))?, activation);
+        return trial::try_start(options(&loaded, budget.fitted(got))?, activation);
     }
     if let Some(folder) = &sources.log_folder {
         logs::make_folder(folder, &loaded.config.daemon.user)?;
@@ -98,6 +99,8 @@ struct Supervisor {
     debug: bool,
     reload: Reload,
     proxy: Proxy,
+    /// What it was started with.
+    started: Config,
     messages: &'static Messages,
     log: LogSettings,
     /// Those of the other logs.
@@ -178,8 +181,8 @@ impl Supervisor {
         proxy.set_drainers(drainers);
         let service = ServiceReport::new(notifier);
         service.warning().iter().for_each(|text| warn(text));
-        let (reload, upgrade) = (Reload::new(reader), Upgrade::new(next));
-        Ok(Supervisor { debug, reload, proxy, messages, log, writers, pidfile, service, upgrade, ready })
+        let (reload, upgrade, started) = (Reload::new(reader), Upgrade::new(next), loaded.config);
+        Ok(Supervisor { debug, reload, proxy, started, messages, log, writers, pidfile, service, upgrade, ready })
     }
 
     fn serve(mut self) -> Result<(), String> {
@@ -206,10 +209,12 @@ impl Supervisor {
             self.service.turned(&self.proxy);
         };
         self.service.stopping();
+        let farewell = self.upgrade.farewell();
+        self.upgrade.give_up();
         self.end_drainers();
         self.proxy.stop();
         drop(self.pidfile);
-        crate::critical!(target: "supervisor", "exaproxy has stopped");
+        crate::critical!(target: "supervisor", "{farewell}");
         for writer in &self.writers {
             writer.flush(FLUSH);
         }
@@ -263,6 +268,8 @@ impl Supervisor {
             );
         }
         tell_warnings(&config);
+        let kept = warnings::of_reload(&self.started, &config);
+        kept.iter().for_each(|line| log::error!(target: "supervisor", "{line}"));
         self.log = log;
         self.writers = writers;
         logs.hand_over(&mut self.proxy);
@@ -301,7 +308,7 @@ fn open(
     signals: Signals,
     handed: Option<OwnedFd>,
 ) -> Result<(Claimed, Proxy), String> {
-    let handed = config.daemon.pidfile.as_deref().zip(handed).and_then(|(path, file)| Pidfile::go_on(path, file));
+    let handed = handed.and_then(|file| Pidfile::go_on(config.daemon.pidfile.as_deref(), file));
     let pidfile = Claimed(handed.map_or_else(|| claim_pidfile(config), |pidfile| Ok(Some(pidfile)))?);
     options.pid_saved = pidfile.0.is_some();
     let proxy = Proxy::new(options, signals).map_err(|error| error.to_string())?;
@@ -423,12 +430,13 @@ pub fn check_name(sources: &Sources, name: &str) -> Result<String, String> {
 /// # Errors
 /// Everything that [`run`] would end with, and what could be meant otherwise.
 pub fn check(sources: &Sources) -> Result<(), Vec<String>> {
+    let found_open = crate::system::service::take().and_then(Inherited::new).map_err(|error| vec![error])?;
     let (loaded, mut lines) = config::check(sources, &Disk);
     if let Some(loaded) = &loaded {
         // It is made at the start, before privileges are dropped.
         let missing = sources.log_folder.as_deref().filter(|folder| !folder.exists());
         lines.extend(missing.and_then(|folder| logs::check_folder(folder).err()));
-        let inspection = Inspection::new(loaded).before_privileges_go().drop_privileges();
+        let inspection = Inspection::new(loaded).with(found_open).before_privileges_go().drop_privileges();
         let inspection = if missing.is_none() { inspection.logs() } else { inspection }.helper();
         lines.extend(inspection.into_lines());
     }

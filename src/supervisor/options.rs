@@ -189,14 +189,15 @@ pub(super) fn users_options(config: &Config) -> [Option<UsersOptions>; 2] {
 pub(super) fn verdict(config: &Config, name: &str) -> Result<String, String> {
     let options = list_options(config).ok_or("there are no lists: acl.blocklist and acl.allowlist name them")?;
     let lists = options.lists().map_err(|error| format!("acl: {error}"))?;
-    // A URL is checked for a request, whose path lists may judge; else for a tunnel.
-    let (authority, path, port) = match name.strip_prefix("http://") {
-        Some(rest) => {
+    // A URL of http is checked for a request, whose path lists may judge; all else for a tunnel.
+    let (authority, path, port) = match name.split_once("://") {
+        Some(("http", rest)) => {
             let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
             // A request without a path asks for `/`.
             (authority, Some(if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }), HTTP_PORT)
         }
-        None => (name, None, CHECKED_PORT),
+        Some(("https", rest)) => (rest.split(['/', '?']).next().unwrap_or_default(), None, CHECKED_PORT),
+        _ => (name, None, CHECKED_PORT),
     };
     let target = match authority.parse::<IpAddr>() {
         Ok(IpAddr::V6(address)) => Target::from_authority(format!("[{address}]").as_bytes(), Some(port)),

@@ -5,12 +5,9 @@
 //! and started again afterwards.
 
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{kill, SigSet, SigmaskHow, Signal};
@@ -19,21 +16,14 @@ use reactor::packets::Packets;
 use reactor::sys::{close_on_exec, fork, pass_on, Forked};
 
 use super::service::ServiceReport;
+use super::trial::{hand_on, FoundOpen, Trial};
 use super::Supervisor;
 use crate::logs::Handle;
-use crate::proxy::{InheritedSockets, Options, Proxy, MOST_DRAINERS};
-use crate::system::capabilities;
+use crate::proxy::MOST_DRAINERS;
 use crate::system::handover::{HandoverNumbers, NextVersion, VARIABLE};
 use crate::system::pidfile::Pidfile;
-use crate::system::privileges::is_privileged;
-use crate::system::service::{Activation, Notifier};
-use crate::system::signals::{self, Signals};
-
-/// How long the check of the next version may take, and its trial start.
-const TRIAL: Duration = Duration::from_secs(30);
-
-/// Pause between two looks at whether it has ended.
-const GLANCE: Duration = Duration::from_millis(10);
+use crate::system::service::Notifier;
+use crate::system::signals::{self, takes_alarm};
 
 /// How long what threads are at is waited for, turn after turn, before the upgrade is given up.
 const SETTLING: Duration = Duration::from_secs(10);
@@ -41,16 +31,6 @@ const SETTLING: Duration = Duration::from_secs(10);
 /// How long the loop stands still, at most, until its threads have ended, and how long it turns before it tries that again.
 const PARKING: Duration = Duration::from_millis(50);
 const AGAIN: Duration = Duration::from_millis(500);
-
-/// What a trial says that could start.
-const READY: &str = "exaproxy is ready";
-
-/// Most bytes that are read of what a trial says.
-const SAID: usize = 64 << 10;
-
-/// What a trial is started with: listening sockets by their descriptors, with whether they are our own; whether those of the proxy
-/// are shut.
-type TriedWith = (Vec<(i32, bool)>, bool);
 
 /// An upgrade that is under way, or what it has left here.
 pub(super) struct Upgrade {
@@ -61,23 +41,34 @@ pub(super) struct Upgrade {
 enum UpgradeStep {
     Nothing,
     /// The next version is tried, beside the loop.
-    Tries {
-        told: Receiver<Result<(), String>>,
-        /// With these listeners.
-        with: TriedWith,
-    },
+    Tries(Trial),
     /// It is to be executed as soon as the threads have nothing to do.
     Parts {
         since: Instant,
         /// When that is tried next.
         at: Instant,
     },
+    /// The next version is the service, and this process a drainer.
+    Left,
 }
 
 impl Upgrade {
     /// None under way. To be made at the start, while the path of the program is that of this version.
     pub(super) fn new(next: NextVersion) -> Upgrade {
         Upgrade { next, step: UpgradeStep::Nothing }
+    }
+
+    /// What the process ends with: that of a drainer is not the end of the service.
+    pub(super) fn farewell(&self) -> &'static str {
+        match self.step {
+            UpgradeStep::Left => "the drainer has ended",
+            _ => "exaproxy has stopped",
+        }
+    }
+
+    /// There is to be none.
+    pub(super) fn give_up(&mut self) {
+        self.step = UpgradeStep::Nothing;
     }
 }
 
@@ -101,37 +92,38 @@ impl Supervisor {
     }
 
     fn try_next(&mut self) {
-        let (next, with) = (self.upgrade.next.clone(), self.listening());
-        let (tell, told) = mpsc::channel();
-        let tries = std::thread::Builder::new().name("upgrade".to_owned());
-        let listening = with.clone();
-        match tries.spawn(move || drop(tell.send(try_out(&next, listening)))) {
-            Ok(_) => self.upgrade.step = UpgradeStep::Tries { told, with },
+        match Trial::begin(self.upgrade.next.clone(), self.found_open()) {
+            Ok(trial) => self.upgrade.step = UpgradeStep::Tries(trial),
             Err(error) => self.stay(&format!("no thread can be started: {error}")),
         }
     }
 
-    fn listening(&self) -> TriedWith {
-        (self.proxy.listening(), self.proxy.is_shut())
+    /// What the next version finds open.
+    fn found_open(&self) -> FoundOpen {
+        FoundOpen {
+            sockets: self.proxy.listening(),
+            shut: self.proxy.is_shut(),
+            pidfile: self.pidfile.0.as_ref().map(Pidfile::descriptor),
+        }
     }
 
     /// Goes on with an upgrade, once a turn.
     pub(super) fn go_on_upgrading(&mut self) {
         match &self.upgrade.step {
-            UpgradeStep::Nothing => {}
-            UpgradeStep::Tries { told, with } => match told.try_recv() {
-                Ok(Ok(())) => {
+            UpgradeStep::Nothing | UpgradeStep::Left => {}
+            _ if self.proxy.is_draining() => self.give_way_to_the_stop(),
+            UpgradeStep::Tries(trial) => match trial.outcome() {
+                None => {}
+                Some(Ok(())) => {
                     let since = Instant::now();
                     self.upgrade.step = UpgradeStep::Parts { since, at: since };
                 }
                 // A reload has opened or closed some: with what there is now it may well start.
-                Ok(Err(_)) if *with != self.listening() => {
+                Some(Err(_)) if *trial.with() != self.found_open() => {
                     crate::critical!(target: "supervisor", "upgrade: listeners have changed meanwhile, it is tried again");
                     self.try_next();
                 }
-                Ok(Err(wrong)) => self.stay(&wrong),
-                Err(mpsc::TryRecvError::Empty) => {}
-                Err(mpsc::TryRecvError::Disconnected) => self.stay("it could not be tried"),
+                Some(Err(wrong)) => self.stay(&wrong),
             },
             UpgradeStep::Parts { since, .. } => {
                 let since = *since;
@@ -145,6 +137,21 @@ impl Supervisor {
                 self.stay(&refused);
             }
         }
+    }
+
+    /// A soft stop has begun meanwhile, which the next version would know nothing of.
+    fn give_way_to_the_stop(&mut self) {
+        match &self.upgrade.step {
+            UpgradeStep::Tries(trial) => {
+                trial.give_up();
+                if trial.outcome().is_none() {
+                    return;
+                }
+            }
+            _ => self.go_on(false),
+        }
+        self.upgrade.give_up();
+        refuse("a soft stop is under way");
     }
 
     /// Divides the process if its threads have nothing to do; gives what they have to do, where that is to be tried again.
@@ -161,7 +168,7 @@ impl Supervisor {
 
     /// There is no upgrade.
     fn stay(&mut self, why: &str) {
-        self.upgrade.step = UpgradeStep::Nothing;
+        self.upgrade.give_up();
         for line in why.lines() {
             log::error!(target: "supervisor", "no upgrade, this version goes on: {line}");
         }
@@ -177,7 +184,7 @@ impl Supervisor {
         let unmasked = mask.thread_set_mask();
         match divided {
             Ok(Some(line)) => {
-                self.upgrade.step = UpgradeStep::Nothing;
+                self.upgrade.step = UpgradeStep::Left;
                 self.become_drainer(line);
                 unmasked?;
                 Ok(None)
@@ -221,14 +228,15 @@ impl Supervisor {
 
     /// Becomes the next version. Comes back where that fails.
     fn execute(&self, line: i32, drainer: u32) -> io::Error {
+        let FoundOpen { sockets, shut, pidfile } = self.found_open();
         let numbers = HandoverNumbers {
             from: std::process::id(),
             trial: false,
             // A version that knows of no line hears that it is to say when it serves.
             ready: Some(line),
-            pidfile: self.pidfile.0.as_ref().map(Pidfile::descriptor),
-            sockets: self.proxy.listening(),
-            shut: self.proxy.is_shut(),
+            pidfile,
+            sockets,
+            shut,
             drainers: self.proxy.drainer_pids().into_iter().chain([drainer]).collect(),
             lines: self.proxy.drainer_lines().into_iter().chain([(drainer, line)]).collect(),
         };
@@ -281,15 +289,6 @@ impl Supervisor {
     }
 }
 
-/// Has the next version have the one capability that this process has kept (`intercept.mode=tproxy`), or other programs not get it any
-/// more. Root hands all on by itself.
-fn hand_on(on: bool) -> io::Result<()> {
-    if is_privileged() {
-        return Ok(());
-    }
-    capabilities::hand_on(on).map_err(|error| io::Error::other(error.to_string()))
-}
-
 fn refuse(why: &str) {
     log::error!(target: "supervisor", "no upgrade: {why}");
 }
@@ -304,78 +303,6 @@ fn fork_alone(deadline: Instant) -> io::Result<Forked> {
     }
 }
 
-/// Has the next version look at the configuration, and start without serving anybody.
-fn try_out(next: &NextVersion, (sockets, shut): TriedWith) -> Result<(), String> {
-    // Of this thread, which ends with it.
-    hand_on(true).map_err(|error| error.to_string())?;
-    let mut check = next.command();
-    check.arg("--check");
-    run(check)?;
-    let from = std::process::id();
-    let numbers = HandoverNumbers { from, trial: true, sockets, shut, ..HandoverNumbers::default() };
-    let mut start = next.command();
-    start.env(VARIABLE, numbers.text());
-    pass_on(&mut start, numbers.descriptors());
-    match run(start)? {
-        said if said.contains(READY) => Ok(()),
-        said => Err(format!("its trial start does not say that it is ready: {said}")),
-    }
-}
-
-/// Runs a program to its end, but not for long, and gives what it has said.
-fn run(mut command: Command) -> Result<String, String> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let failed = |error: io::Error| format!("{program}: {error}");
-    let (mut hears, says) = UnixStream::pair().map_err(failed)?;
-    hears.set_nonblocking(true).map_err(failed)?;
-    let output = says.try_clone().map_err(failed)?;
-    let child = command.stdin(Stdio::null()).stdout(OwnedFd::from(output)).stderr(OwnedFd::from(says)).spawn();
-    // With it goes our copy of the end that says.
-    drop(command);
-    let mut child = child.map_err(failed)?;
-    let (deadline, mut said) = (Instant::now() + TRIAL, Vec::new());
-    let status = loop {
-        listen(&mut hears, &mut said);
-        match child.try_wait().map_err(failed)? {
-            Some(status) => break status,
-            None if Instant::now() > deadline => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(format!("{program} has not ended its trial in {} seconds", TRIAL.as_secs()));
-            }
-            None => std::thread::sleep(GLANCE),
-        }
-    };
-    listen(&mut hears, &mut said);
-    let said = String::from_utf8_lossy(&said).trim_end().to_owned();
-    match status.success() {
-        true => Ok(said),
-        false => Err(format!("{said}\n{program} has failed its trial: {status}").trim_start().to_owned()),
-    }
-}
-
-/// Takes what there is to be heard, and keeps the first of it.
-fn listen(from: &mut UnixStream, said: &mut Vec<u8>) {
-    let mut bytes = [0; 4096];
-    while let Ok(count @ 1..) = from.read(&mut bytes) {
-        said.extend_from_slice(&bytes[..count]);
-        said.truncate(SAID);
-    }
-}
-
-/// A start that opens neither pidfile nor log, starts no helper, and accepts nothing.
-///
-/// # Errors
-/// What a start would end with.
-pub(super) fn try_start(options: Options, activation: Activation) -> Result<(), String> {
-    let signals = Signals::new().map_err(|error| error.to_string())?;
-    let shut = activation.handover.is_some_and(|handover| handover.shut);
-    let options = Options { inherited: InheritedSockets::new(activation.sockets, false)?, shut, ..options };
-    Proxy::new(options, signals).map_err(|error| error.to_string())?;
-    println!("{READY}");
-    Ok(())
-}
-
 /// Asks the process of a pidfile to execute its next version.
 ///
 /// # Errors
@@ -385,6 +312,9 @@ pub fn ask(pidfile: &Path) -> Result<u32, String> {
     // To a program that knows of no upgrade the signal is the end.
     let pid = Pidfile::holder(pidfile).map_err(|error| failed(&error))?;
     let pid = pid.ok_or_else(|| failed(&"no running proxy holds it"))?;
+    if !takes_alarm(pid) {
+        return Err(failed(&format!("process {pid} does not take SIGALRM: it is no proxy that can be upgraded")));
+    }
     kill(Pid::from_raw(pid), Signal::SIGALRM).map_err(|errno| failed(&format!("process {pid}: {}", errno.desc())))?;
     Ok(pid.unsigned_abs())
 }

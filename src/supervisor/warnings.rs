@@ -60,6 +60,21 @@ pub(super) fn of(config: &Config) -> Vec<String> {
     lines
 }
 
+/// What a reload does not take over, in words for the log. `started` is what the start has read.
+pub(super) fn of_reload(started: &Config, config: &Config) -> Vec<String> {
+    let (old, new) = (&started.daemon, &config.daemon);
+    let start = "start";
+    let options = [
+        ("daemonize", old.daemonize != new.daemonize, start),
+        ("no-new-privileges", old.no_new_privileges != new.no_new_privileges, start),
+        ("pidfile", old.pidfile != new.pidfile, start),
+        ("threads", old.threads != new.threads, "start or upgrade"),
+        ("user", old.user != new.user, start),
+    ];
+    let changed = options.into_iter().filter(|(_, differs, _)| *differs);
+    changed.map(|(key, _, until)| format!("daemon.{key} stays as it was until the next {until}")).collect()
+}
+
 /// Where other machines can reach us and say where their connections go on to.
 fn relays(listeners: &[Listening]) -> Vec<String> {
     let ports =

@@ -158,8 +158,24 @@ impl NextVersion {
 
     /// A command that calls it in the same way.
     pub fn command(&self) -> Command {
+        self.called_with(None)
+    }
+
+    /// A command that has it tell its version.
+    pub fn version(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg0(&self.program).args(&self.arguments).env_remove(VARIABLE);
+        command.arg0(&self.program).arg("-v").env_remove(VARIABLE);
+        command
+    }
+
+    /// A command that has it look for what a start would stumble over. The word comes first: behind `--` it would be none.
+    pub fn check(&self) -> Command {
+        self.called_with(Some("--check"))
+    }
+
+    fn called_with(&self, word: Option<&str>) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg0(&self.program).args(word).args(&self.arguments).env_remove(VARIABLE);
         command
     }
 }
@@ -225,6 +241,13 @@ mod tests {
         let numbers = HandoverNumbers { ready: Some(2), ..numbers };
         let taken = Handover::new(&numbers, [other.into()]);
         assert!(taken.ready.is_none() && taken.drainers[1].line.is_some());
+    }
+
+    #[test]
+    fn the_check_is_asked_for_before_the_words_of_the_start() {
+        let arguments = ["-c", "x", "--"].map(OsString::from).to_vec();
+        let check = NextVersion { program: "/x".into(), arguments }.check();
+        assert_eq!(check.get_args().collect::<Vec<_>>(), ["--check", "-c", "x", "--"]);
     }
 
     #[test]

@@ -79,10 +79,18 @@ impl Pidfile {
     }
 
     /// Goes on with the file that a former version of this program has claimed for this process, and holds locked. None where it
-    /// is another file than that of `path` now.
-    pub fn go_on(path: &Path, descriptor: OwnedFd) -> Option<Self> {
+    /// is another file than that of `path` now; it is emptied then, since it names this process.
+    pub fn go_on(path: Option<&Path>, descriptor: OwnedFd) -> Option<Self> {
         let file = Flock::lock(File::from(descriptor), FlockArg::LockExclusiveNonblock).ok()?;
-        is_at(&file, path).ok()?.then(|| Self { path: path.to_owned(), file })
+        match path.filter(|path| is_at(&file, path).unwrap_or(false)) {
+            Some(path) => Some(Self { path: path.to_owned(), file }),
+            None => file.set_len(0).map_or(None, |()| None),
+        }
+    }
+
+    /// Is it the file of `path` that a former version has claimed? The claim stays what it is.
+    pub fn is_claimed(path: &Path, descriptor: &OwnedFd) -> bool {
+        descriptor.try_clone().is_ok_and(|file| is_at(&File::from(file), path).unwrap_or(false))
     }
 
     /// The process that holds the file at `path` as its own. None where none does: the number that is left in it may be that of
@@ -272,6 +280,25 @@ mod tests {
         fs::write(&path, "78\n").unwrap();
         pidfile.release().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "78\n");
+        fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_next_version_with_another_pidfile_leaves_no_number_in_the_former() {
+        let (path, other) = (path("former"), path("other"));
+        let handed = || {
+            let claimed = ours(Pidfile::claim(&path, 77).unwrap());
+            let descriptor = claimed.file.try_clone().unwrap().into();
+            claimed.leave();
+            descriptor
+        };
+        let pidfile = Pidfile::go_on(Some(&path), handed()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "77\n");
+        pidfile.release().unwrap();
+        for now in [Some(other.as_path()), None] {
+            assert!(Pidfile::go_on(now, handed()).is_none());
+            assert_eq!(fs::read_to_string(&path).unwrap(), "", "{now:?}");
+        }
         fs::remove_file(path).unwrap();
     }
 

@@ -71,6 +71,14 @@ fn of_system() -> impl Iterator<Item = i32> {
     std::iter::empty()
 }
 
+/// Whether a process takes SIGALRM, or has it wait: it would else be its end. Where the system does not tell, it is believed to.
+pub fn takes_alarm(pid: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let mask = |line: &'static str| status.lines().find_map(|found| found.strip_prefix(line));
+    let masks = ["SigCgt:", "SigBlk:"].map(|line| u64::from_str_radix(mask(line).unwrap_or_default().trim(), 16));
+    status.is_empty() || masks.iter().flatten().any(|bits| bits >> (SIGALRM - 1) & 1 == 1)
+}
+
 /// Has a write to what is closed at its other end fail with EPIPE, where the start of the program does not hold any more.
 ///
 /// # Errors

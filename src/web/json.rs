@@ -28,12 +28,22 @@ pub(super) fn index() -> String {
 
 /// Every option with its value.
 pub(super) fn configuration(options: &[OptionFact]) -> String {
-    let value = |text: &str, is_json: bool| match is_json.then(|| serde_json::from_str(text)) {
+    let value = |fact: &OptionFact| match fact.is_json.then(|| serde_json::from_str(&fact.text)) {
         Some(Ok(value)) => value,
-        _ => Value::from(text),
+        _ if fact.name == "exaproxy.security.local" => tuples(&fact.text).into(),
+        _ => Value::from(fact.text.as_str()),
     };
-    let rows = options.iter().map(|fact| (fact.name.clone(), value(&fact.text, fact.is_json)));
+    let rows = options.iter().map(|fact| (fact.name.clone(), value(fact)));
     text(&Value::Object(rows.collect::<Map<String, Value>>()))
+}
+
+/// `host:port` as the original wrote it, which was as Python writes a tuple.
+fn tuples(text: &str) -> String {
+    let tuple = |word: &str| match word.rsplit_once(':') {
+        Some((host, port)) => format!("('{host}', {port})"),
+        None => word.to_owned(),
+    };
+    text.split_whitespace().map(tuple).collect::<Vec<_>>().join(" ")
 }
 
 /// The listeners that are open.
@@ -122,4 +132,15 @@ pub(super) fn text(value: &impl Serialize) -> String {
     let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
     text.push('\n');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_are_written_as_tuples() {
+        assert_eq!(tuples("*:27900 *:27901"), "('*', 27900) ('*', 27901)");
+        assert_eq!(tuples(""), "");
+    }
 }

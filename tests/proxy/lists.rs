@@ -243,6 +243,7 @@ fn the_command_line_says_what_lists_say_of_a_name() {
         ("ok.bad.test:80", format!("ok.bad.test:80 is refused by {block}:1\n")),
         ("10.1.2.3", format!("10.1.2.3:443 is refused by {block}:2\n")),
         ("::ffff:10.1.2.3", format!("[::ffff:10.1.2.3]:443 is refused by {block}:2\n")),
+        ("https://ok.bad.test/path?query", format!("ok.bad.test:443 is allowed by {allow}:1\n")),
         ("2001:db8::1", "[2001:db8::1]:443 is on no list and is allowed".to_owned()),
     ] {
         let run = Proxy::run(&["--check-name", name], &options);

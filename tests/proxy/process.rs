@@ -137,6 +137,23 @@ fn an_ordinary_user_may_run_it_whatever_daemon_user_says() {
 }
 
 #[test]
+fn a_port_that_the_account_may_not_have_is_named_with_its_place() {
+    let mut command = command(&["--check"]);
+    command.env(variable("tcp4.port"), "1");
+    if superuser() {
+        command.uid(65_534).gid(65_534);
+    }
+    let Ok(run) = command.output() else {
+        return skip("an ordinary user may not read the binary here");
+    };
+    if run.status.success() {
+        return skip("every account may have every port here");
+    }
+    let told = String::from_utf8_lossy(&run.stderr);
+    assert!(told.contains("unable to listen") && told.contains("(environment exaproxy_tcp4_port)"), "{told}");
+}
+
+#[test]
 fn the_descriptor_limit_is_raised_as_far_as_allowed() {
     let proxy = Proxy::launch(&[("http.connections", "500")], "", |command| soft_limited(&command, 256));
     let text = std::fs::read_to_string(format!("/proc/{}/limits", proxy.pid())).expect("a living process");

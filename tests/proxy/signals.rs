@@ -393,6 +393,18 @@ fn unset(mut command: std::process::Command, key: &str) -> std::process::Command
 }
 
 #[test]
+fn a_reload_tells_what_it_does_not_take_over() {
+    let proxy = Proxy::start_with(&[], "");
+    let pidfile = proxy.folder().join("pid");
+    reload(&proxy, &format!("[daemon]\npidfile = {}\n", pidfile.display()));
+    proxy.wait_log("daemon.pidfile stays as it was until the next start");
+    assert!(!pidfile.exists());
+    reload(&proxy, "");
+    proxy.wait_log_times("configuration reloaded", 2);
+    assert_eq!(proxy.log().matches("stays as it was until").count(), 1);
+}
+
+#[test]
 fn row_55_a_reload_after_privileges_were_dropped_keeps_serving() {
     if !superuser() {
         return skip("dropping privileges needs the superuser");

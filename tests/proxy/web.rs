@@ -59,6 +59,8 @@ fn b15_the_configuration_has_the_names_and_types_of_the_original() {
     ] {
         assert!(text.lines().any(|own| own.trim() == line), "{line} is missing in {text}");
     }
+    let page = ask(&proxy, "GET /information/configuration.html HTTP/1.1\r\n\r\n").text();
+    assert!(page.contains(">*:80 127.0.0.1:81<"), "people see it as it is to be written");
     let names: Vec<&str> = text.lines().filter_map(|line| line.split_once(": ")).map(|(name, _)| name.trim()).collect();
     assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "{names:?}");
 }

@@ -46,6 +46,7 @@ const EXPECTED: &[&str] = &[
     " is tried",
     "the next version has taken over",
     "exaproxy has stopped",
+    "the drainer has ended",
     // What is told of former versions; that the end of one has cut clients off is not among it.
     " of a former version, ",
     "its last client has gone",

@@ -116,7 +116,7 @@ impl HelperProcess {
 
     /// Kills the helper and what it has started.
     pub(super) fn kill(&mut self) -> String {
-        self.report(None)
+        self.report()
     }
 
     /// Ends the helper in good order: no more input, then a request, then force.
@@ -130,15 +130,15 @@ impl HelperProcess {
         if wait == Wait::TooLong {
             log::warn!(target: "worker", "{} ignores SIGTERM and is killed", self.name());
         }
-        self.report(None)
+        self.report()
     }
 
     /// The helper has closed its standard output: it can give no reply any more, so it is ended even if it still runs.
     pub(super) fn bury(&mut self, pause: Pause<'_>) -> String {
         self.stdin = None;
         match self.wait(GRACE, pause) {
-            Wait::TooLong => self.report(Some("it closed its standard output without ending, and ")),
-            Wait::Ended | Wait::Killed => self.report(None),
+            Wait::TooLong => format!("{}: it closed its standard output without ending", self.report()),
+            Wait::Ended | Wait::Killed => self.report(),
         }
     }
 
@@ -178,7 +178,7 @@ impl HelperProcess {
 
     /// Kills what there still is of the helper and of what it has started, reaps it, and says how it ended. One that had
     /// ended by itself is still said to have done so.
-    fn report(&mut self, before: Option<&str>) -> String {
+    fn report(&mut self) -> String {
         self.signal(Signal::SIGKILL);
         // One that has moved to another group would else be waited for without end.
         let _ = self.child.kill();
@@ -189,7 +189,7 @@ impl HelperProcess {
         };
         while self.stderr.is_some() && matches!(self.read_last(), Ok(1..)) {}
         self.lines.finish();
-        format!("{}{how}", before.unwrap_or_default())
+        how
     }
 
     /// What is left in the pipe of standard error, as long as it is bearable.

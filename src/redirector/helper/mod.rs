@@ -186,7 +186,7 @@ impl HelperThread {
             HelperEnd::Retired => self.helper.retire(&mut pause),
             HelperEnd::Ended => self.helper.bury(&mut pause),
             HelperEnd::Killed => self.helper.kill(),
-            HelperEnd::Unbearable(why) => format!("{why}, and {}", self.helper.kill()),
+            HelperEnd::Unbearable(why) => format!("{}: {why}", self.helper.kill()),
         }
     }
 

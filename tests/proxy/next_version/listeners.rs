@@ -58,9 +58,7 @@ fn a_trial_that_a_reload_has_disturbed_is_made_again() {
     let installed = Installed::new();
     let proxy = installed.start(&[]);
     let go = installed.path().with_file_name("go");
-    let real = env!("CARGO_BIN_EXE_exaproxy");
-    let waits = format!("while [ ! -e {} ]; do sleep 0.05; done", go.display());
-    installed.replace(&format!("#!/bin/sh\n[ -z \"$EXAPROXY_HANDOVER\" ] || {waits}\nexec {real} \"$@\"\n"));
+    installed.replace_trial(&format!("while [ ! -e {} ]; do sleep 0.05; done", go.display()));
     proxy.signal(Signal::SIGALRM);
     proxy.wait_log(" is tried");
     let path = installed.path().with_file_name("socket");

@@ -3,6 +3,7 @@
 mod drainers;
 mod listeners;
 mod moving;
+mod trial;
 
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
@@ -47,6 +48,13 @@ impl Installed {
         std::fs::write(&new, script).expect("our own folder");
         std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755)).expect("our own file");
         std::fs::rename(&new, self.path()).expect("our own folder");
+    }
+
+    /// Puts the program there with commands that its trial start begins with, and its check does not.
+    pub fn replace_trial(&self, commands: &str) {
+        let real = env!("CARGO_BIN_EXE_exaproxy");
+        let start = format!("case \"$*\" in -v|*--check*) ;; *) {commands} ;; esac");
+        self.replace(&format!("#!/bin/sh\n{start}\nexec {real} \"$@\"\n"));
     }
 }
 
@@ -94,6 +102,8 @@ fn the_next_version_has_the_same_process_and_old_clients_go_on() {
     upgrade(&proxy, 2);
     // Tunnels go on in the new version, so that no drainer has a client.
     eventually("the end of the drainers", || drainers(&proxy).is_empty().then_some(()));
+    proxy.wait_log_times("the drainer has ended", 2);
+    assert!(!proxy.log().contains("exaproxy has stopped"), "the service goes on");
     tunnel.send("still here");
     assert_eq!(tunnel.read(10), b"still here");
     proxy.assert_serves();
@@ -106,26 +116,25 @@ fn the_next_version_has_the_same_process_and_old_clients_go_on() {
 fn a_next_version_that_cannot_start_leaves_this_one_going() {
     let installed = Installed::new();
     let proxy = installed.start(&[]);
-    let real = env!("CARGO_BIN_EXE_exaproxy");
-    let check_alone = "#!/bin/sh\n[ -z \"$EXAPROXY_HANDOVER\" ] || ";
-    let wrong: [(String, &str); 6] = [
-        ("#!/bin/sh\necho no library; exit 127\n".into(), "this version goes on: no library"),
-        (format!("{check_alone}kill -SEGV $$\nexec {real} \"$@\"\n"), "signal: 11"),
-        (format!("{check_alone}exit 0\nexec {real} \"$@\"\n"), "does not say that it is ready"),
-        ("not a program".into(), "Exec format error"),
-        ("#!/nowhere\n".into(), "No such file"),
+    type Put = fn(&Installed);
+    let wrong: [(Put, &str); 6] = [
+        (|at| at.replace("#!/bin/sh\necho no library; exit 127\n"), "this version goes on: no library"),
+        (|at| at.replace_trial("kill -SEGV $$"), "signal: 11"),
+        (|at| at.replace_trial("exit 0"), "does not say that it is ready"),
+        (|at| at.replace("not a program"), "Exec format error"),
+        (|at| at.replace("#!/nowhere\n"), "No such file"),
         // The process has been divided by then.
-        (format!("{check_alone}rm \"$0\"\nexec {real} \"$@\"\n"), "exaproxy: No such file or directory"),
+        (|at| at.replace_trial("rm \"$0\""), "exaproxy: No such file or directory"),
     ];
-    for (script, said) in &wrong {
-        installed.replace(script);
+    for (put, said) in &wrong {
+        put(&installed);
         let before = proxy.log().matches(said).count();
         proxy.signal(Signal::SIGALRM);
         proxy.wait_log_times(said, before + 1);
         proxy.assert_serves();
     }
     eventually("no other part of the process", || drainers(&proxy).is_empty().then_some(()));
-    symlink(real, installed.path()).expect("the place is free");
+    symlink(env!("CARGO_BIN_EXE_exaproxy"), installed.path()).expect("the place is free");
     // One with a mistake in its configuration.
     std::fs::write(proxy.file(), "[http]\nconnections = many\n").expect("the file");
     proxy.signal(Signal::SIGALRM);
