@@ -139,7 +139,12 @@ mod tests {
         let (done, ended) = mpsc::channel();
         let same = Arc::clone(&beats);
         thread::spawn(move || {
-            (0..2_000).for_each(|_| same.park());
+            for _ in 0..200 {
+                while same.thread.lock().unwrap().is_none() {
+                    thread::yield_now();
+                }
+                same.park();
+            }
             done.send(()).unwrap();
         });
         let deadline = Instant::now() + Duration::from_secs(60);
