@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use mio::net::TcpStream;
 use reactor::stream::Stream;
 
-use super::listeners::BATCH;
+use super::listening::BATCH;
 use super::report::Trouble;
 use super::{Client, Proxy};
 use crate::exchange::ingress::{Arrival, Ingress};

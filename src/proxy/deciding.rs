@@ -3,7 +3,7 @@
 
 use reactor::arena::Key;
 
-use super::logins::{Login, Realm};
+use super::access::logins::{Login, Realm};
 use super::{Proxy, Waits};
 use crate::exchange::ingress::Ingress;
 use crate::http::answer::Answer;

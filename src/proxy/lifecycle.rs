@@ -2,7 +2,7 @@
 
 use reactor::Millis;
 
-use super::listeners::KINDS;
+use super::listening::KINDS;
 use super::{ListenAddress, Options, Proxy, ServiceOptions, Turn, TICK};
 use crate::exchange::ingress::Ingress;
 use crate::redirector;

@@ -5,51 +5,31 @@
 //! budget, then expire alarms.
 
 mod accepting;
+mod access;
 mod access_log;
 mod acting;
-mod addresses;
-mod announcing;
-mod at_hand;
 mod autoconfig;
-mod background;
-mod cache_desk;
 mod caching;
 mod client;
 mod clock;
 mod connecting;
-mod crowding;
 mod deciding;
-mod diverted;
-mod door;
 mod events;
-mod fill;
-mod filling;
 mod heads;
 mod helpers;
 mod icap;
-mod inherited;
-mod judging;
 mod lifecycle;
-mod limiting;
-mod list_files;
-mod listeners;
-mod lists;
+mod listening;
 mod loading;
-mod logins;
-mod looping;
 mod loops;
 mod options;
 mod pages;
-mod parents;
-mod place;
 mod process;
-mod releasing;
 mod report;
 mod snapshot;
 mod status;
 mod trimming;
 mod upgrading;
-mod verdicts;
 
 use std::collections::VecDeque;
 use std::io;
@@ -79,19 +59,19 @@ use crate::resolver::{self, Resolver, ResolverEvent};
 use crate::session::{Progress, Shared};
 use crate::system::signals::Signals;
 use crate::upstream::{DialContext, Upstream};
+use caching::verdicts::DeskJudge;
 use client::{Client, Waits};
 use clock::Clock;
-use listeners::Listeners;
+use listening::Listeners;
 use loops::{Beats, Loops};
-use verdicts::DeskJudge;
 
-pub use diverted::DivertOptions;
-pub use inherited::InheritedSockets;
-pub use limiting::ClientLimits;
-pub use lists::ListSetup;
-pub use logins::{Realm, UsersSetup};
+pub use access::limiting::ClientLimits;
+pub use access::lists::ListSetup;
+pub use access::logins::{Realm, UsersSetup};
+pub use connecting::diverted::DivertOptions;
+pub use listening::inherited::InheritedSockets;
+pub use listening::place::ListenAddress;
 pub use options::{Options, Readers, ServiceOptions};
-pub use place::ListenAddress;
 pub use upgrading::MOST_DRAINERS;
 
 /// Values that a session's actions may take in a row before others get their turn: requests that are all answered from
@@ -119,24 +99,24 @@ pub struct Proxy {
     divert: DivertOptions,
     parents: Parents,
     /// None where nothing is listed.
-    lists: Option<lists::ActiveLists>,
+    lists: Option<access::lists::ActiveLists>,
     /// None as long as there were no users.
-    logins: Option<Box<logins::Logins>>,
+    logins: Option<Box<access::logins::Logins>>,
     local: LocalAddresses,
     /// Of connections without HTTP that lead on, by which one is known that comes back.
     own_ends: OwnEnds,
-    addresses: addresses::OwnAddresses,
+    addresses: connecting::addresses::OwnAddresses,
     upstream: Upstream,
     resolver: Resolver,
     /// What clients hold of what they share.
     shares: Shares,
     heads: heads::Heads,
-    limiting: limiting::Limiting,
+    limiting: access::limiting::Limiting,
     trimming: trimming::Trimming,
     loading: loading::Loading,
     redirector: Option<Redirector>,
     /// None where nothing is kept.
-    caching: Option<Box<cache_desk::CacheDesk>>,
+    caching: Option<Box<caching::desk::CacheDesk>>,
     usage: Option<UsageLog>,
     access: Option<AccessLog>,
     messages: Option<&'static Messages>,
@@ -227,7 +207,7 @@ impl Proxy {
         let watch = snapshot::MonitorState::new(options.facts, clock.since_epoch(clock.now()) / 1000)?;
         let loading = loading::Loading::new(readers, &mut poller, clock.now())?;
         let mut proxy = Proxy {
-            addresses: addresses::OwnAddresses::new(options.poll_interfaces, &mut poller),
+            addresses: connecting::addresses::OwnAddresses::new(options.poll_interfaces, &mut poller),
             poller,
             events: Vec::new(),
             clock,
@@ -242,7 +222,7 @@ impl Proxy {
             policy: options.policy,
             divert: options.divert,
             parents: options.parents,
-            lists: options.lists.map(lists::ActiveLists::new),
+            lists: options.lists.map(access::lists::ActiveLists::new),
             logins: None,
             local: LocalAddresses::default(),
             own_ends: OwnEnds::default(),
@@ -250,11 +230,11 @@ impl Proxy {
             upstream: Upstream::new(options.dial_options, &mut shares, loops.as_ref().map(|loops| loops.offering())),
             resolver: new_resolver(options.names.divided(count), tells),
             shares,
-            limiting: limiting::Limiting::new(options.client_limits, common()),
+            limiting: access::limiting::Limiting::new(options.client_limits, common()),
             trimming: trimming::Trimming::default(),
             loading,
             redirector: None,
-            caching: options.cache.map(|cache| cache_desk::CacheDesk::new(cache, loops.as_deref())),
+            caching: options.cache.map(|cache| caching::desk::CacheDesk::new(cache, loops.as_deref())),
             usage: None,
             access: None,
             messages: None,

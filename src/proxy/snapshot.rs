@@ -7,9 +7,9 @@ use std::time::SystemTime;
 
 use reactor::arena::Key;
 
+use super::access::lists::ActiveLists;
+use super::access::logins::{Login, Realm};
 use super::heads::BUDGET;
-use super::lists::ActiveLists;
-use super::logins::{Login, Realm};
 use super::loops::letters::{LoopReport, Task};
 use super::loops::Whole;
 use super::process::ProcessWatch;

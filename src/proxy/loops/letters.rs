@@ -27,7 +27,7 @@ use crate::policy::credentials::users::UserTable;
 use crate::policy::lists::Lists;
 use crate::policy::parents::Parents;
 use crate::policy::OwnListener;
-use crate::proxy::crowding::Standing;
+use crate::proxy::listening::crowding::Standing;
 use crate::proxy::upgrading::parcel::{IncomingTunnel, Parcel};
 use crate::proxy::{ListenAddress, ServiceOptions};
 use crate::redirector::helper::Program;

@@ -15,8 +15,8 @@ use crate::monitor::lists::ListFileRow;
 use crate::monitor::observed::ObservedHosts;
 use crate::monitor::sessions::{EndPointKind, EndPoints, Filter, Sessions};
 use crate::monitor::Running;
+use crate::proxy::access::lists::ActiveLists;
 use crate::proxy::client::Waits;
-use crate::proxy::lists::ActiveLists;
 use crate::proxy::Proxy;
 use crate::web::{self, Facts, LogMessage, MessageKind, Needs, Process, Source};
 

@@ -6,7 +6,7 @@ use reactor::Millis;
 
 use super::letters::{News, Task};
 use crate::exchange::ingress::Ingress;
-use crate::proxy::crowding::Standing;
+use crate::proxy::listening::crowding::Standing;
 use crate::proxy::Proxy;
 
 /// Milliseconds after which loops that have not answered are asked again.

@@ -6,14 +6,14 @@ use std::net::{IpAddr, SocketAddr};
 use dns::Failure;
 use reactor::arena::Key;
 
-use super::connecting::AddressList;
-use super::{Proxy, Waits};
+use super::AddressList;
 use crate::exchange::ingress::{HostCheck, Ingress, Onward};
 use crate::http::cause::Cause;
 use crate::http::request::{Announce, Request};
 use crate::http::target::Host;
 use crate::policy::admission::Arrived;
 use crate::policy::shares::ClientKey;
+use crate::proxy::{Proxy, Waits};
 use crate::resolver::{LookupId, LookupStart};
 
 /// How diverted requests and announced clients are dealt with.
@@ -40,7 +40,7 @@ enum HostChecked {
 
 impl Proxy {
     /// How the connection of a session came to us.
-    pub(super) fn arrived(&self, key: Key) -> Arrived {
+    pub(in crate::proxy) fn arrived(&self, key: Key) -> Arrived {
         let Some(client) = self.clients.get(key) else { return Arrived::Undiverted };
         let exchange = &client.session.exchange;
         if self.comes_back(key) {

@@ -7,8 +7,6 @@ use std::sync::Arc;
 use reactor::arena::Key;
 use reactor::Millis;
 
-use super::loops::common::{ByClient, Common};
-use super::{Client, Proxy};
 use crate::exchange::ingress::Ingress;
 use crate::exchange::phase::PhaseKind;
 use crate::exchange::Settings;
@@ -18,6 +16,8 @@ use crate::policy::places::{PlaceVerdict, Places};
 use crate::policy::rates::{Meter, Rate, RequestKind};
 use crate::policy::shares::ClientKey;
 use crate::policy::Refused;
+use crate::proxy::loops::common::{ByClient, Common};
+use crate::proxy::{Client, Proxy};
 
 /// Most that one client may have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct ClientLimits {
 
 /// What the clients have of what is limited.
 #[derive(Debug)]
-pub(super) struct Limiting {
+pub(in crate::proxy) struct Limiting {
     seats: Option<Seats>,
     meter: Option<ByClient<Meter>>,
     /// What all loops see, where there are several: then clients are counted there.
@@ -51,14 +51,14 @@ struct Seat {
 }
 
 impl Limiting {
-    pub(super) fn new(limits: ClientLimits, common: Option<Arc<Common>>) -> Limiting {
+    pub(in crate::proxy) fn new(limits: ClientLimits, common: Option<Arc<Common>>) -> Limiting {
         let mut limiting = Limiting { seats: None, meter: None, common };
         limiting.configure(limits);
         limiting
     }
 
     /// Other limits hold from now on. What clients have they keep.
-    pub(super) fn configure(&mut self, limits: ClientLimits) {
+    pub(in crate::proxy) fn configure(&mut self, limits: ClientLimits) {
         let common = self.common.as_deref();
         match (&mut self.seats, limits.connections) {
             // Places that all loops share have to be given back.
@@ -89,7 +89,7 @@ impl Limiting {
     }
 
     /// Are connections limited?
-    pub(super) fn counts_connections(&self) -> bool {
+    pub(in crate::proxy) fn counts_connections(&self) -> bool {
         self.seats.is_some()
     }
 
@@ -148,7 +148,7 @@ impl Seats {
 impl Proxy {
     /// Counts a connection for its client, if it is known whose it is and it is not counted yet. False if the client has too
     /// many, and this one was closed for that. To be asked where [`Limiting::counts_connections`].
-    pub(super) fn seat(&mut self, key: Key) -> bool {
+    pub(in crate::proxy) fn seat(&mut self, key: Key) -> bool {
         if self.is_background(key) {
             return true;
         }
@@ -173,7 +173,7 @@ impl Proxy {
     }
 
     /// A session has ended.
-    pub(super) fn forget_seat(&mut self, key: Key) {
+    pub(in crate::proxy) fn forget_seat(&mut self, key: Key) {
         if let Some(seats) = &mut self.limiting.seats {
             seats.leave(key);
         }
@@ -181,7 +181,7 @@ impl Proxy {
 
     /// What the limits of a client say of its request, once for each. A kind of listener on which no HTTP is spoken asks the
     /// same, and closes the connection where a refusal comes back.
-    pub(super) fn limit(&mut self, key: Key) -> Option<Refused> {
+    pub(in crate::proxy) fn limit(&mut self, key: Key) -> Option<Refused> {
         if self.limiting.seats.is_none() && self.limiting.meter.is_none() {
             return None;
         }

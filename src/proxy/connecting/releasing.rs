@@ -4,13 +4,13 @@ use mio::net::TcpStream;
 use reactor::arena::Key;
 use reactor::ready::Ready;
 
-use super::Proxy;
 use crate::exchange::phase::Phase;
 use crate::io::origin::Origin;
+use crate::proxy::Proxy;
 
 impl Proxy {
     /// Puts a session's origin connection where others can use it, unless it is the client's own.
-    pub(super) fn release(&mut self, key: Key) {
+    pub(in crate::proxy) fn release(&mut self, key: Key) {
         let Some(client) = self.clients.get_mut(key) else { return };
         let staying = !matches!(client.session.exchange.phase(), Phase::Closed(_));
         if client.session.exchange.is_private() {
@@ -23,7 +23,7 @@ impl Proxy {
     }
 
     /// Puts a connection that no request uses where others can take it.
-    pub(super) fn keep_connection(&mut self, mut origin: Box<Origin<TcpStream>>) {
+    pub(in crate::proxy) fn keep_connection(&mut self, mut origin: Box<Origin<TcpStream>>) {
         if !is_quiet(&mut origin) {
             return self.poller.forget(origin.stream.route);
         }

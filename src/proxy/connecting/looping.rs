@@ -7,8 +7,8 @@ use mio::net::TcpStream;
 use reactor::arena::Key;
 use reactor::listener::rewritten_destination;
 
-use super::Proxy;
 use crate::http::request::Request;
+use crate::proxy::Proxy;
 
 impl Proxy {
     /// Whether the connection of a session carries nothing that tells of us, and is one that we have opened for another session.
@@ -37,8 +37,8 @@ impl Proxy {
     }
 
     /// A session has a tunnel that came from another loop or process.
-    pub(super) fn note_moved_end(&mut self, key: Key) {
-        let spoke = |client: &super::Client| client.session.exchange.ingress().speaks_http();
+    pub(in crate::proxy) fn note_moved_end(&mut self, key: Key) {
+        let spoke = |client: &crate::proxy::Client| client.session.exchange.ingress().speaks_http();
         if self.settings.rules.transparent || !self.clients.get(key).is_some_and(spoke) {
             self.enter_own_end(key);
         }
@@ -56,7 +56,7 @@ impl Proxy {
     }
 
     /// A session has no connection to its origin any more.
-    pub(super) fn forget_own_end(&mut self, key: Key) {
+    pub(in crate::proxy) fn forget_own_end(&mut self, key: Key) {
         match &self.loops {
             Some(loops) => loops.common().leave_end(key.to_bits()),
             None => self.own_ends.leave(key.to_bits()),

@@ -6,11 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use reactor::arena::Key;
 
-use super::connecting::AddressList;
-use super::Proxy;
+use super::AddressList;
 use crate::exchange::proxy_protocol::{self, Announced};
 use crate::http::request::{Announce, DetourBy, Request};
 use crate::io::origin::Scope;
+use crate::proxy::Proxy;
 
 impl Proxy {
     /// The address that connections for this session bear in place of ours: that of its client, whose own connection was going

@@ -8,7 +8,6 @@ use dns::Failure;
 use reactor::arena::Key;
 use reactor::Millis;
 
-use super::{Proxy, Waits};
 use crate::exchange::ingress::HostCheck;
 use crate::exchange::phase::PhaseKind;
 use crate::http::cause::Cause;
@@ -19,17 +18,18 @@ use crate::policy::parents::chain::{NextHop, PATIENCE};
 use crate::policy::parents::Parents;
 use crate::policy::shares::ClientKey;
 use crate::policy::Refused;
+use crate::proxy::{Proxy, Waits};
 use crate::resolver::{LookupId, LookupResult, LookupStart};
 
 impl Proxy {
     /// Takes over what a reload or a changed file says of parents, of whose failures nothing is remembered.
-    pub(super) fn use_parents(&mut self, parents: Parents) {
+    pub(in crate::proxy) fn use_parents(&mut self, parents: Parents) {
         let before = std::mem::replace(&mut self.parents, parents);
         self.loading.loader.discard(before);
     }
 
     /// How many of them are left alone.
-    pub(super) fn parents_down(&self) -> u64 {
+    pub(in crate::proxy) fn parents_down(&self) -> u64 {
         self.parents.chain.down(self.parents_now())
     }
 
@@ -39,7 +39,7 @@ impl Proxy {
     }
 
     /// A helper names the parent that a request goes through.
-    pub(super) fn name_parent(&mut self, key: Key, to: Target) {
+    pub(in crate::proxy) fn name_parent(&mut self, key: Key, to: Target) {
         if self.is_vetted(key) {
             return self.undecided(key, "a helper has named a parent for a request that its client sends on itself");
         }
@@ -184,7 +184,7 @@ impl Proxy {
     }
 
     /// Whether the request of a session goes through a parent.
-    pub(super) fn has_parent(&self, key: Key) -> bool {
+    pub(in crate::proxy) fn has_parent(&self, key: Key) -> bool {
         self.parent_of(key).is_some()
     }
 
@@ -243,7 +243,7 @@ impl Proxy {
     }
 
     /// No connection has come about in the time of a request.
-    pub(super) fn blame_slow_parent(&mut self, key: Key) {
+    pub(in crate::proxy) fn blame_slow_parent(&mut self, key: Key) {
         let phase = self.clients.get(key).map(|client| client.session.exchange.phase().kind());
         if matches!(phase, Some(PhaseKind::Resolving | PhaseKind::Connecting)) {
             self.blame_parent(key, "no connection came about in time");
@@ -251,9 +251,9 @@ impl Proxy {
     }
 
     /// Tells the operator of a parent that wants other credentials, once in a while.
-    pub(super) fn note_parent_login(&mut self, key: Key) {
+    pub(in crate::proxy) fn note_parent_login(&mut self, key: Key) {
         let Some(parent) = self.parent_of(key).cloned() else { return };
-        if self.may_report(super::report::Trouble::ParentLogin) {
+        if self.may_report(crate::proxy::report::Trouble::ParentLogin) {
             log::error!(target: "download", "the parent {parent} does not take our credentials (parent.auth-file)");
         }
     }

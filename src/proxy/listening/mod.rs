@@ -1,5 +1,10 @@
 //! Listeners: opening, accepting within the limits, closing.
 
+pub(super) mod crowding;
+mod door;
+pub(super) mod inherited;
+pub(super) mod place;
+
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -13,10 +18,10 @@ use reactor::poller::Poller;
 use reactor::Millis;
 use socket2::SockRef;
 
-use super::door::{Door, Outside};
-use super::inherited::{InheritedSockets, Taken};
+use self::door::{Door, Outside};
+use self::inherited::{InheritedSockets, Taken};
+use self::place::{bind, ends, ListenAddress};
 use super::loops::common::Common;
-use super::place::{bind, ends, ListenAddress};
 use super::report::REPORT;
 use crate::exchange::ingress::{Arrival, Diversion, Ingress};
 use crate::io::owner::Owner;

@@ -10,8 +10,6 @@ use reactor::ready::Ready;
 use reactor::Millis;
 use zeroize::Zeroizing;
 
-use super::loops::common::Common;
-use super::{Proxy, Waits};
 use crate::exchange::ingress::Ingress;
 use crate::http::cause::Cause;
 use crate::monitor::users::{Users, UsersFile};
@@ -21,6 +19,8 @@ use crate::policy::credentials::field::{Credentials, GivenCredentials};
 use crate::policy::credentials::kept::{Fingerprint, KeptLogins};
 use crate::policy::credentials::users::UserTable;
 use crate::policy::shares::ClientKey;
+use crate::proxy::loops::common::Common;
+use crate::proxy::{Proxy, Waits};
 use crate::verifier::{Checked, PasswordCheck, Verifier};
 
 /// Most requests that wait for one check: all of them are answered in one turn when it ends.
@@ -45,7 +45,7 @@ pub type UsersSetup = [Option<Arc<UserTable>>; Realm::ALL.len()];
 
 /// Whose request it is.
 #[derive(Debug)]
-pub(super) enum Login {
+pub(in crate::proxy) enum Login {
     /// This user's.
     User(Arc<str>),
     /// No user's.
@@ -101,7 +101,7 @@ struct UnderWay {
 
 /// All there is of users.
 #[derive(Debug)]
-pub(super) struct Logins {
+pub(in crate::proxy) struct Logins {
     secret: (u64, u64),
     active: [Option<ActiveUsers>; Realm::ALL.len()],
     failures: LoginFailures,
@@ -163,7 +163,7 @@ impl Logins {
     }
 
     /// A session waits for a check no more. Where no other does, a check that has not begun is not made.
-    pub(super) fn leave(&mut self, number: u64, key: Key) {
+    pub(in crate::proxy) fn leave(&mut self, number: u64, key: Key) {
         let Some(check) = self.checks.get_mut(&number) else { return };
         check.who.retain(|other| *other != key);
         if check.who.is_empty() && self.verifier.cancel(ClientKey::from(check.client), number) {
@@ -173,36 +173,36 @@ impl Logins {
     }
 
     /// Has this check not begun?
-    pub(super) fn is_queued(&self, number: u64) -> bool {
+    pub(in crate::proxy) fn is_queued(&self, number: u64) -> bool {
         self.checks.get(&number).is_some_and(|check| self.verifier.is_queued(ClientKey::from(check.client), number))
     }
 }
 
 impl Proxy {
     /// Begins no check of a password from now on, or goes on.
-    pub(super) fn hold_checks(&mut self, held: bool) {
+    pub(in crate::proxy) fn hold_checks(&mut self, held: bool) {
         if let Some(Err(error)) = self.logins.as_mut().map(|logins| logins.verifier.hold(held)) {
             log::error!(target: "server", "no passwords can be checked: cannot start a thread: {error}");
         }
     }
 
-    pub(super) fn checks_are_idle(&self) -> bool {
+    pub(in crate::proxy) fn checks_are_idle(&self) -> bool {
         self.logins.as_ref().is_none_or(|logins| logins.verifier.is_idle())
     }
 
-    pub(super) fn park_checks(&mut self) {
+    pub(in crate::proxy) fn park_checks(&mut self) {
         if let Some(logins) = &mut self.logins {
             logins.verifier.park();
         }
     }
 
     /// Do only users get through?
-    pub(super) fn has_users(&self, realm: Realm) -> bool {
+    pub(in crate::proxy) fn has_users(&self, realm: Realm) -> bool {
         self.logins.as_ref().is_some_and(|logins| logins.active(realm).is_some())
     }
 
     /// What pages tell of users.
-    pub(super) fn users(&self) -> Users {
+    pub(in crate::proxy) fn users(&self) -> Users {
         let Some(logins) = &self.logins else { return Users::default() };
         let file = |realm| logins.active(realm).map_or_else(UsersFile::default, |active| active.file.clone());
         Users {
@@ -214,7 +214,7 @@ impl Proxy {
     }
 
     /// Finds out whose request a session's is. Where a password has to be checked, the session waits.
-    pub(super) fn log_in(&mut self, key: Key, realm: Realm) -> Login {
+    pub(in crate::proxy) fn log_in(&mut self, key: Key, realm: Realm) -> Login {
         let now = self.clock.now();
         let refused = Login::Refused(Cause::AuthenticationRequired);
         let (Some(client), Some(logins)) = (self.clients.get(key), self.logins.as_deref_mut()) else { return refused };
@@ -329,14 +329,14 @@ impl Proxy {
     }
 
     /// The bus of the threads has had an event.
-    pub(super) fn note_verifier(&mut self, ready: Ready) {
+    pub(in crate::proxy) fn note_verifier(&mut self, ready: Ready) {
         if let Some(Err(error)) = self.logins.as_mut().map(|logins| logins.verifier.handle_event(ready)) {
             log::error!(target: "server", "{error}");
         }
     }
 
     /// Takes what the threads have found out.
-    pub(super) fn take_checked(&mut self) {
+    pub(in crate::proxy) fn take_checked(&mut self) {
         while let Some(checked) = self.logins.as_deref_mut().and_then(|logins| logins.verifier.poll()) {
             self.checked(&checked);
         }
@@ -399,7 +399,7 @@ impl Proxy {
     }
 
     /// No check came in time.
-    pub(super) fn login_late(&mut self, key: Key) {
+    pub(in crate::proxy) fn login_late(&mut self, key: Key) {
         let Some(ingress) = self.clients.get(key).map(|client| client.session.exchange.ingress()) else { return };
         let late = Login::Refused(Cause::AuthenticationBusy);
         self.counters.auth.busy += 1;
@@ -410,7 +410,7 @@ impl Proxy {
     }
 
     /// Other users hold from now on, in each realm.
-    pub(super) fn use_users(&mut self, setup: UsersSetup) {
+    pub(in crate::proxy) fn use_users(&mut self, setup: UsersSetup) {
         if self.logins.is_none() {
             if setup.iter().all(Option::is_none) {
                 return;
@@ -431,7 +431,7 @@ impl Proxy {
     }
 
     /// The loader has looked at a file of users that has changed.
-    pub(super) fn users_changed(&mut self, place: usize, news: Result<Arc<UserTable>, String>) {
+    pub(in crate::proxy) fn users_changed(&mut self, place: usize, news: Result<Arc<UserTable>, String>) {
         let Some(realm) = Realm::ALL.get(place).copied() else { return };
         match news {
             Ok(table) => {

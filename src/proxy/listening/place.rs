@@ -54,7 +54,7 @@ impl ListenAddress {
 
     /// The same listener, perhaps with another backlog, or for others. Its socket stays: a new one would lose the connections that wait,
     /// and could not be had at all on a privileged port after the privileges are gone.
-    pub(super) fn is_at(&self, other: &ListenAddress) -> bool {
+    pub(in crate::proxy) fn is_at(&self, other: &ListenAddress) -> bool {
         (self.ingress, &self.at) == (other.ingress, &other.at)
     }
 }

@@ -4,13 +4,13 @@
 use reactor::arena::Key;
 use reactor::Millis;
 
-use super::cache_desk::CacheDesk;
+use super::desk::CacheDesk;
 use super::fill::{Fill, FillStep, READ};
-use super::Proxy;
 use crate::cache::fetches::FetchId;
 use crate::cache::CacheJob;
 use crate::http::framing::Framing;
 use crate::io::owner::Owner;
+use crate::proxy::Proxy;
 
 /// Bytes of one body that are read before others get their turn.
 const TURN: usize = 1 << 20;
@@ -41,7 +41,7 @@ impl CacheDesk {
 
 impl Proxy {
     /// Takes over the origin of a session, whose response goes to all who want it.
-    pub(super) fn fill(&mut self, key: Key, job: &CacheJob, framing: Framing, keeps: bool, begun: Vec<u8>) {
+    pub(in crate::proxy) fn fill(&mut self, key: Key, job: &CacheJob, framing: Framing, keeps: bool, begun: Vec<u8>) {
         let now = self.clock.now();
         self.forget_own_end(key);
         let (Some(caching), Some(client)) = (&mut self.caching, self.clients.get_mut(key)) else { return };
@@ -117,7 +117,7 @@ impl Proxy {
     }
 
     /// What is done once a second.
-    pub(super) fn tick_cache(&mut self) {
+    pub(in crate::proxy) fn tick_cache(&mut self) {
         let (now, most) = (self.clock.now(), self.settings.limits.inactive);
         let seconds = self.clock.since_epoch(now) / 1000;
         let Some(caching) = &mut self.caching else { return };

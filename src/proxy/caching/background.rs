@@ -6,13 +6,13 @@ use reactor::arena::Key;
 use reactor::stream::Stream;
 use socket2::{Domain, Socket, Type};
 
-use super::client::Client;
-use super::Proxy;
 use crate::cache::{CacheJob, Freed};
 use crate::exchange::ingress::Arrival;
 use crate::exchange::Exchange;
 use crate::http::caching::Caching;
 use crate::http::request::Request;
+use crate::proxy::client::Client;
+use crate::proxy::Proxy;
 use crate::session::Session;
 
 /// Most of them at a time: each takes a connection to an origin, and one that is not made now is made with the next request.
@@ -42,17 +42,17 @@ impl Proxy {
     }
 
     /// Whether a session has no client.
-    pub(super) fn is_background(&self, key: Key) -> bool {
+    pub(in crate::proxy) fn is_background(&self, key: Key) -> bool {
         self.caching.as_ref().is_some_and(|caching| caching.background.contains(&key))
     }
 
     /// Ends a session whose response is seen to, or is of no use; for one with a client its connection ends.
-    pub(super) fn dismiss(&mut self, key: Key) {
+    pub(in crate::proxy) fn dismiss(&mut self, key: Key) {
         self.with_exchange(key, |exchange, cx| exchange.handle_stop(cx.now));
     }
 
     /// The end of a session that has no client: no place becomes free by it, and none is told.
-    pub(super) fn end_background(&mut self, key: Key, client: Client) {
+    pub(in crate::proxy) fn end_background(&mut self, key: Key, client: Client) {
         if let Some(caching) = &mut self.caching {
             caching.background.remove(&key);
         }

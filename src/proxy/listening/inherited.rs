@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use reactor::inherited::InheritedSocket;
 use reactor::listener::{ListenAt, ListenOptions, ListenSocket};
 
-use super::ListenAddress;
+use crate::proxy::ListenAddress;
 use crate::system::service::GivenSocket;
 
 /// Those that are not in use.

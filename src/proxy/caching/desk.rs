@@ -9,12 +9,12 @@ use reactor::arena::{Arena, Key};
 use reactor::ready::Ready;
 
 use super::fill::{Bodies, Fill, READ};
-use super::loops::Loops;
 use crate::cache::fetches::FetchId;
 use crate::cache::heads::HeadVerdict;
 use crate::cache::shards::{Shards, SHARDS};
 use crate::cache::{Cache, CacheJob, CacheSettings, Freed};
 use crate::http::framing::Framing;
+use crate::proxy::loops::Loops;
 
 /// A response that its client does not get as it came.
 #[derive(Debug)]
@@ -32,10 +32,10 @@ pub(super) struct Withheld {
 
 /// The cache with what the loop does for it.
 #[derive(Debug)]
-pub(super) struct CacheDesk {
-    pub(super) cache: Cache<Key>,
+pub(in crate::proxy) struct CacheDesk {
+    pub(in crate::proxy) cache: Cache<Key>,
     /// Requests are looked up; else what is under way is brought to its end.
-    pub(super) open: bool,
+    pub(in crate::proxy) open: bool,
     /// Requests that went on to their origins, whose responses the cache wants to see.
     pub(super) jobs: HashMap<Key, Box<CacheJob>, foldhash::fast::RandomState>,
     /// The response that is to be dealt with before its session goes on.
@@ -44,11 +44,11 @@ pub(super) struct CacheDesk {
     pub(super) fills: Arena<Fill>,
     pub(super) by_fetch: HashMap<FetchId, Key>,
     /// Those of them that have something to do.
-    pub(super) queue: VecDeque<Key>,
+    pub(in crate::proxy) queue: VecDeque<Key>,
     /// Sessions without a client.
-    pub(super) background: HashSet<Key>,
+    pub(in crate::proxy) background: HashSet<Key>,
     /// Where bodies are read to.
-    pub(super) buffer: Box<[u8]>,
+    pub(in crate::proxy) buffer: Box<[u8]>,
 }
 
 impl CacheDesk {
@@ -58,7 +58,7 @@ impl CacheDesk {
     }
 
     /// The desk of one loop, where there are several with what all of them share.
-    pub(super) fn new(settings: CacheSettings, loops: Option<&Loops>) -> Box<CacheDesk> {
+    pub(in crate::proxy) fn new(settings: CacheSettings, loops: Option<&Loops>) -> Box<CacheDesk> {
         let random = || RandomState::new().hash_one(0);
         let (size, policy) = (settings.size, settings.policy);
         let shards = |count: usize| Arc::new(Shards::new(count, size, policy, (random(), random())));
@@ -77,14 +77,14 @@ impl CacheDesk {
     }
 
     /// A request goes on under this job. One that it had before, and that has seen no response, holds none up.
-    pub(super) fn begin(&mut self, key: Key, job: Box<CacheJob>) {
+    pub(in crate::proxy) fn begin(&mut self, key: Key, job: Box<CacheJob>) {
         if let Some(mut before) = self.jobs.insert(key, job) {
             self.cache.give_up(&mut before, Freed::Failed);
         }
     }
 
     /// Notes what an event says of the origin of a response.
-    pub(super) fn note(&mut self, key: Key, ready: Ready) {
+    pub(in crate::proxy) fn note(&mut self, key: Key, ready: Ready) {
         if let Some(fill) = self.fills.get_mut(key) {
             fill.origin.stream.note(ready);
             self.enqueue(key);
@@ -92,7 +92,7 @@ impl CacheDesk {
     }
 
     /// Is there something to do before the next event?
-    pub(super) fn is_busy(&self) -> bool {
+    pub(in crate::proxy) fn is_busy(&self) -> bool {
         !self.queue.is_empty() || self.cache.is_waking()
     }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use reactor::arena::Key;
 
 use super::list_files::{ListTallies, Outcome};
-use super::Proxy;
 use crate::http::cause::Cause;
 use crate::http::request::{DetourBy, Request};
 use crate::http::target::Target;
@@ -15,6 +14,7 @@ use crate::monitor::observed::{HostVerdict, Observed, ObservedHosts};
 use crate::policy::lists::list::ListSize;
 use crate::policy::lists::{ListReason, ListVerdict, Lists};
 use crate::policy::Refused;
+use crate::proxy::Proxy;
 
 /// What a start or a reload says about lists.
 #[derive(Clone, Debug)]
@@ -29,22 +29,22 @@ pub struct ListSetup {
 
 /// The lists in force.
 #[derive(Debug)]
-pub(super) struct ActiveLists {
-    pub(super) lists: Arc<Lists>,
-    pub(super) spared: bool,
+pub(in crate::proxy) struct ActiveLists {
+    pub(in crate::proxy) lists: Arc<Lists>,
+    pub(in crate::proxy) spared: bool,
     tell: bool,
     /// Why their files could not be read again.
-    pub(super) stale: Option<Arc<str>>,
+    pub(in crate::proxy) stale: Option<Arc<str>>,
     /// Rises when others take their place.
     number: u64,
     files: ListTallies,
     observed: Observed,
-    pub(super) refusals: Refusals,
+    pub(in crate::proxy) refusals: Refusals,
 }
 
 impl ActiveLists {
     /// The lists of a start.
-    pub(super) fn new(setup: ListSetup) -> ActiveLists {
+    pub(in crate::proxy) fn new(setup: ListSetup) -> ActiveLists {
         ActiveLists::of(setup, None).0
     }
 
@@ -63,7 +63,7 @@ impl ActiveLists {
     }
 
     /// What is in them, and what each of the first files has done, at a time in seconds since 1970.
-    pub(super) fn numbers(&self, now: u64) -> (ListSize, Vec<(&'static str, ListFileNumbers)>) {
+    pub(in crate::proxy) fn numbers(&self, now: u64) -> (ListSize, Vec<(&'static str, ListFileNumbers)>) {
         let mut numbers: Vec<(&'static str, ListFileNumbers)> = Vec::new();
         for (list, file) in self.files.numbers(now) {
             if numbers.iter().filter(|(own, _)| *own == list).count() < NUMBERED {
@@ -74,12 +74,12 @@ impl ActiveLists {
     }
 
     /// All files, at a time in seconds since 1970.
-    pub(super) fn rows(&self, now: u64) -> Vec<ListFileRow> {
+    pub(in crate::proxy) fn rows(&self, now: u64) -> Vec<ListFileRow> {
         self.files.rows(now)
     }
 
     /// The hosts that were asked for while lists only report.
-    pub(super) fn observed(&self) -> ObservedHosts {
+    pub(in crate::proxy) fn observed(&self) -> ObservedHosts {
         match self.lists.enforced {
             true => ObservedHosts::default(),
             false => {
@@ -110,7 +110,7 @@ impl Proxy {
     }
 
     /// Other lists hold from now on.
-    pub(super) fn use_lists(&mut self, setup: Option<ListSetup>) {
+    pub(in crate::proxy) fn use_lists(&mut self, setup: Option<ListSetup>) {
         let judged = self.judges_addresses();
         let before = self.lists.take();
         match setup {
@@ -127,7 +127,7 @@ impl Proxy {
     }
 
     /// The loader has looked at the files of the lists, which are others than those that are in force, or were.
-    pub(super) fn lists_looked_at(&mut self, news: Result<Option<Arc<Lists>>, String>) {
+    pub(in crate::proxy) fn lists_looked_at(&mut self, news: Result<Option<Arc<Lists>>, String>) {
         match (news, &mut self.lists) {
             (Ok(Some(lists)), _) => self.lists_changed(lists),
             (Ok(None), Some(active)) => active.stale = None,
@@ -152,7 +152,7 @@ impl Proxy {
     }
 
     /// A request has passed all stages before its name is looked up. Where lists only report, they do it here.
-    pub(super) fn note_listed(&mut self, key: Key, verdict: ListVerdict) {
+    pub(in crate::proxy) fn note_listed(&mut self, key: Key, verdict: ListVerdict) {
         let Some(active) = &mut self.lists else { return };
         if !active.lists.enforced {
             if let Some(request) = self.clients.get(key).and_then(|client| client.session.exchange.request()) {
@@ -169,7 +169,7 @@ impl Proxy {
     }
 
     /// The same for what a helper has put in place of a request that was noted.
-    pub(super) fn note_rewritten(&mut self, key: Key, verdict: ListVerdict, target: &Target) {
+    pub(in crate::proxy) fn note_rewritten(&mut self, key: Key, verdict: ListVerdict, target: &Target) {
         let Some(active) = self.lists.as_mut().filter(|active| !active.lists.enforced) else { return };
         active.observe(target, verdict);
         if let ListVerdict::Blocked(reason) = verdict {
@@ -185,7 +185,7 @@ impl Proxy {
 
     /// A request is refused. Where lists did it, that is counted, and where the entry stands that refuses it comes back if
     /// clients may know.
-    pub(super) fn note_refused(&mut self, key: Key, refused: Refused) -> Option<String> {
+    pub(in crate::proxy) fn note_refused(&mut self, key: Key, refused: Refused) -> Option<String> {
         let Refused::Listed(reason) = refused else { return None };
         self.counters.listed_blocked += 1;
         let place = self.note_place(key, reason, Outcome::Blocked);
@@ -206,7 +206,7 @@ impl Proxy {
     }
 
     /// Lists judge the name in the hello of a tunnel, with the address that it leads to.
-    pub(super) fn judge_hello(&mut self, key: Key) {
+    pub(in crate::proxy) fn judge_hello(&mut self, key: Key) {
         let (reason, enforced) =
             (self.hello_refused(key), self.lists.as_ref().is_some_and(|active| active.lists.enforced));
         match reason {
@@ -245,20 +245,20 @@ impl Proxy {
     }
 
     /// What lists that refuse are to say of the addresses that are about to be connected to for a request.
-    pub(super) fn listed(&self, request: &Request) -> Option<Listed<'_>> {
+    pub(in crate::proxy) fn listed(&self, request: &Request) -> Option<Listed<'_>> {
         let active = self.lists.as_ref().filter(|active| active.lists.enforced)?;
         Listed::of(&active.lists, request)
     }
 
     /// Whether a list allows a request by the host that it names.
-    pub(super) fn is_allowed_by_name(&self, request: &Request) -> bool {
+    pub(in crate::proxy) fn is_allowed_by_name(&self, request: &Request) -> bool {
         // Also where they only report: it has to be true what they would refuse.
         let verdict = self.lists.as_ref().map(|active| active.lists.judge_request(request));
         matches!(verdict, Some(ListVerdict::Allowed(_)))
     }
 
     /// Where lists only report, and would refuse all of these addresses, that is counted.
-    pub(super) fn report_addresses(&mut self, key: Key, addresses: &[IpAddr]) {
+    pub(in crate::proxy) fn report_addresses(&mut self, key: Key, addresses: &[IpAddr]) {
         if self.lists.as_ref().is_none_or(|active| active.lists.enforced) {
             return;
         }
@@ -281,7 +281,7 @@ impl Proxy {
 }
 
 /// What lists say of the addresses of one request: the verdict about its name, once for all of them.
-pub(super) struct Listed<'a> {
+pub(in crate::proxy) struct Listed<'a> {
     lists: &'a Lists,
     named: ListVerdict,
     port: u16,
@@ -307,7 +307,7 @@ impl<'a> Listed<'a> {
     ///
     /// # Errors
     /// They refuse it.
-    pub(super) fn judge_name(&self) -> Result<(), Refused> {
+    pub(in crate::proxy) fn judge_name(&self) -> Result<(), Refused> {
         match self.named {
             ListVerdict::Blocked(reason) => Err(Refused::Listed(reason)),
             ListVerdict::Open if self.lists.closed => Err(Refused::Listed(ListReason::Unlisted)),
@@ -319,7 +319,7 @@ impl<'a> Listed<'a> {
     ///
     /// # Errors
     /// They refuse it.
-    pub(super) fn judge(&self, address: IpAddr, other: Option<IpAddr>) -> Result<(), Refused> {
+    pub(in crate::proxy) fn judge(&self, address: IpAddr, other: Option<IpAddr>) -> Result<(), Refused> {
         match self.verdict(address, other) {
             ListVerdict::Blocked(reason) => Err(Refused::Listed(reason)),
             _ => Ok(()),

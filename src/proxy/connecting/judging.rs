@@ -5,22 +5,22 @@ use std::net::IpAddr;
 use mio::net::TcpStream;
 use reactor::arena::Key;
 
-use super::connecting::AddressList;
-use super::lists::Listed;
-use super::Proxy;
+use super::AddressList;
 use crate::http::request::{Parent, Request};
 use crate::http::target::{Host, Target};
 use crate::http::Method;
 use crate::io::origin::Origin;
 use crate::policy::address::ends_here;
 use crate::policy::Refused;
+use crate::proxy::access::lists::Listed;
+use crate::proxy::Proxy;
 use crate::upstream::dial::DialError;
 
 impl Proxy {
     /// Those of the addresses that may be connected to, and why the last of the others may not. Decided on what is really
     /// connected to, after resolution and after what a helper has put in place of it, so that no name can hide an address. For a
     /// request that goes through a parent they are that parent's.
-    pub(super) fn allowed(
+    pub(in crate::proxy) fn allowed(
         &self,
         request: &Request,
         addresses: impl Iterator<Item = IpAddr>,
@@ -100,7 +100,7 @@ impl Proxy {
         self.listed(request).map_or(Ok(()), |listed| listed.judge_name())
     }
 
-    pub(super) fn refuse_address(&mut self, key: Key, refused: Option<Refused>) {
+    pub(in crate::proxy) fn refuse_address(&mut self, key: Key, refused: Option<Refused>) {
         // A connection that comes back is no fault of a parent's.
         if self.has_parent(key) && !self.comes_back(key) {
             return self.refuse_parent(key, refused);

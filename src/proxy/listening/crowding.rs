@@ -10,11 +10,11 @@ use reactor::arena::Key;
 use reactor::ready::Ready;
 use reactor::Millis;
 
-use super::report::Trouble;
-use super::{Client, ListenAddress, Proxy};
 use crate::exchange::ingress::Ingress;
 use crate::exchange::phase::PhaseKind;
 use crate::policy::shares::ClientKey;
+use crate::proxy::report::Trouble;
+use crate::proxy::{Client, ListenAddress, Proxy};
 
 /// Milliseconds for which a connection may be without a request before it can lose its place: a client that has just
 /// connected is about to say what it wants.
@@ -37,7 +37,7 @@ const LOOKED_AT: usize = 2000;
 
 /// A connection that may give way.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Standing {
+pub(in crate::proxy) struct Standing {
     /// Those of a lower place go first.
     place: u8,
     /// Milliseconds since its phase began, or since bytes moved.
@@ -63,14 +63,14 @@ struct Held {
 impl Proxy {
     /// Ends connections of this kind whose places others need. A client that has ended its side still gets its answer, but not
     /// at the price of one that waits outside.
-    pub(super) fn make_room(&mut self, ingress: Ingress) {
+    pub(in crate::proxy) fn make_room(&mut self, ingress: Ingress) {
         if !self.ask_standings(ingress) {
             self.clear(ingress, self.standings(ingress));
         }
     }
 
     /// Where the clients of this kind stand.
-    pub(super) fn standings(&self, ingress: Ingress) -> Vec<Standing> {
+    pub(in crate::proxy) fn standings(&self, ingress: Ingress) -> Vec<Standing> {
         let (now, number) = (self.clock.now(), self.loops.as_ref().map_or(0, |loops| loops.number()));
         let of_kind =
             |(key, client): &(Key, &Client)| client.session.exchange.ingress() == ingress && !self.is_background(*key);
@@ -79,7 +79,7 @@ impl Proxy {
     }
 
     /// Ends those connections of this kind whose places others need.
-    pub(super) fn clear(&mut self, ingress: Ingress, mut standing: Vec<Standing>) {
+    pub(in crate::proxy) fn clear(&mut self, ingress: Ingress, mut standing: Vec<Standing>) {
         let now = self.clock.now();
         let mut held: HashMap<ClientKey, Held> = HashMap::new();
         for one in &standing {
@@ -152,7 +152,7 @@ impl Proxy {
     }
 
     /// Ends the connection of a client of this loop; a request that is served gets an answer if it has none yet.
-    pub(super) fn give_way(&mut self, key: Key, served: bool) {
+    pub(in crate::proxy) fn give_way(&mut self, key: Key, served: bool) {
         if served {
             self.with_exchange(key, |exchange, cx| exchange.handle_crowded(cx));
             self.drive(key);

@@ -4,9 +4,7 @@
 use reactor::arena::Key;
 
 use super::at_hand::BodyAtHand;
-use super::cache_desk::{CacheDesk, Withheld};
-use super::clock::Clock;
-use super::Proxy;
+use super::desk::{CacheDesk, Withheld};
 use crate::cache::heads::HeadVerdict;
 use crate::cache::status::CacheResult;
 use crate::cache::{CacheJob, Freed};
@@ -17,17 +15,19 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::rules::Rules;
 use crate::http::Version;
+use crate::proxy::clock::Clock;
+use crate::proxy::Proxy;
 
 /// The status by which a proxy asks for credentials (RFC 9110 section 15.5.8).
 const PROXY_LOGIN: u16 = 407;
 
 /// The cache as a step of one session sees it.
 #[derive(Debug)]
-pub(super) struct DeskJudge<'a> {
-    pub(super) desk: &'a mut CacheDesk,
-    pub(super) key: Key,
-    pub(super) clock: &'a Clock,
-    pub(super) rules: &'a Rules,
+pub(in crate::proxy) struct DeskJudge<'a> {
+    pub(in crate::proxy) desk: &'a mut CacheDesk,
+    pub(in crate::proxy) key: Key,
+    pub(in crate::proxy) clock: &'a Clock,
+    pub(in crate::proxy) rules: &'a Rules,
 }
 
 impl HeadJudge for DeskJudge<'_> {
@@ -68,7 +68,7 @@ fn words(result: CacheResult) -> (&'static str, &'static str) {
 
 impl Proxy {
     /// Does what the cache wants done in place of passing a response on.
-    pub(super) fn judge_head(&mut self, key: Key) {
+    pub(in crate::proxy) fn judge_head(&mut self, key: Key) {
         let withheld = self.caching.as_mut().and_then(|desk| desk.take_withheld(key));
         let Some(withheld) = withheld else { return self.dismiss(key) };
         let Withheld { job, verdict, framing, keeps, complete, begun, .. } = *withheld;

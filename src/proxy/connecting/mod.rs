@@ -1,5 +1,13 @@
 //! The way to an origin: its name is looked up, its addresses are raced for, and the exchange hears what has come of it.
 
+pub(super) mod addresses;
+mod announcing;
+pub(super) mod diverted;
+mod judging;
+mod looping;
+mod parents;
+mod releasing;
+
 use std::net::IpAddr;
 
 use dns::{Addresses, Failure};

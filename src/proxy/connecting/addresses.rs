@@ -9,9 +9,9 @@ use reactor::arena::Key;
 use reactor::poller::Poller;
 use reactor::Millis;
 
-use super::connecting::AddressList;
-use super::Proxy;
+use super::AddressList;
 use crate::io::owner::Owner;
+use crate::proxy::Proxy;
 use crate::system::interfaces;
 use crate::system::netlink::{self, AddressWatch, Changed};
 
@@ -28,7 +28,7 @@ const ROUTES_PAUSE: Millis = 1_000;
 
 /// What is known, and when it is looked at again.
 #[derive(Debug)]
-pub(super) struct OwnAddresses {
+pub(in crate::proxy) struct OwnAddresses {
     /// They are read again while running.
     polling: bool,
     /// The watch, and its route in the poll.
@@ -42,7 +42,7 @@ pub(super) struct OwnAddresses {
 }
 
 impl OwnAddresses {
-    pub(super) fn new(polling: bool, poller: &mut Poller<Owner>) -> OwnAddresses {
+    pub(in crate::proxy) fn new(polling: bool, poller: &mut Poller<Owner>) -> OwnAddresses {
         let watch = None;
         let (found, networks) = (Vec::new(), Vec::new());
         let mut addresses =
@@ -52,7 +52,7 @@ impl OwnAddresses {
     }
 
     /// Begins to watch them, or ends it.
-    pub(super) fn set_polling(&mut self, polling: bool, poller: &mut Poller<Owner>) {
+    pub(in crate::proxy) fn set_polling(&mut self, polling: bool, poller: &mut Poller<Owner>) {
         if !polling {
             if let Some((_, route)) = self.watch.take() {
                 poller.forget(route);
@@ -67,12 +67,12 @@ impl OwnAddresses {
     }
 
     /// When they are looked at again.
-    pub(super) fn poll_timeout(&self) -> Option<Millis> {
+    pub(in crate::proxy) fn poll_timeout(&self) -> Option<Millis> {
         self.look_at
     }
 
     /// The kernel has something to say.
-    pub(super) fn handle_event(&mut self, now: Millis) {
+    pub(in crate::proxy) fn handle_event(&mut self, now: Millis) {
         let changed = self.watch.as_mut().map_or(Changed::Nothing, |(watch, _)| watch.changed());
         let pause = match changed {
             Changed::Nothing => return,
@@ -98,7 +98,7 @@ fn open(poller: &mut Poller<Owner>) -> Option<(AddressWatch, Key)> {
 
 impl Proxy {
     /// Looks at the addresses when their time has come.
-    pub(super) fn look_at_addresses(&mut self) {
+    pub(in crate::proxy) fn look_at_addresses(&mut self) {
         let now = self.clock.now();
         if self.addresses.look_at.is_none_or(|at| at > now) {
             return;
@@ -141,7 +141,7 @@ impl Proxy {
 
     /// The form that a gateway of this network (NAT64) gives to an address: of an IPv4 one that is reached through it the
     /// address to connect to, of an IPv6 one behind it the IPv4 address.
-    pub(super) fn other_form(&self, address: IpAddr) -> Option<IpAddr> {
+    pub(in crate::proxy) fn other_form(&self, address: IpAddr) -> Option<IpAddr> {
         match address {
             IpAddr::V4(_) => Some(self.resolver.way_to(address)).filter(|to| *to != address),
             IpAddr::V6(_) => self.local.carried(address),

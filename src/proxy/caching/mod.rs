@@ -1,9 +1,16 @@
 //! Between requests and the cache: a request is looked up before its origin is, and a response judged before its client gets
 //! it.
 
+mod at_hand;
+mod background;
+pub(super) mod desk;
+mod fill;
+mod filling;
+pub(super) mod verdicts;
+
 use reactor::arena::Key;
 
-use super::cache_desk::CacheDesk;
+use self::desk::CacheDesk;
 use super::client::Waits;
 use super::Proxy;
 use crate::cache::far::FarWord;
