@@ -4,10 +4,10 @@
 
 pub(super) mod common;
 mod far_helpers;
+mod gathering;
 pub(super) mod letters;
 mod mailbox;
 mod parking;
-mod report;
 mod room;
 mod running;
 mod watchdog;
@@ -24,9 +24,9 @@ use reactor::poller::Poller;
 
 use self::common::Common;
 use self::far_helpers::{Asking, Strangers};
+use self::gathering::Gatherings;
 use self::letters::{News, Task};
 use self::mailbox::Mailbox;
-use self::report::Gatherings;
 use self::room::Rooms;
 use self::running::LoopThreads;
 use super::upgrading::parcel::IncomingTunnel;
@@ -38,7 +38,7 @@ use crate::monitor::Running;
 use crate::redirector::HelperTerms;
 use crate::upstream::{OfferDesk, Offering};
 
-pub(super) use self::report::Whole;
+pub(super) use self::gathering::Whole;
 pub(super) use self::watchdog::Beats;
 
 /// Longest wait for loops to take a configuration over.
