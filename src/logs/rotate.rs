@@ -82,6 +82,8 @@ pub struct RotatingFile {
     /// that we may not write to costs nothing per line.
     retry_at: u64,
     torn: bool,
+    /// Another process puts the file aside.
+    shared: bool,
 }
 
 impl RotatingFile {
@@ -91,7 +93,7 @@ impl RotatingFile {
     /// What the system says when the file cannot be opened for writing.
     pub fn open(path: &Path, rotation: Rotation) -> io::Result<Self> {
         let (file, identity, size) = open_append(path)?;
-        Ok(Self { path: path.to_owned(), rotation, file, identity, size, retry_at: 0, torn: false })
+        Ok(Self { path: path.to_owned(), rotation, file, identity, size, retry_at: 0, torn: false, shared: false })
     }
 
     /// Whether a line of this length must go to a new file when the present one is filled so far.
@@ -112,11 +114,15 @@ impl RotatingFile {
         }
     }
 
+    /// Is the file still the one at its path?
+    fn is_in_place(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|found| FileIdentity::of(&found) == self.identity)
+    }
+
     /// Moves the old files up by one. If another file stands at our path, another program has rotated ours already.
     fn move_away(&self) -> io::Result<()> {
-        match fs::metadata(&self.path) {
-            Ok(found) if FileIdentity::of(&found) == self.identity => {}
-            _ => return Ok(()),
+        if !self.is_in_place() {
+            return Ok(());
         }
         if self.rotation.keep == 0 {
             return fs::remove_file(&self.path);
@@ -155,6 +161,10 @@ impl RotatingFile {
 impl Output for RotatingFile {
     fn write(&mut self, lines: &Batch) -> Report {
         let mut report = Report::default();
+        if self.shared && !self.is_in_place() {
+            // Else lines would go to a file that is compressed or removed by and by.
+            report.trouble = self.reopen().err().map(|error| error.to_string());
+        }
         if !self.exceeds(self.size, lines.bytes().len()) {
             self.put(lines.bytes(), &mut report);
             return report;
@@ -174,7 +184,7 @@ impl Output for RotatingFile {
     }
 
     fn share(&mut self) {
-        self.rotation = Rotation::NEVER;
+        (self.rotation, self.shared) = (Rotation::NEVER, true);
     }
 
     fn reopen(&mut self) -> io::Result<()> {
@@ -300,6 +310,20 @@ mod tests {
         file.write(&batch(&["dddddd"]));
         assert_eq!(folder.read("log"), "dddddd\n");
         assert_eq!(folder.names(), ["log", "log.old", "log.older"]);
+    }
+
+    #[test]
+    fn a_file_that_another_process_has_put_aside_is_found_again() {
+        let folder = Folder::new("shared");
+        let (mut service, mut drainer) =
+            [(); 2].map(|()| RotatingFile::open(&folder.log(), Rotation::new(8, 1)).unwrap()).into();
+        drainer.share();
+        service.write(&batch(&["aaa"]));
+        drainer.write(&batch(&["bbb"]));
+        service.write(&batch(&["cccccc"]));
+        service.write(&batch(&["ddd"]));
+        assert_eq!(drainer.write(&batch(&["eee", "fff"])), Report::default());
+        assert_eq!((folder.read("log.1"), folder.read("log")), ("cccccc\n".into(), "ddd\neee\nfff\n".into()));
     }
 
     #[test]
