@@ -18,7 +18,15 @@ const OPTIONS_LIMIT: Millis = 1_000;
 impl Exchange {
     /// Milliseconds since bytes last moved on either side, or since it connected.
     pub fn still(&self, now: Millis) -> Millis {
-        now.saturating_sub(self.touched)
+        now.saturating_sub(self.touched).saturating_add(self.before(self.touched))
+    }
+
+    /// How long a tunnel had waited already at that time, where that is when the clock of its loop began.
+    fn before(&self, from: Millis) -> Millis {
+        match &self.phase {
+            Phase::Tunnel { of, .. } if from == 0 => of.still_before,
+            _ => 0,
+        }
     }
 
     /// The timer that will run out first, and when; None while every timer of the phase is off.
@@ -26,7 +34,7 @@ impl Exchange {
         let due = |(timer, from): (Timer, Millis)| {
             // No time at all for draining means none; elsewhere it means for ever.
             let runs = self.limit_of(timer, limits) > 0 || timer == Timer::Drain;
-            runs.then(|| (timer, from + self.limit_of(timer, limits)))
+            runs.then(|| (timer, (from + self.limit_of(timer, limits)).saturating_sub(self.before(from))))
         };
         let (one, two) = self.running();
         match (due(one), two.and_then(due)) {

@@ -37,11 +37,22 @@ impl Exchange {
         }
     }
 
-    /// What was moved for the connection before this process had it.
+    /// What was moved for the connection before it came here.
     pub fn moved_before(&self) -> Moved {
         match &self.phase {
             Phase::Tunnel { of, .. } => of.before,
             _ => Moved::default(),
+        }
+    }
+
+    /// What a tunnel has moved so far is counted, and is what was moved before from here on.
+    pub fn note_counted(&mut self) {
+        let moved = self.moved();
+        let Phase::Tunnel { of, .. } = &mut self.phase else { return };
+        of.before = Moved { up: of.before.up + moved.up, down: of.before.down + moved.down };
+        (self.upload.moved, self.download.moved) = (0, 0);
+        if let Some(summary) = &mut self.current.summary {
+            summary.note_counted(moved);
         }
     }
 
@@ -95,6 +106,7 @@ impl Exchange {
             through_parent: words["parent"].as_bool()?,
             opening: None,
             before: Moved::from_words(&words["moved"])?,
+            still_before: number("still")?.saturating_sub(home.now),
             stays: false,
         };
         let mut current = Current::begun(home.now, home.fraction);
@@ -106,7 +118,7 @@ impl Exchange {
             }
             current.summary = Some(Box::new(summary));
         }
-        // A time before this process began counts from there.
+        // A time before the clock of this process began counts from there, but for how long nothing has moved.
         let before = |name: &str| Some(home.now.saturating_sub(number(name)?));
         Some(Exchange {
             upload: flow(Direction::Upload as usize)?,

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use reactor::Millis;
+
 use super::close::CloseReason;
 use super::opening::Opening;
 use super::summary::Moved;
@@ -74,8 +76,10 @@ pub struct TunnelOrigin {
     pub through_parent: bool,
     /// The client's first bytes are still to be judged, and wait for that.
     pub opening: Option<Box<Opening>>,
-    /// What was moved for the connection before this process had it.
+    /// What was moved for the connection before it came to its loop from another one, or another process.
     pub before: Moved,
+    /// For how long nothing had moved when the clock of the loop began.
+    pub still_before: Millis,
     /// No other process takes it.
     pub stays: bool,
 }
@@ -196,7 +200,8 @@ impl Phase {
     pub fn tunnel(greet: bool, request: Request, opening: Option<Box<Opening>>) -> Phase {
         let (user, through_parent) = (request.user().cloned(), request.parent().is_some());
         let target = request.into_destination();
-        let of = TunnelOrigin { user, target, through_parent, opening, before: Moved::default(), stays: false };
+        let (before, still_before) = (Moved::default(), 0);
+        let of = TunnelOrigin { user, target, through_parent, opening, before, still_before, stays: false };
         Phase::Tunnel { greet, of: Box::new(of) }
     }
 

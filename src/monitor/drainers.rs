@@ -6,6 +6,12 @@ use std::fmt::Write;
 use reactor::Millis;
 use serde_json::{json, Value};
 
+use super::Counters;
+use crate::peer::Family;
+
+/// Bytes by what clients come by ([`Family::ALL`]), to them and to origins.
+pub type SentBytes = [[u64; Family::ALL.len()]; 2];
+
 /// What a drainer tells of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DrainerNumbers {
@@ -17,10 +23,8 @@ pub struct DrainerNumbers {
     pub clients: u64,
     /// Those of them in a tunnel.
     pub tunnels: u64,
-    /// Bytes that it has sent to clients since it became one.
-    pub to_clients: u64,
-    /// The same to origins.
-    pub to_origins: u64,
+    /// Bytes that it has sent since it became one.
+    pub sent: SentBytes,
     /// Tunnels that have gone on in a later version.
     pub moved: u64,
     /// 1 with its last word: clients that are still there are cut off.
@@ -28,14 +32,24 @@ pub struct DrainerNumbers {
 }
 
 impl DrainerNumbers {
-    fn words(&mut self) -> [(&'static str, &mut u64); 8] {
+    /// Bytes that it has sent to clients since it became one, and to origins.
+    pub fn sums(&self) -> [u64; 2] {
+        self.sent.map(sum)
+    }
+
+    fn words(&mut self) -> [(&'static str, &mut u64); 12] {
+        let [[clients4, clients6, clients_unix], [origins4, origins6, origins_unix]] = &mut self.sent;
         [
             ("since", &mut self.since),
             ("until", &mut self.until),
             ("clients", &mut self.clients),
             ("tunnels", &mut self.tunnels),
-            ("to-clients", &mut self.to_clients),
-            ("to-origins", &mut self.to_origins),
+            ("to-clients4", clients4),
+            ("to-clients6", clients6),
+            ("to-clients-unix", clients_unix),
+            ("to-origins4", origins4),
+            ("to-origins6", origins6),
+            ("to-origins-unix", origins_unix),
             ("moved", &mut self.moved),
             ("last", &mut self.last),
         ]
@@ -66,6 +80,15 @@ impl DrainerNumbers {
     }
 }
 
+/// What was sent between two counts.
+pub fn sent_between(before: &SentBytes, after: &SentBytes) -> SentBytes {
+    [0, 1].map(|way| std::array::from_fn(|family| after[way][family].saturating_sub(before[way][family])))
+}
+
+fn sum(bytes: [u64; Family::ALL.len()]) -> u64 {
+    bytes.into_iter().fold(0, u64::saturating_add)
+}
+
 /// So many of something, in words.
 pub fn in_words(count: u64, of: &str) -> String {
     format!("{count} {of}{}", if count == 1 { "" } else { "s" })
@@ -90,14 +113,13 @@ impl DrainerRow {
         DrainerRow { pid, ..DrainerRow::default() }
     }
 
-    /// It tells of itself.
-    pub fn note(&mut self, told: DrainerNumbers, now: Millis) {
-        if let Some(before) = self.told {
-            let span = now.saturating_sub(self.heard).max(1);
-            let rate = |old: u64, new: u64| new.saturating_sub(old).saturating_mul(1000) / span;
-            self.rates = [rate(before.to_clients, told.to_clients), rate(before.to_origins, told.to_origins)];
-        }
+    /// It tells of itself. Gives the bytes that it has sent since it did so before.
+    pub fn note(&mut self, told: DrainerNumbers, now: Millis) -> SentBytes {
+        let sent = sent_between(&self.told.unwrap_or(told).sent, &told.sent);
+        let span = now.saturating_sub(self.heard).max(1);
+        self.rates = sent.map(|bytes| sum(bytes).saturating_mul(1000) / span);
         (self.told, self.heard) = (Some(told), now);
+        sent
     }
 
     /// The row as a JSON object.
@@ -109,12 +131,21 @@ impl DrainerRow {
             "until": told.map(|told| told.until).filter(|until| *until > 0),
             "clients": told.map(|told| told.clients),
             "tunnels": told.map(|told| told.tunnels),
-            "to_clients": told.map(|told| told.to_clients),
-            "to_origins": told.map(|told| told.to_origins),
+            "to_clients": told.map(|told| told.sums()[0]),
+            "to_origins": told.map(|told| told.sums()[1]),
             "moved": told.map(|told| told.moved),
             "to_clients_rate": told.map(|_| self.rates[0]),
             "to_origins_rate": told.map(|_| self.rates[1]),
         })
+    }
+}
+
+impl Counters {
+    /// Adds bytes that another process has sent.
+    pub fn add_sent(&mut self, [to_clients, to_origins]: SentBytes) {
+        let add = |(total, more): (&mut u64, u64)| *total = total.saturating_add(more);
+        self.to_clients.iter_mut().zip(to_clients).for_each(add);
+        self.to_origins.iter_mut().zip(to_origins).for_each(add);
     }
 }
 
@@ -129,12 +160,12 @@ mod tests {
             until: 2,
             clients: 3,
             tunnels: 4,
-            to_clients: 5,
-            to_origins: 6,
+            sent: [[5, 0, 8], [6, 9, 0]],
             moved: 7,
             last: 1,
         };
-        assert_eq!(told.text(), " since=1 until=2 clients=3 tunnels=4 to-clients=5 to-origins=6 moved=7 last=1");
+        let sent = "to-clients4=5 to-clients6=0 to-clients-unix=8 to-origins4=6 to-origins6=9 to-origins-unix=0";
+        assert_eq!(told.text(), format!(" since=1 until=2 clients=3 tunnels=4 {sent} moved=7 last=1"));
         assert_eq!(DrainerNumbers::read(&told.text()), told);
         let read = DrainerNumbers::read("clients=-1 tunnels=7 kitchen=sink since clients=x until=99999999999999999999");
         assert_eq!(read, DrainerNumbers { tunnels: 7, ..DrainerNumbers::default() });
@@ -143,12 +174,12 @@ mod tests {
     #[test]
     fn rates_are_those_between_two_words() {
         let mut row = DrainerRow::new(7);
-        let told = |to_clients| DrainerNumbers { to_clients, ..DrainerNumbers::default() };
-        row.note(told(5000), 1000);
+        let told = |bytes| DrainerNumbers { sent: [[0, bytes, 0], [0; 3]], ..DrainerNumbers::default() };
+        assert_eq!(row.note(told(5000), 1000), [[0; 3]; 2], "what an earlier version may have counted");
         assert_eq!(row.rates, [0, 0]);
-        row.note(told(9000), 3000);
+        assert_eq!(row.note(told(9000), 3000), [[0, 4000, 0], [0; 3]]);
         assert_eq!((row.rates, row.to_json()["to_clients_rate"].as_u64()), ([2000, 0], Some(2000)));
-        row.note(told(0), 3000);
+        assert_eq!(row.note(told(0), 3000), [[0; 3]; 2]);
         assert_eq!(row.rates, [0, 0]);
         assert_eq!(DrainerRow::new(7).to_json()["clients"], Value::Null);
     }

@@ -54,19 +54,20 @@ impl HandoverNumbers {
         for word in text.to_str()?.split(' ') {
             let (name, value) = word.split_once('=').unwrap_or((word, ""));
             match (name, value.parse::<RawFd>()) {
-                ("from", Ok(pid)) => read.from = pid.unsigned_abs(),
+                ("from", Ok(pid)) => read.from = u32::try_from(pid).unwrap_or_default(),
                 ("trial", _) => read.trial = true,
                 ("shut", _) => read.shut = true,
                 ("ready", Ok(number)) => read.ready = Some(number),
                 ("pidfile", Ok(number)) => read.pidfile = Some(number),
                 ("own", Ok(number)) => read.sockets.push((number, true)),
                 ("given", Ok(number)) => read.sockets.push((number, false)),
-                ("drainer", Ok(pid)) => read.drainers.push(pid.unsigned_abs()),
+                ("drainer", Ok(pid)) => read.drainers.extend(u32::try_from(pid)),
                 ("line", _) => read.lines.extend(numbers_of(value)),
                 _ => {}
             }
         }
-        mine.contains(&read.from).then_some(read)
+        // The parent of a container's first process has the number 0.
+        (read.from > 0 && mine.contains(&read.from)).then_some(read)
     }
 
     /// All descriptors, in the order in which [`Handover::new`] takes them.
@@ -221,7 +222,7 @@ mod tests {
         let newer = OsString::from("from=77 kitchen=sink ready=none own=7 line=81 line=x:1 line=1:x");
         let read = HandoverNumbers::read(&newer, [77, 1]).unwrap();
         assert_eq!((read.ready, read.sockets, read.lines), (None, vec![(7, true)], vec![]));
-        assert_eq!(HandoverNumbers::read(OsStr::new(""), [1, 1]), None);
+        assert_eq!(HandoverNumbers::read(OsStr::new("trial"), [1, 0]), None);
     }
 
     #[test]

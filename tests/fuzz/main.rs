@@ -117,4 +117,5 @@ tests! {
     client_hello
     pac_names pac_asked cache_control http_date vary stored_head
     access_line access_format usage_line
+    moved_tunnel handed_numbers
 }

@@ -106,8 +106,9 @@ pub struct Summary {
     pub connected: Option<Millis>,
     /// What both directions had moved when it began; from its end on, what they moved for it.
     moved: Moved,
-    /// Microseconds that it took, and bytes that were moved for it, in another process before.
+    /// Microseconds that it took in another process before.
     age_before: u64,
+    /// Bytes that were moved for it before its tunnel moved.
     moved_before: Moved,
     end: Option<(Millis, CloseReason)>,
 }
@@ -249,11 +250,16 @@ impl Summary {
     /// It is over. `moved` is what both directions have moved since the connection began. Only the first end counts.
     pub fn finish(&mut self, reason: CloseReason, now: Millis, moved: Moved) {
         if self.end.is_none() {
-            let (Moved { up, down }, before) = (self.moved, self.moved_before);
-            let (up, down) = (moved.up.saturating_sub(up), moved.down.saturating_sub(down));
-            self.moved = Moved { up: up.saturating_add(before.up), down: down.saturating_add(before.down) };
+            self.moved = self.so_far(moved);
             self.end = Some((now, reason));
         }
+    }
+
+    /// What was moved for it so far, before included; `moved` is what both directions have moved since the connection began.
+    fn so_far(&self, moved: Moved) -> Moved {
+        let own = |now: u64, began: u64, before: u64| now.saturating_sub(began).saturating_add(before);
+        let (Moved { up, down }, before) = (self.moved, self.moved_before);
+        Moved { up: own(moved.up, up, before.up), down: own(moved.down, down, before.down) }
     }
 
     /// When its first byte came, in microseconds.

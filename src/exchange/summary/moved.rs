@@ -29,18 +29,22 @@ pub struct NewHome<'a> {
 /// Most bytes of all parts of a text.
 const MAX_TEXT: usize = MAX_TARGET + 4 * MAX_FIELD + MAX_MEDIA;
 
+/// More bytes than any connection carries, so that there is room for sums.
+const MOST_MOVED: u64 = 1 << 60;
+
 impl Moved {
     /// As [`Exchange::to_words`](crate::exchange::Exchange::to_words) has it.
     pub(in crate::exchange) fn from_words(words: &Value) -> Option<Moved> {
-        Some(Moved { up: words[0].as_u64()?, down: words[1].as_u64()? })
+        let count = |place: usize| words[place].as_u64().filter(|count| *count <= MOST_MOVED);
+        Some(Moved { up: count(0)?, down: count(1)? })
     }
 }
 
 impl Summary {
     /// What another process has to know; `moved` is what both directions have moved since the connection began.
     pub(in crate::exchange) fn to_words(&self, now: Millis, fraction: u16, moved: Moved) -> Value {
-        let own = |now: u64, before: u64, carried: u64| now.saturating_sub(before).saturating_add(carried);
-        let Moved { up, down } = self.moved;
+        let Moved { up, down } = self.so_far(moved);
+        let age = now.saturating_mul(1000).saturating_add(fraction.into()).saturating_sub(self.began_micros());
         let after = |at: Option<Millis>| at.map(|at| at.saturating_sub(self.began));
         let hello = |hello: &ClientHello| {
             let name = hello.name.as_ref().map(Host::to_string);
@@ -58,12 +62,17 @@ impl Summary {
             "cache": self.cache.map(|(word, _)| word),
             "origin": self.origin.map(|origin| origin.to_string()),
             "parent": self.parent,
-            "age": own(now.saturating_mul(1000).saturating_add(fraction.into()), self.began_micros(), self.age_before),
+            "age": age.saturating_add(self.age_before),
             "decided": after(self.decided),
             "resolved": after(self.resolved),
             "connected": after(self.connected),
-            "moved": [own(moved.up, up, self.moved_before.up), own(moved.down, down, self.moved_before.down)],
+            "moved": [up, down],
         })
+    }
+
+    /// What was moved so far is counted as moved before; `moved` is what both directions have moved since the connection began.
+    pub(in crate::exchange) fn note_counted(&mut self, moved: Moved) {
+        (self.moved_before, self.moved) = (self.so_far(moved), Moved::default());
     }
 
     /// What is remembered of a request that began in another process. None where something is missing, or cannot be.

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::*;
 use crate::exchange::close::CloseReason;
 use crate::exchange::phase::Phase;
+use crate::exchange::timers::Timer;
 use crate::exchange::{Moved, NewHome};
 
 const CONNECT: &str = "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\nUser-Agent: a\u{e9}\r\n\r\n";
@@ -51,12 +52,14 @@ fn a_tunnel_is_the_same_in_another_process() {
     let at = scenario.now;
     scenario.exchange = moved(&scenario.exchange, at, 10).unwrap();
     scenario.now = 10;
-    assert_eq!(scenario.exchange.still(10), 10, "as long as this process is there");
+    let limits = &scenario.settings.limits;
+    assert_eq!(scenario.exchange.still(10), 1000, "longer than this process is there");
+    assert_eq!(scenario.exchange.poll_timeout(limits), Some((Timer::Tunnel, limits.tunnel - 990)));
     scenario.origin("end");
     scenario.client_ends();
     scenario.stops_at_record = true;
     scenario.origin_ends();
-    assert_eq!(scenario.kind(), PhaseKind::Closed);
+    assert_eq!((scenario.kind(), scenario.exchange.still(10)), (PhaseKind::Closed, 0));
     let summary = scenario.exchange.take_summary().unwrap();
     assert_eq!(summary.moved(), Moved { up: 8, down: down + 3 });
     assert_eq!(
@@ -115,9 +118,12 @@ fn what_is_missing_or_wrong_is_refused_and_what_is_new_is_passed_over() {
         less["summary"].as_object_mut().unwrap().remove(name);
         assert!(read(&less, 0).is_none(), "summary {name}");
     }
-    for (name, wrong) in
-        [("text", "\u{100}".into()), ("ends", serde_json::json!([9, 1, 1, 1, 1, 1])), ("version", "2".into())]
-    {
+    for (name, wrong) in [
+        ("text", "\u{100}".into()),
+        ("ends", serde_json::json!([9, 1, 1, 1, 1, 1])),
+        ("version", "2".into()),
+        ("moved", serde_json::json!([1, u64::MAX])),
+    ] {
         let mut other = words.clone();
         other["summary"][name] = wrong;
         assert!(read(&other, 0).is_none(), "{name}");

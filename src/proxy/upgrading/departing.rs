@@ -66,6 +66,10 @@ impl Proxy {
         if let Some(departing) = self.departing() {
             (departing.taken, departing.more) = (taken, taken);
         }
+        if !taken {
+            // The version before may have, and has answered all that it has heard.
+            self.take_back_all();
+        }
     }
 
     /// Has tunnels go, once those before have gone.
@@ -136,9 +140,7 @@ impl Proxy {
                 departing.moved += 1;
                 // There may be more of them.
                 departing.at = departing.at.min(now);
-                let exchange = &parcel.session.exchange;
-                self.counters.add_transfer(exchange);
-                self.listeners.left(exchange.ingress());
+                self.listeners.left(parcel.session.exchange.ingress());
             }
             LATER => {
                 (departing.at, departing.more) = (now + FULL, false);

@@ -98,7 +98,8 @@ impl Proxy {
                 if row.told.is_none() {
                     tell_begin(row.pid, &told);
                 }
-                row.note(told, now);
+                let sent = row.note(told, now);
+                self.counters.add_sent(sent);
             }
             _ => {}
         }

@@ -3,9 +3,9 @@
 use reactor::packets::{Incoming, Packets};
 
 use super::departing::Departing;
-use super::lines::{VersionLine, BATCH, READY, STATE};
+use super::lines::{VersionLine, ADOPTED, BATCH, LATER, READY, REFUSED, STATE};
 use crate::io::owner::Owner;
-use crate::monitor::drainers::DrainerNumbers;
+use crate::monitor::drainers::{sent_between, DrainerNumbers, SentBytes};
 use crate::monitor::Running;
 use crate::proxy::loops::Whole;
 use crate::proxy::Proxy;
@@ -20,8 +20,8 @@ pub(super) struct Following {
     /// None once the service has ended, or is of a version that hears nothing.
     pub(super) line: Option<VersionLine>,
     since: u64,
-    /// Bytes that were sent before, to clients and to origins.
-    sent: [u64; 2],
+    /// Bytes that were sent before.
+    sent: SentBytes,
     pub(super) departing: Departing,
 }
 
@@ -75,8 +75,8 @@ impl Proxy {
                 self.tell_next(&running, false);
                 self.hear_what_is_taken(words);
             }
-            [kind, number @ ..] => self.hear_answer(*kind, number),
-            [] => {}
+            [kind @ (ADOPTED | REFUSED | LATER), number @ ..] => self.hear_answer(*kind, number),
+            _ => {}
         }
     }
 
@@ -92,14 +92,12 @@ impl Proxy {
         let until = self.lifecycle.drained_at().map_or(0, |at| self.clock.since_epoch(at) / 1000);
         let Some(next) = self.following() else { return };
         let Some(line) = &next.line else { return };
-        let [to_clients, to_origins] = sent(running);
         let told = DrainerNumbers {
             since: next.since,
             until,
             clients: running.clients,
             tunnels: running.tunnels,
-            to_clients: to_clients.saturating_sub(next.sent[0]),
-            to_origins: to_origins.saturating_sub(next.sent[1]),
+            sent: sent_between(&next.sent, &sent(running)),
             moved: next.departing.moved,
             last: last.into(),
         };
@@ -119,6 +117,6 @@ impl Proxy {
     }
 }
 
-fn sent(running: &Running) -> [u64; 2] {
-    [running.counters.to_clients.iter().sum(), running.counters.to_origins.iter().sum()]
+fn sent(running: &Running) -> SentBytes {
+    [running.counters.to_clients, running.counters.to_origins]
 }

@@ -25,7 +25,10 @@ impl Proxy {
     /// Takes a session apart that has an origin. Its place stays taken.
     fn pack(&mut self, key: Key) -> Option<Parcel> {
         self.forget_own_end(key);
-        let client = self.clients.remove(key)?;
+        let mut client = self.clients.remove(key)?;
+        // Counted where it was moved, and once, wherever the tunnel goes on.
+        self.counters.add_transfer(&client.session.exchange);
+        client.session.exchange.note_counted();
         self.forget_heads(key, &client);
         self.forget_seat(key);
         let age = client.age(&self.clock);

@@ -9,6 +9,7 @@ mod icap;
 mod lines;
 mod lists;
 mod monitor;
+mod moving;
 mod names;
 mod pac;
 mod replies;
@@ -63,6 +64,8 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "access_format", seeds: lines::FORMATS, run: lines::format },
     Target { name: "usage_line", seeds: lines::DECISIONS, run: lines::decision },
     Target { name: "stored_head", seeds: cache::STORED, run: cache::stored },
+    Target { name: "moved_tunnel", seeds: moving::TUNNELS, run: moving::tunnel },
+    Target { name: "handed_numbers", seeds: moving::NUMBERS, run: moving::numbers },
 ];
 
 /// One number for what happened.

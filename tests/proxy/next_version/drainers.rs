@@ -4,7 +4,7 @@ use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 
 use super::{drainers, upgrade, Installed};
-use crate::support::{eventually, Client, Proxy};
+use crate::support::{client, eventually, Client, Origin, Proxy};
 
 /// A client that holds its process: it has begun a request.
 fn begun(proxy: &Proxy) -> Client {
@@ -73,6 +73,28 @@ fn what_the_end_of_a_drainer_has_cut_off_is_told() {
     client.expect_end();
     proxy.wait_line("without a word: it had 1 client of a former version");
     assert_eq!(rows(&proxy), []);
+}
+
+/// Else the graphs of a service would have a hole for as long as its former version sends.
+#[test]
+fn what_a_drainer_sends_is_counted_with_what_the_service_sends() {
+    const REST: usize = 3_000_000;
+    let installed = Installed::new();
+    let proxy = installed.start(&[]);
+    let origin = Origin::start(|peer| {
+        peer.expect_request()?;
+        peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\nbegin", REST + 5))?;
+        peer.hold()?;
+        peer.send(vec![b'x'; REST])
+    });
+    let mut downloading = proxy.client();
+    downloading.send(client::get(&origin.url("/")));
+    proxy.wait_counter_reaches("transfer.client", 1);
+    upgrade(&proxy, 1);
+    eventually("a drainer that tells of itself", || matches!(rows(&proxy)[..], [(_, 1, _)]).then_some(()));
+    origin.release();
+    assert_eq!(downloading.reply().text().len(), REST + 5);
+    proxy.wait_counter_reaches("transfer.client4", REST as i64);
 }
 
 /// Each is a process with memory of its own.
