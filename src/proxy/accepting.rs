@@ -37,6 +37,15 @@ impl Proxy {
         }
     }
 
+    /// Gives a place beyond the limits to the few that wait outside: their listeners are about to close.
+    pub(super) fn let_all_in(&mut self) {
+        for ingress in Ingress::ALL {
+            for next in self.listeners.take_outside(ingress) {
+                self.place(next.stream, &next.arrival);
+            }
+        }
+    }
+
     pub(super) fn welcome(&mut self, mut io: TcpStream, arrival: &Arrival) {
         let (now, since) = (self.clock.now(), self.clock.second());
         // Without a diversion the address is that of our own listener, to which nothing was going.

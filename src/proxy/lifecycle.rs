@@ -26,6 +26,8 @@ pub(super) struct Lifecycle {
     pid_saved: bool,
     /// A soft stop, since when.
     draining: Option<Millis>,
+    /// It is that of a drainer, which no signal has asked for yet.
+    unasked: bool,
     /// When it has closed the listeners.
     closed: Option<Millis>,
     stopping: bool,
@@ -48,6 +50,7 @@ impl Default for Lifecycle {
             drain: 0,
             pid_saved: false,
             draining: None,
+            unasked: false,
             closed: None,
             stopping: false,
             reload: false,
@@ -132,7 +135,7 @@ impl Lifecycle {
 
     /// This process is not the service any more, and closes the listeners when it is told to.
     pub(super) fn leave(&mut self, now: Millis) {
-        (self.draining, self.drain_delay) = (Some(now), u64::MAX / 1000);
+        (self.draining, self.drain_delay, self.unasked) = (Some(now), u64::MAX / 1000, true);
         self.held_back.clear();
     }
 
@@ -316,10 +319,11 @@ impl Proxy {
             && self.nothing_departs()
     }
 
-    /// SIGQUIT: no new clients, at once or in a while; those that are there keep full service. A second one ends everything.
+    /// SIGQUIT: no new clients, at once or in a while; those that are there keep full service. A second one ends everything. A drainer,
+    /// which gets the first together with the service (systemctl(1), kill), does already what it asks for.
     pub(super) fn soft_stop(&mut self) {
         if self.lifecycle.is_draining() {
-            self.lifecycle.stopping = true;
+            self.lifecycle.stopping |= !std::mem::take(&mut self.lifecycle.unasked);
             return;
         }
         self.lifecycle.draining = Some(self.clock.now());

@@ -206,16 +206,16 @@ impl Supervisor {
             return Ok(None);
         }
         let ((here, there), (mut fate, mut tell)) = (Packets::pair()?, UnixStream::pair()?);
-        let Ok(forked) = fork_alone(deadline) else { return Ok(None) };
-        match forked {
-            Forked::Parent(drainer) => {
+        match fork_alone(deadline)? {
+            None => Ok(None),
+            Some(Forked::Parent(drainer)) => {
                 drop(fate);
                 let error = self.execute(there.descriptor(), drainer);
                 // It is still here, and the other part is not needed.
                 tell.write_all(b"!")?;
                 Err(error)
             }
-            Forked::Child => {
+            Some(Forked::Child) => {
                 drop((there, tell));
                 // Executed, it has closed its end.
                 match fate.read(&mut [0]) {
@@ -293,12 +293,16 @@ fn refuse(why: &str) {
     log::error!(target: "supervisor", "no upgrade: {why}");
 }
 
-/// Divides the process once the threads that were ended have gone from the list of the system, too.
-fn fork_alone(deadline: Instant) -> io::Result<Forked> {
+/// Divides the process once the threads that were ended have gone from the list of the system, too. None where they are still
+/// there.
+fn fork_alone(deadline: Instant) -> io::Result<Option<Forked>> {
     loop {
         match fork() {
+            Err(error) if error.raw_os_error().is_some() => {
+                return Err(io::Error::new(error.kind(), format!("the process cannot be divided: {error}")))
+            }
             Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_micros(100)),
-            done => return done,
+            forked => return Ok(forked.ok()),
         }
     }
 }

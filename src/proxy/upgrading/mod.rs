@@ -121,6 +121,7 @@ impl Proxy {
         if self.settings.leaving {
             // The memory of what is kept goes back, now that this holds no new client up.
             self.use_cache(None, false);
+            self.let_all_in();
         }
         self.lifecycle.close(self.clock.now());
         self.listeners.close(&mut self.poller, |place| !place.ingress.is_local());

@@ -25,6 +25,13 @@ const GAZE: Duration = Duration::from_millis(50);
 /// Lets so much time pass. True if the helper is to be killed at once.
 pub(super) type Pause<'a> = &'a mut dyn FnMut(Duration) -> bool;
 
+/// Has a process ended that its parent has not reaped yet (proc(5), the state behind the name)?
+fn is_zombie(pid: u32) -> bool {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.iter().rposition(|byte| *byte == b')').and_then(|end| stat.get(end + 2));
+    matches!(state, Some(b'Z' | b'X'))
+}
+
 /// How waiting for the end of a helper ended.
 #[derive(PartialEq, Eq)]
 enum Wait {
@@ -109,7 +116,7 @@ impl HelperProcess {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         match waitid(Id::Pid(self.group()), flags) {
             Ok(WaitStatus::StillAlive) => false,
-            Err(Errno::ECHILD) => kill(self.group(), None).is_err(),
+            Err(Errno::ECHILD) => kill(self.group(), None).is_err() || is_zombie(self.child.id()),
             _ => true,
         }
     }

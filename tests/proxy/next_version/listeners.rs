@@ -74,6 +74,30 @@ fn a_trial_that_a_reload_has_disturbed_is_made_again() {
     proxy.assert_serves();
 }
 
+/// It is accepted already, so that the next version does not find it at its listeners.
+#[test]
+fn who_waits_for_a_place_is_let_in() {
+    let installed = Installed::new();
+    let proxy = installed.start(&[("http.connections", "2")]);
+    let echo = Origin::echo();
+    let at = echo.address().to_string();
+    let mut held = [proxy.client(), proxy.client()];
+    held.iter_mut().for_each(|client| client.tunnel(&at));
+    let mut waiting = [proxy.client(), proxy.client()];
+    eventually("connections that are accepted", || {
+        let page = proxy.monitor_page("/json/listeners");
+        let rows: serde_json::Value = serde_json::from_str(&page).expect("JSON");
+        let accepted = |row: &serde_json::Value| row["kind"] == "http proxy" && row["accepted"] == 4;
+        rows.as_array().expect("a list").iter().any(accepted).then_some(())
+    });
+    upgrade(&proxy, 1);
+    for client in &mut waiting {
+        client.tunnel(&at);
+        client.send("inside");
+        assert_eq!(client.read(6), b"inside");
+    }
+}
+
 /// A process that was root has kept one capability for that, which no other program gets.
 #[cfg(target_os = "linux")]
 #[test]

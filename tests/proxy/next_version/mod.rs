@@ -1,8 +1,10 @@
 //! The next version takes over as the same process, under clients: none is refused, reset, or kept waiting.
 
+mod between;
 mod drainers;
 mod listeners;
 mod moving;
+mod stops;
 mod trial;
 
 use std::net::SocketAddr;
@@ -41,12 +43,13 @@ impl Installed {
         Proxy::launch(options, ini, |command| called(&command, &self.path()))
     }
 
-    /// Puts a script there.
+    /// Puts a script there. Another program writes it, since what this process has open for writing cannot be run while another
+    /// thread starts a process.
     pub fn replace(&self, script: &str) {
-        use std::os::unix::fs::PermissionsExt;
-        let new = self.0.path().join("new");
-        std::fs::write(&new, script).expect("our own folder");
-        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755)).expect("our own file");
+        let (text, new) = (self.0.path().join("text"), self.0.path().join("new"));
+        std::fs::write(&text, script).expect("our own folder");
+        let done = Command::new("install").args(["-m", "755"]).args([&text, &new]).status().expect("install is there");
+        assert!(done.success());
         std::fs::rename(&new, self.path()).expect("our own folder");
     }
 

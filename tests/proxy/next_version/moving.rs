@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use super::{drainers, upgrade, Installed, TIMES};
 use crate::support::{client_hello, eventually, file_lines, pattern, ports, Client, Origin, Proxy, Wire};
 
-const GREETING: u64 = "HTTP/1.1 200 Connection Established\r\n\r\n".len() as u64;
+pub(super) const GREETING: u64 = "HTTP/1.1 200 Connection Established\r\n\r\n".len() as u64;
 
 /// What is sent again and again in one tunnel.
 const PIECE: usize = 60_000;
 
 /// A proxy with an access log in a file, with such lines.
-fn logging(installed: &Installed, format: &str, more: &[(&str, &str)]) -> (Proxy, std::path::PathBuf) {
+pub(super) fn logging(installed: &Installed, format: &str, more: &[(&str, &str)]) -> (Proxy, std::path::PathBuf) {
     let path = installed.path().with_file_name("access");
     let file = path.to_str().expect("a path of text");
     let mut options = vec![("access.enable", "true"), ("access.destination", file), ("access.format", format)];
@@ -21,7 +21,7 @@ fn logging(installed: &Installed, format: &str, more: &[(&str, &str)]) -> (Proxy
 }
 
 /// Waits until so many tunnels are those of the service, and no former version is left.
-fn all_moved(proxy: &Proxy, tunnels: i64) {
+pub(super) fn all_moved(proxy: &Proxy, tunnels: i64) {
     eventually("the end of the drainers", || drainers(proxy).is_empty().then_some(()));
     proxy.wait_counter("clients.tunnels", tunnels);
 }

@@ -13,7 +13,7 @@ use super::{eventually, Proxy, PATIENCE};
 
 /// The interpreter of the system: one of a user's own may be slow to start. It is named instead of being found by the
 /// script's first line, because a file that was just written cannot be run while another thread starts a process.
-const PYTHON: &str = "/usr/bin/python3";
+pub const PYTHON: &str = "/usr/bin/python3";
 
 const PROGRAM: &str = include_str!("helper.py");
 
