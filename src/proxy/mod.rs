@@ -24,6 +24,7 @@ mod loading;
 mod loops;
 mod options;
 mod pages;
+mod parcels;
 mod process;
 mod report;
 mod snapshot;

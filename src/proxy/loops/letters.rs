@@ -28,7 +28,7 @@ use crate::policy::lists::Lists;
 use crate::policy::parents::Parents;
 use crate::policy::OwnListener;
 use crate::proxy::listening::crowding::Standing;
-use crate::proxy::upgrading::parcel::{IncomingTunnel, Parcel};
+use crate::proxy::parcels::{IncomingTunnel, Parcel};
 use crate::proxy::{ListenAddress, ServiceOptions};
 use crate::redirector::helper::Program;
 use crate::redirector::pool::{Answered, HelperFault, Ticket};

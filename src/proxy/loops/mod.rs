@@ -29,7 +29,7 @@ use self::letters::{News, Task};
 use self::mailbox::Mailbox;
 use self::room::Rooms;
 use self::running::LoopThreads;
-use super::upgrading::parcel::IncomingTunnel;
+use super::parcels::IncomingTunnel;
 use super::{Client, ListenAddress, Proxy, ServiceOptions};
 use crate::cache::far::FarWord;
 use crate::exchange::ingress::{Arrival, Ingress};

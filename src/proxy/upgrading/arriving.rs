@@ -2,11 +2,10 @@
 
 use reactor::sys::Packet;
 
-use super::lines::{LATER, REFUSED};
-use super::parcel::{tell, IncomingTunnel, Label, Parcel};
 use crate::cache::status::CacheResult;
 use crate::exchange::NewHome;
 use crate::io::origin::Scope;
+use crate::proxy::parcels::{tell, IncomingTunnel, Label, Parcel, LATER, REFUSED};
 use crate::proxy::Proxy;
 
 /// The host by which a connection to an origin is known that has come with a tunnel: no request is ever for it.

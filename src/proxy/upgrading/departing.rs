@@ -4,9 +4,9 @@ use std::collections::{HashMap, VecDeque};
 
 use reactor::Millis;
 
-use super::lines::{ADOPTED, LATER, TUNNELS};
-use super::parcel::Parcel;
+use super::lines::{TUNNEL, TUNNELS};
 use crate::proxy::loops::letters::Task;
+use crate::proxy::parcels::{Parcel, ADOPTED, LATER};
 use crate::proxy::Proxy;
 
 /// Tunnels that all loops give away at a time: none stands still for longer than it takes to hand over so many, and there is room for
@@ -120,7 +120,8 @@ impl Proxy {
             let Some(parcel) = departing.waiting.pop_front() else { return };
             departing.number += 1;
             let number = departing.number;
-            let sent = parcel.packet(number, now, fraction).map(|packet| line.send(&packet, &parcel.descriptors()));
+            let sent =
+                parcel.packet(TUNNEL, number, now, fraction).map(|packet| line.send(&packet, &parcel.descriptors()));
             match sent {
                 Some(Ok(true)) => drop(departing.offered.insert(number, parcel)),
                 Some(Ok(false)) => return departing.waiting.push_front(parcel),

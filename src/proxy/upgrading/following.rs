@@ -3,11 +3,12 @@
 use reactor::packets::{Incoming, Packets};
 
 use super::departing::Departing;
-use super::lines::{VersionLine, ADOPTED, BATCH, LATER, READY, REFUSED, STATE};
+use super::lines::{VersionLine, BATCH, READY, STATE};
 use crate::io::owner::Owner;
 use crate::monitor::drainers::{sent_between, DrainerNumbers, SentBytes};
 use crate::monitor::Running;
 use crate::proxy::loops::Whole;
+use crate::proxy::parcels::{ADOPTED, LATER, REFUSED};
 use crate::proxy::Proxy;
 use crate::web::Source;
 

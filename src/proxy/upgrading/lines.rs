@@ -16,11 +16,6 @@ pub(super) const READY: u8 = b'.';
 /// The word for tunnels, as this version packs them.
 pub(super) const TUNNELS: &str = "tunnels=1";
 
-/// To a drainer, with the number of a tunnel: it goes on here; it cannot; it cannot now.
-pub(super) const ADOPTED: u8 = b'+';
-pub(super) const REFUSED: u8 = b'-';
-pub(super) const LATER: u8 = b'~';
-
 /// From a drainer: how it is.
 pub(super) const STATE: u8 = b's';
 

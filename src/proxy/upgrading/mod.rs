@@ -6,8 +6,6 @@ mod departing;
 mod drainers;
 mod following;
 mod lines;
-mod packing;
-pub(super) mod parcel;
 
 use std::time::Instant;
 

@@ -1,5 +1,7 @@
-//! A tunnel on its way to another process or loop, and the packet that it goes in: a line of JSON, then the bytes that were read and not
-//! sent; its sockets go along, and pipes with bytes in them.
+//! Parcels: tunnels on their way to another loop or process, and the packets that they go in: a line of JSON, then the bytes that
+//! were read and not sent; their sockets go along, and pipes with bytes in them. Knows neither loops nor versions.
+
+mod packing;
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,40 +15,44 @@ use reactor::Millis;
 use serde_json::{json, Value};
 use socket2::{Domain, SockRef, Type};
 
-use super::lines::TUNNEL;
 use crate::exchange::ingress::Ingress;
 use crate::exchange::{Exchange, NewHome};
 use crate::io::origin::{Origin, OriginKey};
 use crate::session::moving::{MovingSession, MOST_HELD};
 
+/// Answers to the number of a tunnel: it goes on in the other process; it cannot; it cannot now.
+pub(in crate::proxy) const ADOPTED: u8 = b'+';
+pub(in crate::proxy) const REFUSED: u8 = b'-';
+pub(in crate::proxy) const LATER: u8 = b'~';
+
 /// A tunnel that was taken apart.
 #[derive(Debug)]
 pub(in crate::proxy) struct Parcel {
-    pub(super) session: Box<MovingSession<TcpStream>>,
+    pub(in crate::proxy) session: Box<MovingSession<TcpStream>>,
     /// Seconds since its client connected.
-    pub(super) age: u32,
+    pub(in crate::proxy) age: u32,
 }
 
 /// One that has come from another process, which is told what becomes of it.
 #[derive(Debug)]
 pub(in crate::proxy) struct IncomingTunnel {
-    pub(super) parcel: Parcel,
+    pub(in crate::proxy) parcel: Parcel,
     /// Its number there.
-    pub(super) number: u64,
-    pub(super) answer: Packets,
+    pub(in crate::proxy) number: u64,
+    pub(in crate::proxy) answer: Packets,
 }
 
 /// The first line of a packet, which is enough to answer it.
 #[derive(Debug)]
-pub(super) struct Label {
+pub(in crate::proxy) struct Label {
     words: Value,
     /// The tunnel's number.
-    pub(super) number: u64,
+    pub(in crate::proxy) number: u64,
 }
 
 impl Parcel {
-    /// The packet, unless it is too long for one.
-    pub(super) fn packet(&self, number: u64, now: Millis, fraction: u16) -> Option<Vec<u8>> {
+    /// The packet of this kind, unless it is too long for one.
+    pub(in crate::proxy) fn packet(&self, kind: u8, number: u64, now: Millis, fraction: u16) -> Option<Vec<u8>> {
         let MovingSession { origin, exchange, held, pipes, .. } = &*self.session;
         let lengths = pipes.each_ref().map(|pipe| pipe.as_ref().map_or(0, Pipe::len));
         let words = json!({
@@ -57,7 +63,7 @@ impl Parcel {
             "pipes": lengths,
             "tunnel": exchange.to_words(now, fraction)?,
         });
-        let mut packet = vec![TUNNEL];
+        let mut packet = vec![kind];
         packet.extend_from_slice(words.to_string().as_bytes());
         packet.push(b'\n');
         held.iter().for_each(|held| packet.extend_from_slice(held));
@@ -65,14 +71,14 @@ impl Parcel {
     }
 
     /// What goes along with it, in the order in which [`Parcel::read`] takes it.
-    pub(super) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+    pub(in crate::proxy) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         let MovingSession { client, origin, pipes, .. } = &*self.session;
         let pipes = pipes.iter().flatten().flat_map(|pipe| [pipe.output(), pipe.input()]);
         [client.as_fd(), origin.stream.io.as_fd()].into_iter().chain(pipes).collect()
     }
 
     /// Understands a packet without its first byte. None where it is not whole, or this version cannot go on with it.
-    pub(super) fn read(
+    pub(in crate::proxy) fn read(
         label: &Label,
         bytes: &[u8],
         descriptors: Vec<OwnedFd>,
@@ -118,7 +124,7 @@ impl IncomingTunnel {
 
 impl Label {
     /// That of a packet without its first byte; None where it has none.
-    pub(super) fn read(bytes: &[u8]) -> Option<Label> {
+    pub(in crate::proxy) fn read(bytes: &[u8]) -> Option<Label> {
         let line = bytes.split(|byte| *byte == b'\n').next()?;
         let words: Value = serde_json::from_slice(line).ok()?;
         let number = words["number"].as_u64()?;
@@ -127,7 +133,7 @@ impl Label {
 }
 
 /// Tells a drainer what becomes of its tunnel. False where its socket is full. A drainer that is gone needs no answer.
-pub(super) fn tell(answer: &Packets, kind: u8, number: u64) -> bool {
+pub(in crate::proxy) fn tell(answer: &Packets, kind: u8, number: u64) -> bool {
     answer.send(&[&[kind], number.to_string().as_bytes()].concat(), &[]).unwrap_or(true)
 }
 

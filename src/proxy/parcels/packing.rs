@@ -3,8 +3,7 @@
 use reactor::arena::Key;
 use reactor::ready::Ready;
 
-use super::lines::{ADOPTED, LATER};
-use super::parcel::{tell, IncomingTunnel, Parcel};
+use super::{tell, IncomingTunnel, Parcel, ADOPTED, LATER};
 use crate::io::owner::Owner;
 use crate::proxy::client::{Client, Waits};
 use crate::proxy::Proxy;
@@ -42,7 +41,7 @@ impl Proxy {
     }
 
     /// Makes a session of what was taken apart, which is lost where that cannot be done. Its place is taken already.
-    pub(super) fn unpack(&mut self, parcel: Parcel) -> Option<Key> {
+    pub(in crate::proxy) fn unpack(&mut self, parcel: Parcel) -> Option<Key> {
         let Parcel { mut session, age } = parcel;
         let unowned = Owner::Client(Key::NONE);
         let route = self.poller.register(&mut session.client, unowned).ok()?;
