@@ -4,7 +4,6 @@
 //! A turn: wait for events, note facts, take what resolver and races have finished, advance each queued session within a
 //! budget, then expire alarms.
 
-mod accepting;
 mod access;
 mod access_log;
 mod acting;

@@ -26,7 +26,7 @@ impl Listeners {
     }
 
     /// Whether this loop is woken when a client of another leaves.
-    pub(in crate::proxy) fn set_alert(&self, alert: bool) {
+    pub(super) fn set_alert(&self, alert: bool) {
         if let Some((common, _)) = &self.common {
             common.set_alert(alert);
         }
@@ -62,7 +62,7 @@ impl Listeners {
     }
 
     /// Accepting begins again. False while it pauses for want of descriptors or memory.
-    pub(in crate::proxy) fn go_on(&mut self, now: Millis) -> bool {
+    pub(super) fn go_on(&mut self, now: Millis) -> bool {
         let pauses = self.paused_until.is_some_and(|until| now < until);
         if !pauses {
             self.paused_until = None;
@@ -71,12 +71,12 @@ impl Listeners {
     }
 
     /// How many places for listeners there are, some of which may be empty.
-    pub(in crate::proxy) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.open.len()
     }
 
     /// Whether it is time to look whose places others need.
-    pub(in crate::proxy) fn is_due(&self, ingress: Ingress, now: Millis) -> bool {
+    pub(super) fn is_due(&self, ingress: Ingress, now: Millis) -> bool {
         now >= self.doors[ingress.index()].look_at && self.is_crowded(ingress)
     }
 
@@ -106,7 +106,7 @@ impl Listeners {
     }
 
     /// The next connection, if one waits and there is room for it.
-    pub(in crate::proxy) fn next(&mut self, index: usize, now: Millis) -> Option<(TcpStream, Arrival)> {
+    pub(super) fn next(&mut self, index: usize, now: Millis) -> Option<(TcpStream, Arrival)> {
         let ingress = self.open.get(index)?.as_ref().filter(|listener| listener.waiting)?.place.ingress;
         if !self.lets_in(ingress) {
             let inside = self.inside(ingress);
@@ -129,7 +129,7 @@ impl Listeners {
     }
 
     /// The next connection of those that wait outside, if there is room for it.
-    pub(in crate::proxy) fn next_outside(&mut self, ingress: Ingress) -> Option<Outside> {
+    pub(super) fn next_outside(&mut self, ingress: Ingress) -> Option<Outside> {
         if self.doors[ingress.index()].outside.is_empty() || !self.lets_in(ingress) {
             return None;
         }
@@ -137,17 +137,17 @@ impl Listeners {
     }
 
     /// Takes all that wait outside, to judge them.
-    pub(in crate::proxy) fn take_outside(&mut self, ingress: Ingress) -> VecDeque<Outside> {
+    pub(super) fn take_outside(&mut self, ingress: Ingress) -> VecDeque<Outside> {
         std::mem::take(&mut self.doors[ingress.index()].outside)
     }
 
     /// Has these wait outside.
-    pub(in crate::proxy) fn keep_outside(&mut self, ingress: Ingress, outside: VecDeque<Outside>) {
+    pub(super) fn keep_outside(&mut self, ingress: Ingress, outside: VecDeque<Outside>) {
         self.doors[ingress.index()].outside = outside;
     }
 
     /// Accepts a connection of this kind, whether there is room for it or not.
-    pub(in crate::proxy) fn accept_outside(&mut self, ingress: Ingress, now: Millis) -> Option<Outside> {
+    pub(super) fn accept_outside(&mut self, ingress: Ingress, now: Millis) -> Option<Outside> {
         let is_there = |listener: &Option<Listener>| {
             listener.as_ref().is_some_and(|listener| listener.waiting && listener.place.ingress == ingress)
         };

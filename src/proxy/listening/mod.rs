@@ -1,5 +1,6 @@
 //! Listeners: which are open, how they are opened, changed and closed.
 
+mod accepting;
 pub(super) mod crowding;
 mod door;
 mod gates;
@@ -27,7 +28,7 @@ use crate::monitor::listeners::ListenerRow;
 use crate::policy::OwnListener;
 
 /// Connections taken from one listener in a turn, so that established ones are not kept waiting.
-pub(super) const BATCH: usize = 64;
+const BATCH: usize = 64;
 
 /// Kinds of listeners.
 pub(super) const KINDS: usize = Ingress::ALL.len();

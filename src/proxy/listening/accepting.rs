@@ -5,17 +5,17 @@ use std::net::SocketAddr;
 use mio::net::TcpStream;
 use reactor::stream::Stream;
 
-use super::listening::BATCH;
-use super::report::Trouble;
-use super::{Client, Proxy};
+use super::BATCH;
 use crate::exchange::ingress::{Arrival, Ingress};
 use crate::exchange::Exchange;
 use crate::io::owner::Owner;
+use crate::proxy::report::Trouble;
+use crate::proxy::{Client, Proxy};
 use crate::session::Session;
 
 impl Proxy {
     /// Takes the clients that wait, as far as there is room.
-    pub(super) fn accept_waiting(&mut self) {
+    pub(in crate::proxy) fn accept_waiting(&mut self) {
         let now = self.clock.now();
         if !self.listeners.go_on(now) {
             return;
@@ -38,7 +38,7 @@ impl Proxy {
     }
 
     /// Gives a place beyond the limits to the few that wait outside: their listeners are about to close.
-    pub(super) fn let_all_in(&mut self) {
+    pub(in crate::proxy) fn let_all_in(&mut self) {
         for ingress in Ingress::ALL {
             for next in self.listeners.take_outside(ingress) {
                 self.place(next.stream, &next.arrival);
@@ -46,7 +46,7 @@ impl Proxy {
         }
     }
 
-    pub(super) fn welcome(&mut self, mut io: TcpStream, arrival: &Arrival) {
+    pub(in crate::proxy) fn welcome(&mut self, mut io: TcpStream, arrival: &Arrival) {
         let (now, since) = (self.clock.now(), self.clock.second());
         // Without a diversion the address is that of our own listener, to which nothing was going.
         let elsewhere = |to: &SocketAddr| self.local.listener_at(to.ip(), to.port()).is_none();
