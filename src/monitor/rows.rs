@@ -58,6 +58,7 @@ impl Running {
         for (kind, begun) in EpisodeKind::ALL.into_iter().zip(self.episodes_begun) {
             row(&format!("episodes.{}", kind.word()), begun);
         }
+        self.cache_rows(&mut row);
         self.helper_rows(&mut row);
         self.way_rows(&mut row);
         for (reason, count) in CloseReason::COUNTED.iter().zip(counters.ended) {
@@ -136,7 +137,6 @@ impl Running {
     }
 
     fn helper_rows(&self, row: &mut impl FnMut(&str, u64)) {
-        self.cache_rows(row);
         let helpers = self.helpers.clone().unwrap_or_default();
         row("processes.forked", helpers.forked);
         row("processes.max", helpers.maximum);
