@@ -197,11 +197,16 @@ fn read(path: &str, content: &[u8], source: &dyn Source) -> Result<Order, String
 /// One of three fields says what is to go.
 fn purge(content: &[u8]) -> Result<Purge, String> {
     match (field(content, "url"), field(content, "host"), field(content, "all").as_deref()) {
-        (Some(url), None, None) => Ok(Purge::Url(url)),
+        (Some(url), None, None) if is_url(&url) => Ok(Purge::Url(url)),
         (None, Some(host), None) if host.contains(':') => Ok(Purge::Site(host.to_ascii_lowercase())),
         (None, None, Some("true")) => Ok(Purge::All),
         _ => Err("One of the fields url=http://host/path, host=name:port and all=true must be there.".to_owned()),
     }
+}
+
+/// May this be what a response is kept for? Spaces and ends of lines would be other parts of a request.
+fn is_url(text: &str) -> bool {
+    text.starts_with("http://") && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The bounds of the number of helpers, with the words of the original.

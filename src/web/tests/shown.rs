@@ -73,6 +73,9 @@ fn a_cache_has_a_tile_a_graph_and_forms_that_purge() {
         _ => None,
     };
     assert_eq!(purge("url=http%3A%2F%2Fa.b%2Fx"), Some(Purge::Url("http://a.b/x".into())));
+    for wrong in ["a.b%2Fx", "%2Fx", "http%3A%2F%2Fa.b%2F+y", "http%3A%2F%2Fa.b%2F%0D%0AHost%3A+c"] {
+        assert_eq!(purge(&format!("url={wrong}")), None, "{wrong}");
+    }
     assert_eq!(purge("host=A.b%3A80"), Some(Purge::Site("a.b:80".into())));
     assert_eq!(
         (purge("all=true"), purge("all=false"), purge("host=a.b"), purge("")),
